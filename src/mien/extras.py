@@ -1,0 +1,38 @@
+"""Optional packages: what to type when one is not installed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from mien.errors import MissingExtraError
+
+
+@contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Turn a failed import in the block into the command that installs what is missing.
+
+    Args:
+        extra: Name of the set of packages in pyproject.toml, such as "train".
+
+    Raises:
+        MissingExtraError: A package is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if isinstance(error, MissingExtraError):
+            raise
+        package = (error.name or "it").split(".")[0]
+        raise MissingExtraError(f'this needs the package {package}. Type: pip install "mien[{extra}]"') from error
+
+
+def require(extra: str, *modules: str) -> None:
+    """Make sure that modules can be imported, without importing them.
+
+    Raises:
+        MissingExtraError: One is not installed.
+    """
+    with needing(extra):
+        for module in modules:
+            if find_spec(module) is None:
+                raise ImportError(name=module)

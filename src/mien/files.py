@@ -1,0 +1,134 @@
+"""The file system: writing so that nobody ever sees half a file, walking and reading what may be hostile."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from mien.errors import ImageError, OutputError, SourceNotFoundError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; put it in the place of `path` when the block ends well.
+
+    Raises:
+        OutputError: The file cannot be written: no room, no permission.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        with writing(path):
+            yield temporary
+            os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals in the block into an OutputError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {str(path)!r}: {reason}. Free some room, or name another place.") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file in one piece. Names that are not valid UTF-8 keep their bytes.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+@contextmanager
+def temporary_file(num_bytes: int) -> Iterator[BinaryIO]:
+    """Give an open file of a size, with room for it on the disk; it vanishes with its last user.
+
+    Raises:
+        OutputError: The disk has no room.
+    """
+    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+        # Ask for the room now: a memory-mapped file on a disk that fills up later kills the process.
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, num_bytes)
+        else:
+            block = bytes(1024**2)
+            for _ in range(-(-num_bytes // len(block))):
+                file.write(block)
+            file.flush()
+        yield file
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield every file below a folder, sorted; hidden ones are passed over, and no folder is read twice.
+
+    Links are followed. One that leads nowhere is yielded, so that reading it says so.
+
+    Raises:
+        SourceNotFoundError: A folder on the way may not be read.
+    """
+    # A list of what is left to visit, and not recursion: a tree may be deeper than Python's stack.
+    waiting, seen = [folder], set()
+    while waiting:
+        path = waiting.pop()
+        if not path.is_dir():
+            yield path
+            continue
+        try:
+            status = path.stat()
+            names = sorted((name for name in os.listdir(path) if not name.startswith(".")), reverse=True)
+        except OSError as error:
+            raise SourceNotFoundError(f"cannot read the folder {str(path)!r}: {reason_of(error)}") from error
+        if (status.st_dev, status.st_ino) not in seen:
+            seen.add((status.st_dev, status.st_ino))
+            waiting += [path / name for name in names]
+
+
+def read_bytes(path: Path, *, max_bytes: int) -> bytes:
+    """Read a regular file whole.
+
+    Raises:
+        ImageError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
+    """
+    try:
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError("unreadable", "not a regular file")
+            if status.st_size > max_bytes:
+                raise ImageError("unreadable", f"{status.st_size} bytes; files over {max_bytes} bytes are not opened")
+            return file.read(status.st_size)
+    except (OSError, ValueError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError("unreadable", f"cannot be opened: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Put an error's reason on one short line, whatever a hostile file or server made it say."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:300]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's content; an empty text where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # A pipe without a writer would be waited for, for ever.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

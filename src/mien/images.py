@@ -1,0 +1,170 @@
+"""Decoding: bytes -> uint8 (H, W, 3), in the one way that check, train, predict and serve share."""
+
+import io
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from mien import files
+from mien.config import ScanConfig
+from mien.errors import ImageError
+from mien.formats import FORMATS, describe_other
+
+# Hashes are taken from pictures of at least this side, so that they do not depend on the size that is trained on.
+_HASH_SIDE = 256
+# What Pillow raises on damaged files; each of them has been seen on a fuzzed file.
+_DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, struct.error, OverflowError)
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_ORIENTATION_TAG = 0x0112
+_TURNED = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded picture.
+
+    Attributes:
+        rgb: Upright, in mode RGB; a JPEG may be decoded at a fraction of its size.
+        format: One of FORMATS, told by the content.
+        width: Pixels across, of the file itself, upright.
+        height: Pixels down, likewise.
+    """
+
+    rgb: Image.Image
+    format: str
+    width: int
+    height: int
+
+
+def decode(content: bytes, config: ScanConfig) -> Picture:
+    """Decode a picture file: upright, without alpha (on white), in RGB; the first frame of an animation.
+
+    Args:
+        content: The file, whole.
+        config: A picture with more pixels than its `max_pixels` is refused before it is decoded; a JPEG is decoded
+            at the smallest fraction that still covers its `image_size`.
+
+    Raises:
+        ImageError: Not a picture, damaged, or too large; `problem` tells which.
+    """
+    image = _opened(content, config.max_pixels)
+    width, height = image.size
+    min_side = max(*config.image_size, _HASH_SIDE)
+    try:
+        image.draft(None, (min_side, min_side))
+        image.load()
+        orientation = _orientation(image)
+        rgb = _rgb(image)
+    except _BOMB as error:
+        raise ImageError("too_many_pixels", str(error)) from error
+    except (*_DAMAGED, MemoryError) as error:
+        raise ImageError("unreadable", f"damaged: {_reason(error)}") from error
+    if orientation in _TURNED:
+        rgb = rgb.transpose(_TURNED[orientation])
+    if orientation >= 5:
+        width, height = height, width
+    return Picture(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
+
+
+def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
+    """Bring a picture of any size to the size that is trained on.
+
+    Args:
+        rgb: Any size, mode RGB.
+        config: `image_size` and `fit_rule` of it.
+
+    Returns:
+        uint8, shape (height, width, 3).
+    """
+    height, width = config.image_size
+    size, filter_ = (width, height), Image.Resampling.BILINEAR
+    if config.fit_rule == "crop":
+        rgb = ImageOps.fit(rgb, size, filter_)
+    elif config.fit_rule == "pad":
+        rgb = ImageOps.pad(rgb, size, filter_, color="white")
+    else:
+        rgb = rgb.resize(size, filter_, reducing_gap=2.0)
+    return np.asarray(rgb)
+
+
+def to_array(content: bytes, config: ScanConfig) -> NDArray[np.uint8]:
+    """Decode a picture file and bring it to size: uint8, shape (height, width, 3).
+
+    Raises:
+        ImageError: Not a picture, damaged, or too large.
+    """
+    return resize(decode(content, config).rgb, config)
+
+
+def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
+    """Return an array for pictures, uint8 (num_images, H, W, 3): in memory, or in a temporary file if that is too much.
+
+    Raises:
+        OutputError: There is no room for the temporary file.
+    """
+    shape = (num_images, *config.image_size, 3)
+    num_bytes = int(np.prod(shape))
+    if num_bytes <= config.max_memory_mb * 1024**2:
+        return np.empty(shape, np.uint8)
+    with files.temporary_file(num_bytes) as file:
+        return np.memmap(file, np.uint8, "r+", shape=shape)
+
+
+def _opened(content: bytes, max_pixels: int) -> Image.Image:
+    if not content:
+        raise ImageError("empty", "0 bytes")
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+    except _BOMB as error:
+        raise ImageError("too_many_pixels", f"more than {max_pixels} pixels") from error
+    except UnidentifiedImageError as error:
+        raise ImageError("not_an_image", describe_other(content)) from error
+    except (*_DAMAGED, MemoryError) as error:
+        raise ImageError("unreadable", f"damaged: {_reason(error)}") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError("too_many_pixels", f"{width} x {height} pixels; at most {max_pixels} are decoded")
+    return image
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _DAMAGED:
+        # Damaged EXIF says nothing about the pixels: the picture is used as it stands.
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        image = Image.fromarray(_eight_bits(np.asarray(image, np.float64)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def _eight_bits(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Scale to 0..255 by the range that the values point to: 0..1, 8 bits or 16 bits."""
+    levels = np.nan_to_num(levels)
+    highest = levels.max()
+    scale = 255.0 if highest <= 1 else 1.0 if highest <= 255 else 1 / 257
+    return np.clip(levels * scale, 0, 255).astype(np.uint8)
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,102 @@
+"""Cleaning: which pictures of a Dataset are used, and why not the others. Nothing on disk is touched."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mien.config import CleanConfig
+from mien.dataset import Dataset, ImageRecord, Problem
+from mien.duplicates import group_near_copies
+from mien.errors import GateError, SettingsError
+
+# What a user may refuse, and the problem codes that each name stands for.
+GATES = {
+    "unreadable": {"unreadable", "not_an_image", "empty", "too_many_pixels"},
+    "duplicates": {"exact_duplicate", "near_duplicate"},
+    "conflicts": {"conflicting_labels"},
+}
+# What this module finds, and finds anew when it is asked again.
+_FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
+
+
+def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
+    """Say of every picture whether it is used: large enough, not under two classes, and the largest of its copies.
+
+    Args:
+        dataset: What `scan` returned.
+        config: The limits.
+
+    Returns:
+        The same records with `problems`, `used` and `group` set.
+    """
+    records = [_judge_size(record, config) for record in dataset.records]
+    pictures = [place for place, record in enumerate(records) if record.phash]
+    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits)
+    members: dict[int, list[int]] = {}
+    for place, group in zip(pictures, groups, strict=True):
+        records[place] = replace(records[place], group=group)
+        if group is not None:
+            members.setdefault(group, []).append(place)
+    for places in members.values():
+        judged = _judge_copies([records[place] for place in places], keep_copies=config.keep_copies)
+        for place, record in zip(places, judged, strict=True):
+            records[place] = record
+    return dataset.with_records(records)
+
+
+def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
+    """Say no to a Dataset in which something was found that must not be there.
+
+    Args:
+        dataset: What `clean` returned.
+        gates: Names from GATES.
+
+    Raises:
+        SettingsError: A name is not in GATES.
+        GateError: Something was found; the message says what, and how often.
+    """
+    unknown = [gate for gate in gates if gate not in GATES]
+    if unknown:
+        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
+    codes = [problem.code for record in dataset.records for problem in record.problems]
+    found = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
+    if any(found.values()):
+        listed = ", ".join(f"{gate} ({count} files)" for gate, count in found.items() if count)
+        raise GateError(f"{str(dataset.root)!r} has {listed}")
+
+
+def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
+    before = tuple(problem for problem in record.problems if problem.code not in _FINDINGS)
+    record = replace(record, problems=before, used=bool(record.phash), group=None, split="")
+    if record.used and record.num_bytes < config.min_bytes:
+        detail = f"{record.num_bytes} bytes; at least {config.min_bytes} are asked for"
+        record = _left_out(record, "too_few_bytes", detail)
+    if record.phash and min(record.width, record.height) < config.min_side:
+        detail = f"{record.width} x {record.height} pixels; at least {config.min_side} each way are asked for"
+        record = _left_out(record, "too_few_pixels", detail)
+    return record
+
+
+def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[ImageRecord]:
+    """Judge one group of near copies."""
+    if len({copy.label for copy in copies}) > 1:
+        return [_in_conflict(copy, copies) for copy in copies]
+    kept = max(copies, key=lambda copy: (copy.used, copy.width * copy.height, copy.num_bytes, copy.sha256))
+    judged, seen = [], {kept.sha256}
+    for copy in copies:
+        if copy is kept:
+            judged.append(copy)
+            continue
+        code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
+        seen.add(copy.sha256)
+        found = _left_out(copy, code, f"a copy of {kept.path}")
+        judged.append(replace(found, used=copy.used and keep_copies))
+    return judged
+
+
+def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:
+    others = ", ".join(copy.path for copy in copies if copy.label != record.label)
+    return _left_out(record, "conflicting_labels", f"the same picture as {others}")
+
+
+def _left_out(record: ImageRecord, code: str, detail: str) -> ImageRecord:
+    return replace(record, problems=(*record.problems, Problem(code, detail)), used=False)

@@ -1,0 +1,247 @@
+"""The Dataset: a folder of pictures as it is, one record per file, and its manifest.csv."""
+
+import csv
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files, images
+from mien.config import ScanConfig
+from mien.engine import LOCAL, Engine
+from mien.errors import SettingsError, SourceNotFoundError
+from mien.formats import MAX_FILE_BYTES
+
+SPLITS = ("train", "val", "test")
+PROBLEMS = {
+    "unreadable": "damaged, or cannot be opened",
+    "not_an_image": "not a picture of a known kind",
+    "empty": "a file without content",
+    "too_many_pixels": "so large that decoding it is unsafe",
+    "too_few_bytes": "a file under --min-bytes",
+    "too_few_pixels": "a side under --min-side",
+    "conflicting_labels": "one picture under two classes",
+    "exact_duplicate": "the same file again",
+    "near_duplicate": "a near copy of a larger picture",
+    "wrong_extension": "the name says another kind of picture than the content",
+}
+_COLUMNS = "path label sha256 phash bytes format width height problem group split detail".split()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a file: a code from PROBLEMS, and the particulars."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One file of a Dataset.
+
+    Attributes:
+        path: Below the root, with forward slashes.
+        label: Name of its class.
+        sha256: Of the content; empty where it could not be read.
+        phash: 128 bits as hex (see `mien.duplicates`); empty where it is no picture.
+        num_bytes: Size of the file.
+        format: Kind of picture by its content, such as "JPEG".
+        width: Pixels, upright; likewise `height`.
+        problems: What is wrong with it.
+        used: Whether it may be trained and tested on.
+        group: Number of its group of near copies; None for a picture without one.
+        split: "train", "val", "test", or "" for none.
+    """
+
+    path: str
+    label: str
+    sha256: str = ""
+    phash: str = ""
+    num_bytes: int = 0
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    problems: tuple[Problem, ...] = ()
+    used: bool = True
+    group: int | None = None
+    split: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A folder of class folders, as records.
+
+    Attributes:
+        root: The folder.
+        class_names: Sorted; a class's number is its place.
+        records: One per file, in the order of the scan.
+        config: How files become arrays.
+        images: uint8 (num_records, H, W, 3), one row per record, where the scan kept them; rows of files
+            that are no pictures hold nothing.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    records: tuple[ImageRecord, ...]
+    config: ScanConfig = field(default_factory=ScanConfig)
+    images: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+
+    def with_records(self, records: Sequence[ImageRecord]) -> "Dataset":
+        """Return the same files, in the same order, with other findings about them."""
+        return replace(self, records=tuple(records))
+
+    def indexes(self, split: str | None = None) -> NDArray[np.int64]:
+        """Return the places of the used records, of all or of one split."""
+        chosen = [i for i, r in enumerate(self.records) if r.used and (split is None or r.split == split)]
+        return np.array(chosen, np.int64)
+
+    def labels(self, indexes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the class numbers of the records at some places."""
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        return np.array([numbers[self.records[i].label] for i in indexes], np.int64)
+
+    def counts(self, *, used_only: bool = False) -> dict[str, int]:
+        """Return the number of files of every class; or of those that are used."""
+        found = Counter(r.label for r in self.records if r.used or not used_only)
+        return {name: found[name] for name in self.class_names}
+
+    def left_out(self, label: str) -> dict[str, int]:
+        """Return why files of a class are not used, and how many for each problem code."""
+        return dict(Counter(r.problems[-1].code for r in self.records if r.label == label and not r.used))
+
+    def groups(self) -> list[list[ImageRecord]]:
+        """Return the groups of near copies."""
+        members: dict[int, list[ImageRecord]] = {}
+        for record in self.records:
+            if record.group is not None:
+                members.setdefault(record.group, []).append(record)
+        return [members[number] for number in sorted(members)]
+
+    def pixels(self, indexes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the pictures at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
+        if self.images is not None:
+            return self.images[indexes]
+        arrays = [self._decoded(self.records[i]) for i in indexes]
+        return np.stack(arrays) if arrays else np.empty((0, *self.config.image_size, 3), np.uint8)
+
+    def keeping_images(self, engine: Engine = LOCAL) -> "Dataset":
+        """Return the same Dataset with the pictures of its used records decoded and kept as `images`."""
+        if self.images is not None:
+            return self
+        kept = images.room_for(len(self.records), self.config)
+        indexes = self.indexes()
+        for index, array in zip(indexes, engine.map(lambda i: self._decoded(self.records[i]), indexes), strict=True):
+            kept[index] = array
+        return replace(self, images=kept)
+
+    def batches(
+        self, batch_size: int = 32, *, split: str | None = None
+    ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
+        """Go through the used pictures once, in order.
+
+        Yields:
+            (images, labels): uint8 (N, H, W, 3), and class numbers (N,); N is at most `batch_size`.
+        """
+        indexes = self.indexes(split)
+        for start in range(0, len(indexes), batch_size):
+            chosen = indexes[start : start + batch_size]
+            yield self.pixels(chosen), self.labels(chosen)
+
+    def fingerprint(self) -> str:
+        """Return one hash for the content of all used pictures, whatever their names and order."""
+        contents = sorted(f"{r.label}/{r.sha256}" for r in self.records if r.used)
+        return hashlib.sha256("\n".join(contents).encode("utf-8", "surrogateescape")).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was found, as JSON values: counts, problems, and groups of near copies."""
+        return {
+            "root": str(self.root),
+            "num_files": len(self.records),
+            "classes": self.counts(),
+            "used": self.counts(used_only=True),
+            "problems": [
+                {"path": record.path, "problem": problem.code, "detail": problem.detail, "used": record.used}
+                for record in self.records
+                for problem in record.problems
+            ],
+            "groups": [[record.path for record in group] for group in self.groups()],
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the manifest: one row per file.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        text = io.StringIO(newline="")
+        writer = csv.writer(text)
+        writer.writerow(_COLUMNS)
+        writer.writerows(_row(record) for record in self.records)
+        files.write_text(path, text.getvalue())
+
+    def refuse_changes(self, manifest_path: Path) -> None:
+        """Make sure that the files and their splits are those of a manifest.
+
+        Raises:
+            SettingsError: A file was added, removed or changed since; or the manifest was.
+            SourceNotFoundError: The manifest cannot be read.
+        """
+        then = {(record.path, record.sha256, record.split) for record in load_records(manifest_path)}
+        now = {(record.path, record.sha256, record.split) for record in self.records}
+        if then != now:
+            changed = sorted({path for path, _, _ in then ^ now})
+            raise SettingsError(
+                f"{len(changed)} files in {str(self.root)!r} are not as they were when {str(manifest_path)!r} was "
+                f"written, such as {changed[0]!r}: start a new run"
+            )
+
+    def _decoded(self, record: ImageRecord) -> NDArray[np.uint8]:
+        content = files.read_bytes(self.root / record.path, max_bytes=MAX_FILE_BYTES)
+        return images.to_array(content, self.config)
+
+
+def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:
+    """Read a manifest back. The particulars of a record with several problems come back with the first.
+
+    Raises:
+        SourceNotFoundError: There is no manifest there, or it is not one.
+    """
+    try:
+        with open(manifest_path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return tuple(_record(row) for row in csv.DictReader(file))
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+        raise SourceNotFoundError(f"cannot read the manifest {str(manifest_path)!r}: {error}") from error
+
+
+def _row(record: ImageRecord) -> list[object]:
+    codes = ";".join(problem.code for problem in record.problems)
+    details = "; ".join(problem.detail for problem in record.problems)
+    size = (record.width, record.height) if record.phash else ("", "")
+    group = "" if record.group is None else record.group
+    start = (record.path, record.label, record.sha256, record.phash, record.num_bytes, record.format)
+    return [*start, *size, codes, group, record.split, details]
+
+
+def _record(row: dict[str, str]) -> ImageRecord:
+    codes = row["problem"].split(";") if row["problem"] else []
+    return ImageRecord(
+        path=row["path"],
+        label=row["label"],
+        sha256=row["sha256"],
+        phash=row["phash"],
+        num_bytes=int(row["bytes"]),
+        format=row["format"],
+        width=int(row["width"] or 0),
+        height=int(row["height"] or 0),
+        problems=tuple(Problem(code, "" if place else row["detail"]) for place, code in enumerate(codes)),
+        used=row["split"] != "",
+        group=int(row["group"]) if row["group"] else None,
+        split=row["split"],
+    )

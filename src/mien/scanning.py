@@ -1,0 +1,121 @@
+"""Scanning: a folder of class folders -> a Dataset, with one read and one decode per file."""
+
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files, images
+from mien.config import ScanConfig
+from mien.dataset import Dataset, ImageRecord, Problem
+from mien.duplicates import perceptual_hash
+from mien.engine import LOCAL, Engine
+from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
+from mien.formats import EXTENSIONS, MAX_FILE_BYTES
+from mien.progress import SILENCE, Progress
+
+_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+def scan(
+    folder: str | Path,
+    config: ScanConfig = ScanConfig(),
+    *,
+    keep_images: bool = False,
+    engine: Engine = LOCAL,
+    progress: Progress = SILENCE,
+) -> Dataset:
+    """Read every file of a folder of class folders once, and say what each one is.
+
+    Files that are no pictures are recorded with their problem; nothing in the folder is changed.
+
+    Args:
+        folder: One sub-folder per class; pictures may lie deeper.
+        config: How files become arrays.
+        keep_images: Keep the resized pictures as `Dataset.images`, so that nothing is decoded again.
+        engine: Where the work runs.
+        progress: Told how far it is.
+
+    Raises:
+        SourceNotFoundError: The folder, or one below it, does not exist or may not be read.
+        NotADatasetError: It has fewer than two class folders.
+
+    Example:
+        >>> dataset = scan("data")  # doctest: +SKIP
+        >>> dataset.counts()  # doctest: +SKIP
+        {'happy': 151, 'sad': 150}
+    """
+    root = Path(folder)
+    class_names = find_class_names(root)
+    paths = [path for name in class_names for path in files.walk(root / name)]
+    kept = images.room_for(len(paths), config) if keep_images else None
+
+    def scan_one(item: tuple[int, Path]) -> ImageRecord:
+        place, path = item
+        return _scan_file(path, root, config, None if kept is None else kept[place])
+
+    records = []
+    for record in engine.map(scan_one, enumerate(paths)):
+        records.append(record)
+        progress.step("Reading", len(records), len(paths))
+    return Dataset(root, class_names, tuple(records), config, kept)
+
+
+def find_class_names(root: Path) -> tuple[str, ...]:
+    """Return the names of the class folders, sorted.
+
+    Raises:
+        SourceNotFoundError: The folder does not exist or may not be read.
+        NotADatasetError: It has fewer than two class folders, or they are splits.
+    """
+    layout = "expected one sub-folder per class, such as happy and sad"
+    try:
+        entries = [entry for entry in os.scandir(root) if not entry.name.startswith(".")]
+    except NotADirectoryError as error:
+        raise NotADatasetError(f"{str(root)!r} is a file; {layout}, in one folder") from error
+    except OSError as error:
+        raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {error.strerror}") from error
+    names = tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+    if len(names) < 2:
+        found = f"only the class folder {names[0]!r}" if names else "no class folders"
+        loose = sum(Path(entry.name).suffix.lower() in EXTENSIONS for entry in entries)
+        hint = f". Move its {loose} pictures into such folders" if loose else ""
+        raise NotADatasetError(f"{str(root)!r} has {found}; {layout}{hint}")
+    if {name.lower() for name in names} <= _SPLIT_NAMES:
+        raise NotADatasetError(
+            f"{str(root)!r} is already split into {', '.join(names)}; {layout}. "
+            "Put all pictures of a class into one folder: mien splits them so that no copy stands on two sides."
+        )
+    return names
+
+
+def _scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8] | None) -> ImageRecord:
+    relative = PurePosixPath(path.relative_to(root))
+    record = ImageRecord(str(relative), relative.parts[0])
+    try:
+        content = files.read_bytes(path, max_bytes=MAX_FILE_BYTES)
+        record = replace(record, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+        picture = images.decode(content, config)
+    except ImageError as error:
+        return replace(record, problems=(Problem(error.problem, str(error)),), used=False)
+    if kept is not None:
+        kept[:] = images.resize(picture.rgb, config)
+    return replace(
+        record,
+        phash=perceptual_hash(picture.rgb),
+        format=picture.format,
+        width=picture.width,
+        height=picture.height,
+        problems=_extension_problem(path, picture.format),
+    )
+
+
+def _extension_problem(path: Path, format_: str) -> tuple[Problem, ...]:
+    extension = path.suffix.lower()
+    if EXTENSIONS.get(extension) == format_:
+        return ()
+    named = f"named {extension}" if extension else "without extension"
+    return (Problem("wrong_extension", f"{named}, but {format_} by its content"),)

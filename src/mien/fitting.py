@@ -1,0 +1,239 @@
+"""Fitting: trains a network on the training split, watched on the validation split."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.augmentation import augment as vary
+from mien.config import AugmentConfig, FitConfig, SplitConfig
+from mien.dataset import Dataset
+from mien.engine import LOCAL
+from mien.errors import SourceNotFoundError
+from mien.networks import build_cnn
+from mien.progress import SILENCE, Progress
+from mien.recording import Checkpoint, Epoch, Recorder
+from mien.run_folder import RunFolder
+
+# One batch of training: pictures, class numbers, and how much each counts.
+_Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network.
+
+    Attributes:
+        model: With the weights of the best epoch: the one with the lowest validation loss.
+        history: What each epoch came to.
+        interrupted: The user stopped it before its last epoch.
+    """
+
+    model: keras.Model
+    history: tuple[Epoch, ...]
+    interrupted: bool
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights were kept; the first is 1."""
+        return _best(self.history).epoch
+
+
+def fit(
+    dataset: Dataset,
+    config: FitConfig = FitConfig(),
+    *,
+    augment: AugmentConfig = AugmentConfig(),
+    seed: int = SplitConfig.seed,
+    run_dir: Path | None = None,
+    progress: Progress = SILENCE,
+) -> Fitted:
+    """Train the tutorial's network; the same pictures, settings and seed give the same network.
+
+    Ctrl-C after the first epoch ends the training and keeps the best weights so far.
+
+    Args:
+        dataset: What `split` returned.
+        config: How to train.
+        augment: How to vary the training pictures.
+        seed: Decides the first weights, the order, and what chance does to the pictures.
+        run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint. Where it holds a checkpoint,
+            training goes on from there.
+        progress: Told how far it is.
+
+    Raises:
+        OutputError: There is no room for the checkpoint or the logs.
+        SourceNotFoundError: The checkpoint is of another network, or damaged.
+    """
+    training = _Training(dataset.keeping_images(), config, augment, seed)
+    progress.say(training.summary)
+    interrupted = False
+    try:
+        if run_dir is None:
+            for _ in training.epochs(progress):
+                pass
+        else:
+            with closing(Recorder(RunFolder(run_dir))) as recorder:
+                training.resume(recorder.checkpoint())
+                for checkpoint in training.epochs(progress):
+                    recorder.record(checkpoint)
+    except KeyboardInterrupt:
+        if not training.history:
+            raise
+        interrupted = True
+        progress.say(f"Stopped after epoch {len(training.history)}; going on with the best weights so far")
+    training.restore_best()
+    return Fitted(training.model, tuple(training.history), interrupted)
+
+
+class _Training:
+    """A training under way: the network, what its epochs came to, and the best weights so far."""
+
+    def __init__(self, dataset: Dataset, config: FitConfig, augment: AugmentConfig, seed: int) -> None:
+        self._dataset, self._config, self._augment, self._seed = dataset, config, augment, seed
+        self._class_weights = _class_weights(dataset, config)
+        self.model = _network(dataset, config, seed)
+        self.summary = _summary(self.model)
+        _compile(self.model, config)
+        self.history: list[Epoch] = []
+        self._best_weights: list[NDArray[np.float32]] = []
+
+    def resume(self, checkpoint: Checkpoint | None) -> None:
+        """Go on from where a training stood."""
+        if checkpoint is None:
+            return
+        variables = self._variables()
+        if [v.shape for v in variables] != [state.shape for state in checkpoint.state]:
+            raise SourceNotFoundError("the checkpoint is of another network; delete it to train from the start")
+        for variable, value in zip(variables, checkpoint.state, strict=True):
+            variable.assign(value)
+        self.history = list(checkpoint.history)
+        self._best_weights = list(checkpoint.best_weights)
+
+    def epochs(self, progress: Progress) -> Iterator[Checkpoint]:
+        """Train until it is done, and stop after every epoch to say where it stands."""
+        while not self._done():
+            epoch = self._run_epoch(progress)
+            self.history.append(epoch)
+            if _best(self.history) is epoch:
+                self._best_weights = self.model.get_weights()
+            progress.say(self._line(epoch))
+            state = [variable.numpy() for variable in self._variables()]
+            yield Checkpoint(tuple(self.history), state, self._best_weights)
+
+    def restore_best(self) -> None:
+        """Give the network the weights of its best epoch."""
+        self.model.set_weights(self._best_weights)
+
+    def _done(self) -> bool:
+        done, patience = len(self.history), self._config.patience
+        waited = done - _best(self.history).epoch if self.history else 0
+        return done >= self._config.epochs or 0 < patience <= waited
+
+    def _run_epoch(self, progress: Progress) -> Epoch:
+        started, number = time.monotonic(), len(self.history)
+        num_steps = self._num_steps("train")
+        seen, unseen = _Mean(), _Mean()
+        for step, (images, labels, weights) in enumerate(self._batches("train"), start=1):
+            seen.add(self.model.train_on_batch(images, labels, weights, return_dict=True), len(images))
+            note = f"epoch {number + 1}/{self._config.epochs}  loss {seen.loss:.3f}  accuracy {seen.accuracy:.0%}"
+            progress.step("Training", number * num_steps + step, self._config.epochs * num_steps, note)
+        for images, labels, weights in self._batches("val"):
+            unseen.add(self.model.test_on_batch(images, labels, weights, return_dict=True), len(images))
+        seconds = time.monotonic() - started
+        return Epoch(number + 1, seen.loss, seen.accuracy, unseen.loss, unseen.accuracy, seconds)
+
+    def _line(self, epoch: Epoch) -> str:
+        left = (self._config.epochs - epoch.epoch) * float(np.mean([e.seconds for e in self.history[-5:]]))
+        return (
+            f"epoch {epoch.epoch:>2}/{self._config.epochs}  loss {epoch.loss:.3f}  accuracy {epoch.accuracy:.0%}  "
+            f"validation loss {epoch.val_loss:.3f}  accuracy {epoch.val_accuracy:.0%}  {left:.0f} s left"
+        )
+
+    def _variables(self) -> list[keras.Variable]:
+        return [*self.model.trainable_variables, *self.model.non_trainable_variables, *self.model.optimizer.variables]
+
+    def _num_steps(self, split: str) -> int:
+        return -(-len(self._dataset.indexes(split)) // self._config.batch_size)
+
+    def _batches(self, split: str) -> Iterator[_Batch]:
+        """Yield the batches of one epoch, made ready in threads while the network works on those before."""
+        indexes = self._dataset.indexes(split)
+        epoch = len(self.history)
+        if split == "train":
+            indexes = np.random.default_rng([self._seed, epoch]).permutation(indexes)
+
+        def ready(step: int) -> _Batch:
+            chosen = indexes[step * self._config.batch_size :][: self._config.batch_size]
+            images, labels = self._dataset.pixels(chosen), self._dataset.labels(chosen)
+            if split == "train" and self._augment.augment:
+                # A generator for each batch: the pictures do not depend on which thread is first.
+                images = vary(images, self._augment, np.random.default_rng([self._seed, epoch, step]))
+            return images, labels.astype(np.float32), self._class_weights[labels]
+
+        return LOCAL.map(ready, range(self._num_steps(split)))
+
+
+class _Mean:
+    """Loss and accuracy over the pictures so far. Keras gives those of one batch, and the last batch is a small one."""
+
+    def __init__(self) -> None:
+        self.loss, self.accuracy, self._num_images = 0.0, 0.0, 0
+
+    def add(self, batch: dict[str, float], num_images: int) -> None:
+        self._num_images += num_images
+        share = num_images / self._num_images
+        self.loss += share * (float(batch["loss"]) - self.loss)
+        self.accuracy += share * (float(batch["accuracy"]) - self.accuracy)
+
+
+def _best(history: list[Epoch] | tuple[Epoch, ...]) -> Epoch:
+    return min(history, key=lambda epoch: epoch.val_loss)
+
+
+def _class_weights(dataset: Dataset, config: FitConfig) -> NDArray[np.float32]:
+    """Return how much a picture of each class counts, (C,): the mean over the training pictures is 1."""
+    num_classes = len(dataset.class_names)
+    counts = np.bincount(dataset.labels(dataset.indexes("train")), minlength=num_classes)
+    weights = counts.sum() / (num_classes * counts) if config.class_weights else np.ones(num_classes)
+    return np.asarray(weights, np.float32)
+
+
+def _network(dataset: Dataset, config: FitConfig, seed: int) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return build_cnn(dataset.config.image_size, len(dataset.class_names), dropout=config.dropout)
+
+
+def _compile(model: keras.Model, config: FitConfig) -> None:
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss="binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=_prepare_backend(),
+    )
+    # Its variables are part of a checkpoint: they must be there before the first step.
+    model.optimizer.build(model.trainable_variables)
+
+
+def _summary(model: keras.Model) -> str:
+    lines: list[str] = []
+    model.summary(print_fn=lines.append)
+    return "\n".join(lines)
+
+
+def _prepare_backend() -> bool | str:
+    """Let a GPU's memory grow with need; return whether the graph is to be compiled by XLA."""
+    if keras.backend.backend() != "tensorflow":
+        return "auto"
+    import tensorflow
+
+    gpus = tensorflow.config.list_physical_devices("GPU")
+    for gpu in gpus:
+        tensorflow.config.experimental.set_memory_growth(gpu, True)
+    # XLA compiles this network to code that is several times slower than oneDNN's on CPUs.
+    return "auto" if gpus else False

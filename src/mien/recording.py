@@ -1,0 +1,143 @@
+"""What a training leaves in its run folder after every epoch: history.csv, TensorBoard's logs, and a checkpoint."""
+
+import csv
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files
+from mien.errors import SourceNotFoundError
+from mien.extras import needing
+from mien.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tensorboard.summary import Writer
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one pass over the training pictures came to; one row of history.csv."""
+
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """All that a training needs to go on after a kill as if nothing had happened.
+
+    Attributes:
+        history: The epochs so far, at least one.
+        state: Every variable of the network and of its optimizer, in order.
+        best_weights: The weights after the epoch with the lowest validation loss, in order.
+    """
+
+    history: tuple[Epoch, ...]
+    state: Sequence[NDArray[Any]]
+    best_weights: Sequence[NDArray[Any]]
+
+
+class Recorder:
+    """Writes down each epoch in a run folder; the checkpoint last, so that it never speaks of what is not there."""
+
+    def __init__(self, run: RunFolder) -> None:
+        self._run = run
+        self._writers: dict[str, Writer] = {}
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return the checkpoint of a training that was cut off here, if there is one.
+
+        Raises:
+            SourceNotFoundError: There is one, but it cannot be read.
+        """
+        path = self._run.checkpoint_path
+        return _load(path) if path.exists() else None
+
+    def record(self, checkpoint: Checkpoint) -> None:
+        """Write down where a training stands after an epoch.
+
+        Raises:
+            OutputError: There is no room.
+        """
+        epoch = checkpoint.history[-1]
+        self._log("train", epoch.epoch, loss=epoch.loss, accuracy=epoch.accuracy)
+        self._log("validation", epoch.epoch, loss=epoch.val_loss, accuracy=epoch.val_accuracy)
+        files.write_text(self._run.history_path, _csv(checkpoint.history))
+        _save(checkpoint, self._run.checkpoint_path)
+
+    def close(self) -> None:
+        """Finish the logs."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def _log(self, name: str, epoch: int, *, loss: float, accuracy: float) -> None:
+        with needing("train"):
+            from tensorboard.summary import DirectoryOutput, Writer
+        logs_dir = self._run.logs_path / name
+        with files.writing(logs_dir):
+            if name not in self._writers:
+                self._writers[name] = Writer(DirectoryOutput(str(logs_dir)))
+            # The tags of Keras' own callback, so that runs of both stand in one chart.
+            self._writers[name].add_scalar("epoch_loss", loss, epoch)
+            self._writers[name].add_scalar("epoch_accuracy", accuracy, epoch)
+            self._writers[name].flush()
+
+
+def load_history(path: Path) -> tuple[Epoch, ...]:
+    """Read history.csv back.
+
+    Raises:
+        SourceNotFoundError: It is missing or damaged.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return tuple(_epoch(row) for row in csv.DictReader(file))
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise SourceNotFoundError(f"cannot read the history {str(path)!r}: {error}") from error
+
+
+def _epoch(row: dict[str, str]) -> Epoch:
+    return Epoch(int(row["epoch"]), *(float(row[field.name]) for field in fields(Epoch)[1:]))
+
+
+def _csv(history: Sequence[Epoch]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(field.name for field in fields(Epoch))
+    writer.writerows(astuple(epoch) for epoch in history)
+    return text.getvalue()
+
+
+def _save(checkpoint: Checkpoint, path: Path) -> None:
+    arrays = {f"state{i}": array for i, array in enumerate(checkpoint.state)}
+    arrays |= {f"best{i}": array for i, array in enumerate(checkpoint.best_weights)}
+    history = np.array(json.dumps([asdict(epoch) for epoch in checkpoint.history]))
+    with files.replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, allow_pickle=False, history=history, **arrays)
+
+
+def _load(path: Path) -> Checkpoint:
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            history = tuple(Epoch(**epoch) for epoch in json.loads(str(arrays["history"])))
+            return Checkpoint(history, _numbered(arrays, "state"), _numbered(arrays, "best"))
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise SourceNotFoundError(
+            f"cannot read the checkpoint {str(path)!r}: {error}. Delete it to train this run from the start."
+        ) from error
+
+
+def _numbered(arrays: Any, prefix: str) -> list[NDArray[Any]]:
+    count = sum(name.startswith(prefix) for name in arrays.files)
+    return [arrays[f"{prefix}{number}"] for number in range(count)]

@@ -1,0 +1,188 @@
+"""The run folder: where a run is written, how its place is chosen, and how an unfinished one is found again."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien import files
+from mien.config import TrainConfig, from_json, to_json
+from mien.errors import OutputError, SettingsError, SourceNotFoundError
+
+RUNS_DIR = Path("runs")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that holds one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        """Every setting used, where the pictures lie, and the versions."""
+        return self.path / "config.json"
+
+    @property
+    def manifest_path(self) -> Path:
+        """Every file of the Dataset, with its problem and its split."""
+        return self.path / "manifest.csv"
+
+    @property
+    def history_path(self) -> Path:
+        """What each epoch of the training came to."""
+        return self.path / "history.csv"
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where an unfinished training stands; gone when the run is whole."""
+        return self.path / "checkpoint.npz"
+
+    @property
+    def logs_path(self) -> Path:
+        """What TensorBoard shows."""
+        return self.path / "logs"
+
+    @property
+    def metrics_path(self) -> Path:
+        """The scores; written last, so that a folder that has them is whole."""
+        return self.path / "metrics.json"
+
+    @property
+    def model_path(self) -> Path:
+        """The Classifier."""
+        return self.path / "model.onnx"
+
+    def save_config(self, config: TrainConfig, data_dir: Path, versions: dict[str, str]) -> None:
+        """Write config.json.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        self.save_json(self.config_path, {**to_json(config), "data": str(data_dir.resolve()), "versions": versions})
+
+    def save_json(self, path: Path, document: dict[str, Any]) -> None:
+        """Write one JSON document.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        files.write_text(path, json.dumps(document, indent=2) + "\n")
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished run needs, and the half-written files of runs that were killed."""
+        self.checkpoint_path.unlink(missing_ok=True)
+        for leftover in self.path.glob(".*.tmp.*"):
+            leftover.unlink(missing_ok=True)
+
+    def data_dir(self) -> Path:
+        """Return the folder of the pictures that the run was made from.
+
+        Raises:
+            SourceNotFoundError: config.json is missing or damaged.
+        """
+        document = read_json(self.config_path)
+        if not isinstance(document, dict) or not isinstance(document.get("data"), str):
+            raise SourceNotFoundError(
+                f"{str(self.config_path)!r} does not say where the pictures lie: name their folder"
+            )
+        return Path(document["data"])
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        SourceNotFoundError: It is missing, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {reason}") from error
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read the settings of a config.json.
+
+    Raises:
+        SourceNotFoundError: It is missing, or no JSON.
+        SettingsError: A setting is unknown, or its value is wrong.
+    """
+    try:
+        return from_json(read_json(path))
+    except SettingsError as error:
+        raise SettingsError(f"{str(path)!r}: {error}") from error
+
+
+@contextmanager
+def new_run(out: Path | None) -> Iterator[RunFolder]:
+    """Make a folder for a run, and take it away again where the block fails before anything is in it.
+
+    Args:
+        out: Where; None for the first free one of runs/train, runs/train2, ...
+
+    Raises:
+        OutputError: It cannot be made, or something is there already.
+    """
+    path = _made(out) if out is not None else _made_next()
+    try:
+        yield RunFolder(path)
+    except BaseException:
+        with suppress(OSError):
+            path.rmdir()
+        raise
+
+
+def find_unfinished(out: Path | None) -> RunFolder:
+    """Return the run to go on with: the one named, or the newest unfinished one in runs/.
+
+    Raises:
+        SourceNotFoundError: There is none.
+        OutputError: The one named is finished.
+    """
+    if out is None:
+        found = [RunFolder(path.parent) for path in RUNS_DIR.glob("*/config.json")]
+        found = [run for run in found if not run.metrics_path.exists()]
+        if not found:
+            raise SourceNotFoundError(f"no unfinished run in {str(RUNS_DIR)!r}: leave --resume out to start one")
+        return max(found, key=lambda run: run.config_path.stat().st_mtime)
+    run = RunFolder(out)
+    if run.metrics_path.exists():
+        raise OutputError(f"the run in {str(out)!r} is finished: leave --resume out, and name another --out")
+    if not run.config_path.exists():
+        raise SourceNotFoundError(f"{str(out)!r} holds no run that was begun: leave --resume out to start one")
+    return run
+
+
+def _made(path: Path) -> Path:
+    with files.writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+        if any(path.iterdir()):
+            raise OutputError(f"the folder {str(path)!r} is not empty: name another --out, or add --resume")
+        # A folder that may not be written to is better known now than after the training.
+        (probe := path / ".probe").touch()
+        probe.unlink()
+    return path
+
+
+def _made_next() -> Path:
+    with files.writing(RUNS_DIR):
+        RUNS_DIR.mkdir(exist_ok=True)
+    number = 1
+    while True:
+        path = RUNS_DIR / ("train" if number == 1 else f"train{number}")
+        try:
+            with files.writing(path):
+                path.mkdir()
+            return path
+        except OutputError as error:
+            if not isinstance(error.__cause__, FileExistsError):
+                raise
+            number += 1

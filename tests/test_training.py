@@ -1,0 +1,250 @@
+"""Fitting, recording and exporting: the network, what a training leaves behind, and the file that comes out."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from mien.classifier import Classifier
+from mien.config import AugmentConfig, FitConfig, ScanConfig
+from mien.dataset import Dataset, ImageRecord
+from mien.errors import ExportMismatchError, OutputError, SourceNotFoundError
+from mien.exporting import export, facts_of, prove_equal, save_keras
+from mien.fitting import Fitted, fit
+from mien.networks import build_cnn
+from mien.recording import Recorder, load_history
+from mien.run_folder import RunFolder
+
+SIZE = (32, 32)
+SPLITS = ["train"] * 7 + ["val"] * 2 + ["test"]
+
+
+def make_dataset(class_names: tuple[str, ...] = ("happy", "sad"), per_class: int = 10) -> Dataset:
+    """Return pictures that a network can tell apart by their brightness."""
+    rng = np.random.default_rng(0)
+    records, pictures = [], []
+    for number, name in enumerate(class_names):
+        for place in range(per_class):
+            level = 255 * (number + 0.5) / len(class_names)
+            pictures.append(np.clip(rng.normal(level, 30, (*SIZE, 3)), 0, 255).astype(np.uint8))
+            split = SPLITS[place % 10]
+            records.append(ImageRecord(f"{name}/{place}.jpg", name, sha256=f"{name}{place}", split=split))
+    return Dataset(Path("data"), class_names, tuple(records), ScanConfig(image_size=SIZE), np.stack(pictures))
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Fitted:
+    return fit(make_dataset(), FitConfig(epochs=2, batch_size=4))
+
+
+def same_weights(first: keras.Model, second: keras.Model) -> bool:
+    pairs = zip(first.get_weights(), second.get_weights(), strict=True)
+    return all(np.array_equal(one, other) for one, other in pairs)
+
+
+class StopAfter:
+    """Presses Ctrl-C in the first step after some epochs."""
+
+    def __init__(self, num_epochs: int) -> None:
+        self.epochs_left = num_epochs
+
+    def say(self, text: str) -> None:
+        self.epochs_left -= text.startswith("epoch")
+
+    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        if self.epochs_left <= 0:
+            raise KeyboardInterrupt
+
+
+def test_the_classic_network_is_the_tutorials() -> None:
+    model = build_cnn((256, 256), 2)
+    assert model.count_params() == 3_696_625
+    assert (model.input_shape, model.output_shape) == ((None, 256, 256, 3), (None, 1))
+    kinds = [type(layer).__name__ for layer in model.layers]
+    assert kinds == ["InputLayer", "Rescaling", *["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense"]
+    assert [layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D)] == [16, 32, 16]
+
+
+def test_more_classes_get_a_softmax_and_dropout_is_a_layer() -> None:
+    model = build_cnn(SIZE, 5, dropout=0.5)
+    assert model.output_shape == (None, 5)
+    assert model.layers[-1].activation is keras.activations.softmax
+    assert any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
+
+
+def test_the_network_scales_pictures_by_itself() -> None:
+    model = build_cnn(SIZE, 2)
+    rescaled = keras.Model(model.input, model.get_layer("rescale").output)(np.full((1, *SIZE, 3), 255, np.uint8))
+    assert float(keras.ops.max(rescaled)) == pytest.approx(1.0)
+
+
+def test_fit_learns_what_can_be_learnt() -> None:
+    fitted = fit(make_dataset(per_class=20), FitConfig(epochs=12, batch_size=8))
+    assert fitted.history[-1].accuracy > 0.9
+    assert fitted.history[-1].loss < fitted.history[0].loss
+
+
+def test_fit_with_three_classes_and_augmentation_runs() -> None:
+    dataset = make_dataset(("a", "b", "c"))
+    fitted = fit(dataset, FitConfig(epochs=1, batch_size=4), augment=AugmentConfig(augment=True))
+    assert fitted.model.predict_on_batch(dataset.pixels(np.arange(2))).shape == (2, 3)
+
+
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(fitted: Fitted) -> None:
+    config = FitConfig(epochs=2, batch_size=4)
+    assert same_weights(fit(make_dataset(), config).model, fitted.model)
+    assert not same_weights(fit(make_dataset(), config, seed=1).model, fitted.model)
+
+
+def test_history_is_over_all_pictures_and_not_over_the_last_batch(fitted: Fitted) -> None:
+    # 14 training pictures: every accuracy is a number of fourteenths; the last batch has 2 of them.
+    dataset = make_dataset()
+    model = fit(dataset, FitConfig(epochs=1, batch_size=4, learning_rate=1e-12)).model
+    seen = dataset.indexes("train")
+    right = (model.predict_on_batch(dataset.pixels(seen))[:, 0] > 0.5) == dataset.labels(seen)
+    history = fit(dataset, FitConfig(epochs=1, batch_size=4, learning_rate=1e-12)).history
+    assert history[0].accuracy == pytest.approx(right.mean())
+
+
+def test_early_stopping_ends_and_the_best_weights_are_kept() -> None:
+    # A step size that large makes the loss worse, so the first epochs are the best.
+    dataset = make_dataset()
+    fitted = fit(dataset, FitConfig(epochs=30, batch_size=4, patience=2, learning_rate=0.1))
+    assert len(fitted.history) == fitted.best_epoch + 2 < 30
+    seen = dataset.indexes("val")
+    probs = fitted.model.predict_on_batch(dataset.pixels(seen))[:, 0]
+    labels = dataset.labels(seen)
+    losses = -np.log(np.clip(np.where(labels == 1, probs, 1 - probs), 1e-7, 1))
+    assert losses.mean() == pytest.approx(min(epoch.val_loss for epoch in fitted.history), rel=1e-3)
+
+
+def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
+    dataset = make_dataset(per_class=40)
+    rare = [replace(r, used=not (r.label == "sad" and i % 40 >= 10)) for i, r in enumerate(dataset.records)]
+    dataset = dataset.with_records(rare)
+    untrained = {"epochs": 1, "batch_size": 100, "learning_rate": 1e-12}
+    weighed = fit(dataset, FitConfig(**untrained)).history[0]  # type: ignore[arg-type]
+    plain = fit(dataset, FitConfig(**untrained, class_weights=False)).history[0]  # type: ignore[arg-type]
+    model = fit(dataset, FitConfig(**untrained)).model  # type: ignore[arg-type]
+    seen = dataset.indexes("train")
+    labels, probs = dataset.labels(seen), model.predict_on_batch(dataset.pixels(seen))[:, 0]
+    losses = -np.log(np.where(labels == 1, probs, 1 - probs))
+    assert plain.loss == pytest.approx(losses.mean(), rel=1e-3)
+    assert weighed.loss == pytest.approx((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2, rel=1e-3)
+
+
+def test_augmentation_touches_the_training_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    varied = []
+    monkeypatch.setattr("mien.fitting.vary", lambda images, *_: (images, varied.append(len(images)))[0])  # type: ignore[func-returns-value]
+    fit(make_dataset(), FitConfig(epochs=2, batch_size=100), augment=AugmentConfig(augment=True))
+    assert varied == [14, 14]
+
+
+def test_ctrl_c_keeps_the_best_weights_so_far() -> None:
+    fitted = fit(make_dataset(), FitConfig(epochs=9, batch_size=4), progress=StopAfter(2))
+    assert fitted.interrupted
+    assert len(fitted.history) == 2
+
+
+def test_ctrl_c_before_the_first_epoch_ends_everything() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(make_dataset(), FitConfig(epochs=9), progress=StopAfter(0))
+
+
+def test_a_training_that_was_cut_off_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    config = FitConfig(epochs=4, batch_size=4, dropout=0.3)
+    augment = AugmentConfig(augment=True)
+    whole = fit(make_dataset(), config, augment=augment)
+    fit(make_dataset(), config, augment=augment, run_dir=tmp_path, progress=StopAfter(2))
+    resumed = fit(make_dataset(), config, augment=augment, run_dir=tmp_path)
+    assert same_weights(whole.model, resumed.model)
+    assert [epoch.val_loss for epoch in whole.history] == [epoch.val_loss for epoch in resumed.history]
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    fit(make_dataset(), FitConfig(epochs=1), run_dir=tmp_path)
+    with pytest.raises(SourceNotFoundError, match="another network"):
+        fit(make_dataset(("a", "b", "c")), FitConfig(epochs=2), run_dir=tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a zip", b"\x80\x04pickle"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "checkpoint.npz").write_bytes(content)
+    with pytest.raises(SourceNotFoundError, match="checkpoint"):
+        Recorder(RunFolder(tmp_path)).checkpoint()
+
+
+def test_a_run_folder_gets_history_and_tensorboard_logs(tmp_path: Path) -> None:
+    fitted = fit(make_dataset(), FitConfig(epochs=2), run_dir=tmp_path)
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert load_history(tmp_path / "history.csv") == fitted.history
+    assert {path.parent.name for path in tmp_path.glob("logs/*/events.out.tfevents.*")} == {"train", "validation"}
+
+
+def test_tensorboard_reads_the_logs(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fitted = fit(make_dataset(), FitConfig(epochs=2), run_dir=tmp_path)
+    events = EventAccumulator(str(tmp_path / "logs" / "validation"))
+    events.Reload()
+    losses = [event.tensor_proto.float_val[0] for event in events.Tensors("epoch_loss")]
+    assert losses == pytest.approx([epoch.val_loss for epoch in fitted.history])
+
+
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("numpy.savez", full)
+    with pytest.raises(OutputError, match=r"checkpoint\.npz.*No space left"):
+        fit(make_dataset(), FitConfig(epochs=1), run_dir=tmp_path)
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("class_names", [("happy", "sad"), ("a", "b", "c")])
+def test_the_onnx_file_answers_as_the_keras_network_does(class_names: tuple[str, ...], tmp_path: Path) -> None:
+    dataset = make_dataset(class_names)
+    model = fit(dataset, FitConfig(epochs=1)).model
+    classifier = export(model, facts_of(dataset))
+    batches = [images for images, _ in dataset.batches(7)]
+    assert prove_equal(model, classifier, batches) < 1e-5
+    probs = classifier.probs(batches[0])
+    assert probs.shape == (7, len(class_names))
+    assert probs.dtype == np.float32
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
+    classifier.save(tmp_path / "moved.onnx")
+    np.testing.assert_array_equal(Classifier((tmp_path / "moved.onnx").read_bytes()).probs(batches[0]), probs)
+
+
+def test_a_network_that_answers_otherwise_is_not_let_through(fitted: Fitted) -> None:
+    dataset = make_dataset()
+    classifier = export(fitted.model, facts_of(dataset))
+    other = build_cnn(SIZE, 2)
+    with pytest.raises(ExportMismatchError, match=r"model\.onnx does not answer"):
+        prove_equal(other, classifier, [dataset.pixels(dataset.indexes())])
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_the_keras_files_load_in_plain_keras(fitted: Fitted, tmp_path: Path, name: str) -> None:
+    save_keras(fitted.model, tmp_path, save_h5=True)
+    loaded = keras.models.load_model(tmp_path / name, compile=False)
+    images = make_dataset().pixels(np.arange(3))
+    np.testing.assert_array_equal(loaded.predict_on_batch(images), fitted.model.predict_on_batch(images))
+
+
+def test_a_failed_save_leaves_the_old_file(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model.keras").write_bytes(b"old")
+
+    def full(self: keras.Model, path: Path) -> None:
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(fitted.model), "save", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save_keras(fitted.model, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    assert (tmp_path / "model.keras").read_bytes() == b"old"

@@ -1,0 +1,180 @@
+"""The Classifier: one ONNX file with everything in it, run by ONNX Runtime alone."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files, images
+from mien.config import FitRule, ScanConfig
+from mien.errors import ImageError, ModelFileError, SettingsError, SourceNotFoundError
+from mien.extras import needing
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+FORMAT_VERSION = 1
+MODEL_NAME = "model.onnx"
+_METADATA_KEY = "mien"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What the file says about its classifier, beside the network.
+
+    Attributes:
+        class_names: The classes, in the order of the probabilities.
+        image_size: (height, width), in pixels.
+        fit_rule: How a picture of another shape is brought to that size.
+        max_pixels: Larger pictures are refused.
+        largest_class: The class with most training pictures: the baseline's answer.
+        data_fingerprint: Hash of the content of the pictures that it was made from.
+        scores: What it scored on the test split, as JSON values.
+        mien_version: The version that wrote it.
+        format_version: Raised when older readers would misread the file.
+    """
+
+    class_names: tuple[str, ...]
+    image_size: tuple[int, int]
+    fit_rule: FitRule
+    max_pixels: int
+    largest_class: str
+    data_fingerprint: str
+    mien_version: str
+    scores: dict[str, Any] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+    def scan_config(self) -> ScanConfig:
+        """Return the settings by which pictures were decoded for training."""
+        return ScanConfig(image_size=self.image_size, fit_rule=self.fit_rule, max_pixels=self.max_pixels)
+
+
+class Classifier:
+    """Says how probable each class is for pictures.
+
+    Attributes:
+        facts: What the file says about it.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        """Take the content of an ONNX file. No code in it can run: it is a graph of known operators.
+
+        Raises:
+            ModelFileError: It is not a classifier that this version of mien can read.
+        """
+        self._content = content
+        self._session = _session(content)
+        self.facts = _facts(self._session)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the probabilities."""
+        return self.facts.class_names
+
+    def prepare(self, content: bytes) -> NDArray[np.uint8]:
+        """Decode a picture file in the way of the training: uint8 (H, W, 3).
+
+        Raises:
+            ImageError: It is not a picture that can be used.
+        """
+        return images.to_array(content, self.facts.scan_config())
+
+    def probs(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probability of every class.
+
+        Args:
+            batch: uint8 (N, H, W, 3), of the size in `facts`.
+
+        Returns:
+            float32 (N, C); each row sums to 1.
+        """
+        return cast("NDArray[np.float32]", self._session.run(["probs"], {"images": batch})[0])
+
+    def with_scores(self, scores: dict[str, Any]) -> "Classifier":
+        """Return the same classifier with other scores in its facts."""
+        return Classifier(with_facts(self._content, ModelFacts(**{**vars(self.facts), "scores": scores})))
+
+    def save(self, path: str | Path) -> None:
+        """Write the ONNX file in one piece.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
+        with files.replacing(Path(path)) as temporary:
+            temporary.write_bytes(self._content)
+
+
+def load(path: str | Path) -> Classifier:
+    """Load a classifier.
+
+    Args:
+        path: Its ONNX file, or the folder of the run that made it.
+
+    Raises:
+        SourceNotFoundError: There is no classifier.
+        ModelFileError: It is not a classifier that this version of mien can read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / MODEL_NAME).is_file():
+            raise SourceNotFoundError(f"the folder {str(path)!r} holds no {MODEL_NAME}: name the folder of a whole run")
+        path = path / MODEL_NAME
+    elif not path.exists():
+        raise SourceNotFoundError(
+            f"no classifier at {str(path)!r}: name a run folder, such as runs/train, or its model"
+        )
+    try:
+        return Classifier(files.read_bytes(path, max_bytes=2 * 1024**3))
+    except (ImageError, ModelFileError) as error:
+        raise ModelFileError(f"cannot load {str(path)!r}: {error}") from error
+
+
+def with_facts(content: bytes, facts: ModelFacts) -> bytes:
+    """Return an ONNX file with the facts in its metadata, in the place of earlier ones.
+
+    Raises:
+        MissingExtraError: The package onnx is not installed.
+    """
+    with needing("train"):
+        import onnx
+    model = onnx.load_from_string(content)
+    others = [item for item in model.metadata_props if item.key != _METADATA_KEY]
+    del model.metadata_props[:]
+    model.metadata_props.extend(others)
+    model.metadata_props.add(key=_METADATA_KEY, value=json.dumps(asdict(facts), sort_keys=True))
+    return cast(bytes, model.SerializeToString())
+
+
+def _session(content: bytes) -> "onnxruntime.InferenceSession":
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        # From bytes, so that the file can name no other file as its weights.
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime has no common error class of its own.
+        raise ModelFileError("it is not a complete ONNX file") from error
+
+
+def _facts(session: "onnxruntime.InferenceSession") -> ModelFacts:
+    text = session.get_modelmeta().custom_metadata_map.get(_METADATA_KEY)
+    names = {item.name for item in (*session.get_inputs(), *session.get_outputs())}
+    if text is None or not {"images", "probs"} <= names:
+        raise ModelFileError("it is an ONNX file, but not one that mien made")
+    try:
+        document = json.loads(text)
+        version = document["format_version"]
+        if version > FORMAT_VERSION:
+            raise ModelFileError(f"it has format {version}, newer than this mien knows: pip install --upgrade mien")
+        height, width = document.pop("image_size")
+        facts = ModelFacts(**{**document, "class_names": tuple(document["class_names"]), "image_size": (height, width)})
+        facts.scan_config()
+    except (ValueError, TypeError, KeyError, AttributeError, SettingsError) as error:
+        if isinstance(error, ModelFileError):
+            raise
+        raise ModelFileError(f"its description is damaged: {error}") from error
+    return facts

@@ -1,0 +1,102 @@
+"""Exporting: a trained Keras network -> one ONNX file, proved to give the same answers."""
+
+import tempfile
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from mien import __version__, files
+from mien.classifier import Classifier, ModelFacts, with_facts
+from mien.dataset import Dataset
+from mien.errors import ExportMismatchError
+from mien.networks import with_all_probs
+
+MAX_DIFFERENCE = 1e-3
+
+
+def facts_of(dataset: Dataset) -> ModelFacts:
+    """Return what a classifier trained on a split Dataset is to say about itself."""
+    trained_on = np.bincount(dataset.labels(dataset.indexes("train")), minlength=len(dataset.class_names))
+    return ModelFacts(
+        class_names=dataset.class_names,
+        image_size=dataset.config.image_size,
+        fit_rule=dataset.config.fit_rule,
+        max_pixels=dataset.config.max_pixels,
+        largest_class=dataset.class_names[int(trained_on.argmax())],
+        data_fingerprint=dataset.fingerprint(),
+        mien_version=__version__,
+    )
+
+
+def export(model: keras.Model, facts: ModelFacts) -> Classifier:
+    """Turn a Keras network into a Classifier: one ONNX file, from uint8 pictures to probabilities.
+
+    Args:
+        model: Takes uint8 (N, H, W, 3); gives one sigmoid unit, or one softmax unit per class.
+        facts: What the file is to say about itself.
+    """
+    whole = with_all_probs(model)
+    whole(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        # The converter speaks to its own developers.
+        warnings.simplefilter("ignore")
+        path = Path(folder, "model.onnx")
+        whole.export(path, format="onnx", verbose=False)
+        graph = onnx.load(path)
+    _name_ends(graph.graph)
+    onnx.checker.check_model(graph)
+    return Classifier(with_facts(graph.SerializeToString(), facts))
+
+
+def prove_equal(model: keras.Model, classifier: Classifier, batches: Iterable[NDArray[np.uint8]]) -> float:
+    """Return the largest difference between the probabilities of a Keras network and of its Classifier.
+
+    Args:
+        model: The network.
+        classifier: What `export` made of it.
+        batches: Pictures, each uint8 (N, H, W, 3).
+
+    Raises:
+        ExportMismatchError: A probability differs by more than 1e-3, or a label does.
+    """
+    whole = with_all_probs(model)
+    difference, num_changed = 0.0, 0
+    for images in batches:
+        expected, given = np.asarray(whole.predict_on_batch(images)), classifier.probs(images)
+        difference = max(difference, float(np.abs(expected - given).max()))
+        num_changed += int((expected.argmax(axis=1) != given.argmax(axis=1)).sum())
+    if difference > MAX_DIFFERENCE or num_changed:
+        raise ExportMismatchError(
+            f"model.onnx does not answer as the Keras network does: probabilities differ by up to {difference:.1e} "
+            f"(at most {MAX_DIFFERENCE:.0e} is allowed), and {num_changed} labels change"
+        )
+    return difference
+
+
+def _name_ends(graph: onnx.GraphProto) -> None:
+    """Call the input "images" and the output "probs", and their first axis "N"."""
+    new_names = {graph.input[0].name: "images", graph.output[0].name: "probs"}
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new_names.get(name, name) for name in names]
+    for end in (graph.input[0], graph.output[0]):
+        end.name = new_names[end.name]
+        end.type.tensor_type.shape.dim[0].dim_param = "N"
+
+
+def save_keras(model: keras.Model, folder: Path, *, save_h5: bool = False) -> None:
+    """Write model.keras, and model.h5 where asked for: both load in plain Keras.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    for suffix in (".keras", ".h5") if save_h5 else (".keras",):
+        with files.replacing(folder / f"model{suffix}") as temporary, warnings.catch_warnings():
+            # Keras calls HDF5 a legacy format; the user asked for it.
+            warnings.simplefilter("ignore")
+            model.save(temporary)

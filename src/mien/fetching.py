@@ -1,0 +1,252 @@
+"""Fetching: an http(s) URL -> its bytes, within limits, and only from where it is safe."""
+
+import ipaddress
+import re
+import socket
+import struct
+from collections.abc import Iterable
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from threading import Lock, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from mien import __version__, files
+from mien.errors import FetchError, SettingsError
+
+if TYPE_CHECKING:
+    import httpx
+
+# `is_global` alone lets much of this through, and how much depends on the release of Python.
+# https://www.iana.org/assignments/iana-ipv6-special-registry
+_IPV6_INTERNET = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_NOT_PUBLIC = (
+    ipaddress.ip_network("168.63.129.16"),  # Azure's own services, as every machine there sees them
+    ipaddress.ip_network("192.0.0.0/24"),  # holds Oracle Cloud's machine metadata
+    ipaddress.ip_network("192.88.99.0/24"),
+    ipaddress.ip_network("2001::/23"),  # Teredo: hides an IPv4 address
+    ipaddress.ip_network("2001:db8::/32"),
+    ipaddress.ip_network("2002::/16"),  # 6to4: hides an IPv4 address
+    ipaddress.ip_network("3fff::/20"),
+)
+
+
+@dataclass(frozen=True)
+class FetchLimits:
+    """How far fetching a URL may go."""
+
+    timeout_s: float = 20.0
+    """Give up on a URL after this many seconds, redirects included."""
+    max_bytes: int = 32 * 1024**2
+    """Give up on a URL that sends more bytes than this."""
+    max_redirects: int = 3
+    """Follow at most this many redirects of one URL."""
+    allow_private: bool = False
+    """Also fetch from this machine and from local networks, whose addresses are not public."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout_s <= 24 * 3600:
+            raise SettingsError(f"timeout_s is {self.timeout_s}; expected above 0 and at most a day")
+        for name, least in (("max_bytes", 1), ("max_redirects", 0)):
+            if getattr(self, name) < least:
+                raise SettingsError(f"{name} is {getattr(self, name)}; expected {least} or more")
+
+
+def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:
+    """Return the bytes of a URL, whatever they are.
+
+    Every host is looked up once, and the connection is made to the very address that was checked.
+
+    Args:
+        url: Begins with http:// or https://; any other scheme is refused.
+        limits: How far to go.
+
+    Raises:
+        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
+    """
+    # In a thread of its own: a name server cannot be interrupted, and httpx's timeouts begin anew with every byte.
+    import httpx  # noqa: F401 - the first import takes a while, which is not the server's fault
+
+    answer: Future[bytes] = Future()
+    exchange = _Exchange(limits)
+    Thread(target=_settle, args=(answer, exchange, url), name="mien-fetch", daemon=True).start()
+    try:
+        return answer.result(limits.timeout_s)
+    except TimeoutError:
+        raise FetchError(f"cannot fetch {_shown(url)}: {_too_slow(limits)}") from None
+    finally:
+        exchange.cut()
+
+
+def is_public(address: str) -> bool:
+    """Say whether an IP address belongs to a machine on the internet, not to this one or to a local network.
+
+    Raises:
+        ValueError: It is not an IP address, but perhaps a name.
+    """
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        hidden = ip.ipv4_mapped or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+        if ip.scope_id or not (hidden or ip in _IPV6_INTERNET):
+            return False
+        ip = hidden or ip
+    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
+
+
+def gather(chunks: Iterable[bytes], max_bytes: int) -> bytes:
+    """Join the chunks; stop at the first that goes beyond the limit."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > max_bytes:
+            break
+    return bytes(content)
+
+
+def _settle(answer: "Future[bytes]", exchange: "_Exchange", url: str) -> None:
+    try:
+        answer.set_result(exchange.follow(url))
+    except BaseException as error:
+        answer.set_exception(error)
+
+
+class _Exchange:
+    """One fetch: its deadline, and its connection, which another thread can cut."""
+
+    def __init__(self, limits: FetchLimits) -> None:
+        self.limits = limits
+        self.deadline = monotonic() + limits.timeout_s
+        self._lock = Lock()
+        self._is_cut = False
+        self._connection: socket.socket | None = None
+
+    def follow(self, url: str) -> bytes:
+        """Fetch a URL, or what it redirects to: every hop is checked like the first."""
+        import httpx
+
+        here = url
+        try:
+            for _ in range(self.limits.max_redirects + 1):
+                target = _checked_url(here)
+                # A new transport: at the same address, the last one's connection was made for another host name.
+                with httpx.HTTPTransport(trust_env=False) as transport, self._send(target, transport) as response:
+                    if not response.has_redirect_location:
+                        return _body(response, self.limits.max_bytes)
+                    here = str(target.join(response.headers["location"]))
+            raise FetchError(f"more than {self.limits.max_redirects} redirects")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
+            is_late = isinstance(error, httpx.TimeoutException | TimeoutError)
+            hop = f", redirected to {_shown(here)}" if here != url else ""
+            reason = _too_slow(self.limits) if is_late else files.reason_of(error)
+            raise FetchError(f"cannot fetch {_shown(url)}{hop}: {reason}") from error
+
+    def _send(self, url: "httpx.URL", transport: "httpx.HTTPTransport") -> "closing[httpx.Response]":
+        """Ask each of the host's addresses, until one can be reached."""
+        import httpx
+
+        addresses = _checked_addresses(url.raw_host.decode("ascii"), self.limits)
+        while True:
+            seconds = max(self.deadline - monotonic(), 0.01)
+            timeout = {"connect": seconds / len(addresses), "read": seconds, "write": seconds, "pool": seconds}
+            request = _request(url, addresses.pop(0))
+            request.extensions |= {"timeout": timeout, "trace": self._watch}
+            try:
+                return closing(transport.handle_request(request))
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if not addresses:
+                    raise
+
+    def _watch(self, event: str, details: dict[str, Any]) -> None:
+        """Note each new connection: https://www.python-httpx.org/advanced/extensions/#trace."""
+        if event == "connection.connect_tcp.complete":
+            self._hang_up()
+            with self._lock:
+                # A second handle, because TLS takes the first one away.
+                self._connection = details["return_value"].get_extra_info("socket").dup()
+            if self._is_cut:
+                self._hang_up()
+
+    def cut(self) -> None:
+        """End the connection, and any later one: a thread that waits on it wakes up."""
+        self._is_cut = True
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection:
+            with connection, suppress(OSError):
+                # Not a polite goodbye, which a server that never stops sending would not hear.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _checked_url(text: str) -> "httpx.URL":
+    import httpx
+
+    url = httpx.URL(text)
+    if url.scheme not in ("http", "https"):
+        raise FetchError(f"its scheme is {url.scheme!r}; only http and https URLs are fetched")
+    if not url.host:
+        raise FetchError("it names no host")
+    if url.userinfo:
+        raise FetchError("it holds a user name or a password; take them out, or download the picture yourself")
+    return url
+
+
+def _checked_addresses(host: str, limits: FetchLimits) -> list[str]:
+    try:
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise FetchError(f"the name {host!r} is not known ({error.strerror}); check its spelling") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+    private = [address for address in addresses if not is_public(address)]
+    if private and not limits.allow_private:
+        raise FetchError(f"{private[0]} is not a public address; add --allow-private to allow it")
+    return addresses
+
+
+def _request(url: "httpx.URL", address: str) -> "httpx.Request":
+    """Ask that very address for the URL: looked up again, the name might mean another one."""
+    import httpx
+
+    headers = {
+        "Host": url.netloc.decode("ascii"),
+        "User-Agent": f"mien/{__version__}",
+        "Accept": "image/*, */*;q=0.1",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+    tls_name = url.raw_host.decode("ascii").rstrip(".")
+    return httpx.Request("GET", url.copy_with(host=address), headers=headers, extensions={"sni_hostname": tls_name})
+
+
+def _body(response: "httpx.Response", max_bytes: int) -> bytes:
+    import httpx
+
+    if response.status_code != 200:
+        phrase = httpx.codes.get_reason_phrase(response.status_code)
+        raise FetchError(f"the server answered {response.status_code} {phrase}".rstrip())
+    encoding = response.headers.get("content-encoding") or "identity"
+    if encoding.lower() != "identity":
+        # Unasked for, and what it unpacks to could be a thousand times larger.
+        raise FetchError(f"the server sent it compressed ({encoding!r}), which it was asked not to")
+    num_bytes = int(response.headers.get("content-length", 0))
+    if num_bytes > max_bytes:
+        raise FetchError(f"it has {num_bytes} bytes; at most {max_bytes} are fetched, see --max-bytes")
+    body = gather(response.iter_raw(), max_bytes)
+    if len(body) > max_bytes:
+        raise FetchError(f"it has more than {max_bytes} bytes, see --max-bytes")
+    return body
+
+
+def _too_slow(limits: FetchLimits) -> str:
+    return f"not done within {limits.timeout_s:g} s; try again, or raise --timeout-s"
+
+
+def _shown(url: str) -> str:
+    """Quote a URL in at most 200 letters, without a password and without control characters."""
+    text = repr(re.sub(r"//[^/?#]*@", "//***@", url))
+    return text if len(text) <= 200 else f"{text[:196]}...'"

@@ -1,0 +1,102 @@
+"""Sources: file | folder | URL | standard input -> names of pictures, and their bytes."""
+
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from mien import fetching, files
+from mien.errors import ImageError, SourceNotFoundError
+from mien.fetching import FetchLimits
+from mien.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_a_picture
+
+
+def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
+    """Name every picture that the sources stand for, in order.
+
+    Files, URLs and "-" stay as they are. A folder becomes the picture files below it, sorted: files with a picture's
+    extension or first bytes. Hidden ones are passed over, linked folders are followed, and no folder is read twice.
+
+    Args:
+        sources: Picture files, folders, http(s) URLs, or "-" for standard input.
+
+    Returns:
+        Names for `read`.
+
+    Raises:
+        SourceNotFoundError: Paths do not exist or may not be read; the message names all of them.
+    """
+    names = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    problems = [f"{name!r}: {problem}" for name in names if _is_path(name) and (problem := _path_problem(name))]
+    if problems:
+        rest = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
+        count = f"{len(problems)} of {len(names)} sources cannot be read: "
+        raise SourceNotFoundError(count + "; ".join(problems[:10]) + rest)
+    folders = {name for name in names if _is_path(name) and os.path.isdir(name)}
+    return [picture for name in names for picture in (_pictures_below(name) if name in folders else [name])]
+
+
+def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
+    """Return the bytes of one picture, whatever they are; nothing is decoded.
+
+    Args:
+        source: A file, an http(s) URL, or "-" for standard input.
+        limits: How far fetching a URL may go.
+
+    Raises:
+        ImageError: The file cannot be read, is not a regular file, or is enormous.
+        FetchError: The URL cannot be fetched, or must not be.
+    """
+    if source == "-":
+        return _read_standard_input()
+    if _is_path(source):
+        return files.read_bytes(Path(source), max_bytes=MAX_FILE_BYTES)
+    return fetching.fetch(source, limits)
+
+
+def _is_path(name: str) -> bool:
+    return name != "-" and not re.match(r"[a-z][a-z0-9+.-]+://|(data|file):", name, re.IGNORECASE)
+
+
+def _path_problem(path: str) -> str | None:
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError) as error:
+        return files.reason_of(error)
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return "neither a file nor a folder; standard input is '-'"
+    return None if os.access(path, os.R_OK) else "Permission denied"
+
+
+def _pictures_below(folder: str) -> Iterator[str]:
+    return (str(path) for path in files.walk(Path(folder)) if _is_picture(path))
+
+
+def _is_picture(path: Path) -> bool:
+    """Say whether a file in a folder is meant. One that cannot be looked at is: then reading it reports why."""
+    is_named_so = path.suffix.lower() in EXTENSIONS
+    try:
+        if not path.is_file():
+            return is_named_so and not path.exists()
+        return is_named_so or begins_like_a_picture(_head(path))
+    except OSError:
+        return True
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read(32)
+
+
+def _read_standard_input() -> bytes:
+    if sys.stdin is None:
+        raise ImageError("unreadable", "standard input is closed")
+    try:
+        content = fetching.gather(iter(lambda: sys.stdin.buffer.read(1 << 16), b""), MAX_FILE_BYTES)
+    except (OSError, ValueError) as error:
+        raise ImageError("unreadable", f"cannot read standard input: {files.reason_of(error)}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ImageError("unreadable", f"standard input has more than {MAX_FILE_BYTES} bytes")
+    return content

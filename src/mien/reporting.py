@@ -1,0 +1,102 @@
+"""Reporting: what a run found -> the files that people look at."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from mien import __version__, files
+from mien.config import TrainConfig
+from mien.dataset import SPLITS, Dataset
+from mien.evaluation import Answers
+from mien.figures import plot_confusion, plot_history, plot_samples, save_figure
+from mien.recording import Epoch
+from mien.results import Evaluation, Finding
+from mien.run_folder import RunFolder
+
+_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "onnxruntime", "numpy", "pillow")
+
+
+def describe(dataset: Dataset) -> list[str]:
+    """Return the counts of a split Dataset in words: a line for each class, and one for the split."""
+    before, after = dataset.counts(), dataset.counts(used_only=True)
+    lines = []
+    for number, name in enumerate(dataset.class_names):
+        reasons = ", ".join(f"{count} {code}" for code, count in dataset.left_out(name).items())
+        line = f"class {number}, {name}: {after[name]} of {before[name]} files are used"
+        lines.append(f"{line} (left out: {reasons})" if reasons else line)
+    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
+    return [*lines, f"split: {sizes}; copies never stand on two sides"]
+
+
+def report_data(run: RunFolder, dataset: Dataset, config: TrainConfig) -> None:
+    """Write what is known before the training: config.json, samples.png, manifest.csv.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    # A run can be gone on with from its config.json; a manifest says that the rest is there too.
+    run.save_config(config, dataset.root, _versions())
+    save_figure(plot_samples(dataset), run.path / "samples.png")
+    dataset.save(run.manifest_path)
+
+
+def report_training(run: RunFolder, history: Sequence[Epoch]) -> None:
+    """Write curves.png.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    save_figure(plot_history(history), run.path / "curves.png")
+
+
+def report_test(run: RunFolder, dataset: Dataset, answers: Answers, evaluation: Evaluation) -> None:
+    """Write predictions.csv and confusion.png.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    files.write_text(run.path / "predictions.csv", predictions_csv(dataset, answers, evaluation.class_names))
+    save_figure(plot_confusion(evaluation), run.path / "confusion.png")
+
+
+def metrics(
+    evaluation: Evaluation, findings: Sequence[Finding], dataset: Dataset, training: dict[str, Any]
+) -> dict[str, Any]:
+    """Return metrics.json: the test scores, the verdict, the data, and how the training went."""
+    return {
+        "test": evaluation.to_dict(),
+        "verdict": [asdict(finding) for finding in findings],
+        "data": {
+            "fingerprint": dataset.fingerprint(),
+            "files": dataset.counts(),
+            "used": dataset.counts(used_only=True),
+            "splits": {name: len(dataset.indexes(name)) for name in SPLITS},
+        },
+        "training": training,
+    }
+
+
+def predictions_csv(dataset: Dataset, answers: Answers, class_names: Sequence[str]) -> str:
+    """Return one row per picture asked about: path, label, answer, and the probability of every class."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["path", "label", "answer", *(f"prob_{name}" for name in class_names)])
+    for index, probs in zip(answers.indexes, answers.probs, strict=True):
+        record = dataset.records[index]
+        row = [record.path, record.label, class_names[int(probs.argmax())]]
+        writer.writerow([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
+    return text.getvalue()
+
+
+def _versions() -> dict[str, str]:
+    """Return the version of mien and of every package that the results may depend on."""
+    found = {"mien": __version__}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

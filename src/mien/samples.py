@@ -1,0 +1,304 @@
+"""Draws the illustrated example folder: happy and sad people, licensed freely, with a dozen bad files planted."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image, ImageDraw, ImageOps
+
+from mien.engine import LOCAL, Engine
+from mien.errors import OutputError, SettingsError
+from mien.extras import require
+from mien.files import write_text, writing
+from mien.progress import SILENCE, Progress
+from mien.sample_styles import COVERS_MOUTH, HELD_OUT, STYLES, TRAINING_STYLES
+
+if TYPE_CHECKING:
+    from dicebear import Style
+
+CLASS_NAMES = ("happy", "sad")
+
+
+@dataclass(frozen=True)
+class PlantedFile:
+    """A file that stands among the drawn pictures for the check to find.
+
+    Attributes:
+        path: Where it stands, under `data`.
+        what: What it is, in words.
+        problem: The code the check gives it; "" if the check passes it over.
+        make: Makes its bytes from those of the original.
+        original: The class whose picture that is; "new" if it is drawn for this alone; "" if there is none.
+    """
+
+    path: str
+    what: str
+    problem: str
+    make: Callable[[bytes], bytes]
+    original: str = ""
+
+
+def _same(picture: bytes) -> bytes:
+    return picture
+
+
+def _broken_off(picture: bytes) -> bytes:
+    return picture[: len(picture) // 2]
+
+
+def _png(picture: bytes) -> bytes:
+    return _saved(Image.open(BytesIO(picture)), "PNG")
+
+
+def _icon(picture: bytes) -> bytes:
+    return _saved(Image.open(BytesIO(picture)).resize((16, 16)), "PNG")
+
+
+def _halved(picture: bytes) -> bytes:
+    image = Image.open(BytesIO(picture))
+    return _saved(image.resize((image.width // 2, image.height // 2)), "JPEG")
+
+
+_PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>No such photo.</body></html>\n"
+# The copies sort after the drawn pictures, so that a check that keeps the first of equals keeps the original.
+PLANTED = (
+    PlantedFile("happy/holiday.jpg", "a text named .jpg", "not_an_image", lambda _: b"Ask Ann for the photos!\n"),
+    PlantedFile("sad/download.jpg", "a web page saved as .jpg", "not_an_image", lambda _: _PAGE),
+    PlantedFile("sad/half-sent.jpg", "a JPEG that breaks off", "unreadable", _broken_off, "sad"),
+    PlantedFile("happy/empty.jpg", "an empty file", "empty", lambda _: b""),
+    PlantedFile("happy/screenshot.jpg", "a PNG named .jpg", "wrong_extension", _png, "new"),
+    PlantedFile("happy/icon.png", "a picture of 16 by 16 pixels", "too_few_pixels", _icon, "new"),
+    PlantedFile("happy/weekend.jpg", "a copy of a happy picture", "exact_duplicate", _same, "happy"),
+    PlantedFile("happy/weekend (1).jpg", "a copy of another", "exact_duplicate", _same, "happy"),
+    PlantedFile("sad/yesterday.jpg", "a copy of a sad picture", "exact_duplicate", _same, "sad"),
+    PlantedFile("happy/weekend-small.jpg", "a happy picture at half its size", "near_duplicate", _halved, "happy"),
+    PlantedFile("sad/yesterday-small.jpg", "a sad picture at half its size", "near_duplicate", _halved, "sad"),
+    PlantedFile("happy/who-knows.jpg", "a copy of a sad picture", "conflicting_labels", _same, "sad"),
+    PlantedFile("sad/.DS_Store", "a hidden file", "", lambda _: b"\0\0\0\1Bud1"),
+    PlantedFile("notes.txt", "a text beside the classes", "", lambda _: b"Collected on Sunday.\n"),
+)
+
+
+@dataclass(frozen=True)
+class _Person:
+    path: str
+    style: str
+    label: str
+    seed: int
+
+
+def draw(
+    folder: Path, *, num_images: int = 600, seed: int = 7, engine: Engine = LOCAL, progress: Progress = SILENCE
+) -> Path:
+    """Draw happy and sad people to train on and others to try the classifier on, and plant bad files among them.
+
+    `folder` appears in one piece, at the end. Drawing it again with the same settings gives the same bytes; a folder
+    that holds them already is left as it is.
+
+        data/happy, data/sad      the pictures to train on, and the `PLANTED` files
+        unseen/happy, unseen/sad  pictures drawn apart: six of other people, six in the style that `data` has none of
+        CREDITS.txt               who drew the parts, and under which licence
+
+    Args:
+        folder: Where to draw. It must not exist, or hold the same drawings.
+        num_images: Pictures to train on: an even number, half for each class.
+        seed: Number that decides every drawing.
+        engine: Where the work runs.
+        progress: Hears how many are drawn.
+
+    Returns:
+        The path of `folder/data`.
+
+    Raises:
+        SettingsError: `num_images` is odd, or too small to plant bad files among.
+        OutputError: `folder` holds something else, or cannot be written.
+        MissingExtraError: The packages that draw are not installed.
+    """
+    if num_images < 20 or num_images % 2:
+        raise SettingsError(f"num_images is {num_images}; expected an even number, 20 or more")
+    folder = folder.resolve()
+    heading = f"{num_images} pictures drawn by mien from seed {seed}"
+    if not _is_drawn(folder, heading):
+        require("samples", "dicebear", "dicebear_styles", "resvg_py")
+        with _whole(folder) as temporary:
+            _draw_people(temporary, _people(num_images, seed), engine=engine, progress=progress)
+            _plant(temporary / "data", seed)
+            write_text(temporary / "CREDITS.txt", f"{heading}\n\n{_credits()}")
+    return folder / "data"
+
+
+def _is_drawn(folder: Path, heading: str) -> bool:
+    if not folder.exists():
+        return False
+    credits_path = folder / "CREDITS.txt"
+    with writing(folder):
+        found = credits_path.read_text(encoding="utf-8", errors="replace") if credits_path.is_file() else ""
+    if found.startswith(heading + "\n"):
+        return True
+    holds = found.partition("\n")[0] if "drawn by mien" in found else "something else"
+    raise OutputError(f"{str(folder)!r} is there already, and is not {heading}: it is {holds}. Name another folder.")
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder to fill, and put it in the place of `folder` when the block ends well."""
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        with writing(folder):
+            temporary.mkdir(parents=True)
+            yield temporary
+            temporary.rename(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _people(num_images: int, seed: int) -> list[_Person]:
+    """List who is to be drawn, and where: by turns in every style, and the same styles in both classes."""
+    people = []
+    for label in CLASS_NAMES:
+        for number in range(1, num_images // 2 + 1):
+            style = TRAINING_STYLES[number % len(TRAINING_STYLES)]
+            ending = "png" if number % 15 == 0 else "jpg"
+            people.append(_Person(f"data/{label}/{style}-{number:04}.{ending}", style, label, seed))
+        for number in range(1, 7):
+            for style in (TRAINING_STYLES[number % len(TRAINING_STYLES)], HELD_OUT):
+                people.append(_Person(f"unseen/{label}/{style}-{number:02}.jpg", style, label, seed))
+    return people
+
+
+def _draw_people(folder: Path, people: list[_Person], *, engine: Engine, progress: Progress) -> None:
+    pictures = engine.map(_picture, people)
+    for num_drawn, (person, picture) in enumerate(zip(people, pictures, strict=True), 1):
+        path = folder / person.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(picture)
+        progress.step("Drawing", num_drawn, len(people))
+
+
+def _plant(data_dir: Path, seed: int) -> None:
+    """Write the planted files; copies are of the largest pictures, so that half the size is still no tiny file."""
+    by_size = {
+        label: iter(sorted((data_dir / label).glob("*.jpg"), key=lambda path: (-path.stat().st_size, path.name)))
+        for label in CLASS_NAMES
+    }
+    for planted in PLANTED:
+        original = b""
+        if planted.original == "new":
+            original = _picture(_Person(planted.path, TRAINING_STYLES[0], planted.path.split("/")[0], seed))
+        elif planted.original:
+            original = next(by_size[planted.original]).read_bytes()
+        (data_dir / planted.path).write_bytes(planted.make(original))
+
+
+def _picture(person: _Person) -> bytes:
+    """Return the picture file of a person: JPEG or PNG, as its name says."""
+    rng = Random(f"{person.seed}/{person.path}")
+    side = round(rng.triangular(240, 480, 256))
+    image = _background(side, rng)
+    figure = _figure(person, side)
+    image.paste(figure, mask=figure)
+    image = _cropped(_grained(image, rng), rng)
+    return _saved(image, "PNG" if person.path.endswith(".png") else "JPEG", rng.randint(85, 95))
+
+
+def _background(side: int, rng: Random) -> Image.Image:
+    """Return a gradient with shapes on it, RGB: large ones, so that no two pictures hash alike."""
+    gradient = rng.choice((Image.linear_gradient, Image.radial_gradient))("L").resize((side, side))
+    turned = gradient.transpose(rng.choice((Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)))
+    image = ImageOps.colorize(turned, _color(rng), _color(rng))
+    canvas = ImageDraw.Draw(image)
+    for smallest, largest in [(5, 2)] * 3 + [(16, 4)] * 5:
+        center, radius = (rng.randint(0, side), rng.randint(0, side)), rng.randint(side // smallest, side // largest)
+        num_corners = rng.choice((3, 4, 6, 90))
+        canvas.regular_polygon((*center, radius), num_corners, rng.randint(0, 90), _color(rng))
+    return image
+
+
+def _color(rng: Random) -> str:
+    return f"hsl({rng.randint(0, 359)}, {rng.randint(20, 65)}%, {rng.randint(40, 90)}%)"
+
+
+def _figure(person: _Person, side: int) -> Image.Image:
+    """Return a person on nothing, RGBA, turned and framed as in a snapshot."""
+    from dicebear import Avatar
+    from resvg_py import svg_to_bytes
+
+    svg = str(Avatar(_style(person.style), _options(person)))
+    # The picture ends where this clip does, and resvg takes nearly twice as long with it.
+    svg = re.sub(r' clip-path="url\(#clip-\w+\)"', "", svg)
+    return Image.open(BytesIO(svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)))
+
+
+def _options(person: _Person) -> dict[str, Any]:
+    look = STYLES[person.style]
+    shown = look.happy if person.label == "happy" else look.sad
+    zoom, shift = look.frame
+    return {
+        "seed": f"{person.seed}/{person.path}",
+        "backgroundColor": "#0000",
+        # Little is left to chance, so that a small network can find the mouth in a few hundred pictures.
+        "flip": ["none"],
+        "scale": [zoom * 0.96, zoom * 1.04],
+        "rotate": [-4, 4],
+        "translateX": [-2.5, 2.5],
+        "translateY": [shift - 2.5, shift + 2.5],
+        **{f"{component}Variant": variants.split() for component, variants in shown.items()},
+        **{f"{component}Probability": 0 for component in COVERS_MOUTH},
+    }
+
+
+def _grained(image: Image.Image, rng: Random) -> Image.Image:
+    """Add the noise that photographs have; flat drawings make files that are too small to pass for one."""
+    grain = Image.frombytes("L", image.size, rng.randbytes(image.width * image.height))
+    return Image.blend(image, grain.convert("RGB"), 0.05)
+
+
+def _cropped(image: Image.Image, rng: Random) -> Image.Image:
+    """Cut some to portrait or landscape, about the middle."""
+    across, down = rng.choice(((0, 0), (image.width // 12, 0), (0, image.height // 12)))
+    return image.crop((across, down, image.width - across, image.height - down))
+
+
+def _saved(image: Image.Image, file_format: str, quality: int = 95) -> bytes:
+    file = BytesIO()
+    image.save(file, file_format, quality=quality)
+    return file.getvalue()
+
+
+@cache
+def _style(name: str) -> "Style":
+    from dicebear import Style
+
+    return Style(_definition(name))
+
+
+def _definition(name: str) -> dict[str, Any]:
+    definition: dict[str, Any] = json.loads(files("dicebear_styles").joinpath(f"{name}.json").read_text("utf-8"))
+    return definition
+
+
+def _credits() -> str:
+    """Say who drew the parts of the pictures, and under which licence, in the words of the package."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("dicebear-core", "dicebear-styles", "resvg-py"))
+    lines = [f"Assembled by {packages}; framed, and set before backgrounds, by mien.", ""]
+    for name in STYLES:
+        meta = _definition(name)["meta"]
+        source, creator, licence = meta["source"], meta["creator"], meta["license"]
+        lines += [
+            f"{name}: {source['name']}, {source['url']}",
+            f"    by {creator['name']}, {creator['url']}",
+            f"    licence: {licence['name']}, {licence['url']}",
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,88 @@
+"""mien turns a folder of photos into a classifier you can trust.
+
+import mien
+
+run = mien.train("data")
+classifier = mien.load(run.path)
+for prediction in mien.predict(classifier, ["photo.jpg"]):
+    print(prediction.label, prediction.probs)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mien.classifier import Classifier as Classifier
+    from mien.classifier import load as load
+    from mien.cleaning import clean as clean
+    from mien.config import PRESETS as PRESETS
+    from mien.config import AugmentConfig as AugmentConfig
+    from mien.config import CleanConfig as CleanConfig
+    from mien.config import FitConfig as FitConfig
+    from mien.config import ScanConfig as ScanConfig
+    from mien.config import SplitConfig as SplitConfig
+    from mien.config import TrainConfig as TrainConfig
+    from mien.dataset import Dataset as Dataset
+    from mien.dataset import ImageRecord as ImageRecord
+    from mien.errors import MienError as MienError
+    from mien.evaluation import evaluate as evaluate
+    from mien.evaluation import verdict as verdict
+    from mien.figures import plot_confusion as plot_confusion
+    from mien.figures import plot_history as plot_history
+    from mien.figures import plot_samples as plot_samples
+    from mien.fitting import fit as fit
+    from mien.pipeline import train as train
+    from mien.prediction import predict as predict
+    from mien.results import Evaluation as Evaluation
+    from mien.results import Prediction as Prediction
+    from mien.results import Score as Score
+    from mien.scanning import scan as scan
+    from mien.splitting import split as split
+
+# Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
+_HOMES = {
+    "AugmentConfig": "config",
+    "Classifier": "classifier",
+    "CleanConfig": "config",
+    "Dataset": "dataset",
+    "Evaluation": "results",
+    "FitConfig": "config",
+    "ImageRecord": "dataset",
+    "MienError": "errors",
+    "PRESETS": "config",
+    "Prediction": "results",
+    "ScanConfig": "config",
+    "Score": "results",
+    "SplitConfig": "config",
+    "TrainConfig": "config",
+    "clean": "cleaning",
+    "evaluate": "evaluation",
+    "fit": "fitting",
+    "load": "classifier",
+    "plot_confusion": "figures",
+    "plot_history": "figures",
+    "plot_samples": "figures",
+    "predict": "prediction",
+    "scan": "scanning",
+    "split": "splitting",
+    "train": "pipeline",
+    "verdict": "evaluation",
+}
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mien' has no attribute {name!r}")
+    from mien.extras import needing
+
+    with needing("train"):
+        value = getattr(import_module(f"mien.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

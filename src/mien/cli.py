@@ -1,0 +1,273 @@
+"""The command line: arguments -> one public call -> print."""
+
+import os
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.argument import ArgumentCollection
+from cyclopts.token import Token
+
+from mien import __version__
+from mien.config import PRESETS, AugmentConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.errors import GateError, MienError, UserError
+from mien.fetching import FetchLimits
+from mien.run_folder import find_unfinished, load_config
+
+DataPath = Annotated[Path, Parameter(name="DATA")]
+RunPath = Annotated[Path, Parameter(name="RUN")]
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def _section(title: str) -> Parameter:
+    """Make a flag of every field of a settings class, without a prefix, under a title in the help."""
+    return Parameter(name="*", group=title, negative_iterable="")
+
+
+Reading, Cleaning, Splitting = _section("Reading"), _section("Cleaning"), _section("Splitting")
+Training, Augmentation, Fetching = _section("Training"), _section("Augmentation"), _section("Fetching URLs")
+
+
+def _fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Give each setting of `train` that is not on the command line the value of the run, --config or --preset."""
+    if commands != ("train",):
+        return
+    by_name = {argument.name: argument for argument in arguments}
+    config = asdict(_base_config({name: a.tokens[0].value for name, a in by_name.items() if a.tokens}))
+    values = {"preset": config.pop("preset")}
+    for section in config.values():
+        values |= section
+    for name, value in values.items():
+        argument = by_name[f"--{name.replace('_', '-')}"]
+        if not argument.tokens:
+            for index, part in enumerate(value if isinstance(value, tuple) else (value,)):
+                argument.append(Token(keyword=argument.name, value=str(part), source="settings", index=index))
+
+
+def _base_config(given: dict[str, str]) -> TrainConfig:
+    if "--resume" in given:
+        out = given.get("--out")
+        return load_config(find_unfinished(Path(out) if out else None).config_path)
+    if "--config" in given:
+        return load_config(Path(given["--config"]))
+    preset = given.get("--preset", TrainConfig.preset)
+    if preset not in PRESETS:
+        raise CycloptsError(msg=f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[preset]
+
+
+app = App(
+    name="mien",
+    help="Turn a folder of photos into a classifier you can trust. Start with: mien demo",
+    version=__version__,
+    config=_fill_in_settings,
+)
+app.register_install_completion_command(help="Install completion for this shell.")
+
+
+@app.command
+def demo(*, folder: Path = Path("mien-demo")) -> None:
+    """Draw happy and sad people, train on them, and judge pictures drawn apart. Needs no photos.
+
+    Example: mien demo
+
+    Parameters
+    ----------
+    folder
+        Where everything is put; a second run uses what is there.
+    """
+    from mien.demo import run_demo
+    from mien.terminal import TerminalProgress, show_demo, silence_native_libraries
+
+    silence_native_libraries()
+    with TerminalProgress() as progress:
+        made = run_demo(folder, progress=progress)
+    show_demo(made)
+
+
+@app.command
+def check(
+    folder: DataPath,
+    /,
+    *,
+    json: Flag = False,
+    fail_on: str = "",
+    sheet: Path | None = None,
+    config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+) -> None:
+    """Say what a folder of class folders holds, and what is wrong with it. Changes nothing.
+
+    Example: mien check data --fail-on unreadable,conflicts
+
+    Parameters
+    ----------
+    folder
+        One sub-folder per class, such as data/happy and data/sad.
+    json
+        Print one JSON document.
+    fail_on
+        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts (with commas between).
+    sheet
+        Write a picture of samples with their labels to this PNG file.
+    """
+    from mien.cleaning import clean, refuse
+    from mien.scanning import scan
+    from mien.terminal import TerminalProgress, show_check, show_json
+
+    with TerminalProgress() as progress:
+        dataset = clean(scan(folder, progress=progress), config)
+    show_json(dataset.to_dict()) if json else show_check(dataset)
+    if sheet:
+        from mien.figures import plot_samples, save_figure
+
+        save_figure(plot_samples(dataset), sheet)
+    refuse(dataset, [gate for gate in fail_on.split(",") if gate])
+
+
+@app.command
+def train(
+    folder: DataPath,
+    /,
+    *,
+    preset: str = TrainConfig.preset,
+    out: Path | None = None,
+    resume: Flag = False,
+    config: Path | None = None,
+    save_h5: Flag = False,
+    scan: Annotated[ScanConfig, Reading] = ScanConfig(),
+    clean: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+    split: Annotated[SplitConfig, Splitting] = SplitConfig(),
+    fit: Annotated[FitConfig, Training] = FitConfig(),
+    augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
+) -> None:
+    """Train a classifier on a folder of class folders, and measure it honestly.
+
+    Example: mien train data --epochs 30 --augment
+
+    Parameters
+    ----------
+    folder
+        One sub-folder per class, such as data/happy and data/sad. Nothing in it is changed.
+    preset
+        Settings to begin with. classic: the tutorial's network; leaves out files under 10240 bytes.
+    out
+        The run folder; by default the first free one of runs/train, runs/train2, ...
+    resume
+        Go on with a run that was cut off: the one in --out, or the newest unfinished one in runs/.
+    config
+        Begin with the settings of an earlier run: its config.json.
+    save_h5
+        Write model.h5 too.
+    """
+    from mien.pipeline import train as train_folder
+    from mien.terminal import TerminalProgress, show_run, silence_native_libraries
+
+    silence_native_libraries()
+    settings = TrainConfig(preset, scan, clean, split, fit, augment)
+    with TerminalProgress() as progress:
+        run = train_folder(folder, settings, out=out, resume=resume, save_h5=save_h5, progress=progress)
+    show_run(run)
+
+
+@app.command
+def evaluate(
+    run: RunPath, folder: Annotated[Path | None, Parameter(name="DATA")] = None, /, *, json: Flag = False
+) -> None:
+    """Score a run again: on its own test split, or on another labelled folder.
+
+    Example: mien evaluate runs/train other-photos
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train.
+    folder
+        Labelled pictures in class folders; by default the test split of the run.
+    json
+        Print one JSON document.
+    """
+    from mien.reviewing import review
+    from mien.terminal import TerminalProgress, show_evaluation, show_json
+
+    with TerminalProgress() as progress:
+        reviewed = review(run, folder, progress=progress)
+    if json:
+        verdict = [asdict(finding) for finding in reviewed.findings]
+        show_json({"evaluation": reviewed.evaluation.to_dict(), "verdict": verdict})
+    else:
+        show_evaluation(reviewed.evaluation, reviewed.findings)
+
+
+@app.command
+def predict(
+    run: RunPath,
+    sources: Annotated[list[str], Parameter(name="SOURCE", negative_iterable="", allow_leading_hyphen=True)],
+    /,
+    *,
+    json: Flag = False,
+    csv: Path | None = None,
+    limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
+) -> int:
+    """Say which class pictures belong to. Exit code 1 where one of them could not be read.
+
+    Example: mien predict runs/train photo.jpg holiday/ https://example.org/face.png
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train, or a model.onnx.
+    sources
+        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input.
+    json
+        Print one JSON document per picture, a line each.
+    csv
+        Write the answers to this CSV file instead.
+    """
+    from mien.classifier import load
+    from mien.prediction import predict as predict_sources
+    from mien.terminal import show_predictions
+
+    classifier = load(run)
+    predictions = predict_sources(classifier, sources, limits=limits)
+    return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
+
+
+def _spelled_out(arguments: list[str]) -> list[str]:
+    """Write `--image-size 128` as `--image-size 128 128`: one number stands for a square."""
+    spelled: list[str] = []
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        following = arguments[place + 1 : place + 3]
+        if name == "--image-size" and value:
+            spelled += [name, value, value]
+        elif name == "--image-size" and following and not (len(following) == 2 and following[1].isdecimal()):
+            spelled += [name, following[0]]
+        else:
+            spelled.append(argument)
+    return spelled
+
+
+def main() -> None:
+    """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # A picture that is too large is reported by mien itself, with its name.
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        code = app(_spelled_out(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
+        code = 2
+    except MienError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        code = 2 if isinstance(error, UserError) else 3 if isinstance(error, GateError) else 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        # Whoever read our output has had enough, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code)

@@ -23,6 +23,7 @@ ROWS = [
         "exporting",
         "figures",
         "prediction",
+        "quarantine",
         "samples",
     },
     {"dataset", "classifier", "networks", "results", "recording", "duplicates"},

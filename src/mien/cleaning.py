@@ -16,6 +16,8 @@ GATES = {
 }
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
+# A placeholder picture may stand in both classes a thousand times: each names a few of the others, not all.
+_MAX_NAMED = 3
 
 
 def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
@@ -43,6 +45,19 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     return dataset.with_records(records)
 
 
+def find_gates(names: str) -> tuple[str, ...]:
+    """Return the gates that a text such as "unreadable,conflicts" names.
+
+    Raises:
+        SettingsError: A name is not in GATES.
+    """
+    gates = tuple(name.strip() for name in names.split(",") if name.strip())
+    unknown = [gate for gate in gates if gate not in GATES]
+    if unknown:
+        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
+    return gates
+
+
 def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
     """Say no to a Dataset in which something was found that must not be there.
 
@@ -51,12 +66,8 @@ def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
         gates: Names from GATES.
 
     Raises:
-        SettingsError: A name is not in GATES.
         GateError: Something was found; the message says what, and how often.
     """
-    unknown = [gate for gate in gates if gate not in GATES]
-    if unknown:
-        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
     codes = [problem.code for record in dataset.records for problem in record.problems]
     found = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
     if any(found.values()):
@@ -94,8 +105,9 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
 
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:
-    others = ", ".join(copy.path for copy in copies if copy.label != record.label)
-    return _left_out(record, "conflicting_labels", f"the same picture as {others}")
+    others = [copy.path for copy in copies if copy.label != record.label]
+    more = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
+    return _left_out(record, "conflicting_labels", f"the same picture as {', '.join(others[:_MAX_NAMED])}{more}")
 
 
 def _left_out(record: ImageRecord, code: str, detail: str) -> ImageRecord:

@@ -5,7 +5,7 @@ import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.argument import ArgumentCollection
@@ -13,9 +13,12 @@ from cyclopts.token import Token
 
 from mien import __version__
 from mien.config import PRESETS, AugmentConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
-from mien.errors import GateError, MienError, UserError
+from mien.errors import GateError, MienError, SettingsError, UserError
 from mien.fetching import FetchLimits
 from mien.run_folder import find_unfinished, load_config
+
+if TYPE_CHECKING:
+    from mien.quarantine import Move
 
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
@@ -113,10 +116,11 @@ def check(
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
-    from mien.cleaning import clean, refuse
+    from mien.cleaning import clean, find_gates, refuse
     from mien.scanning import scan
     from mien.terminal import TerminalProgress, show_check, show_json
 
+    gates = find_gates(fail_on)
     with TerminalProgress() as progress:
         dataset = clean(scan(folder, progress=progress), config)
     show_json(dataset.to_dict()) if json else show_check(dataset)
@@ -124,7 +128,57 @@ def check(
         from mien.figures import plot_samples, save_figure
 
         save_figure(plot_samples(dataset), sheet)
-    refuse(dataset, [gate for gate in fail_on.split(",") if gate])
+    refuse(dataset, gates)
+
+
+@app.command
+def clean(
+    folder: Annotated[Path | None, Parameter(name="DATA")] = None,
+    /,
+    *,
+    to: Path | None = None,
+    apply: Flag = False,
+    undo: Path | None = None,
+    config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+) -> None:
+    """Move what check would leave out to a quarantine folder, or back. Without --apply it only says what it would move.
+
+    Example: mien clean data --to put-aside --apply, and back again: mien clean --undo put-aside
+
+    Parameters
+    ----------
+    folder
+        One sub-folder per class, such as data/happy and data/sad.
+    to
+        The quarantine: a folder outside of DATA, on the same disk.
+    apply
+        Move the files.
+    undo
+        Move everything in this quarantine back to where it was.
+    """
+    from mien.terminal import show_moves
+
+    if undo and not (folder or to or apply):
+        from mien.quarantine import restore
+
+        show_moves(restore(undo), "moved back")
+    elif folder and to and not undo:
+        show_moves(_put_aside(folder, to, config, apply=apply), "moved" if apply else "would move (--apply does it)")
+    else:
+        raise SettingsError("name DATA and --to FOLDER, or --undo FOLDER alone")
+
+
+def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "list[Move]":
+    from mien.cleaning import clean as clean_dataset
+    from mien.quarantine import plan_quarantine, quarantine
+    from mien.scanning import scan
+    from mien.terminal import TerminalProgress
+
+    with TerminalProgress() as progress:
+        moves = plan_quarantine(clean_dataset(scan(folder, progress=progress), config), to)
+    if apply:
+        quarantine(moves, to)
+    return moves
 
 
 @app.command

@@ -24,6 +24,7 @@ from mien.results import Evaluation, Finding, Prediction, Score
 if TYPE_CHECKING:
     from mien.demo import Demo
     from mien.pipeline import Run
+    from mien.quarantine import Move
 
 RUN_FILES = {
     "model.onnx": "the classifier: one file with everything in it",
@@ -60,7 +61,8 @@ class TerminalProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bars.stop()
+        if ERR.is_terminal:
+            self._bars.stop()
 
     def say(self, text: str) -> None:
         """Print one line."""
@@ -194,6 +196,13 @@ def _show_files(folder: Path, meanings: dict[str, str]) -> None:
     OUT.print(f"\nIn {printable(str(folder))}:")
     for name, meaning in meanings.items():
         OUT.print(f"  {name:<39} {meaning}")
+
+
+def show_moves(moves: Sequence["Move"], what: str) -> None:
+    """Print which files were moved, or would be, and why."""
+    for move in moves:
+        OUT.print(f"{printable(str(move.source))}: {move.reason}")
+    OUT.print(f"{what}: {len(moves)} files")
 
 
 def show_json(document: Any) -> None:

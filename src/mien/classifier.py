@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import files, images
-from mien.config import FitRule, ScanConfig
-from mien.errors import ImageError, ModelFileError, SettingsError, SourceNotFoundError
+from mien.config import FitRule, ScanConfig, from_json
+from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
 
 if TYPE_CHECKING:
@@ -166,15 +166,27 @@ def _facts(session: "onnxruntime.InferenceSession") -> ModelFacts:
     if text is None or not {"images", "probs"} <= names:
         raise ModelFileError("it is an ONNX file, but not one that mien made")
     try:
-        document = json.loads(text)
-        version = document["format_version"]
-        if version > FORMAT_VERSION:
-            raise ModelFileError(f"it has format {version}, newer than this mien knows: pip install --upgrade mien")
-        height, width = document.pop("image_size")
-        facts = ModelFacts(**{**document, "class_names": tuple(document["class_names"]), "image_size": (height, width)})
-        facts.scan_config()
-    except (ValueError, TypeError, KeyError, AttributeError, SettingsError) as error:
+        return _checked_facts(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"its description is damaged: {error}") from error
-    return facts
+
+
+def _checked_facts(document: dict[str, Any]) -> ModelFacts:
+    if document["format_version"] > FORMAT_VERSION:
+        raise ModelFileError(
+            f"it has format {document['format_version']}, newer than this mien knows: pip install --upgrade mien"
+        )
+    settings = {name: document[name] for name in ("image_size", "fit_rule", "max_pixels")}
+    image_size = from_json({"scan": settings}).scan.image_size
+    class_names = tuple(document["class_names"])
+    if (
+        len(set(class_names)) != len(class_names)
+        or len(class_names) < 2
+        or document["largest_class"] not in class_names
+    ):
+        raise ValueError(f"the classes are {class_names}, the largest {document['largest_class']!r}")
+    if not all(isinstance(name, str) for name in class_names):
+        raise ValueError("a class has a name that is no text")
+    return ModelFacts(**{**document, "class_names": class_names, "image_size": image_size})

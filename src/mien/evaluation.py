@@ -14,6 +14,8 @@ from mien.results import Evaluation, Finding, Score, class_scores, wilson_score
 
 # A batch that keeps ONNX Runtime busy without holding many pictures at once.
 _BATCH_SIZE = 32
+# So much better on pictures that it has seen than on others: it has learnt pictures, not what they show.
+_WIDE_GAP = 0.2
 
 
 @dataclass(frozen=True)
@@ -103,23 +105,32 @@ def verdict(evaluation: Evaluation, history: Sequence[Epoch] = ()) -> tuple[Find
 def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
     if not history:
         return []
-    best = min(history, key=lambda epoch: epoch.val_loss)
-    last = history[-1]
     reached = max(epoch.accuracy for epoch in history)
     # Half-way from the baseline to always right: what a network does that has learnt its own pictures at all.
-    learnt = ((baseline.value or 0) + 1) / 2
-    if reached < learnt:
+    if reached < ((baseline.value or 0) + 1) / 2:
         text = f"Underfitting: even its own training pictures it gets right for only {reached:.0%}."
         return [Finding("underfitting", text, "Train longer (--epochs), or with a larger --learning-rate.")]
+    text = _overfitting(history)
+    advice = "Add pictures; vary those you have (--augment); or switch off part of the network (--dropout 0.5)."
+    return [Finding("overfitting", text, advice)] if text else []
+
+
+def _overfitting(history: Sequence[Epoch]) -> str:
+    """Return what says that a network learns its own pictures by heart, and from which epoch; "" where nothing does."""
+    best, last = min(history, key=lambda epoch: epoch.val_loss), history[-1]
     if last.val_loss > 1.1 * best.val_loss and last.loss < best.loss:
-        text = (
+        return (
             f"Overfitting from epoch {best.epoch + 1}: from there it gets better on the training pictures "
             f"(accuracy {last.accuracy:.0%} at the end) and worse on others (validation loss {best.val_loss:.2f} to "
             f"{last.val_loss:.2f}). The weights of epoch {best.epoch} were kept."
         )
-        advice = "Add pictures; vary those you have (--augment); or switch off part of the network (--dropout 0.5)."
-        return [Finding("overfitting", text, advice)]
-    return []
+    if best.accuracy - best.val_accuracy > _WIDE_GAP:
+        start = next(epoch.epoch for epoch in history if epoch.accuracy - epoch.val_accuracy > _WIDE_GAP)
+        return (
+            f"Overfitting from epoch {start}: the network that was kept is right for {best.accuracy:.0%} of the "
+            f"training pictures, but for only {best.val_accuracy:.0%} of the validation pictures."
+        )
+    return ""
 
 
 def _judge_size(evaluation: Evaluation) -> list[Finding]:

@@ -1,0 +1,85 @@
+"""What several test modules need: pictures, drawn; and records of pictures that need no file."""
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.dataset import Dataset, ImageRecord
+
+
+def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
+    """Return smooth blobs of colour; other seeds give pictures that are no near copies."""
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
+    """Return a picture as the content of a file."""
+    file = io.BytesIO()
+    image.save(file, format_, **options)
+    return file.getvalue()
+
+
+def save_picture(path: Path, image: Image.Image, **options: Any) -> Path:
+    """Write a picture as JPEG, whatever the name says, in a folder that is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, "JPEG", **options)
+    return path
+
+
+def record(path: str, **values: Any) -> ImageRecord:
+    """Return what a scan says of a good picture at `path`, its class first; it is nobody's near copy."""
+    sha256 = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
+    facts = {"sha256": sha256, "phash": sha256[:32], "num_bytes": 20_000, "format": "JPEG", "width": 300, "height": 200}
+    return ImageRecord(**{"path": path, "label": path.split("/")[0], **facts, **values})
+
+
+def dataset_of(*records: ImageRecord) -> Dataset:
+    """Return a Dataset of records, of a folder that need not exist."""
+    return Dataset(Path("moods"), tuple(sorted({r.label for r in records})), records)
+
+
+@contextmanager
+def without_permission(path: Path, mode: int = 0) -> Iterator[None]:
+    """Take permissions from a path in `open_path`; where the tests run as root, be nobody meanwhile."""
+    user = os.geteuid()
+    path.chmod(mode)
+    try:
+        if user == 0:
+            os.seteuid(65534)
+        yield
+    finally:
+        os.seteuid(user)
+        path.chmod(0o755)
+
+
+def draw_folder(folder: Path, num_images: int) -> Path:
+    """Draw distinct JPEGs in happy/ and sad/: so many in each."""
+    for class_number, name in enumerate(("happy", "sad")):
+        for number in range(num_images):
+            save_picture(folder / name / f"{number:02}.jpg", draw_picture(100 * class_number + number), quality=90)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with twelve distinct JPEGs in each of happy/ and sad/. Tests must not change it."""
+    return draw_folder(tmp_path_factory.mktemp("moods") / "data", 12)
+
+
+@pytest.fixture
+def open_path() -> Iterator[Path]:
+    """A temporary folder that every user may enter, unlike `tmp_path`."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)

@@ -14,7 +14,8 @@ from PIL import Image, ImageChops, ImageStat, UnidentifiedImageError
 
 from mien.engine import Local
 from mien.errors import MissingExtraError, OutputError, SettingsError
-from mien.samples import CLASS_NAMES, HELD_OUT, PLANTED, STYLES, draw
+from mien.sample_styles import HELD_OUT, STYLES
+from mien.samples import CLASS_NAMES, PLANTED, draw
 
 for package in ("dicebear", "dicebear_styles", "resvg_py"):
     pytest.importorskip(package)

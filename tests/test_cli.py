@@ -1,0 +1,262 @@
+"""The command line: what is printed where, exit codes, and that mistakes get one line that says what to do."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import mien
+from mien.cli import main
+from mien.config import CleanConfig, FitConfig, ScanConfig, TrainConfig
+
+Mien = Callable[..., tuple[int, str, str]]
+QUICK = ["--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run_dir(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    config = TrainConfig(scan=ScanConfig(image_size=(32, 32)), clean=CleanConfig(min_bytes=0), fit=FitConfig(epochs=1))
+    return mien.train(data, config, out=tmp_path_factory.mktemp("runs") / "run").path
+
+
+def test_check_prints_one_json_document_and_nothing_else(command: Mien, data: Path) -> None:
+    code, out, err = command("check", data, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert err == ""
+    assert document["root"] == str(data)
+    assert document["num_files"] == sum(document["classes"].values())
+    assert set(document["classes"]) == {"happy", "sad"}
+    assert {"problems", "groups"} <= set(document)
+
+
+def test_check_shows_numbers_names_and_problems(command: Mien, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "happy" / "page.jpg").write_text("<html>gone</html>")
+    code, out, _ = command("check", tmp_path / "data")
+    assert code == 0
+    assert "not_an_image" in out
+    assert "happy/page.jpg: a web page, not a picture; left out" in out
+
+
+@pytest.mark.parametrize(("gate", "code"), [("unreadable", 3), ("conflicts", 0), ("conflicts,unreadable", 3)])
+def test_a_gate_says_no_with_code_3(command: Mien, data: Path, tmp_path: Path, gate: str, code: int) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "data" / "happy" / "empty.jpg").touch()
+    found, _, err = command("check", tmp_path / "data", "--fail-on", gate)
+    assert found == code
+    assert ("GateError" in err) == (code == 3)
+
+
+def test_check_writes_a_sheet(command: Mien, data: Path, tmp_path: Path) -> None:
+    assert command("check", data, "--sheet", tmp_path / "sheet.png")[0] == 0
+    assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_predict_prints_a_line_per_source_in_order(command: Mien, data: Path, run_dir: Path) -> None:
+    first, second = sorted(data.glob("sad/*.jpg"))[:2]
+    code, out, _ = command("predict", run_dir, second, first)
+    assert code == 0
+    assert [line.split()[-1] for line in out.splitlines()] == [str(second), str(first)]
+
+
+def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the_rest(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_text("no picture")
+    picture = next(data.glob("sad/*.jpg"))
+    code, out, err = command("predict", run_dir, tmp_path / "bad.jpg", picture, "http://127.0.0.1:1/x.jpg", "--json")
+    bad, good, url = map(json.loads, out.splitlines())
+    assert code == 1
+    assert "2 of the sources" in err
+    assert bad == {"source": str(tmp_path / "bad.jpg"), "label": None, "probs": {}, "error": "text, not a picture"}
+    assert good["label"] in good["probs"]
+    assert sum(good["probs"].values()) == pytest.approx(1, abs=1e-5)
+    assert "not a public address" in url["error"]
+
+
+def test_predict_takes_folders_standard_input_and_an_onnx_file(
+    command: Mien, data: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = next(data.glob("sad/*.jpg"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture.read_bytes())))
+    code, out, _ = command("predict", run_dir / "model.onnx", data / "happy", "-", "--json")
+    sources = [json.loads(line)["source"] for line in out.splitlines()]
+    assert code == 0
+    assert sources == [*map(str, sorted((data / "happy").iterdir())), "-"]
+
+
+def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    code, out, _ = command("predict", run_dir, data / "happy", "--csv", tmp_path / "answers.csv")
+    rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
+    assert (code, out) == (0, "")
+    assert list(rows[0]) == ["source", "label", "prob_happy", "prob_sad", "error"]
+    assert len(rows) == len(list((data / "happy").iterdir()))
+
+
+def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
+    code, out, _ = command("evaluate", run_dir)
+    assert code == 0
+    assert "95% interval" in out
+    assert "baseline" in out
+    document = json.loads(command("evaluate", run_dir, "--json")[1])
+    stored = json.loads((run_dir / "metrics.json").read_text())
+    assert document["evaluation"] == stored["test"]
+    assert document["verdict"] == stored["verdict"]
+
+
+def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:
+    flags = ["--config", str(run_dir / "config.json"), "--seed", "7"]
+    run_mien("train", str(data), "--out", str(tmp_path / "run"), *flags)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    expected = json.loads((run_dir / "config.json").read_text())
+    expected["split"]["seed"] = 7
+    assert config == expected
+
+
+def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_path: Path) -> None:
+    done = run_mien("train", str(data), "--out", str(tmp_path / "run"), *QUICK)
+    assert "accuracy" in done.stdout
+    assert "baseline" in done.stdout
+    assert "epoch  1/1" in done.stderr
+    assert "3,696,625" not in done.stderr
+    assert "conv1 (Conv2D)" in done.stderr
+    assert "oneDNN" not in done.stderr
+
+
+def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], 'Did you mean "train"'),
+        (["check"], "requires an argument"),
+        (["check", "nowhere"], "'nowhere': No such file or directory"),
+        (["check", "{data}/happy"], "no class folders"),
+        (["check", "{data}", "--bogus"], "Unknown option: --bogus"),
+        (["check", "{data}", "--min-bytes", "many"], 'unable to convert "many" into int'),
+        (["check", "{data}", "--min-bytes", "-1"], "min_bytes is -1; expected 0 or more"),
+        (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'; known: unreadable"),
+        (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: classic"),
+        (["train", "{data}", "--config", "nowhere.json"], "cannot read 'nowhere.json'"),
+        (["train", "{data}", "--epochs", "0"], "epochs is 0; expected 1 or more"),
+        (["train", "{data}", "--image-size", "9000"], "image_size is (9000, 9000); expected 22 to 2048"),
+        (["train", "{data}", "--out", "/dev/null/run"], "cannot write '/dev/null/run': Not a directory"),
+        (["train", "{data}", "--out", "/proc/run"], "cannot write '/proc/run'"),
+        (["train", "{data}"], "class 'happy' in"),
+        (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
+        (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
+        (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
+        (["predict", "{run}"], "requires an argument"),
+        (["predict", "{run}", "{data}", "--timeout-s", "0"], "timeout_s is 0"),
+        (["evaluate", "{run}", "nowhere"], "'nowhere': No such file or directory"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_code_2(
+    command: Mien,
+    data: Path,
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("mien.terminal.silence_native_libraries", lambda: None)
+    code, out, err = command(*(argument.format(data=data, run=run_dir) for argument in arguments))
+    assert code == 2
+    assert out == ""
+    assert message in err
+    assert "Traceback" not in err
+    assert len(err.splitlines()) <= 2
+
+
+def test_odd_class_and_file_names_stay_intact(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    names = [
+        "a b.jpg",
+        "😀.jpg",
+        "'\".jpg",
+        "line\nbreak.jpg",
+        "\x1b[31mred.jpg",
+        "[bold]x[].jpg",
+        "-dash.jpg",
+        "é" * 100 + ".jpg",
+    ]
+    pictures = sorted(data.glob("happy/*.jpg"))
+    for name, picture in zip(names, pictures, strict=False):
+        shutil.copy(picture, tmp_path / name)
+    code, out, _ = command("predict", run_dir, tmp_path, "--json")
+    assert code == 0
+    assert {Path(json.loads(line)["source"]).name for line in out.splitlines()} == set(names)
+    code, out, _ = command("predict", run_dir, tmp_path)
+    assert code == 0
+    assert len(out.splitlines()) == len(names)
+    assert "\x1b" not in out
+    assert "[bold]x[].jpg" in out
+
+
+def test_a_name_that_is_not_utf8_is_printed_with_escapes(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copy(next(data.glob("happy/*.jpg")), os.fsdecode(bytes(tmp_path) + b"/\xff\xfe.jpg"))
+    assert command("predict", run_dir, tmp_path)[0] == 0
+    assert command("predict", run_dir, tmp_path, "--json")[0] == 0
+    assert command("predict", run_dir, tmp_path, "--csv", tmp_path / "answers.csv")[0] == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["check", "--help"], ["train", "--help"]])
+def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert out.strip()
+
+
+@pytest.mark.parametrize("name", ["check", "clean", "train", "evaluate", "predict", "demo"])
+def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
+    assert f"Example: mien {name}" in command(name, "--help")[1]
+
+
+def test_a_reader_that_has_had_enough_is_no_error(data: Path, run_dir: Path) -> None:
+    done = subprocess.run(
+        f"'{sys.executable}' -m mien predict '{run_dir}' '{data}' --json | head -1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+@pytest.mark.slow
+def test_help_is_instant() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", "mien", "--help"], capture_output=True, check=True)
+        seconds.append(time.monotonic() - started)
+    assert min(seconds) < 0.3

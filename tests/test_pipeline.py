@@ -1,0 +1,210 @@
+"""The whole job: what a run leaves, that it is honest, and that it can be gone on with."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from mien.config import PRESETS, CleanConfig, FitConfig, ScanConfig, TrainConfig
+from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.pipeline import Run, train
+from mien.reviewing import review
+
+QUICK = TrainConfig(
+    scan=ScanConfig(image_size=(32, 32)), clean=CleanConfig(min_bytes=0), fit=FitConfig(epochs=2, batch_size=8)
+)
+RUN_FILES = {
+    "config.json",
+    "manifest.csv",
+    "model.onnx",
+    "model.keras",
+    "metrics.json",
+    "predictions.csv",
+    "history.csv",
+    "samples.png",
+    "curves.png",
+    "confusion.png",
+    "logs",
+}
+
+
+def contents(folder: Path) -> dict[str, tuple[str, int]]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(p): (hashlib.sha256(p.read_bytes()).hexdigest(), p.stat().st_mtime_ns) for p in files}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return train(data, QUICK, out=tmp_path_factory.mktemp("runs") / "a")
+
+
+def test_a_run_folder_holds_everything_and_nothing_else(run: Run) -> None:
+    assert {path.name for path in run.path.iterdir()} == RUN_FILES
+
+
+def test_nothing_in_the_data_changes(data: Path, tmp_path: Path) -> None:
+    before = contents(data)
+    train(data, QUICK, out=tmp_path / "run")
+    assert contents(data) == before
+
+
+def test_the_pictures_of_a_run_are_pictures(run: Run) -> None:
+    for name in ("samples.png", "curves.png", "confusion.png"):
+        with Image.open(run.path / name) as image:
+            image.load()
+            assert min(image.size) > 200
+
+
+def test_every_score_has_its_interval_and_the_baseline_beside_it(run: Run) -> None:
+    test = json.loads((run.path / "metrics.json").read_text())["test"]
+    scores = [test["accuracy"], test["baseline"]]
+    scores += [scores_of[name] for scores_of in test["classes"] for name in ("precision", "recall", "f1")]
+    for score in scores:
+        assert (
+            0 <= score["low"] <= (score["value"] if score["value"] is not None else score["low"]) <= score["high"] <= 1
+        )
+    assert test["accuracy"]["num_images"] == len(rows(run.path / "predictions.csv"))
+
+
+def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Run) -> None:
+    predictions = rows(run.path / "predictions.csv")
+    manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
+    assert {manifest[row["path"]]["split"] for row in predictions} == {"test"}
+    accuracy = sum(row["label"] == row["answer"] for row in predictions) / len(predictions)
+    assert accuracy == pytest.approx(run.evaluation.accuracy.value)
+
+
+def test_the_same_data_and_seed_give_the_same_split_and_the_same_metrics(data: Path, run: Run, tmp_path: Path) -> None:
+    again = train(data, QUICK, out=tmp_path / "again")
+    for name in ("manifest.csv", "metrics.json", "predictions.csv"):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
+
+
+def test_the_settings_of_a_run_can_be_read_back(run: Run) -> None:
+    document = json.loads((run.path / "config.json").read_text())
+    assert mien.config.from_json(document) == QUICK
+    assert {"mien", "keras", "onnxruntime"} <= set(document["versions"])
+
+
+def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Run) -> None:
+    classifier = mien.load(run.path)
+    predictions = {row["path"]: row for row in rows(run.path / "predictions.csv")}
+    for prediction in mien.predict(classifier, [data / path for path in predictions]):
+        row = predictions[str(Path(prediction.source).relative_to(data))]
+        assert prediction.label == row["answer"]
+        assert prediction.probs["happy"] == pytest.approx(float(row["prob_happy"]), abs=1e-5)
+    assert classifier.facts.scores["accuracy"]["value"] == run.evaluation.accuracy.value
+
+
+def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
+    assert review(run.path).evaluation == run.evaluation
+
+
+def test_a_review_refuses_a_test_picture_that_changed(data: Path, run: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "data"
+    subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
+    changed = train(copy, QUICK, out=tmp_path / "run")
+    path = copy / rows(changed.path / "predictions.csv")[0]["path"]
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(SourceNotFoundError, match="1 test pictures"):
+        review(changed.path)
+
+
+def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: Path) -> None:
+    assert review(run.path, data).evaluation.accuracy.num_images > run.evaluation.accuracy.num_images
+    for name in ("happy", "angry"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(NotADatasetError, match="angry"):
+        review(run.path, tmp_path)
+
+
+def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    folder = tmp_path / "three"
+    subprocess.run(["cp", "-r", str(data), str(folder)], check=True)
+    (folder / "calm").mkdir()
+    for number in range(12):
+        small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC).save(folder / f"calm/{number}.jpg")
+    run = train(folder, QUICK, out=tmp_path / "run")
+    assert run.classifier.class_names == ("calm", "happy", "sad")
+    (prediction,) = mien.predict(run.classifier, [folder / "calm/0.jpg"])
+    assert sum(prediction.probs.values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_too_few_pictures_end_it_before_anything_is_written(data: Path, tmp_path: Path) -> None:
+    config = replace(QUICK, clean=CleanConfig(min_bytes=10**9))
+    with pytest.raises(TooFewImagesError, match=r"class 'happy'.*\n.*class 'sad'"):
+        train(data, config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_not_empty_is_never_written_to(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not empty"):
+        train(data, QUICK, out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "train").mkdir(parents=True)
+    assert train(data, QUICK).path == Path("runs/train2")
+
+
+def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
+    with pytest.raises(OutputError, match="finished"):
+        train(data, QUICK, out=run.path, resume=True)
+
+
+def test_there_must_be_something_to_go_on_with(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceNotFoundError, match="no unfinished run"):
+        train(data, QUICK, resume=True)
+
+
+def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) -> None:
+    run = train(data, QUICK, out=tmp_path / "run")
+    (run.path / "metrics.json").unlink()
+    with pytest.raises(SettingsError, match="other settings"):
+        train(data, PRESETS["classic"], out=run.path, resume=True)
+    copy = tmp_path / "data"
+    subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
+    next(copy.glob("happy/*.jpg")).unlink()
+    with pytest.raises(SettingsError, match="not as they were"):
+        train(copy, QUICK, out=run.path, resume=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay_s", [1.0, 3.0, 5.0, 6.0, 7.0, 8.0])
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data: Path, tmp_path: Path, delay_s: float) -> None:
+    flags = ["--image-size", "32", "--min-bytes", "0", "--epochs", "60", "--batch-size", "4"]
+    command = [sys.executable, "-m", "mien", "train", str(data), "--out"]
+    process = subprocess.Popen([*command, str(tmp_path / "killed"), *flags], stderr=subprocess.DEVNULL)
+    time.sleep(delay_s)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    begun = (tmp_path / "killed" / "config.json").exists()
+    resume = ["--resume"] if begun else []
+    if not (tmp_path / "killed" / "metrics.json").exists():
+        subprocess.run([*command, str(tmp_path / "killed"), *flags, *resume], check=True, capture_output=True)
+    subprocess.run([*command, str(tmp_path / "whole"), *flags], check=True, capture_output=True)
+    names = {path.name for path in (tmp_path / "killed").iterdir()}
+    assert names == RUN_FILES
+    for name in ("metrics.json", "manifest.csv", "predictions.csv"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

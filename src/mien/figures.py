@@ -1,9 +1,10 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,24 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Params = ParamSpec("Params")
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
 
 
-def _styled(plot: "Callable[Params, Figure]") -> "Callable[Params, Figure]":
-    """Draw with class and file names taken as they are: "$" starts no formula."""
-
-    def styled_plot(*args: Params.args, **kwargs: Params.kwargs) -> "Figure":
-        with needing("train"):
-            import matplotlib
-        with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}):
-            return plot(*args, **kwargs)
-
-    styled_plot.__doc__, styled_plot.__name__ = plot.__doc__, plot.__name__
-    return styled_plot
-
-
-@_styled
 def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Figure":
     """Draw a contact sheet of used pictures with their labels, as many of each class as can be.
 
@@ -50,52 +36,51 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "F
     chosen = np.concatenate(
         [rng.permutation(indexes[labels == number])[:per_class] for number in range(len(dataset.class_names))]
     )[:num_images]
-    figure, axes = _grid(len(chosen))
-    for index, image, place in zip(chosen, dataset.pixels(chosen), axes, strict=False):
-        place.imshow(image)
-        place.set_title(_short(dataset.records[index].label, 16), pad=2)
-    return figure
+    with _names_as_they_are():
+        figure, axes = _grid(len(chosen))
+        for index, image, place in zip(chosen, dataset.pixels(chosen), axes, strict=False):
+            place.imshow(image)
+            place.set_title(_short(dataset.records[index].label, 16), pad=2)
+        return figure
 
 
-@_styled
 def plot_history(history: Sequence[Epoch]) -> "Figure":
     """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked."""
-    from matplotlib.figure import Figure
+    with _names_as_they_are():
+        figure = _figure(9, 3.6)
+        epochs = [epoch.epoch for epoch in history]
+        best = min(history, key=lambda epoch: epoch.val_loss).epoch
+        for place, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+            place.plot(epochs, [getattr(e, name) for e in history], color=_BLUE, marker=".", label="training")
+            place.plot(
+                epochs, [getattr(e, f"val_{name}") for e in history], color=_ORANGE, marker=".", label="validation"
+            )
+            place.axvline(best, color=_GREY, linestyle=":", label=f"kept: epoch {best}")
+            place.set(title=name.capitalize(), xlabel="epoch")
+            place.xaxis.get_major_locator().set_params(integer=True)
+            place.grid(alpha=0.25)
+            place.legend(frameon=False)
+            place.set_ylim(*((0, 1.02) if name == "accuracy" else (0, None)))
+        return figure
 
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    epochs = [epoch.epoch for epoch in history]
-    best = min(history, key=lambda epoch: epoch.val_loss).epoch
-    for place, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        place.plot(epochs, [getattr(e, name) for e in history], color=_BLUE, marker=".", label="training")
-        place.plot(epochs, [getattr(e, f"val_{name}") for e in history], color=_ORANGE, marker=".", label="validation")
-        place.axvline(best, color=_GREY, linestyle=":", label=f"kept: epoch {best}")
-        place.set(title=name.capitalize(), xlabel="epoch")
-        place.xaxis.get_major_locator().set_params(integer=True)
-        place.grid(alpha=0.25)
-        place.legend(frameon=False)
-        place.set_ylim(*((0, 1.02) if name == "accuracy" else (0, None)))
-    return figure
 
-
-@_styled
 def plot_confusion(evaluation: Evaluation) -> "Figure":
     """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells."""
-    from matplotlib.figure import Figure
-
     counts = np.array(evaluation.confusion)
     names = [_short(name, 24) for name in evaluation.class_names]
     side = min(2.6 + 0.55 * len(names), 20)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-    place = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    place.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
-    place.set_yticks(range(len(names)), names)
-    place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} test pictures")
-    for (row, column), count in np.ndenumerate(counts):
-        colour = "white" if shares[row, column] > 0.5 else "black"
-        place.text(column, row, str(count), ha="center", va="center", color=colour)
-    return figure
+    with _names_as_they_are():
+        figure = _figure(side + 0.6, side)
+        place = figure.subplots()
+        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        place.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
+        place.set_yticks(range(len(names)), names)
+        place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} test pictures")
+        for (row, column), count in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            place.text(column, row, str(count), ha="center", va="center", color=colour)
+        return figure
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
@@ -110,12 +95,25 @@ def save_figure(figure: "Figure", path: Path) -> None:
         figure.savefig(temporary, dpi=120)
 
 
-def _grid(num_images: int) -> "tuple[Figure, list[Axes]]":
+@contextmanager
+def _names_as_they_are() -> Iterator[None]:
+    """Draw the names of classes and files letter by letter: "$" starts no formula."""
+    with needing("train"):
+        import matplotlib
+    with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}):
+        yield
+
+
+def _figure(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _grid(num_images: int) -> "tuple[Figure, list[Axes]]":
     num_columns = min(8, max(num_images, 1))
     num_rows = max(1, -(-num_images // num_columns))
-    figure = Figure(figsize=(1.4 * num_columns, 1.55 * num_rows), layout="constrained")
+    figure = _figure(1.4 * num_columns, 1.55 * num_rows)
     axes = list(figure.subplots(num_rows, num_columns, squeeze=False).flat)
     for place in axes:
         place.set_axis_off()

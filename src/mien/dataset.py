@@ -210,6 +210,8 @@ class Dataset:
 def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:
     """Read a manifest back. The particulars of a record with several problems come back with the first.
 
+    A record comes back as used where it has a split.
+
     Raises:
         SourceNotFoundError: There is no manifest there, or it is not one.
     """

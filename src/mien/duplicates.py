@@ -49,7 +49,10 @@ def group_near_copies(hashes: Sequence[str], near_bits: int) -> list[int | None]
         hashes: What `perceptual_hash` returned.
         near_bits: Two hashes that differ in at most this many bits are near.
     """
-    parents = list(range(len(hashes)))
+    # The same hash again is near its first; only those that differ are compared.
+    firsts: dict[str, int] = {}
+    parents = [firsts.setdefault(hash_, place) for place, hash_ in enumerate(hashes)]
+    distinct = list(firsts.values())
 
     def root(item: int) -> int:
         while parents[item] != item:
@@ -57,8 +60,8 @@ def group_near_copies(hashes: Sequence[str], near_bits: int) -> list[int | None]
             item = parents[item]
         return item
 
-    for first, second in _near_pairs(hashes, near_bits):
-        low, high = sorted((root(first), root(second)))
+    for first, second in _near_pairs(list(firsts), near_bits):
+        low, high = sorted((root(distinct[first]), root(distinct[second])))
         parents[high] = low
     roots = [root(item) for item in range(len(hashes))]
     sizes = Counter(roots)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from mien.errors import ImageError, OutputError, SourceNotFoundError
+from mien.errors import ImageError, MienError, OutputError, SourceNotFoundError
 
 
 @contextmanager
@@ -20,12 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputError: The file cannot be written: no room, no permission.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
-        with writing(path):
+    with writing(path):
+        try:
             yield temporary
             os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -34,7 +34,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, OutputError):
+        if isinstance(error, MienError):
             raise
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write {str(path)!r}: {reason}. Free some room, or name another place.") from error
@@ -81,7 +81,8 @@ def walk(folder: Path) -> Iterator[Path]:
     waiting, seen = [folder], set()
     while waiting:
         path = waiting.pop()
-        if not path.is_dir():
+        # Not `path.is_dir()`: it raises in a folder that may be listed and not entered.
+        if not os.path.isdir(path):
             yield path
             continue
         try:
@@ -123,7 +124,7 @@ def reason_of(error: Exception) -> str:
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's content; an empty text where it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=_open_without_waiting) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

@@ -1,7 +1,8 @@
 """Decoding: bytes -> uint8 (H, W, 3), in the one way that check, train, predict and serve share."""
 
 import io
-import struct
+import threading
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,13 +12,14 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from mien import files
 from mien.config import ScanConfig
 from mien.errors import ImageError
-from mien.formats import FORMATS, describe_other
+from mien.formats import FORMATS, begins_like_a_picture, describe_other
 
 # Hashes are taken from pictures of at least this side, so that they do not depend on the size that is trained on.
 _HASH_SIDE = 256
-# What Pillow raises on damaged files; each of them has been seen on a fuzzed file.
-_DAMAGED = (OSError, ValueError, SyntaxError, TypeError, KeyError, IndexError, EOFError, struct.error, OverflowError)
-_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+# A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
+# https://bugzilla.redhat.com/show_bug.cgi?id=1344214
+_MAX_PASSES = 500
+_PASS_MARKER = b"\xff\xda"
 _ORIENTATION_TAG = 0x0112
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,21 +60,20 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     Raises:
         ImageError: Not a picture, damaged, or too large; `problem` tells which.
     """
-    image = _opened(content, config.max_pixels)
-    width, height = image.size
     min_side = max(*config.image_size, _HASH_SIDE)
-    try:
-        image.draft(None, (min_side, min_side))
-        image.load()
-        orientation = _orientation(image)
-        rgb = _rgb(image)
-    except _BOMB as error:
-        raise ImageError("too_many_pixels", str(error)) from error
-    except (*_DAMAGED, MemoryError) as error:
-        raise ImageError("unreadable", f"damaged: {_reason(error)}") from error
+    with _WITHOUT_WARNINGS:
+        image = _opened(content, config.max_pixels)
+        width, height = image.size
+        try:
+            image.draft(None, (min_side, min_side))
+            image.load()
+            orientation = _orientation(image)
+            rgb = _rgb(image)
+        except Exception as error:  # See _why.
+            raise _why(error) from error
     if orientation in _TURNED:
         rgb = rgb.transpose(_TURNED[orientation])
-    if orientation >= 5:
+    if 5 <= orientation <= 8:
         width, height = height, width
     return Picture(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
 
@@ -126,22 +127,36 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
         raise ImageError("empty", "0 bytes")
     try:
         image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except _BOMB as error:
-        raise ImageError("too_many_pixels", f"more than {max_pixels} pixels") from error
     except UnidentifiedImageError as error:
+        if begins_like_a_picture(content[:32]) and b"hei" not in content[:32]:
+            raise ImageError("unreadable", "damaged: it begins like a picture, but goes on otherwise") from error
         raise ImageError("not_an_image", describe_other(content)) from error
-    except (*_DAMAGED, MemoryError) as error:
-        raise ImageError("unreadable", f"damaged: {_reason(error)}") from error
+    except Exception as error:  # See _why.
+        raise _why(error) from error
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError("too_many_pixels", f"{width} x {height} pixels; at most {max_pixels} are decoded")
+    if image.format in ("JPEG", "MPO") and content.count(_PASS_MARKER) > _MAX_PASSES:
+        raise ImageError("unreadable", f"more than {_MAX_PASSES} passes over its pixels; real pictures have about ten")
     return image
+
+
+def _why(error: Exception) -> ImageError:
+    """Say what is wrong with a picture that Pillow cannot decode.
+
+    On hostile files Pillow raises whatever its decoders happen upon, RuntimeError and KeyError among them, and that
+    changes from version to version: each means a picture that cannot be used, and none is a reason to stop.
+    """
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, Image.DecompressionBombError):
+        return ImageError("too_many_pixels", reason)
+    return ImageError("unreadable", f"damaged: {reason}")
 
 
 def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DAMAGED:
+    except Exception:
         # Damaged EXIF says nothing about the pixels: the picture is used as it stands.
         return 1
 
@@ -150,21 +165,50 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode in ("I", "F"):
-        image = Image.fromarray(_eight_bits(np.asarray(image, np.float64)))
-    if image.has_transparency_data:
+        image = Image.fromarray(_eight_bits(np.array(image, np.float32)))
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    if image.mode != "RGBA":
         image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    rgb = Image.new("RGB", image.size, "white")
+    rgb.paste(image, mask=image)
+    return rgb
 
 
-def _eight_bits(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Scale to 0..255 by the range that the values point to: 0..1, 8 bits or 16 bits."""
-    levels = np.nan_to_num(levels)
+def _eight_bits(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Scale to 0..255 by the range that the values point to: 0..1, 8 bits or 16 bits. Spoils its input."""
+    np.nan_to_num(levels, copy=False)
     highest = levels.max()
-    scale = 255.0 if highest <= 1 else 1.0 if highest <= 255 else 1 / 257
-    return np.clip(levels * scale, 0, 255).astype(np.uint8)
+    np.clip(levels, 0, 65535, out=levels)
+    levels *= 255 if highest <= 1 else 1 if highest <= 255 else 1 / 257
+    return levels.astype(np.uint8)
 
 
-def _reason(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+class _WithoutWarnings:
+    """Keeps Pillow's warnings in: what matters of them is in the ImageError.
+
+    The filters are the whole process's, and `catch_warnings` alone is not safe among threads: the first thread to come
+    in changes them, the last to leave puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_inside = 0
+        self._filters = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._num_inside += 1
+            if self._num_inside == 1:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._num_inside -= 1
+            if not self._num_inside:
+                self._filters.__exit__(None, None, None)
+
+
+_WITHOUT_WARNINGS = _WithoutWarnings()

@@ -78,7 +78,8 @@ def find_class_names(root: Path) -> tuple[str, ...]:
         raise NotADatasetError(f"{str(root)!r} is a file; {layout}, in one folder") from error
     except OSError as error:
         raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {error.strerror}") from error
-    names = tuple(sorted(entry.name for entry in entries if entry.is_dir()))
+    # Not `entry.is_dir()`: it raises for a link to itself.
+    names = tuple(sorted(entry.name for entry in entries if os.path.isdir(entry.path)))
     if len(names) < 2:
         found = f"only the class folder {names[0]!r}" if names else "no class folders"
         loose = sum(Path(entry.name).suffix.lower() in EXTENSIONS for entry in entries)

@@ -44,7 +44,11 @@ def _units(dataset: Dataset, label: str) -> list[list[int]]:
 
 
 def _share_out(dataset: Dataset, units: list[list[int]], config: SplitConfig) -> dict[int, str]:
-    """Give each unit to the split that is furthest from its share, the large units first."""
+    """Give each unit to the split that is furthest from its share, the large units first.
+
+    Half of the unit counts as given already: so each split gets the whole number that is nearest to its share
+    (Webster's method), and no split a unit that is much too large for it.
+    """
     num_images = sum(map(len, units))
     shares = _shares(config)
     wanted = {name: share * num_images for name, share in shares.items()}
@@ -52,7 +56,7 @@ def _share_out(dataset: Dataset, units: list[list[int]], config: SplitConfig) ->
     random.Random(config.seed).shuffle(units)
     chosen: dict[int, str] = {}
     for unit in sorted(units, key=len, reverse=True):
-        name = max(wanted, key=lambda split_name: wanted[split_name] / shares[split_name])
+        name = max(wanted, key=lambda split_name: (wanted[split_name] - len(unit) / 2) / shares[split_name])
         wanted[name] -= len(unit)
         chosen |= dict.fromkeys(unit, name)
     return chosen
@@ -71,13 +75,17 @@ def _refuse_too_few(dataset: Dataset, units: dict[str, list[list[int]]], config:
     needed = math.ceil(round(1 / min(shares.values()), 6))
     ratio = "/".join(f"{100 * share:g}" for share in (round(s, 6) for s in shares.values()))
     lines = [
-        f"class {name!r} in {dataset.root} has {len(found)} usable images{_left_out(dataset, name)}; "
+        f"class {name!r} in {dataset.root} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
         f"a {ratio} split needs {needed}. Add images, or lower --min-bytes or --min-side."
         for name, found in units.items()
         if len(found) < needed
     ]
     if lines:
         raise TooFewImagesError("\n".join(lines))
+
+
+def _usable(units: list[list[int]]) -> str:
+    return "usable" if all(len(unit) == 1 for unit in units) else "distinct usable"
 
 
 def _left_out(dataset: Dataset, label: str) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -260,3 +261,35 @@ def test_help_is_instant() -> None:
         subprocess.run([sys.executable, "-m", "mien", "--help"], capture_output=True, check=True)
         seconds.append(time.monotonic() - started)
     assert min(seconds) < 0.3
+
+
+def press_ctrl_c_after(line_start: str, command: list[str]) -> tuple[int, str]:
+    """Run a command, interrupt it at the first line on stderr that starts so, and return its exit code and stderr."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith(line_start):
+                process.send_signal(signal.SIGINT)
+        return process.wait(), "".join(lines)
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_training_and_keeps_the_best_weights_so_far(data: Path, tmp_path: Path) -> None:
+    flags = ["--image-size", "32", "--min-bytes", "0", "--epochs", "5000", "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "mien", "train", str(data), *flags]
+    code, err = press_ctrl_c_after("epoch  3", command)
+    assert code == 0
+    assert "Stopped after epoch" in err
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["training"]["interrupted"] is True
+    assert run_mien("predict", str(tmp_path / "run"), str(data / "happy")).stdout
+
+
+@pytest.mark.slow
+def test_ctrl_c_before_the_first_epoch_leaves_with_one_line(data: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mien", "train", str(data), "--min-bytes", "0", "--out", str(tmp_path / "run")]
+    code, err = press_ctrl_c_after("split:", command)
+    assert code == 130
+    assert err.splitlines()[-1] == "stopped"
+    assert "Traceback" not in err

@@ -67,6 +67,7 @@ app = App(
     help="Turn a folder of photos into a classifier you can trust. Start with: mien demo",
     version=__version__,
     config=_fill_in_settings,
+    suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command(help="Install completion for this shell.")
 

@@ -66,11 +66,11 @@ def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:
     Raises:
         FetchError: It cannot be fetched within the limits, or must not be; the message says why.
     """
-    # In a thread of its own: a name server cannot be interrupted, and httpx's timeouts begin anew with every byte.
     import httpx  # noqa: F401 - the first import takes a while, which is not the server's fault
 
     answer: Future[bytes] = Future()
     exchange = _Exchange(limits)
+    # In a thread of its own: a name server cannot be interrupted, and httpx's timeouts begin anew with every byte.
     Thread(target=_settle, args=(answer, exchange, url), name="mien-fetch", daemon=True).start()
     try:
         return answer.result(limits.timeout_s)
@@ -149,9 +149,9 @@ class _Exchange:
         addresses = _checked_addresses(url.raw_host.decode("ascii"), self.limits)
         while True:
             seconds = max(self.deadline - monotonic(), 0.01)
-            timeout = {"connect": seconds / len(addresses), "read": seconds, "write": seconds, "pool": seconds}
+            timeout = httpx.Timeout(seconds, connect=seconds / len(addresses))
             request = _request(url, addresses.pop(0))
-            request.extensions |= {"timeout": timeout, "trace": self._watch}
+            request.extensions |= {"timeout": timeout.as_dict(), "trace": self._watch}
             try:
                 return closing(transport.handle_request(request))
             except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -224,11 +224,8 @@ def _request(url: "httpx.URL", address: str) -> "httpx.Request":
 
 
 def _body(response: "httpx.Response", max_bytes: int) -> bytes:
-    import httpx
-
     if response.status_code != 200:
-        phrase = httpx.codes.get_reason_phrase(response.status_code)
-        raise FetchError(f"the server answered {response.status_code} {phrase}".rstrip())
+        raise FetchError(f"the server answered {response.status_code} {response.reason_phrase}".rstrip())
     encoding = response.headers.get("content-encoding") or "identity"
     if encoding.lower() != "identity":
         # Unasked for, and what it unpacks to could be a thousand times larger.

@@ -1,5 +1,6 @@
 """Sources: file | folder | URL | standard input -> names of pictures, and their bytes."""
 
+import errno
 import os
 import re
 import stat
@@ -29,12 +30,13 @@ def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
         SourceNotFoundError: Paths do not exist or may not be read; the message names all of them.
     """
     names = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
-    problems = [f"{name!r}: {problem}" for name in names if _is_path(name) and (problem := _path_problem(name))]
+    paths = [name for name in names if _is_path(name)]
+    problems = [f"{path!r}: {problem}" for path in paths if (problem := _path_problem(path))]
     if problems:
         rest = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
         count = f"{len(problems)} of {len(names)} sources cannot be read: "
         raise SourceNotFoundError(count + "; ".join(problems[:10]) + rest)
-    folders = {name for name in names if _is_path(name) and os.path.isdir(name)}
+    folders = set(filter(os.path.isdir, paths))
     return [picture for name in names for picture in (_pictures_below(name) if name in folders else [name])]
 
 
@@ -46,7 +48,7 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
         limits: How far fetching a URL may go.
 
     Raises:
-        ImageError: The file cannot be read, is not a regular file, or is enormous.
+        ImageError: The file or standard input cannot be read, or is enormous, or the file is not a regular one.
         FetchError: The URL cannot be fetched, or must not be.
     """
     if source == "-":
@@ -71,18 +73,20 @@ def _path_problem(path: str) -> str | None:
 
 
 def _pictures_below(folder: str) -> Iterator[str]:
-    return (str(path) for path in files.walk(Path(folder)) if _is_picture(path))
+    for path in files.walk(Path(folder)):
+        if _is_picture(path):
+            # Below the folder "." there may be a file called "-", or "data:x".
+            yield str(path) if _is_path(str(path)) else os.path.join(".", path)
 
 
 def _is_picture(path: Path) -> bool:
     """Say whether a file in a folder is meant. One that cannot be looked at is: then reading it reports why."""
     is_named_so = path.suffix.lower() in EXTENSIONS
     try:
-        if not path.is_file():
-            return is_named_so and not path.exists()
-        return is_named_so or begins_like_a_picture(_head(path))
-    except OSError:
-        return True
+        return stat.S_ISREG(os.stat(path).st_mode) and (is_named_so or begins_like_a_picture(_head(path)))
+    except OSError as error:
+        leads_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+        return is_named_so or not leads_nowhere
 
 
 def _head(path: Path) -> bytes:

@@ -1,0 +1,151 @@
+import json
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+
+from mien.config import (
+    PRESETS,
+    AugmentConfig,
+    CleanConfig,
+    FitConfig,
+    ScanConfig,
+    SplitConfig,
+    TrainConfig,
+    from_json,
+    to_json,
+)
+from mien.errors import SettingsError
+
+CHANGED = TrainConfig(
+    preset="mine",
+    scan=ScanConfig(image_size=(64, 96), fit_rule="pad", max_pixels=10**6, max_memory_mb=0),
+    clean=CleanConfig(min_bytes=5, min_side=8, near_bits=3, keep_copies=True),
+    split=SplitConfig(val_share=0.25, test_share=0.125, seed=7),
+    fit=FitConfig(epochs=3, batch_size=4, learning_rate=0.5, dropout=0.25, patience=2, class_weights=False),
+    augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
+)
+
+
+@pytest.mark.parametrize("config", [TrainConfig(), CHANGED, *PRESETS.values()], ids=["default", "changed", *PRESETS])
+def test_settings_come_back_from_json_as_they_were(config: TrainConfig) -> None:
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_every_setting_was_changed_for_the_round_trip() -> None:
+    for section in fields(TrainConfig):
+        mine, default = getattr(CHANGED, section.name), getattr(TrainConfig(), section.name)
+        for setting in fields(mine) if is_dataclass(mine) else ():
+            assert getattr(mine, setting.name) != getattr(default, setting.name), setting.name
+
+
+def test_a_setting_that_is_left_out_keeps_its_default() -> None:
+    assert from_json({}) == TrainConfig()
+    assert from_json({"fit": {"epochs": 3}}) == TrainConfig(fit=FitConfig(epochs=3))
+
+
+def test_what_a_run_says_beside_its_settings_is_passed_over() -> None:
+    assert from_json({"data": "/photos", "versions": {"mien": "9"}}) == TrainConfig()
+
+
+def test_a_whole_number_is_a_good_share() -> None:
+    rotation = from_json({"augment": {"rotation": 10}}).augment.rotation
+    assert rotation == 10 and type(rotation) is float
+
+
+@pytest.mark.parametrize(
+    ("document", "named"),
+    [
+        ({"fitt": {}}, "fitt"),
+        ({"fit": {"epoch": 3}}, "epoch"),
+        ({"fit": {"__class__": 3}}, "__class__"),
+        ({"fit": [3]}, "fit"),
+        ({"fit": None}, "fit"),
+        ([], "list"),
+        (None, "NoneType"),
+        ({"preset": 3}, "preset"),
+        ({"fit": {"epochs": "3"}}, "epochs"),
+        ({"fit": {"epochs": 3.0}}, "epochs"),
+        ({"fit": {"epochs": True}}, "epochs"),
+        ({"fit": {"class_weights": 1}}, "class_weights"),
+        ({"fit": {"learning_rate": "0.1"}}, "learning_rate"),
+        ({"fit": {"learning_rate": True}}, "learning_rate"),
+        ({"fit": {"learning_rate": None}}, "learning_rate"),
+        ({"scan": {"image_size": 256}}, "image_size"),
+        ({"scan": {"image_size": [256]}}, "image_size"),
+        ({"scan": {"image_size": [256, 256.0]}}, "image_size"),
+        ({"scan": {"image_size": [256, 256, 3]}}, "image_size"),
+        ({"scan": {"fit_rule": "squeeze"}}, "fit_rule"),
+        ({"scan": {"fit_rule": ["pad"]}}, "fit_rule"),
+    ],
+)
+def test_an_unknown_name_or_a_wrong_type_is_refused_by_name(document: Any, named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        from_json(document)
+
+
+def test_the_message_on_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match=r"'epoch'.*known: batch_size, .*epochs"):
+        from_json({"fit": {"epoch": 3}})
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("scan", "image_size", (21, 256)),
+        ("scan", "image_size", (256, 2049)),
+        ("scan", "max_pixels", 0),
+        ("scan", "max_memory_mb", -1),
+        ("clean", "min_bytes", -1),
+        ("clean", "min_side", 0),
+        ("clean", "near_bits", -1),
+        ("clean", "near_bits", 65),
+        ("split", "val_share", 0.0),
+        ("split", "val_share", 1.0),
+        ("split", "test_share", -0.1),
+        ("split", "test_share", 0.8),
+        ("split", "seed", -1),
+        ("split", "seed", 2**32),
+        ("fit", "epochs", 0),
+        ("fit", "batch_size", 0),
+        ("fit", "learning_rate", 0.0),
+        ("fit", "learning_rate", 10.0),
+        ("fit", "learning_rate", float("nan")),
+        ("fit", "dropout", 1.0),
+        ("fit", "dropout", -0.1),
+        ("fit", "patience", -1),
+        ("augment", "rotation", 180.5),
+        ("augment", "rotation", float("nan")),
+        ("augment", "shift", 1.0),
+        ("augment", "zoom", 1.0),
+        ("augment", "brightness", -0.1),
+        ("augment", "contrast", 1.0),
+    ],
+)
+def test_a_value_out_of_range_is_refused_by_name_in_python_and_in_json(section: str, name: str, value: Any) -> None:
+    with pytest.raises(SettingsError, match=rf"{name}.* is .*expected "):
+        replace(getattr(TrainConfig(), section), **{name: value})
+    with pytest.raises(SettingsError, match=name):
+        from_json({section: {name: list(value) if isinstance(value, tuple) else value}})
+
+
+def test_the_ends_of_the_ranges_are_in_range() -> None:
+    ScanConfig(image_size=(22, 2048), max_pixels=1, max_memory_mb=0)
+    CleanConfig(min_bytes=0, min_side=1, near_bits=64)
+    SplitConfig(val_share=0.5, test_share=0.4, seed=2**32 - 1)
+    AugmentConfig(rotation=180, shift=0, zoom=0.99)
+
+
+def test_the_defaults_are_the_tutorials() -> None:
+    config = PRESETS["classic"]
+    assert config.preset == "classic"
+    assert (config.scan.image_size, config.scan.fit_rule) == ((256, 256), "stretch")
+    assert config.clean.min_bytes == 10 * 1024
+    assert (config.split.val_share, config.split.test_share) == (0.2, 0.1)
+    assert (config.fit.epochs, config.fit.batch_size, config.fit.learning_rate) == (20, 32, 1e-3)
+    assert (config.fit.dropout, config.fit.patience, config.augment.augment) == (0.0, 0, False)
+
+
+def test_every_preset_is_known_by_its_own_name() -> None:
+    assert {name: preset.preset for name, preset in PRESETS.items()} == {name: name for name in PRESETS}
+    assert TrainConfig().preset in PRESETS

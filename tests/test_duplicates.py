@@ -1,0 +1,170 @@
+import io
+import itertools
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageEnhance
+
+from conftest import draw_picture, encoded
+from mien.config import ScanConfig
+from mien.duplicates import group_near_copies, hamming_distance, perceptual_hash
+from mien.images import decode
+
+NEAR_BITS = 16
+SEEDS = range(12)
+
+
+def distance(first: Image.Image, second: Image.Image) -> int:
+    return hamming_distance(perceptual_hash(first), perceptual_hash(second))
+
+
+def recompressed(image: Image.Image) -> Image.Image:
+    return Image.open(io.BytesIO(encoded(image, "JPEG", quality=30))).convert("RGB")
+
+
+def smaller(image: Image.Image) -> Image.Image:
+    return image.resize((image.width // 3, image.height // 3), Image.Resampling.LANCZOS)
+
+
+def larger(image: Image.Image) -> Image.Image:
+    return image.resize((image.width * 2, image.height * 2), Image.Resampling.BICUBIC)
+
+
+def of_another_shape(image: Image.Image) -> Image.Image:
+    return image.resize((image.width, image.height * 3 // 4))
+
+
+def brighter(image: Image.Image) -> Image.Image:
+    return ImageEnhance.Brightness(image).enhance(1.1)
+
+
+def stamped(image: Image.Image) -> Image.Image:
+    edited = image.copy()
+    ImageDraw.Draw(edited).rectangle((image.width - 30, image.height - 12, image.width - 4, image.height - 4), "white")
+    return edited
+
+
+@pytest.mark.parametrize("edit", [recompressed, smaller, larger, of_another_shape, brighter, stamped])
+def test_an_edited_copy_is_near(edit: Callable[[Image.Image], Image.Image]) -> None:
+    for seed in SEEDS:
+        image = draw_picture(seed, width=240, height=200)
+        assert distance(image, edit(image)) <= NEAR_BITS, seed
+
+
+def test_distinct_pictures_are_not_near() -> None:
+    images = [draw_picture(seed, width=240, height=200) for seed in range(40)]
+    assert min(distance(a, b) for a, b in itertools.combinations(images, 2)) > NEAR_BITS
+
+
+def test_the_hash_hardly_depends_on_the_size_that_is_trained_on() -> None:
+    content = encoded(draw_picture(5, width=1800, height=1200), "JPEG")
+    sizes = ((32, 32), (256, 256), (1100, 900))
+    small, middle, large = (perceptual_hash(decode(content, ScanConfig(image_size=size)).rgb) for size in sizes)
+    assert small == middle
+    assert hamming_distance(middle, large) <= 4
+
+
+def test_a_mirrored_picture_is_another_picture() -> None:
+    image = draw_picture(1)
+    assert distance(image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)) > NEAR_BITS
+
+
+def test_a_hash_is_128_bits_as_hex_digits() -> None:
+    found = perceptual_hash(draw_picture(1))
+    assert len(found) == 32 and int(found, 16).bit_length() <= 128
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (9, 8), (7, 7)])
+def test_pictures_of_any_shape_have_a_hash(size: tuple[int, int]) -> None:
+    assert len(perceptual_hash(draw_picture(1, width=size[0], height=size[1]))) == 32
+
+
+def test_distances_are_counted_in_bits() -> None:
+    assert hamming_distance("00" * 16, "ff" * 16) == 128
+    assert hamming_distance("80" + "00" * 15, "00" * 15 + "01") == 2
+
+
+def with_flipped(hash_: str, num_bits: int, chance: random.Random) -> str:
+    bits = int(hash_, 16)
+    for place in chance.sample(range(128), num_bits):
+        bits ^= 1 << place
+    return f"{bits:032x}"
+
+
+def reference_groups(hashes: list[str], near_bits: int) -> list[int | None]:
+    """Colour the graph of near pairs, one picture after another."""
+    numbers: list[int | None] = [None] * len(hashes)
+    next_number = 0
+    for start in range(len(hashes)):
+        if numbers[start] is not None:
+            continue
+        members, waiting = {start}, [start]
+        while waiting:
+            here = waiting.pop()
+            for other in range(len(hashes)):
+                if other not in members and hamming_distance(hashes[here], hashes[other]) <= near_bits:
+                    members.add(other)
+                    waiting.append(other)
+        if len(members) > 1:
+            for member in members:
+                numbers[member] = next_number
+            next_number += 1
+    return numbers
+
+
+def test_copies_are_near_up_to_the_limit_and_not_beyond() -> None:
+    chance = random.Random(1)
+    for _ in range(50):
+        first = chance.randbytes(16).hex()
+        assert group_near_copies([first, with_flipped(first, 16, chance)], 16) == [0, 0]
+        assert group_near_copies([first, with_flipped(first, 17, chance)], 16) == [None, None]
+
+
+@pytest.mark.parametrize("near_bits", [0, 16, 40])
+def test_groups_are_those_of_a_plain_search(near_bits: int) -> None:
+    chance = random.Random(near_bits)
+    hashes = [chance.randbytes(16).hex() for _ in range(120)]
+    for _ in range(60):
+        hashes.append(with_flipped(chance.choice(hashes), chance.choice((0, 1, 15, 16, 17, 18, 40)), chance))
+    chance.shuffle(hashes)
+    found = group_near_copies(hashes, near_bits)
+    assert found == reference_groups(hashes, near_bits)
+    assert any(number is not None for number in found) and None in found
+
+
+def test_a_chain_of_near_copies_is_one_group() -> None:
+    chain = [f"{(1 << 16 * step) - 1:032x}" for step in range(6)]
+    assert hamming_distance(chain[0], chain[5]) == 80
+    assert group_near_copies(chain, 16) == [0] * 6
+    assert group_near_copies(chain[::2], 16) == [None] * 3
+
+
+def test_groups_are_numbered_by_their_first_member() -> None:
+    a, b, c = "00" * 16, "ff" * 16, "0f" * 16
+    assert group_near_copies([c, b, a, b, a, a], 16) == [None, 0, 1, 0, 1, 1]
+
+
+def test_of_no_pictures_there_are_no_groups() -> None:
+    assert group_near_copies([], 16) == []
+    assert group_near_copies(["ab" * 16], 16) == [None]
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 599), (255, 256), (256, 511), (511, 512), (100, 300), (598, 599)])
+def test_copies_are_found_wherever_they_stand(first: int, second: int) -> None:
+    chance = random.Random(3)
+    hashes = [chance.randbytes(16).hex() for _ in range(600)]
+    hashes[second] = with_flipped(hashes[first], 16, chance)
+    found = group_near_copies(hashes, 16)
+    assert [place for place, number in enumerate(found) if number is not None] == [first, second]
+
+
+def test_one_picture_ten_thousand_times_is_one_group() -> None:
+    assert group_near_copies(["ab" * 16] * 10_000, 16) == [0] * 10_000
+
+
+def test_the_hash_sees_shape_and_not_colour() -> None:
+    grey = np.asarray(draw_picture(4).convert("L"))
+    tinted = np.stack([grey // 2 + 60, grey // 2 + 50, grey // 2 + 40], axis=2)
+    assert distance(draw_picture(4), Image.fromarray(tinted)) <= NEAR_BITS

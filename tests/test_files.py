@@ -1,0 +1,166 @@
+import errno
+import hashlib
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from conftest import without_permission
+from mien import files
+from mien.errors import ImageError, OutputError, SourceNotFoundError
+
+
+def test_a_file_is_replaced_in_one_piece(tmp_path: Path) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("old")
+    with files.replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [ValueError("wrong"), KeyboardInterrupt(), MemoryError()])
+def test_a_block_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "report.txt"
+    path.write_text("old")
+
+    def fill_the_disk() -> None:
+        with files.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError) as caught:
+        fill_the_disk()
+    assert str(caught.value).startswith(f"cannot write '{path}': No space left on device. Free some room")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "missing" / "a.txt", tmp_path / "file" / "a.txt", tmp_path / "folder"):
+        with pytest.raises(OutputError, match=f"cannot write '{path}'"):
+            files.write_text(path, "text")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_what_mien_itself_raises_goes_through_unchanged(tmp_path: Path) -> None:
+    for error in (OutputError("in the way"), SourceNotFoundError("gone")):
+        with pytest.raises(type(error)) as caught, files.writing(tmp_path):
+            raise error
+        assert caught.value is error
+
+
+def test_text_keeps_its_line_ends_and_the_bytes_of_odd_names(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a", "é\r\n\n" + os.fsdecode(b"\xff"))
+    assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\r\n\n\xff"
+
+
+def test_a_temporary_file_has_its_room_and_leaves_no_name() -> None:
+    with files.temporary_file(5000) as file:
+        assert os.fstat(file.fileno()).st_size >= 5000
+        assert os.fstat(file.fileno()).st_nlink == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot ask for room")
+def test_a_temporary_file_without_room_is_refused_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OutputError, match="No space left"), files.temporary_file(5000):
+        pytest.fail("given a file without room")
+
+
+def test_a_temporary_file_has_its_room_where_the_system_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    with files.temporary_file(5000) as file:
+        assert os.fstat(file.fileno()).st_size >= 5000
+
+
+def test_files_are_found_in_a_fixed_order_without_the_hidden_ones(tmp_path: Path) -> None:
+    for name in ("b/2", "b/1", "a/c/3", ".hidden/4", "a/.5", "z", "A", ".git/6", "10", "9"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [path.relative_to(tmp_path).as_posix() for path in files.walk(tmp_path)]
+    assert found == ["10", "9", "A", "a/c/3", "b/1", "b/2", "z"]
+
+
+def test_loops_of_links_end_and_no_folder_is_gone_through_twice(tmp_path: Path) -> None:
+    (tmp_path / "a" / "deep").mkdir(parents=True)
+    (tmp_path / "a" / "deep" / "1").touch()
+    (tmp_path / "a" / "deep" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "again").symlink_to("deep", target_is_directory=True)
+    (tmp_path / "a" / "self").symlink_to("self")
+    found = [path.relative_to(tmp_path).as_posix() for path in files.walk(tmp_path)]
+    assert found == ["a/again/1", "a/self"]
+
+
+def test_a_folder_that_may_be_listed_and_not_entered_has_files_that_cannot_be_read(open_path: Path) -> None:
+    path = open_path / "a" / "1"
+    path.parent.mkdir()
+    path.touch()
+    with without_permission(path.parent, 0o444):
+        assert list(files.walk(open_path)) == [path]
+        with pytest.raises(ImageError, match="Permission denied"):
+            files.read_bytes(path, max_bytes=9)
+
+
+def test_a_folder_that_may_not_be_listed_is_an_error(open_path: Path) -> None:
+    (open_path / "a").mkdir()
+    with without_permission(open_path / "a"), pytest.raises(SourceNotFoundError, match="a': Permission denied"):
+        list(files.walk(open_path))
+
+
+def test_a_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345")
+    assert files.read_bytes(tmp_path / "a", max_bytes=5) == b"12345"
+    with pytest.raises(ImageError, match="5 bytes; files over 4 bytes are not opened") as caught:
+        files.read_bytes(tmp_path / "a", max_bytes=4)
+    assert caught.value.problem == "unreadable"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "missing", "broken link", "loop", "device"])
+def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    monkeypatch.chdir(tmp_path)  # The path of a socket must be short.
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("a.jpg")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "broken link":
+        path.symlink_to("missing")
+    elif kind == "loop":
+        path.symlink_to("a.jpg")
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    with pytest.raises(ImageError) as caught:
+        files.read_bytes(path, max_bytes=1000)
+    assert caught.value.problem == "unreadable" and str(caught.value)
+
+
+def test_the_hash_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"12345" * 100_000)
+    assert files.sha256_of(tmp_path / "a") == hashlib.sha256(b"12345" * 100_000).hexdigest()
+    assert files.sha256_of(tmp_path / "missing") == ""

@@ -1,0 +1,194 @@
+"""Pictures as they should not be: damaged, hostile, or none at all. Each is named, and nothing else happens."""
+
+import io
+import random
+import struct
+import time
+import warnings
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image, features
+
+from conftest import draw_picture, encoded
+from mien.config import ScanConfig
+from mien.errors import ImageError
+from mien.formats import FORMATS
+from mien.images import decode, resize
+
+CONFIG = ScanConfig(image_size=(48, 64))
+BLOBS = draw_picture(1, width=90, height=70)
+ENCODERS = [name for name in FORMATS if name != "AVIF" or features.check("avif")]
+
+
+def problem_of(content: bytes, config: ScanConfig = CONFIG) -> ImageError:
+    with pytest.raises(ImageError) as caught:
+        decode(content, config)
+    return caught.value
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_that_declares(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    body = png_chunk(b"IDAT", zlib.compress(bytes(100))) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + body
+
+
+def jpeg_of_passes(num_passes: int) -> bytes:
+    content = encoded(BLOBS, "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    one_pass = content[last : last + 2 + int.from_bytes(content[last + 2 : last + 4], "big")]
+    return content[:-2] + num_passes * one_pass + b"\xff\xd9"
+
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(range(200))
+OTHERS = {
+    b"<!DOCTYPE html><html><body>Not found</body></html>": "web page",
+    b"\xef\xbb\xbf\n <HTML>404": "web page",
+    b"just words": "text",
+    b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n" + bytes(50): "document",
+    b"PK\x03\x04" + bytes(50): "archive",
+    b'<svg xmlns="http://www.w3.org/2000/svg"/>': "SVG",
+    b'<?xml version="1.0"?><svg/>': "SVG",
+    HEIC: "heic file; save it as JPEG",
+    b"8BPS\0\1" + bytes(200): "no picture of a known kind",
+    bytes(200): "no picture of a known kind",
+    encoded(BLOBS, "ICO"): "no picture of a known kind",
+    encoded(BLOBS, "EPS"): "document",
+    encoded(BLOBS, "PPM"): "",
+    encoded(BLOBS, "TGA"): "",
+    encoded(BLOBS, "PCX"): "",
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), OTHERS.items(), ids=range(len(OTHERS)))
+def test_what_is_no_picture_of_an_allowed_kind_is_named(content: bytes, reason: str) -> None:
+    problem = problem_of(content)
+    assert problem.problem == "not_an_image"
+    assert reason in str(problem)
+
+
+def test_an_empty_file_is_named() -> None:
+    assert problem_of(b"").problem == "empty"
+
+
+@pytest.mark.parametrize("format_", ENCODERS)
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_picture_that_is_cut_off_is_unreadable(format_: str, share: float) -> None:
+    content = encoded(draw_picture(3, width=200, height=150), format_)
+    problem = problem_of(content[: int(len(content) * share)])
+    assert problem.problem == "unreadable"
+    assert str(problem).startswith("damaged: ") and len(str(problem)) > 15
+
+
+@pytest.mark.parametrize("format_", [name for name in ENCODERS if name != "BMP"])
+def test_the_first_bytes_of_a_picture_alone_are_unreadable(format_: str) -> None:
+    assert problem_of(encoded(BLOBS, format_)[:20]).problem == "unreadable"
+
+
+@pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 10_000), (9_460, 9_460)])
+def test_a_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
+    # Decoding it would find that nearly all of its pixels are missing: "unreadable".
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        problem = problem_of(png_that_declares(*size))
+    assert problem.problem == "too_many_pixels"
+    assert not warned
+
+
+def test_the_limit_on_pixels_is_the_users() -> None:
+    content = encoded(BLOBS, "PNG")
+    assert decode(content, ScanConfig(max_pixels=90 * 70)).width == 90
+    problem = problem_of(content, ScanConfig(max_pixels=90 * 70 - 1))
+    assert problem.problem == "too_many_pixels"
+    assert "90 x 70" in str(problem) and "6299" in str(problem)
+
+
+def test_a_jpeg_that_asks_for_thousands_of_passes_is_refused_at_once() -> None:
+    assert decode(jpeg_of_passes(100), CONFIG).width == 90
+    begun = time.perf_counter()
+    problem = problem_of(jpeg_of_passes(20_000))
+    assert problem.problem == "unreadable" and "passes" in str(problem)
+    assert time.perf_counter() - begun < 0.2
+
+
+DAMAGED_EXIF = {
+    "no header": b"Exif\0\0" + bytes(range(40)),
+    "directory beyond its end": b"Exif\0\0II*\0\xff\xff\xff\x7f",
+    "directory cut off": b"Exif\0\0MM\0*\0\0\0\x08\0\x09\x01\x12\0\x03",
+    "orientation of text": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x03ab\0\0" + bytes(4),
+    "orientation without a value": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x05\0\0\0\x01\0\0\0\x1a" + bytes(8),
+    "orientation 99": b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0" + bytes(4),
+}
+
+
+@pytest.mark.parametrize("format_", [name for name in ("JPEG", "PNG", "WEBP") if name in ENCODERS])
+@pytest.mark.parametrize("kind", DAMAGED_EXIF)
+def test_damaged_exif_does_not_lose_the_picture(kind: str, format_: str) -> None:
+    picture = decode(encoded(BLOBS, format_, exif=DAMAGED_EXIF[kind]), CONFIG)
+    assert (picture.width, picture.height) == (90, 70)
+    assert np.array_equal(np.asarray(picture.rgb), np.asarray(decode(encoded(BLOBS, format_), CONFIG).rgb))
+
+
+def corpus() -> list[bytes]:
+    clear, exif = BLOBS.convert("RGBA"), Image.Exif()
+    clear.putalpha(BLOBS.convert("L"))
+    exif[0x0112] = 6
+    frames = {"save_all": True, "append_images": [draw_picture(2, width=90, height=70)]}
+    files = [encoded(BLOBS, name) for name in ENCODERS]
+    files += [encoded(BLOBS, name, exif=exif) for name in ENCODERS if name not in ("BMP", "GIF")]
+    files += [encoded(clear, name) for name in ENCODERS if name != "JPEG"]
+    files += [encoded(BLOBS, name, **frames) for name in ENCODERS if name not in ("JPEG", "BMP")]
+    files += [encoded(BLOBS.convert(mode), "TIFF") for mode in ("1", "P", "CMYK", "YCbCr", "I", "F")]
+    files += [encoded(BLOBS, "TIFF", compression=name) for name in ("tiff_lzw", "packbits", "jpeg")]
+    return [*files, encoded(BLOBS, "JPEG", progressive=True), encoded(BLOBS, "MPO", **frames)]
+
+
+def damaged(content: bytes, other: bytes, chance: random.Random) -> bytes:
+    """Cut it off, go on with another file, leave a piece out, or overwrite some bytes, mostly near its start."""
+    place, kind = chance.randrange(len(content)), chance.randrange(6)
+    if kind == 0:
+        return content[:place]
+    if kind == 1:
+        return content[:place] + other[chance.randrange(len(other)) :]
+    if kind == 2:
+        return content[:place] + content[place + chance.randrange(1, 40) :]
+    spoiled = bytearray(content)
+    for _ in range(chance.choice((1, 2, 8))):
+        spoiled[chance.randrange(len(content) if kind == 3 else min(256, len(content)))] = chance.randrange(256)
+    return bytes(spoiled)
+
+
+def test_whatever_is_done_to_a_file_it_is_decoded_or_named() -> None:
+    chance, files = random.Random(7), corpus()
+    outcomes, reasons, slowest = set(), set(), 0.0
+    for _ in range(1500):
+        content = damaged(chance.choice(files), chance.choice(files), chance)
+        begun = time.perf_counter()
+        try:
+            assert resize(decode(content, CONFIG).rgb, CONFIG).shape == (48, 64, 3)
+            outcomes.add("decoded")
+        except ImageError as error:
+            outcomes.add(error.problem)
+            reasons.add(str(error))
+        slowest = max(slowest, time.perf_counter() - begun)
+    assert outcomes >= {"decoded", "unreadable", "not_an_image", "too_many_pixels"}
+    assert slowest < 5 and all(reasons)
+
+
+def test_warnings_are_kept_in_only_while_a_picture_is_decoded() -> None:
+    noisy = encoded(BLOBS, "JPEG", exif=DAMAGED_EXIF["directory cut off"])
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda _: decode(noisy, CONFIG), range(200)))
+        assert not warned
+        assert list(warnings.filters) == before
+        Image.open(io.BytesIO(noisy)).getexif()
+        assert warned

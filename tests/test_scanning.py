@@ -1,0 +1,248 @@
+import errno
+import hashlib
+import os
+import shutil
+import socket
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import draw_folder, draw_picture, encoded, save_picture, without_permission
+from mien import files, images
+from mien.config import ScanConfig
+from mien.dataset import Dataset, ImageRecord
+from mien.errors import NotADatasetError, OutputError, SourceNotFoundError
+from mien.progress import Silence
+from mien.scanning import scan
+
+SMALL = ScanConfig(image_size=(32, 48))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder of three pictures in each of two classes, for a test to add to."""
+    return draw_folder(tmp_path / "moods", 3)
+
+
+def found(dataset: Dataset) -> dict[str, ImageRecord]:
+    return {record.path: record for record in dataset.records}
+
+
+def problems(dataset: Dataset) -> dict[str, list[str]]:
+    return {record.path: [problem.code for problem in record.problems] for record in dataset.records if record.problems}
+
+
+def test_every_file_has_a_record_of_what_it_is(data: Path) -> None:
+    dataset = scan(data, SMALL)
+    assert (dataset.root, dataset.config, dataset.images) == (data, SMALL, None)
+    assert dataset.class_names == ("happy", "sad")
+    assert dataset.counts() == {"happy": 12, "sad": 12}
+    assert [record.path for record in dataset.records[:2]] == ["happy/00.jpg", "happy/01.jpg"]
+    content = (data / "happy" / "01.jpg").read_bytes()
+    phash = dataset.records[1].phash
+    assert dataset.records[1] == ImageRecord(
+        "happy/01.jpg", "happy", hashlib.sha256(content).hexdigest(), phash, len(content), "JPEG", 96, 96
+    )
+    assert len(phash) == 32
+
+
+def test_classes_are_sorted_and_pictures_may_lie_deeper(folder: Path) -> None:
+    save_picture(folder / "Zeal" / "2020" / "may" / "1.jpg", draw_picture(900))
+    dataset = scan(folder, SMALL)
+    assert dataset.class_names == ("Zeal", "happy", "sad")
+    assert found(dataset)["Zeal/2020/may/1.jpg"].label == "Zeal"
+
+
+def test_hidden_and_stray_files_are_passed_over(folder: Path) -> None:
+    for path in (".git/config", "happy/.DS_Store", "happy/.thumbnails/1.jpg", "notes.txt", "loose.jpg"):
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(b"x")
+    assert len(scan(folder, SMALL).records) == 6
+
+
+def test_loops_of_links_end(folder: Path) -> None:
+    (folder / "happy" / "up").symlink_to(folder, target_is_directory=True)
+    (folder / "happy" / "here").symlink_to(".", target_is_directory=True)
+    (folder / "itself").symlink_to("itself")
+    (folder / "nowhere").symlink_to("missing", target_is_directory=True)
+    dataset = scan(folder, SMALL)
+    assert dataset.class_names == ("happy", "sad")
+    assert Counter(Path(record.path).name for record in dataset.records)["00.jpg"] == 3
+
+
+def test_a_class_folder_may_be_a_link(folder: Path, tmp_path: Path) -> None:
+    shutil.move(folder / "sad", tmp_path / "elsewhere")
+    (folder / "sad").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    dataset = scan(folder, SMALL)
+    assert dataset.counts() == {"happy": 3, "sad": 3}
+    assert problems(dataset) == {}
+
+
+def test_what_cannot_be_read_is_recorded_and_never_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(folder / "sad" / "pipe.jpg")
+    (folder / "sad" / "link.jpg").symlink_to("missing.jpg")
+    (folder / "sad" / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "sad" / "empty.jpg").touch()
+    (folder / "sad" / "page.jpg").write_bytes(b"<html>Not found</html>")
+    (folder / "sad" / "cut.jpg").write_bytes((folder / "sad" / "00.jpg").read_bytes()[:500])
+    monkeypatch.chdir(folder / "sad")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("socket.jpg")
+    dataset = scan(folder, SMALL, keep_images=True)
+    expected = {name: ["unreadable"] for name in ("pipe", "link", "loop", "cut", "socket")}
+    expected |= {"empty": ["empty"], "page": ["not_an_image"]}
+    assert problems(dataset) == {f"sad/{name}.jpg": codes for name, codes in expected.items()}
+    bad = [record for record in dataset.records if record.problems]
+    assert not any(record.used or record.phash or record.width for record in bad)
+    assert all(record.problems[0].detail for record in bad)
+    assert dataset.counts(used_only=True) == {"happy": 3, "sad": 3}
+
+
+def test_a_file_that_may_not_be_read_is_recorded(open_path: Path) -> None:
+    draw_folder(open_path, 2)
+    scan(open_path, SMALL)
+    with without_permission(open_path / "sad" / "00.jpg"):
+        dataset = scan(open_path, SMALL)
+    assert problems(dataset) == {"sad/00.jpg": ["unreadable"]}
+    assert "Permission denied" in found(dataset)["sad/00.jpg"].problems[0].detail
+
+
+def test_a_folder_that_may_not_be_read_is_an_error(open_path: Path) -> None:
+    draw_folder(open_path, 2)
+    with without_permission(open_path / "sad"), pytest.raises(SourceNotFoundError, match="sad': Permission denied"):
+        scan(open_path, SMALL)
+
+
+NAMES = (
+    "two words.jpg|smile \U0001f600.jpg|'quoted' \"twice\".jpg|two\nlines.jpg|semi;colon,comma.jpg|-rf.jpg|"
+    "%s{0}$HOME.jpg|e\u0301.jpg|back\\slash.jpg|not utf-8 \udcff\udcfe.jpg|" + 251 * "x" + ".jpg"
+).split("|")
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_files_and_classes_may_have_any_name(folder: Path, name: str) -> None:
+    label = name.removesuffix(".jpg")
+    try:
+        path = save_picture(folder / label / name, draw_picture(900))
+    except OSError as error:
+        pytest.skip(f"this file system refuses the name: {error}")
+    dataset = scan(folder, SMALL, keep_images=True)
+    record = found(dataset)[f"{label}/{name}"]
+    assert record.label == label and label in dataset.class_names
+    assert record.used and not record.problems
+    assert record.sha256 == files.sha256_of(path)
+    assert dataset.pixels(dataset.indexes()).shape == (7, 32, 48, 3)
+
+
+def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, folder: Path) -> None:
+    def said(path: Path) -> str:
+        with pytest.raises(NotADatasetError) as caught:
+            scan(path)
+        assert str(path) in str(caught.value) and "one sub-folder per class, such as happy and sad" in str(caught.value)
+        return str(caught.value)
+
+    assert "is a file" in said(folder / "sad" / "00.jpg")
+    (tmp_path / "empty").mkdir()
+    assert "no class folders" in said(tmp_path / "empty")
+    assert "no class folders" in said(folder / "sad") and "Move its 3 pictures into such folders" in said(
+        folder / "sad"
+    )
+    (tmp_path / "one" / "happy").mkdir(parents=True)
+    assert "only the class folder 'happy'" in said(tmp_path / "one")
+    for name in ("Train", "val", "test"):
+        shutil.copytree(folder, tmp_path / "split" / name)
+    message = said(tmp_path / "split")
+    assert "already split into Train, test, val" in message and "Put all pictures of a class into one folder" in message
+
+
+def test_a_wrong_path_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match="missing': No such file"):
+        scan(tmp_path / "missing")
+
+
+def snapshot(folder: Path) -> dict[str, tuple[int, str]]:
+    paths = [path for path in sorted(folder.rglob("*")) if not path.is_symlink()]
+    return {str(path): (path.stat().st_mtime_ns, files.sha256_of(path)) for path in [folder, *paths]}
+
+
+def test_nothing_in_the_folder_changes(folder: Path) -> None:
+    (folder / "sad" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    before = snapshot(folder)
+    scan(folder, SMALL, keep_images=True)
+    assert snapshot(folder) == before
+
+
+def test_each_file_is_read_once_and_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: Counter[object] = Counter()
+    read_bytes, decode = files.read_bytes, images.decode
+
+    def counting_read(path: Path, **limits: int) -> bytes:
+        calls[path] += 1
+        return read_bytes(path, **limits)
+
+    def counting_decode(content: bytes, config: ScanConfig) -> images.Picture:
+        calls[content] += 1
+        return decode(content, config)
+
+    monkeypatch.setattr(files, "read_bytes", counting_read)
+    monkeypatch.setattr(images, "decode", counting_decode)
+    dataset = scan(folder, SMALL, keep_images=True)
+    dataset.keeping_images().pixels(dataset.indexes())
+    assert len(calls) == 12 and set(calls.values()) == {1}
+
+
+def test_images_that_are_kept_are_those_that_are_decoded_later(folder: Path) -> None:
+    (folder / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    kept = scan(folder, SMALL, keep_images=True)
+    filed = scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
+    later = scan(folder, SMALL)
+    assert type(kept.images) is np.ndarray and type(filed.images) is np.memmap
+    assert kept.images.shape == (7, 32, 48, 3)
+    for index in kept.indexes():
+        array = images.to_array((folder / kept.records[index].path).read_bytes(), SMALL)
+        for dataset in (kept, filed, later, later.keeping_images()):
+            assert np.array_equal(dataset.pixels(np.array([index]))[0], array)
+
+
+def test_a_disk_without_room_for_the_images_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(OutputError, match="No space left"):
+        scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "named .png"), ("a", "without"), ("a.mp4", "named .mp4")])
+def test_a_wrong_extension_is_reported_and_the_picture_used(folder: Path, name: str, kind: str) -> None:
+    save_picture(folder / "sad" / name, draw_picture(900))
+    record = found(scan(folder, SMALL))[f"sad/{name}"]
+    assert record.used and record.format == "JPEG" and record.phash
+    assert [problem.code for problem in record.problems] == ["wrong_extension"]
+    assert kind in record.problems[0].detail and "JPEG by its content" in record.problems[0].detail
+
+
+def test_right_extensions_of_every_spelling_are_no_problem(folder: Path) -> None:
+    for name, format_ in (
+        ("a.JPG", "JPEG"),
+        ("b.jpeg", "JPEG"),
+        ("c.Tif", "TIFF"),
+        ("d.webp", "WEBP"),
+        ("e.jfif", "MPO"),
+    ):
+        (folder / "sad" / name).write_bytes(encoded(draw_picture(900), format_))
+    assert problems(scan(folder, SMALL)) == {}
+
+
+def test_progress_is_told_of_every_file(folder: Path) -> None:
+    steps: list[tuple[object, ...]] = []
+
+    class Told(Silence):
+        def step(self, *what: object, **_: object) -> None:
+            steps.append(what)
+
+    scan(folder, SMALL, progress=Told())
+    assert steps == [("Reading", number, 6) for number in range(1, 7)]

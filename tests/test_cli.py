@@ -6,9 +6,11 @@ import json
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -293,3 +295,16 @@ def test_ctrl_c_before_the_first_epoch_leaves_with_one_line(data: Path, tmp_path
     assert code == 130
     assert err.splitlines()[-1] == "stopped"
     assert "Traceback" not in err
+
+
+def test_a_bomb_and_damaged_exif_print_no_warnings(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack(">IIBBBBB", 9460, 9460, 8, 2, 0, 0, 0)
+    (tmp_path / "data/happy/bomb.png").write_bytes(png + struct.pack(">I", zlib.crc32(png[12:])))
+    jpeg = (data / "happy/00.jpg").read_bytes()
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x09\0"
+    damaged = jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+    (tmp_path / "data/happy/exif.jpg").write_bytes(damaged)
+    done = run_mien("check", str(tmp_path / "data"))
+    assert "happy/bomb.png" in done.stdout
+    assert done.stderr == ""

@@ -1,8 +1,6 @@
 """Decoding: bytes -> uint8 (H, W, 3), in the one way that check, train, predict and serve share."""
 
 import io
-import threading
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,16 +59,15 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
         ImageError: Not a picture, damaged, or too large; `problem` tells which.
     """
     min_side = max(*config.image_size, _HASH_SIDE)
-    with _WITHOUT_WARNINGS:
-        image = _opened(content, config.max_pixels)
-        width, height = image.size
-        try:
-            image.draft(None, (min_side, min_side))
-            image.load()
-            orientation = _orientation(image)
-            rgb = _rgb(image)
-        except Exception as error:  # See _why.
-            raise _why(error) from error
+    image = _opened(content, config.max_pixels)
+    width, height = image.size
+    try:
+        image.draft(None, (min_side, min_side))
+        image.load()
+        orientation = _orientation(image)
+        rgb = _rgb(image)
+    except Exception as error:  # See _why.
+        raise _why(error) from error
     if orientation in _TURNED:
         rgb = rgb.transpose(_TURNED[orientation])
     if 5 <= orientation <= 8:
@@ -148,7 +145,7 @@ def _why(error: Exception) -> ImageError:
     changes from version to version: each means a picture that cannot be used, and none is a reason to stop.
     """
     reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, Image.DecompressionBombError):
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return ImageError("too_many_pixels", reason)
     return ImageError("unreadable", f"damaged: {reason}")
 
@@ -182,33 +179,3 @@ def _eight_bits(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
     np.clip(levels, 0, 65535, out=levels)
     levels *= 255 if highest <= 1 else 1 if highest <= 255 else 1 / 257
     return levels.astype(np.uint8)
-
-
-class _WithoutWarnings:
-    """Keeps Pillow's warnings in: what matters of them is in the ImageError.
-
-    The filters are the whole process's, and `catch_warnings` alone is not safe among threads: the first thread to come
-    in changes them, the last to leave puts them back.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._num_inside = 0
-        self._filters = warnings.catch_warnings()
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._num_inside += 1
-            if self._num_inside == 1:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._num_inside -= 1
-            if not self._num_inside:
-                self._filters.__exit__(None, None, None)
-
-
-_WITHOUT_WARNINGS = _WithoutWarnings()

@@ -74,6 +74,16 @@ def test_groups_are_kept_whole_and_the_shares_still_met() -> None:
         assert all(abs(n - w) <= max(sizes) for n, w in zip(found, wanted, strict=True)), (found, sizes)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [([50] * 2 + [1] * 100, (140, 40, 20)), ([30] * 2 + [1] * 40, (70, 20, 10)), ([1000] + [1] * 9, (1000, 6, 3))],
+)
+def test_large_groups_do_not_spoil_the_shares(sizes: list[int], expected: tuple[int, int, int]) -> None:
+    copies = [record(f"sad/{g}-{n}", group=g) for g, size in enumerate(sizes) for n in range(size)]
+    for seed in range(10):
+        assert counts(split(dataset_of(*copies), SplitConfig(seed=seed)), "sad") == expected
+
+
 def my_bits(path: Path) -> NDArray[np.bool_]:
     """pHash and dHash of a file, written anew from their description: nothing of mien is called."""
     grey = Image.open(path).convert("L")

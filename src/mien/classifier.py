@@ -116,6 +116,11 @@ def load(path: str | Path) -> Classifier:
     Raises:
         SourceNotFoundError: There is no classifier.
         ModelFileError: It is not a classifier that this version of mien can read.
+
+    Example:
+        >>> import mien
+        >>> mien.load("runs/train").class_names
+        ('happy', 'sad')
     """
     path = Path(path)
     if path.is_dir():

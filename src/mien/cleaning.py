@@ -29,6 +29,12 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
 
     Returns:
         The same records with `problems`, `used` and `group` set.
+
+    Example:
+        >>> import mien
+        >>> dataset = mien.clean(mien.scan("data"), mien.CleanConfig(min_side=90))
+        >>> dataset.counts(used_only=True)
+        {'happy': 12, 'sad': 12}
     """
     records = [_judge_size(record, config) for record in dataset.records]
     pictures = [place for place, record in enumerate(records) if record.phash]

@@ -65,6 +65,13 @@ def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = No
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
         TooFewImagesError: There is no picture to score on.
+
+    Example:
+        >>> import mien
+        >>> classifier = mien.load("runs/train")
+        >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
+        >>> mien.evaluate(classifier, dataset).accuracy.num_images
+        24
     """
     return score(classifier, answer(classifier, dataset, split=split))
 

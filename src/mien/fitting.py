@@ -69,6 +69,13 @@ def fit(
     Raises:
         OutputError: There is no room for the checkpoint or the logs.
         SourceNotFoundError: The checkpoint is of another network, or damaged.
+
+    Example:
+        >>> import mien
+        >>> dataset = mien.split(mien.clean(mien.scan("data", mien.ScanConfig(image_size=(32, 32)))))
+        >>> fitted = mien.fit(dataset, mien.FitConfig(epochs=1))
+        >>> fitted.model.output_shape, fitted.best_epoch
+        ((None, 1), 1)
     """
     training = _Training(dataset.keeping_images(), config, augment, seed)
     progress.say(training.summary)

@@ -59,6 +59,13 @@ def train(
     Raises:
         UserError: A path, a class or a setting is not as it must be; what to do is in the message.
         ExportMismatchError: The saved model would not answer as the trained one does.
+
+    Example:
+        >>> import mien
+        >>> config = mien.TrainConfig(scan=mien.ScanConfig(image_size=(64, 64)), fit=mien.FitConfig(epochs=2))
+        >>> run = mien.train("data", config, out="runs/small")
+        >>> run.evaluation.accuracy.num_images, sorted(path.name for path in run.path.glob("model.*"))
+        (2, ['model.keras', 'model.onnx'])
     """
     require("train", *_MODULES)
     with _opened(config, Path(out) if out else None, resume=resume) as run:

@@ -41,6 +41,14 @@ def predict(
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any picture is read.
+
+    Example:
+        >>> import mien
+        >>> classifier = mien.load("runs/train")
+        >>> for prediction in mien.predict(classifier, ["data/happy/00.jpg", "notes.txt"]):
+        ...     print(prediction.source, sorted(prediction.probs), prediction.error)
+        data/happy/00.jpg ['happy', 'sad'] None
+        notes.txt [] text, not a picture
     """
     names = intake.expand(sources)
 

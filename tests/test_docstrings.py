@@ -1,0 +1,42 @@
+"""The examples in the docstrings: every one is run, in a folder with photos and a run."""
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import mien
+from conftest import draw_folder
+
+MODULES = sorted(path.stem for path in Path(mien.__file__).parent.glob("*.py") if path.stem != "__main__")
+WITH_EXAMPLES = {
+    "scanning",
+    "cleaning",
+    "splitting",
+    "fitting",
+    "evaluation",
+    "classifier",
+    "prediction",
+    "pipeline",
+    "results",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("examples")
+    draw_folder(folder / "data", 12)
+    (folder / "notes.txt").write_text("no picture")
+    config = mien.TrainConfig(scan=mien.ScanConfig(image_size=(32, 32)), fit=mien.FitConfig(epochs=1))
+    mien.train(folder / "data", config, out=folder / "runs" / "train")
+    return folder
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_examples_of_a_module_are_true(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    monkeypatch.chdir(folder)
+    name = "mien" if module == "__init__" else f"mien.{module}"
+    found = doctest.testmod(import_module(name), optionflags=doctest.ELLIPSIS)
+    assert found.failed == 0
+    assert (found.attempted > 0) == (module in WITH_EXAMPLES)

@@ -8,14 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.argument import ArgumentCollection
-from cyclopts.token import Token
 
 from mien import __version__
-from mien.config import PRESETS, AugmentConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.config import AugmentConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.errors import GateError, MienError, SettingsError, UserError
 from mien.fetching import FetchLimits
-from mien.run_folder import find_unfinished, load_config
+from mien.flags import (
+    Augmentation,
+    Cleaning,
+    Fetching,
+    Reading,
+    Splitting,
+    Training,
+    fill_in_settings,
+    spelled_out,
+)
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
@@ -24,49 +31,11 @@ DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 Flag = Annotated[bool, Parameter(negative="")]
 
-
-def _section(title: str) -> Parameter:
-    """Make a flag of every field of a settings class, without a prefix, under a title in the help."""
-    return Parameter(name="*", group=title, negative_iterable="")
-
-
-Reading, Cleaning, Splitting = _section("Reading"), _section("Cleaning"), _section("Splitting")
-Training, Augmentation, Fetching = _section("Training"), _section("Augmentation"), _section("Fetching URLs")
-
-
-def _fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Give each setting of `train` that is not on the command line the value of the run, --config or --preset."""
-    if commands != ("train",):
-        return
-    by_name = {argument.name: argument for argument in arguments}
-    config = asdict(_base_config({name: a.tokens[0].value for name, a in by_name.items() if a.tokens}))
-    values = {"preset": config.pop("preset")}
-    for section in config.values():
-        values |= section
-    for name, value in values.items():
-        argument = by_name[f"--{name.replace('_', '-')}"]
-        if not argument.tokens:
-            for index, part in enumerate(value if isinstance(value, tuple) else (value,)):
-                argument.append(Token(keyword=argument.name, value=str(part), source="settings", index=index))
-
-
-def _base_config(given: dict[str, str]) -> TrainConfig:
-    if "--resume" in given:
-        out = given.get("--out")
-        return load_config(find_unfinished(Path(out) if out else None).config_path)
-    if "--config" in given:
-        return load_config(Path(given["--config"]))
-    preset = given.get("--preset", TrainConfig.preset)
-    if preset not in PRESETS:
-        raise CycloptsError(msg=f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    return PRESETS[preset]
-
-
 app = App(
     name="mien",
     help="Turn a folder of photos into a classifier you can trust. Start with: mien demo",
     version=__version__,
-    config=_fill_in_settings,
+    config=fill_in_settings,
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command(help="Install completion for this shell.")
@@ -290,28 +259,13 @@ def predict(
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
 
 
-def _spelled_out(arguments: list[str]) -> list[str]:
-    """Write `--image-size 128` as `--image-size 128 128`: one number stands for a square."""
-    spelled: list[str] = []
-    for place, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        following = arguments[place + 1 : place + 3]
-        if name == "--image-size" and value:
-            spelled += [name, value, value]
-        elif name == "--image-size" and following and not (len(following) == 2 and following[1].isdecimal()):
-            spelled += [name, following[0]]
-        else:
-            spelled.append(argument)
-    return spelled
-
-
 def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # A picture that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        code = app(_spelled_out(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)
+        code = app(spelled_out(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)
     except CycloptsError as error:
         print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
         code = 2

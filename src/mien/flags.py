@@ -1,0 +1,63 @@
+"""Flags: how settings become flags, where their values come from, and short ways to write them."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.argument import ArgumentCollection
+from cyclopts.token import Token
+
+from mien.config import PRESETS, TrainConfig
+from mien.run_folder import find_unfinished, load_config
+
+
+def section(title: str) -> Parameter:
+    """Make a flag of every field of a settings class, without a prefix, under a title in the help."""
+    return Parameter(name="*", group=title, negative_iterable="")
+
+
+Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
+Training, Augmentation, Fetching = section("Training"), section("Augmentation"), section("Fetching URLs")
+
+
+def fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Give each setting of `train` that is not on the command line the value of the run, --config or --preset."""
+    if commands != ("train",):
+        return
+    by_name = {argument.name: argument for argument in arguments}
+    config = asdict(_base_config({name: a.tokens[0].value for name, a in by_name.items() if a.tokens}))
+    values = {"preset": config.pop("preset")}
+    for settings in config.values():
+        values |= settings
+    for name, value in values.items():
+        argument = by_name[f"--{name.replace('_', '-')}"]
+        if not argument.tokens:
+            for index, part in enumerate(value if isinstance(value, tuple) else (value,)):
+                argument.append(Token(keyword=argument.name, value=str(part), source="settings", index=index))
+
+
+def _base_config(given: dict[str, str]) -> TrainConfig:
+    if "--resume" in given:
+        out = given.get("--out")
+        return load_config(find_unfinished(Path(out) if out else None).config_path)
+    if "--config" in given:
+        return load_config(Path(given["--config"]))
+    preset = given.get("--preset", TrainConfig.preset)
+    if preset not in PRESETS:
+        raise CycloptsError(msg=f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[preset]
+
+
+def spelled_out(arguments: list[str]) -> list[str]:
+    """Write `--image-size 128` as `--image-size 128 128`: one number stands for a square."""
+    spelled: list[str] = []
+    for place, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        following = arguments[place + 1 : place + 3]
+        if name == "--image-size" and value:
+            spelled += [name, value, value]
+        elif name == "--image-size" and following and not (len(following) == 2 and following[1].isdecimal()):
+            spelled += [name, following[0]]
+        else:
+            spelled.append(argument)
+    return spelled

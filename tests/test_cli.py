@@ -27,6 +27,7 @@ QUICK = ["--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
     def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("mien.cli._silence_native_libraries", lambda: None)
         monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
@@ -189,7 +190,6 @@ def test_a_mistake_gets_one_line_and_code_2(
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mien.terminal.silence_native_libraries", lambda: None)
     code, out, err = command(*(argument.format(data=data, run=run_dir) for argument in arguments))
     assert code == 2
     assert out == ""

@@ -174,3 +174,13 @@ def test_whatever_is_done_to_a_file_it_is_decoded_or_named() -> None:
         slowest = max(slowest, time.perf_counter() - begun)
     assert outcomes >= {"decoded", "unreadable", "not_an_image", "too_many_pixels"}
     assert slowest < 5 and all(reasons)
+
+
+def test_a_bmp_that_declares_more_than_it_can_hold_is_refused_at_once() -> None:
+    header = struct.pack("<IiiHHIIiiII", 40, 5_000_000, 16, 1, 8, 1, 0, 0, 0, 256, 0)
+    content = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024) + header + bytes(1024) + b"\0\1"
+    begun = time.perf_counter()
+    problem = problem_of(content)
+    assert problem.problem == "unreadable"
+    assert "cannot be in" in str(problem)
+    assert time.perf_counter() - begun < 1

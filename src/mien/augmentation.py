@@ -45,4 +45,4 @@ def _levels(config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8
     contrast = 1 + rng.uniform(-config.contrast, config.contrast)
     brightness = 255 * rng.uniform(-config.brightness, config.brightness)
     levels = (np.arange(256) - 127.5) * contrast + 127.5 + brightness
-    return np.asarray(np.clip(levels, 0, 255), np.uint8)
+    return np.asarray(np.clip(np.rint(levels), 0, 255), np.uint8)

@@ -3,6 +3,7 @@
 import os
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,9 +54,8 @@ def demo(*, folder: Path = Path("mien-demo")) -> None:
         Where everything is put; a second run uses what is there.
     """
     from mien.demo import run_demo
-    from mien.terminal import TerminalProgress, show_demo, silence_native_libraries
+    from mien.terminal import TerminalProgress, show_demo
 
-    silence_native_libraries()
     with TerminalProgress() as progress:
         made = run_demo(folder, progress=progress)
     show_demo(made)
@@ -187,9 +187,8 @@ def train(
         Write model.h5 too.
     """
     from mien.pipeline import train as train_folder
-    from mien.terminal import TerminalProgress, show_run, silence_native_libraries
+    from mien.terminal import TerminalProgress, show_run
 
-    silence_native_libraries()
     settings = TrainConfig(preset, scan, clean, split, fit, augment)
     with TerminalProgress() as progress:
         run = train_folder(folder, settings, out=out, resume=resume, save_h5=save_h5, progress=progress)
@@ -259,8 +258,21 @@ def predict(
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
 
 
+def _silence_native_libraries() -> None:
+    """Keep what C libraries write to stderr off the screen; Python's own messages still get there.
+
+    TensorFlow announces its CPU features there, libtiff complains of damaged files, and no setting turns that off.
+    """
+    # Where stderr is closed, there is nothing to keep off.
+    with suppress(OSError):
+        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+
+
 def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
+    _silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # A picture that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")

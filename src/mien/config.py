@@ -29,7 +29,9 @@ class ScanConfig:
     def __post_init__(self) -> None:
         fits = all(22 <= side <= 2048 for side in self.image_size)
         _require(fits, "image_size", self.image_size, "22 to 2048 pixels each way")
-        _require(self.max_pixels >= 1, "max_pixels", self.max_pixels, "1 or more")
+        # Pillow itself refuses more than twice its default, which this is.
+        most = 2 * ScanConfig.max_pixels
+        _require(1 <= self.max_pixels <= most, "max_pixels", self.max_pixels, f"1 to {most}")
         _require(self.max_memory_mb >= 0, "max_memory_mb", self.max_memory_mb, "0 or more")
 
 
@@ -190,7 +192,7 @@ def _converted(value: Any, hint: Any, name: str) -> Any:
     elif origin is tuple:
         fits = isinstance(value, list) and len(value) == len(args) and all(type(item) is int for item in value)
     elif hint is float:
-        fits = type(value) in (int, float)
+        fits = type(value) in (int, float) and abs(value) < 1e300
     else:
         fits = type(value) is hint
     if not fits:

@@ -232,6 +232,8 @@ def _row(record: ImageRecord) -> list[object]:
 
 
 def _record(row: dict[str, str]) -> ImageRecord:
+    if row["split"] not in ("", *SPLITS):
+        raise ValueError(f"a row has the split {row['split']!r}")
     codes = row["problem"].split(";") if row["problem"] else []
     return ImageRecord(
         path=row["path"],

@@ -18,6 +18,8 @@ _HASH_SIDE = 256
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
 _MAX_PASSES = 500
 _PASS_MARKER = b"\xff\xda"
+# Run-length coding puts at most 255 pixels into two bytes; Pillow fills up what a file lacks, slowly.
+_MAX_BMP_PIXELS_PER_BYTE = 128
 _ORIENTATION_TAG = 0x0112
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -133,6 +135,8 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height > max_pixels:
         raise ImageError("too_many_pixels", f"{width} x {height} pixels; at most {max_pixels} are decoded")
+    if image.format == "BMP" and width * height > _MAX_BMP_PIXELS_PER_BYTE * len(content):
+        raise ImageError("unreadable", f"{width} x {height} pixels cannot be in {len(content)} bytes")
     if image.format in ("JPEG", "MPO") and content.count(_PASS_MARKER) > _MAX_PASSES:
         raise ImageError("unreadable", f"more than {_MAX_PASSES} passes over its pixels; real pictures have about ten")
     return image

@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -75,17 +73,6 @@ class TerminalProgress:
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
         self._bars.update(self._tasks[stage], completed=done, total=total, note=note, visible=done < total)
-
-
-def silence_native_libraries() -> None:
-    """Keep what C++ libraries write to stderr off the screen; Python's own messages still get there.
-
-    TensorFlow announces its CPU features there at every start, and no setting of its own turns that off.
-    """
-    sys.stderr.flush()
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:

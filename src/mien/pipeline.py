@@ -81,13 +81,15 @@ def train(
 
 
 def _trained(run: RunFolder, dataset: Dataset, config: TrainConfig, save_h5: bool, progress: Progress) -> Run:
-    # Keras takes seconds to load: not before the pictures are known to be good.
+    progress.say("loading Keras")
+    # It takes seconds: not before the pictures are known to be good.
     from mien.exporting import export, facts_of, prove_equal, save_keras
     from mien.fitting import fit
 
     seed = config.split.seed
     fitted = fit(dataset, config.fit, augment=config.augment, seed=seed, run_dir=run.path, progress=progress)
     report_training(run, fitted.history)
+    progress.say("saving the classifier")
     save_keras(fitted.model, run.path, save_h5=save_h5)
     classifier = export(fitted.model, facts_of(dataset))
     difference = prove_equal(fitted.model, classifier, (images for images, _ in dataset.batches(split="val")))

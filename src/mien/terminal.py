@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -38,6 +39,7 @@ DEMO_FILES = {
     "unseen/": "people drawn apart, some in a style that was not trained on",
     "run/": "the run: run/curves.png and run/confusion.png are worth a look",
 }
+_LINE_EVERY_S = 10.0
 # Names of files and classes are printed as they are: "[red]" in one of them is no markup.
 OUT = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
 ERR = Console(markup=False, highlight=False, emoji=False, soft_wrap=True, stderr=True)
@@ -50,6 +52,7 @@ class TerminalProgress:
         columns = (TextColumn("{task.description}"), BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn())
         self._bars = Bars(*columns, TextColumn("{task.fields[note]}"), console=ERR, transient=True)
         self._tasks: dict[str, TaskID] = {}
+        self._last_line_s = time.monotonic()
 
     def __enter__(self) -> "TerminalProgress":
         if ERR.is_terminal:
@@ -64,15 +67,22 @@ class TerminalProgress:
 
     def say(self, text: str) -> None:
         """Print one line."""
+        self._last_line_s = time.monotonic()
         ERR.print(printable(text, keep_lines=True))
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Move the bar of a stage; a stage that is done leaves the screen."""
         if not ERR.is_terminal:
+            self._step_in_lines(f"{stage} {done}/{total}  {note}".rstrip())
             return
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=total, note=note)
         self._bars.update(self._tasks[stage], completed=done, total=total, note=note, visible=done < total)
+
+    def _step_in_lines(self, line: str) -> None:
+        """Print a line now and then, for logs."""
+        if time.monotonic() - self._last_line_s > _LINE_EVERY_S:
+            self.say(line)
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:

@@ -9,7 +9,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -253,16 +252,6 @@ def test_a_reader_that_has_had_enough_is_no_error(data: Path, run_dir: Path) -> 
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
-
-
-@pytest.mark.slow
-def test_help_is_instant() -> None:
-    seconds = []
-    for _ in range(5):
-        started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "mien", "--help"], capture_output=True, check=True)
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 0.3
 
 
 def press_ctrl_c_after(line_start: str, command: list[str]) -> tuple[int, str]:

@@ -1,8 +1,8 @@
-"""How long one prediction takes from a cold start: `mien predict`, beside a script that loads model.keras with Keras.
+"""How long mien takes from a cold start: its help, and one prediction beside a script that loads model.keras with Keras.
 
-    python benchmarks/cold_predict.py RUN PHOTO
+    python benchmarks/cold_start.py RUN PHOTO
 
-Whole processes, alternately, after a warm-up of each; prints the median of both in seconds, and the ratio.
+Whole processes, by turns, after a warm-up of each; prints the median of each in seconds, and the ratio.
 """
 
 import argparse
@@ -37,6 +37,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="how often each is timed")
     given = parser.parse_args()
     commands = {
+        "mien --help": [sys.executable, "-m", "mien", "--help"],
+        "mien check --help": [sys.executable, "-m", "mien", "check", "--help"],
         "mien predict": [sys.executable, "-m", "mien", "predict", given.run, given.photo],
         "Keras script": [sys.executable, "-c", WITH_KERAS, given.run, given.photo],
     }
@@ -49,7 +51,7 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     for name, median in medians.items():
         print(f"{name}: {median:.2f} s (from {min(seconds[name]):.2f} to {max(seconds[name]):.2f})")
-    print(f"ratio: {medians['Keras script'] / medians['mien predict']:.1f}")
+    print(f"a prediction, Keras / mien: {medians['Keras script'] / medians['mien predict']:.1f}")
 
 
 if __name__ == "__main__":

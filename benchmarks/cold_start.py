@@ -1,4 +1,4 @@
-"""How long mien takes from a cold start: its help, and one prediction beside a script that loads model.keras with Keras.
+"""How long a cold start takes: the help, and one prediction beside a script that loads model.keras with Keras.
 
     python benchmarks/cold_start.py RUN PHOTO
 

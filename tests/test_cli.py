@@ -91,7 +91,7 @@ def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the
     code, out, err = command("predict", run_dir, tmp_path / "bad.jpg", picture, "http://127.0.0.1:1/x.jpg", "--json")
     bad, good, url = map(json.loads, out.splitlines())
     assert code == 1
-    assert "2 of the sources" in err
+    assert "2 of 3 pictures" in err
     assert bad == {"source": str(tmp_path / "bad.jpg"), "label": None, "probs": {}, "error": "text, not a picture"}
     assert good["label"] in good["probs"]
     assert sum(good["probs"].values()) == pytest.approx(1, abs=1e-5)
@@ -107,6 +107,11 @@ def test_predict_takes_folders_standard_input_and_an_onnx_file(
     sources = [json.loads(line)["source"] for line in out.splitlines()]
     assert code == 0
     assert sources == [*map(str, sorted((data / "happy").iterdir())), "-"]
+
+
+def test_predict_says_that_there_is_no_picture(command: Mien, run_dir: Path, tmp_path: Path) -> None:
+    code, out, err = command("predict", run_dir, tmp_path)
+    assert (code, out, err) == (1, "", "no pictures found\n")
 
 
 def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -171,6 +176,9 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--out", "/dev/null/run"], "cannot write '/dev/null/run': Not a directory"),
         (["train", "{data}", "--out", "/proc/run"], "cannot write '/proc/run'"),
         (["train", "{data}"], "class 'happy' in"),
+        (["train", "{data}", "--out", "{data}/run"], "would lie within the pictures"),
+        (["train", "."], "'runs' would lie within the pictures"),
+        (["evaluate", "{run}/model.onnx"], "is a model alone"),
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),

@@ -20,6 +20,7 @@ from mien.config import PRESETS, CleanConfig, FitConfig, ScanConfig, TrainConfig
 from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
 from mien.reviewing import review
+from mien.run_folder import load_config
 
 QUICK = TrainConfig(
     scan=ScanConfig(image_size=(32, 32)), clean=CleanConfig(min_bytes=0), fit=FitConfig(epochs=2, batch_size=8)
@@ -208,3 +209,12 @@ def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data: Path, tmp_pat
     assert names == RUN_FILES
     for name in ("metrics.json", "manifest.csv", "predictions.csv"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"fit": 1}', '{"fit": {"epochs": "x"}}', '{"huge": 1}', "[" * 100_000]
+)
+def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises((SettingsError, SourceNotFoundError), match=r"config\.json"):
+        load_config(tmp_path / "config.json")

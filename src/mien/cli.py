@@ -282,7 +282,9 @@ def main() -> None:
         print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
         code = 2
     except MienError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        from mien.terminal import printable
+
+        print(f"{type(error).__name__}: {printable(str(error), keep_lines=True)}", file=sys.stderr)
         code = 2 if isinstance(error, UserError) else 3 if isinstance(error, GateError) else 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

@@ -42,7 +42,7 @@ def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None
     """
     unknown = sorted(set(dataset.class_names) - set(classifier.class_names))
     if unknown:
-        known = ", ".join(classifier.class_names)
+        known = ", ".join(map(repr, classifier.class_names))
         raise NotADatasetError(f"{str(dataset.root)!r} has the classes {unknown}; the classifier knows {known}")
     indexes = dataset.indexes(split)
     if not len(indexes):

@@ -68,7 +68,7 @@ def train(
         (2, ['model.keras', 'model.onnx'])
     """
     require("train", *_MODULES)
-    with _opened(config, Path(out) if out else None, resume=resume) as run:
+    with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
         dataset = scan(folder, config.scan, keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
         for line in describe(dataset):
@@ -113,9 +113,9 @@ def _trained(run: RunFolder, dataset: Dataset, config: TrainConfig, save_h5: boo
 
 
 @contextmanager
-def _opened(config: TrainConfig, out: Path | None, *, resume: bool) -> Iterator[RunFolder]:
+def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bool) -> Iterator[RunFolder]:
     if not resume:
-        with new_run(out) as run:
+        with new_run(out, data_dir) as run:
             yield run
         return
     run = find_unfinished(out)

@@ -42,6 +42,10 @@ def review(run_dir: str | Path, folder: str | Path | None = None, *, progress: P
     run = RunFolder(Path(run_dir))
     classifier = load(run_dir)
     if folder is None:
+        if not run.path.is_dir():
+            raise SourceNotFoundError(
+                f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too"
+            )
         dataset, history = _test_split(run, classifier), load_history(run.history_path)
         evaluation = evaluate(classifier, dataset, split="test")
         return Review(run.path, classifier, evaluation, verdict(evaluation, history))

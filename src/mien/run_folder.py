@@ -103,7 +103,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
         raise SourceNotFoundError(f"cannot read {str(path)!r}: {reason}") from error
 
@@ -122,15 +122,19 @@ def load_config(path: Path) -> TrainConfig:
 
 
 @contextmanager
-def new_run(out: Path | None) -> Iterator[RunFolder]:
+def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
     """Make a folder for a run, and take it away again where the block fails before anything is in it.
 
     Args:
         out: Where; None for the first free one of runs/train, runs/train2, ...
+        data_dir: The folder of the pictures, in which nothing may be written.
 
     Raises:
-        OutputError: It cannot be made, or something is there already.
+        OutputError: It cannot be made, something is there already, or it would lie among the pictures.
     """
+    if (out or RUNS_DIR).resolve().is_relative_to(data_dir.resolve()):
+        place = str(out or RUNS_DIR)
+        raise OutputError(f"the run {place!r} would lie within the pictures of {str(data_dir)!r}: name another --out")
     path = _made(out) if out is not None else _made_next()
     try:
         yield RunFolder(path)

@@ -4,6 +4,7 @@ import math
 import random
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 from mien.config import SplitConfig
 from mien.dataset import Dataset
@@ -81,13 +82,17 @@ def _refuse_too_few(dataset: Dataset, units: dict[str, list[list[int]]], config:
     needed = math.ceil(round(1 / min(shares.values()), 6))
     ratio = "/".join(f"{100 * share:g}" for share in (round(s, 6) for s in shares.values()))
     lines = [
-        f"class {name!r} in {dataset.root} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
+        f"class {name!r} in {_shown(dataset.root)} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
         f"a {ratio} split needs {needed}. Add images, or lower --min-bytes or --min-side."
         for name, found in units.items()
         if len(found) < needed
     ]
     if lines:
         raise TooFewImagesError("\n".join(lines))
+
+
+def _shown(path: Path) -> str:
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _usable(units: list[list[int]]) -> str:

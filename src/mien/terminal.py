@@ -147,14 +147,15 @@ def show_predictions(
     """Print answers as they come, as a table or as JSON lines, or write them to a CSV file.
 
     Returns:
-        How many pictures could not be read.
+        How many pictures could not be read; 1 where there was none.
 
     Raises:
         OutputError: The CSV file cannot be written.
     """
     width = max(map(len, map(printable, (*class_names, "error"))))
-    rows, num_errors = [], 0
+    rows, num_predictions, num_errors = [], 0, 0
     for prediction in predictions:
+        num_predictions += 1
         num_errors += prediction.error is not None
         if csv_path:
             rows.append(prediction)
@@ -165,8 +166,10 @@ def show_predictions(
     if csv_path:
         write_text(csv_path, _predictions_csv(rows, class_names))
     if num_errors:
-        ERR.print(f"{num_errors} of the sources could not be read")
-    return num_errors
+        ERR.print(f"{num_errors} of {num_predictions} pictures could not be read")
+    if not num_predictions:
+        ERR.print("no pictures found")
+    return num_errors or int(num_predictions == 0)
 
 
 def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> None:

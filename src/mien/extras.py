@@ -23,7 +23,8 @@ def needing(extra: str) -> Iterator[None]:
         if isinstance(error, MissingExtraError):
             raise
         package = (error.name or "it").split(".")[0]
-        raise MissingExtraError(f'this needs the package {package}. Type: pip install "mien[{extra}]"') from error
+        command = f'pip install ".[{extra}]"'
+        raise MissingExtraError(f"this needs the package {package}. Type, in the folder of mien: {command}") from error
 
 
 def require(extra: str, *modules: str) -> None:

@@ -1,0 +1,17 @@
+"""Optional packages: a missing one is an error that says what to type."""
+
+import pytest
+
+from mien.errors import MissingExtraError
+from mien.extras import needing, require
+
+
+def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
+    with pytest.raises(MissingExtraError, match=r'needs the package nowhere_to_be_found.*pip install "\.\[train\]"'):
+        require("train", "json", "nowhere_to_be_found")
+    with pytest.raises(MissingExtraError, match="nowhere_to_be_found"), needing("train"):
+        __import__("nowhere_to_be_found.inside")
+
+
+def test_what_is_installed_is_not_loaded() -> None:
+    require("train", "keras", "tensorboard")

@@ -97,6 +97,25 @@ def test_a_place_that_cannot_be_a_quarantine_is_refused(photos: Path, tmp_path: 
             plan_quarantine(dataset, place)
 
 
+def test_an_undo_that_was_cut_off_can_be_called_again(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, aside = state_of(photos), tmp_path / "aside"
+    quarantine(plan_quarantine(dataset_of(photos), aside), aside)
+
+    def cut_off(path: Path, **_: object) -> None:
+        raise KeyboardInterrupt
+
+    for method in ("rmdir", "unlink"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(Path, method, cut_off)
+            restore(aside)
+        assert state_of(photos) == before
+        assert plan_quarantine(dataset_of(photos), aside)
+    restore(aside)
+    assert not aside.exists()
+
+
 def test_what_is_no_quarantine_is_not_undone(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="no quarantine"):
         restore(tmp_path)
@@ -120,6 +139,6 @@ def test_a_kill_at_any_moment_loses_nothing(photos: Path, tmp_path: Path) -> Non
             process.wait()
         moved = state_of(tmp_path / "aside") if (tmp_path / "aside").exists() else {}
         assert set(state_of(photos)) | set(moved) - {"journal.jsonl"} == set(before)
-    if (tmp_path / "aside").exists():
+    if (tmp_path / "aside" / "journal.jsonl").exists():
         restore(tmp_path / "aside")
     assert state_of(photos) == before

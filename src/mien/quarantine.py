@@ -96,10 +96,13 @@ def restore(folder: str | Path) -> list[Move]:
     with files.writing(folder):
         for move in moves:
             _move(move.target, move.source)
-        (folder / _JOURNAL).unlink()
-        for place in [*sorted(folder.rglob("*"), reverse=True), folder]:
+        for place in sorted(folder.rglob("*"), reverse=True):
             with suppress(OSError):
                 place.rmdir()
+        # The journal goes last: until then, a kill leaves what is still a quarantine.
+        (folder / _JOURNAL).unlink()
+        with suppress(OSError):
+            folder.rmdir()
     return moves
 
 

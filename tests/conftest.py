@@ -63,11 +63,12 @@ def without_permission(path: Path, mode: int = 0) -> Iterator[None]:
         path.chmod(0o755)
 
 
-def draw_folder(folder: Path, num_images: int) -> Path:
-    """Draw distinct JPEGs in happy/ and sad/: so many in each."""
+def draw_folder(folder: Path, num_images: int, *, first_seed: int = 0, first_number: int = 0) -> Path:
+    """Draw distinct JPEGs in happy/ and sad/: in each, those with the numbers below `num_images`."""
     for class_number, name in enumerate(("happy", "sad")):
-        for number in range(num_images):
-            save_picture(folder / name / f"{number:02}.jpg", draw_picture(100 * class_number + number), quality=90)
+        for number in range(first_number, num_images):
+            picture = draw_picture(first_seed + 100 * class_number + number)
+            save_picture(folder / name / f"{number:02}.jpg", picture, quality=90)
     return folder
 
 

@@ -42,7 +42,7 @@ def test_of_copies_the_one_with_most_pixels_is_used() -> None:
     assert used(dataset) == ["happy/2", "happy/3"]
     assert codes(dataset) == [("near_duplicate",), (), (), ("near_duplicate",)]
     assert [r.group for r in dataset.records] == [0, 0, None, 0]
-    assert dataset.records[0].problems[0].detail == "a copy of happy/2"
+    assert dataset.records[0].problems[0].detail == "a near copy of happy/2"
     assert all(not r.split for r in dataset.records)
 
 
@@ -88,8 +88,8 @@ def test_a_picture_under_two_classes_is_used_in_none(keep_copies: bool) -> None:
     )
     assert used(dataset) == ["happy/3"]
     assert codes(dataset) == [("conflicting_labels",), ("conflicting_labels",), (), ("conflicting_labels",)]
-    assert dataset.records[0].problems[0].detail == "the same picture as sad/1"
-    assert dataset.records[3].problems[0].detail == "the same picture as happy/1, happy/2"
+    assert dataset.records[0].problems[0].detail == "a near copy of sad/1"
+    assert dataset.records[3].problems[0].detail == "a near copy of happy/1, happy/2"
 
 
 def test_a_picture_a_thousand_times_under_two_classes_names_a_few_of_the_others(tmp_path: Path) -> None:

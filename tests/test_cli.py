@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -109,6 +110,15 @@ def test_predict_takes_folders_standard_input_and_an_onnx_file(
     assert sources == [*map(str, sorted((data / "happy").iterdir())), "-"]
 
 
+@pytest.mark.parametrize("order", ["R--jSS", "--jRSS", "RSS--j", "RS--jS"])
+def test_predict_takes_its_arguments_in_any_order(command: Mien, data: Path, run_dir: Path, order: str) -> None:
+    pictures = iter(sorted(data.glob("sad/*.jpg")))
+    words = [{"R": run_dir, "--j": "--json"}.get(part) or next(pictures) for part in re.findall("--j|.", order)]
+    code, out, err = command("predict", *words)
+    assert (code, err) == (0, "")
+    assert len(out.splitlines()) == 2
+
+
 def test_predict_says_that_there_is_no_picture(command: Mien, run_dir: Path, tmp_path: Path) -> None:
     code, out, err = command("predict", run_dir, tmp_path)
     assert (code, out, err) == (1, "", "no pictures found\n")
@@ -182,7 +192,7 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
-        (["predict", "{run}"], "requires an argument"),
+        (["predict", "{run}"], "name at least one SOURCE"),
         (["predict", "{run}", "{data}", "--timeout-s", "0"], "timeout_s is 0"),
         (["evaluate", "{run}", "nowhere"], "'nowhere': No such file or directory"),
     ],

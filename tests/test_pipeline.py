@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 import mien
+from conftest import draw_folder
 from mien.config import PRESETS, CleanConfig, FitConfig, ScanConfig, TrainConfig
 from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
@@ -47,6 +49,19 @@ def contents(folder: Path) -> dict[str, tuple[str, int]]:
 
 def rows(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+
+class Heard:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -127,10 +142,25 @@ def test_a_review_refuses_a_test_picture_that_changed(data: Path, run: Run, tmp_
 
 
 def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: Path) -> None:
-    assert review(run.path, data).evaluation.accuracy.num_images > run.evaluation.accuracy.num_images
-    for name in ("happy", "angry"):
-        (tmp_path / name).mkdir()
+    fresh = draw_folder(tmp_path / "fresh", 12, first_seed=5000)
+    assert review(run.path, fresh).evaluation.accuracy.num_images == 24
+    shutil.copytree(data, tmp_path / "mixed")
+    draw_folder(tmp_path / "mixed", 14, first_seed=5000, first_number=12)
+    heard = Heard()
+    mixed = review(run.path, tmp_path / "mixed", progress=heard)
+    assert mixed.evaluation.accuracy.num_images == 4 + run.evaluation.accuracy.num_images
+    assert heard.lines == ["22 of 28 pictures left out: the run was trained on them, or near copies"]
+    (fresh / "angry").mkdir()
     with pytest.raises(NotADatasetError, match="angry"):
+        review(run.path, fresh)
+
+
+def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path, tmp_path: Path) -> None:
+    for row in rows(run.path / "manifest.csv"):
+        if row["split"] == "train":
+            (tmp_path / row["label"]).mkdir(exist_ok=True)
+            shutil.copy(data / row["path"], tmp_path / row["path"])
+    with pytest.raises(TooFewImagesError, match="trained on every picture"):
         review(run.path, tmp_path)
 
 

@@ -125,7 +125,9 @@ def load(path: str | Path) -> Classifier:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
-            raise SourceNotFoundError(f"the folder {str(path)!r} holds no {MODEL_NAME}: name the folder of a whole run")
+            raise SourceNotFoundError(
+                f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, or finish it by train --resume"
+            )
         path = path / MODEL_NAME
     elif not path.exists():
         raise SourceNotFoundError(

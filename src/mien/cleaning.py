@@ -104,8 +104,9 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
             judged.append(copy)
             continue
         code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
+        kind = "a copy" if code == "exact_duplicate" else "a near copy"
         seen.add(copy.sha256)
-        found = _left_out(copy, code, f"a copy of {kept.path}")
+        found = _left_out(copy, code, f"{kind} of {kept.path}")
         judged.append(replace(found, used=copy.used and keep_copies))
     return judged
 
@@ -113,7 +114,7 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:
     others = [copy.path for copy in copies if copy.label != record.label]
     more = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
-    return _left_out(record, "conflicting_labels", f"the same picture as {', '.join(others[:_MAX_NAMED])}{more}")
+    return _left_out(record, "conflicting_labels", f"a near copy of {', '.join(others[:_MAX_NAMED])}{more}")
 
 
 def _left_out(record: ImageRecord, code: str, detail: str) -> ImageRecord:

@@ -208,7 +208,8 @@ def evaluate(
     run
         A run folder, such as runs/train.
     folder
-        Labelled pictures in class folders; by default the test split of the run.
+        Labelled pictures in class folders; those that the run was trained on, and their near copies, are left out. By
+        default the test split of the run.
     json
         Print one JSON document.
     """
@@ -227,9 +228,8 @@ def evaluate(
 @app.command
 def predict(
     run: RunPath,
-    sources: Annotated[list[str], Parameter(name="SOURCE", negative_iterable="", allow_leading_hyphen=True)],
     /,
-    *,
+    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
     json: Flag = False,
     csv: Path | None = None,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
@@ -243,7 +243,8 @@ def predict(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input.
+        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input. A path that
+        does not exist ends the command before anything is read.
     json
         Print one JSON document per picture, a line each.
     csv
@@ -253,6 +254,8 @@ def predict(
     from mien.prediction import predict as predict_sources
     from mien.terminal import show_predictions
 
+    if not sources:
+        raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
     classifier = load(run)
     predictions = predict_sources(classifier, sources, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0

@@ -40,7 +40,7 @@ class CleanConfig:
     """Which pictures are used."""
 
     min_bytes: int = 0
-    """Leave out files smaller than this many bytes."""
+    """Leave out files smaller than this many bytes; the preset classic sets 10240."""
     min_side: int = 32
     """Leave out pictures whose shorter side has fewer pixels than this."""
     near_bits: int = 16

@@ -47,7 +47,9 @@ def run_demo(folder: str | Path, *, progress: Progress = SILENCE) -> Demo:
     folder = Path(folder)
     draw(folder, progress=progress)
     run = RunFolder(folder / "run")
-    if not run.metrics_path.exists():
+    if run.metrics_path.exists():
+        progress.say(f"using what an earlier demo left in {folder}; delete that to do it again")
+    else:
         train(folder / "data", out=run.path, resume=run.config_path.exists(), progress=progress)
     reviewed = review(run.path)
     predictions = tuple(predict(reviewed.classifier, [folder / "unseen"]))

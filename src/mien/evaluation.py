@@ -144,13 +144,18 @@ def _judge_size(evaluation: Evaluation) -> list[Finding]:
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
     if accuracy.low > (baseline.value or 0) and accuracy.high - accuracy.low <= 0.2:
         return []
-    text = (
+    worse = (accuracy.value or 0) <= (baseline.value or 0)
+    text = f"It is no better than always saying {evaluation.baseline_label!r}. " if worse else ""
+    text += (
         f"Too little data to tell: with {accuracy.num_images} test pictures the true accuracy may be anything "
         f"from {accuracy.low:.0%} to {accuracy.high:.0%}"
     )
     if accuracy.low <= (baseline.value or 0):
         text += f", and always saying {evaluation.baseline_label!r} gets {baseline.value:.0%}"
-    advice = f"Add pictures: about {_needed(accuracy)} to test on would narrow it to 10 points either way."
+    advice = (
+        f"Add pictures, or raise --test-share: about {_needed(accuracy)} to test on would narrow it to 10 points "
+        "either way."
+    )
     return [Finding("too_little_data", text + ".", advice)]
 
 

@@ -87,6 +87,8 @@ def fit(
         else:
             with closing(Recorder(RunFolder(run_dir))) as recorder:
                 training.resume(recorder.checkpoint())
+                if training.history:
+                    progress.say(f"going on after epoch {len(training.history)}")
                 for checkpoint in training.epochs(progress):
                     recorder.record(checkpoint)
     except KeyboardInterrupt:

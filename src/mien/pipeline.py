@@ -71,7 +71,7 @@ def train(
     with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
         dataset = scan(folder, config.scan, keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
-        for line in describe(dataset):
+        for line in (*describe(dataset), f"run folder: {run.path}"):
             progress.say(line)
         if run.manifest_path.exists():
             dataset.refuse_changes(run.manifest_path)

@@ -31,6 +31,7 @@ RUN_FILES = {
     "metrics.json": "every score",
     "predictions.csv": "the test pictures, one by one",
     "manifest.csv": "every file, what is wrong with it, and its split",
+    "history.csv, config.json": "loss and accuracy by epoch; every setting",
     "samples.png, curves.png, confusion.png": "pictures to look at",
     "logs/": "for TensorBoard",
 }

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,7 @@ from mien import files, images
 from mien.config import FitRule, ScanConfig, from_json
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
-
-if TYPE_CHECKING:
-    import onnxruntime
+from mien.inference import Graph
 
 FORMAT_VERSION = 1
 MODEL_NAME = "model.onnx"
@@ -66,8 +64,8 @@ class Classifier:
             ModelFileError: It is not a classifier that this version of mien can read.
         """
         self._content = content
-        self._session = _session(content)
-        self.facts = _facts(self._session)
+        self._graph = Graph(content)
+        self.facts = _facts(self._graph)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -91,7 +89,7 @@ class Classifier:
         Returns:
             float32 (N, C); each row sums to 1.
         """
-        return cast("NDArray[np.float32]", self._session.run(["probs"], {"images": batch})[0])
+        return self._graph.run("probs", batch)
 
     def with_scores(self, scores: dict[str, Any]) -> "Classifier":
         """Return the same classifier with other scores in its facts."""
@@ -155,22 +153,9 @@ def with_facts(content: bytes, facts: ModelFacts) -> bytes:
     return cast(bytes, model.SerializeToString())
 
 
-def _session(content: bytes) -> "onnxruntime.InferenceSession":
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        # From bytes, so that the file can name no other file as its weights.
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no common error class of its own.
-        raise ModelFileError("it is not a complete ONNX file") from error
-
-
-def _facts(session: "onnxruntime.InferenceSession") -> ModelFacts:
-    text = session.get_modelmeta().custom_metadata_map.get(_METADATA_KEY)
-    names = {item.name for item in (*session.get_inputs(), *session.get_outputs())}
-    if text is None or not {"images", "probs"} <= names:
+def _facts(graph: Graph) -> ModelFacts:
+    text = graph.metadata.get(_METADATA_KEY)
+    if text is None or not {"images", "probs"} <= graph.ends:
         raise ModelFileError("it is an ONNX file, but not one that mien made")
     try:
         return _checked_facts(json.loads(text))

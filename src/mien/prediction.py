@@ -1,11 +1,7 @@
 """Prediction: files, folders and URLs -> one Prediction per picture, in order."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from mien import sources as intake
 from mien.classifier import Classifier
@@ -13,10 +9,6 @@ from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError
 from mien.fetching import FetchLimits
 from mien.results import Prediction
-
-_BATCH_SIZE = 32
-# A source's name, and its picture or why there is none.
-_Loaded = tuple[str, NDArray[np.uint8] | str]
 
 
 def predict(
@@ -52,26 +44,12 @@ def predict(
     """
     names = intake.expand(sources)
 
-    def load_one(name: str) -> _Loaded:
+    def predict_one(name: str) -> Prediction:
         try:
-            return name, classifier.prepare(intake.read(name, limits))
+            picture = classifier.prepare(intake.read(name, limits))
         except (ImageError, FetchError) as error:
-            return name, str(error)
+            return Prediction(name, None, {}, str(error))
+        probs = dict(zip(classifier.class_names, map(float, classifier.probs(picture[None])[0]), strict=True))
+        return Prediction(name, max(probs, key=probs.__getitem__), probs)
 
-    return _in_batches(classifier, engine.map(load_one, names))
-
-
-def _in_batches(classifier: Classifier, loaded: Iterator[_Loaded]) -> Iterator[Prediction]:
-    while batch := list(islice(loaded, _BATCH_SIZE)):
-        pictures = [picture for _, picture in batch if not isinstance(picture, str)]
-        probs = iter(classifier.probs(np.stack(pictures)) if pictures else ())
-        for name, picture in batch:
-            if isinstance(picture, str):
-                yield Prediction(name, None, {}, picture)
-            else:
-                yield _prediction(classifier, name, next(probs))
-
-
-def _prediction(classifier: Classifier, name: str, probs: NDArray[np.float32]) -> Prediction:
-    by_class = dict(zip(classifier.class_names, map(float, probs), strict=True))
-    return Prediction(name, max(by_class, key=by_class.__getitem__), by_class)
+    return engine.map(predict_one, names)

@@ -18,10 +18,10 @@ import pytest
 
 import mien
 from mien.cli import main
-from mien.config import CleanConfig, FitConfig, ScanConfig, TrainConfig
+from mien.config import FitConfig, ScanConfig, TrainConfig
 
 Mien = Callable[..., tuple[int, str, str]]
-QUICK = ["--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
+QUICK = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
 @pytest.fixture(scope="module")
 def run_dir(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(scan=ScanConfig(image_size=(32, 32)), clean=CleanConfig(min_bytes=0), fit=FitConfig(epochs=1))
+    config = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=1))
     return mien.train(data, config, out=tmp_path_factory.mktemp("runs") / "run").path
 
 
@@ -162,6 +162,14 @@ def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_p
     assert "oneDNN" not in done.stderr
 
 
+def test_a_run_that_cannot_begin_leaves_no_folder(data: Path, tmp_path: Path) -> None:
+    arguments = ["train", str(data), "--preset", "best", "--backbone", "NoNet", "--out", str(tmp_path / "run")]
+    done = subprocess.run([sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "unknown backbone 'NoNet'; known: lite0" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
 def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
     done = subprocess.run([sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -179,13 +187,20 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["check", "{data}", "--min-bytes", "many"], 'unable to convert "many" into int'),
         (["check", "{data}", "--min-bytes", "-1"], "min_bytes is -1; expected 0 or more"),
         (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'; known: unreadable"),
-        (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: classic"),
+        (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: fast, best, classic"),
         (["train", "{data}", "--config", "nowhere.json"], "cannot read 'nowhere.json'"),
         (["train", "{data}", "--epochs", "0"], "epochs is 0; expected 1 or more"),
         (["train", "{data}", "--image-size", "9000"], "image_size is (9000, 9000); expected 22 to 2048"),
         (["train", "{data}", "--out", "/dev/null/run"], "cannot write '/dev/null/run': Not a directory"),
         (["train", "{data}", "--out", "/proc/run"], "cannot write '/proc/run'"),
-        (["train", "{data}"], "class 'happy' in"),
+        (["train", "{data}", "--preset", "classic"], "class 'happy' in"),
+        (["train", "{data}", "--save-h5"], "add --preset classic or best"),
+        (["train", "{data}", "--image-size", "100"], "the backbone lite0 takes (224, 224): leave it out"),
+        (["train", "{data}", "--backbone", "nowhere.onnx"], "cannot use 'nowhere.onnx' as a backbone"),
+        (["train", "{data}", "--backbone", "ResNet50"], "or --preset best"),
+        (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be trained on"),
+        (["train", "{data}", "--folds", "1"], "folds is 1; expected auto, 0, or 2 to 100"),
+        (["train", "{data}", "--folds", "50"], "50 folds need as many distinct pictures"),
         (["train", "{data}", "--out", "{data}/run"], "would lie within the pictures"),
         (["train", "."], "'runs' would lie within the pictures"),
         (["evaluate", "{run}/model.onnx"], "is a model alone"),

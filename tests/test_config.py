@@ -7,6 +7,7 @@ import pytest
 from mien.config import (
     PRESETS,
     AugmentConfig,
+    BackboneConfig,
     CleanConfig,
     FitConfig,
     ScanConfig,
@@ -21,8 +22,18 @@ CHANGED = TrainConfig(
     preset="mine",
     scan=ScanConfig(image_size=(64, 96), fit_rule="pad", max_pixels=10**6, max_memory_mb=0),
     clean=CleanConfig(min_bytes=5, min_side=8, near_bits=3, keep_copies=True),
-    split=SplitConfig(val_share=0.25, test_share=0.125, seed=7),
-    fit=FitConfig(epochs=3, batch_size=4, learning_rate=0.5, dropout=0.25, patience=2, class_weights=False),
+    split=SplitConfig(val_share=0.25, test_share=0.125, seed=7, folds=3),
+    backbone=BackboneConfig("own.onnx", "own.h5", pixel_mean=(0.5, 0, 1), pixel_std=(1, 2.5, 0.5)),
+    fit=FitConfig(
+        method="cnn",
+        epochs=3,
+        batch_size=4,
+        learning_rate=0.5,
+        dropout=0.25,
+        patience=2,
+        class_weights=True,
+        precision="float32",
+    ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
 )
 
@@ -65,6 +76,12 @@ def test_a_whole_number_is_a_good_share() -> None:
         (None, "NoneType"),
         ({"preset": 3}, "preset"),
         ({"fit": {"epochs": "3"}}, "epochs"),
+        ({"fit": {"method": "magic"}}, "method"),
+        ({"fit": {"method": ["cnn"]}}, "method"),
+        ({"split": {"folds": "five"}}, "folds"),
+        ({"split": {"folds": True}}, "folds"),
+        ({"backbone": {"pixel_mean": [0.5, 0.5]}}, "pixel_mean"),
+        ({"backbone": {"pixel_mean": [0.5, 0.5, "x"]}}, "pixel_mean"),
         ({"fit": {"epochs": 3.0}}, "epochs"),
         ({"fit": {"epochs": True}}, "epochs"),
         ({"fit": {"class_weights": 1}}, "class_weights"),
@@ -114,6 +131,11 @@ def test_the_message_on_an_unknown_name_lists_the_known_ones() -> None:
         ("fit", "dropout", 1.0),
         ("fit", "dropout", -0.1),
         ("fit", "patience", -1),
+        ("split", "folds", 1),
+        ("split", "folds", 101),
+        ("backbone", "backbone", ""),
+        ("backbone", "pixel_mean", (0.5, 0.5, 1001.0)),
+        ("backbone", "pixel_std", (0.5, 0.5, 0.0)),
         ("augment", "rotation", 180.5),
         ("augment", "rotation", float("nan")),
         ("augment", "shift", 1.0),
@@ -136,8 +158,9 @@ def test_the_ends_of_the_ranges_are_in_range() -> None:
     AugmentConfig(rotation=180, shift=0, zoom=0.99)
 
 
-def test_the_defaults_are_the_tutorials() -> None:
+def test_the_preset_classic_is_the_tutorials() -> None:
     config = PRESETS["classic"]
+    assert config.fit.method == "cnn"
     assert config.preset == "classic"
     assert (config.scan.image_size, config.scan.fit_rule) == ((256, 256), "stretch")
     assert config.clean.min_bytes == 10 * 1024
@@ -148,4 +171,4 @@ def test_the_defaults_are_the_tutorials() -> None:
 
 def test_every_preset_is_known_by_its_own_name() -> None:
     assert {name: preset.preset for name, preset in PRESETS.items()} == {name: name for name in PRESETS}
-    assert TrainConfig().preset in PRESETS
+    assert PRESETS["fast"] == TrainConfig()

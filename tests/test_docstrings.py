@@ -28,8 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     draw_folder(folder / "data", 12)
     (folder / "notes.txt").write_text("no picture")
-    config = mien.TrainConfig(scan=mien.ScanConfig(image_size=(32, 32)), fit=mien.FitConfig(epochs=1))
-    mien.train(folder / "data", config, out=folder / "runs" / "train")
+    mien.train(folder / "data", out=folder / "runs" / "train")
     return folder
 
 

@@ -204,4 +204,4 @@ def test_room_is_in_memory_while_it_lasts_and_in_a_file_beyond() -> None:
     assert type(room) is np.memmap and room.shape == (3, 48, 64, 3) and room.dtype == np.uint8
     room[:] = 7
     assert room.min() == 7
-    assert room_for(0, ScanConfig(max_memory_mb=0)).shape == (0, 256, 256, 3)
+    assert room_for(0, ScanConfig(max_memory_mb=0)).shape == (0, 224, 224, 3)

@@ -24,9 +24,17 @@ from mien.pipeline import Run, train
 from mien.reviewing import review
 from mien.run_folder import load_config
 
-QUICK = TrainConfig(
-    scan=ScanConfig(image_size=(32, 32)), clean=CleanConfig(min_bytes=0), fit=FitConfig(epochs=2, batch_size=8)
-)
+QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
+FAST_FILES = {
+    "config.json",
+    "manifest.csv",
+    "model.onnx",
+    "metrics.json",
+    "predictions.csv",
+    "out_of_fold.csv",
+    "samples.png",
+    "confusion.png",
+}
 RUN_FILES = {
     "config.json",
     "manifest.csv",
@@ -124,7 +132,7 @@ def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Ru
         row = predictions[str(Path(prediction.source).relative_to(data))]
         assert prediction.label == row["answer"]
         assert prediction.probs["happy"] == pytest.approx(float(row["prob_happy"]), abs=1e-5)
-    assert classifier.facts.scores["accuracy"]["value"] == run.evaluation.accuracy.value
+    assert classifier.facts.scores["test"]["accuracy"]["value"] == run.evaluation.accuracy.value
 
 
 def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
@@ -224,7 +232,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [1.0, 3.0, 5.0, 6.0, 7.0, 8.0])
 def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data: Path, tmp_path: Path, delay_s: float) -> None:
-    flags = ["--image-size", "32", "--min-bytes", "0", "--epochs", "60", "--batch-size", "4"]
+    flags = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "60", "--batch-size", "4"]
     command = [sys.executable, "-m", "mien", "train", str(data), "--out"]
     process = subprocess.Popen([*command, str(tmp_path / "killed"), *flags], stderr=subprocess.DEVNULL)
     time.sleep(delay_s)

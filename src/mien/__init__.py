@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mien.cleaning import clean as clean
     from mien.config import PRESETS as PRESETS
     from mien.config import AugmentConfig as AugmentConfig
+    from mien.config import BackboneConfig as BackboneConfig
     from mien.config import CleanConfig as CleanConfig
     from mien.config import FitConfig as FitConfig
     from mien.config import ScanConfig as ScanConfig
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
     "AugmentConfig": "config",
+    "BackboneConfig": "config",
     "Classifier": "classifier",
     "CleanConfig": "config",
     "Dataset": "dataset",

@@ -1,5 +1,6 @@
 """The command line: arguments -> one public call -> print."""
 
+import logging
 import os
 import sys
 import warnings
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from mien import __version__
-from mien.config import AugmentConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.config import AugmentConfig, BackboneConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.errors import GateError, MienError, SettingsError, UserError
 from mien.fetching import FetchLimits
 from mien.flags import (
     Augmentation,
     Cleaning,
     Fetching,
+    Pretrained,
     Reading,
     Splitting,
     Training,
@@ -161,22 +163,25 @@ def train(
     resume: Flag = False,
     config: Path | None = None,
     save_h5: Flag = False,
+    cache_dir: Path | None = None,
     scan: Annotated[ScanConfig, Reading] = ScanConfig(),
     clean: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     split: Annotated[SplitConfig, Splitting] = SplitConfig(),
+    backbone: Annotated[BackboneConfig, Pretrained] = BackboneConfig(),
     fit: Annotated[FitConfig, Training] = FitConfig(),
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
 
-    Example: mien train data --epochs 30 --augment
+    Example: mien train data, or mien train data --preset classic --epochs 30 --augment
 
     Parameters
     ----------
     folder
         One sub-folder per class, such as data/happy and data/sad. Nothing in it is changed.
     preset
-        Settings to begin with. classic: the tutorial's network; leaves out files under 10240 bytes.
+        Settings to begin with. fast: a linear head on the features of a pretrained network; seconds. best: that network
+        trained on as well; minutes. classic: the tutorial's network; leaves out files under 10240 bytes.
     out
         The run folder; by default the first free one of runs/train, runs/train2, ...
     resume
@@ -184,14 +189,20 @@ def train(
     config
         Begin with the settings of an earlier run: its config.json.
     save_h5
-        Write model.h5 too.
+        Write model.h5 too (presets best and classic, whose networks are Keras').
+    cache_dir
+        Where the features of pictures are kept, so that a second training need not make them again; by default in
+        the folder that this system has for caches.
     """
     from mien.pipeline import train as train_folder
     from mien.terminal import TerminalProgress, show_run
 
-    settings = TrainConfig(preset, scan, clean, split, fit, augment)
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment)
+    cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
-        run = train_folder(folder, settings, out=out, resume=resume, save_h5=save_h5, progress=progress)
+        run = train_folder(
+            folder, settings, out=out, resume=resume, save_h5=save_h5, cache_dir=cache_dir, progress=progress
+        )
     show_run(run)
 
 
@@ -220,9 +231,10 @@ def evaluate(
         reviewed = review(run, folder, progress=progress)
     if json:
         verdict = [asdict(finding) for finding in reviewed.findings]
-        show_json({"evaluation": reviewed.evaluation.to_dict(), "verdict": verdict})
+        out_of_fold = reviewed.out_of_fold.to_dict() if reviewed.out_of_fold else None
+        show_json({"evaluation": reviewed.evaluation.to_dict(), "out_of_fold": out_of_fold, "verdict": verdict})
     else:
-        show_evaluation(reviewed.evaluation, reviewed.findings)
+        show_evaluation(reviewed.evaluation, reviewed.findings, out_of_fold=reviewed.out_of_fold)
 
 
 @app.command
@@ -261,6 +273,13 @@ def predict(
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
 
 
+def user_cache_dir() -> Path:
+    """Return the folder that this system has for what can be made again."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mien", appauthor=False)
+
+
 def _silence_native_libraries() -> None:
     """Keep what C libraries write to stderr off the screen; Python's own messages still get there.
 
@@ -277,6 +296,7 @@ def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
     _silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     # A picture that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")
     try:

@@ -1,11 +1,15 @@
 """The settings: frozen dataclasses in which every default stands once; the flags and config.json are made from them."""
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mien.errors import SettingsError
 
 FitRule = Literal["stretch", "crop", "pad"]
+Method = Literal["linear", "cnn", "finetune"]
+Precision = Literal["auto", "float32", "bfloat16"]
+BUILT_IN_BACKBONE = "lite0"
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:
@@ -17,8 +21,8 @@ def _require(holds: bool, name: str, value: object, expected: str) -> None:
 class ScanConfig:
     """How picture files become arrays."""
 
-    image_size: tuple[int, int] = (256, 256)
-    """Height and width, in pixels, that every picture is brought to."""
+    image_size: tuple[int, int] = (224, 224)
+    """Height and width, in pixels, that every picture is brought to; a backbone of fixed size decides it itself."""
     fit_rule: FitRule = "stretch"
     """How a picture of another shape is brought to it: stretch it, crop its middle, or pad it with white."""
     max_pixels: int = 1024**3 // 12
@@ -63,9 +67,14 @@ class SplitConfig:
     test_share: float = 0.1
     """Share of every class that the test split gets: read once, at the end."""
     seed: int = 42
-    """Number that decides the split, the first weights, and the order of training."""
+    """Number that decides the split, the folds, the first weights, and the order of training."""
+    folds: int | Literal["auto"] = "auto"
+    """Judge by cross-validation too, with this many folds of what is not for the test; 0 for none. auto: 5 for the
+    method linear with fewer than 1000 pictures, otherwise none."""
 
     def __post_init__(self) -> None:
+        folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
+        _require(folds_fit, "folds", self.folds, "auto, 0, or 2 to 100")
         for name in ("val_share", "test_share"):
             _require(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
         both = self.val_share + self.test_share
@@ -77,20 +86,26 @@ class SplitConfig:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How the network is trained."""
+    """How the classifier is trained."""
 
+    method: Method = "linear"
+    """linear: a linear head on the features of a pretrained backbone; finetune: the backbone trained on as well; cnn:
+    the tutorial's small network from random weights, without a backbone. The settings below are for these two."""
     epochs: int = 20
     """Number of passes over the training pictures."""
     batch_size: int = 32
     """Number of pictures in one step."""
     learning_rate: float = 1e-3
-    """Step size of Adam."""
+    """Step size of Adam; with the method finetune the first, from which it falls to nothing along a cosine."""
     dropout: float = 0.0
     """Share of the last hidden layer that is switched off at random in training."""
     patience: int = 0
     """Stop when the validation loss has not improved for this many epochs; 0 runs them all. The best epoch is kept."""
-    class_weights: bool = True
-    """Weigh the classes so that each counts the same, however many pictures it has."""
+    class_weights: bool = False
+    """Weigh the classes so that each counts the same, however many pictures it has; the preset classic does."""
+    precision: Precision = "auto"
+    """Compute the training in float32, or in bfloat16 with weights in float32. auto: bfloat16 where the processor has
+    instructions for it."""
 
     def __post_init__(self) -> None:
         _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
@@ -98,6 +113,28 @@ class FitConfig:
         _require(0 < self.learning_rate < 10, "learning_rate", self.learning_rate, "above 0 and below 10")
         _require(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
         _require(self.patience >= 0, "patience", self.patience, "0 or more")
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The pretrained network that pictures go through first; the method cnn has none."""
+
+    backbone: str = BUILT_IN_BACKBONE
+    """lite0: EfficientNet-Lite0, built in. For the method linear also a FILE.onnx of your own that turns pictures into
+    features; for finetune also a name in keras.applications, such as MobileNetV3Small."""
+    weights: str = ""
+    """File with the weights of a keras.applications backbone; by default Keras downloads them once."""
+    pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    """What a FILE.onnx wants subtracted from red, green and blue, which are 0 to 1 then."""
+    pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    """What a FILE.onnx wants them divided by after that."""
+
+    def __post_init__(self) -> None:
+        _require(self.backbone != "", "backbone", repr(self.backbone), "a name or a file")
+        means_fit = all(-1000 <= mean <= 1000 for mean in self.pixel_mean)
+        _require(means_fit, "pixel_mean", self.pixel_mean, "numbers from -1000 to 1000")
+        stds_fit = all(1e-6 <= std <= 1000 for std in self.pixel_std)
+        _require(stds_fit, "pixel_std", self.pixel_std, "numbers from 0.000001 to 1000")
 
 
 @dataclass(frozen=True)
@@ -129,18 +166,30 @@ class AugmentConfig:
 class TrainConfig:
     """Every setting of a run; `config.json` holds one."""
 
-    preset: str = "classic"
+    preset: str = "fast"
     """Name of the set of settings that this one began as."""
     scan: ScanConfig = field(default_factory=ScanConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
 PRESETS: dict[str, TrainConfig] = {
+    "fast": TrainConfig(),
+    "best": TrainConfig(
+        preset="best",
+        fit=FitConfig(method="finetune", epochs=15, batch_size=16, learning_rate=1e-4, dropout=0.2, patience=5),
+        augment=AugmentConfig(augment=True, rotation=15.0, shift=0.1),
+    ),
     # The tutorial's network and settings; it leaves out files under 10 KB.
-    "classic": TrainConfig(preset="classic", clean=CleanConfig(min_bytes=10 * 1024)),
+    "classic": TrainConfig(
+        preset="classic",
+        scan=ScanConfig(image_size=(256, 256)),
+        clean=CleanConfig(min_bytes=10 * 1024),
+        fit=FitConfig(method="cnn", class_weights=True),
+    ),
 }
 
 
@@ -186,15 +235,21 @@ def _refuse_unknown(given: dict[str, Any], known: set[str], what: str) -> None:
 
 def _converted(value: Any, hint: Any, name: str) -> Any:
     """Check that a JSON value is of the setting's type, and return it as that type."""
+    if not _fits(value, hint):
+        raise SettingsError(f"setting {name!r} has the value {value!r}; expected {getattr(hint, '__name__', hint)}")
+    if get_origin(hint) is tuple:
+        return tuple(_converted(item, part, name) for item, part in zip(value, get_args(hint), strict=True))
+    return hint(value) if hint is float else value
+
+
+def _fits(value: Any, hint: Any) -> bool:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
-        fits = value in args
-    elif origin is tuple:
-        fits = isinstance(value, list) and len(value) == len(args) and all(type(item) is int for item in value)
-    elif hint is float:
-        fits = type(value) in (int, float) and abs(value) < 1e300
-    else:
-        fits = type(value) is hint
-    if not fits:
-        raise SettingsError(f"setting {name!r} has the value {value!r}; expected {getattr(hint, '__name__', hint)}")
-    return tuple(value) if origin is tuple else hint(value) if hint is float else value
+        return isinstance(value, str) and value in args
+    if origin in (Union, UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is tuple:
+        return isinstance(value, list) and len(value) == len(args) and all(map(_fits, value, args))
+    if hint is float:
+        return type(value) in (int, float) and abs(value) < 1e300
+    return type(value) is hint

@@ -107,6 +107,11 @@ class Dataset:
         numbers = {name: number for number, name in enumerate(self.class_names)}
         return np.array([numbers[self.records[i].label] for i in indexes], np.int64)
 
+    def group_numbers(self, indexes: NDArray[np.int64]) -> list[int]:
+        """Return a number for each of the records at some places; near copies, and they alone, share one."""
+        groups = [self.records[i].group for i in indexes]
+        return [-1 - place if group is None else group for place, group in enumerate(groups)]
+
     def counts(self, *, used_only: bool = False) -> dict[str, int]:
         """Return the number of files of every class; or of those that are used."""
         found = Counter(r.label for r in self.records if r.used or not used_only)

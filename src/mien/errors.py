@@ -8,6 +8,7 @@ MienError
 │   ├── SettingsError         a setting has no meaning, or two contradict   ValueError
 │   ├── OutputError           a file or folder cannot be written            OSError
 │   ├── ModelFileError        a file is not a mien classifier               ValueError
+│   ├── BackboneError         a pretrained network cannot be used           ValueError
 │   └── MissingExtraError     an optional package is not installed          ImportError
 ├── ImageError                one picture cannot be used; has `problem`     ValueError
 ├── FetchError                one URL cannot be fetched                     OSError
@@ -46,6 +47,10 @@ class OutputError(UserError, OSError):
 
 class ModelFileError(UserError, ValueError):
     """A file is not a classifier that this version of mien can read."""
+
+
+class BackboneError(UserError, ValueError):
+    """A pretrained network cannot be used: it is not there, cannot be fetched, or is not of the kind needed."""
 
 
 class MissingExtraError(UserError, ImportError):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mien.classifier import Classifier
 from mien.dataset import Dataset
 from mien.errors import NotADatasetError, TooFewImagesError
-from mien.recording import Epoch
+from mien.recording import Epoch, best_epoch
 from mien.results import Evaluation, Finding, Score, class_scores, wilson_score
 
 # A batch that keeps ONNX Runtime busy without holding many pictures at once.
@@ -124,7 +124,7 @@ def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
 
 def _overfitting(history: Sequence[Epoch]) -> str:
     """Return what says that a network learns its own pictures by heart, and from which epoch; "" where nothing does."""
-    best, last = min(history, key=lambda epoch: epoch.val_loss), history[-1]
+    best, last = best_epoch(history), history[-1]
     if last.val_loss > 1.1 * best.val_loss and last.loss < best.loss:
         return (
             f"Overfitting from epoch {best.epoch + 1}: from there it gets better on the training pictures "

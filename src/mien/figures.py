@@ -11,7 +11,7 @@ import numpy as np
 from mien import files
 from mien.dataset import Dataset
 from mien.extras import needing
-from mien.recording import Epoch
+from mien.recording import Epoch, best_epoch
 from mien.results import Evaluation
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def plot_history(history: Sequence[Epoch]) -> "Figure":
     with _names_as_they_are():
         figure = _figure(9, 3.6)
         epochs = [epoch.epoch for epoch in history]
-        best = min(history, key=lambda epoch: epoch.val_loss).epoch
+        best = best_epoch(history).epoch
         for place, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
             place.plot(epochs, [getattr(e, name) for e in history], color=_BLUE, marker=".", label="training")
             place.plot(
@@ -76,7 +76,7 @@ def plot_confusion(evaluation: Evaluation) -> "Figure":
         place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         place.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
         place.set_yticks(range(len(names)), names)
-        place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} test pictures")
+        place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} pictures that it had not seen")
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.5 else "black"
             place.text(column, row, str(count), ha="center", va="center", color=colour)

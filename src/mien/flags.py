@@ -17,7 +17,8 @@ def section(title: str) -> Parameter:
 
 
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
-Training, Augmentation, Fetching = section("Training"), section("Augmentation"), section("Fetching URLs")
+Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
+Fetching = section("Fetching URLs")
 
 
 def fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -1,9 +1,18 @@
 """The networks that mien trains, in Keras."""
 
-import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import keras
+import numpy as np
+import onnx
 from keras import layers
+
+from mien.backbone import Backbone
+from mien.errors import BackboneError
+from mien.heads import Head
 
 
 def build_cnn(image_size: tuple[int, int], num_classes: int, *, dropout: float = 0.0) -> keras.Model:
@@ -24,17 +33,156 @@ def build_cnn(image_size: tuple[int, int], num_classes: int, *, dropout: float =
         features = layers.Conv2D(filters, 3, activation="relu", name=f"conv{number}")(features)
         features = layers.MaxPooling2D(2, name=f"pool{number}")(features)
     hidden = layers.Dense(256, activation="relu", name="hidden")(layers.Flatten(name="flatten")(features))
+    return keras.Model(images, _classes(hidden, num_classes, dropout), name="classic")
+
+
+def build_lite0(backbone: Backbone) -> keras.Model:
+    """Build the built-in backbone in Keras, layer for layer as the ONNX file has it, with its weights.
+
+    Its normalisations are part of the convolutions: their statistics are frozen for good.
+
+    Returns:
+        A model, not compiled. Input: uint8 (N, 224, 224, 3). Output: features (N, 1280).
+    """
+    graph = onnx.load_from_string(backbone.content).graph
+    weights = {item.name: onnx.numpy_helper.to_array(item).astype(np.float32) for item in graph.initializer}
+    images = keras.Input((*backbone.image_size, 3), dtype="uint8", name="images")
+    # (x - 127) / 128, in one layer for the first few nodes of the file.
+    values = {"channels_first": layers.Rescaling(1 / 128, -127 / 128, name="rescale")(images)}
+    for node in graph.node:
+        name = node.output[0]
+        inputs = [values[source] for source in node.input if source in values]
+        if node.op_type == "Conv":
+            values[name] = _convolution(node, weights, inputs[0])
+        elif inputs:
+            values[name] = _LAYERS[node.op_type](name)(inputs if len(inputs) > 1 else inputs[0])
+    return keras.Model(images, values["features"], name="lite0")
+
+
+# What the nodes of the file are in Keras, beside convolutions; "features" is flat after the pooling already.
+_LAYERS = {
+    "Clip": lambda name: layers.ReLU(6.0, name=name),
+    "Add": lambda name: layers.Add(name=name),
+    "GlobalAveragePool": lambda name: layers.GlobalAveragePooling2D(name=name),
+    "Flatten": lambda name: layers.Flatten(name=name),
+}
+
+
+def _convolution(node: Any, weights: dict[str, Any], values: Any) -> Any:
+    options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+    kernel, bias = weights[f"{node.name}_kernel_half"], weights[f"{node.name}_bias_half"]
+    shared = {"strides": options["strides"][0], "padding": "same", "name": node.name}
+    if options["group"] > 1:
+        layer, kernel = layers.DepthwiseConv2D(kernel.shape[2], **shared), kernel.transpose(2, 3, 0, 1)
+    else:
+        layer, kernel = layers.Conv2D(len(kernel), kernel.shape[2], **shared), kernel.transpose(2, 3, 1, 0)
+    output = layer(values)
+    layer.set_weights([kernel, bias])
+    return output
+
+
+def build_application(name: str, image_size: tuple[int, int], weights: str = "imagenet") -> keras.Model:
+    """Build a network of keras.applications as a backbone; its normalisations keep their statistics.
+
+    Args:
+        name: Such as "MobileNetV3Small".
+        image_size: (height, width), in pixels.
+        weights: "imagenet", which Keras downloads once; or a file.
+
+    Returns:
+        A model, not compiled. Input: uint8 (N, H, W, 3), scaled inside as the network wants it. Output: features
+        (N, D).
+
+    Raises:
+        BackboneError: There is no such network, or its weights cannot be had.
+    """
+    builder = getattr(keras.applications, name, None)
+    if not name[:1].isupper() or not callable(builder):
+        known = ", ".join(sorted(item for item in dir(keras.applications) if item[:1].isupper()))
+        raise BackboneError(f"unknown backbone {name!r}; known: lite0, and of keras.applications {known}")
+    try:
+        network = builder(include_top=False, pooling="avg", input_shape=(*image_size, 3), weights=weights)
+    except Exception as error:  # Keras raises a bare Exception where a download fails, and much else for a file.
+        reason = " ".join(str(error).split())
+        advice = "name a file that has them by --weights" if weights == "imagenet" else "name another file by --weights"
+        raise BackboneError(
+            f"cannot get the weights of {name} ({reason}): {advice}, or use the built-in --backbone lite0"
+        ) from error
+    for layer in network._flatten_layers():
+        layer.trainable = layer.trainable and not isinstance(layer, layers.BatchNormalization)
+    images = keras.Input((*image_size, 3), dtype="uint8", name="images")
+    scaled = _scaling(sys.modules[builder.__module__].preprocess_input)(images)
+    return keras.Model(images, network(scaled), name=name.lower())
+
+
+def _scaling(preprocess: Any) -> layers.Layer:
+    """Return the layer that does what a network's own function for scaling pixels does.
+
+    Each of these functions is affine in the three colours: what it makes of black and of pure colours tells it all.
+    """
+    black, *colours = [
+        preprocess(np.array(colour, np.float32).reshape(1, 1, 1, 3)).ravel() for colour in [[0] * 3, *(255 * np.eye(3))]
+    ]
+    matrix = np.stack([(colour - black) / 255 for colour in colours])
+    layer = layers.Conv2D(3, 1, trainable=False, dtype="float32", name="rescale")
+    layer.build((None, None, None, 3))
+    layer.set_weights([matrix[None, None], black])
+    return layer
+
+
+def with_head(backbone: keras.Model, num_classes: int, *, dropout: float = 0.0) -> keras.Model:
+    """Return a backbone with a dropout and a dense layer on it, for the classes.
+
+    Returns:
+        A model, not compiled. Output: float32 (N, 1), the probability of the second class; or (N, num_classes).
+    """
+    return keras.Model(backbone.input, _classes(backbone.output, num_classes, dropout), name=backbone.name)
+
+
+def _classes(features: Any, num_classes: int, dropout: float) -> Any:
     if dropout:
-        hidden = layers.Dropout(dropout, name="dropout")(hidden)
+        features = layers.Dropout(dropout, name="dropout")(features)
     units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
-    outputs = layers.Dense(units, activation=activation, dtype="float32", name="classes")(hidden)
-    return keras.Model(images, outputs, name="classic")
+    return layers.Dense(units, activation=activation, dtype="float32", name="classes")(features)
 
 
-def with_all_probs(model: keras.Model) -> keras.Model:
-    """Return the same network with one probability per class, (N, C), also where it has a single sigmoid unit."""
+def set_head(model: keras.Model, head: Head) -> None:
+    """Give the last layer of a network the weights of a linear head."""
+    kernel, bias = head.weights, head.bias
+    if model.output_shape[-1] == 1:
+        kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
+    model.get_layer("classes").set_weights([kernel, bias])
+
+
+def cool(model: keras.Model, temperature: float) -> None:
+    """Divide what goes into the last activation of a network by a temperature."""
+    layer = model.get_layer("classes")
+    layer.set_weights([weights / temperature for weights in layer.get_weights()])
+
+
+def with_all_probs(model: keras.Model, *, flip: bool = False) -> keras.Model:
+    """Return the same network with one probability per class, (N, C), also where it has a single sigmoid unit.
+
+    Args:
+        model: What was trained.
+        flip: Average over each picture and its mirror image.
+    """
     images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     probs = model(images)
-    if math.prod(model.output_shape[1:]) == 1:
-        probs = layers.Concatenate(name="probs")([1 - probs, probs])
+    if flip:
+        mirrored = model(keras.ops.flip(images, axis=2))
+        probs = layers.Average(name="both_ways", dtype="float32")([probs, mirrored])
+    if model.output_shape[-1] == 1:
+        probs = layers.Concatenate(name="probs", dtype="float32")([1 - probs, probs])
     return keras.Model(images, probs)
+
+
+@contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Build the networks of the block so that they compute in "float32", or in "bfloat16" with weights in float32."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -10,38 +10,53 @@ from mien.cleaning import clean
 from mien.config import PRESETS, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import SettingsError
-from mien.evaluation import answer, score, verdict
+from mien.evaluation import Answers, answer, score, verdict
 from mien.extras import require
+from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
+from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
-from mien.reporting import describe, metrics, report_data, report_test, report_training
+from mien.reporting import describe, metrics, report_data, report_scores, report_training
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.scanning import scan
-from mien.splitting import split
+from mien.splitting import folds, split
 
-_MODULES = ("keras", "onnx", "tf2onnx", "cv2", "matplotlib", "tensorboard")
+_MODULES = ("matplotlib", "onnx", "sklearn")
+_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run; its folder holds the same and more."""
+    """A finished run; its folder holds the same and more.
+
+    Attributes:
+        path: The folder.
+        dataset: The pictures, and the split of each.
+        classifier: What was trained.
+        evaluation: Scores on the test split.
+        out_of_fold: Scores by cross-validation on all other pictures, where there was one.
+        findings: What the scores mean, and what to do.
+        history: The epochs of the training, where it had any.
+    """
 
     path: Path
     dataset: Dataset
     classifier: Classifier
     evaluation: Evaluation
+    out_of_fold: Evaluation | None
     findings: tuple[Finding, ...]
     history: tuple[Epoch, ...]
 
 
 def train(
     folder: str | Path,
-    config: TrainConfig = PRESETS["classic"],
+    config: TrainConfig = PRESETS["fast"],
     *,
     out: str | Path | None = None,
     resume: bool = False,
     save_h5: bool = False,
+    cache_dir: str | Path | None = None,
     progress: Progress = SILENCE,
 ) -> Run:
     """Turn a folder of class folders into a classifier with honest scores, in a run folder.
@@ -53,7 +68,8 @@ def train(
         config: Every setting; PRESETS holds sets of them.
         out: The run folder; by default the first free one of runs/train, runs/train2, ...
         resume: Go on with a run that was cut off: the one in `out`, or the newest unfinished one in runs/.
-        save_h5: Write model.h5 too.
+        save_h5: Write model.h5 too, where the classifier is a Keras network.
+        cache_dir: Where the features of pictures are kept, so that the next training need not make them again.
         progress: Told how far it is.
 
     Raises:
@@ -62,54 +78,49 @@ def train(
 
     Example:
         >>> import mien
-        >>> config = mien.TrainConfig(scan=mien.ScanConfig(image_size=(64, 64)), fit=mien.FitConfig(epochs=2))
-        >>> run = mien.train("data", config, out="runs/small")
-        >>> run.evaluation.accuracy.num_images, sorted(path.name for path in run.path.glob("model.*"))
-        (2, ['model.keras', 'model.onnx'])
+        >>> run = mien.train("data", out="runs/small")
+        >>> run.evaluation.accuracy.num_images, run.out_of_fold.accuracy.num_images
+        (2, 22)
     """
-    require("train", *_MODULES)
+    linear = config.fit.method == "linear"
+    require("train", *_MODULES, *(() if linear else _KERAS_MODULES))
+    if save_h5 and linear:
+        raise SettingsError(
+            "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
+        )
+    backbone = find_backbone(config)
     with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
-        dataset = scan(folder, config.scan, keep_images=True, progress=progress)
+        dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
+        parts = list(folds(dataset, num_folds(dataset, config), config.split))
         for line in (*describe(dataset), f"run folder: {run.path}"):
             progress.say(line)
-        if run.manifest_path.exists():
+        begun = run.manifest_path.exists()
+        if begun:
             dataset.refuse_changes(run.manifest_path)
-        else:
+        cache = Path(cache_dir) if cache_dir else None
+        method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
+        if not begun:
             report_data(run, dataset, config)
-        return _trained(run, dataset, config, save_h5, progress)
+        answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
+        return _finished(run, dataset, method, answers, save_h5=save_h5)
 
 
-def _trained(run: RunFolder, dataset: Dataset, config: TrainConfig, save_h5: bool, progress: Progress) -> Run:
-    progress.say("loading Keras")
-    # It takes seconds: not before the pictures are known to be good.
-    from mien.exporting import export, facts_of, prove_equal, save_keras
-    from mien.fitting import fit
+def _finished(
+    run: RunFolder, dataset: Dataset, method: Method, answers: dict[str, Answers | None], *, save_h5: bool
+) -> Run:
+    fitted = method.fit(dataset, run.path)
+    report_training(run, fitted, save_h5=save_h5)
 
-    seed = config.split.seed
-    fitted = fit(dataset, config.fit, augment=config.augment, seed=seed, run_dir=run.path, progress=progress)
-    report_training(run, fitted.history)
-    progress.say("saving the classifier")
-    save_keras(fitted.model, run.path, save_h5=save_h5)
-    classifier = export(fitted.model, facts_of(dataset))
-    difference = prove_equal(fitted.model, classifier, (images for images, _ in dataset.batches(split="val")))
-    progress.say(f"model.onnx answers as the Keras network does: probabilities differ by at most {difference:.1e}")
-
-    answers = answer(classifier, dataset, split="test")
-    evaluation = score(classifier, answers)
-    findings = verdict(evaluation, fitted.history)
-    report_test(run, dataset, answers, evaluation)
-    classifier = classifier.with_scores(evaluation.to_dict())
+    answers["test"] = answer(fitted.classifier, dataset, split="test")
+    scores = {name: score(fitted.classifier, given) for name, given in answers.items() if given is not None}
+    findings = verdict(scores.get("out_of_fold", scores["test"]), fitted.history)
+    report_scores(run, dataset, answers, scores)
+    classifier = fitted.classifier.with_scores({name: evaluation.to_dict() for name, evaluation in scores.items()})
     classifier.save(run.model_path)
-    training = {
-        "best_epoch": fitted.best_epoch,
-        "epochs": len(fitted.history),
-        "interrupted": fitted.interrupted,
-        "onnx_max_difference": difference,
-    }
-    run.save_json(run.metrics_path, metrics(evaluation, findings, dataset, training))
+    run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details))
     run.tidy()
-    return Run(run.path, dataset, classifier, evaluation, findings, fitted.history)
+    return Run(run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings, fitted.history)
 
 
 @contextmanager

@@ -33,6 +33,11 @@ class Epoch:
     seconds: float
 
 
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
+    """Return the epoch with the lowest validation loss: the one whose weights are kept."""
+    return min(history, key=lambda epoch: epoch.val_loss)
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """All that a training needs to go on after a kill as if nothing had happened.

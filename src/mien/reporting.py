@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -11,12 +11,13 @@ from mien import __version__, files
 from mien.config import TrainConfig
 from mien.dataset import SPLITS, Dataset
 from mien.evaluation import Answers
+from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_samples, save_figure
-from mien.recording import Epoch
+from mien.methods import Fitted
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder
 
-_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "onnxruntime", "numpy", "pillow")
+_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "scikit-learn", "onnxruntime", "numpy", "pillow")
 
 
 def describe(dataset: Dataset) -> list[str]:
@@ -43,31 +44,39 @@ def report_data(run: RunFolder, dataset: Dataset, config: TrainConfig) -> None:
     dataset.save(run.manifest_path)
 
 
-def report_training(run: RunFolder, history: Sequence[Epoch]) -> None:
-    """Write curves.png.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    save_figure(plot_history(history), run.path / "curves.png")
-
-
-def report_test(run: RunFolder, dataset: Dataset, answers: Answers, evaluation: Evaluation) -> None:
-    """Write predictions.csv and confusion.png.
+def report_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
+    """Write, for a Keras network, curves.png, model.keras and where asked for model.h5; nothing for others.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    files.write_text(run.path / "predictions.csv", predictions_csv(dataset, answers, evaluation.class_names))
-    save_figure(plot_confusion(evaluation), run.path / "confusion.png")
+    if fitted.history:
+        save_figure(plot_history(fitted.history), run.path / "curves.png")
+    if fitted.model is not None:
+        save_keras(fitted.model, run.path, save_h5=save_h5)
+
+
+def report_scores(
+    run: RunFolder, dataset: Dataset, answers: Mapping[str, Answers | None], scores: Mapping[str, Evaluation]
+) -> None:
+    """Write predictions.csv and confusion.png, and out_of_fold.csv where there was cross-validation.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    for name, given in answers.items():
+        if given is not None:
+            file_name = "predictions.csv" if name == "test" else f"{name}.csv"
+            files.write_text(run.path / file_name, predictions_csv(dataset, given, scores[name].class_names))
+    save_figure(plot_confusion(scores.get("out_of_fold", scores["test"])), run.path / "confusion.png")
 
 
 def metrics(
-    evaluation: Evaluation, findings: Sequence[Finding], dataset: Dataset, training: dict[str, Any]
+    scores: Mapping[str, Evaluation], findings: Sequence[Finding], dataset: Dataset, training: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return metrics.json: the test scores, the verdict, the data, and how the training went."""
+    """Return metrics.json: the scores, the verdict, the data, and how the training went."""
     return {
-        "test": evaluation.to_dict(),
+        **{name: evaluation.to_dict() for name, evaluation in scores.items()},
         "verdict": [asdict(finding) for finding in findings],
         "data": {
             "fingerprint": dataset.fingerprint(),

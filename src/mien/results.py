@@ -1,7 +1,7 @@
 """The results: Score, Evaluation, Finding and Prediction, and what they look like as JSON."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -67,6 +67,27 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
+
+
+def evaluation_from_dict(document: Mapping[str, Any]) -> Evaluation:
+    """Read what `Evaluation.to_dict` gave, as it comes back from JSON.
+
+    Raises:
+        KeyError, TypeError: It is something else.
+    """
+    classes = [
+        ClassScores(item["label"], *(Score(**item[name]) for name in ("precision", "recall", "f1")))
+        for item in document["classes"]
+    ]
+    return Evaluation(
+        class_names=tuple(document["class_names"]),
+        confusion=tuple(map(tuple, document["confusion"])),
+        accuracy=Score(**document["accuracy"]),
+        baseline=Score(**document["baseline"]),
+        baseline_label=document["baseline_label"],
+        loss=document["loss"],
+        classes=tuple(classes),
+    )
 
 
 @dataclass(frozen=True)

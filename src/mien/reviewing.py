@@ -13,18 +13,27 @@ from mien.evaluation import evaluate, verdict
 from mien.files import sha256_of
 from mien.progress import SILENCE, Progress
 from mien.recording import load_history
-from mien.results import Evaluation, Finding
-from mien.run_folder import RunFolder
+from mien.results import Evaluation, Finding, evaluation_from_dict
+from mien.run_folder import RunFolder, read_json
 from mien.scanning import scan
 
 
 @dataclass(frozen=True)
 class Review:
-    """What a finished run scores."""
+    """What a finished run scores.
+
+    Attributes:
+        path: Its folder.
+        classifier: What it made.
+        evaluation: Scores on the test split, or on the other folder.
+        out_of_fold: Scores by cross-validation in the run, where the test split was asked for and there was one.
+        findings: What the scores mean, and what to do.
+    """
 
     path: Path
     classifier: Classifier
     evaluation: Evaluation
+    out_of_fold: Evaluation | None
     findings: tuple[Finding, ...]
 
 
@@ -49,13 +58,28 @@ def review(run_dir: str | Path, folder: str | Path | None = None, *, progress: P
             raise SourceNotFoundError(
                 f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too"
             )
-        dataset, history = _test_split(run, classifier), load_history(run.history_path)
-        evaluation = evaluate(classifier, dataset, split="test")
-        return Review(run.path, classifier, evaluation, verdict(evaluation, history))
+        evaluation = evaluate(classifier, _test_split(run, classifier), split="test")
+        out_of_fold = _out_of_fold(run)
+        history = load_history(run.history_path) if run.history_path.exists() else ()
+        findings = verdict(out_of_fold or evaluation, history)
+        return Review(run.path, classifier, evaluation, out_of_fold, findings)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
     dataset = _without_seen(clean(scanned), run, progress)
     evaluation = evaluate(classifier, dataset)
-    return Review(run.path, classifier, evaluation, verdict(evaluation))
+    return Review(run.path, classifier, evaluation, None, verdict(evaluation))
+
+
+def _out_of_fold(run: RunFolder) -> Evaluation | None:
+    """Return the scores of the run's cross-validation, as they stand in metrics.json: its classifiers are gone.
+
+    Raises:
+        SourceNotFoundError: metrics.json is missing or damaged.
+    """
+    document = read_json(run.metrics_path)
+    try:
+        return evaluation_from_dict(document["out_of_fold"]) if "out_of_fold" in document else None
+    except (KeyError, TypeError) as error:
+        raise SourceNotFoundError(f"{str(run.metrics_path)!r} is damaged: {error}") from error
 
 
 def _without_seen(dataset: Dataset, run: RunFolder, progress: Progress) -> Dataset:

@@ -44,6 +44,10 @@ class RunFolder:
         """Where an unfinished training stands; gone when the run is whole."""
         return self.path / "checkpoint.npz"
 
+    def fold_path(self, number: int) -> Path:
+        """The answers of one fold of an unfinished cross-validation; gone when the run is whole."""
+        return self.path / f"fold{number}.npy"
+
     @property
     def logs_path(self) -> Path:
         """What TensorBoard shows."""
@@ -77,8 +81,7 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what only an unfinished run needs, and the half-written files of runs that were killed."""
-        self.checkpoint_path.unlink(missing_ok=True)
-        for leftover in self.path.glob(".*.tmp.*"):
+        for leftover in (self.checkpoint_path, *self.path.glob("fold*.npy"), *self.path.glob(".*.tmp.*")):
             leftover.unlink(missing_ok=True)
 
     def data_dir(self) -> Path:

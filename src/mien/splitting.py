@@ -3,6 +3,7 @@
 import math
 import random
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,40 +33,83 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
         >>> [len(dataset.indexes(name)) for name in ("train", "val", "test")]
         [18, 4, 2]
     """
-    units = {name: _units(dataset, name) for name in dataset.class_names}
+    units = {name: _units(dataset, name, dataset.indexes().tolist()) for name in dataset.class_names}
     _refuse_too_few(dataset, units, config)
-    chosen: dict[int, str] = {}
-    for name in dataset.class_names:
-        chosen |= _share_out(dataset, units[name], config)
+    chosen = _share_out(dataset, units, _shares(config), config.seed)
     return dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
 
 
-def _units(dataset: Dataset, label: str) -> list[list[int]]:
-    """Return the places of a class's used records, near copies in one list."""
+def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig()) -> Iterator[Dataset]:
+    """Go through a split Dataset once for each fold of what is not for the test.
+
+    Each fold is the test split of one of the Datasets that come out; the others are its training and validation
+    splits, with the shares that they had to one another. The locked test pictures are in no split. Near copies stay
+    together, and each class is shared out evenly.
+
+    Args:
+        dataset: What `split` returned.
+        num_folds: At least 2; 0 for nothing at all.
+        config: The shares and the seed.
+
+    Raises:
+        TooFewImagesError: A class has fewer distinct pictures than there are folds; all such classes are named.
+    """
+    places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
+    units = {name: _units(dataset, name, places) for name in dataset.class_names}
+    if not num_folds:
+        return
+    small = [f"class {name!r} has {len(found)}" for name, found in units.items() if len(found) < num_folds]
+    if small:
+        raise TooFewImagesError(
+            f"{num_folds} folds need as many distinct pictures of every class beside those for the test; "
+            f"{', '.join(small)}. Add images, or lower --folds."
+        )
+    fold_of = _share_out(dataset, units, {str(number): 1 / num_folds for number in range(num_folds)}, config.seed)
+    val_share = config.val_share / (1 - config.test_share)
+    for number in range(num_folds):
+        others = [place for place in places if fold_of[place] != str(number)]
+        units = {name: _units(dataset, name, others) for name in dataset.class_names}
+        chosen = _share_out(dataset, units, {"train": 1 - val_share, "val": val_share}, config.seed)
+        chosen |= {place: "test" for place in places if fold_of[place] == str(number)}
+        yield dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
+
+
+def smallest_class(dataset: Dataset) -> int:
+    """Return the number of distinct pictures, beside those for the test, of the class that has fewest."""
+    places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
+    return min(len(_units(dataset, name, places)) for name in dataset.class_names)
+
+
+def _units(dataset: Dataset, label: str, places: Sequence[int]) -> list[list[int]]:
+    """Return those of some places whose pictures are of a class, near copies in one list."""
     units: dict[object, list[int]] = defaultdict(list)
-    for place in dataset.indexes():
+    for place in places:
         record = dataset.records[place]
         if record.label == label:
-            units[f"alone {place}" if record.group is None else record.group].append(int(place))
+            units[f"alone {place}" if record.group is None else record.group].append(place)
     return list(units.values())
 
 
-def _share_out(dataset: Dataset, units: list[list[int]], config: SplitConfig) -> dict[int, str]:
-    """Give each unit to the split that is furthest from its share, the large units first.
+def _share_out(
+    dataset: Dataset, units: dict[str, list[list[int]]], shares: dict[str, float], seed: int
+) -> dict[int, str]:
+    """Give each unit of each class to the part that is furthest from its share of the class, the large units first.
 
-    Half of the unit counts as given already: so each split gets the whole number that is nearest to its share
-    (Webster's method), and no split a unit that is much too large for it.
+    Half of the unit counts as given already: so each part gets the whole number that is nearest to its share
+    (Webster's method), and no part a unit that is much too large for it.
+
+    Returns:
+        The name of the part, by the place of the picture.
     """
-    num_images = sum(map(len, units))
-    shares = _shares(config)
-    wanted = {name: share * num_images for name, share in shares.items()}
-    units = sorted(units, key=lambda unit: min(dataset.records[place].sha256 for place in unit))
-    random.Random(config.seed).shuffle(units)
     chosen: dict[int, str] = {}
-    for unit in sorted(units, key=len, reverse=True):
-        name = max(wanted, key=lambda split_name: (wanted[split_name] - len(unit) / 2) / shares[split_name])
-        wanted[name] -= len(unit)
-        chosen |= dict.fromkeys(unit, name)
+    for found in units.values():
+        wanted = {name: share * sum(map(len, found)) for name, share in shares.items()}
+        found = sorted(found, key=lambda unit: min(dataset.records[place].sha256 for place in unit))
+        random.Random(seed).shuffle(found)
+        for unit in sorted(found, key=len, reverse=True):
+            name = max(wanted, key=lambda part: (wanted[part] - len(unit) / 2) / shares[part])
+            wanted[name] -= len(unit)
+            chosen |= dict.fromkeys(unit, name)
     return chosen
 
 

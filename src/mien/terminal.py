@@ -30,9 +30,13 @@ RUN_FILES = {
     "model.keras": "the same, for Keras",
     "metrics.json": "every score",
     "predictions.csv": "the test pictures, one by one",
+    "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
     "manifest.csv": "every file, what is wrong with it, and its split",
-    "history.csv, config.json": "loss and accuracy by epoch; every setting",
-    "samples.png, curves.png, confusion.png": "pictures to look at",
+    "config.json": "every setting, and the versions",
+    "history.csv": "loss and accuracy by epoch",
+    "samples.png": "pictures with their labels",
+    "curves.png": "loss and accuracy, drawn",
+    "confusion.png": "which class was taken for which",
     "logs/": "for TensorBoard",
 }
 DEMO_FILES = {
@@ -119,17 +123,28 @@ def _show_problems(dataset: Dataset) -> None:
             OUT.print(f"  and {len(rows) - 10} more (--json lists all)")
 
 
-def show_evaluation(evaluation: Evaluation, findings: Iterable[Finding]) -> None:
-    """Print the scores, each with its interval and the baseline, and the verdict."""
-    accuracy, label = evaluation.accuracy, printable(evaluation.baseline_label)
-    OUT.print(f"\naccuracy  {accuracy}")
-    OUT.print(f"baseline  {evaluation.baseline}: always saying {label}\n")
+def show_evaluation(
+    evaluation: Evaluation, findings: Iterable[Finding], *, out_of_fold: Evaluation | None = None
+) -> None:
+    """Print the scores, each with its interval and the baseline, and the verdict; those with most pictures first."""
+    headline = out_of_fold or evaluation
+    OUT.print(f"\naccuracy  {headline.accuracy}")
+    OUT.print(f"baseline  {headline.baseline}: always saying {printable(headline.baseline_label)}")
+    if out_of_fold:
+        OUT.print(f"test      {evaluation.accuracy}")
+    OUT.print()
     table = _table("class", "precision", "recall", "F1", "pictures")
-    for scores in evaluation.classes:
+    for scores in headline.classes:
         cells = (_cell(scores.precision), _cell(scores.recall), _cell(scores.f1), str(scores.recall.num_images))
         table.add_row(printable(scores.label), *cells)
     OUT.print(table)
-    OUT.print("Below each score, its 95% interval.\n")
+    OUT.print("Below each score, its 95% interval.")
+    if out_of_fold:
+        OUT.print(
+            "Accuracy and table are by cross-validation: each picture judged by a classifier that had not seen it."
+        )
+        OUT.print("The test is of the saved classifier, on pictures that nothing was chosen by.")
+    OUT.print()
     for finding in findings:
         OUT.print(printable(finding.text))
         OUT.print(f"  What to do: {printable(finding.advice)}")
@@ -137,7 +152,7 @@ def show_evaluation(evaluation: Evaluation, findings: Iterable[Finding]) -> None
 
 def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
-    show_evaluation(run.evaluation, run.findings)
+    show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
     _show_files(run.path, RUN_FILES)
     OUT.print(f"\nUse it: mien predict {printable(str(run.path))} photo.jpg")
 
@@ -196,7 +211,8 @@ def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[st
 def _show_files(folder: Path, meanings: dict[str, str]) -> None:
     OUT.print(f"\nIn {printable(str(folder))}:")
     for name, meaning in meanings.items():
-        OUT.print(f"  {name:<39} {meaning}")
+        if (folder / name).exists():
+            OUT.print(f"  {name:<16} {meaning}")
 
 
 def show_moves(moves: Sequence["Move"], what: str) -> None:

@@ -1,4 +1,4 @@
-"""Fitting: trains a network on the training split, watched on the validation split."""
+"""Training: a Keras network, trained on the training split and watched on the validation split, epoch by epoch."""
 
 import time
 from collections.abc import Iterator
@@ -15,36 +15,30 @@ from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.dataset import Dataset
 from mien.engine import LOCAL
 from mien.errors import SourceNotFoundError
-from mien.networks import build_cnn
 from mien.progress import SILENCE, Progress
-from mien.recording import Checkpoint, Epoch, Recorder
+from mien.recording import Checkpoint, Epoch, Recorder, best_epoch
 from mien.run_folder import RunFolder
 
 # One batch of training: pictures, class numbers, and how much each counts.
 _Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+_WEIGHT_DECAY = 0.01
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A trained network.
+class Trained:
+    """How a training went.
 
     Attributes:
-        model: With the weights of the best epoch: the one with the lowest validation loss.
         history: What each epoch came to.
         interrupted: The user stopped it before its last epoch.
     """
 
-    model: keras.Model
     history: tuple[Epoch, ...]
     interrupted: bool
 
-    @property
-    def best_epoch(self) -> int:
-        """The epoch whose weights were kept; the first is 1."""
-        return _best(self.history).epoch
 
-
-def fit(
+def train_network(
+    model: keras.Model,
     dataset: Dataset,
     config: FitConfig = FitConfig(),
     *,
@@ -52,16 +46,18 @@ def fit(
     seed: int = SplitConfig.seed,
     run_dir: Path | None = None,
     progress: Progress = SILENCE,
-) -> Fitted:
-    """Train the tutorial's network; the same pictures, settings and seed give the same network.
+) -> Trained:
+    """Train a network; it ends with the weights of its best epoch: the one with the lowest validation loss.
 
-    Ctrl-C after the first epoch ends the training and keeps the best weights so far.
+    The same network, pictures, settings and seed give the same weights. Ctrl-C after the first epoch ends the
+    training and keeps the best weights so far.
 
     Args:
+        model: Takes uint8 (N, H, W, 3); gives one sigmoid unit, or one softmax unit per class. It is changed.
         dataset: What `split` returned.
         config: How to train.
-        augment: How to vary the training pictures.
-        seed: Decides the first weights, the order, and what chance does to the pictures.
+        augment: How the training pictures are varied.
+        seed: Decides the order, and what chance does to the pictures.
         run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint. Where it holds a checkpoint,
             training goes on from there.
         progress: Told how far it is.
@@ -69,16 +65,8 @@ def fit(
     Raises:
         OutputError: There is no room for the checkpoint or the logs.
         SourceNotFoundError: The checkpoint is of another network, or damaged.
-
-    Example:
-        >>> import mien
-        >>> dataset = mien.split(mien.clean(mien.scan("data", mien.ScanConfig(image_size=(32, 32)))))
-        >>> fitted = mien.fit(dataset, mien.FitConfig(epochs=1))
-        >>> fitted.model.output_shape, fitted.best_epoch
-        ((None, 1), 1)
     """
-    training = _Training(dataset.keeping_images(), config, augment, seed)
-    progress.say(training.summary)
+    training = _Training(model, dataset.keeping_images(), config, augment, seed)
     interrupted = False
     try:
         if run_dir is None:
@@ -97,18 +85,18 @@ def fit(
         interrupted = True
         progress.say(f"Stopped after epoch {len(training.history)}; going on with the best weights so far")
     training.restore_best()
-    return Fitted(training.model, tuple(training.history), interrupted)
+    return Trained(tuple(training.history), interrupted)
 
 
 class _Training:
     """A training under way: the network, what its epochs came to, and the best weights so far."""
 
-    def __init__(self, dataset: Dataset, config: FitConfig, augment: AugmentConfig, seed: int) -> None:
-        self._dataset, self._config, self._augment, self._seed = dataset, config, augment, seed
+    def __init__(
+        self, model: keras.Model, dataset: Dataset, config: FitConfig, augment: AugmentConfig, seed: int
+    ) -> None:
+        self._model, self._dataset, self._config, self._augment, self._seed = model, dataset, config, augment, seed
         self._class_weights = _class_weights(dataset, config)
-        self.model = _network(dataset, config, seed)
-        self.summary = _summary(self.model)
-        _compile(self.model, config)
+        _compile(model, config, self._num_steps("train"))
         self.history: list[Epoch] = []
         self._best_weights: list[NDArray[np.float32]] = []
 
@@ -129,19 +117,19 @@ class _Training:
         while not self._done():
             epoch = self._run_epoch(progress)
             self.history.append(epoch)
-            if _best(self.history) is epoch:
-                self._best_weights = self.model.get_weights()
+            if best_epoch(self.history) is epoch:
+                self._best_weights = self._model.get_weights()
             progress.say(self._line(epoch))
             state = [variable.numpy() for variable in self._variables()]
             yield Checkpoint(tuple(self.history), state, self._best_weights)
 
     def restore_best(self) -> None:
         """Give the network the weights of its best epoch."""
-        self.model.set_weights(self._best_weights)
+        self._model.set_weights(self._best_weights)
 
     def _done(self) -> bool:
         done, patience = len(self.history), self._config.patience
-        waited = done - _best(self.history).epoch if self.history else 0
+        waited = done - best_epoch(self.history).epoch if self.history else 0
         return done >= self._config.epochs or 0 < patience <= waited
 
     def _run_epoch(self, progress: Progress) -> Epoch:
@@ -149,11 +137,11 @@ class _Training:
         num_steps = self._num_steps("train")
         seen, unseen = _Mean(), _Mean()
         for step, (images, labels, weights) in enumerate(self._batches("train"), start=1):
-            seen.add(self.model.train_on_batch(images, labels, weights, return_dict=True), len(images))
+            seen.add(self._model.train_on_batch(images, labels, weights, return_dict=True), len(images))
             note = f"epoch {number + 1}/{self._config.epochs}  loss {seen.loss:.3f}  accuracy {seen.accuracy:.0%}"
             progress.step("Training", number * num_steps + step, self._config.epochs * num_steps, note)
         for images, labels, weights in self._batches("val"):
-            unseen.add(self.model.test_on_batch(images, labels, weights, return_dict=True), len(images))
+            unseen.add(self._model.test_on_batch(images, labels, weights, return_dict=True), len(images))
         seconds = time.monotonic() - started
         return Epoch(number + 1, seen.loss, seen.accuracy, unseen.loss, unseen.accuracy, seconds)
 
@@ -165,7 +153,11 @@ class _Training:
         )
 
     def _variables(self) -> list[keras.Variable]:
-        return [*self.model.trainable_variables, *self.model.non_trainable_variables, *self.model.optimizer.variables]
+        return [
+            *self._model.trainable_variables,
+            *self._model.non_trainable_variables,
+            *self._model.optimizer.variables,
+        ]
 
     def _num_steps(self, split: str) -> int:
         return -(-len(self._dataset.indexes(split)) // self._config.batch_size)
@@ -201,10 +193,6 @@ class _Mean:
         self.accuracy += share * (float(batch["accuracy"]) - self.accuracy)
 
 
-def _best(history: list[Epoch] | tuple[Epoch, ...]) -> Epoch:
-    return min(history, key=lambda epoch: epoch.val_loss)
-
-
 def _class_weights(dataset: Dataset, config: FitConfig) -> NDArray[np.float32]:
     """Return how much a picture of each class counts, (C,): the mean over the training pictures is 1."""
     num_classes = len(dataset.class_names)
@@ -213,14 +201,9 @@ def _class_weights(dataset: Dataset, config: FitConfig) -> NDArray[np.float32]:
     return np.asarray(weights, np.float32)
 
 
-def _network(dataset: Dataset, config: FitConfig, seed: int) -> keras.Model:
-    keras.utils.set_random_seed(seed)
-    return build_cnn(dataset.config.image_size, len(dataset.class_names), dropout=config.dropout)
-
-
-def _compile(model: keras.Model, config: FitConfig) -> None:
+def _compile(model: keras.Model, config: FitConfig, num_steps: int) -> None:
     model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
+        optimizer=_optimizer(config, num_steps),
         loss="binary_crossentropy" if model.output_shape[-1] == 1 else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=_prepare_backend(),
@@ -229,10 +212,12 @@ def _compile(model: keras.Model, config: FitConfig) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
-def _summary(model: keras.Model) -> str:
-    lines: list[str] = []
-    model.summary(print_fn=lines.append)
-    return "\n".join(lines)
+def _optimizer(config: FitConfig, num_steps: int) -> keras.Optimizer:
+    """Return Adam for a network from random weights; for a pretrained one AdamW, gentler from step to step."""
+    if config.method == "cnn":
+        return keras.optimizers.Adam(config.learning_rate)
+    fall = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * num_steps)
+    return keras.optimizers.AdamW(fall, weight_decay=_WEIGHT_DECAY)
 
 
 def _prepare_backend() -> bool | str:

@@ -1,0 +1,218 @@
+"""The backbone: a pretrained network that turns pictures into features, as one ONNX file from pixels to features."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files
+from mien.config import BUILT_IN_BACKBONE, BackboneConfig
+from mien.errors import BackboneError, ImageError, ModelFileError
+from mien.extras import needing
+from mien.inference import Graph
+
+if TYPE_CHECKING:
+    import onnx
+
+_MAX_BYTES = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A feature extractor.
+
+    Attributes:
+        name: "lite0", or the file that it came from.
+        image_size: (height, width) of the pictures that it takes, in pixels.
+        num_features: D.
+        content: ONNX: `images` uint8 (N, H, W, 3) -> `features` float32 (N, D).
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    num_features: int
+    content: bytes
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of everything that the features of a picture depend on."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @cached_property
+    def graph(self) -> Graph:
+        """Itself, ready to run."""
+        return Graph(self.content)
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the features of pictures, float32 (N, D), from uint8 (N, H, W, 3)."""
+        return self.graph.run("features", images)
+
+
+def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
+    """Load the backbone that the settings name.
+
+    Args:
+        config: Names the built-in one or an ONNX file, and says how to scale for the latter.
+        image_size: (height, width) to use where the file leaves it open.
+
+    Raises:
+        BackboneError: The file is not there, or not a network from pictures to features.
+    """
+    if config.backbone == BUILT_IN_BACKBONE:
+        content = package_files("mien").joinpath("lite0.onnx").read_bytes()
+        return Backbone(BUILT_IN_BACKBONE, (224, 224), 1280, content)
+    try:
+        return _adapted(_read(Path(config.backbone)), config, image_size)
+    except (ModelFileError, ImageError) as error:
+        raise BackboneError(f"cannot use {config.backbone!r} as a backbone: {error}") from error
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a setting names an ONNX file, not a network by its name."""
+    return name.lower().endswith(".onnx")
+
+
+def _read(path: Path) -> "onnx.ModelProto":
+    with needing("train"):
+        import onnx
+    content = files.read_bytes(path, max_bytes=_MAX_BYTES)
+    try:
+        model = onnx.load_from_string(content)
+        # Large networks keep their weights in files beside it; onnx refuses those that lie elsewhere.
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # Protobuf and onnx raise whatever they happen upon in a damaged file.
+        raise ModelFileError("it is not a complete ONNX file") from error
+    return model
+
+
+def _adapted(model: "onnx.ModelProto", config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
+    """Wrap a network, so that it takes pictures as they are and gives one row of features for each."""
+    from onnx import TensorProto, helper
+
+    graph = model.graph
+    weights = {weight.name for weight in graph.initializer}
+    inputs = [item for item in graph.input if item.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(repr(item.name) for item in inputs)
+        raise ModelFileError(
+            f"it has {len(inputs)} inputs ({names}); expected one, for pictures. Export that part alone"
+        )
+    given = inputs[0]
+    channels_first, size = _layout(given, image_size)
+    before = _scaling(given, config, channels_first)
+    num_features, after = _pooling(model, given, channels_first, size)
+    nodes = [*before, *graph.node, *after]
+    del graph.node[:], graph.output[:]
+    graph.node.extend(nodes)
+    graph.input.remove(given)
+    graph.input.insert(0, helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", *size, 3]))
+    graph.output.append(helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", num_features]))
+    del graph.value_info[:]
+    backbone = Backbone(config.backbone, size, num_features, _serialised(model))
+    _try(backbone)
+    return backbone
+
+
+def _serialised(model: "onnx.ModelProto") -> bytes:
+    try:
+        return cast(bytes, model.SerializeToString())
+    except Exception as error:  # Protobuf's own errors.
+        raise ModelFileError("with its weights it is larger than 2 GiB") from error
+
+
+def _layout(given: "onnx.ValueInfoProto", image_size: tuple[int, int]) -> tuple[bool, tuple[int, int]]:
+    """Return whether channels come first, and the (height, width) of the pictures."""
+    dims = given.type.tensor_type.shape.dim
+    if len(dims) != 4:
+        raise ModelFileError(f"its input {given.name!r} has {len(dims)} axes; pictures have 4")
+    sizes = [dim.dim_value for dim in dims]
+    if 3 not in (sizes[1], sizes[3]) and 0 not in (sizes[1], sizes[3]):
+        raise ModelFileError(f"its input {given.name!r} has the shape {sizes}; expected 3 channels, first or last")
+    channels_first = sizes[3] != 3 or sizes[1] == 3
+    height, width = sizes[2:4] if channels_first else sizes[1:3]
+    return channels_first, (height or image_size[0], width or image_size[1])
+
+
+def _scaling(given: "onnx.ValueInfoProto", config: BackboneConfig, channels_first: bool) -> "list[onnx.NodeProto]":
+    """Return the nodes between `images` and the network's own input."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    kind, value = given.type.tensor_type.elem_type, "images"
+    nodes: list[onnx.NodeProto] = []
+
+    def add(op: str, *inputs: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(op, inputs, [f"mien_{len(nodes)}"], **attributes))
+        return f"mien_{len(nodes) - 1}"
+
+    if kind != TensorProto.UINT8:
+        mean, std = (255 * np.array(values, np.float32) for values in (config.pixel_mean, config.pixel_std))
+        value = add("Cast", value, to=TensorProto.FLOAT)
+        value = add("Sub", value, add("Constant", value=numpy_helper.from_array(mean)))
+        value = add("Div", value, add("Constant", value=numpy_helper.from_array(std)))
+    if channels_first:
+        value = add("Transpose", value, perm=[0, 3, 1, 2])
+    if kind not in (TensorProto.UINT8, TensorProto.FLOAT):
+        value = add("Cast", value, to=kind)
+    nodes.append(helper.make_node("Identity", [value], [given.name]))
+    return nodes
+
+
+def _pooling(
+    model: "onnx.ModelProto", given: "onnx.ValueInfoProto", channels_first: bool, size: tuple[int, int]
+) -> "tuple[int, list[onnx.NodeProto]]":
+    """Return the number of features, and the nodes between the network's output and `features`.
+
+    A row for each picture is taken as it is; of a map the mean over its places; of a row of tokens the first, which
+    is the class token of vision transformers.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    name, shape = _chosen_output(_output_shapes(model, given, channels_first, size))
+    nodes: list[onnx.NodeProto] = []
+
+    def add(op: str, output: str, *inputs: str, **attributes: object) -> str:
+        nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        return output
+
+    if len(shape) == 3:
+        first = add("Constant", "mien_first", value=numpy_helper.from_array(np.array(0, np.int64)))
+        name = add("Gather", "mien_pooled", name, first, axis=1)
+    elif len(shape) == 4:
+        turned = name if channels_first else add("Transpose", "mien_turned", name, perm=[0, 3, 1, 2])
+        name = add("GlobalAveragePool", "mien_pooled", turned)
+    add("Cast", "features", add("Flatten", "mien_flat", name), to=TensorProto.FLOAT)
+    return shape[1] if len(shape) == 4 and channels_first else shape[-1], nodes
+
+
+def _chosen_output(shapes: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
+    """Return the first output that is a row for each picture, or else a map, or else tokens."""
+    for rank in (2, 4, 3):
+        for name, shape in shapes.items():
+            if len(shape) == rank and min(shape) > 0:
+                return name, shape
+    found = ", ".join(str(list(shape)) for shape in shapes.values())
+    raise ModelFileError(f"for one picture its outputs have the shapes {found}; expected a row of features")
+
+
+def _output_shapes(
+    model: "onnx.ModelProto", given: "onnx.ValueInfoProto", channels_first: bool, size: tuple[int, int]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the outputs for one picture, by trying: what the file says of them is often left open."""
+    from onnx import helper
+
+    dtype = helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
+    picture = np.zeros((1, 3, *size) if channels_first else (1, *size, 3), dtype)
+    return Graph(_serialised(model)).output_shapes({given.name: picture})
+
+
+def _try(backbone: Backbone) -> None:
+    """Make sure that a wrapped network gives finite features."""
+    picture = np.full((1, *backbone.image_size, 3), 200, np.uint8)
+    backbone.graph.output_shapes({"images": picture})
+    if not np.isfinite(backbone.features(picture)).all():
+        raise ModelFileError("its features are not finite; are --pixel-mean and --pixel-std those of its training?")

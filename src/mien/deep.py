@@ -1,0 +1,234 @@
+"""The methods cnn and finetune: networks that are trained with Keras."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import networks
+from mien.backbone import Backbone
+from mien.config import TrainConfig
+from mien.dataset import Dataset
+from mien.exporting import export, facts_of, prove_equal
+from mien.feature_cache import FeatureCache
+from mien.features import extract
+from mien.hardware import chosen_precision
+from mien.heads import Head, best_temperature, cross_entropy, fit_head
+from mien.methods import Fitted
+from mien.progress import Progress
+from mien.recording import best_epoch
+from mien.training import Trained, train_network
+
+_BATCH_SIZE = 32
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A trained network in float32.
+
+    Attributes:
+        model: With one sigmoid unit, or one softmax unit per class.
+        whole: The same with a probability for each class; what becomes the Classifier.
+        trained: How the training went.
+        choices: What was decided on the validation pictures, as JSON values.
+    """
+
+    model: keras.Model
+    whole: keras.Model
+    trained: Trained
+    choices: dict[str, Any]
+
+
+class Cnn:
+    """The tutorial's network, from random weights."""
+
+    def __init__(self, config: TrainConfig, progress: Progress) -> None:
+        self._config, self._progress = config, progress
+
+    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
+        """Train on the training split; the validation split chooses the epoch."""
+        self._progress.say(_summary(self._built(dataset, "float32")))
+        return _fitted(self._network(dataset, run_dir), dataset, self._progress)
+
+    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Train likewise; return the probabilities, (N, C), for the test split."""
+        return _probs(_finished(self._network(dataset, None)).whole, dataset, "test")
+
+    def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
+        precision = chosen_precision(self._config.fit)
+        model = self._built(dataset, precision)
+        trained = _train(model, dataset, self._config, run_dir, self._progress)
+        twin = self._built(dataset, "float32")
+        twin.set_weights(model.get_weights())
+        return _Network(twin, networks.with_all_probs(twin), trained, {"precision": precision})
+
+    def _built(self, dataset: Dataset, precision: str) -> keras.Model:
+        keras.utils.set_random_seed(self._config.split.seed)
+        with networks.computing_in(precision):
+            size, num_classes = dataset.config.image_size, len(dataset.class_names)
+            return networks.build_cnn(size, num_classes, dropout=self._config.fit.dropout)
+
+
+class Finetune:
+    """A pretrained backbone: first a linear head on it as it is, then all of it trained on."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        config: TrainConfig,
+        backbone: Backbone | None,
+        cache: FeatureCache | None,
+        progress: Progress,
+    ) -> None:
+        self._config, self._backbone, self._progress = config, backbone, progress
+        self._image_size = dataset.config.image_size
+        if backbone is not None:
+            self._features = extract(dataset, backbone, cache=cache, progress=progress)
+        else:
+            self._features = _extracted(self._body("float32"), dataset, progress)
+
+    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
+        """Train on the training split; the validation split chooses the epoch, and whether to train on at all."""
+        network = self._network(dataset, run_dir)
+        self._progress.say(_choice(network.choices))
+        return _fitted(network, dataset, self._progress)
+
+    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Train likewise; return the probabilities, (N, C), for the test split."""
+        return _probs(_finished(self._network(dataset, None)).whole, dataset, "test")
+
+    def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
+        head = self._head(dataset)
+        precision = chosen_precision(self._config.fit)
+        model = self._built(dataset, head, precision)
+        trained = _train(model, dataset, self._config, run_dir, self._progress)
+        tuned, frozen = self._built(dataset, head, "float32"), self._built(dataset, head, "float32")
+        tuned.set_weights(model.get_weights())
+        return _chosen(frozen, tuned, trained, dataset, precision)
+
+    def _head(self, dataset: Dataset) -> Head:
+        seen = dataset.indexes("train")
+        return fit_head(
+            self._features[seen],
+            dataset.labels(seen),
+            groups=dataset.group_numbers(seen),
+            num_classes=len(dataset.class_names),
+            balanced=self._config.fit.class_weights,
+            seed=self._config.split.seed,
+        )
+
+    def _built(self, dataset: Dataset, head: Head, precision: str) -> keras.Model:
+        body = self._body(precision)
+        with networks.computing_in(precision):
+            model = networks.with_head(body, len(dataset.class_names), dropout=self._config.fit.dropout)
+        networks.set_head(model, head)
+        return model
+
+    def _body(self, precision: str) -> keras.Model:
+        keras.utils.set_random_seed(self._config.split.seed)
+        settings = self._config.backbone
+        with networks.computing_in(precision):
+            if self._backbone is not None:
+                return networks.build_lite0(self._backbone)
+            return networks.build_application(settings.backbone, self._image_size, settings.weights or "imagenet")
+
+
+def _train(
+    model: keras.Model, dataset: Dataset, config: TrainConfig, run_dir: Path | None, progress: Progress
+) -> Trained:
+    return train_network(
+        model,
+        dataset,
+        config.fit,
+        augment=config.augment,
+        seed=config.split.seed,
+        run_dir=run_dir,
+        progress=progress,
+    )
+
+
+def _chosen(frozen: keras.Model, tuned: keras.Model, trained: Trained, dataset: Dataset, precision: str) -> _Network:
+    """Decide on the validation pictures: frozen or fine-tuned, calibrated how, mirrored too or not."""
+    labels = dataset.labels(dataset.indexes("val"))
+    models = {"frozen": frozen, "finetuned": tuned}
+    probs = {name: _probs(model, dataset, "val") for name, model in models.items()}
+    losses = {name: cross_entropy(given, labels) for name, given in probs.items()}
+    kept = min(losses, key=losses.__getitem__)
+    model = models[kept]
+    temperature = best_temperature(np.log(np.maximum(probs[kept], 1e-7)), labels)
+    networks.cool(model, temperature)
+    one_way, mirrored = _probs(model, dataset, "val"), _probs(model, dataset, "val", flip=True)
+    flip = cross_entropy((one_way + mirrored) / 2, labels) < cross_entropy(one_way, labels)
+    choices = {
+        "precision": precision,
+        "kept": kept,
+        "val_images": len(labels),
+        "val_loss": losses,
+        "val_accuracy": {name: float((given.argmax(axis=1) == labels).mean()) for name, given in probs.items()},
+        "temperature": temperature,
+        "flip": flip,
+    }
+    return _Network(model, networks.with_all_probs(model, flip=flip), trained, choices)
+
+
+def _choice(choices: dict[str, Any]) -> str:
+    kept, other = choices["kept"], "frozen" if choices["kept"] == "finetuned" else "finetuned"
+    loss, accuracy = choices["val_loss"], choices["val_accuracy"]
+    names = {"frozen": "the frozen backbone with a linear head", "finetuned": "the fine-tuned network"}
+    return (
+        f"kept: {names[kept]}. On the {choices['val_images']} validation pictures its loss is {loss[kept]:.3f} "
+        f"(accuracy {accuracy[kept]:.0%}), that of {names[other]} {loss[other]:.3f} ({accuracy[other]:.0%})"
+    )
+
+
+def _finished(network: _Network) -> _Network:
+    """Pass a network on, unless the user stopped its training: half a fold says nothing."""
+    if network.trained.interrupted:
+        raise KeyboardInterrupt
+    return network
+
+
+def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
+    progress.say("saving the classifier")
+    classifier = export(network.whole, facts_of(dataset))
+    difference = prove_equal(
+        (np.asarray(network.whole.predict_on_batch(images)) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
+        (classifier.probs(images) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
+    )
+    progress.say(f"model.onnx answers as the Keras network does: probabilities differ by at most {difference:.1e}")
+    history = network.trained.history
+    details = {
+        "best_epoch": best_epoch(history).epoch,
+        "epochs": len(history),
+        "interrupted": network.trained.interrupted,
+        **network.choices,
+        "onnx_max_difference": difference,
+    }
+    return Fitted(classifier, details, history, network.model)
+
+
+def _probs(model: keras.Model, dataset: Dataset, split: str, *, flip: bool = False) -> NDArray[np.float32]:
+    """Return the probability of every class, (N, C), for the pictures of a split or for their mirror images."""
+    batches = (images[:, :, ::-1] if flip else images for images, _ in dataset.batches(_BATCH_SIZE, split=split))
+    probs = np.concatenate([np.asarray(model.predict_on_batch(images)) for images in batches])
+    return probs if probs.shape[1] > 1 else np.hstack([1 - probs, probs])
+
+
+def _extracted(body: keras.Model, dataset: Dataset, progress: Progress) -> NDArray[np.float32]:
+    """Return the features that a Keras backbone makes of the used pictures, float32 (num_records, D)."""
+    indexes = dataset.indexes()
+    table = np.zeros((len(dataset.records), body.output_shape[-1]), np.float32)
+    for start in range(0, len(indexes), _BATCH_SIZE):
+        some = indexes[start : start + _BATCH_SIZE]
+        table[some] = np.asarray(body.predict_on_batch(dataset.pixels(some)))
+        progress.step("Features", start + len(some), len(indexes))
+    return table
+
+
+def _summary(model: keras.Model) -> str:
+    lines: list[str] = []
+    model.summary(print_fn=lines.append)
+    return "\n".join(lines)

@@ -1,0 +1,81 @@
+"""The feature cache: what a backbone made of a picture, kept on disk by the content of both."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import OutputError
+
+_NAME = "features.sqlite"
+_SCHEMA = "CREATE TABLE IF NOT EXISTS features (maker TEXT, sha256 TEXT, row BLOB, PRIMARY KEY (maker, sha256))"
+_FIND = "SELECT sha256, row FROM features WHERE maker = ? AND sha256 = ?"
+_FORGET = "DELETE FROM features WHERE rowid <= (SELECT (MIN(rowid) + MAX(rowid)) / 2 FROM features)"
+# About 400,000 pictures with the built-in backbone. Beyond it the older half goes.
+_MAX_BYTES = 2 * 1024**3
+
+
+class FeatureCache:
+    """Rows of features in one SQLite file, which several runs may use at a time, and which a kill does not harm.
+
+    It is an aid, not a store: a damaged file is begun anew, and features that are not there are made again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / _NAME
+
+    def get(self, maker: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """Return the rows that are there, by the hash of the picture.
+
+        Args:
+            maker: What made the features: everything beside the picture that they depend on.
+            hashes: SHA-256 of the pictures' files.
+
+        Raises:
+            OutputError: The file cannot be read or made.
+        """
+        found: dict[str, NDArray[np.float32]] = {}
+        with self._opened() as database:
+            for sha256 in hashes:
+                for name, row in database.execute(_FIND, (maker, sha256)):
+                    found[name] = np.frombuffer(row, "<f4")
+        return found
+
+    def put(self, maker: str, rows: Mapping[str, NDArray[np.float32]]) -> None:
+        """Keep rows, by the hash of the picture.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        items = [(maker, sha256, row.astype("<f4").tobytes()) for sha256, row in rows.items()]
+        with self._opened() as database:
+            if _num_bytes(database) > _MAX_BYTES:
+                database.execute(_FORGET)
+            database.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", items)
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """Open the database, and commit at the end of the block."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path, timeout=30.0)) as database, database:
+                database.execute(_SCHEMA)
+                yield database
+        except sqlite3.OperationalError as error:
+            raise OutputError(f"cannot use the feature cache {str(self._path)!r}: {error}") from error
+        except (sqlite3.DatabaseError, ValueError) as error:
+            # Not a database, or a damaged one.
+            self._path.unlink(missing_ok=True)
+            raise OutputError(f"the feature cache {str(self._path)!r} was damaged; it is begun anew") from error
+        except OSError as error:
+            raise OutputError(f"cannot use the feature cache {str(self._path)!r}: {error.strerror}") from error
+
+
+def _num_bytes(database: sqlite3.Connection) -> int:
+    pages, free, size = (
+        int(database.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size

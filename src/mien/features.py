@@ -1,0 +1,78 @@
+"""Features: the used pictures of a Dataset -> one row of numbers each, made by a backbone or found in the cache."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import __version__
+from mien.backbone import Backbone
+from mien.dataset import Dataset
+from mien.engine import LOCAL, Engine
+from mien.errors import OutputError
+from mien.feature_cache import FeatureCache
+from mien.progress import SILENCE, Progress
+
+# So many are made between two visits to the cache: a kill loses no more.
+_PORTION = 1024
+
+
+def extract(
+    dataset: Dataset,
+    backbone: Backbone,
+    *,
+    cache: FeatureCache | None = None,
+    engine: Engine = LOCAL,
+    progress: Progress = SILENCE,
+) -> NDArray[np.float32]:
+    """Return the features of the used pictures: float32 (num_records, D), rows of other files all zero.
+
+    Args:
+        dataset: Its pictures have the size that the backbone takes.
+        backbone: What makes the features.
+        cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
+        engine: Where the work runs.
+        progress: Told how far it is.
+    """
+    maker = f"{backbone.fingerprint} {dataset.config.fit_rule} {dataset.config.image_size} {__version__}"
+    found = _found(dataset, backbone, maker, cache, progress)
+    missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
+    for start in range(0, len(missing), _PORTION):
+        portion = missing[start : start + _PORTION]
+        rows = engine.map(lambda place: backbone.features(dataset.pixels(np.array([place])))[0], portion)
+        made = {}
+        for done, (place, row) in enumerate(zip(portion, rows, strict=True), start=start + 1):
+            made[dataset.records[place].sha256] = row
+            progress.step("Features", done, len(missing))
+        found |= made
+        cache = _keep(made, maker, cache, progress)
+    table = np.zeros((len(dataset.records), backbone.num_features), np.float32)
+    for place in dataset.indexes():
+        table[place] = found[dataset.records[place].sha256]
+    return table
+
+
+def _found(
+    dataset: Dataset, backbone: Backbone, maker: str, cache: FeatureCache | None, progress: Progress
+) -> dict[str, NDArray[np.float32]]:
+    """Return the rows that the cache holds and that can be right."""
+    if cache is None:
+        return {}
+    try:
+        found = cache.get(maker, (dataset.records[place].sha256 for place in dataset.indexes()))
+    except OutputError as error:
+        progress.say(str(error))
+        return {}
+    shape = (backbone.num_features,)
+    return {sha256: row for sha256, row in found.items() if row.shape == shape and np.isfinite(row).all()}
+
+
+def _keep(
+    made: dict[str, NDArray[np.float32]], maker: str, cache: FeatureCache | None, progress: Progress
+) -> FeatureCache | None:
+    """Put features in the cache; return None where that cannot be used."""
+    if cache is not None:
+        try:
+            cache.put(maker, made)
+        except OutputError as error:
+            progress.say(str(error))
+            return None
+    return cache

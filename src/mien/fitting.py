@@ -1,0 +1,173 @@
+"""Fitting: a split Dataset -> a trained Classifier, by the method of the settings; cross-validation of a method."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files
+from mien.backbone import Backbone, is_file_name, load_backbone
+from mien.config import BUILT_IN_BACKBONE, PRESETS, ScanConfig, TrainConfig
+from mien.dataset import Dataset
+from mien.errors import SettingsError
+from mien.evaluation import Answers
+from mien.feature_cache import FeatureCache
+from mien.methods import Fitted, Method
+from mien.progress import SILENCE, Progress
+from mien.run_folder import RunFolder
+from mien.splitting import smallest_class
+
+_AUTO_FOLDS = 5
+_FEW_IMAGES = 1000
+
+
+def fit(
+    dataset: Dataset,
+    config: TrainConfig = PRESETS["fast"],
+    *,
+    cache_dir: Path | None = None,
+    run_dir: Path | None = None,
+    progress: Progress = SILENCE,
+) -> Fitted:
+    """Train a classifier; the same pictures, settings and seed give the same one.
+
+    Ctrl-C after the first epoch of a network ends its training and keeps the best weights so far.
+
+    Args:
+        dataset: What `split` returned; its pictures have the size that the backbone takes.
+        config: The method and its settings.
+        cache_dir: Where features are kept for the next time.
+        run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint of a network. Where it holds a
+            checkpoint, training goes on from there.
+        progress: Told how far it is.
+
+    Raises:
+        BackboneError: The backbone cannot be used.
+        SettingsError: The pictures are of another size than the backbone takes.
+        OutputError: There is no room for the checkpoint or the logs.
+        SourceNotFoundError: The checkpoint is of another network, or damaged.
+        ExportMismatchError: The classifier would not answer as what was trained does.
+
+    Example:
+        >>> import mien
+        >>> fitted = mien.fit(mien.split(mien.clean(mien.scan("data"))))
+        >>> fitted.classifier.class_names
+        ('happy', 'sad')
+    """
+    backbone = find_backbone(config)
+    if backbone is not None and dataset.config.image_size != backbone.image_size:
+        raise SettingsError(
+            f"the pictures were scanned with image_size {dataset.config.image_size}; "
+            f"the backbone {backbone.name} takes {backbone.image_size}"
+        )
+    return prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress).fit(dataset, run_dir)
+
+
+def find_backbone(config: TrainConfig) -> Backbone | None:
+    """Return the backbone that the settings name; None where the method has none, or Keras is to build it.
+
+    Raises:
+        BackboneError: It cannot be used.
+        SettingsError: It is not one for the method, or the settings ask for pictures of another size than it takes.
+    """
+    name, method = config.backbone.backbone, config.fit.method
+    in_onnx = name == BUILT_IN_BACKBONE or is_file_name(name)
+    if method == "linear" and not in_onnx:
+        raise SettingsError(
+            f"the method linear takes lite0 or a FILE.onnx as --backbone, not {name!r}; or --preset best"
+        )
+    if method == "finetune" and is_file_name(name):
+        raise SettingsError(f"an ONNX file such as {name!r} cannot be trained on; use it with --preset fast")
+    if method == "cnn" or not in_onnx:
+        return None
+    asked = config.scan.image_size
+    backbone = load_backbone(config.backbone, asked)
+    if asked not in (ScanConfig.image_size, backbone.image_size):
+        raise SettingsError(f"image_size is {asked}; the backbone {name} takes {backbone.image_size}: leave it out")
+    return backbone
+
+
+def scan_config(config: TrainConfig, backbone: Backbone | None) -> ScanConfig:
+    """Return how pictures are to be read: the backbone decides their size where it has one of its own."""
+    return config.scan if backbone is None else replace(config.scan, image_size=backbone.image_size)
+
+
+def prepare(
+    dataset: Dataset,
+    config: TrainConfig,
+    backbone: Backbone | None,
+    *,
+    cache_dir: Path | None = None,
+    progress: Progress = SILENCE,
+) -> Method:
+    """Make the method of the settings ready for the pictures of a Dataset.
+
+    Raises:
+        BackboneError: Keras does not know the backbone, or cannot get its weights.
+    """
+    cache = FeatureCache(cache_dir) if cache_dir else None
+    if config.fit.method == "linear" and backbone is not None:
+        from mien.linear import Linear
+
+        return Linear(dataset, config, backbone, cache, progress)
+    progress.say("loading Keras")
+    # It takes seconds: not before the pictures are known to be good.
+    from mien.deep import Cnn, Finetune
+
+    if config.fit.method == "cnn":
+        return Cnn(config, progress)
+    return Finetune(dataset, config, backbone, cache, progress)
+
+
+def num_folds(dataset: Dataset, config: TrainConfig) -> int:
+    """Return with how many folds to cross-validate; 0 for not at all."""
+    if config.split.folds != "auto":
+        return config.split.folds
+    if config.fit.method != "linear" or len(dataset.indexes()) >= _FEW_IMAGES:
+        return 0
+    most = min(_AUTO_FOLDS, smallest_class(dataset))
+    return most if most >= 2 else 0
+
+
+def cross_validate(
+    method: Method, parts: Sequence[Dataset], *, run: RunFolder, progress: Progress = SILENCE
+) -> Answers | None:
+    """Ask about every picture that is not for the test, each time a classifier that has not seen it.
+
+    A fold that is done is kept in the run folder: after a kill it is not done again.
+
+    Args:
+        method: What `prepare` returned.
+        parts: What `folds` yielded.
+        run: Where finished folds are kept.
+        progress: Told how far it is.
+
+    Returns:
+        The out-of-fold answers, in the order of the pictures; None where there are no folds.
+    """
+    if not parts:
+        return None
+    probs = []
+    for number, fold in enumerate(parts, start=1):
+        progress.step("Cross-validation", number - 1, len(parts))
+        given = _kept_fold(run, number, fold)
+        if given is None:
+            given = method.answer(fold)
+            with files.replacing(run.fold_path(number)) as temporary:
+                np.save(temporary, given)
+        probs.append(given)
+    progress.step("Cross-validation", len(parts), len(parts))
+    indexes = np.concatenate([fold.indexes("test") for fold in parts])
+    order = np.argsort(indexes)
+    return Answers(indexes[order], parts[0].labels(indexes[order]), np.concatenate(probs)[order])
+
+
+def _kept_fold(run: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:
+    try:
+        given = np.load(run.fold_path(number), allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    expected = (len(fold.indexes("test")), len(fold.class_names))
+    return given if given.shape == expected and given.dtype == np.float32 else None

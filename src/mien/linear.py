@@ -1,0 +1,62 @@
+"""The method linear: the features of a pretrained backbone, and a linear head on them."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.backbone import Backbone
+from mien.config import TrainConfig
+from mien.dataset import Dataset
+from mien.exporting import facts_of, join, prove_equal
+from mien.feature_cache import FeatureCache
+from mien.features import extract
+from mien.heads import Head, fit_head
+from mien.methods import Fitted
+from mien.progress import Progress
+
+# The joined file is shown to answer as the head does on this many pictures.
+_NUM_PROOFS = 64
+
+
+class Linear:
+    """Its features are made once; a fit takes a fraction of a second after that."""
+
+    def __init__(
+        self, dataset: Dataset, config: TrainConfig, backbone: Backbone, cache: FeatureCache | None, progress: Progress
+    ) -> None:
+        self._config, self._backbone, self._progress = config, backbone, progress
+        self._features = extract(dataset, backbone, cache=cache, progress=progress)
+
+    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
+        """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
+        head = self._head(dataset)
+        classifier = join(self._backbone, head, facts_of(dataset))
+        some = dataset.indexes("val")[:_NUM_PROOFS]
+        difference = prove_equal(
+            (head.probs(self._features[[place]]) for place in some),
+            (classifier.probs(dataset.pixels(np.array([place]))) for place in some),
+        )
+        self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
+        details = {
+            "backbone": self._backbone.name,
+            "strength": head.strength,
+            "temperature": head.temperature,
+            "onnx_max_difference": difference,
+        }
+        return Fitted(classifier, details)
+
+    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Fit the head likewise; return the probabilities, (N, C), for the test split."""
+        return self._head(dataset).probs(self._features[dataset.indexes("test")])
+
+    def _head(self, dataset: Dataset) -> Head:
+        seen = np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
+        return fit_head(
+            self._features[seen],
+            dataset.labels(seen),
+            groups=dataset.group_numbers(seen),
+            num_classes=len(dataset.class_names),
+            balanced=self._config.fit.class_weights,
+            seed=self._config.split.seed,
+        )

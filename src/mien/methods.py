@@ -1,0 +1,44 @@
+"""What every method of fitting has in common: it is prepared once for a Dataset, and says how a fit went."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.classifier import Classifier
+from mien.dataset import Dataset
+from mien.recording import Epoch
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier that was trained, and how that went.
+
+    Attributes:
+        classifier: Ready to answer; it has no scores yet.
+        details: How the training went, as JSON values.
+        history: Its epochs, where it had any.
+        model: The same as a Keras network, where it is one.
+    """
+
+    classifier: Classifier
+    details: dict[str, Any]
+    history: tuple[Epoch, ...] = field(default=(), repr=False)
+    model: "keras.Model | None" = None
+
+
+class Method(Protocol):
+    """A way of fitting, made ready for the pictures of one Dataset, however they are split."""
+
+    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
+        """Train on the training and validation splits. A run folder gets the records of the training."""
+        ...
+
+    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Train on the training and validation splits; return the probabilities, (N, C), for the test split."""
+        ...

@@ -87,18 +87,22 @@ def _read(path: Path) -> "onnx.ModelProto":
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # Protobuf and onnx raise whatever they happen upon in a damaged file.
         raise ModelFileError("it is not a complete ONNX file") from error
+    if not model.graph.node:
+        raise ModelFileError("it is not a complete ONNX file")
     return model
 
 
 def _adapted(model: "onnx.ModelProto", config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
     """Wrap a network, so that it takes pictures as they are and gives one row of features for each."""
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, compose, helper
 
+    # Whatever names it uses, none of them is one that is added here.
+    model = compose.add_prefix(model, "own/")
     graph = model.graph
     weights = {weight.name for weight in graph.initializer}
     inputs = [item for item in graph.input if item.name not in weights]
     if len(inputs) != 1:
-        names = ", ".join(repr(item.name) for item in inputs)
+        names = ", ".join(repr(item.name.removeprefix("own/")) for item in inputs)
         raise ModelFileError(
             f"it has {len(inputs)} inputs ({names}); expected one, for pictures. Export that part alone"
         )
@@ -129,10 +133,10 @@ def _layout(given: "onnx.ValueInfoProto", image_size: tuple[int, int]) -> tuple[
     """Return whether channels come first, and the (height, width) of the pictures."""
     dims = given.type.tensor_type.shape.dim
     if len(dims) != 4:
-        raise ModelFileError(f"its input {given.name!r} has {len(dims)} axes; pictures have 4")
+        raise ModelFileError(f"its input has {len(dims)} axes; pictures have 4")
     sizes = [dim.dim_value for dim in dims]
     if 3 not in (sizes[1], sizes[3]) and 0 not in (sizes[1], sizes[3]):
-        raise ModelFileError(f"its input {given.name!r} has the shape {sizes}; expected 3 channels, first or last")
+        raise ModelFileError(f"its input has the shape {sizes}; expected 3 channels, first or last")
     channels_first = sizes[3] != 3 or sizes[1] == 3
     height, width = sizes[2:4] if channels_first else sizes[1:3]
     return channels_first, (height or image_size[0], width or image_size[1])
@@ -146,8 +150,8 @@ def _scaling(given: "onnx.ValueInfoProto", config: BackboneConfig, channels_firs
     nodes: list[onnx.NodeProto] = []
 
     def add(op: str, *inputs: str, **attributes: object) -> str:
-        nodes.append(helper.make_node(op, inputs, [f"mien_{len(nodes)}"], **attributes))
-        return f"mien_{len(nodes) - 1}"
+        nodes.append(helper.make_node(op, inputs, [f"added_{len(nodes)}"], **attributes))
+        return f"added_{len(nodes) - 1}"
 
     if kind != TensorProto.UINT8:
         mean, std = (255 * np.array(values, np.float32) for values in (config.pixel_mean, config.pixel_std))
@@ -180,12 +184,12 @@ def _pooling(
         return output
 
     if len(shape) == 3:
-        first = add("Constant", "mien_first", value=numpy_helper.from_array(np.array(0, np.int64)))
-        name = add("Gather", "mien_pooled", name, first, axis=1)
+        first = add("Constant", "first", value=numpy_helper.from_array(np.array(0, np.int64)))
+        name = add("Gather", "pooled", name, first, axis=1)
     elif len(shape) == 4:
-        turned = name if channels_first else add("Transpose", "mien_turned", name, perm=[0, 3, 1, 2])
-        name = add("GlobalAveragePool", "mien_pooled", turned)
-    add("Cast", "features", add("Flatten", "mien_flat", name), to=TensorProto.FLOAT)
+        turned = name if channels_first else add("Transpose", "turned", name, perm=[0, 3, 1, 2])
+        name = add("GlobalAveragePool", "pooled", turned)
+    add("Cast", "features", add("Flatten", "flat", name), to=TensorProto.FLOAT)
     return shape[1] if len(shape) == 4 and channels_first else shape[-1], nodes
 
 

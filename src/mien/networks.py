@@ -111,20 +111,21 @@ def build_application(name: str, image_size: tuple[int, int], weights: str = "im
     for layer in network._flatten_layers():
         layer.trainable = layer.trainable and not isinstance(layer, layers.BatchNormalization)
     images = keras.Input((*image_size, 3), dtype="uint8", name="images")
-    scaled = _scaling(sys.modules[builder.__module__].preprocess_input)(images)
+    shares = layers.Rescaling(1 / 255, dtype="float32", name="rescale")(images)
+    scaled = _scaling(sys.modules[builder.__module__].preprocess_input)(shares)
     return keras.Model(images, network(scaled), name=name.lower())
 
 
 def _scaling(preprocess: Any) -> layers.Layer:
-    """Return the layer that does what a network's own function for scaling pixels does.
+    """Return the layer that makes of colours from 0 to 1 what a network's own function makes of them from 0 to 255.
 
     Each of these functions is affine in the three colours: what it makes of black and of pure colours tells it all.
     """
     black, *colours = [
         preprocess(np.array(colour, np.float32).reshape(1, 1, 1, 3)).ravel() for colour in [[0] * 3, *(255 * np.eye(3))]
     ]
-    matrix = np.stack([(colour - black) / 255 for colour in colours])
-    layer = layers.Conv2D(3, 1, trainable=False, dtype="float32", name="rescale")
+    matrix = np.stack([colour - black for colour in colours])
+    layer = layers.Conv2D(3, 1, trainable=False, dtype="float32", name="colours")
     layer.build((None, None, None, 3))
     layer.set_weights([matrix[None, None], black])
     return layer

@@ -1,0 +1,102 @@
+"""The linear head: what it learns, that it is calibrated, and that near copies are never divided."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from mien.heads import best_temperature, cross_entropy, fit_head, softmax
+
+
+def make_features(
+    num_images: int, num_classes: int = 2, *, num_features: int = 300, distance: float = 1.0, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return clouds around a middle for each class, in features of very different sizes."""
+    rng = np.random.default_rng(seed)
+    middles = np.random.default_rng(99).normal(size=(num_classes, num_features)) * distance / np.sqrt(num_features)
+    labels = np.arange(num_images) % num_classes
+    rows = rng.normal(size=(num_images, num_features)) * 0.3 + middles[labels]
+    return (rows * np.geomspace(0.1, 10, num_features)).astype(np.float32), labels
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+@pytest.mark.parametrize("num_images", [100, 900])
+def test_a_head_tells_classes_apart_on_other_pictures(num_classes: int, num_images: int) -> None:
+    head = fit_head(*make_features(num_images, num_classes, distance=3), num_classes=num_classes)
+    features, labels = make_features(500, num_classes, distance=3, seed=1)
+    probs = head.probs(features)
+    assert probs.shape == (500, num_classes)
+    assert probs.dtype == np.float32
+    np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
+    assert (probs.argmax(axis=1) == labels).mean() > 0.9
+
+
+def test_a_head_is_the_logistic_regression_of_scikit_learn() -> None:
+    features, labels = make_features(80)
+    head = fit_head(features, labels, num_classes=2)
+    scaled = StandardScaler().fit_transform(features.astype(np.float64))
+    expected = (
+        LogisticRegression(C=head.strength, max_iter=5000, tol=1e-8).fit(scaled, labels).decision_function(scaled)
+    )
+    logits = features @ head.weights + head.bias
+    np.testing.assert_allclose((logits[:, 1] - logits[:, 0]) * head.temperature, expected, rtol=2e-2, atol=2e-3)
+
+
+def test_probabilities_are_as_sure_as_they_are_right() -> None:
+    head = fit_head(*make_features(300, distance=0.6), num_classes=2)
+    features, labels = make_features(4000, distance=0.6, seed=1)
+    probs = head.probs(features)
+    sure = probs.max(axis=1)
+    right = probs.argmax(axis=1) == labels
+    assert 0.6 < right.mean() < 0.95
+    assert sure.mean() == pytest.approx(right.mean(), abs=0.05)
+
+
+def test_where_nothing_can_be_learnt_nothing_is_claimed() -> None:
+    features, labels = make_features(200, distance=0)
+    probs = fit_head(features, labels, num_classes=2).probs(make_features(1000, distance=0, seed=1)[0])
+    assert np.abs(probs - 0.5).mean() < 0.1
+
+
+def test_copies_do_not_make_a_head_sure() -> None:
+    # Noise, every picture ten times: a cross-validation that divides copies would think it can be learnt.
+    features, labels = make_features(20, distance=0)
+    many = np.repeat(features, 10, axis=0), np.repeat(labels, 10)
+    fresh = make_features(1000, distance=0, seed=1)[0]
+    grouped = fit_head(*many, groups=np.repeat(np.arange(20), 10).tolist(), num_classes=2)
+    divided = fit_head(*many, num_classes=2)
+    assert np.abs(grouped.probs(fresh) - 0.5).mean() < 0.6 * np.abs(divided.probs(fresh) - 0.5).mean()
+
+
+def test_balanced_classes_count_the_same() -> None:
+    features, labels = make_features(400, distance=0.3)
+    kept = (labels == 0) | (np.arange(400) % 10 == 1)
+    plain = fit_head(features[kept], labels[kept], num_classes=2)
+    balanced = fit_head(features[kept], labels[kept], num_classes=2, balanced=True)
+    fresh = make_features(1000, distance=0.3, seed=1)[0]
+    assert plain.probs(fresh)[:, 1].mean() + 0.1 < balanced.probs(fresh)[:, 1].mean() < 0.6
+
+
+def test_one_picture_of_a_class_is_enough_not_to_fail() -> None:
+    features, labels = make_features(9)
+    head = fit_head(features[:3], labels[:3], num_classes=2)
+    assert head.temperature == 1
+    assert np.isfinite(head.probs(features)).all()
+
+
+def test_a_feature_that_never_moves_does_no_harm() -> None:
+    features, labels = make_features(60, distance=3)
+    features[:, :5] = 7
+    head = fit_head(features, labels, num_classes=2)
+    moved = features.copy()
+    moved[:, :5] += 1e-3
+    np.testing.assert_allclose(head.probs(moved), head.probs(features), atol=0.05)
+
+
+def test_the_best_temperature_is_found() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(5000, 3)) * 2
+    labels = np.array([rng.choice(3, p=row) for row in softmax(logits)])
+    assert best_temperature(logits * 3, labels) == pytest.approx(3, rel=0.15)
+    assert cross_entropy(softmax(logits), labels) < cross_entropy(softmax(logits * 3), labels)

@@ -49,7 +49,7 @@ def test_the_python_of_the_readme_works_as_it_stands(photos: Path) -> None:
     (code,) = blocks("python")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "(32, 256, 256, 3) uint8" in done.stdout
+    assert "(32, 224, 224, 3) uint8" in done.stdout
     assert "95% interval" in done.stdout
 
 

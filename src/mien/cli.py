@@ -46,7 +46,7 @@ app.register_install_completion_command(help="Install completion for this shell.
 
 @app.command
 def demo(*, folder: Path = Path("mien-demo")) -> None:
-    """Draw happy and sad people, train on them, and judge pictures drawn apart. Needs no photos.
+    """Draw happy and sad people, train on them in two ways, and judge pictures drawn apart. Needs no photos.
 
     Example: mien demo
 

@@ -1,5 +1,8 @@
 """Exporting: what was trained -> one ONNX file, proved to give the same answers."""
 
+import os
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -21,6 +24,12 @@ if TYPE_CHECKING:
     import onnx
 
 MAX_DIFFERENCE = 1e-3
+_WRITE_ONNX = """
+import sys, keras, numpy as np
+model = keras.models.load_model(sys.argv[1], compile=False)
+model(np.zeros((1, *model.input_shape[1:]), np.uint8))
+model.export(sys.argv[2], format="onnx", verbose=False)
+"""
 # Two classes this near to one another are as probable: which of them is the label is rounding.
 _TIE = 1e-5
 
@@ -75,11 +84,27 @@ def export(model: "keras.Model", facts: ModelFacts) -> Classifier:
         # The converter speaks to its own developers.
         warnings.simplefilter("ignore")
         path = Path(folder, "model.onnx")
-        model.export(path, format="onnx", verbose=False)
+        _write_onnx(model, path)
         graph = onnx.load(path)
     _name_ends(graph.graph)
     onnx.checker.check_model(graph)
     return Classifier(with_facts(graph.SerializeToString(), facts))
+
+
+def _write_onnx(model: "keras.Model", path: Path) -> None:
+    """Let Keras write an ONNX file. Its way there is TensorFlow: with another backend, in a process of its own."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        model.export(path, format="onnx", verbose=False)
+        return
+    saved = path.with_suffix(".keras")
+    model.save(saved)
+    settings = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-c", _WRITE_ONNX, str(saved), str(path)]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ExportMismatchError(f"the network cannot be written as ONNX: {done.stderr.strip()[-2000:]}")
 
 
 def prove_equal(expected: Iterable[NDArray[np.float32]], given: Iterable[NDArray[np.float32]]) -> float:

@@ -42,7 +42,8 @@ RUN_FILES = {
 DEMO_FILES = {
     "data/": "the drawn people, with a dozen bad files among them: mien check shows them",
     "unseen/": "people drawn apart, some in a style that was not trained on",
-    "run/": "the run: run/curves.png and run/confusion.png are worth a look",
+    "fast/": "the run of the preset fast: fast/samples.png and fast/confusion.png are worth a look",
+    "classic/": "that of the tutorial's network: classic/curves.png too",
 }
 _LINE_EVERY_S = 10.0
 # Names of files and classes are printed as they are: "[red]" in one of them is no markup.
@@ -228,14 +229,23 @@ def show_json(document: Any) -> None:
 
 
 def show_demo(demo: "Demo") -> None:
-    """Print what the demo found, and where to look."""
-    show_evaluation(demo.review.evaluation, demo.review.findings)
+    """Print what the presets scored, side by side, the answers for pictures drawn apart, and where to look."""
+    fast = demo.trials["fast"]
+    show_evaluation(fast.review.evaluation, fast.review.findings, out_of_fold=fast.review.out_of_fold)
     OUT.print("\nPictures drawn apart, after the training:")
-    for prediction in demo.predictions:
+    for prediction in fast.predictions:
         right = Path(prediction.source).parent.name == prediction.label
         show_prediction(prediction, width=5, mark="right" if right else "wrong")
-    OUT.print(f"\nright, in the styles that were trained on:  {demo.known_styles}")
-    OUT.print(f"right, in a style that was not trained on:  {demo.new_style}")
+    OUT.print("\nBoth presets, each on the same pictures that it had not seen:\n")
+    table = _table("answered right", *demo.trials)
+    trials = demo.trials.values()
+    table.add_row("test pictures", *(_cell(trial.review.evaluation.accuracy) for trial in trials))
+    table.add_row(
+        f"always {fast.review.evaluation.baseline_label}", *(_cell(t.review.evaluation.baseline) for t in trials)
+    )
+    table.add_row("drawn apart, in the styles trained on", *(_cell(trial.known_styles) for trial in trials))
+    table.add_row("drawn apart, in another style", *(_cell(trial.new_style) for trial in trials))
+    OUT.print(table)
     _show_files(demo.folder, DEMO_FILES)
     OUT.print("\nNow your own photos: mien train DATA, then mien predict runs/train photo.jpg")
 
@@ -247,5 +257,5 @@ def _cell(score: Score) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="left" if column == "class" else "right")
+        table.add_column(column, justify="left" if column in ("class", "answered right") else "right")
     return table

@@ -1,10 +1,11 @@
 """Training: a Keras network, trained on the training split and watched on the validation split, epoch by epoch."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,13 +16,16 @@ from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.dataset import Dataset
 from mien.engine import LOCAL
 from mien.errors import SourceNotFoundError
+from mien.hardware import has_gpu
 from mien.progress import SILENCE, Progress
 from mien.recording import Checkpoint, Epoch, Recorder, best_epoch
 from mien.run_folder import RunFolder
 
-# One batch of training: pictures, class numbers, and how much each counts.
-_Batch = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]
+# One batch of training: pictures (an array, or a tensor on the GPU), class numbers, and how much each counts.
+_Batch = tuple[Any, NDArray[np.float32], NDArray[np.float32]]
 _WEIGHT_DECAY = 0.01
+_WARM_UP_EPOCHS = 1
+_MAX_GPU_BYTES = 4 * 1024**3
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class _Training:
     ) -> None:
         self._model, self._dataset, self._config, self._augment, self._seed = model, dataset, config, augment, seed
         self._class_weights = _class_weights(dataset, config)
+        self._pixels = _pixels(dataset, augment)
         _compile(model, config, self._num_steps("train"))
         self.history: list[Epoch] = []
         self._best_weights: list[NDArray[np.float32]] = []
@@ -171,7 +176,7 @@ class _Training:
 
         def ready(step: int) -> _Batch:
             chosen = indexes[step * self._config.batch_size :][: self._config.batch_size]
-            images, labels = self._dataset.pixels(chosen), self._dataset.labels(chosen)
+            images, labels = self._pixels(chosen), self._dataset.labels(chosen)
             if split == "train" and self._augment.augment:
                 # A generator for each batch: the pictures do not depend on which thread is first.
                 images = vary(images, self._augment, np.random.default_rng([self._seed, epoch, step]))
@@ -191,6 +196,15 @@ class _Mean:
         share = num_images / self._num_images
         self.loss += share * (float(batch["loss"]) - self.loss)
         self.accuracy += share * (float(batch["accuracy"]) - self.accuracy)
+
+
+def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.int64]], Any]:
+    """Return what gives the pictures at some places: from the memory of the GPU, where there is one and they fit."""
+    fits = dataset.images is not None and dataset.images.nbytes <= _MAX_GPU_BYTES
+    if not (fits and has_gpu()) or augment.augment:
+        return dataset.pixels
+    images = keras.ops.convert_to_tensor(dataset.images)
+    return lambda places: keras.ops.take(images, places, axis=0)
 
 
 def _class_weights(dataset: Dataset, config: FitConfig) -> NDArray[np.float32]:
@@ -216,8 +230,14 @@ def _optimizer(config: FitConfig, num_steps: int) -> keras.Optimizer:
     """Return Adam for a network from random weights; for a pretrained one AdamW, gentler from step to step."""
     if config.method == "cnn":
         return keras.optimizers.Adam(config.learning_rate)
-    fall = keras.optimizers.schedules.CosineDecay(config.learning_rate, config.epochs * num_steps)
-    return keras.optimizers.AdamW(fall, weight_decay=_WEIGHT_DECAY)
+    warm_up = min(_WARM_UP_EPOCHS, config.epochs - 1) * num_steps
+    curve = keras.optimizers.schedules.CosineDecay(
+        0.0 if warm_up else config.learning_rate,
+        config.epochs * num_steps - warm_up,
+        warmup_target=config.learning_rate if warm_up else None,
+        warmup_steps=warm_up,
+    )
+    return keras.optimizers.AdamW(curve, weight_decay=_WEIGHT_DECAY)
 
 
 def _prepare_backend() -> bool | str:

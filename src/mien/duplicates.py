@@ -69,11 +69,6 @@ def group_near_copies(hashes: Sequence[str], near_bits: int) -> list[int | None]
     return [numbers.get(item) for item in roots]
 
 
-def hamming_distance(first: str, second: str) -> int:
-    """Return the number of bits in which two hashes differ."""
-    return (int(first, 16) ^ int(second, 16)).bit_count()
-
-
 def _near_pairs(hashes: Sequence[str], near_bits: int) -> Iterator[tuple[int, int]]:
     words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(len(hashes), 2)
     for start in range(0, len(words), _BLOCK):

@@ -32,7 +32,7 @@ ROWS = [
     {"dataset", "classifier", "networks", "results", "recording", "duplicates"},
     {"images", "sources", "augmentation", "run_folder", "backbone", "heads", "feature_cache"},
     {"fetching", "inference", "hardware"},
-    {"files", "config", "engine", "progress", "extras", "formats", "sample_styles"},
+    {"files", "config", "engine", "progress", "extras", "formats", "sample_styles", "union_find"},
     {"errors"},
 ]
 HEAVY = {"keras", "tensorflow", "onnxruntime", "matplotlib", "cv2", "sklearn", "ray", "onnx", "httpx"}

@@ -30,7 +30,7 @@ ROWS = [
         "samples",
     },
     {"dataset", "classifier", "networks", "results", "recording", "duplicates"},
-    {"images", "sources", "augmentation", "run_folder", "backbone", "heads", "feature_cache"},
+    {"images", "sources", "augmentation", "run_folder", "backbone", "heads", "feature_cache", "near_pairs"},
     {"fetching", "inference", "hardware"},
     {"files", "config", "engine", "progress", "extras", "formats", "sample_styles", "union_find"},
     {"errors"},

@@ -1,14 +1,14 @@
 """Near copies: pictures -> 128-bit hashes -> groups."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.near_pairs import near_labels
+
 _SIDE = 32
-_BLOCK = 256
 
 
 def _cosines(num_rows: int, side: int) -> NDArray[np.float32]:
@@ -49,33 +49,16 @@ def group_near_copies(hashes: Sequence[str], near_bits: int) -> list[int | None]
         hashes: What `perceptual_hash` returned.
         near_bits: Two hashes that differ in at most this many bits are near.
     """
-    # The same hash again is near its first; only those that differ are compared.
-    firsts: dict[str, int] = {}
-    parents = [firsts.setdefault(hash_, place) for place, hash_ in enumerate(hashes)]
-    distinct = list(firsts.values())
-
-    def root(item: int) -> int:
-        while parents[item] != item:
-            parents[item] = parents[parents[item]]
-            item = parents[item]
-        return item
-
-    for first, second in _near_pairs(list(firsts), near_bits):
-        low, high = sorted((root(distinct[first]), root(distinct[second])))
-        parents[high] = low
-    roots = [root(item) for item in range(len(hashes))]
-    sizes = Counter(roots)
-    numbers = {item: number for number, item in enumerate(sorted(item for item in sizes if sizes[item] > 1))}
-    return [numbers.get(item) for item in roots]
-
-
-def _near_pairs(hashes: Sequence[str], near_bits: int) -> Iterator[tuple[int, int]]:
-    words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(len(hashes), 2)
-    for start in range(0, len(words), _BLOCK):
-        block = words[start : start + _BLOCK]
-        differing = np.zeros((len(block), len(words) - start), np.uint8)
-        for half in range(2):
-            differing += np.bitwise_count(block[:, None, half] ^ words[None, start:, half])
-        for row, column in np.argwhere(differing <= near_bits).tolist():
-            if row < column:
-                yield start + row, start + column
+    if not hashes:
+        return []
+    words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 2).T
+    order = np.lexsort(words)
+    words = words.take(order, axis=1)
+    # The same hash again is near its first; only those that differ are searched.
+    fresh = np.append(True, (words[:, 1:] != words[:, :-1]).any(axis=0))
+    labels = np.empty(len(hashes), np.intp)
+    labels[order] = near_labels(words.compress(fresh, axis=1), near_bits)[np.cumsum(fresh) - 1]
+    _, firsts, places, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
+    copied = np.flatnonzero(sizes > 1)
+    numbers = {place: number for number, place in enumerate(copied[np.argsort(firsts[copied])].tolist())}
+    return [numbers.get(place) for place in places.tolist()]

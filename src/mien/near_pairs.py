@@ -1,0 +1,201 @@
+"""Near pairs: which of very many 128-bit hashes a chain of near ones connects.
+
+Not every pair is compared. The bits are shared out to a few chunks; two hashes that differ in few bits differ in very
+few bits of at least one chunk, and those that do so are found in a table, by looking up all that is so close.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.engine import LOCAL
+from mien.union_find import Indexes, UnionFind
+
+Words = NDArray[np.uint64]
+
+# Chunks take the bits in this order: those side by side in a hash, often equal together, go to different chunks.
+_SPREAD = [79 * place % 128 for place in range(128)]
+_MAX_CHUNKS = 16
+# So many hashes, or pairs of them, are in work at a time; a hash with so many to compare it to is a step by itself.
+_BLOCK = 2**16
+_LONG = 2**11
+# What it takes, in nanoseconds, to look up a key; to compare a pair found so; to compare one of a step by itself.
+_LOOKUP, _PAIR, _PAIR_IN_ROW = 3.0, 15.0, 1.2
+
+
+def near_labels(words: Words, near_bits: int) -> Indexes:
+    """Return for each hash the least place of all that a chain of near pairs connects it to.
+
+    Args:
+        words: Shape (2, number of hashes): the two halves of each hash. No hash comes up twice.
+        near_bits: Two hashes that differ in at most this many bits are near.
+
+    Source:
+        M. Norouzi, A. Punjani, D. Fleet, Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012.
+    """
+    groups = UnionFind(words.shape[1])
+    if near_bits == 0:
+        return groups.labels()
+    _join_neighbours(words, near_bits, groups)
+    for chunk in _plan(words, near_bits):
+        index = _Index(words, groups.labels(), chunk)
+        for _ in LOCAL.map(partial(_search, index, near_bits, groups), index.blocks()):
+            pass
+    return groups.labels()
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Some of the bits of a hash, and in how many of them two hashes may differ to be compared in full."""
+
+    bits: list[int]
+    radius: int
+
+    def keys(self, words: Words) -> Indexes:
+        """Return the bits as one number for each hash."""
+        keys = np.zeros(words.shape[1], np.intp)
+        for bit in self.bits:
+            keys = keys << 1 | (words[bit // 64] >> np.uint64(bit % 64) & np.uint64(1)).astype(np.intp)
+        return keys
+
+    def masks(self) -> list[int]:
+        """Return the differences that two keys may have, from the least up."""
+        places = range(len(self.bits))
+        chosen = [some for weight in range(self.radius + 1) for some in combinations(places, weight)]
+        return sorted(sum(1 << place for place in some) for some in chosen)
+
+    def cost(self, num_hashes: int, differences: Words) -> float:
+        """Guess the nanoseconds of a search from the differences of some pairs, shape (2, number of pairs)."""
+        num_masks = sum(math.comb(len(self.bits), weight) for weight in range(self.radius + 1))
+        mask = np.zeros((2, 1), np.uint64)
+        for bit in self.bits:
+            mask[bit // 64] |= np.uint64(1 << bit % 64)
+        close = np.sum(_weights(differences & mask) <= self.radius) / differences.shape[1]
+        return num_hashes * (num_masks * _LOOKUP + num_hashes / 2 * float(close) * _PAIR)
+
+
+class _Index:
+    """The hashes sorted by their keys, so that those with the same key stand in one bucket.
+
+    Within a bucket those that are known to be of one group stand together, those of the largest group last.
+    """
+
+    def __init__(self, words: Words, labels: Indexes, chunk: _Chunk) -> None:
+        keys = chunk.keys(words)
+        order = np.lexsort((labels, np.bincount(labels)[labels], keys))
+        self.keys, self.words, self.labels = keys[order], words.take(order, axis=1), labels[order]
+        self.masks = chunk.masks()
+        self.offsets = np.zeros(2 ** len(chunk.bits) + 1, np.intp)
+        np.cumsum(np.bincount(keys, minlength=len(self.offsets) - 1), out=self.offsets[1:])
+        changes = np.flatnonzero(np.diff(self.labels)) + 1
+        self.run_starts = np.zeros(len(keys), np.intp)
+        self.run_starts[changes] = changes
+        np.maximum.accumulate(self.run_starts, out=self.run_starts)
+
+    def blocks(self) -> list[slice]:
+        """Return the places to search at a time: fewer where all share one bucket, and each has very many to meet."""
+        step = _BLOCK if len(self.offsets) > 2 else _BLOCK // 32
+        return [slice(start, start + step) for start in range(0, len(self.keys), step)]
+
+    def partners(self, block: slice) -> Iterator[tuple[Indexes, Indexes, Indexes]]:
+        """Yield places in a block, and from where to where the places are to which each is to be compared.
+
+        Two places whose keys are close enough come up once, from the lower place; but not if they are of one group that
+        is the last of its bucket: of a large group that is known, hardly a pair is compared.
+        """
+        for num_bits, masks in groupby(self.masks, int.bit_length):
+            # Of two keys the lower one has not the highest bit of the mask.
+            lower = np.flatnonzero(self.keys[block] & (1 << num_bits >> 1) == 0) + block.start
+            lower_keys = self.keys[lower]
+            for mask in masks:
+                partners = lower_keys ^ mask
+                starts, ends = self.offsets[partners] if mask else lower + 1, self.offsets[partners + 1]
+                some = np.flatnonzero(starts < ends)
+                places, starts, ends = lower[some], starts[some], ends[some]
+                known = self.labels[ends - 1] == self.labels[places]
+                ends[known] = self.run_starts[ends[known] - 1]
+                some = np.flatnonzero(starts < ends)
+                yield places[some], starts[some], ends[some]
+
+
+def _join_neighbours(words: Words, near_bits: int, groups: UnionFind) -> None:
+    """Join near hashes that stand close together when sorted: in a crowd of near copies, almost all."""
+    for half in words:
+        order = np.argsort(half)
+        for step in (1, 2, 4, 8):
+            first, second = order[:-step], order[step:]
+            near = _near(words.take(first, axis=1), words.take(second, axis=1), near_bits)
+            groups.join(first[near], second[near])
+
+
+def _plan(words: Words, near_bits: int) -> list[_Chunk]:
+    """Return the chunks to search by, as many as cost least; one without bits brings all pairs together.
+
+    The cost is guessed from a sample. Pairs that are near are left out of it: most will be known to be of one group.
+    """
+    size = words.shape[1]
+    best, least = [_Chunk([], 0)], size * size / 2 * _PAIR_IN_ROW
+    if size < _LONG:
+        return best
+    sample = words.take(np.linspace(0, size - 1, 256).astype(np.intp), axis=1)
+    first, second = np.triu_indices(256, 1)
+    differences = sample.take(first, axis=1) ^ sample.take(second, axis=1)
+    differences[:, _weights(differences) <= near_bits] = ~np.uint64(0)
+    for num_chunks in range(1, min(near_bits + 1, _MAX_CHUNKS) + 1):
+        chunks = _chunks(num_chunks, min(128 // num_chunks, size.bit_length() + 1), near_bits)
+        cost = sum(chunk.cost(size, differences) for chunk in chunks)
+        if cost < least:
+            best, least = chunks, cost
+    return best
+
+
+def _chunks(num_chunks: int, width: int, near_bits: int) -> list[_Chunk]:
+    """Return chunks such that near hashes are within the radius of at least one of them.
+
+    The radii and the number of chunks add up to near_bits + 1: beyond every radius, hashes differ in so many bits.
+    """
+    starts = range(0, num_chunks * width, width)
+    radii = [(near_bits + 1 + number) // num_chunks - 1 for number in range(num_chunks)]
+    return [_Chunk(_SPREAD[start : start + width], radius) for start, radius in zip(starts, radii, strict=True)]
+
+
+def _search(index: _Index, near_bits: int, groups: UnionFind, block: slice) -> None:
+    """Join the near pairs whose lower place is in a block."""
+    for places, starts, ends in index.partners(block):
+        long = ends - starts >= _LONG
+        for place, start, end in zip(places[long].tolist(), starts[long].tolist(), ends[long].tolist(), strict=True):
+            near = _near(index.words[:, place, None], index.words[:, start:end], near_bits) + start
+            groups.join(index.labels[np.full(len(near), place)], index.labels[near])
+        for first, second in _pairs(places[~long], starts[~long], ends[~long]):
+            near = _near(index.words.take(first, axis=1), index.words.take(second, axis=1), near_bits)
+            groups.join(index.labels[first[near]], index.labels[second[near]])
+
+
+def _pairs(places: Indexes, starts: Indexes, ends: Indexes) -> Iterator[tuple[Indexes, Indexes]]:
+    """Yield the pairs of each place with those from its start to its end, about a block of pairs at a time."""
+    counts = ends - starts
+    totals = np.cumsum(counts)
+    begin, before = 0, 0
+    while begin < len(places):
+        some = slice(begin, int(np.searchsorted(totals, before + _BLOCK)) + 1)
+        first = np.repeat(places[some], counts[some])
+        shifts = starts[some] - (totals[some] - counts[some] - before)
+        second = np.arange(len(first)) + np.repeat(shifts, counts[some])
+        yield first, second
+        begin, before = some.stop, before + len(first)
+
+
+def _near(first: Words, second: Words, near_bits: int) -> Indexes:
+    """Return where the first and the second hashes are near each other."""
+    return np.flatnonzero(_weights(first ^ second) <= near_bits)
+
+
+def _weights(words: Words) -> NDArray[np.uint8]:
+    """Return how many bits of each hash are set."""
+    weights: NDArray[np.uint8] = np.bitwise_count(words[0]) + np.bitwise_count(words[1])
+    return weights

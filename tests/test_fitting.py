@@ -290,7 +290,7 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
 
 
 def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, application_weights: str) -> None:
-    fitted = fit(scanned(data, (32, 32)), finetuning(application_weights, learning_rate=5.0))
+    fitted = fit(scanned(data, (32, 32)), finetuning(application_weights, learning_rate=0.05))
     losses = fitted.details["val_loss"]
     assert losses["frozen"] < losses["finetuned"]
     assert fitted.details["kept"] != "finetuned"

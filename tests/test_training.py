@@ -11,7 +11,7 @@ import pytest
 from mien.classifier import Classifier
 from mien.config import AugmentConfig, FitConfig, ScanConfig
 from mien.dataset import Dataset, ImageRecord
-from mien.errors import ExportMismatchError, OutputError, SourceNotFoundError
+from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
 from mien.exporting import export, facts_of, prove_equal, save_keras
 from mien.networks import build_cnn, with_all_probs
 from mien.progress import SILENCE, Progress
@@ -146,6 +146,15 @@ def test_early_stopping_ends_and_the_best_weights_are_kept() -> None:
     labels = dataset.labels(seen)
     losses = -np.log(np.clip(np.where(labels == 1, probs, 1 - probs), 1e-7, 1))
     assert losses.mean() == pytest.approx(min(epoch.val_loss for epoch in fitted.history), rel=1e-3)
+
+
+def test_a_training_that_diverges_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([0.5, float("nan"), float("nan")])
+    one_batch = FitConfig(epochs=9, batch_size=100, learning_rate=3.0)
+    monkeypatch.setattr(keras.Model, "train_on_batch", lambda *_, **__: {"loss": next(losses), "accuracy": 0.5})
+    assert len(fit(make_dataset(), one_batch).history) == 1
+    with pytest.raises(SettingsError, match=r"diverged: in epoch 1 its loss is nan.*lower --learning-rate, which is 3"):
+        fit(make_dataset(), one_batch)
 
 
 def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:

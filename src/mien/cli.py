@@ -296,7 +296,8 @@ def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
     _silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    for name in ("tensorflow", "tf2onnx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     # A picture that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")
     try:

@@ -1,5 +1,6 @@
 """Training: a Keras network, trained on the training split and watched on the validation split, epoch by epoch."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,7 +16,7 @@ from mien.augmentation import augment as vary
 from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.dataset import Dataset
 from mien.engine import LOCAL
-from mien.errors import SourceNotFoundError
+from mien.errors import SettingsError, SourceNotFoundError
 from mien.hardware import has_gpu
 from mien.progress import SILENCE, Progress
 from mien.recording import Checkpoint, Epoch, Recorder, best_epoch
@@ -68,6 +69,7 @@ def train_network(
 
     Raises:
         OutputError: There is no room for the checkpoint or the logs.
+        SettingsError: The loss of the first epoch is no longer a number.
         SourceNotFoundError: The checkpoint is of another network, or damaged.
     """
     training = _Training(model, dataset.keeping_images(), config, augment, seed)
@@ -121,12 +123,22 @@ class _Training:
         """Train until it is done, and stop after every epoch to say where it stands."""
         while not self._done():
             epoch = self._run_epoch(progress)
+            if not math.isfinite(epoch.loss + epoch.val_loss):
+                self._refuse_to_diverge(epoch, progress)
+                return
             self.history.append(epoch)
             if best_epoch(self.history) is epoch:
                 self._best_weights = self._model.get_weights()
             progress.say(self._line(epoch))
             state = [variable.numpy() for variable in self._variables()]
             yield Checkpoint(tuple(self.history), state, self._best_weights)
+
+    def _refuse_to_diverge(self, epoch: Epoch, progress: Progress) -> None:
+        text = f"the training diverged: in epoch {epoch.epoch} its loss is {epoch.loss}, on validation {epoch.val_loss}"
+        advice = f"lower --learning-rate, which is {self._config.learning_rate:g}"
+        if not self.history:
+            raise SettingsError(f"{text}; {advice}")
+        progress.say(f"{text}. Going on with the best weights before that; {advice}")
 
     def restore_best(self) -> None:
         """Give the network the weights of its best epoch."""

@@ -317,5 +317,7 @@ def test_settings_that_contradict_one_another_are_refused() -> None:
         find_backbone(TrainConfig(backbone=BackboneConfig("own.onnx"), fit=FitConfig(method="finetune")))
     with pytest.raises(SettingsError, match="leave it out"):
         find_backbone(TrainConfig(scan=ScanConfig(image_size=(64, 64))))
+    with pytest.raises(SettingsError, match="--epochs, --augment: the preset fast has no use for it; add --preset"):
+        find_backbone(TrainConfig(fit=FitConfig(epochs=30), augment=AugmentConfig(augment=True)))
     assert find_backbone(PRESETS["classic"]) is None
     assert isinstance(find_backbone(PRESETS["best"]), Backbone)

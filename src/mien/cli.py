@@ -173,7 +173,7 @@ def train(
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
 
-    Example: mien train data, or mien train data --preset classic --epochs 30 --augment
+    Example: mien train data, or: mien train data --preset classic --epochs 30 --augment
 
     Parameters
     ----------

@@ -55,7 +55,7 @@ class Cnn:
 
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
-        return _probs(_finished(self._network(dataset, None)).whole, dataset, "test")
+        return _answers(self._network(dataset, None), dataset)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         precision = chosen_precision(self._config.fit)
@@ -98,7 +98,7 @@ class Finetune:
 
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
-        return _probs(_finished(self._network(dataset, None)).whole, dataset, "test")
+        return _answers(self._network(dataset, None), dataset)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         head = self._head(dataset)
@@ -199,11 +199,14 @@ def _choice(choices: dict[str, Any]) -> str:
     return f"kept: {_CANDIDATES[kept]}. On {choices['val_images']} validation pictures: {scores[kept]} ({others})"
 
 
-def _finished(network: _Network) -> _Network:
-    """Pass a network on, unless the user stopped its training: half a fold says nothing."""
+def _answers(network: _Network, dataset: Dataset) -> NDArray[np.float32]:
+    """Return the probabilities that the network of a fold gives, (N, C), for the test split; then forget it."""
     if network.trained.interrupted:
+        # Half a fold says nothing.
         raise KeyboardInterrupt
-    return network
+    probs = _probs(network.whole, dataset, "test")
+    keras.utils.clear_session()
+    return probs
 
 
 def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:

@@ -1,7 +1,7 @@
 """Fitting: a split Dataset -> a trained Classifier, by the method of the settings; cross-validation of a method."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mien import files
 from mien.backbone import Backbone, is_file_name, load_backbone
-from mien.config import BUILT_IN_BACKBONE, PRESETS, ScanConfig, TrainConfig
+from mien.config import BUILT_IN_BACKBONE, PRESETS, FitConfig, ScanConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.evaluation import Answers
@@ -70,7 +70,7 @@ def find_backbone(config: TrainConfig) -> Backbone | None:
 
     Raises:
         BackboneError: It cannot be used.
-        SettingsError: It is not one for the method, or the settings ask for pictures of another size than it takes.
+        SettingsError: It is not one for the method, or the settings contradict one another.
     """
     name, method = config.backbone.backbone, config.fit.method
     in_onnx = name == BUILT_IN_BACKBONE or is_file_name(name)
@@ -78,6 +78,8 @@ def find_backbone(config: TrainConfig) -> Backbone | None:
         raise SettingsError(
             f"the method linear takes lite0 or a FILE.onnx as --backbone, not {name!r}; or --preset best"
         )
+    if method == "linear" and (useless := _settings_of_networks(config)):
+        raise SettingsError(f"{', '.join(useless)}: the preset fast has no use for it; add --preset classic or best")
     if method == "finetune" and is_file_name(name):
         raise SettingsError(f"an ONNX file such as {name!r} cannot be trained on; use it with --preset fast")
     if method == "cnn" or not in_onnx:
@@ -87,6 +89,13 @@ def find_backbone(config: TrainConfig) -> Backbone | None:
     if asked not in (ScanConfig.image_size, backbone.image_size):
         raise SettingsError(f"image_size is {asked}; the backbone {name} takes {backbone.image_size}: leave it out")
     return backbone
+
+
+def _settings_of_networks(config: TrainConfig) -> list[str]:
+    """Return the flags of settings that were changed and that only networks trained with Keras know."""
+    for_networks = [field.name for field in fields(FitConfig) if field.name not in ("method", "class_weights")]
+    changed = [name for name in for_networks if getattr(config.fit, name) != getattr(FitConfig, name)]
+    return [f"--{name.replace('_', '-')}" for name in (*changed, *(["augment"] if config.augment.augment else []))]
 
 
 def scan_config(config: TrainConfig, backbone: Backbone | None) -> ScanConfig:

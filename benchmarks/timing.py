@@ -1,0 +1,104 @@
+"""What the benchmarks share: running whole processes, timing by turns, and printing medians."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+# The same program in the same Python, also where the command `mien` is not on the path.
+MIEN = [sys.executable, "-m", "mien"]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A process that has ended well.
+
+    Attributes:
+        seconds: From its start to its end.
+        peak_mb: The most memory that it had resident at a time, in MiB.
+        stdout: What it printed.
+    """
+
+    seconds: float
+    peak_mb: float
+    stdout: str
+
+
+def run(command: Sequence[str | Path]) -> Finished:
+    """Run a command to its end; this program ends where that fails, with its last words."""
+    words = [str(word) for word in command]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        started = time.perf_counter()
+        process = subprocess.Popen(words, stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            err.seek(0)
+            sys.exit(f"failed: {' '.join(words)}\n{err.read().decode(errors='replace')[-2000:]}")
+        out.seek(0)
+        # Linux counts in KiB, macOS in bytes.
+        peak_mb = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+        return Finished(seconds, peak_mb, out.read().decode())
+
+
+def seconds_for(action: Callable[[], object]) -> float:
+    """Say how long a call takes."""
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def by_turns(tasks: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Call every task once to warm up, then by turns, so that all meet the same disturbances.
+
+    Args:
+        tasks: Calls that return their seconds, by name.
+        rounds: How often each is counted.
+
+    Returns:
+        The seconds of every round, by name.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in tasks}
+    for number in range(rounds + 1):
+        for name, task in tasks.items():
+            took = task()
+            if number:
+                seconds[name].append(took)
+    return seconds
+
+
+def show_seconds(seconds: Mapping[str, list[float]]) -> dict[str, float]:
+    """Print the median of each and from where to where it went; return the medians."""
+    for name, values in seconds.items():
+        print(f"{name}: {statistics.median(values):.2f} s (from {min(values):.2f} to {max(values):.2f})")
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def show_rates(seconds: Mapping[str, list[float]], num_pictures: int) -> dict[str, float]:
+    """Print pictures per second at the median of each, and from where to where it went; return those rates."""
+    rates = {name: num_pictures / statistics.median(values) for name, values in seconds.items()}
+    for name, values in seconds.items():
+        slowest, fastest = num_pictures / max(values), num_pictures / min(values)
+        print(f"{name}: {rates[name]:.0f} pictures/s (from {slowest:.0f} to {fastest:.0f})")
+    return rates
+
+
+def show_ratio(what: str, ratio: float) -> None:
+    """Print a ratio."""
+    print(f"{what}: {ratio:.2f}")
+
+
+def arguments(doc: str | None, *, rounds: int, photos: bool = True) -> argparse.ArgumentParser:
+    """Make the command line that the scripts share: the docstring as help, PHOTOS, and --rounds."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if photos:
+        parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of class folders")
+    parser.add_argument("--rounds", type=int, default=rounds, help="how often each is timed (default: %(default)s)")
+    return parser

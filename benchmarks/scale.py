@@ -1,0 +1,128 @@
+"""What a check of very many pictures takes, and whether it finds the copies planted among them.
+
+    python benchmarks/scale.py [--num-pictures 100000] [--folder FOLDER] [--rounds 1]
+
+Draws smooth random pictures of 200 by 200 pixels in two class folders; every hundredth is a near copy of the one before
+it, saved again in lower quality or at nine tenths of its size. Then runs `mien check --json` as a process. Prints its
+pictures/s and peak memory, how many planted copies were found, and how many pictures were called copies that are none;
+then, within this process, the seconds for reading the pictures and those for grouping them.
+
+FOLDER is kept and used again; without it the pictures are drawn to a temporary folder. There is no warm-up: the
+pictures have just been written.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from timing import MIEN, Finished, arguments, run, seconds_for
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+CLASS_NAMES = ("even", "odd")
+SIDE, NOISE_SIDE = 200, 12
+COPY_EVERY = 100
+
+
+def original_of(number: int) -> int:
+    """Return the number of the picture that a picture shows: its own, or for a planted copy the one before."""
+    return number - 1 if number % COPY_EVERY == COPY_EVERY - 1 else number
+
+
+def draw_one(folder: Path, number: int) -> None:
+    """Draw a picture, or save its original in another way."""
+    shown = original_of(number)
+    image, quality = smooth_noise(shown), 85
+    if number != shown and number // COPY_EVERY % 2:
+        image = image.resize((SIDE * 9 // 10, SIDE * 9 // 10))
+    elif number != shown:
+        quality = 60
+    image.save(folder / class_of(number) / f"{number:07}.jpg", quality=quality)
+
+
+def class_of(number: int) -> str:
+    """Return the class folder of a picture; copies stand beside their originals."""
+    return CLASS_NAMES[number // COPY_EVERY % len(CLASS_NAMES)]
+
+
+def smooth_noise(seed: int) -> "Image.Image":
+    """Return blobs of colour that differ from seed to seed."""
+    import numpy as np
+    from PIL import Image
+
+    levels = np.random.default_rng(seed).integers(0, 256, (NOISE_SIDE, NOISE_SIDE, 3), np.uint8)
+    return Image.fromarray(levels).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+
+
+def draw(folder: Path, num_pictures: int) -> None:
+    """Draw the pictures, unless they are there."""
+    from mien.engine import LOCAL
+
+    mark, heading = folder / "drawn.txt", f"{num_pictures} pictures drawn by benchmarks/scale.py\n"
+    if mark.is_file() and mark.read_text("utf-8") == heading:
+        return
+    if folder.exists() and any(folder.iterdir()):
+        sys.exit(f"{str(folder)!r} holds something else: name another folder")
+    for name in CLASS_NAMES:
+        (folder / name).mkdir(parents=True)
+    for _ in LOCAL.map(partial(draw_one, folder), range(num_pictures)):
+        pass
+    mark.write_text(heading, "utf-8")
+
+
+def show_check(checks: list[Finished], num_pictures: int) -> None:
+    """Print what `mien check` took, and what it found."""
+    seconds = statistics.median(check.seconds for check in checks)
+    print(f"mien check: {seconds:.1f} s, {num_pictures / seconds:.0f} pictures/s")
+    print(f"peak memory: {statistics.median(check.peak_mb for check in checks):.0f} MiB")
+    groups = [[int(Path(path).stem) for path in group] for group in json.loads(checks[-1].stdout)["groups"]]
+    planted = [number for number in range(num_pictures) if original_of(number) != number]
+    group_of = {number: place for place, group in enumerate(groups) for number in group}
+    num_found = sum(group_of.get(n, -1) == group_of.get(original_of(n)) for n in planted)
+    num_wrong = sum(len(group) for group in groups if len(set(map(original_of, group))) > 1)
+    print(f"planted copies found: {num_found} of {len(planted)}")
+    print(f"pictures grouped with one that they are no copy of: {num_wrong}")
+
+
+def read_hashes(folder: Path, hashes: list[str]) -> None:
+    """Read every picture, and append its hash."""
+    from mien.scanning import scan
+
+    hashes += [record.phash for record in scan(folder).records]
+
+
+def show_stages(folder: Path, rounds: int) -> None:
+    """Print what reading and grouping take within one process."""
+    from mien.config import CleanConfig
+    from mien.duplicates import group_near_copies
+
+    reading, grouping = [], []
+    for _ in range(rounds):
+        hashes: list[str] = []
+        reading.append(seconds_for(partial(read_hashes, folder, hashes)))
+        grouping.append(seconds_for(partial(group_near_copies, hashes, CleanConfig.near_bits)))
+    print(f"reading alone: {statistics.median(reading):.1f} s")
+    print(f"grouping alone: {statistics.median(grouping):.1f} s")
+
+
+def main() -> None:
+    """Draw, check, and print what came out."""
+    parser = arguments(__doc__, rounds=1, photos=False)
+    parser.add_argument("--num-pictures", type=int, default=100_000, help="how many are drawn (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, help="where they are drawn, and kept")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        draw(folder, given.num_pictures)
+        checks = [run([*MIEN, "check", folder, "--json"]) for _ in range(given.rounds)]
+        show_check(checks, given.num_pictures)
+        show_stages(folder, given.rounds)
+
+
+if __name__ == "__main__":
+    main()

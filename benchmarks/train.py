@@ -1,0 +1,100 @@
+"""How long training takes: `mien train` beside the well-known tutorial (tutorial.py), whole processes.
+
+    python benchmarks/train.py PHOTOS [--presets fast classic] [--rounds 3]
+
+By turns, after a warm-up of each; PHOTOS must hold two classes. `fast` keeps the features of pictures in a cache: it is
+timed with an empty one and with a filled one. Prints seconds, tutorial / mien, and the accuracies that each reports;
+the tutorial's test batches hold copies of its training pictures, mien's do not.
+"""
+
+import json
+import tempfile
+from collections import defaultdict
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+from timing import MIEN, arguments, by_turns, run, show_ratio, show_seconds
+
+TUTORIAL = "tutorial"
+# Presets that keep features in a cache.
+CACHING = {"fast"}
+
+
+class Trainings:
+    """Trains on a folder in several ways, and keeps the accuracies by way.
+
+    Attributes:
+        accuracies: What every training reported, with the warm-up's.
+    """
+
+    def __init__(self, photos: Path, work_dir: Path) -> None:
+        self.accuracies: dict[str, list[float]] = defaultdict(list)
+        self._photos, self._work_dir, self._numbers = photos, work_dir, count()
+        self._cache_dir = work_dir / "cache"
+
+    def follow_tutorial(self) -> float:
+        """Return the seconds that tutorial.py takes, without its copying."""
+        done = run([MIEN[0], Path(__file__).with_name("tutorial.py"), self._photos])
+        report = json.loads(done.stdout.splitlines()[-1])
+        self.accuracies[TUTORIAL].append(report["accuracy"])
+        return done.seconds - float(report["copying_s"])
+
+    def train(self, name: str, preset: str, cache: str | None = None) -> float:
+        """Return the seconds that `mien train` takes.
+
+        Args:
+            name: Under which the accuracy is kept.
+            preset: Its preset.
+            cache: "empty" for a new feature cache, "filled" for the newest; None to pass none.
+        """
+        number = next(self._numbers)
+        out = self._work_dir / f"run{number}"
+        command: list[str | Path] = [*MIEN, "train", self._photos, "--preset", preset, "--out", out]
+        if cache == "empty":
+            self._cache_dir = self._work_dir / f"cache{number}"
+        if cache:
+            command += ["--cache-dir", self._cache_dir]
+        done = run(command)
+        metrics = json.loads((out / "metrics.json").read_text("utf-8"))
+        self.accuracies[name].append(metrics["test"]["accuracy"]["value"])
+        return done.seconds
+
+    def tasks(self, presets: list[str]) -> dict[str, partial[float]]:
+        """Return every way to train, by name."""
+        tasks = {TUTORIAL: partial(self.follow_tutorial)}
+        for preset in presets:
+            caches = {", empty cache": "empty", ", filled cache": "filled"} if preset in CACHING else {"": None}
+            for suffix, cache in caches.items():
+                name = f"mien {preset}{suffix}"
+                tasks[name] = partial(self.train, name, preset, cache)
+        return tasks
+
+
+def known(presets: list[str]) -> list[str]:
+    """Leave out, with a word, the presets that this mien does not have."""
+    from mien.config import PRESETS
+
+    for preset in presets:
+        if preset not in PRESETS:
+            print(f"left out: this mien has no preset {preset!r}")
+    return [preset for preset in presets if preset in PRESETS]
+
+
+def main() -> None:
+    """Time them, and print what came out."""
+    parser = arguments(__doc__, rounds=3)
+    parser.add_argument("--presets", nargs="+", default=["fast", "classic"], help="presets of mien to time")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work_dir:
+        trainings = Trainings(given.photos, Path(work_dir))
+        medians = show_seconds(by_turns(trainings.tasks(known(given.presets)), given.rounds))
+    for name in medians:
+        if name != TUTORIAL:
+            show_ratio(f"{TUTORIAL} / {name}", medians[TUTORIAL] / medians[name])
+    for name, values in trainings.accuracies.items():
+        print(f"accuracy, {name}: {', '.join(f'{value:.0%}' for value in values)}")
+
+
+if __name__ == "__main__":
+    main()

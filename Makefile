@@ -1,8 +1,11 @@
 # Set-up happens by itself: the first target that needs the packages installs them into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+# What `make bench` runs on: a folder of two class folders, and how many pictures it draws for the check of very many.
+PHOTOS = mien-demo/data
+NUM_PICTURES = 5000
 
-.PHONY: setup demo test slow check format lock clean
+.PHONY: setup demo test slow check bench format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -31,6 +34,21 @@ check: .venv/ready ## format, lint and types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
+bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time mien beside others, on drawn people or PHOTOS=folder
+	$(BIN)/python benchmarks/decode.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/scan.py "$(PHOTOS)" --cleanvision-python .venv-bench/bin/python
+	$(BIN)/python benchmarks/scale.py --num-pictures $(NUM_PICTURES)
+	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
+
+mien-demo/data: | .venv/ready
+	$(BIN)/python -c 'from pathlib import Path; from mien.samples import draw; draw(Path("mien-demo"))'
+
+.venv-bench/ready: benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
+	touch $@
+
 format: .venv/ready ## put the code in its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
@@ -40,4 +58,4 @@ lock: ## work out requirements.lock anew (needs uv)
 		--no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv mien-demo runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench mien-demo runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,13 +1,14 @@
 """How long predictions take, and how much memory they need.
 
-    python benchmarks/predict.py PHOTOS [--run RUN] [--rounds 7] [--parts cold batched memory]
+    python benchmarks/predict.py PHOTOS [--run RUN | --preset PRESET] [--rounds 7] [--parts cold batched memory]
 
 Cold: whole processes, `mien predict` of one picture beside a script that loads model.keras with Keras; and the help.
 Batched: pictures/s of `mien.predict` on the folder, beside what bounds it: ONNX Runtime alone on decoded pictures, in
 batches; decoding and resizing alone, in as many threads; and both when they share the cores. And Keras on decoded
 pictures. Memory: the peak of whole processes that predict few and many pictures.
 
-All by turns, after a warm-up of each; prints medians and ratios. Without --run, one is trained first.
+All by turns, after a warm-up of each; prints medians and ratios. Without --run, one is trained first. What needs Keras
+is left out where the run has no model.keras.
 """
 
 import os
@@ -18,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timing import MIEN, arguments, by_turns, run, seconds_for, show_rates, show_ratio, show_seconds
+from timing import MIEN, arguments, by_turns, run, run_with_peak, seconds_for, show_rates, show_ratio, show_seconds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +130,7 @@ def measure_memory(run_dir: Path, photos: list[str], rounds: int) -> None:
         folders = {number: repeat(photos, number, Path(work_dir, str(number))) for number in peaks}
         for _ in range(rounds):
             for number, folder in folders.items():
-                peaks[number].append(run([*MIEN, "predict", run_dir, folder, "--json"]).peak_mb)
+                peaks[number].append(run_with_peak([*MIEN, "predict", run_dir, folder, "--json"]).peak_mb)
     medians = {number: statistics.median(values) for number, values in peaks.items()}
     for number, values in peaks.items():
         print(
@@ -170,13 +171,15 @@ def main() -> None:
     """Measure every part, and print what came out."""
     parser = arguments(__doc__, rounds=7)
     parser.add_argument("--run", type=Path, help="a run folder; by default one is trained on PHOTOS")
+    parser.add_argument("--preset", help="train that run with this preset of mien")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured (default: all)")
     given = parser.parse_args()
     photos = readable(given.photos)
     with tempfile.TemporaryDirectory() as work_dir:
         run_dir = given.run or Path(work_dir, "run")
         if not given.run:
-            run([*MIEN, "train", given.photos, "--out", run_dir])
+            preset = ["--preset", given.preset] if given.preset else []
+            run([*MIEN, "train", given.photos, "--out", run_dir, *preset])
         if "cold" in given.parts:
             time_cold_starts(run_dir, photos[0], given.rounds)
         if "memory" in given.parts:

@@ -1,18 +1,29 @@
 """What the benchmarks share: running whole processes, timing by turns, and printing medians."""
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # The same program in the same Python, also where the command `mien` is not on the path.
 MIEN = [sys.executable, "-m", "mien"]
+
+
+# Runs a command, and writes the peak of its memory to the file that is named first. A process counts as its own the
+# memory of the one that starts it, until it is under way; so that one must be small.
+_SMALL_STARTER = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+with open(sys.argv[1], "w") as file:
+    print(usage.ru_maxrss, file=file)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 @dataclass(frozen=True)
@@ -21,31 +32,34 @@ class Finished:
 
     Attributes:
         seconds: From its start to its end.
-        peak_mb: The most memory that it had resident at a time, in MiB.
         stdout: What it printed.
+        peak_mb: The most memory that it had resident at a time, in MiB, where that was asked for.
     """
 
     seconds: float
-    peak_mb: float
     stdout: str
+    peak_mb: float = 0.0
 
 
 def run(command: Sequence[str | Path]) -> Finished:
     """Run a command to its end; this program ends where that fails, with its last words."""
     words = [str(word) for word in command]
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        started = time.perf_counter()
-        process = subprocess.Popen(words, stdout=out, stderr=err)
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            err.seek(0)
-            sys.exit(f"failed: {' '.join(words)}\n{err.read().decode(errors='replace')[-2000:]}")
-        out.seek(0)
+    started = time.perf_counter()
+    done = subprocess.run(words, capture_output=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        sys.exit(f"failed: {' '.join(words)}\n{done.stderr.decode(errors='replace')[-2000:]}")
+    return Finished(seconds, done.stdout.decode())
+
+
+def run_with_peak(command: Sequence[str | Path]) -> Finished:
+    """Run a command to its end, and tell its peak of memory too; it starts some hundredths of a second later."""
+    with tempfile.TemporaryDirectory() as folder:
+        peak_path = Path(folder, "peak.txt")
+        done = run([sys.executable, "-c", _SMALL_STARTER, peak_path, *command])
         # Linux counts in KiB, macOS in bytes.
-        peak_mb = usage.ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
-        return Finished(seconds, peak_mb, out.read().decode())
+        peak_mb = int(peak_path.read_text("utf-8")) / (1024**2 if sys.platform == "darwin" else 1024)
+    return replace(done, peak_mb=peak_mb)
 
 
 def seconds_for(action: Callable[[], object]) -> float:

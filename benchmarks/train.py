@@ -3,8 +3,8 @@
     python benchmarks/train.py PHOTOS [--presets fast classic] [--rounds 3]
 
 By turns, after a warm-up of each; PHOTOS must hold two classes. `fast` keeps the features of pictures in a cache: it is
-timed with an empty one and with a filled one. Prints seconds, tutorial / mien, and the accuracies that each reports;
-the tutorial's test batches hold copies of its training pictures, mien's do not.
+timed with an empty one and with a filled one. Prints seconds, tutorial / mien, and for each on how many pictures it
+trains and the accuracies that it reports; the tutorial's test batches hold copies of its training pictures, mien's not.
 """
 
 import json
@@ -22,14 +22,16 @@ CACHING = {"fast"}
 
 
 class Trainings:
-    """Trains on a folder in several ways, and keeps the accuracies by way.
+    """Trains on a folder in several ways, and keeps what they report.
 
     Attributes:
-        accuracies: What every training reported, with the warm-up's.
+        accuracies: Of every training, with the warm-up's, by way.
+        num_train: On how many pictures each way trains.
     """
 
     def __init__(self, photos: Path, work_dir: Path) -> None:
         self.accuracies: dict[str, list[float]] = defaultdict(list)
+        self.num_train: dict[str, int] = {}
         self._photos, self._work_dir, self._numbers = photos, work_dir, count()
         self._cache_dir = work_dir / "cache"
 
@@ -38,6 +40,7 @@ class Trainings:
         done = run([MIEN[0], Path(__file__).with_name("tutorial.py"), self._photos])
         report = json.loads(done.stdout.splitlines()[-1])
         self.accuracies[TUTORIAL].append(report["accuracy"])
+        self.num_train[TUTORIAL] = report["num_train"]
         return done.seconds - float(report["copying_s"])
 
     def train(self, name: str, preset: str, cache: str | None = None) -> float:
@@ -58,6 +61,7 @@ class Trainings:
         done = run(command)
         metrics = json.loads((out / "metrics.json").read_text("utf-8"))
         self.accuracies[name].append(metrics["test"]["accuracy"]["value"])
+        self.num_train[name] = metrics["data"]["splits"]["train"]
         return done.seconds
 
     def tasks(self, presets: list[str]) -> dict[str, partial[float]]:
@@ -93,7 +97,8 @@ def main() -> None:
         if name != TUTORIAL:
             show_ratio(f"{TUTORIAL} / {name}", medians[TUTORIAL] / medians[name])
     for name, values in trainings.accuracies.items():
-        print(f"accuracy, {name}: {', '.join(f'{value:.0%}' for value in values)}")
+        reported = ", ".join(f"{value:.0%}" for value in values)
+        print(f"{name}: trains on {trainings.num_train[name]} pictures; accuracy {reported}")
 
 
 if __name__ == "__main__":

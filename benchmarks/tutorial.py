@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 FORMATS = {"JPEG", "PNG", "BMP"}
 MIN_BYTES = 10 * 1024
 EPOCHS = 20
+BATCH_SIZE = 32
 
 
 def is_good(path: Path) -> bool:
@@ -75,10 +77,11 @@ def evaluate(model: Any, batches: Any) -> dict[str, float]:
 
 
 def follow(data_dir: Path, work_dir: Path, photo: Path) -> dict[str, float]:
-    """Follow the tutorial from loading to the prediction."""
+    """Follow the tutorial from loading to the prediction; return its scores, and on how many pictures it trained."""
     import keras
 
-    data = keras.utils.image_dataset_from_directory(data_dir, verbose=False).map(lambda x, y: (x / 255, y))
+    data = keras.utils.image_dataset_from_directory(data_dir, batch_size=BATCH_SIZE, verbose=False)
+    data = data.map(lambda x, y: (x / 255, y))
     train, val, test = split(data)
     model = build()
     tensorboard = keras.callbacks.TensorBoard(work_dir / "logs")
@@ -88,7 +91,7 @@ def follow(data_dir: Path, work_dir: Path, photo: Path) -> dict[str, float]:
     model = keras.models.load_model(work_dir / "model.keras")
     image = keras.utils.img_to_array(keras.utils.load_img(photo, target_size=(256, 256)))
     model.predict(image[None] / 255, verbose=0)
-    return scores
+    return {**scores, "num_train": len(train) * BATCH_SIZE}
 
 
 def main() -> None:
@@ -98,12 +101,15 @@ def main() -> None:
     data_dir = parser.parse_args().data
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     good = [path for path in sorted(data_dir.glob("*/*")) if is_good(path)]
+    class_names = sorted({path.parent.name for path in good})
+    if len(class_names) != 2:
+        sys.exit(f"the tutorial needs two classes; {str(data_dir)!r} has good pictures of {class_names}")
     with tempfile.TemporaryDirectory() as work_dir:
         started = time.perf_counter()
         copy_files(good, data_dir, Path(work_dir, "data"))
         copying_s = time.perf_counter() - started
         scores = follow(Path(work_dir, "data"), Path(work_dir), good[0])
-    print(json.dumps({"copying_s": copying_s, "num_pictures": len(good), **scores}))
+    print(json.dumps({"copying_s": copying_s, **scores}))
 
 
 if __name__ == "__main__":

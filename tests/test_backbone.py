@@ -94,6 +94,7 @@ def test_files_of_old_and_new_operators_work(tmp_path: Path, opset: int) -> None
         (pooling_network(shape=["N", 1, 8, 8]), "expected 3 channels"),
         (pooling_network(shape=["N", 192]), "has 2 axes; pictures have 4"),
         (pooling_network(output="number"), "expected a row of features"),
+        (pooling_network(shape=["N", 3, 10**6, 10**6]), "at most 2048 each way"),
     ],
 )
 def test_a_file_that_is_no_feature_extractor_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:

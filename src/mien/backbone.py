@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 _MAX_BYTES = 2 * 1024**3
+_MAX_SIDE = 2048
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,10 @@ def _layout(given: "onnx.ValueInfoProto", image_size: tuple[int, int]) -> tuple[
         raise ModelFileError(f"its input has the shape {sizes}; expected 3 channels, first or last")
     channels_first = sizes[3] != 3 or sizes[1] == 3
     height, width = sizes[2:4] if channels_first else sizes[1:3]
+    if max(height, width) > _MAX_SIDE:
+        raise ModelFileError(
+            f"it takes pictures of {height} x {width} pixels; at most {_MAX_SIDE} each way are possible"
+        )
     return channels_first, (height or image_size[0], width or image_size[1])
 
 

@@ -62,7 +62,7 @@ class Graph:
         try:
             given = self._session.run(names, dict(inputs))
         except Exception as error:  # As in _session.
-            raise ModelFileError(f"it cannot be run: {error}") from error
+            raise ModelFileError(f"it cannot be run: {_reason(error)}") from error
         return {name: np.shape(value) for name, value in zip(names, given, strict=True)}
 
 
@@ -76,4 +76,9 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
         # From bytes, so that the file can name no other file as its weights.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no common error class of its own.
-        raise ModelFileError("it is not a complete ONNX file") from error
+        raise ModelFileError(f"it is not a complete ONNX file: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what ONNX Runtime says, on one line, without what only its developers read."""
+    return " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")[:300]

@@ -19,7 +19,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timing import MIEN, arguments, by_turns, run, run_with_peak, seconds_for, show_rates, show_ratio, show_seconds
+from timing import (
+    MIEN,
+    arguments,
+    by_turns,
+    readable,
+    run,
+    run_with_peak,
+    seconds_for,
+    show_rates,
+    show_ratio,
+    show_seconds,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -146,25 +157,6 @@ def repeat(photos: list[str], number: int, folder: Path) -> Path:
         photo = Path(photos[place % len(photos)]).resolve()
         (folder / f"{place:06}{photo.suffix}").symlink_to(photo)
     return folder
-
-
-def readable(photos: Path) -> list[str]:
-    """Name the pictures of a folder that can be decoded."""
-    from mien.config import ScanConfig
-    from mien.engine import LOCAL
-    from mien.errors import ImageError
-    from mien.images import to_array
-    from mien.sources import expand, read
-
-    def is_good(name: str) -> bool:
-        try:
-            to_array(read(name), ScanConfig())
-        except ImageError:
-            return False
-        return True
-
-    names = expand([photos])
-    return [name for name, good in zip(names, LOCAL.map(is_good, names), strict=True) if good]
 
 
 def main() -> None:

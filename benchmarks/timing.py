@@ -1,4 +1,4 @@
-"""What the benchmarks share: running whole processes, timing by turns, and printing medians."""
+"""What the benchmarks share: running whole processes, timing by turns, printing medians, and finding pictures."""
 
 import argparse
 import statistics
@@ -107,6 +107,25 @@ def show_rates(seconds: Mapping[str, list[float]], num_pictures: int) -> dict[st
 def show_ratio(what: str, ratio: float) -> None:
     """Print a ratio."""
     print(f"{what}: {ratio:.2f}")
+
+
+def readable(photos: Path) -> list[str]:
+    """Name the pictures of a folder that can be decoded."""
+    from mien.config import ScanConfig
+    from mien.engine import LOCAL
+    from mien.errors import ImageError
+    from mien.images import to_array
+    from mien.sources import expand, read
+
+    def is_good(name: str) -> bool:
+        try:
+            to_array(read(name), ScanConfig())
+        except ImageError:
+            return False
+        return True
+
+    names = expand([photos])
+    return [name for name, good in zip(names, LOCAL.map(is_good, names), strict=True) if good]
 
 
 def arguments(doc: str | None, *, rounds: int, photos: bool = True) -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """How long near copies take to find, and whether all are found: random hashes with planted copies.
 
-    python benchmarks/near_copies.py
+    python benchmarks/near_copies.py [--num-hashes 1000000]
 
 Groups many hashes once; prints the seconds, the peak resident memory of the whole process, and how many of the planted
 copies were found, at 0 to 16 bits from their original. Copies at 17 to 20 bits must stay alone. Then groups fewer
@@ -8,16 +8,14 @@ hashes as mien does and by comparing all pairs, by turns, and prints the median 
 copy is missed, or anything else is joined.
 """
 
-import argparse
 import random
 import resource
-import statistics
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
+from timing import arguments, by_turns, seconds_for, show_ratio, show_seconds
 
 from mien.config import CleanConfig
 from mien.duplicates import group_near_copies
@@ -77,41 +75,26 @@ def plain_groups(hashes: list[str], near_bits: int) -> Groups:
     return [numbers.get(first) for first in firsts]
 
 
-def timed(group: Callable[[list[str], int], Groups], hashes: list[str]) -> tuple[float, Groups]:
-    """Return how many seconds a grouping took, and what it found."""
-    started = time.perf_counter()
-    groups = group(hashes, NEAR_BITS)
-    return time.perf_counter() - started, groups
-
-
 def main() -> None:
     """Group, check, compare, and print what came out."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = arguments(__doc__, rounds=5, photos=False)
     parser.add_argument("--num-hashes", type=int, default=1_000_000, help="how many are grouped once")
     parser.add_argument("--num-compared", type=int, default=20_000, help="how many are grouped in both ways")
-    parser.add_argument("--rounds", type=int, default=5, help="how often in each")
     given = parser.parse_args()
     chance = random.Random(0)
     hashes, planted = planted_hashes(given.num_hashes, chance)
-    seconds, groups = timed(group_near_copies, hashes)
+    groups: Groups = []
+    seconds = seconds_for(lambda: groups.extend(group_near_copies(hashes, NEAR_BITS)))
     mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     print(f"{given.num_hashes} hashes: {seconds:.1f} s, at most {mebibytes:.0f} MiB")
     num_mistakes = count_mistakes(groups, planted)
 
-    hashes, _ = planted_hashes(given.num_compared, chance)
-    expected = plain_groups(hashes, NEAR_BITS)
-    took: dict[str, list[float]] = {"mien": [], "all pairs": []}
-    for _ in range(given.rounds):
-        for name, group in (("mien", group_near_copies), ("all pairs", plain_groups)):
-            seconds, groups = timed(group, hashes)
-            took[name].append(seconds)
-            num_mistakes += groups != expected
-    medians = {name: statistics.median(values) for name, values in took.items()}
-    for name, median in medians.items():
-        print(
-            f"{given.num_compared} hashes, {name}: {median:.3f} s (from {min(took[name]):.3f} to {max(took[name]):.3f})"
-        )
-    print(f"all pairs / mien: {medians['all pairs'] / medians['mien']:.1f}")
+    fewer, _ = planted_hashes(given.num_compared, chance)
+    num_mistakes += group_near_copies(fewer, NEAR_BITS) != plain_groups(fewer, NEAR_BITS)
+    ways = {"mien": group_near_copies, "all pairs": plain_groups}
+    tasks = {name: partial(seconds_for, partial(way, fewer, NEAR_BITS)) for name, way in ways.items()}
+    medians = show_seconds(by_turns(tasks, given.rounds))
+    show_ratio(f"{given.num_compared} hashes, all pairs / mien", medians["all pairs"] / medians["mien"])
     sys.exit(f"{num_mistakes} mistakes" if num_mistakes else 0)
 
 

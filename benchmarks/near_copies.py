@@ -15,10 +15,10 @@ from collections import Counter
 from functools import partial
 
 import numpy as np
-from timing import arguments, by_turns, seconds_for, show_ratio, show_seconds
 
 from mien.config import CleanConfig
 from mien.duplicates import group_near_copies
+from timing import arguments, by_turns, seconds_for, show_ratio, show_seconds
 
 NEAR_BITS = CleanConfig.near_bits
 DISTANCES = range(NEAR_BITS + 5)

@@ -14,9 +14,9 @@ from mien.config import TrainConfig
 from mien.dataset import Dataset
 from mien.exporting import export, facts_of, prove_equal
 from mien.feature_cache import FeatureCache
-from mien.features import extract
+from mien.features import extract, fit_head_on
 from mien.hardware import chosen_precision
-from mien.heads import Head, best_temperature, cross_entropy, fit_head
+from mien.heads import Head, best_temperature, cross_entropy
 from mien.methods import Fitted
 from mien.progress import Progress
 from mien.recording import best_epoch
@@ -101,7 +101,7 @@ class Finetune:
         return _answers(self._network(dataset, None), dataset)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
-        head = self._head(dataset)
+        head = fit_head_on(dataset, self._features, dataset.indexes("train"), self._config)
         precision = chosen_precision(self._config.fit)
         model = self._built(dataset, head, precision)
         trained = _train(model, dataset, self._config, run_dir, self._progress)
@@ -112,17 +112,6 @@ class Finetune:
         choices = _choose(twin, candidates, dataset)
         whole = networks.with_all_probs(twin, flip=choices["flip"])
         return _Network(twin, whole, trained, {"precision": precision, **choices})
-
-    def _head(self, dataset: Dataset) -> Head:
-        seen = dataset.indexes("train")
-        return fit_head(
-            self._features[seen],
-            dataset.labels(seen),
-            groups=dataset.group_numbers(seen),
-            num_classes=len(dataset.class_names),
-            balanced=self._config.fit.class_weights,
-            seed=self._config.split.seed,
-        )
 
     def _built(self, dataset: Dataset, head: Head, precision: str) -> keras.Model:
         body = self._body(precision)

@@ -1,14 +1,16 @@
-"""Features: the used pictures of a Dataset -> one row of numbers each, made by a backbone or found in the cache."""
+"""Features: pictures of a Dataset -> one row of numbers each, made by a backbone or found in the cache; and a head."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__
 from mien.backbone import Backbone
+from mien.config import TrainConfig
 from mien.dataset import Dataset
 from mien.engine import LOCAL, Engine
 from mien.errors import OutputError
 from mien.feature_cache import FeatureCache
+from mien.heads import Head, fit_head
 from mien.progress import SILENCE, Progress
 
 # So many are made between two visits to the cache: a kill loses no more.
@@ -48,6 +50,27 @@ def extract(
     for place in dataset.indexes():
         table[place] = found[dataset.records[place].sha256]
     return table
+
+
+def fit_head_on(
+    dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
+) -> Head:
+    """Fit a linear head on the features of the pictures at some places; near copies are never divided.
+
+    Args:
+        dataset: Knows their labels and which of them are copies.
+        features: A row for each record, (num_records, D).
+        places: Which pictures to fit on.
+        config: Whether the classes are weighed, and the seed.
+    """
+    return fit_head(
+        features[places],
+        dataset.labels(places),
+        groups=dataset.group_numbers(places),
+        num_classes=len(dataset.class_names),
+        balanced=config.fit.class_weights,
+        seed=config.split.seed,
+    )
 
 
 def _found(

@@ -10,8 +10,8 @@ from mien.config import TrainConfig
 from mien.dataset import Dataset
 from mien.exporting import facts_of, join, prove_equal
 from mien.feature_cache import FeatureCache
-from mien.features import extract
-from mien.heads import Head, fit_head
+from mien.features import extract, fit_head_on
+from mien.heads import Head
 from mien.methods import Fitted
 from mien.progress import Progress
 
@@ -52,11 +52,4 @@ class Linear:
 
     def _head(self, dataset: Dataset) -> Head:
         seen = np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
-        return fit_head(
-            self._features[seen],
-            dataset.labels(seen),
-            groups=dataset.group_numbers(seen),
-            num_classes=len(dataset.class_names),
-            balanced=self._config.fit.class_weights,
-            seed=self._config.split.seed,
-        )
+        return fit_head_on(dataset, self._features, seen, self._config)

@@ -15,7 +15,7 @@ from mien.run_folder import RunFolder
 from mien.sample_styles import HELD_OUT
 from mien.samples import draw
 
-_MODULES = "dicebear dicebear_styles resvg_py sklearn onnx matplotlib keras tf2onnx cv2 tensorboard".split()
+_MODULES = "dicebear dicebear_styles resvg_py threadpoolctl onnx matplotlib keras tf2onnx cv2 tensorboard".split()
 # The same pictures are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
 _CONFIGS = {
     "fast": PRESETS["fast"],

@@ -13,6 +13,9 @@ from mien.extras import needing
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))
 _NUM_FOLDS = 5
 _FEW_PICTURES = 5000
+_MAX_STEPS = 1000
+# A fit is done when a step changes no logit by more than this.
+_STILL = 1e-4
 _TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8), 201))
 
 
@@ -23,7 +26,7 @@ class Head:
     Attributes:
         weights: float32 (D, C).
         bias: float32 (C,).
-        strength: Inverse of the penalty's strength, as scikit-learn counts it ("C").
+        strength: Inverse of the penalty on the weights, as scikit-learn counts it ("C") for more than two classes.
         temperature: What the layer was divided by, so that the probabilities are neither too sure nor too unsure.
     """
 
@@ -133,19 +136,39 @@ def _chosen(
     seed: int,
 ) -> tuple[float, float]:
     """Return the strength and the temperature that do best on pictures left out."""
-    with needing("train"):
-        from sklearn.model_selection import StratifiedGroupKFold
     num_units = min(len(np.unique(groups[labels == number])) for number in range(num_classes))
     if num_units < 2:
         return _STRENGTHS[len(_STRENGTHS) // 2], 1.0
-    logits = np.zeros((len(_STRENGTHS), len(labels), num_classes))
-    folds = StratifiedGroupKFold(min(_NUM_FOLDS, num_units), shuffle=True, random_state=seed)
-    for seen, unseen in folds.split(rows, labels, groups):
-        fits = _fits(rows[seen], labels[seen], weights[seen], num_classes, _STRENGTHS)
-        for place, (slopes, bias) in enumerate(fits):
-            logits[place, unseen] = rows[unseen] @ slopes + bias
-    best = int(np.argmin([cross_entropy(softmax(given), labels) for given in logits]))
+    folds = _folds(labels, groups, min(_NUM_FOLDS, num_units), seed)
+    parts = [(folds != number, folds == number) for number in range(folds.max() + 1)]
+    paths = [_fits(rows[seen], labels[seen], weights[seen], num_classes, _STRENGTHS) for seen, _ in parts]
+    logits, losses = [], []
+    for fits in zip(*paths, strict=True):
+        given = np.zeros((len(labels), num_classes))
+        for (_, unseen), (slopes, bias) in zip(parts, fits, strict=True):
+            given[unseen] = rows[unseen] @ slopes + bias
+        logits.append(given)
+        losses.append(cross_entropy(softmax(given), labels))
+        if len(losses) > 2 and min(losses) < min(losses[-2:]):
+            # Weaker penalties only get worse from here, and take longest.
+            break
+    best = int(np.argmin(losses))
     return _STRENGTHS[best], best_temperature(logits[best], labels)
+
+
+def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return the number of the fold of each picture, (N,): each class is shared out evenly, and no group divided."""
+    rng = np.random.default_rng(seed)
+    sizes = np.zeros((labels.max() + 1, num_folds))
+    folds = np.zeros(len(labels), np.int64)
+    names, firsts, counts = np.unique(groups, return_index=True, return_counts=True)
+    # The large groups first: the small ones fill up what they leave.
+    for place in sorted(rng.permutation(len(names)), key=lambda place: -counts[place]):
+        label = labels[firsts[place]]
+        fold = int(np.argmin(sizes[label] + 1e-9 * sizes.sum(axis=0)))
+        sizes[label, fold] += counts[place]
+        folds[groups == names[place]] = fold
+    return folds
 
 
 def _fits(
@@ -155,14 +178,51 @@ def _fits(
     num_classes: int,
     strengths: Sequence[float],
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield slopes (R, C) and bias (C,) for each strength; each fit begins where the one before ended."""
-    with needing("train"):
-        from sklearn.linear_model import LogisticRegression
-    model = LogisticRegression(max_iter=1000, warm_start=True)
+    """Yield slopes (R, C) and bias (C,) for each strength; each fit begins where the one before ended.
+
+    The sum of the weighted cross-entropies and of the squared slopes over twice the strength is as small as it gets.
+    Steps are those of the quadratic that bounds the cross-entropy from above, with momentum: they need no line search.
+
+    Source:
+        D. Boehning, Multinomial logistic regression algorithm, Annals of the Institute of Statistical Mathematics 44,
+        1992; B. O'Donoghue, E. Candes, Adaptive restart for accelerated gradient schemes, FoCM 15, 2015.
+    """
+    ones = np.ones((len(rows), 1))
+    inputs = np.hstack([rows, ones])
+    targets = np.eye(num_classes)[labels]
+    bound = (inputs * weights[:, None]).T @ inputs / 2
+    found = np.zeros((inputs.shape[1], num_classes))
     for strength in strengths:
-        model.set_params(C=strength).fit(rows, labels, weights)
-        slopes, bias = model.coef_.T, model.intercept_
-        if num_classes == 2:
-            # One column for the second class: half of it each way gives the same probabilities.
-            slopes, bias = np.hstack([-slopes, slopes]) / 2, np.concatenate([-bias, bias]) / 2
-        yield slopes, bias
+        penalty = np.full((inputs.shape[1], 1), 1 / strength)
+        # The bias is free.
+        penalty[-1] = 1e-9
+        steps = np.linalg.inv(bound + np.diag(penalty[:, 0]))
+        found = _descended(found, steps, penalty, inputs, targets, weights)
+        yield found[:-1], found[-1]
+
+
+def _descended(
+    start: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    penalty: NDArray[np.float64],
+    inputs: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    weights: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Return the coefficients (R + 1, C) at the foot of the slope."""
+    found = ahead = start
+    momentum = 1.0
+    for _ in range(_MAX_STEPS):
+        errors = (softmax(inputs @ ahead) - targets) * weights[:, None]
+        gradient = inputs.T @ errors + penalty * ahead
+        after = ahead - steps @ gradient
+        moved = after - found
+        if float((gradient * moved).sum()) > 0:
+            # It has run past: start anew from here.
+            momentum = 1.0
+        faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = after + (momentum - 1) / faster * moved
+        found, momentum = after, faster
+        if np.abs(inputs @ moved).max() < _STILL:
+            break
+    return found

@@ -22,7 +22,7 @@ from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.splitting import folds, split
 
-_MODULES = ("matplotlib", "onnx", "sklearn")
+_MODULES = ("matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 
 

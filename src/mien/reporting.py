@@ -17,7 +17,7 @@ from mien.methods import Fitted
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder
 
-_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "scikit-learn", "onnxruntime", "numpy", "pillow")
+_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "onnxruntime", "numpy", "pillow")
 
 
 def describe(dataset: Dataset) -> list[str]:

@@ -15,7 +15,7 @@ from mien.heads import Head
 from mien.methods import Fitted
 from mien.progress import Progress
 
-# The joined file is shown to answer as the head does on this many pictures.
+# The joined file is shown to answer as the head does on at most this many pictures.
 _NUM_PROOFS = 64
 
 
@@ -33,10 +33,7 @@ class Linear:
         head = self._head(dataset)
         classifier = join(self._backbone, head, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
-        difference = prove_equal(
-            (head.probs(self._features[[place]]) for place in some),
-            (classifier.probs(dataset.pixels(np.array([place]))) for place in some),
-        )
+        difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.pixels(some))])
         self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
         details = {
             "backbone": self._backbone.name,

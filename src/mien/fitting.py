@@ -123,6 +123,10 @@ def prepare(
         return Linear(dataset, config, backbone, cache, progress)
     progress.say("loading Keras")
     # It takes seconds: not before the pictures are known to be good.
+    try:
+        import keras  # noqa: F401
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"Keras cannot be loaded: {error}; is KERAS_BACKEND set to what is installed?") from error
     from mien.deep import Cnn, Finetune
 
     if config.fit.method == "cnn":

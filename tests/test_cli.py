@@ -301,8 +301,8 @@ def press_ctrl_c_after(line_start: str, command: list[str]) -> tuple[int, str]:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_training_and_keeps_the_best_weights_so_far(data: Path, tmp_path: Path) -> None:
-    flags = ["--image-size", "32", "--min-bytes", "0", "--epochs", "5000", "--out", str(tmp_path / "run")]
-    command = [sys.executable, "-m", "mien", "train", str(data), *flags]
+    flags = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "5000"]
+    command = [sys.executable, "-m", "mien", "train", str(data), *flags, "--out", str(tmp_path / "run")]
     code, err = press_ctrl_c_after("epoch  3", command)
     assert code == 0
     assert "Stopped after epoch" in err
@@ -312,8 +312,8 @@ def test_ctrl_c_ends_the_training_and_keeps_the_best_weights_so_far(data: Path, 
 
 @pytest.mark.slow
 def test_ctrl_c_before_the_first_epoch_leaves_with_one_line(data: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mien", "train", str(data), "--min-bytes", "0", "--out", str(tmp_path / "run")]
-    code, err = press_ctrl_c_after("split:", command)
+    flags = ["--preset", "classic", "--min-bytes", "0", "--out", str(tmp_path / "run")]
+    code, err = press_ctrl_c_after("split:", [sys.executable, "-m", "mien", "train", str(data), *flags])
     assert code == 130
     assert err.splitlines()[-1] == "stopped"
     assert "Traceback" not in err

@@ -22,7 +22,7 @@ from mien.config import PRESETS, CleanConfig, FitConfig, ScanConfig, TrainConfig
 from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
 from mien.reviewing import review
-from mien.run_folder import load_config
+from mien.run_folder import claimed, load_config
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
@@ -209,6 +209,15 @@ def test_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
     with pytest.raises(OutputError, match="finished"):
         train(data, QUICK, out=run.path, resume=True)
+
+
+def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path) -> None:
+    with claimed(tmp_path), pytest.raises(OutputError, match="another training is at work"):
+        train(data, QUICK, out=tmp_path)
+    train(data, QUICK, out=tmp_path)
+    (tmp_path / "metrics.json").unlink()
+    with claimed(tmp_path), pytest.raises(OutputError, match="another training is at work"):
+        train(data, QUICK, out=tmp_path, resume=True)
 
 
 def test_there_must_be_something_to_go_on_with(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,8 @@ class _Network:
 class Cnn:
     """The tutorial's network, from random weights."""
 
+    takes_long = True
+
     def __init__(self, config: TrainConfig, progress: Progress) -> None:
         self._config, self._progress = config, progress
 
@@ -74,6 +76,8 @@ class Cnn:
 
 class Finetune:
     """A pretrained backbone: first a linear head on it as it is, then all of it trained on."""
+
+    takes_long = True
 
     def __init__(
         self,
@@ -185,7 +189,8 @@ def _choice(choices: dict[str, Any]) -> str:
     kept, losses, accuracies = choices["kept"], choices["val_loss"], choices["val_accuracy"]
     scores = {name: f"loss {losses[name]:.3f}, accuracy {accuracies[name]:.0%}" for name in losses}
     others = "; ".join(f"{_CANDIDATES[name]}: {scores[name]}" for name in losses if name != kept)
-    return f"kept: {_CANDIDATES[kept]}. On {choices['val_images']} validation pictures: {scores[kept]} ({others})"
+    why = f"kept, for the lowest loss on {choices['val_images']} validation pictures"
+    return f"{why}: {_CANDIDATES[kept]} ({scores[kept]}); {others}"
 
 
 def _answers(network: _Network, dataset: Dataset) -> NDArray[np.float32]:

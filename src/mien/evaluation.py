@@ -16,6 +16,7 @@ from mien.results import Evaluation, Finding, Score, class_scores, wilson_score
 _BATCH_SIZE = 32
 # So much better on pictures that it has seen than on others: it has learnt pictures, not what they show.
 _WIDE_GAP = 0.2
+JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,9 @@ def score(classifier: Classifier, answers: Answers) -> Evaluation:
     confusion = np.zeros((len(class_names), len(class_names)), np.int64)
     np.add.at(confusion, (answers.labels, chosen), 1)
     largest = class_names.index(classifier.facts.largest_class)
+    # Pictures from elsewhere may have another largest class: then that is what one must do better than.
+    counts = confusion.sum(axis=1)
+    largest = largest if counts[largest] == counts.max() else int(counts.argmax())
     given = answers.probs[np.arange(len(answers.labels)), answers.labels]
     return Evaluation(
         class_names=class_names,
@@ -95,18 +99,23 @@ def score(classifier: Classifier, answers: Answers) -> Evaluation:
     )
 
 
-def verdict(evaluation: Evaluation, history: Sequence[Epoch] = ()) -> tuple[Finding, ...]:
+def verdict(evaluation: Evaluation, history: Sequence[Epoch] = (), *, remedy: str = "") -> tuple[Finding, ...]:
     """Say in words what the scores and the curves mean, and what to do next; at least one sentence.
 
     Args:
         evaluation: Scores on pictures that were not trained on.
         history: The epochs of the training, if it had any.
+        remedy: What can be done, beside adding pictures, where there are too few to tell.
     """
-    findings = [*_judge_curves(history, evaluation.baseline), *_judge_size(evaluation)]
-    if findings:
-        return tuple(findings)
+    return (*_judge_curves(history, evaluation.baseline), _judge_size(evaluation, remedy))
+
+
+def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:
+    accuracy, baseline = evaluation.accuracy, evaluation.baseline
+    if accuracy.low <= (baseline.value or 0) or accuracy.high - accuracy.low > 0.2:
+        return _too_few(evaluation, remedy)
     text = f"It is right for {evaluation.accuracy}, clearly more than always saying {evaluation.baseline_label!r}."
-    return (Finding("fine", text, "Try it on pictures from where it will be used: they may differ from these."),)
+    return Finding("fine", text, "Try it on pictures from where it will be used: they may differ from these.")
 
 
 def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
@@ -118,7 +127,7 @@ def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
         text = f"Underfitting: even its own training pictures it gets right for only {reached:.0%}."
         return [Finding("underfitting", text, "Train longer (--epochs), or with a larger --learning-rate.")]
     text = _overfitting(history)
-    advice = "Add pictures; vary those you have (--augment); or switch off part of the network (--dropout 0.5)."
+    advice = "Add pictures; vary those you have, or vary them more (--augment, --zoom); or raise --dropout, to 0.5 say."
     return [Finding("overfitting", text, advice)] if text else []
 
 
@@ -140,23 +149,21 @@ def _overfitting(history: Sequence[Epoch]) -> str:
     return ""
 
 
-def _judge_size(evaluation: Evaluation) -> list[Finding]:
+def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
-    if accuracy.low > (baseline.value or 0) and accuracy.high - accuracy.low <= 0.2:
-        return []
     worse = (accuracy.value or 0) <= (baseline.value or 0)
     text = f"It is no better than always saying {evaluation.baseline_label!r}. " if worse else ""
     text += (
-        f"Too little data to tell: with {accuracy.num_images} test pictures the true accuracy may be anything "
-        f"from {accuracy.low:.0%} to {accuracy.high:.0%}"
+        f"Too little data to tell: judged by {accuracy.num_images} pictures, the true accuracy may be anything from "
+        f"{accuracy.low:.0%} to {accuracy.high:.0%}"
     )
     if accuracy.low <= (baseline.value or 0):
         text += f", and always saying {evaluation.baseline_label!r} gets {baseline.value:.0%}"
-    advice = (
-        f"Add pictures, or raise --test-share: about {_needed(accuracy)} to test on would narrow it to 10 points "
-        "either way."
-    )
-    return [Finding("too_little_data", text + ".", advice)]
+    needed = _needed(accuracy)
+    advice = "Add pictures"
+    if needed > accuracy.num_images:
+        advice += f": about {needed} to judge by would narrow it to 10 points either way"
+    return Finding("too_little_data", f"{text}.", f"{advice}; {remedy}." if remedy else f"{advice}.")
 
 
 def _needed(accuracy: Score) -> int:

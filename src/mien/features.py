@@ -36,6 +36,8 @@ def extract(
     """
     maker = f"{backbone.fingerprint} {dataset.config.fit_rule} {dataset.config.image_size} {__version__}"
     found = _found(dataset, backbone, maker, cache, progress)
+    if found:
+        progress.say(f"features of {len(found)} pictures were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
     for start in range(0, len(missing), _PORTION):
         portion = missing[start : start + _PORTION]

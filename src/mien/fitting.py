@@ -167,11 +167,15 @@ def cross_validate(
         progress.step("Cross-validation", number - 1, len(parts))
         given = _kept_fold(run, number, fold)
         if given is None:
+            if method.takes_long:
+                progress.say(f"fold {number} of {len(parts)}")
             given = method.answer(fold)
             with files.replacing(run.fold_path(number)) as temporary:
                 np.save(temporary, given)
         probs.append(given)
     progress.step("Cross-validation", len(parts), len(parts))
+    if method.takes_long:
+        progress.say("folds done; now the classifier itself")
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
     return Answers(indexes[order], parts[0].labels(indexes[order]), np.concatenate(probs)[order])

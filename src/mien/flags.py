@@ -38,12 +38,16 @@ def fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCo
 
 
 def _base_config(given: dict[str, str]) -> TrainConfig:
-    if "--resume" in given:
-        out = given.get("--out")
-        return load_config(find_unfinished(Path(out) if out else None).config_path)
-    if "--config" in given:
-        return load_config(Path(given["--config"]))
     preset = given.get("--preset", TrainConfig.preset)
+    if "--resume" in given or "--config" in given:
+        out = given.get("--out")
+        path = (
+            find_unfinished(Path(out) if out else None).config_path if "--resume" in given else Path(given["--config"])
+        )
+        config = load_config(path)
+        if given.get("--preset", config.preset) != config.preset:
+            raise CycloptsError(msg=f"--preset {preset}, but the settings of {str(path)!r} began as {config.preset}")
+        return config
     if preset not in PRESETS:
         raise CycloptsError(msg=f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
     return PRESETS[preset]

@@ -22,6 +22,8 @@ _NUM_PROOFS = 64
 class Linear:
     """Its features are made once; a fit takes a fraction of a second after that."""
 
+    takes_long = False
+
     def __init__(
         self, dataset: Dataset, config: TrainConfig, backbone: Backbone, cache: FeatureCache | None, progress: Progress
     ) -> None:

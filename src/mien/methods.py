@@ -33,7 +33,13 @@ class Fitted:
 
 
 class Method(Protocol):
-    """A way of fitting, made ready for the pictures of one Dataset, however they are split."""
+    """A way of fitting, made ready for the pictures of one Dataset, however they are split.
+
+    Attributes:
+        takes_long: A fit is a matter of minutes, in which one wants to know where it is.
+    """
+
+    takes_long: bool
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
         """Train on the training and validation splits. A run folder gets the records of the training."""

@@ -10,7 +10,7 @@ from mien.cleaning import clean
 from mien.config import PRESETS, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import SettingsError
-from mien.evaluation import Answers, answer, score, verdict
+from mien.evaluation import JUDGE_BY_ALL, Answers, answer, score, verdict
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
 from mien.methods import Method
@@ -18,7 +18,7 @@ from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.reporting import describe, metrics, report_data, report_scores, report_training
 from mien.results import Evaluation, Finding
-from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
+from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.splitting import folds, split
 
@@ -114,7 +114,8 @@ def _finished(
 
     answers["test"] = answer(fitted.classifier, dataset, split="test")
     scores = {name: score(fitted.classifier, given) for name, given in answers.items() if given is not None}
-    findings = verdict(scores.get("out_of_fold", scores["test"]), fitted.history)
+    remedy = "" if "out_of_fold" in scores else JUDGE_BY_ALL
+    findings = verdict(scores.get("out_of_fold", scores["test"]), fitted.history, remedy=remedy)
     report_scores(run, dataset, answers, scores)
     classifier = fitted.classifier.with_scores({name: evaluation.to_dict() for name, evaluation in scores.items()})
     classifier.save(run.model_path)
@@ -134,4 +135,5 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
         raise SettingsError(
             f"the run in {str(run.path)!r} was begun with other settings: see {run.config_path.name} there"
         )
-    yield run
+    with claimed(run.path):
+        yield run

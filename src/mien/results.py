@@ -51,7 +51,7 @@ class Evaluation:
         confusion: Number of pictures, by true class (row) and answer (column).
         accuracy: Share answered right.
         baseline: Share answered right by always saying `baseline_label`.
-        baseline_label: The largest class of the training pictures.
+        baseline_label: The largest class of these pictures; among equals that of the training pictures.
         loss: Mean cross-entropy, in nats.
         classes: Scores of every class.
     """

@@ -231,8 +231,9 @@ def show_json(document: Any) -> None:
 def show_demo(demo: "Demo") -> None:
     """Print what the presets scored, side by side, the answers for pictures drawn apart, and where to look."""
     fast = demo.trials["fast"]
+    OUT.print("\nThe preset fast:")
     show_evaluation(fast.review.evaluation, fast.review.findings, out_of_fold=fast.review.out_of_fold)
-    OUT.print("\nPictures drawn apart, after the training:")
+    OUT.print("\nWhat it says of pictures drawn apart, after the training:")
     for prediction in fast.predictions:
         right = Path(prediction.source).parent.name == prediction.label
         show_prediction(prediction, width=5, mark="right" if right else "wrong")

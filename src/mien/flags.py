@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.argument import ArgumentCollection
@@ -19,6 +20,9 @@ def section(title: str) -> Parameter:
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Fetching = section("Fetching URLs")
+DataPath = Annotated[Path, Parameter(name="DATA")]
+RunPath = Annotated[Path, Parameter(name="RUN")]
+Flag = Annotated[bool, Parameter(negative="")]
 
 
 def fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

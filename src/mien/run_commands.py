@@ -1,0 +1,168 @@
+"""The commands that make runs and use them: arguments -> one public call -> print."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from mien.config import AugmentConfig, BackboneConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.errors import SettingsError
+from mien.fetching import FetchLimits
+from mien.flags import (
+    Augmentation,
+    Cleaning,
+    DataPath,
+    Fetching,
+    Flag,
+    Pretrained,
+    Reading,
+    RunPath,
+    Splitting,
+    Training,
+)
+
+
+def demo(*, folder: Path = Path("mien-demo")) -> None:
+    """Draw happy and sad people, train on them in two ways, and judge pictures drawn apart. Needs no photos.
+
+    Example: mien demo
+
+    Parameters
+    ----------
+    folder
+        Where everything is put; a second run uses what is there.
+    """
+    from mien.demo import run_demo
+    from mien.run_screens import show_demo
+    from mien.terminal import TerminalProgress
+
+    with TerminalProgress() as progress:
+        made = run_demo(folder, progress=progress)
+    show_demo(made)
+
+
+def train(
+    folder: DataPath,
+    /,
+    *,
+    preset: str = TrainConfig.preset,
+    out: Path | None = None,
+    resume: Flag = False,
+    config: Path | None = None,
+    save_h5: Flag = False,
+    cache_dir: Path | None = None,
+    scan: Annotated[ScanConfig, Reading] = ScanConfig(),
+    clean: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+    split: Annotated[SplitConfig, Splitting] = SplitConfig(),
+    backbone: Annotated[BackboneConfig, Pretrained] = BackboneConfig(),
+    fit: Annotated[FitConfig, Training] = FitConfig(),
+    augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
+) -> None:
+    """Train a classifier on a folder of class folders, and measure it honestly.
+
+    Example: mien train data, or: mien train data --preset classic --epochs 30 --augment
+
+    Parameters
+    ----------
+    folder
+        One sub-folder per class, such as data/happy and data/sad. Nothing in it is changed.
+    preset
+        Settings to begin with. fast: a linear head on the features of a pretrained network; seconds. best: that network
+        trained on as well; minutes. classic: the tutorial's network; leaves out files under 10240 bytes.
+    out
+        The run folder; by default the first free one of runs/train, runs/train2, ...
+    resume
+        Go on with a run that was cut off: the one in --out, or the newest unfinished one in runs/.
+    config
+        Begin with the settings of an earlier run: its config.json.
+    save_h5
+        Write model.h5 too (presets best and classic, whose networks are Keras').
+    cache_dir
+        Where the features of pictures are kept, so that a second training need not make them again; by default in
+        the folder that this system has for caches.
+    """
+    from mien.pipeline import train as train_folder
+    from mien.run_screens import show_run
+    from mien.terminal import TerminalProgress
+
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment)
+    cache_dir = cache_dir or user_cache_dir()
+    with TerminalProgress() as progress:
+        run = train_folder(
+            folder, settings, out=out, resume=resume, save_h5=save_h5, cache_dir=cache_dir, progress=progress
+        )
+    show_run(run)
+
+
+def evaluate(
+    run: RunPath, folder: Annotated[Path | None, Parameter(name="DATA")] = None, /, *, json: Flag = False
+) -> None:
+    """Score a run again: on its own test split, or on another labelled folder.
+
+    Example: mien evaluate runs/train other-photos
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train.
+    folder
+        Labelled pictures in class folders; those that the run was trained on, and their near copies, are left out. By
+        default the test split of the run.
+    json
+        Print one JSON document.
+    """
+    from mien.reviewing import review
+    from mien.run_screens import show_evaluation
+    from mien.terminal import TerminalProgress, show_json
+
+    with TerminalProgress() as progress:
+        reviewed = review(run, folder, progress=progress)
+    if json:
+        verdict = [asdict(finding) for finding in reviewed.findings]
+        out_of_fold = reviewed.out_of_fold.to_dict() if reviewed.out_of_fold else None
+        show_json({"evaluation": reviewed.evaluation.to_dict(), "out_of_fold": out_of_fold, "verdict": verdict})
+    else:
+        show_evaluation(reviewed.evaluation, reviewed.findings, out_of_fold=reviewed.out_of_fold)
+
+
+def predict(
+    run: RunPath,
+    /,
+    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
+    json: Flag = False,
+    csv: Path | None = None,
+    limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
+) -> int:
+    """Say which class pictures belong to. Exit code 1 where one of them could not be read.
+
+    Example: mien predict runs/train photo.jpg holiday/ https://example.org/face.png
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train, or a model.onnx.
+    sources
+        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input. A path that
+        does not exist ends the command before anything is read.
+    json
+        Print one JSON document per picture, a line each.
+    csv
+        Write the answers to this CSV file instead.
+    """
+    from mien.classifier import load
+    from mien.prediction import predict as predict_sources
+    from mien.run_screens import show_predictions
+
+    if not sources:
+        raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
+    classifier = load(run)
+    predictions = predict_sources(classifier, sources, limits=limits)
+    return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
+
+
+def user_cache_dir() -> Path:
+    """Return the folder that this system has for what can be made again."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mien", appauthor=False)

@@ -19,7 +19,7 @@ WITH_EXAMPLES = {
     "classifier",
     "prediction",
     "pipeline",
-    "results",
+    "scores",
 }
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 import mien
 from conftest import draw_folder
-from mien.config import PRESETS, CleanConfig, FitConfig, ScanConfig, TrainConfig
+from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, ScanConfig, TrainConfig
 from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
 from mien.reviewing import review
@@ -34,6 +34,7 @@ FAST_FILES = {
     "out_of_fold.csv",
     "samples.png",
     "confusion.png",
+    "reliability.png",
 }
 RUN_FILES = {
     "config.json",
@@ -46,6 +47,7 @@ RUN_FILES = {
     "samples.png",
     "curves.png",
     "confusion.png",
+    "reliability.png",
     "logs",
 }
 
@@ -88,7 +90,7 @@ def test_nothing_in_the_data_changes(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_pictures_of_a_run_are_pictures(run: Run) -> None:
-    for name in ("samples.png", "curves.png", "confusion.png"):
+    for name in ("samples.png", "curves.png", "confusion.png", "reliability.png"):
         with Image.open(run.path / name) as image:
             image.load()
             assert min(image.size) > 200
@@ -170,6 +172,39 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
             shutil.copy(data / row["path"], tmp_path / row["path"])
     with pytest.raises(TooFewImagesError, match="trained on every picture"):
         review(run.path, tmp_path)
+
+
+def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path) -> None:
+    run = train(data, replace(PRESETS["fast"], answer=AnswerConfig(target_precision=0.6)), out=tmp_path / "fast")
+    assert [finding.kind for finding in run.findings if finding.kind in ("threshold", "out_of_reach")]
+    assert mien.load(run.path).facts.threshold == run.classifier.facts.threshold
+    assert set(review(run.path).findings) <= set(run.findings)
+
+
+def test_a_network_without_folds_chooses_its_threshold_on_the_validation_pictures(data: Path, tmp_path: Path) -> None:
+    run = train(data, replace(QUICK, answer=AnswerConfig(threshold=0.999)), out=tmp_path / "run")
+    assert run.findings[-1].kind == "threshold"
+    assert "n = 4) of the pictures" in run.findings[-1].text
+    assert {prediction.label for prediction in mien.predict(mien.load(run.path), [data])} == {"unsure"}
+
+
+def test_a_class_called_unsure_and_a_threshold_exclude_one_another(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    (folder / "sad").rename(folder / "unsure")
+    with pytest.raises(SettingsError, match="'unsure'"):
+        train(folder, replace(QUICK, answer=AnswerConfig(threshold=0.9)), out=tmp_path / "run")
+
+
+def test_pictures_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    fast = train(data, PRESETS["fast"], out=tmp_path / "fast").classifier
+    strange, *usual = mien.predict(fast, [tmp_path / "noise.png", data])
+    assert strange.unfamiliar
+    assert sum(prediction.unfamiliar for prediction in usual) <= 2
+    # A network finds its features in its own graph.
+    assert run.classifier.facts.familiar_within is not None
 
 
 def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:

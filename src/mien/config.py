@@ -164,6 +164,21 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class AnswerConfig:
+    """When the classifier says "unsure" instead of a class."""
+
+    threshold: float = 0.0
+    """Say "unsure" where no class is as probable as this; 0 always names a class."""
+    target_precision: float = 0.0
+    """Choose the lowest threshold, not below --threshold, above which this share of the answers is right, on pictures
+    that were not trained on; 0 chooses none."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.threshold <= 1, "threshold", self.threshold, "0 to 1")
+        _require(0 <= self.target_precision < 1, "target_precision", self.target_precision, "0 or more and below 1")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Every setting of a run; `config.json` holds one."""
 
@@ -175,6 +190,7 @@ class TrainConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
 
 
 PRESETS: dict[str, TrainConfig] = {

@@ -13,6 +13,7 @@ from mien.dataset import Dataset
 from mien.extras import needing
 from mien.recording import Epoch, best_epoch
 from mien.results import Evaluation
+from mien.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,6 +82,37 @@ def plot_confusion(evaluation: Evaluation) -> "Figure":
             colour = "white" if shares[row, column] > 0.5 else "black"
             place.text(column, row, str(count), ha="center", va="center", color=colour)
         return figure
+
+
+def plot_reliability(evaluation: Evaluation) -> "Figure":
+    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves."""
+    accuracy, rows = evaluation.accuracy, [row for row in evaluation.coverage if row.accuracy.value is not None]
+    with _names_as_they_are():
+        figure = _figure(9, 3.8)
+        sure, left = figure.subplots(1, 2)
+        sure.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="right as often as it says")
+        bins = evaluation.calibration.bins
+        _plot_scores(sure, [item.confidence for item in bins], [item.accuracy for item in bins], _BLUE)
+        sure.set(title="Is it as sure as it is right?", xlabel="probability of the answer", ylabel="share right")
+        left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
+        answered = [row.answered.value or 0.0 for row in rows]
+        _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
+        left.set(title="What does being unsure buy?", xlabel="share of the pictures answered", ylabel="share right")
+        least = min(item.low for item in (*(b.accuracy for b in bins), *(row.accuracy for row in rows)))
+        for place in (sure, left):
+            place.set(xlim=(0 if place is left else min(1 / len(evaluation.class_names), 0.5), 1.02))
+            place.set_ylim(max(0.0, least - 0.05), 1.02)
+            place.grid(alpha=0.25)
+            place.legend(frameon=False, loc="lower right")
+        return figure
+
+
+def _plot_scores(place: "Axes", across: Sequence[float], scores: Sequence[Score], colour: str) -> None:
+    """Draw scores with their intervals as bars."""
+    values = np.array([score.value for score in scores], np.float64)
+    below, above = (np.array([getattr(score, end) for score in scores]) for end in ("low", "high"))
+    lengths = (np.maximum(values - below, 0), np.maximum(above - values, 0))
+    place.errorbar(across, values, yerr=lengths, color=colour, marker="o", markersize=4, elinewidth=0.8, capsize=2)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:

@@ -178,7 +178,8 @@ def cross_validate(
         progress.say("folds done; now the classifier itself")
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
-    return Answers(indexes[order], parts[0].labels(indexes[order]), np.concatenate(probs)[order])
+    labels = parts[0].labels(indexes[order])
+    return Answers(indexes[order], labels, np.concatenate(probs)[order], num_folds=len(parts))
 
 
 def _kept_fold(run: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:

@@ -7,17 +7,18 @@ from pathlib import Path
 
 from mien.classifier import Classifier
 from mien.cleaning import clean
-from mien.config import PRESETS, TrainConfig
+from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import SettingsError
-from mien.evaluation import JUDGE_BY_ALL, Answers, answer, score, verdict
+from mien.evaluation import Answers, answer, score
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
+from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
 from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.reporting import describe, metrics, report_data, report_scores, report_training
-from mien.results import Evaluation, Finding
+from mien.results import UNSURE, Evaluation, Finding
 from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.splitting import folds, split
@@ -92,6 +93,10 @@ def train(
     with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
         dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
+        if UNSURE in dataset.class_names and config.answer != AnswerConfig():
+            raise SettingsError(
+                f"a class is called {UNSURE!r}, as an answer that is none: rename it, or ask for no threshold"
+            )
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         for line in (*describe(dataset), f"run folder: {run.path}"):
             progress.say(line)
@@ -103,25 +108,46 @@ def train(
         if not begun:
             report_data(run, dataset, config)
         answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
-        return _finished(run, dataset, method, answers, save_h5=save_h5)
+        return _finished(run, dataset, method, answers, config, save_h5=save_h5)
 
 
 def _finished(
-    run: RunFolder, dataset: Dataset, method: Method, answers: dict[str, Answers | None], *, save_h5: bool
+    run: RunFolder,
+    dataset: Dataset,
+    method: Method,
+    answers: dict[str, Answers | None],
+    config: TrainConfig,
+    *,
+    save_h5: bool,
 ) -> Run:
     fitted = method.fit(dataset, run.path)
     report_training(run, fitted, save_h5=save_h5)
 
     answers["test"] = answer(fitted.classifier, dataset, split="test")
-    scores = {name: score(fitted.classifier, given) for name, given in answers.items() if given is not None}
+    asked = config.answer.threshold
+    scores = {name: score(fitted.classifier, a, threshold=asked) for name, a in answers.items() if a is not None}
+    judged = scores.get("out_of_fold", scores["test"])
     remedy = "" if "out_of_fold" in scores else JUDGE_BY_ALL
-    findings = verdict(scores.get("out_of_fold", scores["test"]), fitted.history, remedy=remedy)
+    threshold, consequences = _threshold(config.answer, fitted.classifier, dataset, scores.get("out_of_fold"))
+    findings = (*verdict(judged, fitted.history, remedy=remedy), *consequences)
     report_scores(run, dataset, answers, scores)
-    classifier = fitted.classifier.with_scores({name: evaluation.to_dict() for name, evaluation in scores.items()})
+    told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
+    classifier = fitted.classifier.telling(scores=told, threshold=threshold)
     classifier.save(run.model_path)
     run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details))
     run.tidy()
     return Run(run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings, fitted.history)
+
+
+def _threshold(
+    config: AnswerConfig, classifier: Classifier, dataset: Dataset, out_of_fold: Evaluation | None
+) -> tuple[float, tuple[Finding, ...]]:
+    """Choose below which probability to say "unsure": by cross-validation, or else by the validation pictures."""
+    if config == AnswerConfig():
+        return 0.0, ()
+    if out_of_fold is None:
+        out_of_fold = score(classifier, answer(classifier, dataset, split="val"), threshold=config.threshold)
+    return decide_threshold(config, out_of_fold)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from mien.config import TrainConfig
 from mien.dataset import SPLITS, Dataset
 from mien.evaluation import Answers
 from mien.exporting import save_keras
-from mien.figures import plot_confusion, plot_history, plot_samples, save_figure
+from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder
@@ -59,7 +59,7 @@ def report_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
 def report_scores(
     run: RunFolder, dataset: Dataset, answers: Mapping[str, Answers | None], scores: Mapping[str, Evaluation]
 ) -> None:
-    """Write predictions.csv and confusion.png, and out_of_fold.csv where there was cross-validation.
+    """Write predictions.csv, confusion.png and reliability.png, and out_of_fold.csv where there was cross-validation.
 
     Raises:
         OutputError: A file cannot be written.
@@ -68,7 +68,9 @@ def report_scores(
         if given is not None:
             file_name = "predictions.csv" if name == "test" else f"{name}.csv"
             files.write_text(run.path / file_name, predictions_csv(dataset, given, scores[name].class_names))
-    save_figure(plot_confusion(scores.get("out_of_fold", scores["test"])), run.path / "confusion.png")
+    judged = scores.get("out_of_fold", scores["test"])
+    save_figure(plot_confusion(judged), run.path / "confusion.png")
+    save_figure(plot_reliability(judged), run.path / "reliability.png")
 
 
 def metrics(

@@ -9,8 +9,9 @@ from mien.config import CleanConfig
 from mien.dataset import Dataset, load_records
 from mien.duplicates import group_near_copies
 from mien.errors import SourceNotFoundError, TooFewImagesError
-from mien.evaluation import JUDGE_BY_ALL, evaluate, verdict
+from mien.evaluation import evaluate
 from mien.files import sha256_of
+from mien.judgement import JUDGE_BY_ALL, judge_threshold, verdict
 from mien.progress import SILENCE, Progress
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
@@ -61,12 +62,15 @@ def review(run_dir: str | Path, folder: str | Path | None = None, *, progress: P
         evaluation = evaluate(classifier, _test_split(run, classifier), split="test")
         out_of_fold = _out_of_fold(run)
         history = load_history(run.history_path) if run.history_path.exists() else ()
-        findings = verdict(out_of_fold or evaluation, history, remedy="" if out_of_fold else JUDGE_BY_ALL)
+        judged = out_of_fold or evaluation
+        findings = verdict(judged, history, remedy="" if out_of_fold else JUDGE_BY_ALL)
+        findings += judge_threshold(judged, classifier.facts.threshold)
         return Review(run.path, classifier, evaluation, out_of_fold, findings)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
     dataset = _without_seen(clean(scanned), run, progress)
     evaluation = evaluate(classifier, dataset)
-    return Review(run.path, classifier, evaluation, None, verdict(evaluation))
+    findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)
+    return Review(run.path, classifier, evaluation, None, findings)
 
 
 def _out_of_fold(run: RunFolder) -> Evaluation | None:

@@ -6,10 +6,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mien.config import AugmentConfig, BackboneConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.config import (
+    AnswerConfig,
+    AugmentConfig,
+    BackboneConfig,
+    CleanConfig,
+    FitConfig,
+    ScanConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from mien.errors import SettingsError
 from mien.fetching import FetchLimits
 from mien.flags import (
+    Answering,
     Augmentation,
     Cleaning,
     DataPath,
@@ -58,6 +68,7 @@ def train(
     backbone: Annotated[BackboneConfig, Pretrained] = BackboneConfig(),
     fit: Annotated[FitConfig, Training] = FitConfig(),
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
+    answer: Annotated[AnswerConfig, Answering] = AnswerConfig(),
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
 
@@ -86,7 +97,7 @@ def train(
     from mien.run_screens import show_run
     from mien.terminal import TerminalProgress
 
-    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment)
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer)
     cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
         run = train_folder(
@@ -132,6 +143,7 @@ def predict(
     *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
     json: Flag = False,
     csv: Path | None = None,
+    threshold: float | None = None,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Say which class pictures belong to. Exit code 1 where one of them could not be read.
@@ -149,6 +161,8 @@ def predict(
         Print one JSON document per picture, a line each.
     csv
         Write the answers to this CSV file instead.
+    threshold
+        Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
     """
     from mien.classifier import load
     from mien.prediction import predict as predict_sources
@@ -157,7 +171,7 @@ def predict(
     if not sources:
         raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
     classifier = load(run)
-    predictions = predict_sources(classifier, sources, limits=limits)
+    predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mien.config import CleanConfig
 from mien.dataset import Dataset, ImageRecord, Problem
-from mien.duplicates import group_near_copies
+from mien.duplicates import bits_apart, flipped, group_near_copies
 from mien.errors import GateError, SettingsError
 
 # What a user may refuse, and the problem codes that each name stands for.
@@ -38,7 +38,8 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     """
     records = [_judge_size(record, config) for record in dataset.records]
     pictures = [place for place, record in enumerate(records) if record.phash]
-    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits)
+    labels = [records[place].label for place in pictures]
+    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits, class_names=labels)
     members: dict[int, list[int]] = {}
     for place, group in zip(pictures, groups, strict=True):
         records[place] = replace(records[place], group=group)
@@ -104,11 +105,17 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
             judged.append(copy)
             continue
         code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
-        kind = "a copy" if code == "exact_duplicate" else "a near copy"
+        kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept)
         seen.add(copy.sha256)
         found = _left_out(copy, code, f"{kind} of {kept.path}")
         judged.append(replace(found, used=copy.used and keep_copies))
     return judged
+
+
+def _near_kind(copy: ImageRecord, kept: ImageRecord) -> str:
+    (mirrored,) = flipped([copy.phash], "mirrored")
+    nearer = bits_apart(mirrored, kept.phash) < bits_apart(copy.phash, kept.phash)
+    return "a near copy, mirrored," if nearer else "a near copy"
 
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:

@@ -13,6 +13,7 @@ from mien.errors import SettingsError
 from mien.evaluation import JUDGE_BY_ALL, Answers, answer, score, verdict
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
+from mien.leaks import refuse_straddling
 from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
@@ -74,6 +75,7 @@ def train(
 
     Raises:
         UserError: A path, a class or a setting is not as it must be; what to do is in the message.
+        LeakError: A copy of a picture stands on two sides of a split: a last check, before anything is trained.
         ExportMismatchError: The saved model would not answer as the trained one does.
 
     Example:
@@ -93,6 +95,7 @@ def train(
         dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
+        refuse_straddling([dataset, *parts], config.clean.near_bits)
         for line in (*describe(dataset), f"run folder: {run.path}"):
             progress.say(line)
         begun = run.manifest_path.exists()

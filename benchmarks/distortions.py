@@ -1,19 +1,17 @@
 """Which distorted copies of a picture are found, and which pictures of a folder are called copies of one another.
 
-    python benchmarks/distortions.py PHOTOS [--sheet PAIRS.png]
+    python benchmarks/distortions.py PHOTOS [--sheet PAIRS.png] [--copies-within BITS]
 
 Distorts every usable picture of the folder in many ways, in memory; saves, decodes and hashes it as `mien` does; and
 prints for each way the share that the gate for leaks finds, with its 95% interval, and the median of the bits apart.
-Then compares all readable pictures of the folder with one another and prints how many pairs are called copies at
-several limits: those that no eye takes for copies are false alarms. --sheet draws the pairs from 24 bits down, the
-furthest apart first, for that eye.
+Then compares all readable pictures of the folder with one another and prints how many pairs are called copies, at
+several limits. Which of them are, only an eye can tell: --sheet draws them for it, the furthest apart first, and
+--copies-within tells what it saw, so that the others count as false alarms.
 """
 
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -74,18 +72,18 @@ def framed(image: Image.Image, share: float) -> Image.Image:
 def captioned(image: Image.Image) -> Image.Image:
     """Put a white bar with black text below the picture, a tenth of its height."""
     height = max(12, image.height // 10)
-    edited = ImageOps.expand(image, (0, 0, 0, height), "white")
-    ImageDraw.Draw(edited).text((8, image.height), "when the week is over", "black", font_size=height * 0.7)
-    return edited
+    longer = ImageOps.expand(image, (0, 0, 0, height), "white")
+    ImageDraw.Draw(longer).text((8, image.height), "when the week is over", "black", font_size=height * 0.7)
+    return longer
 
 
 def stamped(image: Image.Image) -> Image.Image:
     """Write a watermark into the lower right corner, a third of the width."""
-    edited = image.copy()
+    marked = image.copy()
     size = max(8, image.width // 20)
     place = (round(image.width * 0.65), image.height - 2 * size)
-    ImageDraw.Draw(edited).text(place, "example.org", "white", font_size=size, stroke_width=1, stroke_fill="black")
-    return edited
+    ImageDraw.Draw(marked).text(place, "example.org", "white", font_size=size, stroke_width=1, stroke_fill="black")
+    return marked
 
 
 def enhanced(image: Image.Image, kind: type[ImageEnhance.Brightness | ImageEnhance.Contrast], by: float) -> Image.Image:
@@ -96,6 +94,11 @@ def enhanced(image: Image.Image, kind: type[ImageEnhance.Brightness | ImageEnhan
 def in_grey(image: Image.Image) -> Image.Image:
     """Return the picture without its colours."""
     return image.convert("L").convert("RGB")
+
+
+def edited(image: Image.Image, edit: Edit) -> bytes:
+    """Return the content of a file of the picture after an edit."""
+    return saved(edit(image))
 
 
 def edits() -> dict[str, Edit]:
@@ -138,7 +141,7 @@ def distortions() -> dict[str, Callable[[Image.Image], bytes]]:
         **{f"JPEG, quality {quality}": partial(saved, quality=quality) for quality in (95, 75, 50, 30, 10)},
         "PNG": partial(saved, format_="PNG"),
         "WebP, quality 80": partial(saved, format_="WEBP", quality=80),
-        **{name: lambda image, edit=edit: saved(edit(image)) for name, edit in edits().items()},
+        **{name: partial(edited, edit=edit) for name, edit in edits().items()},
         "mirrored, JPEG, quality 30": lambda image: saved(image.transpose(left_right), quality=30),
     }
 
@@ -153,7 +156,8 @@ def bits_to_copies(dataset: Dataset, records: Sequence[ImageRecord]) -> dict[str
         hashes = [perceptual_hash(decode(distorted(image), ScanConfig()).rgb) for distorted in ways.values()]
         return [min(bits_apart(found, original) for original in originals) for found in hashes]
 
-    return dict(zip(ways, zip(*LOCAL.map(distort, records), strict=True), strict=True))
+    by_picture = np.array(list(LOCAL.map(distort, records)))
+    return dict(zip(ways, by_picture.T.tolist(), strict=True))
 
 
 def called_pairs(records: Sequence[ImageRecord]) -> Iterator[tuple[str, Pair]]:
@@ -181,27 +185,49 @@ def draw_sheet(dataset: Dataset, records: Sequence[ImageRecord], pairs: Sequence
     sheet.save(path)
 
 
+def show_recall(distances: dict[str, list[int]]) -> None:
+    """Print which share of each distortion is found, by default and with other limits."""
+    others = [limit for limit in LIMITS if limit != CleanConfig.near_bits]
+    heads = " | ".join(f"at {limit}" for limit in others)
+    print(f"| distortion | found | median bits apart | {heads} |\n|---|---|---|{'---|' * len(others)}")
+    for name, bits in distances.items():
+        apart = np.array(bits)
+        found = wilson_score(int(np.sum(apart <= CleanConfig.near_bits)), len(bits))
+        shares = " | ".join(f"{np.mean(apart <= limit):.0%}" for limit in others)
+        interval = f"{found.value:.0%} ({found.low:.0%} to {found.high:.0%})"
+        print(f"| {name} | {interval} | {np.median(apart):g} | {shares} |")
+
+
+def show_false_alarms(pairs: Sequence[tuple[str, Pair]], num_records: int, copies_within: int) -> None:
+    """Print how many pairs are called copies, and which share of the different pictures are, by limit."""
+    num_copies = sum(bits <= copies_within for _, (bits, _, _) in pairs)
+    num_different = num_records * (num_records - 1) // 2 - num_copies
+    print(f"\n{num_copies} pairs of copies and {num_different} of different pictures; called copies:\n")
+    print("| limit | as they are | flipped | of them different | share of the different pairs |\n|---|---|---|---|---|")
+    for limit in LIMITS:
+        called = [(way, bits) for way, (bits, _, _) in pairs if bits <= limit]
+        upright = sum(way == "as they are" for way, _ in called)
+        different = sum(bits > copies_within for _, bits in called)
+        share = wilson_score(different, num_different)
+        interval = f"{share.value:.4%} ({share.low:.4%} to {share.high:.4%})"
+        print(f"| {limit} | {upright} | {len(called) - upright} | {different} | {interval} |")
+
+
 def main() -> None:
     """Distort, compare, and print what was found."""
     parser = arguments(__doc__, rounds=1)
     parser.add_argument("--sheet", type=Path, help="a PNG file for the pairs that are called copies")
+    help_ = "the pairs up to this many bits are copies, by eye, and those above are not (default: %(default)s)"
+    parser.add_argument("--copies-within", type=int, default=8, help=help_)
     given = parser.parse_args()
     dataset = clean(scan(given.photos))
     usable = [record for record in dataset.records if record.used]
-    print(f"{len(usable)} usable pictures; found: at most {CleanConfig.near_bits} of 128 bits from the original\n")
-    print("| distortion | found | median bits apart |\n|---|---|---|")
-    for name, bits in bits_to_copies(dataset, usable).items():
-        found = wilson_score(sum(np.array(bits) <= CleanConfig.near_bits), len(bits))
-        print(f"| {name} | {found} | {np.median(bits):g} |")
+    print(f"{len(usable)} usable pictures, distorted; found: within {CleanConfig.near_bits} of 128 bits\n")
+    show_recall(bits_to_copies(dataset, usable))
 
     readable = [record for record in dataset.records if record.phash]
     pairs = list(called_pairs(readable))
-    num_pairs = len(readable) * (len(readable) - 1) // 2
-    print(f"\n{num_pairs} pairs of {len(readable)} readable pictures; called copies, by the limit:\n")
-    print(f"| one of them | {' | '.join(map(str, LIMITS))} |\n|---|{'---|' * len(LIMITS)}")
-    for way in ("as they are", *FLIPS):
-        counts = [sum(found == way and bits <= limit for found, (bits, _, _) in pairs) for limit in LIMITS]
-        print(f"| {way} | {' | '.join(map(str, counts))} |")
+    show_false_alarms(pairs, len(readable), given.copies_within)
     if given.sheet:
         draw_sheet(dataset, readable, sorted((pair for _, pair in pairs), reverse=True), given.sheet)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import mien
+from conftest import draw_folder
 from mien.cli import main
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
@@ -141,6 +142,39 @@ def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
     stored = json.loads((run_dir / "metrics.json").read_text())
     assert document["evaluation"] == stored["test"]
     assert document["verdict"] == stored["verdict"]
+
+
+def test_evaluate_refuses_what_was_trained_on_and_scores_the_others(command: Mien, data: Path, run_dir: Path) -> None:
+    code, out, err = command("evaluate", run_dir, data)
+    assert (code, out) == (3, "")
+    assert "LeakError: 22 of 24 pictures of " in err
+    assert "  and 12 more\nTo score the others alone, add --leave-out-seen.\n" in err
+    code, out, err = command("evaluate", run_dir, data, "--leave-out-seen")
+    assert (code, "n = 2)" in out) == (0, True)
+    assert err.startswith("left out: 22 of 24 pictures")
+
+
+def test_check_against_a_run_names_what_was_trained_on(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    code, out, err = command("check", data, "--against", run_dir)
+    assert code == 3
+    assert "\nleaks: trained on by the run, or near copies of that (22)\n  happy/" in out
+    assert "LeakError: 22 pictures of " in err
+    code, out, _ = command("check", data, "--against", run_dir, "--json")
+    leaks = json.loads(out)["leaks"]
+    assert (code, len(leaks)) == (3, 22)
+    assert leaks[0] == {"path": leaks[0]["path"], "trained": leaks[0]["path"], "kind": "same file", "bits": 0}
+    fresh = draw_folder(tmp_path, 3, first_seed=5000)
+    code, out, err = command("check", fresh, "--against", run_dir, "--json")
+    assert (code, json.loads(out)["leaks"], err) == (0, [], "")
+    assert "leaks" not in json.loads(command("check", fresh, "--json")[1])
+
+
+def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None:
+    code, out, err = command("check", data, "--against", data)
+    assert (code, out) == (2, "")
+    assert "holds no manifest.csv" in err
 
 
 def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def flipped(hashes: Sequence[str], flip: str) -> list[str]:
         hashes: What `perceptual_hash` returned.
         flip: One of FLIPS.
     """
-    rows = _words(hashes).T.copy().view(np.uint8).reshape(-1, 16)
+    rows = _rows(_words(hashes))
     if flip != "upside down":
         rows = _mirrored(rows)
     if flip != "mirrored":
@@ -83,7 +83,7 @@ def group_near_copies(hashes: Sequence[str], near_bits: int, *, class_names: Seq
     words = _words(hashes)
     labels = _labels(words, near_bits)
     if class_names:
-        labels = _joined_with_mirrored(words, labels, np.array(class_names), near_bits)
+        labels = _joined_with_mirrored(words, labels, class_names, near_bits)
     _, firsts, places, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     copied = np.flatnonzero(sizes > 1)
     numbers = {place: number for number, place in enumerate(copied[np.argsort(firsts[copied])].tolist())}
@@ -105,22 +105,31 @@ def _labels(words: Words, near_bits: int) -> Indexes:
     return labels
 
 
-def _joined_with_mirrored(words: Words, labels: Indexes, classes: NDArray[np.str_], near_bits: int) -> Indexes:
+def _joined_with_mirrored(words: Words, labels: Indexes, class_names: Sequence[str], near_bits: int) -> Indexes:
     """Join, in groups given by labels, also what is near a mirrored picture of its class."""
     groups = UnionFind(words.shape[1])
-    _, firsts = np.unique(labels, return_index=True)
-    groups.join(np.arange(len(labels)), firsts[np.unique(labels, return_inverse=True)[1]])
-    for name in np.unique(classes):
-        places = np.flatnonzero(classes == name)
+    _join_equal(groups, np.arange(words.shape[1]), labels)
+    members: dict[str, list[int]] = {}
+    for place, name in enumerate(class_names):
+        members.setdefault(name, []).append(place)
+    for places in map(np.array, members.values()):
         upright = words.take(places, axis=1)
-        rows = upright.T.copy().view(np.uint8).reshape(-1, 16)
-        both = np.concatenate([upright, _mirrored(rows).view(np.uint64).T], axis=1)
-        found = _labels(both, near_bits)
-        _, firsts, numbers = np.unique(found, return_index=True, return_inverse=True)
-        groups.join(np.tile(places, 2), np.tile(places, 2)[firsts[numbers]])
+        mirrored = _mirrored(_rows(upright)).view(np.uint64).T
+        _join_equal(groups, np.tile(places, 2), _labels(np.concatenate([upright, mirrored], axis=1), near_bits))
     return groups.labels()
 
 
+def _join_equal(groups: UnionFind, places: Indexes, labels: Indexes) -> None:
+    """Join the places that have the same label."""
+    _, firsts, numbers = np.unique(labels, return_index=True, return_inverse=True)
+    groups.join(places, places[firsts[numbers]])
+
+
+def _rows(words: Words) -> NDArray[np.uint8]:
+    """Return the bytes of each hash, shape (number of hashes, 16): each byte is a row of the picture."""
+    return words.T.copy().view(np.uint8).reshape(-1, 16)
+
+
 def _mirrored(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the hashes of the mirrored pictures, shape (number of hashes, 16): each byte is a row of the picture."""
+    """Return the bytes of the hashes of the mirrored pictures, in the same shape."""
     return np.concatenate([rows[:, :8] ^ 0b01010101, ~_BYTES_BACKWARDS[rows[:, 8:]]], axis=1)

@@ -103,7 +103,7 @@ def evaluate(
     leave_out_seen: Flag = False,
     json: Flag = False,
 ) -> None:
-    """Score a run again: on its own test split, or on a labelled folder. Exit code 3 where it was trained on part of it.
+    """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
 
     Example: mien evaluate runs/train other-photos
 

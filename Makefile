@@ -38,6 +38,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/decode.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/scan.py "$(PHOTOS)" --cleanvision-python .venv-bench/bin/python
 	$(BIN)/python benchmarks/near_copies.py
+	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/scale.py --num-pictures $(NUM_PICTURES)
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic

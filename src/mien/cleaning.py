@@ -46,7 +46,7 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
         if group is not None:
             members.setdefault(group, []).append(place)
     for places in members.values():
-        judged = _judge_copies([records[place] for place in places], keep_copies=config.keep_copies)
+        judged = _judge_copies([records[place] for place in places], config)
         for place, record in zip(places, judged, strict=True):
             records[place] = record
     return dataset.with_records(records)
@@ -94,7 +94,7 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     return record
 
 
-def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[ImageRecord]:
+def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[ImageRecord]:
     """Judge one group of near copies."""
     if len({copy.label for copy in copies}) > 1:
         return [_in_conflict(copy, copies) for copy in copies]
@@ -105,17 +105,17 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
             judged.append(copy)
             continue
         code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
-        kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept)
+        kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept, config.near_bits)
         seen.add(copy.sha256)
         found = _left_out(copy, code, f"{kind} of {kept.path}")
-        judged.append(replace(found, used=copy.used and keep_copies))
+        judged.append(replace(found, used=copy.used and config.keep_copies))
     return judged
 
 
-def _near_kind(copy: ImageRecord, kept: ImageRecord) -> str:
-    (mirrored,) = flipped([copy.phash], "mirrored")
-    nearer = bits_apart(mirrored, kept.phash) < bits_apart(copy.phash, kept.phash)
-    return "a near copy, mirrored," if nearer else "a near copy"
+def _near_kind(copy: ImageRecord, kept: ImageRecord, near_bits: int) -> str:
+    bits = bits_apart(copy.phash, kept.phash)
+    mirrored = bits > near_bits and bits_apart(flipped([copy.phash], "mirrored")[0], kept.phash) < bits
+    return "a near copy, mirrored," if mirrored else "a near copy"
 
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:

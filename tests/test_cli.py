@@ -171,6 +171,16 @@ def test_check_against_a_run_names_what_was_trained_on(
     assert "leaks" not in json.loads(command("check", fresh, "--json")[1])
 
 
+def test_the_model_in_a_run_folder_names_the_run_too(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    for arguments in (["evaluate", run_dir / "model.onnx", data], ["check", data, "--against", run_dir / "model.onnx"]):
+        assert command(*arguments)[0] == 3
+    shutil.copy(run_dir / "model.onnx", tmp_path)
+    code, _, err = command("evaluate", tmp_path / "model.onnx", data)
+    assert (code, "cannot be told" in err) == (0, True)
+    code, _, err = command("evaluate", tmp_path / "model.onnx")
+    assert (code, "is a model alone" in err) == (2, True)
+
+
 def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None:
     code, out, err = command("check", data, "--against", data)
     assert (code, out) == (2, "")
@@ -237,7 +247,6 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--folds", "50"], "50 folds need as many distinct pictures"),
         (["train", "{data}", "--out", "{data}/run"], "would lie within the pictures"),
         (["train", "."], "'runs' would lie within the pictures"),
-        (["evaluate", "{run}/model.onnx"], "is a model alone"),
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),

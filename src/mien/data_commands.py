@@ -62,16 +62,15 @@ def check(
         save_figure(plot_samples(dataset), sheet)
     refuse(dataset, gates)
     if leaks:
-        raise LeakError(
-            f"{len(leaks)} pictures of {str(folder)!r}, or copies of them, were trained on by {str(against)!r}"
-        )
+        told = f"{len(leaks)} pictures of {str(folder)!r}, or copies of them, were trained on by {str(against)!r}"
+        raise LeakError(f"{told}: do not judge it by them")
 
 
 def _find_leaks(dataset: "Dataset", against: Path, config: CleanConfig) -> "tuple[Leak, ...]":
     from mien.leaks import find_leaks, load_seen
-    from mien.run_folder import RunFolder
+    from mien.run_folder import run_of
 
-    return find_leaks(dataset.records, load_seen(RunFolder(against)), config.near_bits)
+    return find_leaks(dataset.records, load_seen(run_of(against)), config.near_bits)
 
 
 def clean(

@@ -13,7 +13,7 @@ from mien.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
 from mien.progress import SILENCE, Progress
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
-from mien.run_folder import RunFolder, read_json
+from mien.run_folder import RunFolder, read_json, run_of
 from mien.scanning import scan
 
 
@@ -58,7 +58,7 @@ def review(
         LeakError: The run was trained on some of its pictures, or on near copies.
         TooFewImagesError: The run was trained on every picture of the folder.
     """
-    run = RunFolder(Path(run_dir))
+    run = run_of(Path(run_dir))
     classifier = load(run_dir)
     if folder is None:
         if not run.path.is_dir():

@@ -102,7 +102,7 @@ class RunFolder:
 def run_of(path: Path) -> RunFolder:
     """Return the run that a path names: by its folder, or by the model.onnx that lies there."""
     run = RunFolder(path.parent)
-    return run if path.is_file() and path.name == run.model_path.name else RunFolder(path)
+    return run if path == run.model_path and run.manifest_path.is_file() else RunFolder(path)
 
 
 def read_json(path: Path) -> Any:

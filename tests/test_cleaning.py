@@ -8,6 +8,7 @@ from conftest import dataset_of, draw_picture, record, save_picture
 from mien.cleaning import GATES, clean, find_gates, refuse
 from mien.config import CleanConfig, ScanConfig
 from mien.dataset import PROBLEMS, Dataset, ImageRecord, Problem, load_records
+from mien.duplicates import flipped
 from mien.errors import GateError, SettingsError
 from mien.scanning import scan
 
@@ -99,6 +100,15 @@ def test_a_picture_a_thousand_times_under_two_classes_names_a_few_of_the_others(
     assert dataset.records[0].problems[0].detail.endswith("and 997 more")
     dataset.save(tmp_path / "manifest.csv")
     assert load_records(tmp_path / "manifest.csv")[1999] == dataset.records[1999]
+
+
+def test_a_mirrored_picture_is_a_copy_in_its_class_and_another_picture_in_another() -> None:
+    original = record("left/1", width=900)
+    (mirrored,) = flipped([original.phash], "mirrored")
+    within = clean(dataset_of(original, record("left/2", phash=mirrored)))
+    assert codes(within) == [(), ("near_duplicate",)]
+    assert within.records[1].problems[0].detail == "a near copy, mirrored, of left/1"
+    assert used(clean(dataset_of(original, record("right/1", phash=mirrored)))) == ["left/1", "right/1"]
 
 
 def test_copies_may_be_kept_and_are_still_named() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import mien
+from conftest import draw_folder
 from mien.cli import main
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
@@ -149,6 +150,49 @@ def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
     assert document["verdict"] == stored["verdict"]
 
 
+def test_evaluate_refuses_what_was_trained_on_and_scores_the_others(command: Mien, data: Path, run_dir: Path) -> None:
+    code, out, err = command("evaluate", run_dir, data)
+    assert (code, out) == (3, "")
+    assert "LeakError: 22 of 24 pictures of " in err
+    assert "  and 12 more\nTo score the others alone, add --leave-out-seen.\n" in err
+    code, out, err = command("evaluate", run_dir, data, "--leave-out-seen")
+    assert (code, "n = 2)" in out) == (0, True)
+    assert err.startswith("left out: 22 of 24 pictures")
+
+
+def test_check_against_a_run_names_what_was_trained_on(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    code, out, err = command("check", data, "--against", run_dir)
+    assert code == 3
+    assert "\nleaks: trained on by the run, or near copies of that (22)\n  happy/" in out
+    assert "LeakError: 22 pictures of " in err
+    code, out, _ = command("check", data, "--against", run_dir, "--json")
+    leaks = json.loads(out)["leaks"]
+    assert (code, len(leaks)) == (3, 22)
+    assert leaks[0] == {"path": leaks[0]["path"], "trained": leaks[0]["path"], "kind": "same file", "bits": 0}
+    fresh = draw_folder(tmp_path, 3, first_seed=5000)
+    code, out, err = command("check", fresh, "--against", run_dir, "--json")
+    assert (code, json.loads(out)["leaks"], err) == (0, [], "")
+    assert "leaks" not in json.loads(command("check", fresh, "--json")[1])
+
+
+def test_the_model_in_a_run_folder_names_the_run_too(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    for arguments in (["evaluate", run_dir / "model.onnx", data], ["check", data, "--against", run_dir / "model.onnx"]):
+        assert command(*arguments)[0] == 3
+    shutil.copy(run_dir / "model.onnx", tmp_path)
+    code, _, err = command("evaluate", tmp_path / "model.onnx", data)
+    assert (code, "cannot be told" in err) == (0, True)
+    code, _, err = command("evaluate", tmp_path / "model.onnx")
+    assert (code, "is a model alone" in err) == (2, True)
+
+
+def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None:
+    code, out, err = command("check", data, "--against", data)
+    assert (code, out) == (2, "")
+    assert "holds no manifest.csv" in err
+
+
 def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:
     flags = ["--config", str(run_dir / "config.json"), "--seed", "7"]
     run_mien("train", str(data), "--out", str(tmp_path / "run"), *flags)
@@ -209,7 +253,6 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--folds", "50"], "50 folds need as many distinct pictures"),
         (["train", "{data}", "--out", "{data}/run"], "would lie within the pictures"),
         (["train", "."], "'runs' would lie within the pictures"),
-        (["evaluate", "{run}/model.onnx"], "is a model alone"),
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),

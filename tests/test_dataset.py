@@ -93,6 +93,13 @@ def test_what_is_no_manifest_is_refused_by_name(tmp_path: Path, content: bytes) 
         load_records(path)
 
 
+def test_a_manifest_with_a_damaged_hash_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    dataset_of(record("sad/1.jpg", phash="ab")).save(path)
+    with pytest.raises(SourceNotFoundError, match="a row has the phash 'ab'"):
+        load_records(path)
+
+
 def test_a_manifest_that_is_missing_or_cannot_be_written_is_an_error(tmp_path: Path, ready: Dataset) -> None:
     with pytest.raises(SourceNotFoundError, match="No such file"):
         load_records(tmp_path / "manifest.csv")

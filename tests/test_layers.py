@@ -24,6 +24,7 @@ ROWS = [
         "cleaning",
         "splitting",
         "features",
+        "leaks",
         "training",
         "methods",
         "evaluation",

@@ -18,11 +18,13 @@ from PIL import Image
 
 import mien
 from conftest import draw_folder
-from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, ScanConfig, TrainConfig
-from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.dataset import Dataset
+from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
 from mien.reviewing import review
 from mien.run_folder import claimed, load_config
+from mien.splitting import split
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
@@ -157,9 +159,14 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
     shutil.copytree(data, tmp_path / "mixed")
     draw_folder(tmp_path / "mixed", 14, first_seed=5000, first_number=12)
     heard = Heard()
-    mixed = review(run.path, tmp_path / "mixed", progress=heard)
+    mixed = review(run.path, tmp_path / "mixed", leave_out_seen=True, progress=heard)
     assert mixed.evaluation.accuracy.num_images == 4 + run.evaluation.accuracy.num_images
-    assert heard.lines == ["22 of 28 pictures left out: the run was trained on them, or near copies"]
+    told = f"22 of 28 pictures of {str(tmp_path / 'mixed')!r}, or copies of them,"
+    assert heard.lines == [f"left out: {told} which were trained on"]
+    with pytest.raises(
+        LeakError, match=rf"{told} were trained on .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
+    ):
+        review(run.path, tmp_path / "mixed")
     (fresh / "angry").mkdir()
     with pytest.raises(NotADatasetError, match="angry"):
         review(run.path, fresh)
@@ -171,7 +178,39 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
             (tmp_path / row["label"]).mkdir(exist_ok=True)
             shutil.copy(data / row["path"], tmp_path / row["path"])
     with pytest.raises(TooFewImagesError, match="trained on every picture"):
-        review(run.path, tmp_path)
+        review(run.path, tmp_path, leave_out_seen=True)
+
+
+@pytest.mark.parametrize("edit", ["smaller", "mirrored", "grey"])
+def test_a_review_refuses_a_picture_that_was_trained_on_and_edited(
+    run: Run, data: Path, tmp_path: Path, edit: str
+) -> None:
+    fresh = draw_folder(tmp_path, 2, first_seed=5000)
+    (trained, *_) = (row["path"] for row in rows(run.path / "manifest.csv") if row["split"] == "val")
+    image = Image.open(data / trained)
+    edits = {
+        "smaller": image.resize((64, 64)),
+        "mirrored": image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        "grey": image.convert("L"),
+    }
+    edits[edit].save(fresh / Path(trained).parent / "edited.png")
+    with pytest.raises(LeakError, match=rf"1 of 5 pictures.*\n  happy/edited.png: a near copy.* of {trained}"):
+        review(run.path, fresh)
+
+
+def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(dataset: Dataset, config: SplitConfig) -> Dataset:
+        records = split(dataset, config).records
+        (first, *_) = (record for record in records if record.split == "test")
+        (other, *_) = (record for record in records if record.split == "train" and record.label == first.label)
+        return dataset.with_records([replace(r, phash=first.phash) if r is other else r for r in records])
+
+    monkeypatch.setattr("mien.pipeline.split", broken)
+    with pytest.raises(LeakError, match=r"\(t(est|rain)\) and happy/.* \(t"):
+        train(data, QUICK, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from mien.config import CleanConfig
 from mien.dataset import Dataset, ImageRecord, Problem
-from mien.duplicates import group_near_copies
+from mien.duplicates import bits_apart, flipped, group_near_copies
 from mien.errors import GateError, SettingsError
 
 # What a user may refuse, and the problem codes that each name stands for.
@@ -38,14 +38,15 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     """
     records = [_judge_size(record, config) for record in dataset.records]
     pictures = [place for place, record in enumerate(records) if record.phash]
-    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits)
+    labels = [records[place].label for place in pictures]
+    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits, class_names=labels)
     members: dict[int, list[int]] = {}
     for place, group in zip(pictures, groups, strict=True):
         records[place] = replace(records[place], group=group)
         if group is not None:
             members.setdefault(group, []).append(place)
     for places in members.values():
-        judged = _judge_copies([records[place] for place in places], keep_copies=config.keep_copies)
+        judged = _judge_copies([records[place] for place in places], config)
         for place, record in zip(places, judged, strict=True):
             records[place] = record
     return dataset.with_records(records)
@@ -93,7 +94,7 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     return record
 
 
-def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[ImageRecord]:
+def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[ImageRecord]:
     """Judge one group of near copies."""
     if len({copy.label for copy in copies}) > 1:
         return [_in_conflict(copy, copies) for copy in copies]
@@ -104,11 +105,17 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
             judged.append(copy)
             continue
         code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
-        kind = "a copy" if code == "exact_duplicate" else "a near copy"
+        kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept, config.near_bits)
         seen.add(copy.sha256)
         found = _left_out(copy, code, f"{kind} of {kept.path}")
-        judged.append(replace(found, used=copy.used and keep_copies))
+        judged.append(replace(found, used=copy.used and config.keep_copies))
     return judged
+
+
+def _near_kind(copy: ImageRecord, kept: ImageRecord, near_bits: int) -> str:
+    bits = bits_apart(copy.phash, kept.phash)
+    mirrored = bits > near_bits and bits_apart(flipped([copy.phash], "mirrored")[0], kept.phash) < bits
+    return "a near copy, mirrored," if mirrored else "a near copy"
 
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:

@@ -1,15 +1,18 @@
 """The commands on a folder of pictures: arguments -> one public call -> print."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from mien.config import CleanConfig
-from mien.errors import SettingsError
+from mien.errors import LeakError, SettingsError
 from mien.flags import Cleaning, DataPath, Flag
 
 if TYPE_CHECKING:
+    from mien.dataset import Dataset
+    from mien.leaks import Leak
     from mien.quarantine import Move
 
 
@@ -19,6 +22,7 @@ def check(
     *,
     json: Flag = False,
     fail_on: str = "",
+    against: Path | None = None,
     sheet: Path | None = None,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
 ) -> None:
@@ -34,6 +38,8 @@ def check(
         Print one JSON document.
     fail_on
         End with exit code 3 where one of these is found: unreadable, duplicates, conflicts (with commas between).
+    against
+        Compare with what this run was trained on; exit code 3 where a picture, or a near copy, is among it.
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
@@ -45,12 +51,26 @@ def check(
     gates = find_gates(fail_on)
     with TerminalProgress() as progress:
         dataset = clean(scan(folder, progress=progress), config)
-    show_json(dataset.to_dict()) if json else show_check(dataset)
+    leaks = _find_leaks(dataset, against, config) if against else None
+    if json:
+        show_json(dataset.to_dict() | ({} if leaks is None else {"leaks": [asdict(leak) for leak in leaks]}))
+    else:
+        show_check(dataset, leaks)
     if sheet:
         from mien.figures import plot_samples, save_figure
 
         save_figure(plot_samples(dataset), sheet)
     refuse(dataset, gates)
+    if leaks:
+        told = f"{len(leaks)} pictures of {str(folder)!r}, or copies of them, were trained on by {str(against)!r}"
+        raise LeakError(f"{told}: do not judge it by them")
+
+
+def _find_leaks(dataset: "Dataset", against: Path, config: CleanConfig) -> "tuple[Leak, ...]":
+    from mien.leaks import find_leaks, load_seen
+    from mien.run_folder import run_of
+
+    return find_leaks(dataset.records, load_seen(run_of(against)), config.near_bits)
 
 
 def clean(

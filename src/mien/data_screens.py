@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mien.dataset import PROBLEMS, Dataset
+from mien.leaks import Leak, name_leaks
 from mien.terminal import OUT, new_table, printable
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
 
 
-def show_check(dataset: Dataset) -> None:
-    """Print what a folder holds, and what is wrong with it."""
+def show_check(dataset: Dataset, leaks: Sequence[Leak] | None = None) -> None:
+    """Print what a folder holds, what is wrong with it, and, where it was compared with a run, the leaks."""
     table = new_table("no.", "class", "files", "used")
     before, after = dataset.counts(), dataset.counts(used_only=True)
     for number, name in enumerate(dataset.class_names):
@@ -23,6 +24,10 @@ def show_check(dataset: Dataset) -> None:
     if groups:
         num_copies = sum(map(len, groups))
         OUT.print(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
+    if leaks is not None:
+        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({len(leaks)})")
+        for line in name_leaks(leaks):
+            OUT.print(printable(line))
 
 
 def _show_problems(dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -239,6 +240,8 @@ def _row(record: ImageRecord) -> list[object]:
 def _record(row: dict[str, str]) -> ImageRecord:
     if row["split"] not in ("", *SPLITS):
         raise ValueError(f"a row has the split {row['split']!r}")
+    if not re.fullmatch("([0-9a-f]{32})?", row["phash"]):
+        raise ValueError(f"a row has the phash {row['phash'][:40]!r}")
     codes = row["problem"].split(";") if row["problem"] else []
     return ImageRecord(
         path=row["path"],

@@ -14,6 +14,7 @@ MienError
 ├── FetchError                one URL cannot be fetched                     OSError
 ├── ExportMismatchError       a saved model answers differently             ArithmeticError
 └── GateError                 a gate said no: exit code 3                   ValueError
+    └── LeakError             a copy of a picture to judge by was trained on
 """
 
 
@@ -79,3 +80,7 @@ class ExportMismatchError(MienError, ArithmeticError):
 
 class GateError(MienError, ValueError):
     """A gate that the user set found what it must not."""
+
+
+class LeakError(GateError):
+    """Pictures to judge by, or near copies of them, were trained on; the message names the pairs."""

@@ -14,6 +14,7 @@ from mien.evaluation import Answers, answer, score
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
+from mien.leaks import refuse_straddling
 from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
@@ -75,6 +76,7 @@ def train(
 
     Raises:
         UserError: A path, a class or a setting is not as it must be; what to do is in the message.
+        LeakError: A copy of a picture stands on two sides of a split: a last check, before anything is trained.
         ExportMismatchError: The saved model would not answer as the trained one does.
 
     Example:
@@ -98,6 +100,7 @@ def train(
                 f"a class is called {UNSURE!r}, as an answer that is none: rename it, or ask for no threshold"
             )
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
+        refuse_straddling([dataset, *parts], config.clean.near_bits)
         for line in (*describe(dataset), f"run folder: {run.path}"):
             progress.say(line)
         begun = run.manifest_path.exists()

@@ -107,9 +107,14 @@ def train(
 
 
 def evaluate(
-    run: RunPath, folder: Annotated[Path | None, Parameter(name="DATA")] = None, /, *, json: Flag = False
+    run: RunPath,
+    folder: Annotated[Path | None, Parameter(name="DATA")] = None,
+    /,
+    *,
+    leave_out_seen: Flag = False,
+    json: Flag = False,
 ) -> None:
-    """Score a run again: on its own test split, or on another labelled folder.
+    """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
 
     Example: mien evaluate runs/train other-photos
 
@@ -118,8 +123,10 @@ def evaluate(
     run
         A run folder, such as runs/train.
     folder
-        Labelled pictures in class folders; those that the run was trained on, and their near copies, are left out. By
+        Labelled pictures in class folders; refused where the run was trained on some of them, or on near copies. By
         default the test split of the run.
+    leave_out_seen
+        Leave out what the run was trained on, and score the others.
     json
         Print one JSON document.
     """
@@ -128,7 +135,7 @@ def evaluate(
     from mien.terminal import TerminalProgress, show_json
 
     with TerminalProgress() as progress:
-        reviewed = review(run, folder, progress=progress)
+        reviewed = review(run, folder, leave_out_seen=leave_out_seen, progress=progress)
     if json:
         verdict = [asdict(finding) for finding in reviewed.findings]
         out_of_fold = reviewed.out_of_fold.to_dict() if reviewed.out_of_fold else None

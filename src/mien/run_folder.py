@@ -99,6 +99,12 @@ class RunFolder:
         return Path(document["data"])
 
 
+def run_of(path: Path) -> RunFolder:
+    """Return the run that a path names: by its folder, or by the model.onnx that lies there."""
+    run = RunFolder(path.parent)
+    return run if path == run.model_path and run.manifest_path.is_file() else RunFolder(path)
+
+
 def read_json(path: Path) -> Any:
     """Read one JSON document.
 

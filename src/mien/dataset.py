@@ -30,6 +30,9 @@ PROBLEMS = {
     "exact_duplicate": "the same file again",
     "near_duplicate": "a near copy of a larger picture",
     "wrong_extension": "the name says another kind of picture than the content",
+    "left_out": "what --relabel says to leave out",
+    "relabelled": "the label that --relabel gives it",
+    "suspect_label": "the label is probably wrong",
 }
 _COLUMNS = "path label sha256 phash bytes format width height problem group split detail".split()
 
@@ -198,10 +201,10 @@ class Dataset:
             SettingsError: A file was added, removed or changed since; or the manifest was.
             SourceNotFoundError: The manifest cannot be read.
         """
-        then = {(record.path, record.sha256, record.split) for record in load_records(manifest_path)}
-        now = {(record.path, record.sha256, record.split) for record in self.records}
+        then = {(record.path, record.label, record.sha256, record.split) for record in load_records(manifest_path)}
+        now = {(record.path, record.label, record.sha256, record.split) for record in self.records}
         if then != now:
-            changed = sorted({path for path, _, _ in then ^ now})
+            changed = sorted({path for path, *_ in then ^ now})
             raise SettingsError(
                 f"{len(changed)} files in {str(self.root)!r} are not as they were when {str(manifest_path)!r} was "
                 f"written, such as {changed[0]!r}: start a new run"

@@ -10,9 +10,9 @@ from mien.config import TrainConfig
 from mien.dataset import Dataset
 from mien.exporting import facts_of, join, prove_equal
 from mien.feature_cache import FeatureCache
-from mien.features import extract, fit_head_on
+from mien.features import answer_from_others, extract, fit_head_on
 from mien.heads import Head
-from mien.methods import Fitted
+from mien.methods import Fitted, places_seen
 from mien.progress import Progress
 
 # The joined file is shown to answer as the head does on at most this many pictures.
@@ -49,6 +49,9 @@ class Linear:
         """Fit the head likewise; return the probabilities, (N, C), for the test split."""
         return self._head(dataset).probs(self._features[dataset.indexes("test")])
 
+    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return the probabilities, (N, C), for the training and validation splits: each picture judged by the others."""
+        return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
+
     def _head(self, dataset: Dataset) -> Head:
-        seen = np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
-        return fit_head_on(dataset, self._features, seen, self._config)
+        return fit_head_on(dataset, self._features, places_seen(dataset), self._config)

@@ -12,7 +12,7 @@ from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.evaluation import JUDGE_BY_ALL, Answers, answer, score, verdict
 from mien.extras import require
-from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
+from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
@@ -21,6 +21,7 @@ from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.splitting import folds, split
+from mien.suspects import Suspect, describe_suspects, find_suspects, mark_suspects, report_suspects
 
 _MODULES = ("matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
@@ -38,6 +39,7 @@ class Run:
         out_of_fold: Scores by cross-validation on all other pictures, where there was one.
         findings: What the scores mean, and what to do.
         history: The epochs of the training, where it had any.
+        suspects: Pictures whose label is probably wrong; those for the test are not asked about.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Run:
     out_of_fold: Evaluation | None
     findings: tuple[Finding, ...]
     history: tuple[Epoch, ...]
+    suspects: tuple[Suspect, ...]
 
 
 def train(
@@ -103,11 +106,19 @@ def train(
         if not begun:
             report_data(run, dataset, config)
         answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
-        return _finished(run, dataset, method, answers, save_h5=save_h5)
+        judged = judge_labels(method, dataset, answers["out_of_fold"])
+        suspects = find_suspects(dataset, judged) if judged else ()
+        return _finished(run, mark_suspects(dataset, suspects), method, answers, suspects, save_h5=save_h5)
 
 
 def _finished(
-    run: RunFolder, dataset: Dataset, method: Method, answers: dict[str, Answers | None], *, save_h5: bool
+    run: RunFolder,
+    dataset: Dataset,
+    method: Method,
+    answers: dict[str, Answers | None],
+    suspects: tuple[Suspect, ...],
+    *,
+    save_h5: bool,
 ) -> Run:
     fitted = method.fit(dataset, run.path)
     report_training(run, fitted, save_h5=save_h5)
@@ -117,11 +128,15 @@ def _finished(
     remedy = "" if "out_of_fold" in scores else JUDGE_BY_ALL
     findings = verdict(scores.get("out_of_fold", scores["test"]), fitted.history, remedy=remedy)
     report_scores(run, dataset, answers, scores)
+    report_suspects(run.path, dataset, suspects)
+    dataset.save(run.manifest_path)
     classifier = fitted.classifier.with_scores({name: evaluation.to_dict() for name, evaluation in scores.items()})
     classifier.save(run.model_path)
-    run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details))
+    found = {"suspects": [suspect.to_dict(dataset) for suspect in suspects]}
+    run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details) | found)
     run.tidy()
-    return Run(run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings, fitted.history)
+    whole = (run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings)
+    return Run(*whole, fitted.history, suspects)
 
 
 @contextmanager

@@ -72,6 +72,22 @@ def test_a_gate_says_no_with_code_3(command: Mien, data: Path, tmp_path: Path, g
     assert ("GateError" in err) == (code == 3)
 
 
+def test_check_takes_decisions_on_labels(command: Mien, data: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("path;decision\nsad/01.jpg;happy\nsad/02.jpg;leave-out\n")
+    code, out, _ = command("check", data, "--relabel", decisions, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["used"] == {"happy": 13, "sad": 10}
+    assert {p["path"]: p["problem"] for p in document["problems"]} == {
+        "sad/01.jpg": "relabelled",
+        "sad/02.jpg": "left_out",
+    }
+    decisions.write_text("path,decision\nsad/99.jpg,happy\n")
+    code, _, err = command("check", data, "--relabel", decisions)
+    assert (code, "sad/99.jpg" in err) == (2, True)
+
+
 def test_check_writes_a_sheet(command: Mien, data: Path, tmp_path: Path) -> None:
     assert command("check", data, "--sheet", tmp_path / "sheet.png")[0] == 0
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")

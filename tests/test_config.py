@@ -10,6 +10,7 @@ from mien.config import (
     BackboneConfig,
     CleanConfig,
     FitConfig,
+    LabelConfig,
     ScanConfig,
     SplitConfig,
     TrainConfig,
@@ -35,6 +36,7 @@ CHANGED = TrainConfig(
         precision="float32",
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
+    labels=LabelConfig(relabel="mine.csv"),
 )
 
 

@@ -20,6 +20,7 @@ WITH_EXAMPLES = {
     "prediction",
     "pipeline",
     "results",
+    "suspects",
 }
 
 

@@ -42,7 +42,7 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     members: dict[int, list[int]] = {}
     for place, group in zip(pictures, groups, strict=True):
         records[place] = replace(records[place], group=group)
-        if group is not None:
+        if group is not None and not _is_left_out(records[place]):
             members.setdefault(group, []).append(place)
     for places in members.values():
         judged = _judge_copies([records[place] for place in places], keep_copies=config.keep_copies)
@@ -83,7 +83,9 @@ def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
 
 def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     before = tuple(problem for problem in record.problems if problem.code not in _FINDINGS)
-    record = replace(record, problems=before, used=bool(record.phash), group=None, split="")
+    record = replace(
+        record, problems=before, used=bool(record.phash) and not _is_left_out(record), group=None, split=""
+    )
     if record.used and record.num_bytes < config.min_bytes:
         detail = f"{record.num_bytes} bytes; at least {config.min_bytes} are asked for"
         record = _left_out(record, "too_few_bytes", detail)
@@ -91,6 +93,11 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
         detail = f"{record.width} x {record.height} pixels; at least {config.min_side} each way are asked for"
         record = _left_out(record, "too_few_pixels", detail)
     return record
+
+
+def _is_left_out(record: ImageRecord) -> bool:
+    """Say whether the user decided that a picture is not used: that stands, whatever else is found."""
+    return any(problem.code == "left_out" for problem in record.problems)
 
 
 def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[ImageRecord]:

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mien.config import CleanConfig
+from mien.config import CleanConfig, LabelConfig
 from mien.errors import SettingsError
-from mien.flags import Cleaning, DataPath, Flag
+from mien.flags import Cleaning, DataPath, Flag, Labelling
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
@@ -21,6 +21,7 @@ def check(
     fail_on: str = "",
     sheet: Path | None = None,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Say what a folder of class folders holds, and what is wrong with it. Changes nothing.
 
@@ -39,12 +40,15 @@ def check(
     """
     from mien.cleaning import clean, find_gates, refuse
     from mien.data_screens import show_check
+    from mien.relabelling import load_decisions, relabel
     from mien.scanning import scan
     from mien.terminal import TerminalProgress, show_json
 
-    gates = find_gates(fail_on)
+    gates, decisions = find_gates(fail_on), load_decisions(labels.relabel) if labels.relabel else {}
     with TerminalProgress() as progress:
         dataset = clean(scan(folder, progress=progress), config)
+    if decisions:
+        dataset = clean(relabel(dataset, decisions), config)
     show_json(dataset.to_dict()) if json else show_check(dataset)
     if sheet:
         from mien.figures import plot_samples, save_figure

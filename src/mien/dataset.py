@@ -32,7 +32,7 @@ PROBLEMS = {
     "wrong_extension": "the name says another kind of picture than the content",
     "left_out": "what --relabel says to leave out",
     "relabelled": "the label that --relabel gives it",
-    "suspect_label": "the label is probably wrong",
+    "suspect_label": "the label may be wrong",
 }
 _COLUMNS = "path label sha256 phash bytes format width height problem group split detail".split()
 

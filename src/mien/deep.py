@@ -108,7 +108,7 @@ class Finetune:
         return _answers(self._network(dataset, None), dataset)
 
     def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return the probabilities, (N, C), for the training and validation splits: each picture judged by the others.
+        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
 
         They come from the features of the backbone as it is.
         """

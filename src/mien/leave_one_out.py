@@ -70,14 +70,14 @@ def _answers(
     squares, vectors = np.linalg.eigh(_kernel(rows))
     squares = np.maximum(squares, 0)
     targets = np.eye(num_classes)[labels]
-    found = []
+    found: list[tuple[float, NDArray[np.float64]]] = []
     for share in _PENALTIES:
         kept = squares / (squares + max(share * squares.mean(), 1e-12))
         # What each picture's target does to each picture's score; the constant is free of any penalty.
         influence = (vectors * kept) @ vectors.T + 1 / len(rows)
         logits = _STEEPNESS * _without_own(influence, targets, groups)
         probs = softmax(logits / best_temperature(logits, labels))
-        found.append((cross_entropy(probs, labels), probs))
+        found.append((cross_entropy(probs, labels), np.asarray(probs, np.float64)))
     return min(found, key=lambda pair: pair[0])[1]
 
 
@@ -85,8 +85,9 @@ def _kernel(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how near pictures are to one another, (N, N), with a mean of 0 in each row and column."""
     lengths = (rows**2).sum(axis=1)
     distances = np.maximum(lengths[:, None] + lengths - 2 * rows @ rows.T, 0)
-    near: NDArray[np.float64] = np.exp(-distances / max(2 * _WIDTH * float(np.median(distances)), 1e-12))
-    return near - near.mean(axis=0) - near.mean(axis=1)[:, None] + near.mean()
+    near = np.exp(-distances / max(2 * _WIDTH * float(np.median(distances)), 1e-12))
+    centred: NDArray[np.float64] = near - near.mean(axis=0) - near.mean(axis=1)[:, None] + near.mean()
+    return centred
 
 
 def _without_own(

@@ -50,7 +50,7 @@ class Linear:
         return self._head(dataset).probs(self._features[dataset.indexes("test")])
 
     def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return the probabilities, (N, C), for the training and validation splits: each picture judged by the others."""
+        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
         return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _head(self, dataset: Dataset) -> Head:

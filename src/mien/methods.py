@@ -55,7 +55,7 @@ class Method(Protocol):
         ...
 
     def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32] | None:
-        """Return quick probabilities, (N, C), for the training and validation splits: each picture judged by the others.
+        """Return quick probabilities, (N, C), for the training and validation splits, each judged by the others.
 
         None where the method has no features to judge by.
         """

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.classifier import Classifier
@@ -16,12 +16,13 @@ from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds,
 from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
+from mien.relabelling import keep_splits, load_decisions, relabel
 from mien.reporting import describe, metrics, report_data, report_scores, report_training
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.splitting import folds, split
-from mien.suspects import Suspect, describe_suspects, find_suspects, mark_suspects, report_suspects
+from mien.suspects import Suspect, find_suspects, mark_suspects, report_suspects
 
 _MODULES = ("matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
@@ -91,10 +92,12 @@ def train(
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
         )
-    backbone = find_backbone(config)
+    backbone, decisions = find_backbone(config), _decisions(config)
     with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
         dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
+        if decisions:
+            dataset = keep_splits(clean(relabel(dataset, decisions), config.clean), dataset)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         for line in (*describe(dataset), f"run folder: {run.path}"):
             progress.say(line)
@@ -104,7 +107,7 @@ def train(
         cache = Path(cache_dir) if cache_dir else None
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         if not begun:
-            report_data(run, dataset, config)
+            report_data(run, dataset, config, decisions=decisions)
         answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
         judged = judge_labels(method, dataset, answers["out_of_fold"])
         suspects = find_suspects(dataset, judged) if judged else ()
@@ -139,6 +142,10 @@ def _finished(
     return Run(*whole, fitted.history, suspects)
 
 
+def _decisions(config: TrainConfig) -> dict[str, str]:
+    return load_decisions(config.labels.relabel) if config.labels.relabel else {}
+
+
 @contextmanager
 def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bool) -> Iterator[RunFolder]:
     if not resume:
@@ -146,7 +153,8 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
             yield run
         return
     run = find_unfinished(out)
-    if load_config(run.config_path) != config:
+    begun = load_config(run.config_path)
+    if replace(begun, labels=config.labels) != config or _decisions(begun) != _decisions(config):
         raise SettingsError(
             f"the run in {str(run.path)!r} was begun with other settings: see {run.config_path.name} there"
         )

@@ -6,7 +6,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mien.config import AugmentConfig, BackboneConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.config import (
+    AugmentConfig,
+    BackboneConfig,
+    CleanConfig,
+    FitConfig,
+    LabelConfig,
+    ScanConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from mien.errors import SettingsError
 from mien.fetching import FetchLimits
 from mien.flags import (
@@ -15,6 +24,7 @@ from mien.flags import (
     DataPath,
     Fetching,
     Flag,
+    Labelling,
     Pretrained,
     Reading,
     RunPath,
@@ -58,6 +68,7 @@ def train(
     backbone: Annotated[BackboneConfig, Pretrained] = BackboneConfig(),
     fit: Annotated[FitConfig, Training] = FitConfig(),
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
 
@@ -86,7 +97,7 @@ def train(
     from mien.run_screens import show_run
     from mien.terminal import TerminalProgress
 
-    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment)
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, labels)
     cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
         run = train_folder(

@@ -99,7 +99,7 @@ def suspect_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDAr
 
 
 def label_margins(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the probability of each label less that of the likeliest other class, (N,): the lower, the more suspect."""
+    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more suspect."""
     rows = np.arange(len(labels))
     margins: NDArray[np.floating] = probs[rows, labels] - probs[rows, _suggested(labels, probs)]
     return margins
@@ -126,7 +126,8 @@ def _suggested(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArra
     """Return the likeliest class beside the label, (N,)."""
     others = np.array(probs, np.float64)
     others[np.arange(len(labels)), labels] = -1
-    return others.argmax(axis=1)
+    found: NDArray[np.intp] = others.argmax(axis=1)
+    return found
 
 
 def mark_suspects(dataset: Dataset, suspects: Sequence[Suspect]) -> Dataset:
@@ -163,6 +164,6 @@ def describe_suspects(suspects: Sequence[Suspect], folder: Path) -> str:
     """Say in one line how many suspects there are, and what can be done; "" where there are none."""
     if not suspects:
         return ""
-    count = "1 label looks" if len(suspects) == 1 else f"{len(suspects)} labels look"
+    count = "1 label may be" if len(suspects) == 1 else f"{len(suspects)} labels may be"
     path = folder / "suspects.csv"
     return f"{count} wrong: look at {folder / 'suspects.png'}, fill in {path}, and train with --relabel {path}"

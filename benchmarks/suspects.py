@@ -2,12 +2,14 @@
 
     python benchmarks/suspects.py PHOTOS [--cleanlab-python PATH] [--share 0.05] [--rounds 20]
 
-In each round other pictures, chosen by chance, get another label; near copies are one picture. Both sides then rank all
-labels from the same features: mien by its leave-one-out answers, cleanlab by out-of-fold probabilities of scikit-learn's
-LogisticRegression in 5 folds (cross_val_predict). Printed are, over all rounds, with 95% intervals: the share of planted
-ones among as many as were planted, which is precision and recall at once; and precision and recall of the lists that
-either makes by itself (mien's suspects.csv, cleanlab's find_label_issues). Labels that were wrong before count as false.
-For a Python that has cleanlab, see requirements.txt.
+In each round other pictures, chosen by chance, get another label; near copies are one picture. Both sides then rank
+all labels from the same features: mien by its leave-one-out answers, cleanlab by its default score, from out-of-fold
+probabilities of scikit-learn's LogisticRegression in 5 folds (cross_val_predict).
+
+Printed are, over all rounds, with 95% intervals: the share of planted ones among as many as were planted, which is
+precision and recall at once; and precision and recall of the lists that either makes by itself (mien's suspects.csv,
+cleanlab's find_label_issues). Labels that were wrong before count as false. For a Python that has cleanlab, see
+requirements.txt.
 """
 
 import sys
@@ -40,7 +42,7 @@ for number, labels in enumerate(given["labels"]):
     folds = StratifiedKFold(5, shuffle=True, random_state=number)
     model = LogisticRegression(max_iter=1000)
     probs = cross_val_predict(model, given["features"], labels, cv=folds, method="predict_proba")
-    quality = get_label_quality_scores(labels, probs, method=sys.argv[3])
+    quality = get_label_quality_scores(labels, probs)
     ranks.append(np.argsort(quality, kind="stable"))
     chosen.append(find_label_issues(labels, probs, n_jobs=1))
     seconds.append(time.perf_counter() - started)
@@ -124,12 +126,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task.npz"), Path(folder, "answer.npz")
         np.savez(task, features=features, labels=rounds)
-        for method in ("self_confidence", "normalized_margin"):
-            run([given.cleanlab_python, "-c", CLEANLAB, task, answer, method])
-            with np.load(answer) as found:
-                show(
-                    f"cleanlab, {method}", planted, list(found["ranks"]), list(found["chosen"]), list(found["seconds"])
-                )
+        run([given.cleanlab_python, "-c", CLEANLAB, task, answer])
+        with np.load(answer) as found:
+            show("cleanlab", planted, list(found["ranks"]), list(found["chosen"]), list(found["seconds"]))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def fit_head(
     # A feature that never moved says nothing; where it moves later on, that must not count for much.
     scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-6))
     weights = _picture_weights(labels, num_classes, balanced=balanced)
-    with _threads_for(features):
+    with threads_for(len(features)):
         rows, back = _rotated((features - mean) / scale)
         strength, temperature = _chosen(rows, labels, weights, _groups(groups, labels), num_classes, seed)
         slopes, bias = next(_fits(rows, labels, weights, num_classes, (strength,)))
@@ -96,11 +96,11 @@ def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> flo
     return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-7)).mean())
 
 
-def _threads_for(features: NDArray[np.float32]) -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another."""
+def threads_for(num_images: int) -> AbstractContextManager[object]:
+    """Keep the algebra of the block to one thread for few pictures: several would wait for one another."""
     with needing("train"):
         from threadpoolctl import threadpool_limits
-    return threadpool_limits(1) if len(features) < _FEW_PICTURES else nullcontext()
+    return threadpool_limits(1) if num_images < _FEW_PICTURES else nullcontext()
 
 
 def _rotated(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.heads import best_temperature, cross_entropy, softmax
+from mien.heads import best_temperature, cross_entropy, softmax, threads_for
 
 # More are answered in blocks, each from the others of its block: the time grows with the third power of their number.
 _BLOCK_SIZE = 2000
@@ -48,8 +48,9 @@ def leave_one_out(
     rows = rows / np.maximum(scale := rows.std(axis=0), 1e-3 * max(float(scale.max()), 1e-6))
     names = np.unique(np.asarray(groups), return_inverse=True)[1]
     probs = np.zeros((len(labels), num_classes), np.float32)
-    for block in _blocks(labels, names, seed):
-        probs[block] = _answers(rows[block].astype(np.float64), labels[block], names[block], num_classes)
+    with threads_for(len(labels)):
+        for block in _blocks(labels, names, seed):
+            probs[block] = _answers(rows[block].astype(np.float64), labels[block], names[block], num_classes)
     return probs
 
 

@@ -33,6 +33,7 @@ ROWS = [
         "quarantine",
         "relabelling",
         "samples",
+        "shortcuts",
     },
     {"dataset", "classifier", "networks", "results", "recording", "duplicates", "leave_one_out"},
     {"images", "sources", "augmentation", "run_folder", "backbone", "heads", "feature_cache", "near_pairs"},

@@ -13,6 +13,8 @@ GATES = {
     "unreadable": {"unreadable", "not_an_image", "empty", "too_many_pixels"},
     "duplicates": {"exact_duplicate", "near_duplicate"},
     "conflicts": {"conflicting_labels"},
+    # Of the folder as a whole, and of no file (see `mien.shortcuts`).
+    "shortcuts": set(),
 }
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
@@ -64,20 +66,24 @@ def find_gates(names: str) -> tuple[str, ...]:
     return gates
 
 
-def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
+def refuse(dataset: Dataset, gates: Sequence[str], *, num_shortcuts: int = 0) -> None:
     """Say no to a Dataset in which something was found that must not be there.
 
     Args:
         dataset: What `clean` returned.
         gates: Names from GATES.
+        num_shortcuts: How many facts give the label away, for the gate shortcuts.
 
     Raises:
         GateError: Something was found; the message says what, and how often.
     """
     codes = [problem.code for record in dataset.records for problem in record.problems]
     found = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
+    units = dict.fromkeys(found, "files")
+    if "shortcuts" in gates:
+        found["shortcuts"], units["shortcuts"] = num_shortcuts, "facts"
     if any(found.values()):
-        listed = ", ".join(f"{gate} ({count} files)" for gate, count in found.items() if count)
+        listed = ", ".join(f"{gate} ({count} {units[gate]})" for gate, count in found.items() if count)
         raise GateError(f"{str(dataset.root)!r} has {listed}")
 
 

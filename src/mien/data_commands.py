@@ -34,7 +34,7 @@ def check(
     json
         Print one JSON document.
     fail_on
-        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts (with commas between).
+        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts (with commas between).
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
@@ -42,6 +42,7 @@ def check(
     from mien.data_screens import show_check
     from mien.relabelling import load_decisions, relabel
     from mien.scanning import scan
+    from mien.shortcuts import find_shortcuts
     from mien.terminal import TerminalProgress, show_json
 
     gates, decisions = find_gates(fail_on), load_decisions(labels.relabel) if labels.relabel else {}
@@ -49,12 +50,16 @@ def check(
         dataset = clean(scan(folder, progress=progress), config)
     if decisions:
         dataset = clean(relabel(dataset, decisions), config)
-    show_json(dataset.to_dict()) if json else show_check(dataset)
+    shortcuts = find_shortcuts(dataset)
+    if json:
+        show_json(dataset.to_dict() | {"shortcuts": [shortcut.to_dict() for shortcut in shortcuts]})
+    else:
+        show_check(dataset, shortcuts)
     if sheet:
         from mien.figures import plot_samples, save_figure
 
         save_figure(plot_samples(dataset), sheet)
-    refuse(dataset, gates)
+    refuse(dataset, gates, num_shortcuts=len(shortcuts))
 
 
 def clean(

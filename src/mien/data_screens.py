@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mien.dataset import PROBLEMS, Dataset
+from mien.shortcuts import Shortcut, describe_shortcuts
 from mien.terminal import OUT, new_table, printable
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
 
 
-def show_check(dataset: Dataset) -> None:
-    """Print what a folder holds, and what is wrong with it."""
+def show_check(dataset: Dataset, shortcuts: Sequence[Shortcut] = ()) -> None:
+    """Print what a folder holds, what is wrong with it, and what gives the labels away."""
     table = new_table("no.", "class", "files", "used")
     before, after = dataset.counts(), dataset.counts(used_only=True)
     for number, name in enumerate(dataset.class_names):
@@ -23,6 +24,10 @@ def show_check(dataset: Dataset) -> None:
     if groups:
         num_copies = sum(map(len, groups))
         OUT.print(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
+    if shortcuts:
+        OUT.print()
+        for line in describe_shortcuts(shortcuts):
+            OUT.print(printable(line))
 
 
 def _show_problems(dataset: Dataset) -> None:

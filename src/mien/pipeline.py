@@ -21,6 +21,7 @@ from mien.reporting import describe, metrics, report_data, report_scores, report
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
+from mien.shortcuts import Shortcut, describe_shortcuts, find_shortcuts
 from mien.splitting import folds, split
 from mien.suspects import Suspect, find_suspects, mark_suspects, report_suspects
 
@@ -41,6 +42,7 @@ class Run:
         findings: What the scores mean, and what to do.
         history: The epochs of the training, where it had any.
         suspects: Pictures whose label is probably wrong; those for the test are not asked about.
+        shortcuts: Facts about files, such as their size, that give the label away.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Run:
     findings: tuple[Finding, ...]
     history: tuple[Epoch, ...]
     suspects: tuple[Suspect, ...]
+    shortcuts: tuple[Shortcut, ...]
 
 
 def train(
@@ -99,7 +102,8 @@ def train(
         if decisions:
             dataset = keep_splits(clean(relabel(dataset, decisions), config.clean), dataset)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
-        for line in (*describe(dataset), f"run folder: {run.path}"):
+        shortcuts = find_shortcuts(dataset)
+        for line in (*describe(dataset), *describe_shortcuts(shortcuts), f"run folder: {run.path}"):
             progress.say(line)
         begun = run.manifest_path.exists()
         if begun:
@@ -111,7 +115,8 @@ def train(
         answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
         judged = judge_labels(method, dataset, answers["out_of_fold"])
         suspects = find_suspects(dataset, judged) if judged else ()
-        return _finished(run, mark_suspects(dataset, suspects), method, answers, suspects, save_h5=save_h5)
+        dataset = mark_suspects(dataset, suspects)
+        return _finished(run, dataset, method, answers, suspects=suspects, shortcuts=shortcuts, save_h5=save_h5)
 
 
 def _finished(
@@ -119,8 +124,9 @@ def _finished(
     dataset: Dataset,
     method: Method,
     answers: dict[str, Answers | None],
-    suspects: tuple[Suspect, ...],
     *,
+    suspects: tuple[Suspect, ...],
+    shortcuts: tuple[Shortcut, ...],
     save_h5: bool,
 ) -> Run:
     fitted = method.fit(dataset, run.path)
@@ -135,11 +141,14 @@ def _finished(
     dataset.save(run.manifest_path)
     classifier = fitted.classifier.with_scores({name: evaluation.to_dict() for name, evaluation in scores.items()})
     classifier.save(run.model_path)
-    found = {"suspects": [suspect.to_dict(dataset) for suspect in suspects]}
+    found = {
+        "suspects": [suspect.to_dict(dataset) for suspect in suspects],
+        "shortcuts": [shortcut.to_dict() for shortcut in shortcuts],
+    }
     run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details) | found)
     run.tidy()
     whole = (run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings)
-    return Run(*whole, fitted.history, suspects)
+    return Run(*whole, fitted.history, suspects, shortcuts)
 
 
 def _decisions(config: TrainConfig) -> dict[str, str]:

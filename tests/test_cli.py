@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import mien
+from conftest import draw_folder, draw_picture
 from mien.cli import main
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
@@ -70,6 +71,19 @@ def test_a_gate_says_no_with_code_3(command: Mien, data: Path, tmp_path: Path, g
     found, _, err = command("check", tmp_path / "data", "--fail-on", gate)
     assert found == code
     assert ("GateError" in err) == (code == 3)
+
+
+def test_a_gate_refuses_shortcuts_and_they_are_said(command: Mien, tmp_path: Path) -> None:
+    draw_folder(tmp_path / "data", 12)
+    assert command("check", tmp_path / "data", "--fail-on", "shortcuts")[0] == 0
+    for number in range(12):
+        draw_picture(500 + number, width=300).save(tmp_path / "data" / "sad" / f"{number:02}.jpg", quality=95)
+    code, out, err = command("check", tmp_path / "data", "--fail-on", "shortcuts")
+    assert (code, "GateError" in err) == (3, True)
+    assert "shortcut: sad pictures " in out or "shortcut: happy pictures " in out
+    found = json.loads(command("check", tmp_path / "data", "--json")[1])["shortcuts"]
+    assert "width" in {shortcut["fact"] for shortcut in found}
+    assert all(shortcut["accuracy"]["low"] > shortcut["baseline"]["value"] for shortcut in found)
 
 
 def test_check_takes_decisions_on_labels(command: Mien, data: Path, tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def refuse(dataset: Dataset, gates: Sequence[str], *, num_shortcuts: int = 0) ->
     found = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
     units = dict.fromkeys(found, "files")
     if "shortcuts" in gates:
-        found["shortcuts"], units["shortcuts"] = num_shortcuts, "facts"
+        found["shortcuts"], units["shortcuts"] = num_shortcuts, "found"
     if any(found.values()):
         listed = ", ".join(f"{gate} ({count} {units[gate]})" for gate, count in found.items() if count)
         raise GateError(f"{str(dataset.root)!r} has {listed}")

@@ -34,7 +34,8 @@ def check(
     json
         Print one JSON document.
     fail_on
-        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts (with commas between).
+        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts (with commas
+        between).
     sheet
         Write a picture of samples with their labels to this PNG file.
     """

@@ -16,7 +16,7 @@ from mien.results import Score, wilson_score
 
 SOURCES_NAME = "sources.csv"
 # So many pictures tell; of more, so many are drawn.
-_MAX_IMAGES = 2000
+_MAX_IMAGES = 1000
 _MIN_IMAGES = 20
 _NUM_SHUFFLES = 200
 # A share of 0.95 is what is promised; the rest is for the chance in the shuffling.
@@ -129,7 +129,7 @@ def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
 
     Args:
         dataset: What `clean` returned.
-        seed: Decides the shuffling, and which pictures are looked at where there are more than 2,000.
+        seed: Decides the shuffling, and which pictures are looked at where there are more than 1,000.
     """
     rng = np.random.default_rng(seed)
     records = _distinct(dataset, rng)

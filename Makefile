@@ -37,6 +37,7 @@ check: .venv/ready ## format, lint and types
 bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time mien beside others, on drawn people or PHOTOS=folder
 	$(BIN)/python benchmarks/decode.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/scan.py "$(PHOTOS)" --cleanvision-python .venv-bench/bin/python
+	$(BIN)/python benchmarks/suspects.py "$(PHOTOS)" --cleanlab-python .venv-bench/bin/python
 	$(BIN)/python benchmarks/near_copies.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"

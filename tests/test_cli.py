@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from conftest import draw_folder
+from conftest import draw_folder, draw_picture
 from mien.cli import main
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
@@ -71,6 +71,35 @@ def test_a_gate_says_no_with_code_3(command: Mien, data: Path, tmp_path: Path, g
     found, _, err = command("check", tmp_path / "data", "--fail-on", gate)
     assert found == code
     assert ("GateError" in err) == (code == 3)
+
+
+def test_a_gate_refuses_shortcuts_and_they_are_said(command: Mien, tmp_path: Path) -> None:
+    draw_folder(tmp_path / "data", 12)
+    assert command("check", tmp_path / "data", "--fail-on", "shortcuts")[0] == 0
+    for number in range(12):
+        draw_picture(500 + number, width=300).save(tmp_path / "data" / "sad" / f"{number:02}.jpg", quality=95)
+    code, out, err = command("check", tmp_path / "data", "--fail-on", "shortcuts")
+    assert (code, "GateError" in err) == (3, True)
+    assert "shortcut: sad pictures " in out or "shortcut: happy pictures " in out
+    found = json.loads(command("check", tmp_path / "data", "--json")[1])["shortcuts"]
+    assert "width" in {shortcut["fact"] for shortcut in found}
+    assert all(shortcut["accuracy"]["low"] > shortcut["baseline"]["value"] for shortcut in found)
+
+
+def test_check_takes_decisions_on_labels(command: Mien, data: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("path;decision\nsad/01.jpg;happy\nsad/02.jpg;leave-out\n")
+    code, out, _ = command("check", data, "--relabel", decisions, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["used"] == {"happy": 13, "sad": 10}
+    assert {p["path"]: p["problem"] for p in document["problems"]} == {
+        "sad/01.jpg": "relabelled",
+        "sad/02.jpg": "left_out",
+    }
+    decisions.write_text("path,decision\nsad/99.jpg,happy\n")
+    code, _, err = command("check", data, "--relabel", decisions)
+    assert (code, "sad/99.jpg" in err) == (2, True)
 
 
 def test_check_writes_a_sheet(command: Mien, data: Path, tmp_path: Path) -> None:
@@ -166,7 +195,7 @@ def test_check_against_a_run_names_what_was_trained_on(
     code, out, err = command("check", data, "--against", run_dir)
     assert code == 3
     assert "\nleaks: trained on by the run, or near copies of that (22)\n  happy/" in out
-    assert "LeakError: 22 pictures of " in err
+    assert "has leak (22 pictures that the run was trained on, or copies)" in err
     code, out, _ = command("check", data, "--against", run_dir, "--json")
     leaks = json.loads(out)["leaks"]
     assert (code, len(leaks)) == (3, 22)

@@ -11,6 +11,7 @@ from mien.config import (
     BackboneConfig,
     CleanConfig,
     FitConfig,
+    LabelConfig,
     ScanConfig,
     SplitConfig,
     TrainConfig,
@@ -37,6 +38,7 @@ CHANGED = TrainConfig(
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
     answer=AnswerConfig(threshold=0.75, target_precision=0.5),
+    labels=LabelConfig(relabel="mine.csv"),
 )
 
 

@@ -16,10 +16,12 @@ WITH_EXAMPLES = {
     "splitting",
     "fitting",
     "evaluation",
+    "checking",
     "classifier",
     "prediction",
     "pipeline",
     "scores",
+    "suspects",
 }
 
 

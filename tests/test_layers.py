@@ -16,8 +16,8 @@ ROWS = [
     {"data_screens", "run_screens", "flags"},
     {"terminal"},
     {"demo"},
-    {"pipeline", "reviewing"},
-    {"reporting", "fitting"},
+    {"pipeline", "reviewing", "checking"},
+    {"reporting", "fitting", "suspects"},
     {"linear", "deep"},
     {
         "scanning",
@@ -33,9 +33,11 @@ ROWS = [
         "figures",
         "prediction",
         "quarantine",
+        "relabelling",
         "samples",
+        "shortcuts",
     },
-    {"dataset", "classifier", "networks", "results", "recording", "duplicates"},
+    {"dataset", "classifier", "networks", "results", "recording", "duplicates", "leave_one_out"},
     {
         "images",
         "sources",

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 import mien
-from conftest import draw_folder
-from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from conftest import draw_folder, draw_picture, save_picture
+from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
@@ -310,6 +310,69 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) 
     next(copy.glob("happy/*.jpg")).unlink()
     with pytest.raises(SettingsError, match="not as they were"):
         train(copy, QUICK, out=run.path, resume=True)
+
+
+@pytest.fixture
+def moods(tmp_path: Path) -> Path:
+    """Pictures of two classes that a glance tells apart, but for two that lie in the wrong folder."""
+    for number in range(50):
+        picture = draw_picture(number)
+        picture = picture.convert("L").convert("RGB").point(lambda level: level // 4) if number % 2 else picture
+        wrong = number in (20, 31)
+        save_picture(tmp_path / "moods" / ("happy", "sad")[(number + wrong) % 2] / f"{number:02}.jpg", picture)
+    return tmp_path / "moods"
+
+
+def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path: Path) -> None:
+    before = contents(moods)
+    run = train(moods, out=tmp_path / "run")
+    found = {row["path"]: row for row in rows(run.path / "suspects.csv")}
+    manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
+    wrong = {path for path in ("sad/20.jpg", "happy/31.jpg") if manifest[path]["split"] != "test"}
+    assert wrong
+    assert wrong <= set(found)
+    assert {manifest[path]["split"] for path in found} <= {"train", "val"}
+    assert all("suspect_label" in manifest[path]["problem"] for path in found)
+    assert [suspect["path"] for suspect in json.loads((run.path / "metrics.json").read_text())["suspects"]] == [*found]
+
+    table = (run.path / "suspects.csv").read_text("utf-8")
+    for path in wrong:
+        line = next(line for line in table.splitlines() if line.startswith(path))
+        table = table.replace(line, line + found[path]["suggested"])
+    (tmp_path / "decided.csv").write_text(table, "utf-8")
+    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "decided.csv")))
+    again = train(moods, config, out=tmp_path / "again")
+    relabelled = {row["path"]: row for row in rows(again.path / "manifest.csv")}
+    assert {path for path in manifest if relabelled[path]["label"] != manifest[path]["label"]} == wrong
+    assert all(relabelled[path]["split"] == manifest[path]["split"] for path in manifest)
+    assert contents(moods) == before
+
+
+def test_the_decisions_of_a_run_stay_with_it(moods: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,decision\nsad/20.jpg,happy\n")
+    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))
+    run = train(moods, config, out=tmp_path / "run")
+    (run.path / "metrics.json").rename(tmp_path / "metrics.json")
+    resumed = train(moods, config, out=run.path, resume=True)
+    assert (resumed.path / "metrics.json").read_bytes() == (tmp_path / "metrics.json").read_bytes()
+    (run.path / "metrics.json").unlink()
+    (tmp_path / "mine.csv").write_text("path,decision\nsad/21.jpg,happy\n")
+    with pytest.raises(SettingsError, match="other settings"):
+        train(moods, config, out=run.path, resume=True)
+    (tmp_path / "mine.csv").unlink()
+    train(moods, load_config(run.path / "config.json"), out=tmp_path / "same")
+    assert (tmp_path / "same" / "manifest.csv").read_bytes() == (run.path / "manifest.csv").read_bytes()
+    (run.path / "relabel.csv").write_text("path,decision\n")
+    with pytest.raises(SettingsError, match=r"relabel\.csv.* not as it was"):
+        load_config(run.path / "config.json")
+
+
+def test_decisions_are_checked_before_anything_is_written(moods: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,decision\nsad/gone.jpg,happy\nsad/20.jpg,angry\n")
+    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))
+    with pytest.raises(SettingsError, match=r"(?s)gone.*angry"):
+        train(moods, config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mien.checking import Check as Check
+    from mien.checking import check as check
     from mien.classifier import Classifier as Classifier
     from mien.classifier import load as load
     from mien.cleaning import clean as clean
@@ -49,6 +51,7 @@ _HOMES = {
     "AnswerConfig": "config",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
+    "Check": "checking",
     "Classifier": "classifier",
     "CleanConfig": "config",
     "Dataset": "dataset",
@@ -62,6 +65,7 @@ _HOMES = {
     "Score": "scores",
     "SplitConfig": "config",
     "TrainConfig": "config",
+    "check": "checking",
     "clean": "cleaning",
     "evaluate": "evaluation",
     "fit": "fitting",

@@ -6,14 +6,7 @@ from dataclasses import replace
 from mien.config import CleanConfig
 from mien.dataset import Dataset, ImageRecord, Problem
 from mien.duplicates import bits_apart, flipped, group_near_copies
-from mien.errors import GateError, SettingsError
 
-# What a user may refuse, and the problem codes that each name stands for.
-GATES = {
-    "unreadable": {"unreadable", "not_an_image", "empty", "too_many_pixels"},
-    "duplicates": {"exact_duplicate", "near_duplicate"},
-    "conflicts": {"conflicting_labels"},
-}
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
 # A placeholder picture may stand in both classes a thousand times: each names a few of the others, not all.
@@ -43,7 +36,7 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     members: dict[int, list[int]] = {}
     for place, group in zip(pictures, groups, strict=True):
         records[place] = replace(records[place], group=group)
-        if group is not None:
+        if group is not None and not _is_left_out(records[place]):
             members.setdefault(group, []).append(place)
     for places in members.values():
         judged = _judge_copies([records[place] for place in places], config)
@@ -52,39 +45,11 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     return dataset.with_records(records)
 
 
-def find_gates(names: str) -> tuple[str, ...]:
-    """Return the gates that a text such as "unreadable,conflicts" names.
-
-    Raises:
-        SettingsError: A name is not in GATES.
-    """
-    gates = tuple(name.strip() for name in names.split(",") if name.strip())
-    unknown = [gate for gate in gates if gate not in GATES]
-    if unknown:
-        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
-    return gates
-
-
-def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
-    """Say no to a Dataset in which something was found that must not be there.
-
-    Args:
-        dataset: What `clean` returned.
-        gates: Names from GATES.
-
-    Raises:
-        GateError: Something was found; the message says what, and how often.
-    """
-    codes = [problem.code for record in dataset.records for problem in record.problems]
-    found = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
-    if any(found.values()):
-        listed = ", ".join(f"{gate} ({count} files)" for gate, count in found.items() if count)
-        raise GateError(f"{str(dataset.root)!r} has {listed}")
-
-
 def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     before = tuple(problem for problem in record.problems if problem.code not in _FINDINGS)
-    record = replace(record, problems=before, used=bool(record.phash), group=None, split="")
+    record = replace(
+        record, problems=before, used=bool(record.phash) and not _is_left_out(record), group=None, split=""
+    )
     if record.used and record.num_bytes < config.min_bytes:
         detail = f"{record.num_bytes} bytes; at least {config.min_bytes} are asked for"
         record = _left_out(record, "too_few_bytes", detail)
@@ -92,6 +57,11 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
         detail = f"{record.width} x {record.height} pixels; at least {config.min_side} each way are asked for"
         record = _left_out(record, "too_few_pixels", detail)
     return record
+
+
+def _is_left_out(record: ImageRecord) -> bool:
+    """Say whether the user decided that a picture is not used: that stands, whatever else is found."""
+    return any(problem.code == "left_out" for problem in record.problems)
 
 
 def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[ImageRecord]:

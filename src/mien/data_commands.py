@@ -1,18 +1,15 @@
 """The commands on a folder of pictures: arguments -> one public call -> print."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mien.config import CleanConfig
-from mien.errors import LeakError, SettingsError
-from mien.flags import Cleaning, DataPath, Flag
+from mien.config import CleanConfig, LabelConfig
+from mien.errors import SettingsError
+from mien.flags import Cleaning, DataPath, Flag, Labelling
 
 if TYPE_CHECKING:
-    from mien.dataset import Dataset
-    from mien.leaks import Leak
     from mien.quarantine import Move
 
 
@@ -25,6 +22,7 @@ def check(
     against: Path | None = None,
     sheet: Path | None = None,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Say what a folder of class folders holds, and what is wrong with it. Changes nothing.
 
@@ -37,40 +35,27 @@ def check(
     json
         Print one JSON document.
     fail_on
-        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts (with commas between).
+        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts, leak (with
+        commas between).
     against
-        Compare with what this run was trained on; exit code 3 where a picture, or a near copy, is among it.
+        Look for what this run was trained on; exit code 3 where a picture, or a near copy, is among it.
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
-    from mien.cleaning import clean, find_gates, refuse
+    from mien.checking import check as check_folder
+    from mien.checking import find_gates, refuse
     from mien.data_screens import show_check
-    from mien.scanning import scan
     from mien.terminal import TerminalProgress, show_json
 
-    gates = find_gates(fail_on)
+    gates = find_gates(fail_on, against=against is not None)
     with TerminalProgress() as progress:
-        dataset = clean(scan(folder, progress=progress), config)
-    leaks = _find_leaks(dataset, against, config) if against else None
-    if json:
-        show_json(dataset.to_dict() | ({} if leaks is None else {"leaks": [asdict(leak) for leak in leaks]}))
-    else:
-        show_check(dataset, leaks)
+        found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
+    show_json(found.to_dict()) if json else show_check(found)
     if sheet:
         from mien.figures import plot_samples, save_figure
 
-        save_figure(plot_samples(dataset), sheet)
-    refuse(dataset, gates)
-    if leaks:
-        told = f"{len(leaks)} pictures of {str(folder)!r}, or copies of them, were trained on by {str(against)!r}"
-        raise LeakError(f"{told}: do not judge it by them")
-
-
-def _find_leaks(dataset: "Dataset", against: Path, config: CleanConfig) -> "tuple[Leak, ...]":
-    from mien.leaks import find_leaks, load_seen
-    from mien.run_folder import run_of
-
-    return find_leaks(dataset.records, load_seen(run_of(against)), config.near_bits)
+        save_figure(plot_samples(found.dataset), sheet)
+    refuse(found, gates)
 
 
 def clean(

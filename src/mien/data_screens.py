@@ -4,16 +4,19 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mien.checking import Check
 from mien.dataset import PROBLEMS, Dataset
-from mien.leaks import Leak, name_leaks
+from mien.leaks import name_leaks
+from mien.shortcuts import describe_shortcuts
 from mien.terminal import OUT, new_table, printable
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
 
 
-def show_check(dataset: Dataset, leaks: Sequence[Leak] | None = None) -> None:
-    """Print what a folder holds, what is wrong with it, and, where it was compared with a run, the leaks."""
+def show_check(found: Check) -> None:
+    """Print what a folder holds, what is wrong with it, what gives the labels away, and the leaks."""
+    dataset = found.dataset
     table = new_table("no.", "class", "files", "used")
     before, after = dataset.counts(), dataset.counts(used_only=True)
     for number, name in enumerate(dataset.class_names):
@@ -24,9 +27,13 @@ def show_check(dataset: Dataset, leaks: Sequence[Leak] | None = None) -> None:
     if groups:
         num_copies = sum(map(len, groups))
         OUT.print(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
-    if leaks is not None:
-        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({len(leaks)})")
-        for line in name_leaks(leaks):
+    if found.leaks is not None:
+        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({len(found.leaks)})")
+        for line in name_leaks(found.leaks):
+            OUT.print(printable(line))
+    if found.shortcuts:
+        OUT.print()
+        for line in describe_shortcuts(found.shortcuts):
             OUT.print(printable(line))
 
 

@@ -14,10 +14,10 @@ from mien.config import TrainConfig
 from mien.dataset import Dataset
 from mien.exporting import export, prove_equal
 from mien.feature_cache import FeatureCache
-from mien.features import extract, fit_head_on
+from mien.features import answer_from_others, extract, fit_head_on
 from mien.hardware import chosen_precision
 from mien.heads import Head, best_temperature, cross_entropy
-from mien.methods import Fitted
+from mien.methods import Fitted, places_seen
 from mien.progress import Progress
 from mien.recording import best_epoch
 from mien.training import Trained, train_network
@@ -58,6 +58,9 @@ class Cnn:
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
         return _answers(self._network(dataset, None), dataset)
+
+    def answer_from_others(self, dataset: Dataset) -> None:
+        """Return nothing: it has no features."""
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         precision = chosen_precision(self._config.fit)
@@ -105,6 +108,13 @@ class Finetune:
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
         return _answers(self._network(dataset, None), dataset)
+
+    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
+
+        They come from the features of the backbone as it is.
+        """
+        return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         head = fit_head_on(dataset, self._features, dataset.indexes("train"), self._config)

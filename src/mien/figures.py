@@ -1,7 +1,7 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +42,23 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "F
         for index, image, place in zip(chosen, dataset.pixels(chosen), axes, strict=False):
             place.imshow(image)
             place.set_title(_short(dataset.records[index].label, 16), pad=2)
+        return figure
+
+
+def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Figure":
+    """Draw a contact sheet of some pictures, each with its file's name and a title.
+
+    Args:
+        dataset: Where they are.
+        titles: What to write above each, by its place; in the order of drawing.
+    """
+    places = np.array(list(titles), np.int64)
+    with _names_as_they_are():
+        figure, axes = _grid(len(places), num_columns=6, side=1.9, num_lines=2)
+        for index, image, place in zip(places, dataset.pixels(places), axes, strict=False):
+            place.imshow(image)
+            name = dataset.records[index].path.rpartition("/")[2]
+            place.set_title(f"{_short(titles[int(index)], 28)}\n{_short(name, 28)}", pad=2, fontsize=8)
         return figure
 
 
@@ -142,14 +159,20 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _grid(num_images: int) -> "tuple[Figure, list[Axes]]":
-    num_columns = min(8, max(num_images, 1))
+def _grid(
+    num_images: int, *, num_columns: int = 8, side: float = 1.4, num_lines: int = 1
+) -> "tuple[Figure, list[Axes]]":
+    """Return a figure with a cell for each picture: `side` inches wide, with room for a title of some lines."""
+    num_columns = min(num_columns, max(num_images, 1))
     num_rows = max(1, -(-num_images // num_columns))
-    figure = _figure(1.4 * num_columns, 1.55 * num_rows)
+    title = 0.15 * num_lines
+    height = (side + title) * num_rows
+    figure = _figure(side * num_columns, height)
     # All cells are alike: there is nothing to work out, which takes long for many.
     figure.set_layout_engine("none")
-    places = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 1 - 0.15 / (1.55 * num_rows), "wspace": 0.04}
-    axes = list(figure.subplots(num_rows, num_columns, squeeze=False, gridspec_kw={**places, "hspace": 0.14}).flat)
+    places = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 1 - title / height, "wspace": 0.04}
+    spaces = {**places, "hspace": 0.14 * num_lines * 1.4 / side}
+    axes = list(figure.subplots(num_rows, num_columns, squeeze=False, gridspec_kw=spaces).flat)
     for place in axes:
         place.set_axis_off()
     return figure, axes

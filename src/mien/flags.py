@@ -19,8 +19,7 @@ def section(title: str) -> Parameter:
 
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
-Answering = section("Answering")
-Fetching = section("Fetching URLs")
+Answering, Labelling, Fetching = section("Answering"), section("Labels"), section("Fetching URLs")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 Flag = Annotated[bool, Parameter(negative="")]

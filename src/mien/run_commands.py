@@ -12,6 +12,7 @@ from mien.config import (
     BackboneConfig,
     CleanConfig,
     FitConfig,
+    LabelConfig,
     ScanConfig,
     SplitConfig,
     TrainConfig,
@@ -25,6 +26,7 @@ from mien.flags import (
     DataPath,
     Fetching,
     Flag,
+    Labelling,
     Pretrained,
     Reading,
     RunPath,
@@ -69,6 +71,7 @@ def train(
     fit: Annotated[FitConfig, Training] = FitConfig(),
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
     answer: Annotated[AnswerConfig, Answering] = AnswerConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
 
@@ -97,7 +100,7 @@ def train(
     from mien.run_screens import show_run
     from mien.terminal import TerminalProgress
 
-    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer)
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer, labels)
     cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
         run = train_folder(

@@ -23,6 +23,8 @@ RUN_FILES = {
     "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
     "manifest.csv": "every file, what is wrong with it, and its split",
     "config.json": "every setting, and the versions",
+    "suspects.csv": "pictures whose label may be wrong, with room for your decisions",
+    "suspects.png": "those pictures",
     "history.csv": "loss and accuracy by epoch",
     "samples.png": "pictures with their labels",
     "curves.png": "loss and accuracy, drawn",
@@ -78,6 +80,10 @@ def _judged(out_of_fold: Evaluation | None) -> str:
 def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
     show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
+    if run.suspects:
+        from mien.suspects import describe_suspects
+
+        OUT.print(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)
     OUT.print(f"\nUse it: mien predict {printable(str(run.path))} photo.jpg")
 

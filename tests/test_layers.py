@@ -22,6 +22,7 @@ ROWS = [
     {
         "scanning",
         "cleaning",
+        "comparison",
         "splitting",
         "features",
         "training",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mien.classifier import Classifier as Classifier
     from mien.classifier import load as load
     from mien.cleaning import clean as clean
+    from mien.comparison import compare as compare
     from mien.config import PRESETS as PRESETS
     from mien.config import AugmentConfig as AugmentConfig
     from mien.config import BackboneConfig as BackboneConfig
@@ -60,6 +61,7 @@ _HOMES = {
     "SplitConfig": "config",
     "TrainConfig": "config",
     "clean": "cleaning",
+    "compare": "comparison",
     "evaluate": "evaluation",
     "fit": "fitting",
     "load": "classifier",

@@ -126,6 +126,33 @@ def evaluate(
         show_evaluation(reviewed.evaluation, reviewed.findings, out_of_fold=reviewed.out_of_fold)
 
 
+def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:
+    """Say whether one of two runs is better on the same pictures, or whether that may be chance.
+
+    Only pictures that both runs held out count: of the test split, or answered by cross-validation (--folds).
+
+    Example: mien compare runs/train runs/train2
+
+    Parameters
+    ----------
+    first
+        A run folder, such as runs/train.
+    second
+        Another, with the same classes.
+    json
+        Print one JSON document.
+    """
+    from mien.comparison import compare as compare_runs
+    from mien.run_screens import show_comparison
+    from mien.terminal import show_json
+
+    comparison = compare_runs(first, second)
+    if json:
+        show_json(comparison.to_dict())
+    else:
+        show_comparison(comparison)
+
+
 def predict(
     run: RunPath,
     /,

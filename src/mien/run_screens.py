@@ -11,6 +11,7 @@ from mien.results import Evaluation, Finding, Prediction, Score
 from mien.terminal import ERR, OUT, new_table, printable, show_json
 
 if TYPE_CHECKING:
+    from mien.comparison import Comparison
     from mien.demo import Demo
     from mien.pipeline import Run
 
@@ -61,6 +62,32 @@ def show_evaluation(
     for finding in findings:
         OUT.print(printable(finding.text))
         OUT.print(f"  What to do: {printable(finding.advice)}")
+
+
+def show_comparison(comparison: "Comparison") -> None:
+    """Print two runs side by side: accuracies, where they differ, what the test says, what was set otherwise."""
+    first, second = map(printable, comparison.names)
+    width = max(len(first), len(second), len("difference"))
+    OUT.print()
+    for name, accuracy in zip((first, second), comparison.accuracies, strict=True):
+        OUT.print(f"{name:<{width}}  {accuracy}")
+    difference = comparison.difference
+    points = [f"{100 * share:+.0f}" for share in (difference.value or 0.0, difference.low, difference.high)]
+    interval = f"(95% interval {points[1]} to {points[2]}, n = {difference.num_images})"
+    OUT.print(f"{'difference':<{width}}  {points[0]} points {interval}\n")
+    table = new_table("pictures", "both right", f"only {first}", f"only {second}", "both wrong")
+    counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
+    table.add_row(str(difference.num_images), *map(str, counts))
+    OUT.print(table)
+    OUT.print(printable(comparison.sentence))
+    OUT.print("\nThe pictures, by where the answers come from:")
+    for source, count in comparison.sources.items():
+        OUT.print(f"  {count} by the {printable(source)}")
+    for note in comparison.notes:
+        OUT.print(f"  {printable(note)}")
+    OUT.print("\nWhat was set otherwise:" if comparison.settings else "\nAll settings are the same.")
+    for setting, (one, other) in comparison.settings.items():
+        OUT.print(f"  {printable(f'{setting}: {one} / {other}')}")
 
 
 def show_run(run: "Run") -> None:

@@ -26,6 +26,7 @@ from mien.run_folder import claimed, load_config
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
+    "MODEL_CARD.md",
     "config.json",
     "manifest.csv",
     "model.onnx",
@@ -36,6 +37,7 @@ FAST_FILES = {
     "confusion.png",
 }
 RUN_FILES = {
+    "MODEL_CARD.md",
     "config.json",
     "manifest.csv",
     "model.onnx",

@@ -1,7 +1,7 @@
 """The Classifier: one ONNX file with everything in it, run by ONNX Runtime alone."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from mien.config import FitRule, ScanConfig, from_json
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
 from mien.inference import Graph
+from mien.provenance import Provenance, provenance_from_dict
 
 FORMAT_VERSION = 1
 MODEL_NAME = "model.onnx"
@@ -32,6 +33,7 @@ class ModelFacts:
         data_fingerprint: Hash of the content of the pictures that it was made from.
         scores: What it scored on the test split, as JSON values.
         mien_version: The version that wrote it.
+        provenance: What it was made from and how; None in files of older versions, or made without a run.
         format_version: Raised when older readers would misread the file.
     """
 
@@ -43,6 +45,7 @@ class ModelFacts:
     data_fingerprint: str
     mien_version: str
     scores: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
     format_version: int = FORMAT_VERSION
 
     def scan_config(self) -> ScanConfig:
@@ -91,9 +94,10 @@ class Classifier:
         """
         return self._graph.run("probs", batch)
 
-    def with_scores(self, scores: dict[str, Any]) -> "Classifier":
-        """Return the same classifier with other scores in its facts."""
-        return Classifier(with_facts(self._content, ModelFacts(**{**vars(self.facts), "scores": scores})))
+    def with_scores(self, scores: dict[str, Any], provenance: Provenance | None = None) -> "Classifier":
+        """Return the same classifier with other scores in its facts, and where it is given, another provenance."""
+        facts = replace(self.facts, scores=scores, provenance=provenance or self.facts.provenance)
+        return Classifier(with_facts(self._content, facts))
 
     def save(self, path: str | Path) -> None:
         """Write the ONNX file in one piece.
@@ -181,4 +185,6 @@ def _checked_facts(document: dict[str, Any]) -> ModelFacts:
         raise ValueError(f"the classes are {class_names}, the largest {document['largest_class']!r}")
     if not all(isinstance(name, str) for name in class_names):
         raise ValueError("a class has a name that is no text")
-    return ModelFacts(**{**document, "class_names": class_names, "image_size": image_size})
+    provenance = provenance_from_dict(document["provenance"]) if document.get("provenance") else None
+    checked = {"class_names": class_names, "image_size": image_size, "provenance": provenance}
+    return ModelFacts(**{**document, **checked})

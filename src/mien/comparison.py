@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mien import files
-from mien.config import CleanConfig, to_json
+from mien.config import CleanConfig
 from mien.dataset import ImageRecord, load_records
 from mien.duplicates import group_near_copies
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
@@ -367,9 +367,7 @@ def _both_sources(first: _Judged, second: _Judged, names: tuple[str, str]) -> st
 
 
 def _settings(run: RunFolder) -> dict[str, Any]:
-    settings: dict[str, Any] = {}
-    for name, value in to_json(load_config(run.config_path)).items():
-        settings |= value if isinstance(value, dict) else {name: value}
+    settings = load_config(run.config_path).flat()
     document = read_json(run.config_path)
     settings["data"] = document.get("data")
     versions = document.get("versions")

@@ -176,6 +176,13 @@ class TrainConfig:
     fit: FitConfig = field(default_factory=FitConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
+    def flat(self) -> dict[str, Any]:
+        """Return every setting by its own name, without sections, as plain JSON values."""
+        settings: dict[str, Any] = {}
+        for name, value in to_json(self).items():
+            settings |= value if isinstance(value, dict) else {name: value}
+        return settings
+
 
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(),

@@ -16,7 +16,7 @@ from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan
 from mien.methods import Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
-from mien.reporting import describe, metrics, report_data, report_scores, report_training
+from mien.reporting import describe, metrics, provenance, report_card, report_data, report_scores, report_training
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
@@ -103,11 +103,17 @@ def train(
         if not begun:
             report_data(run, dataset, config)
         answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
-        return _finished(run, dataset, method, answers, save_h5=save_h5)
+        return _finished(run, dataset, config, method, answers, save_h5=save_h5)
 
 
 def _finished(
-    run: RunFolder, dataset: Dataset, method: Method, answers: dict[str, Answers | None], *, save_h5: bool
+    run: RunFolder,
+    dataset: Dataset,
+    config: TrainConfig,
+    method: Method,
+    answers: dict[str, Answers | None],
+    *,
+    save_h5: bool,
 ) -> Run:
     fitted = method.fit(dataset, run.path)
     report_training(run, fitted, save_h5=save_h5)
@@ -117,8 +123,10 @@ def _finished(
     remedy = "" if "out_of_fold" in scores else JUDGE_BY_ALL
     findings = verdict(scores.get("out_of_fold", scores["test"]), fitted.history, remedy=remedy)
     report_scores(run, dataset, answers, scores)
-    classifier = fitted.classifier.with_scores({name: evaluation.to_dict() for name, evaluation in scores.items()})
+    documents = {name: evaluation.to_dict() for name, evaluation in scores.items()}
+    classifier = fitted.classifier.with_scores(documents, provenance(dataset, config))
     classifier.save(run.model_path)
+    report_card(run, classifier)
     run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details))
     run.tidy()
     return Run(run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings, fitted.history)

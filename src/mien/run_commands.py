@@ -159,6 +159,7 @@ def predict(
     *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
     json: Flag = False,
     csv: Path | None = None,
+    about: Flag = False,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Say which class pictures belong to. Exit code 1 where one of them could not be read.
@@ -176,11 +177,18 @@ def predict(
         Print one JSON document per picture, a line each.
     csv
         Write the answers to this CSV file instead.
+    about
+        Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
     """
     from mien.classifier import load
     from mien.prediction import predict as predict_sources
-    from mien.run_screens import show_predictions
+    from mien.run_screens import show_about, show_predictions
+    from mien.terminal import show_json
 
+    if about:
+        facts = load(run).facts
+        show_json(asdict(facts)) if json else show_about(facts)
+        return 0
     if not sources:
         raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
     classifier = load(run)

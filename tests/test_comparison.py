@@ -205,3 +205,16 @@ def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
         compare(first, save_run(tmp_path / "b", pictures("test", phash="zz")))
     with pytest.raises(SourceNotFoundError, match="name one that mien train made"):
         compare(first, tmp_path / "nowhere")
+
+
+def test_near_copies_that_the_run_kept_together_are_no_leak(tmp_path: Path) -> None:
+    held_out = pictures("test")
+    kept = [replace(held_out[0], group=0), replace(held_out[1], group=0, phash=held_out[0].phash), *held_out[2:]]
+    first, second = save_run(tmp_path / "a", held_out), save_run(tmp_path / "b", kept)
+    assert compare(first, second).difference.num_images == 20
+
+
+def test_many_copies_of_one_picture_take_no_time(tmp_path: Path) -> None:
+    copies = pictures("train", [f"happy/c{number}.jpg" for number in range(20_000)], phash="0" * 32, group=0)
+    first = save_run(tmp_path / "a", [*pictures("test"), *copies])
+    assert compare(first, save_run(tmp_path / "b", pictures("test"))).difference.num_images == 20

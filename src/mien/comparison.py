@@ -313,16 +313,17 @@ def _leaks(records: Sequence[ImageRecord], manifest_path: Path) -> set[str]:
     for record, group in zip(used, groups, strict=True):
         if group is not None:
             members.setdefault(group, []).append(record)
-    return {
-        record.sha256
-        for copies in members.values()
+    return {record.sha256 for copies in members.values() for record in _leaked(copies)}
+
+
+def _leaked(copies: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Return those of a group of near copies of which others, unknown to the run as such, are not in the test."""
+    trained = Counter(record.group for record in copies if record.split != "test")
+    return [
+        record
         for record in copies
-        if any(other.split != "test" and other is not record and not _together(record, other) for other in copies)
-    }
-
-
-def _together(record: ImageRecord, other: ImageRecord) -> bool:
-    return record.group is not None and record.group == other.group
+        if trained.total() > (trained[record.group] if record.group is not None else int(record.split != "test"))
+    ]
 
 
 def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str], list[str]]:

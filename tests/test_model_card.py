@@ -15,6 +15,7 @@ from mien.classifier import ModelFacts, load
 from mien.errors import ModelFileError
 from mien.model_card import escaped, evaluations, limits, model_card
 from mien.pipeline import Run
+from mien.results import Evaluation, wilson_score
 from test_classifier import FACTS
 from test_provenance import PROVENANCE
 
@@ -135,3 +136,18 @@ def test_damaged_scores_are_refused() -> None:
         facts: ModelFacts = replace(FACTS, scores=scores)
         with pytest.raises(ModelFileError, match="scores"):
             evaluations(facts)
+
+
+def test_a_card_claims_no_more_than_the_scores_show() -> None:
+    for num_right, claim in ((19, False), (11, True)):
+        evaluation = Evaluation(
+            class_names=FACTS.class_names,
+            confusion=((10, 0), (20 - num_right, num_right - 10)),
+            accuracy=wilson_score(num_right, 20),
+            baseline=wilson_score(10, 20),
+            baseline_label="sad",
+            loss=0.5,
+            classes=(),
+        )
+        card = model_card(replace(FACTS, scores={"test": evaluation.to_dict()}))
+        assert ("is not shown" in card) == claim

@@ -117,6 +117,7 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
     yield (
         f"It is right for {best.accuracy} of pictures that it had not seen. "
         f"Always saying {escaped(best.baseline_label)} is right for {best.baseline}."
+        + (" That it does better than that is not shown." if best.accuracy.low <= (best.baseline.value or 0) else "")
     )
     how = {
         "test": "The test: the saved classifier, on pictures that were held back and read once, at the end.",

@@ -1,7 +1,6 @@
 """The comparison of two runs: only pictures that both held out, an exact test, and words that claim no more than it."""
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from conftest import dataset_of, record
-from mien.comparison import compare, mcnemar, paired_difference
+from mien.comparison import compare
 from mien.config import PRESETS, TrainConfig
 from mien.dataset import ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
@@ -42,34 +41,6 @@ def write_answers(path: Path, records: Sequence[ImageRecord], wrong: Sequence[st
         answer = {"happy": "sad", "sad": "happy"}[r.label] if r.path in wrong else r.label
         lines.append(f"{r.path},{r.label},{answer},0.5,0.5")
     path.write_text("\n".join(lines) + "\n")
-
-
-def test_the_exact_test_gives_published_and_enumerated_values() -> None:
-    # The first is the worked example of Wikipedia's page on McNemar's test.
-    assert mcnemar(6, 16) == mcnemar(16, 6) == pytest.approx(0.0525, abs=5e-5)
-    assert (mcnemar(0, 0), mcnemar(5, 5), mcnemar(0, 1)) == (1.0, 1.0, 1.0)
-    for first, second in ((0, 6), (1, 9), (3, 17), (40, 60)):
-        num = first + second
-        chances = [math.comb(num, k) / 2**num for k in range(num + 1)]
-        as_uneven = sum(p for k, p in enumerate(chances) if abs(2 * k - num) >= abs(first - second))
-        assert mcnemar(first, second) == pytest.approx(as_uneven)
-    assert 0 < mcnemar(9_800, 10_200) < 0.01
-
-
-def test_the_interval_for_pairs_gives_published_values() -> None:
-    # Newcombe 1998, table II; then Altman and others, Statistics with Confidence, 2000, table 6.2.
-    score = paired_difference(36, 12, 2, 0)
-    assert (score.low, score.high) == pytest.approx((0.0569, 0.3404), abs=5e-5)
-    score = paired_difference(14, 5, 0, 22)
-    assert (score.value, score.low, score.high) == pytest.approx((0.122, 0.011, 0.226), abs=5e-4)
-
-
-def test_the_interval_for_pairs_is_symmetric_and_stays_in_range() -> None:
-    for table in ((0, 5, 0, 0), (0, 0, 0, 5), (5, 0, 0, 0), (3, 1, 4, 2), (0, 7, 7, 0)):
-        score = paired_difference(*table)
-        other = paired_difference(table[0], table[2], table[1], table[3])
-        assert -1 <= score.low <= (score.value or 0) <= score.high <= 1
-        assert (other.low, other.high) == pytest.approx((-score.high, -score.low))
 
 
 def test_a_better_run_is_called_better_and_chance_is_called_chance(tmp_path: Path) -> None:

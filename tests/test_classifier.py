@@ -65,6 +65,10 @@ def test_a_classifier_comes_back_whole_from_its_file(tmp_path: Path) -> None:
     np.testing.assert_allclose(probs, [[0.75, 0.25]] * 3)
 
 
+def test_a_file_from_before_provenance_still_loads() -> None:
+    assert Classifier(with_metadata(lambda d: d.pop("provenance"))).facts == FACTS
+
+
 def test_pictures_are_prepared_as_the_file_says(tmp_path: Path) -> None:
     from PIL import Image
 
@@ -123,6 +127,8 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (with_metadata(lambda d: d.pop("class_names")), "damaged"),
         (with_metadata(lambda d: d.update(class_names=["only one"])), "damaged"),
         (with_metadata(lambda d: d.update(class_names=[1, 2])), "damaged"),
+        (with_metadata(lambda d: d.update(provenance={"seed": 42})), "damaged"),
+        (with_metadata(lambda d: d.update(provenance=[1])), "damaged"),
         (with_metadata(lambda d: d.update(class_names=["same", "same"])), "damaged"),
         (with_metadata(lambda d: d.update(largest_class="neither")), "damaged"),
         (with_metadata(lambda d: d.update(fit_rule="squeeze")), "damaged"),

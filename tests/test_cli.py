@@ -222,6 +222,33 @@ def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None
     assert "holds no manifest.csv" in err
 
 
+def test_compare_puts_two_runs_side_by_side(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    mien.train(data, out=tmp_path / "fast")
+    code, out, err = command("compare", run_dir, tmp_path / "fast")
+    assert (code, err) == (0, "")
+    assert "McNemar's exact test" in out
+    assert "method: cnn / linear" in out
+    code, out, _ = command("compare", run_dir, tmp_path / "fast", "--json")
+    document = json.loads(out)
+    assert document["names"] == ["run", "fast"]
+    assert document["difference"]["num_images"] == document["accuracies"][0]["num_images"] > 0
+    code, _, err = command("compare", run_dir, run_dir)
+    assert (code, err.startswith("SettingsError")) == (2, True)
+
+
+def test_predict_tells_what_a_bare_model_says_of_itself(command: Mien, run_dir: Path, tmp_path: Path) -> None:
+    model = shutil.copy(run_dir / "model.onnx", tmp_path / "alone.onnx")
+    code, out, err = command("predict", model, "--about")
+    assert (code, err) == (0, "")
+    assert "95% interval" in out
+    assert "It is not for:" in out
+    code, out, _ = command("predict", model, "--about", "--json")
+    document = json.loads(out)
+    assert document["class_names"] == ["happy", "sad"]
+    assert document["provenance"]["method"] == "cnn"
+    assert "keras" in document["provenance"]["versions"]
+
+
 def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:
     flags = ["--config", str(run_dir / "config.json"), "--seed", "7"]
     run_mien("train", str(data), "--out", str(tmp_path / "run"), *flags)
@@ -348,7 +375,7 @@ def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
     assert out.strip()
 
 
-@pytest.mark.parametrize("name", ["check", "clean", "train", "evaluate", "predict", "demo"])
+@pytest.mark.parametrize("name", ["check", "clean", "train", "evaluate", "compare", "predict", "demo"])
 def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
     assert f"Example: mien {name}" in command(name, "--help")[1]
 

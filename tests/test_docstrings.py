@@ -13,6 +13,8 @@ MODULES = sorted(path.stem for path in Path(mien.__file__).parent.glob("*.py") i
 WITH_EXAMPLES = {
     "scanning",
     "cleaning",
+    "comparison",
+    "pairs",
     "splitting",
     "fitting",
     "evaluation",
@@ -31,6 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_folder(folder / "data", 12)
     (folder / "notes.txt").write_text("no picture")
     mien.train(folder / "data", out=folder / "runs" / "train")
+    mien.train(folder / "data", out=folder / "runs" / "train2")
     return folder
 
 

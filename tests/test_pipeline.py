@@ -28,6 +28,7 @@ from mien.splitting import split
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
+    "MODEL_CARD.md",
     "config.json",
     "manifest.csv",
     "model.onnx",
@@ -39,6 +40,7 @@ FAST_FILES = {
     "reliability.png",
 }
 RUN_FILES = {
+    "MODEL_CARD.md",
     "config.json",
     "manifest.csv",
     "model.onnx",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mien.classifier import Classifier as Classifier
     from mien.classifier import load as load
     from mien.cleaning import clean as clean
+    from mien.comparison import compare as compare
     from mien.config import PRESETS as PRESETS
     from mien.config import AnswerConfig as AnswerConfig
     from mien.config import AugmentConfig as AugmentConfig
@@ -67,6 +68,7 @@ _HOMES = {
     "TrainConfig": "config",
     "check": "checking",
     "clean": "cleaning",
+    "compare": "comparison",
     "evaluate": "evaluation",
     "fit": "fitting",
     "load": "classifier",

@@ -13,6 +13,7 @@ from mien.config import FitRule, ScanConfig, from_json
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
 from mien.inference import Graph
+from mien.provenance import Provenance, provenance_from_dict
 
 FORMAT_VERSION = 2
 MODEL_NAME = "model.onnx"
@@ -35,6 +36,7 @@ class ModelFacts:
             no distances.
         scores: What it scored on the test split and in cross-validation, as JSON values.
         mien_version: The version that wrote it.
+        provenance: What it was made from and how; None in files of older versions, or made without a run.
         format_version: Raised when older readers would misread the file.
     """
 
@@ -48,6 +50,7 @@ class ModelFacts:
     threshold: float = 0.0
     familiar_within: float | None = None
     scores: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
     format_version: int = FORMAT_VERSION
 
     def scan_config(self) -> ScanConfig:
@@ -206,4 +209,6 @@ def _checked_facts(document: dict[str, Any]) -> ModelFacts:
     for name in ("threshold", "familiar_within"):
         if not isinstance(document.get(name) or 0.0, float | int):
             raise ValueError(f"{name} is {document[name]!r}")
-    return ModelFacts(**{**document, "class_names": class_names, "image_size": image_size})
+    provenance = provenance_from_dict(document["provenance"]) if document.get("provenance") else None
+    checked = {"class_names": class_names, "image_size": image_size, "provenance": provenance}
+    return ModelFacts(**{**document, **checked})

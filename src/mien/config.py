@@ -202,6 +202,13 @@ class TrainConfig:
     answer: AnswerConfig = field(default_factory=AnswerConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)
 
+    def flat(self) -> dict[str, Any]:
+        """Return every setting by its own name, without sections, as plain JSON values."""
+        settings: dict[str, Any] = {}
+        for name, value in to_json(self).items():
+            settings |= value if isinstance(value, dict) else {name: value}
+        return settings
+
 
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(),

@@ -15,11 +15,11 @@ from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
 from mien.leaks import refuse_straddling
-from mien.methods import Method
+from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
-from mien.reporting import describe, metrics, report_data, report_scores, report_training
+from mien.reporting import describe, metrics, provenance, report_card, report_data, report_scores, report_training
 from mien.results import UNSURE, Evaluation, Finding
 from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
 from mien.scanning import scan
@@ -120,40 +120,40 @@ def train(
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         if not begun:
             report_data(run, dataset, config, decisions=decisions)
-        answers = {"out_of_fold": cross_validate(method, parts, run=run, progress=progress)}
-        judged = judge_labels(method, dataset, answers["out_of_fold"])
-        suspects = find_suspects(dataset, judged) if judged else ()
-        dataset = mark_suspects(dataset, suspects)
-        return _finished(run, dataset, method, answers, config, suspects=suspects, shortcuts=shortcuts, save_h5=save_h5)
+        out_of_fold = cross_validate(method, parts, run=run, progress=progress)
+        return _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
 
 
 def _finished(
     run: RunFolder,
     dataset: Dataset,
-    method: Method,
-    answers: dict[str, Answers | None],
     config: TrainConfig,
-    *,
-    suspects: tuple[Suspect, ...],
+    method: Method,
+    out_of_fold: Answers | None,
     shortcuts: tuple[Shortcut, ...],
+    *,
     save_h5: bool,
 ) -> Run:
+    judged = judge_labels(method, dataset, out_of_fold)
+    suspects = find_suspects(dataset, judged) if judged else ()
+    dataset = mark_suspects(dataset, suspects)
     fitted = method.fit(dataset, run.path)
     report_training(run, fitted, save_h5=save_h5)
 
+    answers = {"out_of_fold": out_of_fold} if out_of_fold else {}
     answers["test"] = answer(fitted.classifier, dataset, split="test")
     asked = config.answer.threshold
-    scores = {name: score(fitted.classifier, a, threshold=asked) for name, a in answers.items() if a is not None}
-    judged = scores.get("out_of_fold", scores["test"])
-    remedy = "" if "out_of_fold" in scores else JUDGE_BY_ALL
-    threshold, consequences = _threshold(config.answer, fitted.classifier, dataset, scores.get("out_of_fold"))
-    findings = (*verdict(judged, fitted.history, remedy=remedy), *consequences)
-    report_scores(run, dataset, answers, scores)
+    scores = {name: score(fitted.classifier, given, threshold=asked) for name, given in answers.items()}
+    threshold, findings = _judged(fitted, dataset, scores, config.answer)
     told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
+    made = provenance(dataset, config)
+    classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
+
+    report_scores(run, dataset, answers, scores)
     report_suspects(run.path, dataset, suspects)
     dataset.save(run.manifest_path)
-    classifier = fitted.classifier.telling(scores=told, threshold=threshold)
     classifier.save(run.model_path)
+    report_card(run, classifier)
     found = {
         "suspects": [suspect.to_dict(dataset) for suspect in suspects],
         "shortcuts": [shortcut.to_dict() for shortcut in shortcuts],
@@ -164,19 +164,24 @@ def _finished(
     return Run(*whole, fitted.history, suspects, shortcuts)
 
 
+def _judged(
+    fitted: Fitted, dataset: Dataset, scores: dict[str, Evaluation], config: AnswerConfig
+) -> tuple[float, tuple[Finding, ...]]:
+    """Return below which probability to say "unsure", and what the scores mean in words."""
+    judged = scores.get("out_of_fold", scores["test"])
+    findings = verdict(judged, fitted.history, remedy="" if "out_of_fold" in scores else JUDGE_BY_ALL)
+    if config == AnswerConfig():
+        return 0.0, findings
+    if "out_of_fold" not in scores:
+        # The test is read once, and nothing is chosen by it.
+        val = answer(fitted.classifier, dataset, split="val")
+        judged = score(fitted.classifier, val, threshold=config.threshold)
+    threshold, consequences = decide_threshold(config, judged)
+    return threshold, (*findings, *consequences)
+
+
 def _decisions(config: TrainConfig) -> dict[str, str]:
     return load_decisions(config.labels.relabel) if config.labels.relabel else {}
-
-
-def _threshold(
-    config: AnswerConfig, classifier: Classifier, dataset: Dataset, out_of_fold: Evaluation | None
-) -> tuple[float, tuple[Finding, ...]]:
-    """Choose below which probability to say "unsure": by cross-validation, or else by the validation pictures."""
-    if config == AnswerConfig():
-        return 0.0, ()
-    if out_of_fold is None:
-        out_of_fold = score(classifier, answer(classifier, dataset, split="val"), threshold=config.threshold)
-    return decide_threshold(config, out_of_fold)
 
 
 @contextmanager

@@ -1,24 +1,32 @@
 """Reporting: what a run found -> the files that people look at."""
 
 import csv
+import hashlib
 import io
+import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mien import __version__, files
-from mien.config import TrainConfig
+from mien.classifier import Classifier
+from mien.config import PRESETS, TrainConfig
 from mien.dataset import SPLITS, Dataset
 from mien.evaluation import Answers
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
+from mien.model_card import limits, model_card
+from mien.provenance import Provenance
 from mien.relabelling import decisions_csv
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder
 
-_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax", "onnxruntime", "numpy", "pillow")
+_KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")
+_PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")
 
 
 def describe(dataset: Dataset) -> list[str]:
@@ -95,6 +103,42 @@ def metrics(
         },
         "training": training,
     }
+
+
+def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
+    """Return what a classifier is to carry of its making: the pictures, their split, the settings, the versions."""
+    used = [dataset.records[index] for index in dataset.indexes()]
+    split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
+    for record in used:
+        split[record.label][record.split] += 1
+    placed = "\n".join(sorted(f"{record.split}/{record.label}/{record.sha256}" for record in used))
+    versions = _versions()
+    if config.fit.method == "linear":
+        # Keras had no part in it.
+        versions = {name: found for name, found in versions.items() if name not in _KERAS_PACKAGES}
+    began_as = PRESETS.get(config.preset, TrainConfig()).flat()
+    return Provenance(
+        made_on=datetime.now(UTC).date().isoformat(),
+        preset=config.preset,
+        method=config.fit.method,
+        settings={name: value for name, value in config.flat().items() if value != began_as[name]},
+        seed=config.split.seed,
+        split=split,
+        split_fingerprint=hashlib.sha256(placed.encode("utf-8", "surrogateescape")).hexdigest(),
+        left_out=dict(sum((Counter(dataset.left_out(name)) for name in dataset.class_names), Counter())),
+        smallest_side=min(min(record.width, record.height) for record in used),
+        versions={"python": platform.python_version(), **versions},
+        limits=limits(dataset.class_names),
+    )
+
+
+def report_card(run: RunFolder, classifier: Classifier) -> None:
+    """Write MODEL_CARD.md: what the classifier can do, what it is for and not for.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    files.write_text(run.path / "MODEL_CARD.md", model_card(classifier.facts))
 
 
 def predictions_csv(dataset: Dataset, answers: Answers, class_names: Sequence[str]) -> str:

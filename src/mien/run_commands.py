@@ -147,6 +147,33 @@ def evaluate(
         show_evaluation(reviewed.evaluation, reviewed.findings, out_of_fold=reviewed.out_of_fold)
 
 
+def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:
+    """Say whether one of two runs is better on the same pictures, or whether that may be chance.
+
+    Only pictures that both runs held out count: of the test split, or answered by cross-validation (--folds).
+
+    Example: mien compare runs/train runs/train2
+
+    Parameters
+    ----------
+    first
+        A run folder, such as runs/train.
+    second
+        Another, with the same classes.
+    json
+        Print one JSON document.
+    """
+    from mien.comparison import compare as compare_runs
+    from mien.run_screens import show_comparison
+    from mien.terminal import show_json
+
+    comparison = compare_runs(first, second)
+    if json:
+        show_json(comparison.to_dict())
+    else:
+        show_comparison(comparison)
+
+
 def predict(
     run: RunPath,
     /,
@@ -154,6 +181,7 @@ def predict(
     json: Flag = False,
     csv: Path | None = None,
     threshold: float | None = None,
+    about: Flag = False,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Say which class pictures belong to. Exit code 1 where one of them could not be read.
@@ -173,11 +201,18 @@ def predict(
         Write the answers to this CSV file instead.
     threshold
         Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
+    about
+        Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
     """
     from mien.classifier import load
     from mien.prediction import predict as predict_sources
-    from mien.run_screens import show_predictions
+    from mien.run_screens import show_about, show_predictions
+    from mien.terminal import show_json
 
+    if about:
+        facts = load(run).facts
+        show_json(asdict(facts)) if json else show_about(facts)
+        return 0
     if not sources:
         raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
     classifier = load(run)

@@ -6,18 +6,23 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.dataset import SPLITS
 from mien.files import write_text
 from mien.results import UNSURE, Evaluation, Finding, Prediction
 from mien.scores import Score
 from mien.terminal import ERR, OUT, new_table, printable, show_json
 
 if TYPE_CHECKING:
+    from mien.classifier import ModelFacts
+    from mien.comparison import Comparison
     from mien.demo import Demo
     from mien.pipeline import Run
+    from mien.provenance import Provenance
 
 RUN_FILES = {
     "model.onnx": "the classifier: one file with everything in it",
     "model.keras": "the same, for Keras",
+    "MODEL_CARD.md": "what it can do, what it is for and not for",
     "metrics.json": "every score",
     "predictions.csv": "the test pictures, one by one",
     "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
@@ -77,6 +82,32 @@ def _judged(out_of_fold: Evaluation | None) -> str:
     return "test pictures" if out_of_fold else "pictures"
 
 
+def show_comparison(comparison: "Comparison") -> None:
+    """Print two runs side by side: accuracies, where they differ, what the test says, what was set otherwise."""
+    first, second = map(printable, comparison.names)
+    width = max(len(first), len(second), len("difference"))
+    OUT.print()
+    for name, accuracy in zip((first, second), comparison.accuracies, strict=True):
+        OUT.print(f"{name:<{width}}  {accuracy}")
+    difference = comparison.difference
+    points = [f"{100 * share:+.0f}" for share in (difference.value or 0.0, difference.low, difference.high)]
+    interval = f"(95% interval {points[1]} to {points[2]}, n = {difference.num_images})"
+    OUT.print(f"{'difference':<{width}}  {points[0]} points {interval}\n")
+    table = new_table("pictures", "both right", f"only {first}", f"only {second}", "both wrong")
+    counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
+    table.add_row(str(difference.num_images), *map(str, counts))
+    OUT.print(table)
+    OUT.print(printable(comparison.sentence))
+    OUT.print("\nThe pictures, by where the answers come from:")
+    for source, count in comparison.sources.items():
+        OUT.print(f"  {count} by the {printable(source)}")
+    for note in comparison.notes:
+        OUT.print(f"  {printable(note)}")
+    OUT.print("\nWhat was set otherwise:" if comparison.settings else "\nAll settings are the same.")
+    for setting, (one, other) in comparison.settings.items():
+        OUT.print(f"  {printable(f'{setting}: {one} / {other}')}")
+
+
 def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
     show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
@@ -86,6 +117,44 @@ def show_run(run: "Run") -> None:
         OUT.print(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)
     OUT.print(f"\nUse it: mien predict {printable(str(run.path))} photo.jpg")
+
+
+def show_about(facts: "ModelFacts") -> None:
+    """Print what a classifier's file says about it."""
+    from mien.model_card import evaluations
+
+    OUT.print(f"classes      {printable(', '.join(facts.class_names))}")
+    for name, evaluation in evaluations(facts).items():
+        how = "cross-validation" if name == "out_of_fold" else "test"
+        OUT.print(f"accuracy     {evaluation.accuracy}: {how}")
+        OUT.print(f"baseline     {evaluation.baseline}: always saying {printable(evaluation.baseline_label)}")
+    height, width = facts.image_size
+    OUT.print(f"takes        pictures of {width} x {height} pixels, fit rule {facts.fit_rule}")
+    OUT.print(f"pictures     fingerprint {printable(facts.data_fingerprint)}")
+    if facts.provenance is None:
+        OUT.print(f"made         by mien {printable(facts.mien_version)}; the file says no more of it")
+    else:
+        _show_provenance(facts.provenance)
+
+
+def _show_provenance(provenance: "Provenance") -> None:
+    for name, counts in provenance.split.items():
+        parts = ", ".join(f"{counts.get(split, 0)} {split}" for split in SPLITS)
+        OUT.print(f"             {printable(name)}: {parts}")
+    left_out = ", ".join(f"{count} {code}" for code, count in provenance.left_out.items())
+    settings = ", ".join(f"{name} {value}" for name, value in provenance.settings.items())
+    versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
+    for name, text in (
+        ("left out", left_out or "nothing"),
+        ("split", f"seed {provenance.seed}, fingerprint {provenance.split_fingerprint}"),
+        ("made", f"on {provenance.made_on}, preset {provenance.preset}, method {provenance.method}"),
+        ("settings", settings or "the preset's"),
+        ("versions", versions),
+    ):
+        OUT.print(f"{name:<12} {printable(text)}")
+    OUT.print("\nIt is not for:")
+    for limit in provenance.limits:
+        OUT.print(f"  {printable(limit)}")
 
 
 def show_predictions(

@@ -1,0 +1,294 @@
+"""Comparison: two finished runs -> which is better on pictures that both held out, or whether that may be chance."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mien import files
+from mien.config import CleanConfig
+from mien.dataset import ImageRecord, load_records
+from mien.duplicates import group_near_copies
+from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.pairs import mcnemar, num_needed, paired_difference
+from mien.run_folder import RunFolder, load_config, read_json
+from mien.scores import Score, wilson_score
+
+_LEVEL = 0.05
+_MAX_CSV_BYTES = 1024**3
+# Where the answer for a picture comes from: the file, and the splits whose pictures it holds.
+_ANSWERS = {"test": ("predictions.csv", ("test",)), "cross-validation": ("out_of_fold.csv", ("train", "val"))}
+_MAX_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs on the pictures that both were judged on, and neither was trained on when it answered.
+
+    Attributes:
+        names: What the runs are called.
+        accuracies: Share of these pictures that each answers right.
+        difference: The first accuracy less the second, with an interval for pairs; from -1 to 1.
+        both_right: Number of pictures that both answer right; likewise the next three.
+        only_first: Only the first run.
+        only_second: Only the second run.
+        both_wrong: Neither.
+        p_value: Of McNemar's exact test.
+        num_needed: About how many pictures would show a difference as large as this one, four times in five; None
+            where it shows now, or there is none.
+        sources: Number of pictures by where both answers come from, such as "test of both".
+        notes: What was left out and why, and what the figures cannot tell.
+        settings: What differs between the runs: name -> value of the first, value of the second.
+    """
+
+    names: tuple[str, str]
+    accuracies: tuple[Score, Score]
+    difference: Score
+    both_right: int
+    only_first: int
+    only_second: int
+    both_wrong: int
+    p_value: float
+    num_needed: int | None
+    sources: dict[str, int]
+    notes: tuple[str, ...]
+    settings: dict[str, tuple[Any, Any]]
+
+    @property
+    def sentence(self) -> str:
+        """What the test says, in words, and no more."""
+        first, second = self.names
+        num_images, test = self.difference.num_images, f"(p = {_p_text(self.p_value)}, McNemar's exact test)"
+        apart = f"{self.only_first} that only {first} gets right, {self.only_second} that only {second} does"
+        if self.p_value > _LEVEL:
+            text = f"{first} and {second} cannot be told apart on these {num_images} pictures: {apart} {test}."
+            if self.num_needed:
+                text += f" Were the difference as it looks, about {self.num_needed} pictures would show it."
+            return text
+        most, least = max(self.only_first, self.only_second), min(self.only_first, self.only_second)
+        better, worse = self.names if self.only_first > self.only_second else (second, first)
+        return f"{better} is better: right for {most} pictures that {worse} gets wrong, {least} the other way {test}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "sentence": self.sentence}
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One picture that a run was judged on, and had not been trained on when it answered."""
+
+    record: ImageRecord
+    right: bool
+    source: str
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the folder of a finished run says.
+
+    Attributes:
+        class_names: Its classes, sorted.
+        judged: By content hash.
+        leaks: Content hashes of those that have a near copy among the pictures trained on.
+        settings: By name, with the place of the pictures and the versions.
+    """
+
+    class_names: tuple[str, ...]
+    judged: dict[str, _Judged]
+    leaks: set[str]
+    settings: dict[str, Any]
+
+
+def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
+    """Say whether one of two runs is better on the same pictures, or whether they cannot be told apart.
+
+    Only pictures that both runs held out count: of the test split, or answered by cross-validation. Pictures are the
+    same where their content is. One that has a near copy in the training of either run is left out.
+
+    Args:
+        first_dir: The folder of a finished run.
+        second_dir: The folder of another, with the same classes.
+
+    Raises:
+        SourceNotFoundError: A file of a run is missing or damaged.
+        SettingsError: The runs have other classes, or are one.
+        TooFewImagesError: There is no picture that both held out.
+
+    Example:
+        >>> import mien
+        >>> comparison = mien.compare("runs/train", "runs/train2")
+        >>> comparison.names, comparison.difference.num_images
+        (('train', 'train2'), 24)
+    """
+    names = _names(Path(first_dir), Path(second_dir))
+    first, second = _load(Path(first_dir)), _load(Path(second_dir))
+    if first.class_names != second.class_names:
+        listed = [", ".join(map(repr, run.class_names)) for run in (first, second)]
+        raise SettingsError(
+            f"{names[0]} has the classes {listed[0]}, {names[1]} has {listed[1]}: only runs with the same classes "
+            "can be compared"
+        )
+    shared, notes = _shared(first, second, names)
+    pairs = [(first.judged[content], second.judged[content]) for content in shared]
+    table = Counter((one.right, other.right) for one, other in pairs)
+    counts = (table[True, True], table[True, False], table[False, True], table[False, False])
+    p_value = mcnemar(counts[1], counts[2])
+    return Comparison(
+        names,
+        (wilson_score(counts[0] + counts[1], len(pairs)), wilson_score(counts[0] + counts[2], len(pairs))),
+        paired_difference(*counts),
+        *counts,
+        p_value=p_value,
+        num_needed=num_needed(counts[1], counts[2], len(pairs)) if p_value > _LEVEL else None,
+        sources=dict(Counter(_both_sources(one, other, names) for one, other in pairs)),
+        notes=tuple(notes),
+        settings=_differences(first.settings, second.settings),
+    )
+
+
+def _p_text(p_value: float) -> str:
+    if p_value < 0.001:
+        return "less than 0.001"
+    # 0.0525 must not read as 0.05, the limit.
+    return f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def _names(first_dir: Path, second_dir: Path) -> tuple[str, str]:
+    if first_dir.resolve() == second_dir.resolve():
+        raise SettingsError(f"both runs are {str(first_dir)!r}: name two")
+    names = (first_dir.resolve().name, second_dir.resolve().name)
+    return names if names[0] != names[1] else (str(first_dir), str(second_dir))
+
+
+def _load(path: Path) -> _Run:
+    run = RunFolder(path)
+    if not path.is_dir():
+        raise SourceNotFoundError(f"{str(path)!r} is no run folder: name one that mien train made")
+    if not run.metrics_path.is_file():
+        raise SourceNotFoundError(f"{str(path)!r} holds no finished run: finish it by train --resume")
+    records = load_records(run.manifest_path)
+    by_path = {record.path: record for record in records if record.used}
+    judged: dict[str, _Judged] = {}
+    class_names: set[str] = set()
+    for source, (file_name, splits) in _ANSWERS.items():
+        if source != "test" and not (path / file_name).exists():
+            continue
+        try:
+            found, names = _read_answers(path / file_name, by_path, splits, source)
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise SourceNotFoundError(f"{str(path / file_name)!r} is damaged: {files.reason_of(error)}") from error
+        class_names |= names
+        judged |= found
+    leaks = _leaks(records, run.manifest_path)
+    return _Run(tuple(sorted(class_names)), judged, leaks, _settings(run))
+
+
+def _read_answers(
+    path: Path, by_path: Mapping[str, ImageRecord], splits: Sequence[str], source: str
+) -> tuple[dict[str, _Judged], set[str]]:
+    """Read the answers of a run, and the names of its classes."""
+    try:
+        content = files.read_bytes(path, max_bytes=_MAX_CSV_BYTES)
+    except ImageError as error:
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}") from error
+    rows = csv.DictReader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
+    names = {name.removeprefix("prob_") for name in rows.fieldnames or () if name.startswith("prob_")}
+    judged = {}
+    for row in rows:
+        record = by_path.get(row["path"])
+        if record is None or record.split not in splits:
+            raise ValueError(f"the manifest has no picture {row['path']!r} among those for {source}")
+        if row["label"] != record.label or not {row["label"], row["answer"]} <= names:
+            raise ValueError(f"{row['path']!r} has the label {row['label']!r} and the answer {row['answer']!r}")
+        if not all(0 <= float(row[f"prob_{name}"]) <= 1 for name in names):
+            raise ValueError(f"{row['path']!r} has a probability that is none")
+        judged[record.sha256] = _Judged(record, row["answer"] == record.label, source)
+    if len(names) < 2:
+        raise ValueError("it has no columns of probabilities")
+    return judged, names
+
+
+def _leaks(records: Sequence[ImageRecord], manifest_path: Path) -> set[str]:
+    """Return which pictures have a near copy in the training that the run itself did not keep on their side.
+
+    A run with a low --near-bits may have such; those that it knew as near copies it has kept together.
+    """
+    used = [record for record in records if record.used]
+    damaged = [record.path for record in used if not record.phash or not record.sha256]
+    if damaged:
+        raise SourceNotFoundError(f"{str(manifest_path)!r} is damaged: {damaged[0]!r} has no hash")
+    members: dict[int, list[ImageRecord]] = {}
+    groups = group_near_copies([record.phash for record in used], CleanConfig.near_bits)
+    for record, group in zip(used, groups, strict=True):
+        if group is not None:
+            members.setdefault(group, []).append(record)
+    return {record.sha256 for copies in members.values() for record in _leaked(copies)}
+
+
+def _leaked(copies: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Return those of a group of near copies of which others, unknown to the run as such, are not in the test."""
+    trained = Counter(record.group for record in copies if record.split != "test")
+    return [
+        record
+        for record in copies
+        if trained.total() > (trained[record.group] if record.group is not None else int(record.split != "test"))
+    ]
+
+
+def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str], list[str]]:
+    """Return the content hashes of the pictures to compare on, and what is to be said of the choice."""
+    both = sorted(set(first.judged) & set(second.judged))
+    other_label = [c for c in both if first.judged[c].record.label != second.judged[c].record.label]
+    leaks = [c for c in both if c not in other_label and c in first.leaks | second.leaks]
+    notes = [
+        f"{len(left_out)} pictures left out, {reason}: {_listed([first.judged[c].record.path for c in left_out])}"
+        for left_out, reason in (
+            (other_label, "whose label is another in the other run"),
+            (leaks, "near copies of which one of the runs was trained on"),
+        )
+        if left_out
+    ]
+    shared = [content for content in both if content not in {*other_label, *leaks}]
+    for name, run in zip(names, (first, second), strict=True):
+        if num_alone := len(set(run.judged) - set(both)):
+            notes.append(f"{num_alone} pictures not counted: only {name} held them out")
+    if not shared:
+        raise TooFewImagesError(
+            f"there is no picture that both {names[0]} and {names[1]} were judged on ({'; '.join(notes)}): train both "
+            "on the same pictures with the same --seed, or with --folds 5"
+        )
+    if any(run.judged[content].source != "test" for run in (first, second) for content in shared):
+        notes.append(
+            "Answers by cross-validation come from classifiers trained as the saved one was, on fewer pictures: they "
+            "compare the ways of training"
+        )
+    return shared, notes
+
+
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return f"{', '.join(paths[:_MAX_NAMED])}{more}"
+
+
+def _both_sources(first: _Judged, second: _Judged, names: tuple[str, str]) -> str:
+    if first.source == second.source:
+        return f"{first.source} of both"
+    return f"{first.source} of {names[0]}, {second.source} of {names[1]}"
+
+
+def _settings(run: RunFolder) -> dict[str, Any]:
+    settings = load_config(run.config_path).flat()
+    document = read_json(run.config_path)
+    settings["data"] = document.get("data")
+    versions = document.get("versions")
+    found = versions if isinstance(versions, dict) else {}
+    return settings | {f"version of {name}": version for name, version in found.items()}
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    names = [*first, *(name for name in second if name not in first)]
+    return {name: (first.get(name), second.get(name)) for name in names if first.get(name) != second.get(name)}

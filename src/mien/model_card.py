@@ -1,0 +1,194 @@
+"""The model card: what a classifier can do, what it is for and not for, in Markdown, from what its file says."""
+
+import re
+from collections.abc import Iterator
+
+from mien.classifier import ModelFacts
+from mien.dataset import PROBLEMS, SPLITS
+from mien.errors import ModelFileError
+from mien.provenance import Provenance
+from mien.results import UNSURE, Evaluation, evaluation_from_dict
+
+_MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
+_NOT_FOR = (
+    "Judging people. What it learnt is how pictures look that somebody sorted into these classes; it knows nothing of "
+    "whoever is in them. Decide nothing about a person by it: no work, no credit, no care, no access.",
+    "Pictures unlike those that it was trained on: another camera, another source, other people or things. Score it on "
+    "some of those first.",
+    "Anything that is none of its classes: it names one of them all the same. It points out pictures that are unlike "
+    "those it was trained on, but not all of them.",
+)
+_SMILE = "Reading feelings. A smile is not an emotion, and a sad face may be an actor's: it sorts looks, not moods."
+_USE = """## How to use it
+
+In this folder:
+
+```console
+$ mien predict model.onnx photo.jpg
+$ mien predict model.onnx --about
+$ mien evaluate . other-photos
+```
+
+From Python:
+
+```python
+import mien
+
+classifier = mien.load("model.onnx")
+for prediction in mien.predict(classifier, ["photo.jpg"]):
+    print(prediction.label, prediction.probs)
+```
+
+Without mien, by ONNX Runtime alone; mien also turns a picture upright, puts a transparent one on white, and follows
+`fit_rule` for one of another shape:
+
+```python
+import json, numpy, onnxruntime, PIL.Image
+
+session = onnxruntime.InferenceSession("model.onnx")
+facts = json.loads(session.get_modelmeta().custom_metadata_map["mien"])
+image = PIL.Image.open("photo.jpg").convert("RGB").resize(facts["image_size"][::-1], PIL.Image.Resampling.BILINEAR)
+(probs,) = session.run(["probs"], {"images": numpy.asarray(image)[None]})
+print(dict(zip(facts["class_names"], probs[0].tolist())))
+```
+
+## Licence
+
+The pictures are not in the file, but what it knows comes from them: who may use them, and what for, is yours to know.
+"""
+
+
+def model_card(facts: ModelFacts) -> str:
+    """Return the model card of a classifier. The same facts give the same text; no name in it can become markup.
+
+    Args:
+        facts: What its file says.
+
+    Raises:
+        ModelFileError: The scores in the file are damaged.
+
+    Source:
+        M. Mitchell and others, Model Cards for Model Reporting, FAT* 2019, in short.
+    """
+    parts = [
+        f"# A classifier of pictures: {_listed(facts.class_names)}",
+        *_judged(facts),
+        "## What it is for\n\nSorting pictures of the same kind, from the same source, as those it was trained on.",
+        "## What it is not for\n\n" + "\n".join(f"- {text}" for text in limits(facts.class_names)),
+    ]
+    if facts.provenance is not None:
+        parts += [_data(facts, facts.provenance), _making(facts, facts.provenance)]
+    return "\n\n".join([*parts, _USE])
+
+
+def limits(class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what a classifier of these classes must not be used for, in sentences."""
+    words = {word for name in class_names for word in re.findall("[a-z]+", name.lower())}
+    return (_SMILE, *_NOT_FOR) if words & _MOODS else _NOT_FOR
+
+
+def evaluations(facts: ModelFacts) -> dict[str, Evaluation]:
+    """Return the scores that a file carries: "test", and "out_of_fold" where there was cross-validation.
+
+    Raises:
+        ModelFileError: They are damaged.
+    """
+    try:
+        return {
+            name: evaluation_from_dict(facts.scores[name]) for name in ("out_of_fold", "test") if name in facts.scores
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"the scores in the file are damaged: {error}") from error
+
+
+def escaped(text: str) -> str:
+    """Return text of which Markdown makes nothing: no markup, no link, no table cell, no HTML, no new line."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    # Entities, and not backslashes: every reader of Markdown knows them, within tables too. The points of a version may
+    # stay; others may make a link of a name.
+    return re.sub(r"[^\w\s,.-]|_|(?<!\d)\.|\.(?!\d)", lambda found: f"&#{ord(found[0])};", shown)
+
+
+def _judged(facts: ModelFacts) -> Iterator[str]:
+    scores = evaluations(facts)
+    if not scores:
+        yield "It carries no scores: nothing is known of how often it is right."
+        return
+    name, best = next(iter(scores.items()))
+    yield (
+        f"It is right for {best.accuracy} of pictures that it had not seen. "
+        f"Always saying {escaped(best.baseline_label)} is right for {best.baseline}."
+        + (" That it does better than that is not shown." if best.accuracy.low <= (best.baseline.value or 0) else "")
+    )
+    how = {
+        "test": "The test: the saved classifier, on pictures that were held back and read once, at the end.",
+        "out_of_fold": "Cross-validation: each picture judged by a classifier made in the same way without it.",
+    }
+    lines = [f"- {how[key]} Accuracy {evaluation.accuracy}." for key, evaluation in scores.items()]
+    table = _table(
+        ("class", "precision", "recall", "F1"),
+        [[escaped(c.label), str(c.precision), str(c.recall), str(c.f1)] for c in best.classes],
+    )
+    source = "cross-validation" if name == "out_of_fold" else "the test"
+    yield (
+        "## How it was judged\n\n" + "\n".join(lines) + f"\n\nBy class, by {source}:\n\n{table}\n\n"
+        f"{_sureness(facts, best)}\n\n"
+        f"The intervals are of 95%: {best.accuracy.method}; calibration: {best.calibration.error.method}. They hold "
+        "for pictures from the same source, not for others. Near copies that were found never stood on both sides."
+    )
+
+
+def _sureness(facts: ModelFacts, best: Evaluation) -> str:
+    calibration = best.calibration
+    lines = [f"It is {calibration.confidence:.0%} sure on average; calibration error {calibration.error}."]
+    for row in best.coverage:
+        if row.threshold == facts.threshold > 0:
+            lines.append(
+                f"Below a probability of {row.threshold:g} it says {UNSURE!r}: it answers {row.answered} of the"
+            )
+            lines.append(f"pictures, and {row.accuracy} of that is right.")
+    return " ".join(lines)
+
+
+def _data(facts: ModelFacts, provenance: Provenance) -> str:
+    rows = [
+        [escaped(name), *(str(counts.get(split, 0)) for split in SPLITS)] for name, counts in provenance.split.items()
+    ]
+    left_out = [f"- {count}: {PROBLEMS.get(code, escaped(code))}" for code, count in provenance.left_out.items()]
+    lines = [
+        "## The data",
+        _table(("class", "training", "validation", "test"), rows),
+        f"The smallest side of a picture used has {provenance.smallest_side} pixels. "
+        + ("Files left out, and why:" if left_out else "No file was left out."),
+        "\n".join(left_out),
+        f"Fingerprint of the pictures: `{_hash(facts.data_fingerprint)}`\\\n"
+        f"Fingerprint of their split: `{_hash(provenance.split_fingerprint)}`",
+    ]
+    return "\n\n".join(line for line in lines if line)
+
+
+def _making(facts: ModelFacts, provenance: Provenance) -> str:
+    height, width = facts.image_size
+    settings = [f"{escaped(name)} = {escaped(str(value))}" for name, value in provenance.settings.items()]
+    versions = [f"{escaped(name)} {escaped(version)}" for name, version in provenance.versions.items()]
+    lines = (
+        f"- Made on {escaped(provenance.made_on)}, by the preset {escaped(provenance.preset)} "
+        f"(method {escaped(provenance.method)}), seed {provenance.seed}.",
+        f"- Settings other than the preset's: {', '.join(settings) or 'none'}.",
+        f"- It takes pictures of {width} x {height} pixels (fit rule: {facts.fit_rule}).",
+        f"- Versions: {', '.join(versions)}.",
+    )
+    return "## How it was made\n\n" + "\n".join(lines)
+
+
+def _table(header: tuple[str, ...], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(map(escaped, names))
+
+
+def _hash(text: str) -> str:
+    return re.sub("[^0-9a-zA-Z]", "", text)

@@ -1,0 +1,193 @@
+"""The comparison of two runs: only pictures that both held out, an exact test, and words that claim no more than it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import dataset_of, record
+from mien.comparison import compare
+from mien.config import PRESETS, TrainConfig
+from mien.dataset import ImageRecord
+from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
+from mien.run_folder import RunFolder
+
+PICTURES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]
+
+
+def pictures(split: str, paths: Sequence[str] = PICTURES, **values: Any) -> list[ImageRecord]:
+    return [record(path, split=split, **values) for path in paths]
+
+
+def save_run(
+    path: Path, records: Sequence[ImageRecord], wrong: Sequence[str] = (), *, config: TrainConfig = PRESETS["fast"]
+) -> Path:
+    """Write what a finished run leaves: the answers for its test split, wrong for some pictures."""
+    path.mkdir()
+    run = RunFolder(path)
+    run.save_config(config, Path("moods"), {"mien": "0.1.0"})
+    dataset_of(*records).save(run.manifest_path)
+    write_answers(path / "predictions.csv", [r for r in records if r.split == "test"], wrong)
+    run.save_json(run.metrics_path, {})
+    return path
+
+
+def write_answers(path: Path, records: Sequence[ImageRecord], wrong: Sequence[str] = ()) -> None:
+    lines = ["path,label,answer,prob_happy,prob_sad"]
+    for r in records:
+        answer = {"happy": "sad", "sad": "happy"}[r.label] if r.path in wrong else r.label
+        lines.append(f"{r.path},{r.label},{answer},0.5,0.5")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_a_better_run_is_called_better_and_chance_is_called_chance(tmp_path: Path) -> None:
+    best = save_run(tmp_path / "best", pictures("test"), PICTURES[:1])
+    poor = save_run(tmp_path / "poor", pictures("test"), PICTURES[1:10])
+    same = save_run(tmp_path / "same", pictures("test"), PICTURES[1:4])
+    found = compare(poor, best)
+    assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (10, 1, 9, 0)
+    assert found.sentence == (
+        "best is better: right for 9 pictures that poor gets wrong, 1 the other way (p = 0.021, McNemar's exact test)."
+    )
+    assert found.num_needed is None
+    assert [accuracy.num_images for accuracy in found.accuracies] == [20, 20]
+    unclear = compare(best, same)
+    assert "best and same cannot be told apart on these 20 pictures" in unclear.sentence
+    assert unclear.num_needed is not None and unclear.num_needed > 20
+    assert json.loads(json.dumps(unclear.to_dict()))["sentence"] == unclear.sentence
+
+
+def test_only_pictures_that_both_held_out_count(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", [*pictures("test", PICTURES[:8]), *pictures("train", PICTURES[8:])])
+    second = save_run(tmp_path / "b", [*pictures("train", PICTURES[:5]), *pictures("test", PICTURES[5:])])
+    found = compare(first, second)
+    assert found.sources == {"test of both": 3}
+    assert found.notes == (
+        "5 pictures not counted: only a held them out",
+        "12 pictures not counted: only b held them out",
+    )
+    write_answers(second / "out_of_fold.csv", pictures("train", PICTURES[:5]))
+    found = compare(first, second)
+    assert found.sources == {"test of a, cross-validation of b": 5, "test of both": 3}
+    assert "compare the ways of training" in found.notes[-1]
+
+
+def test_runs_that_held_out_other_pictures_are_refused(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", [*pictures("test", PICTURES[:8]), *pictures("train", PICTURES[8:])])
+    second = save_run(tmp_path / "b", [*pictures("train", PICTURES[:8]), *pictures("val", PICTURES[8:])])
+    with pytest.raises(TooFewImagesError, match="train both on the same pictures with the same --seed"):
+        compare(first, second)
+
+
+def test_pictures_are_the_same_by_content_and_not_by_name(tmp_path: Path) -> None:
+    renamed = [replace(r, path=r.path.replace(".jpg", "-copy.jpg")) for r in pictures("test")]
+    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", renamed)
+    assert compare(first, second).both_right == 20
+    changed = [replace(r, sha256=r.sha256[::-1]) for r in pictures("test")]
+    with pytest.raises(TooFewImagesError):
+        compare(first, save_run(tmp_path / "c", changed))
+
+
+def test_a_picture_with_another_label_is_left_out_and_named(tmp_path: Path) -> None:
+    moved = [replace(r, label="sad") if r.path == PICTURES[0] else r for r in pictures("test")]
+    found = compare(save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", moved))
+    assert found.difference.num_images == 19
+    assert found.notes == (f"1 pictures left out, whose label is another in the other run: {PICTURES[0]}",)
+
+
+def test_a_picture_whose_near_copy_was_trained_on_is_left_out_and_named(tmp_path: Path) -> None:
+    held_out = pictures("test")
+    copy = record("happy/copy.jpg", split="train", phash=held_out[0].phash)
+    found = compare(save_run(tmp_path / "a", held_out), save_run(tmp_path / "b", [*held_out, copy]))
+    assert found.difference.num_images == 19
+    assert found.notes == (f"1 pictures left out, near copies of which one of the runs was trained on: {PICTURES[0]}",)
+
+
+def test_other_settings_are_listed(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", pictures("test"))
+    second = save_run(tmp_path / "b", pictures("test"), config=PRESETS["classic"])
+    settings = compare(first, second).settings
+    assert settings["preset"] == ("fast", "classic")
+    assert settings["method"] == ("linear", "cnn")
+    assert "seed" not in settings
+
+
+def test_runs_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
+    for parent in ("one", "two"):
+        (tmp_path / parent).mkdir()
+        save_run(tmp_path / parent / "train", pictures("test"))
+    found = compare(tmp_path / "one/train", tmp_path / "two/train")
+    assert found.names == (str(tmp_path / "one/train"), str(tmp_path / "two/train"))
+    with pytest.raises(SettingsError, match="name two"):
+        compare(tmp_path / "one/train", tmp_path / "two/../one/train")
+
+
+def test_runs_with_other_classes_are_refused(tmp_path: Path) -> None:
+    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", pictures("test"))
+    path = second / "predictions.csv"
+    path.write_text(path.read_text().replace("prob_sad", "prob_sad,prob_calm").replace("0.5\n", "0.5,0\n"))
+    with pytest.raises(SettingsError, match="only runs with the same classes"):
+        compare(first, second)
+
+
+HEADER = "path,label,answer,prob_happy,prob_sad\n"
+GOOD = "happy/00.jpg,happy,happy,0.5,0.5\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\0\0\0",
+        "path,label\nx,y\n",
+        HEADER + "happy/00.jpg\n",
+        HEADER + "nowhere.jpg,happy,happy,0.5,0.5\n",
+        HEADER + GOOD.replace(",happy,happy", ",sad,happy"),
+        HEADER + GOOD.replace("happy,0.5", "angry,0.5"),
+        HEADER + GOOD.replace("0.5", "nan"),
+        HEADER + GOOD.replace("0.5", "much"),
+        HEADER + "x" * 200_000 + "," + GOOD,
+    ],
+)
+def test_damaged_answers_are_refused_with_the_name_of_the_file(tmp_path: Path, content: str) -> None:
+    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", pictures("test"))
+    (second / "predictions.csv").write_text(content)
+    with pytest.raises(SourceNotFoundError, match=r"predictions\.csv.* is damaged"):
+        compare(first, second)
+
+
+@pytest.mark.parametrize("name", ["manifest.csv", "predictions.csv", "config.json", "metrics.json"])
+def test_missing_and_senseless_files_are_refused(tmp_path: Path, name: str) -> None:
+    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", pictures("test"))
+    (second / name).unlink()
+    with pytest.raises(UserError, match="b"):
+        compare(first, second)
+    (second / name).mkdir()
+    with pytest.raises(UserError, match="b"):
+        compare(first, second)
+
+
+def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", pictures("test"))
+    with pytest.raises(SourceNotFoundError, match="has no hash"):
+        compare(first, save_run(tmp_path / "b", pictures("test", phash="")))
+    with pytest.raises(SourceNotFoundError, match="has the phash 'zz'"):
+        compare(first, save_run(tmp_path / "c", pictures("test", phash="zz")))
+    with pytest.raises(SourceNotFoundError, match="name one that mien train made"):
+        compare(first, tmp_path / "nowhere")
+
+
+def test_near_copies_that_the_run_kept_together_are_no_leak(tmp_path: Path) -> None:
+    held_out = pictures("test")
+    kept = [replace(held_out[0], group=0), replace(held_out[1], group=0, phash=held_out[0].phash), *held_out[2:]]
+    first, second = save_run(tmp_path / "a", held_out), save_run(tmp_path / "b", kept)
+    assert compare(first, second).difference.num_images == 20
+
+
+def test_many_copies_of_one_picture_take_no_time(tmp_path: Path) -> None:
+    copies = pictures("train", [f"happy/c{number}.jpg" for number in range(20_000)], phash="0" * 32, group=0)
+    first = save_run(tmp_path / "a", [*pictures("test"), *copies])
+    assert compare(first, save_run(tmp_path / "b", pictures("test"))).difference.num_images == 20

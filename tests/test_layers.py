@@ -35,7 +35,7 @@ ROWS = [
         "quarantine",
         "samples",
     },
-    {"dataset", "classifier", "networks", "results", "recording", "duplicates"},
+    {"dataset", "classifier", "networks", "results", "recording", "duplicates", "journal"},
     {
         "images",
         "sources",

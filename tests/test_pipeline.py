@@ -21,9 +21,10 @@ from conftest import draw_folder
 from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.files import claimed
 from mien.pipeline import Run, train
 from mien.reviewing import review
-from mien.run_folder import claimed, load_config
+from mien.run_folder import load_config
 from mien.splitting import split
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
@@ -286,11 +287,11 @@ def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
 
 
 def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path) -> None:
-    with claimed(tmp_path), pytest.raises(OutputError, match="another training is at work"):
+    with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
         train(data, QUICK, out=tmp_path)
     train(data, QUICK, out=tmp_path)
     (tmp_path / "metrics.json").unlink()
-    with claimed(tmp_path), pytest.raises(OutputError, match="another training is at work"):
+    with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
         train(data, QUICK, out=tmp_path, resume=True)
 
 

@@ -31,6 +31,7 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -268,6 +269,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="decides the mutations (default: %(default)s)")
     parser.add_argument("--failures", type=Path, default=Path("fuzz-failures"), help="(default: %(default)s)")
     given = parser.parse_args()
+    if find_spec("atheris") is None:
+        sys.exit("needs Atheris: pip install atheris")
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.processes) as pool:
         work = Path(folder)
@@ -278,7 +281,8 @@ def main() -> None:
             for number in range(given.processes)
         ]
         done = [call.result() for call in calls]
-    all_facts, found = [facts for facts, _ in done for facts in facts], [text for _, texts in done for text in texts]
+    all_facts = [facts for some, _ in done for facts in some]
+    found = [text for _, texts in done for text in texts]
     show(all_facts, found, time.perf_counter() - started)
     sys.exit(1 if found else 0)
 

@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py [--num-kills 200] [--seed 0] [--only clean undo fast classic]
 
-Draws a small folder of pictures; the commands that move files get thousands of files that are no pictures beside them.
+Draws a small folder of pictures; the commands that move files get a thousand files that are no pictures beside them.
 Every command is first run to its end, three times. Then a fresh copy of the folder is made for each kill, the command
 is started, and its whole process group gets SIGKILL at a moment drawn evenly from the median time of the uncut runs.
 
@@ -32,7 +32,7 @@ from pathlib import Path
 from scale import smooth_noise
 from timing import MIEN
 
-NUM_PICTURES, NUM_OTHERS, NUM_UNCUT = 30, 3000, 3
+NUM_PICTURES, NUM_OTHERS, NUM_UNCUT = 30, 1000, 3
 PICTURE = "photos/even/00.jpg"
 # What is written anew for every run, whatever is in it.
 SCORES = ("metrics.json", "manifest.csv", "predictions.csv", "out_of_fold.csv", "config.json")
@@ -260,17 +260,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="decides the moments (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="COMMAND")
     given = parser.parse_args()
+    print("command   uncut s  kills  inside  files lost  changed  half files used  cannot go on")
     tallies = {}
     with tempfile.TemporaryDirectory() as folder:
         draw(drawn := Path(folder, "drawn"))
         for place, name in enumerate(given.only):
             num_kills = given.num_kills // len(given.only) + (place < given.num_kills % len(given.only))
             chance = random.Random(f"{given.seed} {name}")
-            tallies[name] = campaign(name, num_kills, drawn, Path(folder, name), chance)
-    print("command   uncut s  kills  inside  files lost  changed  half files used  cannot go on")
-    for name, t in tallies.items():
-        faults = f"{t.lost:>11} {t.changed:>8} {t.half:>16} {t.stuck:>13}"
-        print(f"{name:<8} {t.seconds:>8.2f} {t.kills:>6} {t.inside:>7} {faults}")
+            tallies[name] = t = campaign(name, num_kills, drawn, Path(folder, name), chance)
+            faults = f"{t.lost:>11} {t.changed:>8} {t.half:>16} {t.stuck:>13}"
+            print(f"{name:<8} {t.seconds:>8.2f} {t.kills:>6} {t.inside:>7} {faults}", flush=True)
     num_kills, num_inside = (sum(getattr(t, what) for t in tallies.values()) for what in ("kills", "inside"))
     num_faults = sum(tally.faults for tally in tallies.values())
     print(f"{num_kills} kills, {num_inside} of them inside the work; {num_faults} faults")

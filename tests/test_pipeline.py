@@ -3,12 +3,8 @@
 import csv
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -311,26 +307,6 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) 
     next(copy.glob("happy/*.jpg")).unlink()
     with pytest.raises(SettingsError, match="not as they were"):
         train(copy, QUICK, out=run.path, resume=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("delay_s", [1.0, 3.0, 5.0, 6.0, 7.0, 8.0])
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data: Path, tmp_path: Path, delay_s: float) -> None:
-    flags = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "60", "--batch-size", "4"]
-    command = [sys.executable, "-m", "mien", "train", str(data), "--out"]
-    process = subprocess.Popen([*command, str(tmp_path / "killed"), *flags], stderr=subprocess.DEVNULL)
-    time.sleep(delay_s)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    begun = (tmp_path / "killed" / "config.json").exists()
-    resume = ["--resume"] if begun else []
-    if not (tmp_path / "killed" / "metrics.json").exists():
-        subprocess.run([*command, str(tmp_path / "killed"), *flags, *resume], check=True, capture_output=True)
-    subprocess.run([*command, str(tmp_path / "whole"), *flags], check=True, capture_output=True)
-    names = {path.name for path in (tmp_path / "killed").iterdir()}
-    assert names == RUN_FILES
-    for name in ("metrics.json", "manifest.csv", "predictions.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,7 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -399,25 +396,3 @@ def test_a_call_that_was_cut_off_is_brought_to_its_end_by_the_next(photos: Path,
             break
     assert state_of(photos) == before
     assert not aside.exists() or not files_of(aside)
-
-
-@pytest.mark.slow
-def test_a_kill_at_any_moment_loses_nothing(photos: Path, aside: Path) -> None:
-    for number in range(400):
-        (photos / "happy" / f"empty{number}.jpg").touch()
-    before, names = state_of(photos), files_of(photos)
-    command = [sys.executable, "-m", "mien", "clean"]
-    for attempt in range(12):
-        process = subprocess.Popen([*command, str(photos), "--to", str(aside), "--apply"], stdout=-3)
-        time.sleep(0.25 + 0.03 * attempt)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if aside.exists():
-            process = subprocess.Popen([*command, "--undo", str(aside)], stdout=-3, stderr=-3)
-            time.sleep(0.2)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        assert files_of(photos, aside) == names
-    if (aside / "journal.json").exists():
-        restore(aside)
-    assert state_of(photos) == before

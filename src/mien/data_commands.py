@@ -122,10 +122,11 @@ def clean(
 
 def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "Plan":
     from mien.cleaning import clean as clean_dataset
-    from mien.quarantine import plan_quarantine, quarantine
+    from mien.quarantine import plan_quarantine, quarantine, refuse_place
     from mien.scanning import scan
     from mien.terminal import TerminalProgress
 
+    refuse_place(to, folder)
     with TerminalProgress() as progress:
         plan = plan_quarantine(clean_dataset(scan(folder, progress=progress), config), to)
     if apply:

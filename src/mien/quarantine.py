@@ -52,6 +52,32 @@ class Plan:
         }
 
 
+def refuse_place(folder: str | Path, root: str | Path) -> None:
+    """Make sure that a folder can be the quarantine of a Dataset's folder, before any other work.
+
+    Args:
+        folder: The quarantine: outside of the other and on the same disk; new, empty, or a quarantine of it.
+        root: The Dataset's folder.
+
+    Raises:
+        OutputError: It cannot.
+        SourceNotFoundError: It is a quarantine whose journal is damaged.
+    """
+    folder, root = _real(folder), _real(root)
+    if folder.is_relative_to(root) or root.is_relative_to(folder):
+        raise OutputError(f"the quarantine {str(folder)!r} and {str(root)!r} lie within each other: name another place")
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise OutputError(f"{str(folder)!r} is a file: name a folder")
+    with files.writing(folder):
+        # Hidden files are what a kill left, or what a system puts everywhere.
+        names = [name for name in os.listdir(folder) if not name.startswith(".")] if os.path.isdir(folder) else []
+    if names and JOURNAL_NAME not in names:
+        raise OutputError(f"the folder {str(folder)!r} is not empty, and no quarantine: name another place")
+    if _disk_of(folder) != _disk_of(root):
+        raise OutputError(f"{str(folder)!r} is on another disk than {str(root)!r}: name a folder on the same one")
+    _journal_of(folder, root)
+
+
 def plan_quarantine(dataset: Dataset, folder: str | Path) -> Plan:
     """Return what `quarantine` would move. Nothing is touched.
 
@@ -60,14 +86,14 @@ def plan_quarantine(dataset: Dataset, folder: str | Path) -> Plan:
 
     Args:
         dataset: What `clean` returned.
-        folder: Where to: outside of the Dataset's folder and on the same disk; new, empty, or a quarantine of it.
+        folder: The quarantine, as `refuse_place` wants it.
 
     Raises:
         OutputError: The folder cannot be a quarantine of this Dataset, or something in it is in the way.
+        SourceNotFoundError: It is a quarantine whose journal is damaged.
     """
-    root, folder = Path(os.path.realpath(dataset.root)), Path(os.path.realpath(folder))
-    _refuse_place(folder, root)
-    _journal_of(folder, root)
+    root, folder = _real(dataset.root), _real(folder)
+    refuse_place(folder, root)
     used = [root / record.path for record in dataset.records if record.used]
     led_to = {os.path.realpath(place) for place in used if place.is_symlink()}
     unused = [record for record in dataset.records if not record.used]
@@ -123,12 +149,12 @@ def restore(folder: str | Path, root: str | Path | None = None) -> Plan:
         SourceNotFoundError: The folder is no quarantine, or its journal is damaged.
         OutputError: Something is in the way, and nothing was moved; or a file cannot be moved: the others are.
     """
-    folder = Path(os.path.realpath(folder))
+    folder = _real(folder)
     load_journal(folder)  # A claim writes a file, which has no place in what is no quarantine.
     with files.claimed(folder):
         journal = load_journal(folder)
         if root is not None:
-            journal = replace(journal, root=Path(os.path.realpath(root)))
+            journal = replace(journal, root=_real(root))
         _refuse_root(journal.root, folder)
         # A file that is not here was not moved yet when a kill came, or is back already: it is where it belongs.
         moves = tuple(move for move in journal.moves.values() if os.path.lexists(folder / move.path))
@@ -143,18 +169,8 @@ def restore(folder: str | Path, root: str | Path | None = None) -> Plan:
     return Plan(journal.root, folder, moves, {})
 
 
-def _refuse_place(folder: Path, root: Path) -> None:
-    if folder.is_relative_to(root) or root.is_relative_to(folder):
-        raise OutputError(f"the quarantine {str(folder)!r} and {str(root)!r} lie within each other: name another place")
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OutputError(f"{str(folder)!r} is a file: name a folder")
-    with files.writing(folder):
-        # Hidden files are what a kill left, or what a system puts everywhere.
-        names = [name for name in os.listdir(folder) if not name.startswith(".")] if os.path.isdir(folder) else []
-    if names and JOURNAL_NAME not in names:
-        raise OutputError(f"the folder {str(folder)!r} is not empty, and no quarantine: name another place")
-    if _disk_of(folder) != _disk_of(root):
-        raise OutputError(f"{str(folder)!r} is on another disk than {str(root)!r}: name a folder on the same one")
+def _real(folder: str | Path) -> Path:
+    return Path(os.path.realpath(folder))
 
 
 def _refuse_root(root: Path, folder: Path) -> None:

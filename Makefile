@@ -4,8 +4,11 @@ BIN := .venv/bin
 # What `make bench` runs on: a folder of two class folders, and how many pictures it draws for the check of very many.
 PHOTOS = mien-demo/data
 NUM_PICTURES = 5000
+# How much `make fuzz` and `make kills` do.
+NUM_INPUTS = 100000
+NUM_KILLS = 200
 
-.PHONY: setup demo test slow check bench format lock clean
+.PHONY: setup demo test slow check bench fuzz kills format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -46,6 +49,12 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
 
+fuzz: .venv/ready ## mutate picture files until something breaks
+	$(BIN)/python benchmarks/fuzz.py --num-inputs $(NUM_INPUTS)
+
+kills: .venv/ready ## kill commands at random moments, and count what is lost
+	$(BIN)/python benchmarks/kills.py --num-kills $(NUM_KILLS)
+
 mien-demo/data: | .venv/ready
 	$(BIN)/python -c 'from pathlib import Path; from mien.samples import draw; draw(Path("mien-demo"))'
 
@@ -63,4 +72,4 @@ lock: ## work out requirements.lock anew (needs uv)
 		--no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench mien-demo runs .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import dataset_of, draw_picture, record, save_picture
 from mien.cleaning import clean
-from mien.config import CleanConfig, ScanConfig
+from mien.config import CleanConfig, Keep, ScanConfig
 from mien.dataset import Dataset, Problem, load_records
 from mien.duplicates import flipped
 from mien.scanning import scan
@@ -59,6 +59,18 @@ def test_which_copy_is_used_does_not_depend_on_names_or_order() -> None:
     assert len(kept) == 1
 
 
+def test_the_user_may_choose_the_first_by_name() -> None:
+    copies = dataset_of(
+        record("happy/b/1", phash=FIRST, width=900),
+        record("happy/b 2", phash=FIRST),
+        record("happy/a", phash=FIRST, num_bytes=10),
+        record("happy/c", phash=NEAR),
+    )
+    assert used(clean(copies, CleanConfig(keep="first"))) == ["happy/a"]
+    assert used(clean(copies, CleanConfig(keep="first", min_bytes=100))) == ["happy/b/1"]
+    assert clean(copies, CleanConfig(keep="first")).records[3].problems[0].detail == "a near copy of happy/a"
+
+
 def test_the_same_file_again_is_an_exact_copy_and_another_file_a_near_one() -> None:
     again = {"phash": FIRST, "sha256": "aa"}
     small = {"phash": NEAR, "sha256": "bb", "width": 40}
@@ -75,8 +87,8 @@ def test_copies_are_those_within_the_limit() -> None:
     assert codes(clean(dataset, CleanConfig(near_bits=15))).count(()) == 2
 
 
-@pytest.mark.parametrize("keep_copies", [False, True])
-def test_a_picture_under_two_classes_is_used_in_none(keep_copies: bool) -> None:
+@pytest.mark.parametrize("keep", ["largest", "first", "all"])
+def test_a_picture_under_two_classes_is_used_in_none(keep: Keep) -> None:
     dataset = clean(
         dataset_of(
             record("happy/1", phash=FIRST),
@@ -84,7 +96,7 @@ def test_a_picture_under_two_classes_is_used_in_none(keep_copies: bool) -> None:
             record("happy/3"),
             record("sad/1", phash=FIRST, width=900),
         ),
-        CleanConfig(keep_copies=keep_copies),
+        CleanConfig(keep=keep),
     )
     assert used(dataset) == ["happy/3"]
     assert codes(dataset) == [("conflicting_labels",), ("conflicting_labels",), (), ("conflicting_labels",)]
@@ -112,7 +124,7 @@ def test_a_mirrored_picture_is_a_copy_in_its_class_and_another_picture_in_anothe
 
 def test_copies_may_be_kept_and_are_still_named() -> None:
     dataset = clean(
-        dataset_of(record("sad/1", phash=FIRST), record("sad/2", phash=NEAR, width=900)), CleanConfig(keep_copies=True)
+        dataset_of(record("sad/1", phash=FIRST), record("sad/2", phash=NEAR, width=900)), CleanConfig(keep="all")
     )
     assert used(dataset) == ["sad/1", "sad/2"]
     assert codes(dataset) == [("near_duplicate",), ()]
@@ -138,7 +150,7 @@ def test_small_files_and_small_pictures_are_left_out() -> None:
 def test_a_copy_that_is_large_enough_is_used_before_a_larger_one_that_is_left_out() -> None:
     dataset = dataset_of(record("sad/1", phash=FIRST, num_bytes=9, width=900), record("sad/2", phash=NEAR))
     assert used(clean(dataset, CleanConfig(min_bytes=100))) == ["sad/2"]
-    assert used(clean(dataset, CleanConfig(min_bytes=100, keep_copies=True))) == ["sad/2"]
+    assert used(clean(dataset, CleanConfig(min_bytes=100, keep="all"))) == ["sad/2"]
 
 
 def mixed() -> Dataset:
@@ -159,7 +171,7 @@ def test_cleaning_twice_is_cleaning_once() -> None:
 
 
 def test_cleaning_again_with_other_limits_starts_afresh() -> None:
-    for first in (CleanConfig(min_bytes=100), CleanConfig(near_bits=0), CleanConfig(keep_copies=True, min_side=201)):
+    for first in (CleanConfig(min_bytes=100), CleanConfig(near_bits=0), CleanConfig(keep="all", min_side=201)):
         for second in (CleanConfig(), CleanConfig(min_bytes=100), CleanConfig(near_bits=0)):
             assert clean(clean(mixed(), first), second) == clean(mixed(), second)
 

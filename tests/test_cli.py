@@ -107,6 +107,30 @@ def test_check_writes_a_sheet(command: Mien, data: Path, tmp_path: Path) -> None
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_clean_says_what_it_would_move_moves_it_and_brings_it_back(command: Mien, data: Path, tmp_path: Path) -> None:
+    photos, aside = tmp_path / "photos", tmp_path / "put aside"
+    shutil.copytree(data, photos)
+    shutil.copy(photos / "sad/00.jpg", photos / "sad/00 again.jpg")
+    (photos / "happy/\x1b[31m.jpg").touch()
+    code, out, _ = command("clean", str(photos), "--to", str(aside), "--keep", "first")
+    assert (code, aside.exists()) == (0, False)
+    assert "exact_duplicate: the same file again (1)\n  sad/00.jpg: a copy of sad/00 again.jpg\n" in out
+    assert "happy/\\x1b[31m.jpg: 0 bytes" in out
+    assert out.endswith(f"--apply would move 2 files to '{aside}'; --undo brings them back.\n")
+    code, out, _ = command("clean", str(photos), "--to", str(aside), "--apply", "--json")
+    document = json.loads(out)
+    assert document["moved"] and document["num_files"] == 2 and document["left"] == []
+    assert {"path": "sad/00.jpg", "problem": "exact_duplicate", "detail": "a copy of sad/00 again.jpg"} in document[
+        "moves"
+    ]
+    assert "nothing to move" in command("clean", str(photos), "--to", str(aside), "--apply")[1]
+    photos.rename(tmp_path / "moved")
+    assert command("clean", "--undo", str(aside))[0] == 2
+    code, out, _ = command("clean", str(tmp_path / "moved"), "--undo", str(aside))
+    assert (code, out) == (0, f"Moved 2 files back to {tmp_path / 'moved'}.\n")
+    assert len(list((tmp_path / "moved").rglob("*.jpg"))) == 26
+
+
 def test_predict_prints_a_line_per_source_in_order(command: Mien, data: Path, run_dir: Path) -> None:
     first, second = sorted(data.glob("sad/*.jpg"))[:2]
     code, out, _ = command("predict", run_dir, second, first)

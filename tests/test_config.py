@@ -23,7 +23,7 @@ from mien.errors import SettingsError
 CHANGED = TrainConfig(
     preset="mine",
     scan=ScanConfig(image_size=(64, 96), fit_rule="pad", max_pixels=10**6, max_memory_mb=0),
-    clean=CleanConfig(min_bytes=5, min_side=8, near_bits=3, keep_copies=True),
+    clean=CleanConfig(min_bytes=5, min_side=8, near_bits=3, keep="all"),
     split=SplitConfig(val_share=0.25, test_share=0.125, seed=7, folds=3),
     backbone=BackboneConfig("own.onnx", "own.h5", pixel_mean=(0.5, 0, 1), pixel_std=(1, 2.5, 0.5)),
     fit=FitConfig(

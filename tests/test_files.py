@@ -2,6 +2,7 @@ import errno
 import hashlib
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,57 @@ def test_the_hash_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345" * 100_000)
     assert files.sha256_of(tmp_path / "a") == hashlib.sha256(b"12345" * 100_000).hexdigest()
     assert files.sha256_of(tmp_path / "missing") == ""
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_a_renamed_file_never_takes_the_place_of_another(
+    in_one_step: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_one_step:
+        monkeypatch.setattr(files, "_rename_in_one_step", lambda _source, _target: errno.EINVAL)
+    source, target = tmp_path / "a", tmp_path / os.fsdecode(b"\xff b")
+    takings: list[Callable[[], object]] = [target.touch, target.mkdir]
+    takings += [lambda: target.symlink_to("nowhere"), lambda: target.hardlink_to(source)]
+    for take in takings:
+        source.write_text("mine")
+        take()
+        with pytest.raises(FileExistsError):
+            files.rename_to_free_name(source, target)
+        assert source.read_text() == "mine"
+        target.rmdir() if target.is_dir() else target.unlink()
+    files.rename_to_free_name(source, target)
+    assert target.read_text() == "mine" and not source.exists()
+    with pytest.raises(FileNotFoundError):
+        files.rename_to_free_name(source, tmp_path / "c")
+
+
+def test_a_folder_is_claimed_by_one_at_a_time(tmp_path: Path) -> None:
+    with (
+        files.claimed(tmp_path),
+        pytest.raises(OutputError, match="another mien is at work"),
+        files.claimed(tmp_path),
+    ):
+        pass
+    with files.claimed(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_holds_for_the_file_that_has_the_name(tmp_path: Path) -> None:
+    with open(tmp_path / files.LOCK_NAME, "w") as opened_before:
+        (tmp_path / files.LOCK_NAME).unlink()
+        with files.claimed(tmp_path):
+            assert not files._locked(opened_before, tmp_path / files.LOCK_NAME)
+
+
+def test_a_claim_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "diary.txt").write_text("dear")
+    (tmp_path / files.LOCK_NAME).symlink_to("diary.txt")
+    with pytest.raises(OutputError, match="cannot write"), files.claimed(tmp_path):
+        pass
+    assert (tmp_path / "diary.txt").read_text() == "dear"
+
+
+def test_the_names_in_a_folder_are_kept_where_the_disk_can(tmp_path: Path) -> None:
+    files.keep_names(tmp_path)
+    files.keep_names(tmp_path / "missing")

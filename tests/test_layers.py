@@ -39,7 +39,7 @@ ROWS = [
         "samples",
         "shortcuts",
     },
-    {"dataset", "classifier", "networks", "results", "recording", "duplicates", "leave_one_out"},
+    {"dataset", "classifier", "networks", "results", "recording", "duplicates", "leave_one_out", "journal"},
     {
         "images",
         "sources",

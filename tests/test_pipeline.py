@@ -3,12 +3,8 @@
 import csv
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +17,10 @@ from conftest import draw_folder, draw_picture, save_picture
 from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.files import claimed
 from mien.pipeline import Run, train
 from mien.reviewing import review
-from mien.run_folder import claimed, load_config
+from mien.run_folder import load_config
 from mien.splitting import split
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
@@ -288,11 +285,11 @@ def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
 
 
 def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path) -> None:
-    with claimed(tmp_path), pytest.raises(OutputError, match="another training is at work"):
+    with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
         train(data, QUICK, out=tmp_path)
     train(data, QUICK, out=tmp_path)
     (tmp_path / "metrics.json").unlink()
-    with claimed(tmp_path), pytest.raises(OutputError, match="another training is at work"):
+    with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
         train(data, QUICK, out=tmp_path, resume=True)
 
 
@@ -375,26 +372,6 @@ def test_decisions_are_checked_before_anything_is_written(moods: Path, tmp_path:
     with pytest.raises(SettingsError, match=r"(?s)gone.*angry"):
         train(moods, config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("delay_s", [1.0, 3.0, 5.0, 6.0, 7.0, 8.0])
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(data: Path, tmp_path: Path, delay_s: float) -> None:
-    flags = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "60", "--batch-size", "4"]
-    command = [sys.executable, "-m", "mien", "train", str(data), "--out"]
-    process = subprocess.Popen([*command, str(tmp_path / "killed"), *flags], stderr=subprocess.DEVNULL)
-    time.sleep(delay_s)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    begun = (tmp_path / "killed" / "config.json").exists()
-    resume = ["--resume"] if begun else []
-    if not (tmp_path / "killed" / "metrics.json").exists():
-        subprocess.run([*command, str(tmp_path / "killed"), *flags, *resume], check=True, capture_output=True)
-    subprocess.run([*command, str(tmp_path / "whole"), *flags], check=True, capture_output=True)
-    names = {path.name for path in (tmp_path / "killed").iterdir()}
-    assert names == RUN_FILES
-    for name in ("metrics.json", "manifest.csv", "predictions.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 @pytest.mark.parametrize(

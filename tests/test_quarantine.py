@@ -1,88 +1,144 @@
-"""Quarantine: nothing is lost, whatever happens, and undo brings every byte, name, time and mode back."""
+"""Quarantine: what was moved comes back as it was, whatever happens in between."""
 
+import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mien
+from conftest import without_permission
+from mien import files
 from mien.errors import OutputError, SourceNotFoundError
-from mien.quarantine import plan_quarantine, quarantine, restore
+from mien.quarantine import Plan, plan_quarantine, quarantine, restore
 
 State = dict[str, tuple[bytes, int, int]]
+CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "ctypes.dlopen"}
 
 
 def state_of(folder: Path) -> State:
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(p.relative_to(folder)): (p.read_bytes(), p.stat().st_mtime_ns, p.stat().st_mode) for p in files}
+    """Return the content, time and mode of every file and folder by its path; of a link, where it leads."""
+    found = {}
+    for path in (folder, *folder.rglob("*")):
+        status = path.lstat()
+        content = os.fsencode(path.readlink()) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
+        found[str(path.relative_to(folder))] = (content, status.st_mtime_ns, status.st_mode)
+    return found
+
+
+def files_of(*folders: Path) -> list[str]:
+    """Return the files below folders, without what belongs to the quarantine itself."""
+    found = [(folder, path) for folder in folders for path in folder.rglob("*") if not path.is_dir()]
+    own = ("journal.json", ".lock", ".journal")
+    return sorted(str(path.relative_to(folder)) for folder, path in found if not path.name.startswith(own))
 
 
 @pytest.fixture
 def photos(data: Path, tmp_path: Path) -> Path:
-    """Twelve pictures of each class, with two copies, two empty files and odd names among them."""
+    """Twelve pictures of each class, with two copies, two files that are no pictures and odd names among them."""
     folder = tmp_path / "photos"
     shutil.copytree(data, folder)
     (folder / "happy" / "deep").mkdir()
     shutil.copy(folder / "happy/00.jpg", folder / "happy/deep/again\n😀.jpg")
-    shutil.copy(folder / "sad/00.jpg", os.fsdecode(bytes(folder) + b"/sad/\xff.jpg"))
+    shutil.copy(folder / "sad/00.jpg", os.fsdecode(bytes(folder) + b"/sad/\xff" + 250 * b"x" + b".jpg"))
     (folder / "sad/empty.jpg").touch(mode=0o600)
     (folder / "happy/page.jpg").write_text("<html>")
     os.utime(folder / "sad/empty.jpg", (1, 1))
+    for place, time_s in (("happy/deep", 2), ("happy", 3), ("sad", 4)):
+        os.utime(folder / place, (time_s, time_s))
+    (folder / "happy/deep").chmod(0o700)
     return folder
 
 
-def dataset_of(photos: Path) -> mien.Dataset:
-    return mien.clean(mien.scan(photos))
+@pytest.fixture
+def aside(photos: Path) -> Path:
+    return photos.parent / "aside"
 
 
-def test_planning_touches_nothing(photos: Path, tmp_path: Path) -> None:
-    before = state_of(tmp_path)
-    moves = plan_quarantine(dataset_of(photos), tmp_path / "aside")
-    assert len(moves) == 4
-    assert {move.reason for move in moves} == {"exact_duplicate", "empty", "not_an_image"}
-    assert state_of(tmp_path) == before
-    assert not (tmp_path / "aside").exists()
+def plan(photos: Path, aside: Path) -> Plan:
+    return plan_quarantine(mien.clean(mien.scan(photos)), aside)
 
 
-def test_undo_brings_everything_back(photos: Path, tmp_path: Path) -> None:
+def test_planning_touches_nothing(photos: Path, aside: Path) -> None:
+    before = state_of(photos.parent)
+    planned = plan(photos, aside)
+    assert len(planned.moves) == 4
+    assert {code for move in planned.moves for code in move.problems} == {"exact_duplicate", "empty", "not_an_image"}
+    assert "a copy of happy/00.jpg" in {detail for move in planned.moves for detail in move.problems.values()}
+    assert state_of(photos.parent) == before
+
+
+def test_undo_brings_everything_back(photos: Path, aside: Path) -> None:
     before = state_of(photos)
-    quarantine(plan_quarantine(dataset_of(photos), tmp_path / "aside"), tmp_path / "aside")
-    assert len(state_of(photos)) == len(before) - 4
-    assert len(dataset_of(photos).indexes()) == 24
-    assert len(restore(tmp_path / "aside")) == 4
+    quarantine(plan(photos, aside))
+    assert len(files_of(photos)) == 24 and len(files_of(aside)) == 4
+    assert len(mien.clean(mien.scan(photos)).indexes()) == 24
+    assert aside.stat().st_mode & 0o777 == 0o700
+    assert len(restore(aside).moves) == 4
     assert state_of(photos) == before
-    assert not (tmp_path / "aside").exists()
+    assert not aside.exists()
 
 
-def test_a_second_call_adds_to_the_quarantine(photos: Path, tmp_path: Path) -> None:
-    before = state_of(photos)
-    quarantine(plan_quarantine(dataset_of(photos), tmp_path / "aside"), tmp_path / "aside")
-    journal = tmp_path / "aside" / "journal.jsonl"
-    journal.write_text(journal.read_text().rstrip("\n") + '\n{"source": "cut sho')
+def test_what_cannot_be_read_as_text_comes_back_from_a_journal_in_ascii(photos: Path, aside: Path) -> None:
+    moves = plan(photos, aside).moves
+    quarantine(plan(photos, aside))
+    assert (aside / "journal.json").read_bytes().isascii()
+    assert restore(aside).moves == moves
+
+
+def test_a_second_call_adds_to_the_quarantine(photos: Path, aside: Path) -> None:
+    quarantine(plan(photos, aside))
     (photos / "happy/11.jpg").write_bytes(b"")
-    quarantine(plan_quarantine(dataset_of(photos), tmp_path / "aside"), tmp_path / "aside")
-    assert len(restore(tmp_path / "aside")) == 5
-    assert set(state_of(photos)) == set(before)
+    before = files_of(photos, aside)
+    quarantine(plan(photos, aside))
+    assert len(restore(aside).moves) == 5
+    assert files_of(photos) == before
 
 
-def test_a_file_that_is_in_the_way_is_never_written_over(photos: Path, tmp_path: Path) -> None:
-    quarantine(plan_quarantine(dataset_of(photos), tmp_path / "aside"), tmp_path / "aside")
+def test_a_folder_that_was_emptied_and_removed_is_made_anew(photos: Path, aside: Path) -> None:
+    before = state_of(photos / "happy/deep")
+    quarantine(plan(photos, aside))
+    (photos / "happy/deep").rmdir()
+    restore(aside)
+    assert state_of(photos / "happy/deep") == before
+
+
+def test_where_there_is_nothing_to_move_no_folder_is_made(data: Path, tmp_path: Path) -> None:
+    quarantine(plan(data, tmp_path / "aside"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_that_is_in_the_way_of_an_undo_is_told_before_anything_is_moved(photos: Path, aside: Path) -> None:
+    before = state_of(photos)
+    quarantine(plan(photos, aside))
     (photos / "sad/empty.jpg").write_text("new")
-    with pytest.raises(OutputError, match="is there already"):
-        restore(tmp_path / "aside")
-    assert (photos / "sad/empty.jpg").read_text() == "new"
-    (photos / "sad/empty.jpg").unlink()
-    restore(tmp_path / "aside")
-    assert (photos / "sad/empty.jpg").read_bytes() == b""
+    (photos / "happy/deep").rmdir()
+    (photos / "happy/deep").symlink_to(photos / "sad")
+    (photos / "happy/page.jpg").symlink_to("nowhere")
+    between = state_of(photos), files_of(aside)
+    with pytest.raises(OutputError, match=r"3 of 4 files have no free place.* behind a link.*is there already"):
+        restore(aside)
+    assert (state_of(photos), files_of(aside)) == between
+    for name in ("sad/empty.jpg", "happy/deep", "happy/page.jpg"):
+        (photos / name).unlink()
+    restore(aside)
+    assert state_of(photos) == before
 
 
-def test_a_place_that_cannot_be_a_quarantine_is_refused(photos: Path, tmp_path: Path) -> None:
-    dataset = dataset_of(photos)
+def test_what_is_in_the_way_in_a_quarantine_is_told_of_in_the_dry_run(photos: Path, aside: Path) -> None:
+    quarantine(plan(photos, aside))
+    (photos / "sad/empty.jpg").touch()
+    with pytest.raises(OutputError, match=r"1 of 1 files have no free place .*sad/empty\.jpg"):
+        plan(photos, aside)
+    assert len(plan(photos, photos.parent / "another").moves) == 1
+
+
+def test_a_place_that_cannot_be_a_quarantine_is_refused(photos: Path, tmp_path: Path, data: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
     for place, reason in [
@@ -94,52 +150,249 @@ def test_a_place_that_cannot_be_a_quarantine_is_refused(photos: Path, tmp_path: 
         (Path("/dev/shm/aside"), "another disk"),
     ]:
         with pytest.raises(OutputError, match=reason):
-            plan_quarantine(dataset, place)
-
-
-def test_an_undo_that_was_cut_off_can_be_called_again(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before, aside = state_of(photos), tmp_path / "aside"
-    quarantine(plan_quarantine(dataset_of(photos), aside), aside)
-
-    def cut_off(path: Path, **_: object) -> None:
-        raise KeyboardInterrupt
-
-    for method in ("rmdir", "unlink"):
-        with monkeypatch.context() as patched:
-            patched.setattr(Path, method, cut_off)
-            with pytest.raises(KeyboardInterrupt):
-                restore(aside)
-        assert state_of(photos) == before
-        assert plan_quarantine(dataset_of(photos), aside)
-    restore(aside)
-    assert not aside.exists()
+            plan(photos, place)
+    quarantine(plan(photos, tmp_path / "aside"))
+    with pytest.raises(OutputError, match=r"is a quarantine of '.*/photos'"):
+        plan(data, tmp_path / "aside")
 
 
 def test_what_is_no_quarantine_is_not_undone(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="no quarantine"):
         restore(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_a_kill_at_any_moment_loses_nothing(photos: Path, tmp_path: Path) -> None:
-    for number in range(400):
-        (photos / "happy" / f"empty{number}.jpg").touch()
+def test_pictures_that_were_moved_elsewhere_since_are_asked_for(photos: Path, aside: Path) -> None:
     before = state_of(photos)
-    command = [sys.executable, "-m", "mien", "clean"]
-    for attempt in range(12):
-        process = subprocess.Popen([*command, str(photos), "--to", str(tmp_path / "aside"), "--apply"], stdout=-3)
-        time.sleep(0.25 + 0.03 * attempt)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        if (tmp_path / "aside").exists():
-            process = subprocess.Popen([*command, "--undo", str(tmp_path / "aside")], stdout=-3, stderr=-3)
-            time.sleep(0.2)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        moved = state_of(tmp_path / "aside") if (tmp_path / "aside").exists() else {}
-        assert set(state_of(photos)) | set(moved) - {"journal.jsonl"} == set(before)
-    if (tmp_path / "aside" / "journal.jsonl").exists():
-        restore(tmp_path / "aside")
+    quarantine(plan(photos, aside))
+    moved = photos.rename(photos.with_name("moved"))
+    with pytest.raises(OutputError, match=r"not there any more.*mien clean DATA --undo"):
+        restore(aside)
+    photos.symlink_to(moved)
+    with pytest.raises(OutputError, match="not there any more"):
+        restore(aside)
+    assert restore(aside, moved).root == moved
+    assert state_of(moved) == before
+
+
+def test_a_quarantine_may_be_moved_itself(photos: Path, aside: Path) -> None:
+    before = state_of(photos)
+    quarantine(plan(photos, aside))
+    restore(aside.rename(aside.with_name("elsewhere")))
     assert state_of(photos) == before
+
+
+def test_what_else_lies_in_a_quarantine_stays(photos: Path, aside: Path) -> None:
+    before = state_of(photos)
+    quarantine(plan(photos, aside))
+    (aside / "sad" / "notes.txt").write_text("mine")
+    restore(aside)
+    assert state_of(photos) == before
+    assert files_of(aside) == ["sad/notes.txt"] and not (aside / "journal.json").exists()
+
+
+def test_links_are_moved_as_links_and_what_lies_behind_linked_folders_stays(photos: Path, aside: Path) -> None:
+    pool = photos.parent / "pool"
+    shutil.move(photos / "happy/deep", pool)
+    (photos / "happy/deep").symlink_to(pool)
+    (photos / "sad/again.jpg").symlink_to("00.jpg")
+    (photos / "sad/nowhere.jpg").symlink_to("nowhere")
+    before = state_of(photos)
+    planned = plan(photos, aside)
+    assert planned.left == {"happy/deep/again\n😀.jpg": "it lies behind a link to another folder"}
+    quarantine(planned)
+    assert len(list(pool.iterdir())) == 1
+    assert (aside / "sad/again.jpg").readlink() == Path("00.jpg")
+    restore(aside)
+    assert state_of(photos) == before
+
+
+def test_a_file_stays_where_a_picture_that_is_used_is_a_link_to_it(photos: Path, aside: Path) -> None:
+    (photos / "sad/000-first.jpg").symlink_to("11.jpg")
+    planned = plan_quarantine(mien.clean(mien.scan(photos), mien.CleanConfig(keep="first")), aside)
+    assert planned.left == {"sad/11.jpg": "a picture that is used is a link to it"}
+    quarantine(planned)
+    assert (photos / "sad/000-first.jpg").read_bytes()
+
+
+def test_hard_links_are_names_of_their_own(photos: Path, aside: Path) -> None:
+    (photos / "sad/again.jpg").hardlink_to(photos / "sad/11.jpg")
+    before = state_of(photos)
+    quarantine(plan(photos, aside))
+    assert len(files_of(aside)) == 5
+    restore(aside)
+    assert state_of(photos) == before
+
+
+def test_files_that_may_not_be_moved_are_named_and_the_others_are_moved(
+    data: Path, open_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(data, open_path / "photos")
+    for place in (open_path, *open_path.rglob("*")):
+        place.chmod(0o777)
+    for name in ("happy", "sad"):
+        (open_path / "photos" / name / "empty.jpg").touch()
+    before = files_of(open_path / "photos")
+    planned = plan(open_path / "photos", open_path / "aside")
+    with without_permission(open_path / "photos/sad", 0o555):
+        with pytest.raises(OutputError, match=r"1 of 2 files cannot be moved .*sad/empty\.jpg' \(Permission denied\)"):
+            quarantine(planned)
+        assert files_of(open_path / "aside") == ["happy/empty.jpg"]
+        assert len(restore(open_path / "aside").moves) == 1
+    assert files_of(open_path / "photos") == before
+
+
+def test_a_disk_that_is_full_when_the_journal_is_written_leaves_everything_in_place(
+    photos: Path, aside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state_of(photos)
+
+    def is_full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", is_full)
+        with pytest.raises(OutputError, match="No space left"):
+            quarantine(plan(photos, aside))
+    assert state_of(photos) == before
+    assert list(aside.iterdir()) == []
+    quarantine(plan(photos, aside))
+
+
+def test_two_calls_at_a_time_do_not_meet(photos: Path, aside: Path) -> None:
+    planned = plan(photos, aside)
+    quarantine(planned)
+    before = state_of(photos)
+    with files.claimed(aside):
+        for call in (lambda: quarantine(planned), lambda: restore(aside)):
+            with pytest.raises(OutputError, match="another mien is at work"):
+                call()
+    assert state_of(photos) == before
+
+
+def tampered(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
+    def apply(aside: Path) -> None:
+        document = json.loads((aside / "journal.json").read_text())
+        change(document)
+        (aside / "journal.json").write_text(json.dumps(document))
+
+    return apply
+
+
+def naming(path: str) -> Callable[[Path], object]:
+    return tampered(lambda document: document["files"].update({path: {}}))
+
+
+def swap_for_link(aside: Path) -> None:
+    (aside / "happy").rename(aside.parent / "outside")
+    (aside / "happy").symlink_to(aside.parent / "outside")
+
+
+def link_journal(aside: Path) -> None:
+    (aside / "journal.json").rename(aside.parent / "journal.json")
+    (aside / "journal.json").symlink_to(aside.parent / "journal.json")
+
+
+TAMPERINGS: dict[str, Callable[[Path], object]] = {
+    "a way up": naming("happy/../../secret"),
+    "an absolute path": naming("/etc/passwd"),
+    "a hidden file": naming("happy/.bashrc"),
+    "no path": naming(""),
+    "a zero byte": naming("happy/\0"),
+    "no name of a file": naming("happy/\ud800"),
+    "an unknown folder": naming("elsewhere/1.jpg"),
+    "a relative root": tampered(lambda document: document.update(root="photos")),
+    "no root": tampered(lambda document: document.pop("root")),
+    "a root that is a number": tampered(lambda document: document.update(root=3)),
+    "an odd mode": tampered(lambda document: document["folders"].update(sad={"mode": 10**9, "mtime_ns": 0})),
+    "an odd time": tampered(lambda document: document["folders"].update(sad={"mode": 0, "mtime_ns": 10**30})),
+    "another version": tampered(lambda document: document.update(format_version=2)),
+    "cut short": lambda aside: os.truncate(aside / "journal.json", 100),
+    "no journal": lambda aside: (aside / "journal.json").write_text("[" * 100_000),
+    "a list": lambda aside: (aside / "journal.json").write_text("[]"),
+    "a link to a folder": swap_for_link,
+    "a link to a journal": link_journal,
+}
+
+
+@pytest.mark.parametrize("kind", TAMPERINGS)
+def test_a_quarantine_that_was_tampered_with_is_refused_and_nothing_is_moved(
+    kind: str, photos: Path, aside: Path
+) -> None:
+    quarantine(plan(photos, aside))
+    TAMPERINGS[kind](aside)
+    before = state_of(photos.parent)
+    with pytest.raises((OutputError, SourceNotFoundError), match=r"journal|no quarantine|leads out of the quarantine"):
+        restore(aside)
+    after = state_of(photos.parent)
+    # The claim of the quarantine wrote a file there, and removed it: only the time of that folder is another.
+    assert before.pop("aside")[0] == after.pop("aside")[0]
+    assert before == after
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: from some moment on, nothing changes the disk any more, cleaning up included."""
+
+
+class Kills:
+    """Counts what changes the disk; at the last that is allowed, the process is as good as dead."""
+
+    allowed: int | None = None
+
+    def __call__(self, event: str, _arguments: tuple[object, ...]) -> None:
+        if self.allowed is not None and event in CHANGES:
+            if self.allowed == 0:
+                raise Killed
+            self.allowed -= 1
+
+
+@pytest.fixture(scope="module")
+def kills() -> Kills:
+    # A hook cannot be taken away again; this one does nothing until it is told to.
+    sys.addaudithook(hook := Kills())
+    return hook
+
+
+def is_killed(kills: Kills, allowed: int, call: Callable[[], object]) -> bool:
+    """Make a call that is cut off before the first change to the disk that is not allowed; say whether it was."""
+    kills.allowed = allowed
+    try:
+        call()
+    except Killed:
+        return True
+    finally:
+        kills.allowed = None
+    return False
+
+
+def test_a_kill_before_any_change_of_the_disk_loses_nothing(photos: Path, aside: Path, kills: Kills) -> None:
+    before, names = state_of(photos), files_of(photos)
+    num_kills, planned = 0, plan(photos, aside)
+    while is_killed(kills, num_kills, partial(quarantine, planned)):
+        assert files_of(photos, aside) == names
+        if (aside / "journal.json").exists():
+            restore(aside)
+            assert state_of(photos) == before
+        num_kills += 1
+    assert num_kills > 20
+    restore(aside)
+    assert state_of(photos) == before
+
+
+def test_a_call_that_was_cut_off_is_brought_to_its_end_by_the_next(photos: Path, aside: Path, kills: Kills) -> None:
+    before, names = state_of(photos), files_of(photos)
+    # Each call is killed a change later than the one before it.
+    for allowed in range(100):
+        planned = plan(photos, aside)
+        if not is_killed(kills, allowed, partial(quarantine, planned)):
+            break
+        assert files_of(photos, aside) == names
+    assert len(files_of(aside)) == 4
+    for allowed in range(100):
+        if not is_killed(kills, allowed, partial(restore, aside)):
+            break
+        assert files_of(photos, aside) == names
+        if not (aside / "journal.json").exists():
+            break
+    assert state_of(photos) == before
+    assert not aside.exists() or not files_of(aside)

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 
 from conftest import dataset_of, draw_picture, encoded, record
 from mien.cleaning import clean
-from mien.config import CleanConfig, ScanConfig, SplitConfig
+from mien.config import CleanConfig, Keep, ScanConfig, SplitConfig
 from mien.dataset import SPLITS, Dataset, ImageRecord, Problem
 from mien.errors import TooFewImagesError
 from mien.scanning import scan
@@ -113,12 +113,12 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("keep_copies", [False, True])
+@pytest.mark.parametrize("keep", ["largest", "all"])
 @pytest.mark.parametrize("seed", range(4))
-def test_split_keeps_near_copies_together(copied: Path, keep_copies: bool, seed: int) -> None:
-    dataset = split(clean(scan(copied, SMALL), CleanConfig(keep_copies=keep_copies)), SplitConfig(seed=seed))
+def test_split_keeps_near_copies_together(copied: Path, keep: Keep, seed: int) -> None:
+    dataset = split(clean(scan(copied, SMALL), CleanConfig(keep=keep)), SplitConfig(seed=seed))
     chosen = [r for r in dataset.records if r.split]
-    assert len(chosen) == (58 if keep_copies else 28)
+    assert len(chosen) == (58 if keep == "all" else 28)
     bits = {r.path: my_bits(copied / r.path) for r in chosen}
     near = 0
     for a, b in itertools.combinations(chosen, 2):
@@ -126,7 +126,7 @@ def test_split_keeps_near_copies_together(copied: Path, keep_copies: bool, seed:
         near += distance <= 12
         assert a.split == b.split or distance > 16, (a.path, b.path)
     # Each of ten pictures has four copies, so six pairs: the test is no test unless it sees them.
-    assert near == (60 if keep_copies else 0)
+    assert near == (60 if keep == "all" else 0)
 
 
 def test_the_same_seed_gives_the_same_split_and_another_another() -> None:
@@ -147,7 +147,7 @@ def test_renaming_files_moves_no_picture_to_another_split(copied: Path, tmp_path
     for number, path in enumerate(sorted(copied.glob("*/*"), reverse=True)):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         (tmp_path / path.parent.name / f"renamed {number:03}{path.suffix}").write_bytes(path.read_bytes())
-    for config in (CleanConfig(), CleanConfig(keep_copies=True)):
+    for config in (CleanConfig(), CleanConfig(keep="all")):
         before, after = (split(clean(scan(folder, SMALL), config)) for folder in (copied, tmp_path))
         assert members(before) == members(after)
 
@@ -212,7 +212,7 @@ def test_a_class_of_copies_of_one_picture_is_refused(tmp_path: Path) -> None:
         (tmp_path / "sad").mkdir(exist_ok=True)
         (tmp_path / "happy" / f"{number}.jpg").write_bytes(encoded(draw_picture(number), "JPEG"))
         (tmp_path / "sad" / f"{number}.jpg").write_bytes(encoded(draw_picture(99), "JPEG", quality=40 + 4 * number))
-    dataset = clean(scan(tmp_path, SMALL), CleanConfig(keep_copies=True))
+    dataset = clean(scan(tmp_path, SMALL), CleanConfig(keep="all"))
     assert dataset.counts(used_only=True) == {"happy": 12, "sad": 12}
     with pytest.raises(TooFewImagesError, match=r"class 'sad' in .* has 1 distinct usable images; .* needs 10"):
         split(dataset)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mien.config import CleanConfig
+from mien.config import CleanConfig, Keep
 from mien.dataset import Dataset, ImageRecord, Problem
 from mien.duplicates import bits_apart, flipped, group_near_copies
 
@@ -14,7 +14,7 @@ _MAX_NAMED = 3
 
 
 def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
-    """Say of every picture whether it is used: large enough, not under two classes, and the largest of its copies.
+    """Say of every picture whether it is used: large enough, not under two classes, and the one to keep of its copies.
 
     Args:
         dataset: What `scan` returned.
@@ -68,7 +68,7 @@ def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[Im
     """Judge one group of near copies."""
     if len({copy.label for copy in copies}) > 1:
         return [_in_conflict(copy, copies) for copy in copies]
-    kept = max(copies, key=lambda copy: (copy.used, copy.width * copy.height, copy.num_bytes, copy.sha256))
+    kept = _kept(copies, config.keep)
     judged, seen = [], {kept.sha256}
     for copy in copies:
         if copy is kept:
@@ -78,8 +78,15 @@ def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[Im
         kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept, config.near_bits)
         seen.add(copy.sha256)
         found = _left_out(copy, code, f"{kind} of {kept.path}")
-        judged.append(replace(found, used=copy.used and config.keep_copies))
+        judged.append(replace(found, used=copy.used and config.keep == "all"))
     return judged
+
+
+def _kept(copies: Sequence[ImageRecord], keep: Keep) -> ImageRecord:
+    """Choose among copies; one that is left out for another reason comes last."""
+    if keep == "first":
+        return min(copies, key=lambda copy: (not copy.used, copy.path.split("/")))
+    return max(copies, key=lambda copy: (copy.used, copy.width * copy.height, copy.num_bytes, copy.sha256))
 
 
 def _near_kind(copy: ImageRecord, kept: ImageRecord, near_bits: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from mien.errors import SettingsError
 
+Keep = Literal["largest", "first", "all"]
 FitRule = Literal["stretch", "crop", "pad"]
 Method = Literal["linear", "cnn", "finetune"]
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -49,8 +50,9 @@ class CleanConfig:
     """Leave out pictures whose shorter side has fewer pixels than this."""
     near_bits: int = 16
     """Call two pictures near copies when their 128-bit hashes differ in at most this many bits."""
-    keep_copies: bool = False
-    """Use every copy of a picture instead of the largest; copies always stand on one side of the split."""
+    keep: Keep = "largest"
+    """Which of a set of copies is used. largest: the one with most pixels, then most bytes; first: the first by name;
+    all: every one, and they stand on one side of the split."""
 
     def __post_init__(self) -> None:
         _require(self.min_bytes >= 0, "min_bytes", self.min_bytes, "0 or more")

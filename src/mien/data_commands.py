@@ -10,7 +10,7 @@ from mien.errors import SettingsError
 from mien.flags import Cleaning, DataPath, Flag, Labelling
 
 if TYPE_CHECKING:
-    from mien.quarantine import Move
+    from mien.quarantine import Plan
 
 
 def check(
@@ -65,43 +65,55 @@ def clean(
     to: Path | None = None,
     apply: Flag = False,
     undo: Path | None = None,
+    json: Flag = False,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
 ) -> None:
     """Move what check would leave out to a quarantine folder, or back. Without --apply it only says what it would move.
+
+    Nothing is deleted. Files are renamed, and a journal in the quarantine says where each came from: --undo brings back
+    their bytes, names, times and modes, also after a kill. Of copies the largest stays; --keep chooses another.
 
     Example: mien clean data --to put-aside --apply, and back again: mien clean --undo put-aside
 
     Parameters
     ----------
     folder
-        One sub-folder per class, such as data/happy and data/sad.
+        One sub-folder per class, such as data/happy and data/sad. With --undo only where that folder is not where it
+        was: the place where it is now.
     to
-        The quarantine: a folder outside of DATA, on the same disk.
+        The quarantine: a folder outside of DATA, on the same disk; new, empty, or a quarantine of DATA.
     apply
         Move the files.
     undo
         Move everything in this quarantine back to where it was.
+    json
+        Print one JSON document.
     """
-    from mien.data_screens import show_moves
+    from mien.data_screens import show_quarantine, show_restored
+    from mien.quarantine import restore
+    from mien.terminal import show_json
 
-    if undo and not (folder or to or apply):
-        from mien.quarantine import restore
-
-        show_moves(restore(undo), "moved back")
+    if undo and not (to or apply):
+        plan = restore(undo, folder)
     elif folder and to and not undo:
-        show_moves(_put_aside(folder, to, config, apply=apply), "moved" if apply else "would move (--apply does it)")
+        plan = _put_aside(folder, to, config, apply=apply)
     else:
-        raise SettingsError("name DATA and --to FOLDER, or --undo FOLDER alone")
+        raise SettingsError("name DATA and --to FOLDER, or --undo FOLDER")
+    if json:
+        show_json({"moved": apply or bool(undo), **plan.to_dict()})
+    else:
+        show_restored(plan) if undo else show_quarantine(plan, applied=apply)
 
 
-def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "list[Move]":
+def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "Plan":
     from mien.cleaning import clean as clean_dataset
-    from mien.quarantine import plan_quarantine, quarantine
+    from mien.quarantine import plan_quarantine, quarantine, refuse_place
     from mien.scanning import scan
     from mien.terminal import TerminalProgress
 
+    refuse_place(to, folder)
     with TerminalProgress() as progress:
-        moves = plan_quarantine(clean_dataset(scan(folder, progress=progress), config), to)
+        plan = plan_quarantine(clean_dataset(scan(folder, progress=progress), config), to)
     if apply:
-        quarantine(moves, to)
-    return moves
+        quarantine(plan)
+    return plan

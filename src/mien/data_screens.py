@@ -1,7 +1,7 @@
 """What is printed of a folder of pictures: what it holds, what is wrong with it, and what is moved."""
 
-from collections import Counter
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mien.checking import Check
@@ -11,7 +11,9 @@ from mien.shortcuts import describe_shortcuts
 from mien.terminal import OUT, new_table, printable
 
 if TYPE_CHECKING:
-    from mien.quarantine import Move
+    from mien.quarantine import Plan
+
+_MAX_LINES = 10
 
 
 def show_check(found: Check) -> None:
@@ -38,20 +40,51 @@ def show_check(found: Check) -> None:
 
 
 def _show_problems(dataset: Dataset) -> None:
-    found = [(problem, record) for record in dataset.records for problem in record.problems]
-    counts = Counter(problem.code for problem, _ in found)
-    for code in (code for code in PROBLEMS if counts[code]):
-        OUT.print(f"\n{code}: {PROBLEMS[code]} ({counts[code]})")
-        rows = [(problem, record) for problem, record in found if problem.code == code]
-        for problem, record in rows[:10]:
-            use = "still used" if record.used else "left out"
-            OUT.print(f"  {printable(record.path)}: {printable(problem.detail)}; {use}")
-        if len(rows) > 10:
-            OUT.print(f"  and {len(rows) - 10} more (--json lists all)")
+    found: dict[str, list[str]] = {}
+    for record in dataset.records:
+        use = "still used" if record.used else "left out"
+        for problem in record.problems:
+            line = f"{printable(record.path)}: {printable(problem.detail)}; {use}"
+            found.setdefault(problem.code, []).append(line)
+    _show_by_problem(found)
 
 
-def show_moves(moves: Sequence["Move"], what: str) -> None:
-    """Print which files were moved, or would be, and why."""
-    for move in moves:
-        OUT.print(f"{printable(str(move.source))}: {move.reason}")
-    OUT.print(f"{what}: {len(moves)} files")
+def _show_by_problem(lines: Mapping[str, Sequence[str]]) -> None:
+    for code in (code for code in PROBLEMS if code in lines):
+        OUT.print(f"\n{code}: {PROBLEMS[code]} ({len(lines[code])})")
+        for line in lines[code][:_MAX_LINES]:
+            OUT.print(f"  {line}")
+        if len(lines[code]) > _MAX_LINES:
+            OUT.print(f"  and {len(lines[code]) - _MAX_LINES} more (--json lists all)")
+
+
+def show_quarantine(plan: "Plan", *, applied: bool) -> None:
+    """Print which files were moved aside, or would be, by the reason, and what to do next."""
+    found: dict[str, list[str]] = {}
+    for move in plan.moves:
+        # Of several problems, the last is the one for which it is not used.
+        code = list(move.problems)[-1]
+        found.setdefault(code, []).append(f"{printable(move.path)}: {printable(move.problems[code])}")
+    _show_by_problem(found)
+    for path, reason in list(plan.left.items())[:_MAX_LINES]:
+        OUT.print(f"\nleft where it is: {printable(path)}: {reason}")
+    if len(plan.left) > _MAX_LINES:
+        OUT.print(f"and {len(plan.left) - _MAX_LINES} more (--json lists all)")
+    folder, files = printable(shlex.quote(str(plan.folder))), _counted(len(plan.moves))
+    if not plan.moves:
+        OUT.print("\nThere is nothing to move.")
+    elif applied:
+        OUT.print(f"\nMoved {files} to {folder}. To bring them back: mien clean --undo {folder}")
+    else:
+        OUT.print(f"\nNothing was moved. --apply would move {files} to {folder}; --undo brings them back.")
+
+
+def show_restored(plan: "Plan") -> None:
+    """Print what was moved back, and whether something is left in the quarantine."""
+    OUT.print(f"Moved {_counted(len(plan.moves))} back to {printable(str(plan.root))}.")
+    if plan.folder.exists():
+        OUT.print(f"What else lies in {printable(str(plan.folder))} did not come from mien, and stays there.")
+
+
+def _counted(num_files: int) -> str:
+    return f"{num_files} file{'s' * (num_files != 1)}"

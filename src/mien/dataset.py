@@ -29,7 +29,7 @@ PROBLEMS = {
     "too_few_pixels": "a side under --min-side",
     "conflicting_labels": "one picture under two classes",
     "exact_duplicate": "the same file again",
-    "near_duplicate": "a near copy of a larger picture",
+    "near_duplicate": "a near copy of another picture",
     "wrong_extension": "the name says another kind of picture than the content",
     "left_out": "what --relabel says to leave out",
     "relabelled": "the label that --relabel gives it",

@@ -1,15 +1,22 @@
 """The file system: writing so that nobody ever sees half a file, walking and reading what may be hostile."""
 
+import ctypes
+import errno
 import hashlib
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from mien.errors import ImageError, MienError, OutputError, SourceNotFoundError
+
+LOCK_NAME = ".lock"
+# What a disk says that cannot rename without replacing.
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
@@ -48,6 +55,60 @@ def write_text(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Keep other processes out of a folder for the block; a kill ends the claim. Needs a system with flock.
+
+    Raises:
+        OutputError: Another process has claimed it, or it cannot be written to.
+    """
+    lock_path = folder / LOCK_NAME
+    with writing(lock_path):
+        lock = open(lock_path, "a", encoding="utf-8", opener=_open_no_link)  # noqa: SIM115  (the next line closes it)
+    with lock:
+        if not _locked(lock, lock_path):
+            raise OutputError(f"another mien is at work in {str(folder)!r}: wait for it, or name another folder")
+        try:
+            yield
+        finally:
+            # Windows does not remove what is open; there the file stays, and means nothing.
+            with suppress(OSError):
+                lock_path.unlink()
+
+
+def rename_to_free_name(source: Path, target: Path) -> None:
+    """Rename a file, link or folder, but never, unlike `os.rename`, in the place of another.
+
+    Linux, macOS and Windows do that in one step. Other systems, and disks that cannot (some on a network), are asked
+    whether the name is free just before: another program that takes it in that moment would lose its file.
+
+    Raises:
+        FileExistsError: The name is taken.
+        OSError: It cannot be renamed; both names are as they were.
+    """
+    if os.name == "nt":
+        source.rename(target)
+        return
+    code = _rename_in_one_step(os.fsencode(source), os.fsencode(target))
+    if code in _CANNOT:
+        if os.path.lexists(target):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+        source.rename(target)
+    elif code:
+        raise OSError(code, os.strerror(code), str(target))
+
+
+def keep_names(folder: Path) -> None:
+    """Have the disk write down the names in a folder, so that a loss of power does not undo what renaming did."""
+    # Windows opens no folders; some disks on a network do not do this.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -133,3 +194,35 @@ def sha256_of(path: Path) -> str:
 def _open_without_waiting(path: str, flags: int) -> int:
     # A pipe without a writer would be waited for, for ever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def _locked(lock: TextIO, path: Path) -> bool:
+    """Lock an open file; say whether nobody else had, and whether it still has its name."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Whoever had it may have removed it since we opened it; the next one would then lock another file.
+        return os.path.samestat(os.fstat(lock.fileno()), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
+
+
+def _rename_in_one_step(source: bytes, target: bytes) -> int:
+    """Rename without replacing; return the error's number, or 0."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if sys.platform == "linux" and hasattr(library, "renameat2"):
+        here, no_replace = -100, 1
+        failed = library.renameat2(here, source, here, target, no_replace)
+    elif sys.platform == "darwin" and hasattr(library, "renamex_np"):
+        exclusively = 4
+        failed = library.renamex_np(source, target, exclusively)
+    else:
+        return errno.ENOSYS
+    return ctypes.get_errno() if failed else 0

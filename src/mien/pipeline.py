@@ -12,6 +12,7 @@ from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.evaluation import Answers, answer, score
 from mien.extras import require
+from mien.files import claimed
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
 from mien.leaks import refuse_straddling
@@ -21,7 +22,7 @@ from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
 from mien.reporting import describe, metrics, provenance, report_card, report_data, report_scores, report_training
 from mien.results import UNSURE, Evaluation, Finding
-from mien.run_folder import RunFolder, claimed, find_unfinished, load_config, new_run
+from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.shortcuts import Shortcut, describe_shortcuts, find_shortcuts
 from mien.splitting import folds, split

@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from mien import files
 from mien.config import TrainConfig, from_json, to_json
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 
 RUNS_DIR = Path("runs")
-_LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True)
@@ -167,45 +166,12 @@ def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
         raise OutputError(f"the run {place!r} would lie within the pictures of {str(data_dir)!r}: name another --out")
     path = _made(out) if out is not None else _made_next()
     try:
-        with claimed(path):
+        with files.claimed(path):
             yield RunFolder(path)
     except BaseException:
         with suppress(OSError):
             path.rmdir()
         raise
-
-
-@contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder for the block; a kill ends the claim. Needs a system with flock.
-
-    Raises:
-        OutputError: Another process has claimed it, or it cannot be written to.
-    """
-    lock_path = path / _LOCK_NAME
-    with files.writing(lock_path):
-        lock = open(lock_path, "w", encoding="utf-8")  # noqa: SIM115  (the next line closes it)
-    with lock:
-        _lock(lock, path)
-        try:
-            yield
-        finally:
-            # Windows does not remove what is open; there the file stays, and means nothing.
-            with suppress(OSError):
-                lock_path.unlink()
-
-
-def _lock(lock: TextIO, path: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(
-            f"another training is at work in {str(path)!r}: wait for it, or name another --out"
-        ) from error
 
 
 def find_unfinished(out: Path | None) -> RunFolder:
@@ -232,7 +198,7 @@ def find_unfinished(out: Path | None) -> RunFolder:
 def _made(path: Path) -> Path:
     with files.writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        if any(entry.name != _LOCK_NAME for entry in path.iterdir()):
+        if any(entry.name != files.LOCK_NAME for entry in path.iterdir()):
             raise OutputError(f"the folder {str(path)!r} is not empty: name another --out, or add --resume")
         # A folder that may not be written to is better known now than after the training.
         (probe := path / ".probe").touch()

@@ -19,7 +19,7 @@ def section(title: str) -> Parameter:
 
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
-Fetching = section("Fetching URLs")
+Fetching, Intake = section("Fetching URLs"), section("Limits and load")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 Flag = Annotated[bool, Parameter(negative="")]

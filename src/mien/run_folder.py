@@ -12,7 +12,7 @@ from mien.config import TrainConfig, from_json, to_json
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 
 RUNS_DIR = Path("runs")
-_LOCK_NAME = ".lock"
+LOCK_NAME = ".lock"
 
 
 @dataclass(frozen=True)
@@ -150,17 +150,22 @@ def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Keep other processes out of a run folder for the block; a kill ends the claim. Needs a system with flock.
+def claimed(path: Path, *, by: str = "training", flag: str = "--out") -> Iterator[None]:
+    """Keep other processes out of a folder for the block; a kill ends the claim. Needs a system with flock.
+
+    Args:
+        path: The folder.
+        by: What is at work in it, for the message to another one.
+        flag: What names another folder, likewise.
 
     Raises:
         OutputError: Another process has claimed it, or it cannot be written to.
     """
-    lock_path = path / _LOCK_NAME
+    lock_path = path / LOCK_NAME
     with files.writing(lock_path):
         lock = open(lock_path, "w", encoding="utf-8")  # noqa: SIM115  (the next line closes it)
     with lock:
-        _lock(lock, path)
+        _lock(lock, f"another {by} is at work in {str(path)!r}: wait for it, or name another {flag}")
         try:
             yield
         finally:
@@ -169,7 +174,7 @@ def claimed(path: Path) -> Iterator[None]:
                 lock_path.unlink()
 
 
-def _lock(lock: TextIO, path: Path) -> None:
+def _lock(lock: TextIO, refusal: str) -> None:
     try:
         import fcntl
     except ImportError:
@@ -177,9 +182,7 @@ def _lock(lock: TextIO, path: Path) -> None:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise OutputError(
-            f"another training is at work in {str(path)!r}: wait for it, or name another --out"
-        ) from error
+        raise OutputError(refusal) from error
 
 
 def find_unfinished(out: Path | None) -> RunFolder:
@@ -206,7 +209,7 @@ def find_unfinished(out: Path | None) -> RunFolder:
 def _made(path: Path) -> Path:
     with files.writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        if any(entry.name != _LOCK_NAME for entry in path.iterdir()):
+        if any(entry.name != LOCK_NAME for entry in path.iterdir()):
             raise OutputError(f"the folder {str(path)!r} is not empty: name another --out, or add --resume")
         # A folder that may not be written to is better known now than after the training.
         (probe := path / ".probe").touch()

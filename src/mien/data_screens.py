@@ -22,8 +22,7 @@ def show_intake(made: "Intake") -> None:
     for name in sorted({*made.new, *made.there, *made.failed}):
         shown = printable(name) or "(in no class folder)"
         table.add_row(shown, *(str(counts[name]) for counts in (made.new, made.there, made.failed)))
-    if table.row_count:
-        OUT.print(table)
+    OUT.print(table if table.row_count else "no pictures found")
     examples: dict[str, str] = {}
     for record in made.failures:
         examples.setdefault(record.status, record.url)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,6 +17,8 @@ from mien import __version__, files
 from mien.errors import FetchError, SettingsError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 # `is_global` alone lets much of this through, and how much depends on the release of Python.
@@ -171,14 +174,18 @@ class _Exchange:
 
     def follow(self, url: str) -> None:
         """Fetch a URL, or what it redirects to: every hop is checked like the first."""
+        import certifi
         import httpx
 
-        here = url
+        here, trusted = url, _trusted(certifi.where())
         try:
             for _ in range(self.limits.max_redirects + 1):
                 target = _checked_url(here)
                 # A new transport: at the same address, the last one's connection was made for another host name.
-                with httpx.HTTPTransport(trust_env=False) as transport, self._send(target, transport) as response:
+                with (
+                    httpx.HTTPTransport(trusted, trust_env=False) as transport,
+                    self._send(target, transport) as response,
+                ):
                     if not response.has_redirect_location:
                         return self._pass_on(response)
                     here = str(target.join(response.headers["location"]))
@@ -238,6 +245,14 @@ class _Exchange:
                 # Not a polite goodbye, which a server that never stops sending would not hear.
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+@lru_cache(maxsize=1)
+def _trusted(certificates: str) -> "ssl.SSLContext":
+    """Read the certificates of those who may vouch for a host; that takes longer than many a fetch."""
+    import ssl
+
+    return ssl.create_default_context(cafile=certificates)
 
 
 def _checked_url(text: str) -> "httpx.URL":

@@ -26,8 +26,8 @@ from mien.repositories import clone, is_repository, repository_members
 from mien.source_log import LOG_NAME, SourceRecord
 from mien.url_lists import Wanted
 
-# What a Mac adds to an archive.
-_JUNK = re.compile(r"(^|/)(\.|__MACOSX/)")
+# Hidden files, and what a Mac adds to an archive.
+_JUNK = re.compile(r"(^|[/\\])(\.(?!\.?[/\\])|__MACOSX[/\\])")
 
 
 @dataclass

@@ -93,7 +93,8 @@ class PictureFolder:
         target = self.path / path
         is_new = not os.path.lexists(target)
         if is_new:
-            _write_through(self.work_dir / sha256, content)
+            with files.writing(target):
+                (self.work_dir / sha256).write_bytes(content)
         elif files.sha256_of(target) != sha256:
             return self.note(url, f"failed: {path} is in the way: a file of another content")
         record = self.note(url, "ok", path=path, sha256=sha256)
@@ -167,13 +168,6 @@ def open_folder(path: Path) -> Iterator[PictureFolder]:
 
 def _content_key(record: SourceRecord) -> tuple[str, str]:
     return record.path.split("/")[0], record.sha256
-
-
-def _write_through(path: Path, content: bytes) -> None:
-    with files.writing(path), open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _move(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from threading import Event
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from mien import fetching, files
 from mien.archives import Member, members
@@ -156,7 +156,7 @@ class _Work:
         with closing(download(list(labels), self.limits, self.fetch_limits)) as answers:
             for number, (url, answer) in enumerate(answers, start=1):
                 if isinstance(answer, bytes):
-                    self._keep(url, labels[url], urlsplit(url).path, answer)
+                    self._keep(url, labels[url], unquote(urlsplit(url).path), answer)
                     num_bytes += len(answer)
                 else:
                     self._count(

@@ -20,6 +20,8 @@ WITH_EXAMPLES = {
     "prediction",
     "pipeline",
     "results",
+    "intake",
+    "safe_names",
 }
 
 

@@ -176,7 +176,7 @@ def test_an_archive_becomes_class_folders(tmp_path: Path, kind: str) -> None:
     assert statuses == {
         "photos/sad/page.jpg": "refused: a web page, not a picture",
         "loose.jpg": "refused: it lies in no class folder",
-        "photos/con/x.jpg": "refused: the class name 'con' means a device on Windows",
+        "photos/con/x.jpg": "failed: the class name 'con' means a device on Windows",
         "photos/sad/../../evil.jpg": "refused: its name leads out of the archive",
     }
     assert_log_is_true(tmp_path / "data")
@@ -203,6 +203,15 @@ def test_an_archive_is_taken_from_a_url_and_once(tmp_path: Path) -> None:
 def test_only_some_classes_are_taken_where_the_user_says_so(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"happy/a.jpg": jpeg(1), "docs/b.jpg": jpeg(2)})
     assert dict(take_in([path], tmp_path / "data", only=["happy"]).new) == {"happy": 1}
+    assert dict(take_in([path], tmp_path / "data").new) == {"docs": 1}
+
+
+def test_a_member_beyond_a_limit_is_taken_when_the_limit_is_raised(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", {"very sad/a.jpg": jpeg(1)})
+    made = take_in([path], tmp_path / "data", fetch_limits=FetchLimits(max_bytes=500))
+    assert "at most 500 are read, see --max-bytes" in made.failures[0].status
+    assert dict(take_in([path], tmp_path / "data").new) == {"very sad": 1}
+    assert dict(take_in([path], tmp_path / "data").there) == {"very sad": 1}
 
 
 def test_a_source_that_fails_is_named_and_stops_no_other(tmp_path: Path) -> None:
@@ -215,7 +224,7 @@ def test_a_source_that_fails_is_named_and_stops_no_other(tmp_path: Path) -> None
         made = take(cut, *urls, good, "http://127.0.0.1/r.git", to=tmp_path / "data", limits=limits)
     assert (dict(made.new), made.is_whole) == ({"sad": 1, "happy": 1}, False)
     assert "damaged" in made.unusable[str(cut)] or "too early" in made.unusable[str(cut)]
-    assert made.unusable[urls[0]] == "no zip or tar archive"
+    assert made.unusable[urls[0]] == "no zip or tar archive, but a web page"
     assert made.unusable[urls[1]] == "the server answered 404 Not Found"
     assert "at most 9000 are fetched, see --max-total-bytes" in made.unusable[urls[2]]
     assert "git cannot clone it" in made.unusable["http://127.0.0.1/r.git"]

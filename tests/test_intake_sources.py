@@ -38,6 +38,12 @@ def test_other_sources_are_refused_by_name(source: str) -> None:
         sort_out([source])
 
 
+def test_a_password_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SourceNotFoundError, match="a password") as caught:
+        sort_out(["https://me:secret@h/x.zip"])
+    assert "secret" not in str(caught.value)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "happy.txt")
     with pytest.raises(SourceNotFoundError, match="neither a file nor a folder"):

@@ -47,8 +47,17 @@ def test_what_is_no_picture_is_refused_and_not_stored(tmp_path: Path, content: b
 def test_a_class_that_must_not_be_is_refused(tmp_path: Path) -> None:
     with open_folder(tmp_path / "data") as folder:
         for label in ("..", "", "a/b", ".git", "nul"):
-            assert folder.keep("u", label, name="a.jpg", content=JPEG).is_refused
+            assert folder.keep("u", label, name="a.jpg", content=JPEG).status.startswith("failed: ")
     assert os.listdir(tmp_path) == ["data"] and os.listdir(tmp_path / "data") == [LOG_NAME]
+
+
+def test_a_class_folder_that_is_a_link_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/happy").symlink_to(tmp_path / "elsewhere")
+    with open_folder(tmp_path / "data") as folder:
+        assert "is a link" in folder.keep("u", "happy", name="a.jpg", content=JPEG).status
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:

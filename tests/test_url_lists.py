@@ -47,6 +47,11 @@ def test_every_wrong_line_of_every_list_is_named(tmp_path: Path) -> None:
     assert all(problem.isprintable() for problem in problems)
 
 
+def test_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    _, problems = read_lists([write(tmp_path / "happy.txt", "https://me:secret@h/1\n")])
+    assert "password" in problems[0] and "secret" not in problems[0]
+
+
 def test_a_list_whose_name_is_no_class_needs_classes_in_its_lines(tmp_path: Path) -> None:
     wanted, problems = read_lists([write(tmp_path / "con.txt", "happy,http://h/1\nhttp://h/2\n")])
     assert [picture.label for picture in wanted] == ["happy"]

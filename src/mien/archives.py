@@ -20,6 +20,7 @@ from typing import BinaryIO
 
 from mien.config import IntakeLimits
 from mien.errors import IntakeError
+from mien.formats import begins_like_a_picture, describe_other
 
 # What an entry of a table of contents takes in memory is a few times this.
 _MAX_ENTRY_BYTES = 300
@@ -196,8 +197,14 @@ def _unpacked(file: BinaryIO, head: bytes) -> BinaryIO:
         # Its head alone may ask for gigabytes of memory.
         raise IntakeError("packed with xz; pack it as zip or tar.gz")
     if not _is_tar(head):
-        raise IntakeError("no zip or tar archive")
+        raise IntakeError(f"no zip or tar archive{_hint(head)}")
     return file
+
+
+def _hint(head: bytes) -> str:
+    if begins_like_a_picture(head[:32]):
+        return ", but a picture: put its URL into a list such as happy.txt"
+    return ", but a web page" if describe_other(head).startswith("a web page") else ""
 
 
 def _is_tar(head: bytes) -> bool:

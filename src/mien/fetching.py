@@ -4,7 +4,7 @@ import ipaddress
 import re
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -126,16 +126,6 @@ def is_public(address: str) -> bool:
             return False
         ip = hidden or ip
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
-
-
-def gather(chunks: Iterable[bytes], max_bytes: int) -> bytes:
-    """Join the chunks; stop at the first that goes beyond the limit."""
-    content = bytearray()
-    for chunk in chunks:
-        content += chunk
-        if len(content) > max_bytes:
-            break
-    return bytes(content)
 
 
 def _exchange(url: str, limits: FetchLimits, take: _Take) -> None:

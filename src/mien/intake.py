@@ -173,8 +173,11 @@ class _Work:
             with self._opened(source, url) as (found, sha256):
                 for number, member in enumerate(found, start=1):
                     self._take_member(f"{url}#{quote(member.name, errors='surrogateescape')}", member)
-                    self.progress.step(f"Opening {source}", number, number)
-            self.pictures.note(url, "ok", sha256=sha256)
+                    # How many are left, nobody knows before the end.
+                    self.progress.step("Taking over", number, number + 1)
+            if not self.only:
+                self.pictures.note(url, "ok", sha256=sha256)
+            self.progress.step("Taking over", 1, 1)
         except (IntakeError, FetchError) as error:
             reason = error.reason if isinstance(error, FetchError) else str(error)
             self.made.unusable[source] = reason
@@ -227,7 +230,7 @@ class _Work:
         """Count what is there of an archive that need not be opened again."""
         for record in self.pictures.records.values():
             if record.url.startswith(f"{url}#"):
-                self._count(record, _class_of(record.url.partition("#")[2]), is_new=False)
+                self._count(record, _class_of(unquote(record.url.partition("#")[2])), is_new=False)
         return iter(())
 
     def _take_member(self, url: str, member: Member) -> None:
@@ -244,7 +247,9 @@ class _Work:
             content = member.read()
         except IntakeError as error:
             if is_named_so:
-                self._count(self.pictures.note(url, f"refused: {error}"), label, is_new=False)
+                # With another setting the next run may take it.
+                kind = "failed" if "see --" in str(error) else "refused"
+                self._count(self.pictures.note(url, f"{kind}: {error}"), label, is_new=False)
             return
         if not (is_named_so or begins_like_a_picture(content[:32])):
             self.made.num_others += 1

@@ -27,7 +27,9 @@ def sort_out(sources: Iterable[str]) -> tuple[list[Wanted], list[str]]:
     for source in dict.fromkeys(sources):
         if re.match(r"[a-z][a-z0-9+.-]*:(//|:)|[\w.-]+@[\w.-]+:", source, re.IGNORECASE):
             others.append(source)
-            if not re.fullmatch(r"(git\+)?https?://[!-~]+", source):
+            if re.match(r"[^/]*//[^/?#]*@", source):
+                problems.append("a URL holds a user name or a password: take them out")
+            elif not re.fullmatch(r"(git\+)?https?://[!-~]+", source):
                 problems.append(f"{source!r}: of URLs, only those with http:// or https:// are fetched")
             continue
         try:

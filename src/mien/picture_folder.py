@@ -55,6 +55,8 @@ class PictureFolder:
     def class_problem(self, label: str) -> str:
         """Say why there can be no class folder of that name; an empty text where there can."""
         problem = class_name_problem(label)
+        if not problem and (self.path / label).is_symlink():
+            problem = f"the class folder {label!r} is a link, which may lead elsewhere: put a folder in its place"
         alike = label if problem else self._class_names.setdefault(folded(label), label)
         return problem or ("" if alike == label else f"the class {label!r} is written {alike!r} elsewhere: rename one")
 
@@ -78,7 +80,7 @@ class PictureFolder:
         """
         problem = self.class_problem(label)
         if problem:
-            return self.note(url, f"refused: {problem}")
+            return self.note(url, f"failed: {problem}")
         try:
             format_ = images.decode(content, ScanConfig()).format
         except ImageError as error:

@@ -12,6 +12,7 @@ from mien.safe_names import class_name_problem
 _MAX_BYTES = 64 * 1024**2
 _MAX_URL_LETTERS = 4000
 _URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
+_PASSWORD = re.compile(r"[^/]*//[^/?#]*@")
 _HEADINGS = {"class,url", "label,url"}
 
 
@@ -47,8 +48,11 @@ def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
     for path in paths:
         try:
             text = files.read_bytes(path, max_bytes=_MAX_BYTES).decode("utf-8-sig")
-        except (ImageError, UnicodeDecodeError) as error:
-            problems.append(f"{path.name}: {files.reason_of(error)}")
+        except ImageError as error:
+            problems.append(f"{path.name}: {error}")
+            continue
+        except UnicodeDecodeError:
+            problems.append(f"{path.name}: not a text in UTF-8: save it as such")
             continue
         for number, line in enumerate(text.splitlines(), start=1):
             if line.strip() and not line.lstrip().startswith("#") and (number > 1 or line.strip() not in _HEADINGS):
@@ -77,4 +81,6 @@ def _split(line: str, file_class: str) -> tuple[str, str]:
 def _url_problem(url: str) -> str:
     if not (_URL.fullmatch(url) and url.isprintable()):
         return f"expected a URL that begins with http:// or https://, or class,url; got {url[:60]!r}"
+    if _PASSWORD.match(url):
+        return "the URL holds a user name or a password; take them out, or download the picture yourself"
     return "the URL is longer than 4000 letters" if len(url) > _MAX_URL_LETTERS else ""

@@ -1,10 +1,12 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archive_files import write_zip
 from conftest import draw_picture, encoded
 from mien.errors import OutputError, SourceNotFoundError
+from mien.feature_cache import FeatureCache
 from mien.fetching import FetchLimits
 from mien.forgetting import forget
 from mien.intake import take_in
@@ -34,6 +36,16 @@ def test_a_picture_is_forgotten_with_its_line(fetched: tuple[Path, str]) -> None
     assert (forgotten.urls, forgotten.copies, forgotten.shared) == ((f"{url}/other.jpg",), (), {})
     assert "/other.jpg" not in (folder / LOG_NAME).read_text()
     assert len(load_sources(folder)) == 3 and all((folder / r.path).exists() for r in load_sources(folder))
+
+
+def test_what_was_made_of_a_picture_is_forgotten_too(fetched: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = fetched
+    hashes = {record.url.rpartition("/")[2]: record.sha256 for record in load_sources(folder)}
+    cache = FeatureCache(tmp_path / "cache")
+    cache.put("lite0", {sha256: np.ones(4, np.float32) for sha256 in hashes.values()})
+    forget(f"{url}/other.jpg", folder, cache_dir=tmp_path / "cache")
+    forget(f"{url}/a.jpg", folder, cache_dir=tmp_path / "cache")
+    assert set(cache.get("lite0", hashes.values())) == set(hashes.values()) - {hashes["other.jpg"]}
 
 
 def test_a_picture_that_came_from_another_url_too_stays_and_is_named(fetched: tuple[Path, str]) -> None:

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from mien.config import CleanConfig, IntakeLimits
 from mien.errors import SettingsError
 from mien.fetching import FetchLimits
-from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake
+from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, user_cache_dir
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
@@ -63,7 +63,7 @@ def _forget(url: str, to: Path, *, json: bool) -> None:
     from mien.forgetting import forget
     from mien.terminal import show_json
 
-    forgotten = forget(url, to)
+    forgotten = forget(url, to, cache_dir=user_cache_dir())
     show_json(forgotten.to_dict()) if json else show_forgotten(forgotten)
 
 

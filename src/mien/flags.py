@@ -70,3 +70,10 @@ def spelled_out(arguments: list[str]) -> list[str]:
         else:
             spelled.append(argument)
     return spelled
+
+
+def user_cache_dir() -> Path:
+    """Return the folder that this system has for what can be made again."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mien", appauthor=False)

@@ -10,6 +10,7 @@ from mien.config import CleanConfig, ScanConfig
 from mien.duplicates import perceptual_hash
 from mien.engine import LOCAL, Engine
 from mien.errors import ImageError, OutputError, SourceNotFoundError
+from mien.feature_cache import FeatureCache
 from mien.formats import MAX_FILE_BYTES
 from mien.intake import source_url
 from mien.picture_folder import PictureFolder, open_folder
@@ -39,15 +40,21 @@ class Forgotten:
 
 
 def forget(
-    url: str, folder: str | Path, *, near_bits: int = CleanConfig.near_bits, engine: Engine = LOCAL
+    url: str,
+    folder: str | Path,
+    *,
+    cache_dir: Path | None = None,
+    near_bits: int = CleanConfig.near_bits,
+    engine: Engine = LOCAL,
 ) -> Forgotten:
-    """Remove the picture that came from a URL, and its line in the source log.
+    """Remove the picture that came from a URL, its features in the cache, and its line in the source log.
 
     A picture that came from other URLs too stays, as do near copies of it: both are named.
 
     Args:
         url: As the log has it; that of an archive or a repository, or its file, stands for all of its pictures.
         folder: A folder that was filled by `take_in`.
+        cache_dir: Where features of pictures are kept.
         near_bits: Two pictures whose 128-bit hashes differ in at most this many bits are near copies.
         engine: Where the work runs.
 
@@ -67,6 +74,8 @@ def forget(
         _refuse_changed(doomed, root)
         removed = tuple(dict.fromkeys(record.path for record in doomed))
         copies = _near_copies(removed, root, near_bits, engine)
+        if cache_dir:
+            FeatureCache(cache_dir).drop(record.sha256 for record in gone if record.path and not shared[record.path])
         # The pictures first: a kill in between leaves lines that can be forgotten again, and no picture without one.
         with files.writing(root):
             for path in removed:

@@ -315,6 +315,7 @@ def test_what_was_logged_and_not_yet_in_place_at_a_kill_is_put_there_without_a_f
         work_dir.mkdir()
         (tmp_path / "data" / name).rename(work_dir / sha256)
         (work_dir / ("0" * 64)).write_bytes(b"half of another")
+        (tmp_path / "data/.sources.77.tmp.csv").write_bytes(b"path,u")
         (work_dir / "source").mkdir()
         (work_dir / "source/pack").touch()
         made = take(happy, to=tmp_path / "data")

@@ -126,6 +126,8 @@ class PictureFolder:
 
     def recover(self) -> None:
         """Bring the log and its pictures together again after a kill, and empty the work folder."""
+        for half_log in self.path.glob(".sources.*.tmp.csv"):
+            half_log.unlink()
         names = set(os.listdir(self.work_dir)) - {LOCK_NAME}
         for record in self.records.values():
             # What a kill cut short does not have the hash that it is named after.

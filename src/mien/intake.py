@@ -206,7 +206,7 @@ class _Work:
             yield members(path, self.limits, max_bytes=max_bytes), files.sha256_of(path)
         finally:
             if place.is_dir():
-                shutil.rmtree(place)
+                shutil.rmtree(place, ignore_errors=True)
             else:
                 place.unlink(missing_ok=True)
 

@@ -49,6 +49,7 @@ def clone(url: str, folder: Path, limits: IntakeLimits, fetch_limits: FetchLimit
         The folder.
 
     Raises:
+        OutputError: The folder cannot be made.
         IntakeError: git is missing, failed, or went beyond a limit; or the URL is not of that kind.
         FetchError: The host is not known, or must not be connected to.
     """
@@ -59,7 +60,8 @@ def clone(url: str, folder: Path, limits: IntakeLimits, fetch_limits: FetchLimit
     pinned = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     _refuse_old_git()
-    folder.mkdir()
+    with files.writing(folder):
+        folder.mkdir()
     flags = {
         "http.followRedirects": "false",
         "http.curloptResolve": f"{host}:{port}:{pinned}",

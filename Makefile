@@ -37,7 +37,10 @@ check: .venv/ready ## format, lint and types
 bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time mien beside others, on drawn people or PHOTOS=folder
 	$(BIN)/python benchmarks/decode.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/scan.py "$(PHOTOS)" --cleanvision-python .venv-bench/bin/python
+	$(BIN)/python benchmarks/suspects.py "$(PHOTOS)" --cleanlab-python .venv-bench/bin/python
 	$(BIN)/python benchmarks/near_copies.py
+	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/scale.py --num-pictures $(NUM_PICTURES)
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic

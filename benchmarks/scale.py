@@ -89,11 +89,13 @@ def show_check(checks: list[Finished], num_pictures: int) -> None:
     print(f"pictures grouped with one that they are no copy of: {num_wrong}")
 
 
-def read_hashes(folder: Path, hashes: list[str]) -> None:
-    """Read every picture, and append its hash."""
+def read_hashes(folder: Path, hashes: list[str], labels: list[str]) -> None:
+    """Read every picture, and append its hash and its class."""
     from mien.scanning import scan
 
-    hashes += [record.phash for record in scan(folder).records]
+    for record in scan(folder).records:
+        hashes.append(record.phash)
+        labels.append(record.label)
 
 
 def show_stages(folder: Path, rounds: int) -> None:
@@ -104,8 +106,10 @@ def show_stages(folder: Path, rounds: int) -> None:
     reading, grouping = [], []
     for _ in range(rounds):
         hashes: list[str] = []
-        reading.append(seconds_for(partial(read_hashes, folder, hashes)))
-        grouping.append(seconds_for(partial(group_near_copies, hashes, CleanConfig.near_bits)))
+        labels: list[str] = []
+        reading.append(seconds_for(partial(read_hashes, folder, hashes, labels)))
+        group = partial(group_near_copies, hashes, CleanConfig.near_bits, class_names=labels)
+        grouping.append(seconds_for(group))
     print(f"reading alone: {statistics.median(reading):.1f} s")
     print(f"grouping alone: {statistics.median(grouping):.1f} s")
 

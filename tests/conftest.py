@@ -4,9 +4,10 @@ import hashlib
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from PIL import Image
 
 from mien.dataset import Dataset, ImageRecord
+from mien.evaluation import Answers, score
+from mien.results import Evaluation
 
 
 def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
@@ -47,6 +50,28 @@ def record(path: str, **values: Any) -> ImageRecord:
 def dataset_of(*records: ImageRecord) -> Dataset:
     """Return a Dataset of records, of a folder that need not exist."""
     return Dataset(Path("moods"), tuple(sorted({r.label for r in records})), records)
+
+
+def answers_of(confusion: Sequence[Sequence[int]], *, sure: float = 0.9, num_folds: int = 0) -> Answers:
+    """Return answers that come to a confusion matrix: truth down, answer across; each label as probable as `sure`."""
+    counts = np.array(confusion)
+    labels, chosen = (np.repeat(places, counts.ravel()) for places in np.indices(counts.shape).reshape(2, -1))
+    others = (1 - sure) / (len(counts) - 1)
+    probs = np.where(chosen[:, None] == np.arange(len(counts)), sure, others).astype(np.float32)
+    return Answers(np.arange(len(labels)), labels, probs, num_folds=num_folds)
+
+
+def evaluation_of(
+    confusion: Sequence[Sequence[int]], class_names: tuple[str, ...] = ("happy", "sad"), **options: Any
+) -> Evaluation:
+    """Return the Evaluation of `answers_of(confusion, **options)`."""
+    return score(classifier_of(class_names), answers_of(confusion, **options))
+
+
+def classifier_of(class_names: tuple[str, ...]) -> Any:
+    """Return what `score` needs to know of a classifier."""
+    facts = SimpleNamespace(largest_class=class_names[0], threshold=0.0)
+    return SimpleNamespace(class_names=class_names, facts=facts)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -79,8 +80,23 @@ def test_pictures_are_prepared_as_the_file_says(tmp_path: Path) -> None:
 
 
 def test_scores_are_put_in_the_place_of_the_old_ones() -> None:
-    classifier = Classifier(with_facts(make_graph(), FACTS)).with_scores({"accuracy": 1}).with_scores({"accuracy": 2})
+    classifier = (
+        Classifier(with_facts(make_graph(), FACTS)).telling(scores={"accuracy": 1}).telling(scores={"accuracy": 2})
+    )
     assert classifier.facts.scores == {"accuracy": 2}
+
+
+def test_a_file_of_the_first_format_still_answers() -> None:
+    def older(document: dict[str, Any]) -> None:
+        document.update(format_version=1)
+        for name in ("threshold", "familiar_within"):
+            del document[name]
+
+    classifier = Classifier(with_metadata(older))
+    probs, unfamiliar = classifier.answer(np.zeros((2, 32, 48, 3), np.uint8))
+    np.testing.assert_allclose(probs, [[0.75, 0.25]] * 2)
+    assert unfamiliar.tolist() == [False, False]
+    assert classifier.facts.threshold == 0
 
 
 def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
@@ -111,6 +127,9 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (with_metadata(lambda d: d.update(largest_class="neither")), "damaged"),
         (with_metadata(lambda d: d.update(fit_rule="squeeze")), "damaged"),
         (with_metadata(lambda d: d.update(max_pixels="many")), "damaged"),
+        (with_metadata(lambda d: d.update(threshold="high")), "damaged"),
+        (with_metadata(lambda d: d.update(familiar_within=[])), "damaged"),
+        (with_metadata(lambda d: d.update(familiar_within=0.5)), "no output 'distance'"),
     ],
 )
 def test_a_file_that_is_no_classifier_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from conftest import dataset_of, draw_picture, record, save_picture
-from mien.cleaning import GATES, clean, find_gates, refuse
+from mien.cleaning import clean
 from mien.config import CleanConfig, ScanConfig
-from mien.dataset import PROBLEMS, Dataset, ImageRecord, Problem, load_records
-from mien.errors import GateError, SettingsError
+from mien.dataset import Dataset, Problem, load_records
+from mien.duplicates import flipped
 from mien.scanning import scan
 
 FIRST = "00" * 16
@@ -101,6 +101,15 @@ def test_a_picture_a_thousand_times_under_two_classes_names_a_few_of_the_others(
     assert load_records(tmp_path / "manifest.csv")[1999] == dataset.records[1999]
 
 
+def test_a_mirrored_picture_is_a_copy_in_its_class_and_another_picture_in_another() -> None:
+    original = record("left/1", width=900)
+    (mirrored,) = flipped([original.phash], "mirrored")
+    within = clean(dataset_of(original, record("left/2", phash=mirrored)))
+    assert codes(within) == [(), ("near_duplicate",)]
+    assert within.records[1].problems[0].detail == "a near copy, mirrored, of left/1"
+    assert used(clean(dataset_of(original, record("right/1", phash=mirrored)))) == ["left/1", "right/1"]
+
+
 def test_copies_may_be_kept_and_are_still_named() -> None:
     dataset = clean(
         dataset_of(record("sad/1", phash=FIRST), record("sad/2", phash=NEAR, width=900)), CleanConfig(keep_copies=True)
@@ -178,34 +187,3 @@ def test_copies_in_real_files_are_found(tmp_path: Path) -> None:
     dataset = clean(scan(tmp_path, ScanConfig(image_size=(32, 32))))
     conflict = ("conflicting_labels",)
     assert codes(dataset) == [(), ("exact_duplicate",), ("near_duplicate",), conflict, (), conflict]
-
-
-def a_bad(code: str) -> ImageRecord:
-    return record(f"sad/{code}", problems=(Problem(code, ""),))
-
-
-def test_every_gate_refuses_what_it_is_for_and_nothing_else() -> None:
-    assert set().union(*GATES.values()) <= set(PROBLEMS)
-    for gate, refused in GATES.items():
-        for code in PROBLEMS:
-            dataset = dataset_of(record("happy/1"), a_bad(code))
-            if code in refused:
-                with pytest.raises(GateError, match=rf"'moods' has {gate} \(1 files\)"):
-                    refuse(dataset, [gate])
-            else:
-                refuse(dataset, [gate])
-
-
-def test_a_refusal_counts_everything_that_was_found() -> None:
-    dataset = dataset_of(a_bad("empty"), a_bad("unreadable"), a_bad("near_duplicate"), a_bad("too_few_bytes"))
-    with pytest.raises(GateError, match=r"unreadable \(2 files\), duplicates \(1 files\)$"):
-        refuse(dataset, list(GATES))
-    refuse(dataset, ["conflicts"])
-    refuse(dataset, [])
-
-
-def test_gates_are_named_with_commas_between() -> None:
-    assert find_gates("") == ()
-    assert find_gates("unreadable, conflicts") == ("unreadable", "conflicts")
-    with pytest.raises(SettingsError, match="unknown gate 'conflict'; known: unreadable, duplicates, conflicts"):
-        find_gates("unreadable,conflict")

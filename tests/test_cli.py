@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import mien
+from conftest import draw_folder, draw_picture
 from mien.cli import main
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
@@ -72,6 +73,35 @@ def test_a_gate_says_no_with_code_3(command: Mien, data: Path, tmp_path: Path, g
     assert ("GateError" in err) == (code == 3)
 
 
+def test_a_gate_refuses_shortcuts_and_they_are_said(command: Mien, tmp_path: Path) -> None:
+    draw_folder(tmp_path / "data", 12)
+    assert command("check", tmp_path / "data", "--fail-on", "shortcuts")[0] == 0
+    for number in range(12):
+        draw_picture(500 + number, width=300).save(tmp_path / "data" / "sad" / f"{number:02}.jpg", quality=95)
+    code, out, err = command("check", tmp_path / "data", "--fail-on", "shortcuts")
+    assert (code, "GateError" in err) == (3, True)
+    assert "shortcut: sad pictures " in out or "shortcut: happy pictures " in out
+    found = json.loads(command("check", tmp_path / "data", "--json")[1])["shortcuts"]
+    assert "width" in {shortcut["fact"] for shortcut in found}
+    assert all(shortcut["accuracy"]["low"] > shortcut["baseline"]["value"] for shortcut in found)
+
+
+def test_check_takes_decisions_on_labels(command: Mien, data: Path, tmp_path: Path) -> None:
+    decisions = tmp_path / "decisions.csv"
+    decisions.write_text("path;decision\nsad/01.jpg;happy\nsad/02.jpg;leave-out\n")
+    code, out, _ = command("check", data, "--relabel", decisions, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["used"] == {"happy": 13, "sad": 10}
+    assert {p["path"]: p["problem"] for p in document["problems"]} == {
+        "sad/01.jpg": "relabelled",
+        "sad/02.jpg": "left_out",
+    }
+    decisions.write_text("path,decision\nsad/99.jpg,happy\n")
+    code, _, err = command("check", data, "--relabel", decisions)
+    assert (code, "sad/99.jpg" in err) == (2, True)
+
+
 def test_check_writes_a_sheet(command: Mien, data: Path, tmp_path: Path) -> None:
     assert command("check", data, "--sheet", tmp_path / "sheet.png")[0] == 0
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
@@ -93,7 +123,13 @@ def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the
     bad, good, url = map(json.loads, out.splitlines())
     assert code == 1
     assert "2 of 3 pictures" in err
-    assert bad == {"source": str(tmp_path / "bad.jpg"), "label": None, "probs": {}, "error": "text, not a picture"}
+    assert bad == {
+        "source": str(tmp_path / "bad.jpg"),
+        "label": None,
+        "probs": {},
+        "error": "text, not a picture",
+        "unfamiliar": False,
+    }
     assert good["label"] in good["probs"]
     assert sum(good["probs"].values()) == pytest.approx(1, abs=1e-5)
     assert "not a public address" in url["error"]
@@ -128,7 +164,7 @@ def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: 
     code, out, _ = command("predict", run_dir, data / "happy", "--csv", tmp_path / "answers.csv")
     rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
     assert (code, out) == (0, "")
-    assert list(rows[0]) == ["source", "label", "prob_happy", "prob_sad", "error"]
+    assert list(rows[0]) == ["source", "label", "prob_happy", "prob_sad", "unfamiliar", "error"]
     assert len(rows) == len(list((data / "happy").iterdir()))
 
 
@@ -141,6 +177,49 @@ def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
     stored = json.loads((run_dir / "metrics.json").read_text())
     assert document["evaluation"] == stored["test"]
     assert document["verdict"] == stored["verdict"]
+
+
+def test_evaluate_refuses_what_was_trained_on_and_scores_the_others(command: Mien, data: Path, run_dir: Path) -> None:
+    code, out, err = command("evaluate", run_dir, data)
+    assert (code, out) == (3, "")
+    assert "LeakError: 22 of 24 pictures of " in err
+    assert "  and 12 more\nTo score the others alone, add --leave-out-seen.\n" in err
+    code, out, err = command("evaluate", run_dir, data, "--leave-out-seen")
+    assert (code, "n = 2)" in out) == (0, True)
+    assert err.startswith("left out: 22 of 24 pictures")
+
+
+def test_check_against_a_run_names_what_was_trained_on(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    code, out, err = command("check", data, "--against", run_dir)
+    assert code == 3
+    assert "\nleaks: trained on by the run, or near copies of that (22)\n  happy/" in out
+    assert "has leak (22 pictures that the run was trained on, or copies)" in err
+    code, out, _ = command("check", data, "--against", run_dir, "--json")
+    leaks = json.loads(out)["leaks"]
+    assert (code, len(leaks)) == (3, 22)
+    assert leaks[0] == {"path": leaks[0]["path"], "trained": leaks[0]["path"], "kind": "same file", "bits": 0}
+    fresh = draw_folder(tmp_path, 3, first_seed=5000)
+    code, out, err = command("check", fresh, "--against", run_dir, "--json")
+    assert (code, json.loads(out)["leaks"], err) == (0, [], "")
+    assert "leaks" not in json.loads(command("check", fresh, "--json")[1])
+
+
+def test_the_model_in_a_run_folder_names_the_run_too(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    for arguments in (["evaluate", run_dir / "model.onnx", data], ["check", data, "--against", run_dir / "model.onnx"]):
+        assert command(*arguments)[0] == 3
+    shutil.copy(run_dir / "model.onnx", tmp_path)
+    code, _, err = command("evaluate", tmp_path / "model.onnx", data)
+    assert (code, "cannot be told" in err) == (0, True)
+    code, _, err = command("evaluate", tmp_path / "model.onnx")
+    assert (code, "is a model alone" in err) == (2, True)
+
+
+def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None:
+    code, out, err = command("check", data, "--against", data)
+    assert (code, out) == (2, "")
+    assert "holds no manifest.csv" in err
 
 
 def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -203,7 +282,6 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--folds", "50"], "50 folds need as many distinct pictures"),
         (["train", "{data}", "--out", "{data}/run"], "would lie within the pictures"),
         (["train", "."], "'runs' would lie within the pictures"),
-        (["evaluate", "{run}/model.onnx"], "is a model alone"),
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),

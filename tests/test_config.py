@@ -6,10 +6,12 @@ import pytest
 
 from mien.config import (
     PRESETS,
+    AnswerConfig,
     AugmentConfig,
     BackboneConfig,
     CleanConfig,
     FitConfig,
+    LabelConfig,
     ScanConfig,
     SplitConfig,
     TrainConfig,
@@ -35,6 +37,8 @@ CHANGED = TrainConfig(
         precision="float32",
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
+    answer=AnswerConfig(threshold=0.75, target_precision=0.5),
+    labels=LabelConfig(relabel="mine.csv"),
 )
 
 

@@ -43,10 +43,11 @@ def with_problems(*codes: str) -> ImageRecord:
 def test_a_manifest_has_the_columns_that_were_promised(tmp_path: Path, ready: Dataset) -> None:
     ready.save(tmp_path / "manifest.csv")
     lines = (tmp_path / "manifest.csv").read_text("utf-8").splitlines()
-    assert lines[0] == "path,label,sha256,phash,bytes,format,width,height,problem,group,split,detail"
+    assert lines[0] == "path,label,sha256,phash,bytes,format,width,height,brightness,colour,problem,group,split,detail"
     assert len(lines) == 25
     first = ready.records[0]
-    expected = f"happy/00.jpg,happy,{first.sha256},{first.phash},{first.num_bytes},JPEG,96,96,,,{first.split},"
+    shades = f"{first.brightness},{first.colour}"
+    expected = f"happy/00.jpg,happy,{first.sha256},{first.phash},{first.num_bytes},JPEG,96,96,{shades},,,{first.split},"
     assert lines[1] == expected
 
 
@@ -90,6 +91,13 @@ def test_what_is_no_manifest_is_refused_by_name(tmp_path: Path, content: bytes) 
     path = tmp_path / "manifest.csv"
     path.write_bytes(content)
     with pytest.raises(SourceNotFoundError, match=f"cannot read the manifest '{path}'"):
+        load_records(path)
+
+
+def test_a_manifest_with_a_damaged_hash_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.csv"
+    dataset_of(record("sad/1.jpg", phash="ab")).save(path)
+    with pytest.raises(SourceNotFoundError, match="a row has the phash 'ab'"):
         load_records(path)
 
 

@@ -16,12 +16,15 @@ WITH_EXAMPLES = {
     "splitting",
     "fitting",
     "evaluation",
+    "checking",
     "classifier",
     "prediction",
     "pipeline",
     "results",
     "intake",
     "safe_names",
+    "scores",
+    "suspects",
 }
 
 

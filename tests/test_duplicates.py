@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 from conftest import draw_picture, encoded
 from mien.config import ScanConfig
-from mien.duplicates import group_near_copies, perceptual_hash
+from mien.duplicates import FLIPS, bits_apart, flipped, group_near_copies, perceptual_hash
 from mien.images import decode
 
 NEAR_BITS = 16
@@ -168,3 +168,45 @@ def test_the_hash_sees_shape_and_not_colour() -> None:
     grey = np.asarray(draw_picture(4).convert("L"))
     tinted = np.stack([grey // 2 + 60, grey // 2 + 50, grey // 2 + 40], axis=2)
     assert distance(draw_picture(4), Image.fromarray(tinted)) <= NEAR_BITS
+
+
+FLIPPED = {
+    "mirrored": Image.Transpose.FLIP_LEFT_RIGHT,
+    "upside down": Image.Transpose.FLIP_TOP_BOTTOM,
+    "turned by 180 degrees": Image.Transpose.ROTATE_180,
+}
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_the_hash_of_a_flipped_picture_follows_from_that_of_the_picture(flip: str) -> None:
+    for seed in SEEDS:
+        image = draw_picture(seed, width=240, height=200)
+        true = perceptual_hash(image.transpose(FLIPPED[flip]))
+        assert bits_apart(flipped([perceptual_hash(image)], flip)[0], true) <= 8, seed
+        assert bits_apart(perceptual_hash(image), true) > NEAR_BITS
+
+
+def test_to_flip_twice_is_to_leave_as_it_is() -> None:
+    chance = random.Random(5)
+    hashes = [chance.randbytes(16).hex() for _ in range(50)]
+    for flip in FLIPS:
+        assert flipped(flipped(hashes, flip), flip) == hashes
+    assert flipped(flipped(hashes, "mirrored"), "upside down") == flipped(hashes, "turned by 180 degrees")
+
+
+def test_mirrored_copies_are_of_one_group_within_a_class() -> None:
+    chance = random.Random(6)
+    hashes = [chance.randbytes(16).hex() for _ in range(40)]
+    hashes[30:] = [with_flipped(mirrored, 16, chance) for mirrored in flipped(hashes[:10], "mirrored")]
+    same, different = ["sad"] * 40, ["sad"] * 20 + ["happy"] * 20
+    assert group_near_copies(hashes, 16, class_names=same) == [*range(10), *[None] * 20, *range(10)]
+    assert group_near_copies(hashes, 15, class_names=same) == [None] * 40
+    assert group_near_copies(hashes, 16, class_names=different) == [None] * 40
+    assert group_near_copies(hashes, 16) == [None] * 40
+
+
+def test_a_mirrored_copy_in_its_class_and_a_copy_of_that_in_another_are_of_one_group() -> None:
+    first = random.Random(7).randbytes(16).hex()
+    (mirrored,) = flipped([first], "mirrored")
+    names = ["sad", "sad", "happy", "happy"]
+    assert group_near_copies([first, mirrored, mirrored, "00" * 16], 16, class_names=names) == [0, 0, 0, None]

@@ -8,18 +8,16 @@ import pytest
 from PIL import Image
 
 import mien
+from conftest import evaluation_of
 from mien.figures import save_figure
 from mien.recording import Epoch
-from mien.results import Evaluation, class_scores, wilson_score
+from mien.results import Evaluation
 
 ODD_NAMES = ("$\\frac{1}", "😀 \u202e right to left", "a\nb\x00", "x" * 255)
 
 
 def make_evaluation(class_names: tuple[str, ...]) -> Evaluation:
-    confusion = np.eye(len(class_names), dtype=np.int64) * 3 + 1
-    scores = class_scores(class_names, confusion)
-    rows = tuple(map(tuple, confusion.tolist()))
-    return Evaluation(class_names, rows, wilson_score(4, 5), wilson_score(2, 5), class_names[0], 0.5, scores)
+    return evaluation_of((np.eye(len(class_names), dtype=np.int64) * 3 + 1).tolist(), class_names)
 
 
 def test_samples_show_as_many_of_each_class_with_their_labels(data: Path) -> None:
@@ -48,10 +46,20 @@ def test_the_confusion_matrix_has_the_truth_down_and_the_answer_across() -> None
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "truth")
 
 
+def test_reliability_shows_each_bin_and_each_threshold_with_its_interval() -> None:
+    evaluation = evaluation_of([[40, 10], [10, 40]], sure=0.8)
+    sure, left = mien.plot_reliability(evaluation).axes
+    points, shares = (np.array(place.lines[1].get_xydata()) for place in (sure, left))
+    assert points.round(6).tolist() == [[0.8, 0.8]]
+    assert shares[0].tolist() == [1, 0.8]
+    assert len(sure.collections) == len(left.collections) == 1
+
+
 @pytest.mark.parametrize("num_classes", [2, 40])
 def test_any_number_of_classes_and_odd_names_are_drawn(tmp_path: Path, num_classes: int) -> None:
     names = tuple(f"{ODD_NAMES[number % 4]}{number}" for number in range(num_classes))
     save_figure(mien.plot_confusion(make_evaluation(names)), tmp_path / "confusion.png")
+    save_figure(mien.plot_reliability(make_evaluation(names)), tmp_path / "reliability.png")
     with Image.open(tmp_path / "confusion.png") as image:
         image.load()
         assert max(image.size) < 3000

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, features
 from conftest import draw_picture, encoded
 from mien.config import FitRule, ScanConfig
 from mien.formats import FORMATS
-from mien.images import decode, resize, room_for, to_array
+from mien.images import decode, resize, room_for, shades, to_array
 
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_picture(1, width=90, height=70)
@@ -205,3 +205,11 @@ def test_room_is_in_memory_while_it_lasts_and_in_a_file_beyond() -> None:
     room[:] = 7
     assert room.min() == 7
     assert room_for(0, ScanConfig(max_memory_mb=0)).shape == (0, 224, 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [("white", (1, 0)), ("black", (0, 0)), ("red", (0.299, 1)), ("lime", (0.587, 1)), ("#808080", (0.502, 0))],
+)
+def test_shades_say_how_bright_and_how_colourful_a_picture_is(colour: str, expected: tuple[float, float]) -> None:
+    assert shades(Image.new("RGB", (90, 30), colour)) == pytest.approx(expected, abs=0.001)

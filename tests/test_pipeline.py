@@ -17,12 +17,14 @@ import pytest
 from PIL import Image
 
 import mien
-from conftest import draw_folder
-from mien.config import PRESETS, CleanConfig, FitConfig, ScanConfig, TrainConfig
-from mien.errors import NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
+from conftest import draw_folder, draw_picture, save_picture
+from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.dataset import Dataset
+from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pipeline import Run, train
 from mien.reviewing import review
 from mien.run_folder import claimed, load_config
+from mien.splitting import split
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
@@ -34,6 +36,7 @@ FAST_FILES = {
     "out_of_fold.csv",
     "samples.png",
     "confusion.png",
+    "reliability.png",
 }
 RUN_FILES = {
     "config.json",
@@ -46,6 +49,7 @@ RUN_FILES = {
     "samples.png",
     "curves.png",
     "confusion.png",
+    "reliability.png",
     "logs",
 }
 
@@ -88,7 +92,7 @@ def test_nothing_in_the_data_changes(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_pictures_of_a_run_are_pictures(run: Run) -> None:
-    for name in ("samples.png", "curves.png", "confusion.png"):
+    for name in ("samples.png", "curves.png", "confusion.png", "reliability.png"):
         with Image.open(run.path / name) as image:
             image.load()
             assert min(image.size) > 200
@@ -155,9 +159,14 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
     shutil.copytree(data, tmp_path / "mixed")
     draw_folder(tmp_path / "mixed", 14, first_seed=5000, first_number=12)
     heard = Heard()
-    mixed = review(run.path, tmp_path / "mixed", progress=heard)
+    mixed = review(run.path, tmp_path / "mixed", leave_out_seen=True, progress=heard)
     assert mixed.evaluation.accuracy.num_images == 4 + run.evaluation.accuracy.num_images
-    assert heard.lines == ["22 of 28 pictures left out: the run was trained on them, or near copies"]
+    told = f"22 of 28 pictures of {str(tmp_path / 'mixed')!r}, or copies of them,"
+    assert heard.lines == [f"left out: {told} which were trained on"]
+    with pytest.raises(
+        LeakError, match=rf"{told} were trained on .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
+    ):
+        review(run.path, tmp_path / "mixed")
     (fresh / "angry").mkdir()
     with pytest.raises(NotADatasetError, match="angry"):
         review(run.path, fresh)
@@ -169,7 +178,72 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
             (tmp_path / row["label"]).mkdir(exist_ok=True)
             shutil.copy(data / row["path"], tmp_path / row["path"])
     with pytest.raises(TooFewImagesError, match="trained on every picture"):
-        review(run.path, tmp_path)
+        review(run.path, tmp_path, leave_out_seen=True)
+
+
+@pytest.mark.parametrize("edit", ["smaller", "mirrored", "grey"])
+def test_a_review_refuses_a_picture_that_was_trained_on_and_edited(
+    run: Run, data: Path, tmp_path: Path, edit: str
+) -> None:
+    fresh = draw_folder(tmp_path, 2, first_seed=5000)
+    (trained, *_) = (row["path"] for row in rows(run.path / "manifest.csv") if row["split"] == "val")
+    image = Image.open(data / trained)
+    edits = {
+        "smaller": image.resize((64, 64)),
+        "mirrored": image.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        "grey": image.convert("L"),
+    }
+    edits[edit].save(fresh / Path(trained).parent / "edited.png")
+    with pytest.raises(LeakError, match=rf"1 of 5 pictures.*\n  happy/edited.png: a near copy.* of {trained}"):
+        review(run.path, fresh)
+
+
+def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(dataset: Dataset, config: SplitConfig) -> Dataset:
+        records = split(dataset, config).records
+        (first, *_) = (record for record in records if record.split == "test")
+        (other, *_) = (record for record in records if record.split == "train" and record.label == first.label)
+        return dataset.with_records([replace(r, phash=first.phash) if r is other else r for r in records])
+
+    monkeypatch.setattr("mien.pipeline.split", broken)
+    with pytest.raises(LeakError, match=r"\(t(est|rain)\) and happy/.* \(t"):
+        train(data, QUICK, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path) -> None:
+    run = train(data, replace(PRESETS["fast"], answer=AnswerConfig(target_precision=0.6)), out=tmp_path / "fast")
+    assert [finding.kind for finding in run.findings if finding.kind in ("threshold", "out_of_reach")]
+    assert mien.load(run.path).facts.threshold == run.classifier.facts.threshold
+    assert set(review(run.path).findings) <= set(run.findings)
+
+
+def test_a_network_without_folds_chooses_its_threshold_on_the_validation_pictures(data: Path, tmp_path: Path) -> None:
+    run = train(data, replace(QUICK, answer=AnswerConfig(threshold=0.999)), out=tmp_path / "run")
+    assert run.findings[-1].kind == "threshold"
+    assert "n = 4) of the pictures" in run.findings[-1].text
+    assert {prediction.label for prediction in mien.predict(mien.load(run.path), [data])} == {"unsure"}
+
+
+def test_a_class_called_unsure_and_a_threshold_exclude_one_another(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(data, folder)
+    (folder / "sad").rename(folder / "unsure")
+    with pytest.raises(SettingsError, match="'unsure'"):
+        train(folder, replace(QUICK, answer=AnswerConfig(threshold=0.9)), out=tmp_path / "run")
+
+
+def test_pictures_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    fast = train(data, PRESETS["fast"], out=tmp_path / "fast").classifier
+    strange, *usual = mien.predict(fast, [tmp_path / "noise.png", data])
+    assert strange.unfamiliar
+    assert sum(prediction.unfamiliar for prediction in usual) <= 2
+    # A network finds its features in its own graph.
+    assert run.classifier.facts.familiar_within is not None
 
 
 def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
@@ -236,6 +310,69 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) 
     next(copy.glob("happy/*.jpg")).unlink()
     with pytest.raises(SettingsError, match="not as they were"):
         train(copy, QUICK, out=run.path, resume=True)
+
+
+@pytest.fixture
+def moods(tmp_path: Path) -> Path:
+    """Pictures of two classes that a glance tells apart, but for two that lie in the wrong folder."""
+    for number in range(50):
+        picture = draw_picture(number)
+        picture = picture.convert("L").convert("RGB").point(lambda level: level // 4) if number % 2 else picture
+        wrong = number in (20, 31)
+        save_picture(tmp_path / "moods" / ("happy", "sad")[(number + wrong) % 2] / f"{number:02}.jpg", picture)
+    return tmp_path / "moods"
+
+
+def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path: Path) -> None:
+    before = contents(moods)
+    run = train(moods, out=tmp_path / "run")
+    found = {row["path"]: row for row in rows(run.path / "suspects.csv")}
+    manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
+    wrong = {path for path in ("sad/20.jpg", "happy/31.jpg") if manifest[path]["split"] != "test"}
+    assert wrong
+    assert wrong <= set(found)
+    assert {manifest[path]["split"] for path in found} <= {"train", "val"}
+    assert all("suspect_label" in manifest[path]["problem"] for path in found)
+    assert [suspect["path"] for suspect in json.loads((run.path / "metrics.json").read_text())["suspects"]] == [*found]
+
+    table = (run.path / "suspects.csv").read_text("utf-8")
+    for path in wrong:
+        line = next(line for line in table.splitlines() if line.startswith(path))
+        table = table.replace(line, line + found[path]["suggested"])
+    (tmp_path / "decided.csv").write_text(table, "utf-8")
+    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "decided.csv")))
+    again = train(moods, config, out=tmp_path / "again")
+    relabelled = {row["path"]: row for row in rows(again.path / "manifest.csv")}
+    assert {path for path in manifest if relabelled[path]["label"] != manifest[path]["label"]} == wrong
+    assert all(relabelled[path]["split"] == manifest[path]["split"] for path in manifest)
+    assert contents(moods) == before
+
+
+def test_the_decisions_of_a_run_stay_with_it(moods: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,decision\nsad/20.jpg,happy\n")
+    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))
+    run = train(moods, config, out=tmp_path / "run")
+    (run.path / "metrics.json").rename(tmp_path / "metrics.json")
+    resumed = train(moods, config, out=run.path, resume=True)
+    assert (resumed.path / "metrics.json").read_bytes() == (tmp_path / "metrics.json").read_bytes()
+    (run.path / "metrics.json").unlink()
+    (tmp_path / "mine.csv").write_text("path,decision\nsad/21.jpg,happy\n")
+    with pytest.raises(SettingsError, match="other settings"):
+        train(moods, config, out=run.path, resume=True)
+    (tmp_path / "mine.csv").unlink()
+    train(moods, load_config(run.path / "config.json"), out=tmp_path / "same")
+    assert (tmp_path / "same" / "manifest.csv").read_bytes() == (run.path / "manifest.csv").read_bytes()
+    (run.path / "relabel.csv").write_text("path,decision\n")
+    with pytest.raises(SettingsError, match=r"relabel\.csv.* not as it was"):
+        load_config(run.path / "config.json")
+
+
+def test_decisions_are_checked_before_anything_is_written(moods: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("path,decision\nsad/gone.jpg,happy\nsad/20.jpg,angry\n")
+    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))
+    with pytest.raises(SettingsError, match=r"(?s)gone.*angry"):
+        train(moods, config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

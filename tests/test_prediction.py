@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.classifier import Classifier, with_facts
 from mien.engine import Local
-from mien.errors import SourceNotFoundError
+from mien.errors import SettingsError, SourceNotFoundError
 from mien.prediction import predict
 from test_classifier import FACTS, make_graph
 
@@ -68,3 +68,20 @@ def test_at_most_a_few_pictures_are_held_at_a_time(data: Path) -> None:
     for _ in answers:
         alive -= 1
     assert most <= 32 + 4 * 2 + 2
+
+
+def test_below_the_threshold_the_answer_is_unsure(classifier: Classifier, data: Path) -> None:
+    picture = next(data.rglob("*.jpg"))
+    labels = {
+        threshold: next(predict(classifier, [picture], threshold=threshold)).label for threshold in (0, 0.75, 0.76)
+    }
+    assert labels == {0: "happy", 0.75: "happy", 0.76: "unsure"}
+    careful = classifier.telling(threshold=0.9)
+    assert next(predict(careful, [picture])).label == "unsure"
+    assert next(predict(careful, [picture], threshold=0)).label == "happy"
+    assert next(predict(careful, [picture])).probs == {"happy": 0.75, "sad": 0.25}
+
+
+def test_a_threshold_is_a_probability(classifier: Classifier) -> None:
+    with pytest.raises(SettingsError, match="threshold is 90"):
+        predict(classifier, [], threshold=90)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from conftest import draw_picture
+from conftest import draw_folder, draw_picture
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -29,7 +29,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             picture = draw_picture(100 * class_number + number, width=300, height=300)
             picture.save(tmp_path / "data" / name / f"{number:02}.jpg", quality=100, subsampling=0)
     shutil.copy(tmp_path / "data/happy/00.jpg", tmp_path / "photo.jpg")
-    shutil.copytree(tmp_path / "data", tmp_path / "other-photos")
+    draw_folder(tmp_path / "other-photos", 10, first_seed=5000)
     return tmp_path
 
 

@@ -1,81 +1,31 @@
+"""The results as JSON."""
+
 import json
 from typing import Any
 
-import numpy as np
-import pytest
-
-from mien.results import Evaluation, Prediction, Score, class_scores, f1_score, wilson_score
-
-
-@pytest.mark.parametrize(
-    ("num_right", "num_images", "low", "high"),
-    [
-        (30, 30, 0.886, 1.0),
-        (29, 30, 0.833, 0.994),
-        (27, 30, 0.744, 0.965),
-        (57, 60, 0.863, 0.983),
-        (0, 30, 0.0, 0.114),
-        (1, 1, 0.207, 1.0),
-    ],
-)
-def test_the_interval_is_wilsons(num_right: int, num_images: int, low: float, high: float) -> None:
-    score = wilson_score(num_right, num_images)
-    assert score.value == num_right / num_images
-    assert (round(score.low, 3), round(score.high, 3)) == (low, high)
-    assert score.num_images == num_images
-
-
-def test_where_nothing_was_counted_nothing_is_known() -> None:
-    assert wilson_score(0, 0) == Score(None, 0.0, 1.0, 0)
-    assert f1_score(0, 0, 0) == Score(None, 0.0, 1.0, 0)
-    assert str(wilson_score(0, 0)) == "none"
-
-
-def test_a_score_is_said_with_its_interval() -> None:
-    assert str(wilson_score(57, 60)) == "95% (95% interval 86% to 98%, n = 60)"
-
-
-@pytest.mark.parametrize("num_images", [1, 5, 30, 1000])
-def test_an_interval_holds_its_score_and_stays_between_0_and_1(num_images: int) -> None:
-    for num_right in range(num_images + 1):
-        score = wilson_score(num_right, num_images)
-        assert score.value is not None
-        assert 0 <= score.low <= score.value + 1e-12 and score.value - 1e-12 <= score.high <= 1
-        assert score.low < score.high
-
-
-@pytest.mark.parametrize(("right", "false", "missed"), [(8, 2, 3), (1, 0, 9), (30, 0, 0), (0, 4, 4), (17, 17, 1)])
-def test_f1_is_the_harmonic_mean_of_precision_and_recall(right: int, false: int, missed: int) -> None:
-    precision, recall = right / (right + false), right / (right + missed)
-    expected = 2 * precision * recall / (precision + recall) if right else 0.0
-    score = f1_score(right, false, missed)
-    assert score.value == pytest.approx(expected)
-    assert 0 <= score.low <= expected <= score.high + 1e-12 and score.high <= 1
-
-
-def values(score: Score) -> tuple[float | None, int]:
-    return (None if score.value is None else round(score.value, 4), score.num_images)
-
-
-def test_scores_of_each_class_are_those_counted_by_hand() -> None:
-    confusion = np.array([[8, 2, 0], [1, 4, 0], [5, 0, 0]])
-    happy, sad, calm = class_scores(("happy", "sad", "calm"), confusion)
-    assert [c.label for c in (happy, sad, calm)] == ["happy", "sad", "calm"]
-    assert (values(happy.precision), values(happy.recall)) == ((round(8 / 14, 4), 14), (0.8, 10))
-    assert values(happy.f1) == (round(16 / 24, 4), 16)
-    assert (values(sad.precision), values(sad.recall)) == ((round(4 / 6, 4), 6), (0.8, 5))
-    assert (values(calm.precision), values(calm.recall), values(calm.f1)) == ((None, 0), (0.0, 5), (0.0, 5))
+from conftest import evaluation_of
+from mien.results import Prediction
 
 
 def test_results_become_json() -> None:
-    score = wilson_score(27, 30)
-    classes = class_scores(("happy", "sad"), np.array([[14, 1], [2, 13]]))
-    confusion = ((14, 1), (2, 13))
-    evaluation = Evaluation(("happy", "sad"), confusion, score, wilson_score(15, 30), "happy", 0.3, classes)
+    evaluation = evaluation_of([[14, 1], [2, 13]])
     found: dict[str, Any] = json.loads(json.dumps(evaluation.to_dict()))
-    assert found["accuracy"] == {"value": 0.9, "low": score.low, "high": score.high, "num_images": 30}
+    score = evaluation.accuracy
+    assert found["accuracy"] == {
+        "value": 0.9,
+        "low": score.low,
+        "high": score.high,
+        "num_images": 30,
+        "method": "Wilson",
+    }
     assert found["confusion"] == [[14, 1], [2, 13]]
     assert found["classes"][1]["label"] == "sad"
     prediction = Prediction("a.jpg", "sad", {"happy": 0.25, "sad": 0.75})
-    expected = {"source": "a.jpg", "label": "sad", "probs": {"happy": 0.25, "sad": 0.75}, "error": None}
+    expected = {
+        "source": "a.jpg",
+        "label": "sad",
+        "probs": {"happy": 0.25, "sad": 0.75},
+        "error": None,
+        "unfamiliar": False,
+    }
     assert json.loads(json.dumps(prediction.to_dict())) == expected

@@ -42,11 +42,21 @@ def test_every_file_has_a_record_of_what_it_is(data: Path) -> None:
     assert dataset.counts() == {"happy": 12, "sad": 12}
     assert [record.path for record in dataset.records[:2]] == ["happy/00.jpg", "happy/01.jpg"]
     content = (data / "happy" / "01.jpg").read_bytes()
-    phash = dataset.records[1].phash
+    phash, brightness, colour = (getattr(dataset.records[1], name) for name in ("phash", "brightness", "colour"))
     assert dataset.records[1] == ImageRecord(
-        "happy/01.jpg", "happy", hashlib.sha256(content).hexdigest(), phash, len(content), "JPEG", 96, 96
+        "happy/01.jpg",
+        "happy",
+        hashlib.sha256(content).hexdigest(),
+        phash,
+        len(content),
+        "JPEG",
+        96,
+        96,
+        brightness,
+        colour,
     )
     assert len(phash) == 32
+    assert 0 < colour < 1 and 0 < brightness < 1
 
 
 def test_classes_are_sorted_and_pictures_may_lie_deeper(folder: Path) -> None:

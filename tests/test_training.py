@@ -12,7 +12,7 @@ from mien.classifier import Classifier
 from mien.config import AugmentConfig, FitConfig, ScanConfig
 from mien.dataset import Dataset, ImageRecord
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
-from mien.exporting import export, facts_of, prove_equal, save_keras
+from mien.exporting import export, prove_equal, save_keras
 from mien.networks import build_cnn, with_all_probs
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch, Recorder, best_epoch, load_history
@@ -245,7 +245,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch
 def test_the_onnx_file_answers_as_the_keras_network_does(class_names: tuple[str, ...], tmp_path: Path) -> None:
     dataset = make_dataset(class_names)
     whole = with_all_probs(fit(dataset, FitConfig(epochs=1)).model)
-    classifier = export(whole, facts_of(dataset))
+    classifier = export(whole, dataset)
     batches = [images for images, _ in dataset.batches(7)]
     assert prove_equal(map(whole.predict_on_batch, batches), map(classifier.probs, batches)) < 1e-5
     probs = classifier.probs(batches[0])

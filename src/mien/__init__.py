@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mien.checking import Check as Check
+    from mien.checking import check as check
     from mien.classifier import Classifier as Classifier
     from mien.classifier import load as load
     from mien.cleaning import clean as clean
     from mien.config import PRESETS as PRESETS
+    from mien.config import AnswerConfig as AnswerConfig
     from mien.config import AugmentConfig as AugmentConfig
     from mien.config import BackboneConfig as BackboneConfig
     from mien.config import CleanConfig as CleanConfig
@@ -29,23 +32,26 @@ if TYPE_CHECKING:
     from mien.dataset import ImageRecord as ImageRecord
     from mien.errors import MienError as MienError
     from mien.evaluation import evaluate as evaluate
-    from mien.evaluation import verdict as verdict
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
+    from mien.figures import plot_reliability as plot_reliability
     from mien.figures import plot_samples as plot_samples
     from mien.fitting import fit as fit
+    from mien.judgement import verdict as verdict
     from mien.pipeline import train as train
     from mien.prediction import predict as predict
     from mien.results import Evaluation as Evaluation
     from mien.results import Prediction as Prediction
-    from mien.results import Score as Score
     from mien.scanning import scan as scan
+    from mien.scores import Score as Score
     from mien.splitting import split as split
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
+    "AnswerConfig": "config",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
+    "Check": "checking",
     "Classifier": "classifier",
     "CleanConfig": "config",
     "Dataset": "dataset",
@@ -56,21 +62,23 @@ _HOMES = {
     "PRESETS": "config",
     "Prediction": "results",
     "ScanConfig": "config",
-    "Score": "results",
+    "Score": "scores",
     "SplitConfig": "config",
     "TrainConfig": "config",
+    "check": "checking",
     "clean": "cleaning",
     "evaluate": "evaluation",
     "fit": "fitting",
     "load": "classifier",
     "plot_confusion": "figures",
     "plot_history": "figures",
+    "plot_reliability": "figures",
     "plot_samples": "figures",
     "predict": "prediction",
     "scan": "scanning",
     "split": "splitting",
     "train": "pipeline",
-    "verdict": "evaluation",
+    "verdict": "judgement",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 

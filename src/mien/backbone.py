@@ -51,7 +51,7 @@ class Backbone:
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the features of pictures, float32 (N, D), from uint8 (N, H, W, 3)."""
-        return self.graph.run("features", images)
+        return self.graph.run(["features"], images)[0]
 
 
 def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:

@@ -1,7 +1,7 @@
 """The Classifier: one ONNX file with everything in it, run by ONNX Runtime alone."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
 from mien.inference import Graph
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
 
@@ -30,7 +30,10 @@ class ModelFacts:
         max_pixels: Larger pictures are refused.
         largest_class: The class with most training pictures: the baseline's answer.
         data_fingerprint: Hash of the content of the pictures that it was made from.
-        scores: What it scored on the test split, as JSON values.
+        threshold: Where the label is less probable than this, the answer is "unsure".
+        familiar_within: Pictures whose distance is greater are unlike those of the training; None where the file has
+            no distances.
+        scores: What it scored on the test split and in cross-validation, as JSON values.
         mien_version: The version that wrote it.
         format_version: Raised when older readers would misread the file.
     """
@@ -42,6 +45,8 @@ class ModelFacts:
     largest_class: str
     data_fingerprint: str
     mien_version: str
+    threshold: float = 0.0
+    familiar_within: float | None = None
     scores: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
@@ -89,11 +94,25 @@ class Classifier:
         Returns:
             float32 (N, C); each row sums to 1.
         """
-        return self._graph.run("probs", batch)
+        return self._graph.run(["probs"], batch)[0]
 
-    def with_scores(self, scores: dict[str, Any]) -> "Classifier":
-        """Return the same classifier with other scores in its facts."""
-        return Classifier(with_facts(self._content, ModelFacts(**{**vars(self.facts), "scores": scores})))
+    def answer(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return the probability of every class, and whether a picture is unlike those of the training.
+
+        Args:
+            batch: uint8 (N, H, W, 3), of the size in `facts`.
+
+        Returns:
+            float32 (N, C), and bool (N,): all False where the file has no distances.
+        """
+        if self.facts.familiar_within is None:
+            return self.probs(batch), np.zeros(len(batch), np.bool_)
+        probs, distances = self._graph.run(["probs", "distance"], batch)
+        return probs, distances.reshape(len(batch)) > self.facts.familiar_within
+
+    def telling(self, **facts: Any) -> "Classifier":
+        """Return the same classifier with some of its facts replaced, such as its scores."""
+        return Classifier(with_facts(self._content, replace(self.facts, **facts)))
 
     def save(self, path: str | Path) -> None:
         """Write the ONNX file in one piece.
@@ -158,7 +177,10 @@ def _facts(graph: Graph) -> ModelFacts:
     if text is None or not {"images", "probs"} <= graph.ends:
         raise ModelFileError("it is an ONNX file, but not one that mien made")
     try:
-        return _checked_facts(json.loads(text))
+        facts = _checked_facts(json.loads(text))
+        if facts.familiar_within is not None and "distance" not in graph.ends:
+            raise ModelFileError("it is damaged: it has no output 'distance'")
+        return facts
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         if isinstance(error, ModelFileError):
             raise
@@ -181,4 +203,7 @@ def _checked_facts(document: dict[str, Any]) -> ModelFacts:
         raise ValueError(f"the classes are {class_names}, the largest {document['largest_class']!r}")
     if not all(isinstance(name, str) for name in class_names):
         raise ValueError("a class has a name that is no text")
+    for name in ("threshold", "familiar_within"):
+        if not isinstance(document.get(name) or 0.0, float | int):
+            raise ValueError(f"{name} is {document[name]!r}")
     return ModelFacts(**{**document, "class_names": class_names, "image_size": image_size})

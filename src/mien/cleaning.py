@@ -5,15 +5,8 @@ from dataclasses import replace
 
 from mien.config import CleanConfig
 from mien.dataset import Dataset, ImageRecord, Problem
-from mien.duplicates import group_near_copies
-from mien.errors import GateError, SettingsError
+from mien.duplicates import bits_apart, flipped, group_near_copies
 
-# What a user may refuse, and the problem codes that each name stands for.
-GATES = {
-    "unreadable": {"unreadable", "not_an_image", "empty", "too_many_pixels"},
-    "duplicates": {"exact_duplicate", "near_duplicate"},
-    "conflicts": {"conflicting_labels"},
-}
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
 # A placeholder picture may stand in both classes a thousand times: each names a few of the others, not all.
@@ -38,52 +31,25 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     """
     records = [_judge_size(record, config) for record in dataset.records]
     pictures = [place for place, record in enumerate(records) if record.phash]
-    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits)
+    labels = [records[place].label for place in pictures]
+    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits, class_names=labels)
     members: dict[int, list[int]] = {}
     for place, group in zip(pictures, groups, strict=True):
         records[place] = replace(records[place], group=group)
-        if group is not None:
+        if group is not None and not _is_left_out(records[place]):
             members.setdefault(group, []).append(place)
     for places in members.values():
-        judged = _judge_copies([records[place] for place in places], keep_copies=config.keep_copies)
+        judged = _judge_copies([records[place] for place in places], config)
         for place, record in zip(places, judged, strict=True):
             records[place] = record
     return dataset.with_records(records)
 
 
-def find_gates(names: str) -> tuple[str, ...]:
-    """Return the gates that a text such as "unreadable,conflicts" names.
-
-    Raises:
-        SettingsError: A name is not in GATES.
-    """
-    gates = tuple(name.strip() for name in names.split(",") if name.strip())
-    unknown = [gate for gate in gates if gate not in GATES]
-    if unknown:
-        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
-    return gates
-
-
-def refuse(dataset: Dataset, gates: Sequence[str]) -> None:
-    """Say no to a Dataset in which something was found that must not be there.
-
-    Args:
-        dataset: What `clean` returned.
-        gates: Names from GATES.
-
-    Raises:
-        GateError: Something was found; the message says what, and how often.
-    """
-    codes = [problem.code for record in dataset.records for problem in record.problems]
-    found = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
-    if any(found.values()):
-        listed = ", ".join(f"{gate} ({count} files)" for gate, count in found.items() if count)
-        raise GateError(f"{str(dataset.root)!r} has {listed}")
-
-
 def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     before = tuple(problem for problem in record.problems if problem.code not in _FINDINGS)
-    record = replace(record, problems=before, used=bool(record.phash), group=None, split="")
+    record = replace(
+        record, problems=before, used=bool(record.phash) and not _is_left_out(record), group=None, split=""
+    )
     if record.used and record.num_bytes < config.min_bytes:
         detail = f"{record.num_bytes} bytes; at least {config.min_bytes} are asked for"
         record = _left_out(record, "too_few_bytes", detail)
@@ -93,7 +59,12 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     return record
 
 
-def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[ImageRecord]:
+def _is_left_out(record: ImageRecord) -> bool:
+    """Say whether the user decided that a picture is not used: that stands, whatever else is found."""
+    return any(problem.code == "left_out" for problem in record.problems)
+
+
+def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[ImageRecord]:
     """Judge one group of near copies."""
     if len({copy.label for copy in copies}) > 1:
         return [_in_conflict(copy, copies) for copy in copies]
@@ -104,11 +75,17 @@ def _judge_copies(copies: Sequence[ImageRecord], *, keep_copies: bool) -> list[I
             judged.append(copy)
             continue
         code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
-        kind = "a copy" if code == "exact_duplicate" else "a near copy"
+        kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept, config.near_bits)
         seen.add(copy.sha256)
         found = _left_out(copy, code, f"{kind} of {kept.path}")
-        judged.append(replace(found, used=copy.used and keep_copies))
+        judged.append(replace(found, used=copy.used and config.keep_copies))
     return judged
+
+
+def _near_kind(copy: ImageRecord, kept: ImageRecord, near_bits: int) -> str:
+    bits = bits_apart(copy.phash, kept.phash)
+    mirrored = bits > near_bits and bits_apart(flipped([copy.phash], "mirrored")[0], kept.phash) < bits
+    return "a near copy, mirrored," if mirrored else "a near copy"
 
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:

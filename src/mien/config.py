@@ -88,6 +88,15 @@ class CleanConfig:
 
 
 @dataclass(frozen=True)
+class LabelConfig:
+    """Which labels count for others than those on disk."""
+
+    relabel: str = ""
+    """CSV file with the columns path and decision, such as suspects.csv of a run, filled in. A decision is a class name
+    (the picture counts as that class), leave-out, or keep. Nothing changes on disk, and no other picture its split."""
+
+
+@dataclass(frozen=True)
 class SplitConfig:
     """How the pictures are shared out; what is not for validation or test is for training."""
 
@@ -193,6 +202,21 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
+class AnswerConfig:
+    """When the classifier says "unsure" instead of a class."""
+
+    threshold: float = 0.0
+    """Say "unsure" where no class is as probable as this; 0 always names a class."""
+    target_precision: float = 0.0
+    """Choose the lowest threshold, not below --threshold, above which this share of the answers is right, on pictures
+    that were not trained on; 0 chooses none."""
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.threshold <= 1, "threshold", self.threshold, "0 to 1")
+        _require(0 <= self.target_precision < 1, "target_precision", self.target_precision, "0 or more and below 1")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Every setting of a run; `config.json` holds one."""
 
@@ -204,6 +228,8 @@ class TrainConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    labels: LabelConfig = field(default_factory=LabelConfig)
 
 
 PRESETS: dict[str, TrainConfig] = {
@@ -236,7 +262,7 @@ def to_json(config: TrainConfig) -> dict[str, Any]:
 def from_json(document: Any) -> TrainConfig:
     """Read settings that `to_json` wrote; a setting that is left out keeps its default.
 
-    What config.json says beside the settings (`data`, `versions`) is passed over.
+    What config.json says beside the settings (`data`, `versions`, `relabel_sha256`) is passed over.
 
     Raises:
         SettingsError: An unknown name, or a value of the wrong type or out of range.
@@ -244,7 +270,7 @@ def from_json(document: Any) -> TrainConfig:
     if not isinstance(document, dict):
         raise SettingsError(f"settings must be a JSON object, not {type(document).__name__}")
     sections = {f.name: f.default_factory for f in fields(TrainConfig) if f.name != "preset"}
-    _refuse_unknown(document, {"preset", "data", "versions", *sections}, "section")
+    _refuse_unknown(document, {"preset", "data", "versions", "relabel_sha256", *sections}, "section")
     built = {name: _section(section, document.get(name, {}), name) for name, section in sections.items()}
     return TrainConfig(preset=_converted(document.get("preset", TrainConfig.preset), str, "preset"), **built)
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mien.config import CleanConfig, IntakeLimits
+from mien.config import CleanConfig, IntakeLimits, LabelConfig
 from mien.errors import SettingsError
 from mien.fetching import FetchLimits
-from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, user_cache_dir
+from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, user_cache_dir
 
 if TYPE_CHECKING:
     from mien.quarantine import Move
@@ -73,8 +73,10 @@ def check(
     *,
     json: Flag = False,
     fail_on: str = "",
+    against: Path | None = None,
     sheet: Path | None = None,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Say what a folder of class folders holds, and what is wrong with it. Changes nothing.
 
@@ -87,24 +89,27 @@ def check(
     json
         Print one JSON document.
     fail_on
-        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts (with commas between).
+        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts, leak (with
+        commas between).
+    against
+        Look for what this run was trained on; exit code 3 where a picture, or a near copy, is among it.
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
-    from mien.cleaning import clean, find_gates, refuse
+    from mien.checking import check as check_folder
+    from mien.checking import find_gates, refuse
     from mien.data_screens import show_check
-    from mien.scanning import scan
     from mien.terminal import TerminalProgress, show_json
 
-    gates = find_gates(fail_on)
+    gates = find_gates(fail_on, against=against is not None)
     with TerminalProgress() as progress:
-        dataset = clean(scan(folder, progress=progress), config)
-    show_json(dataset.to_dict()) if json else show_check(dataset)
+        found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
+    show_json(found.to_dict()) if json else show_check(found)
     if sheet:
         from mien.figures import plot_samples, save_figure
 
-        save_figure(plot_samples(dataset), sheet)
-    refuse(dataset, gates)
+        save_figure(plot_samples(found.dataset), sheet)
+    refuse(found, gates)
 
 
 def clean(

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mien.checking import Check
 from mien.dataset import PROBLEMS, Dataset
+from mien.leaks import name_leaks
+from mien.shortcuts import describe_shortcuts
 from mien.terminal import OUT, new_table, printable
 
 if TYPE_CHECKING:
@@ -51,8 +54,9 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     OUT.print("Take the URL out of your lists too, or it comes back; what was trained with the picture still knows it.")
 
 
-def show_check(dataset: Dataset) -> None:
-    """Print what a folder holds, and what is wrong with it."""
+def show_check(found: Check) -> None:
+    """Print what a folder holds, what is wrong with it, what gives the labels away, and the leaks."""
+    dataset = found.dataset
     table = new_table("no.", "class", "files", "used")
     before, after = dataset.counts(), dataset.counts(used_only=True)
     for number, name in enumerate(dataset.class_names):
@@ -63,6 +67,14 @@ def show_check(dataset: Dataset) -> None:
     if groups:
         num_copies = sum(map(len, groups))
         OUT.print(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
+    if found.leaks is not None:
+        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({len(found.leaks)})")
+        for line in name_leaks(found.leaks):
+            OUT.print(printable(line))
+    if found.shortcuts:
+        OUT.print()
+        for line in describe_shortcuts(found.shortcuts):
+            OUT.print(printable(line))
 
 
 def _show_problems(dataset: Dataset) -> None:

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,8 +31,11 @@ PROBLEMS = {
     "exact_duplicate": "the same file again",
     "near_duplicate": "a near copy of a larger picture",
     "wrong_extension": "the name says another kind of picture than the content",
+    "left_out": "what --relabel says to leave out",
+    "relabelled": "the label that --relabel gives it",
+    "suspect_label": "the label may be wrong",
 }
-_COLUMNS = "path label sha256 phash bytes format width height problem group split detail".split()
+_COLUMNS = "path label sha256 phash bytes format width height brightness colour problem group split detail".split()
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,8 @@ class ImageRecord:
         num_bytes: Size of the file.
         format: Kind of picture by its content, such as "JPEG".
         width: Pixels, upright; likewise `height`.
+        brightness: Mean of its pixels, from 0 for black to 1 for white; None where it is no picture.
+        colour: Mean distance of the strongest from the weakest of red, green and blue, 0 for grey to 1; likewise.
         problems: What is wrong with it.
         used: Whether it may be trained and tested on.
         group: Number of its group of near copies; None for a picture without one.
@@ -68,6 +74,8 @@ class ImageRecord:
     format: str = ""
     width: int = 0
     height: int = 0
+    brightness: float | None = None
+    colour: float | None = None
     problems: tuple[Problem, ...] = ()
     used: bool = True
     group: int | None = None
@@ -198,10 +206,10 @@ class Dataset:
             SettingsError: A file was added, removed or changed since; or the manifest was.
             SourceNotFoundError: The manifest cannot be read.
         """
-        then = {(record.path, record.sha256, record.split) for record in load_records(manifest_path)}
-        now = {(record.path, record.sha256, record.split) for record in self.records}
+        then = {(record.path, record.label, record.sha256, record.split) for record in load_records(manifest_path)}
+        now = {(record.path, record.label, record.sha256, record.split) for record in self.records}
         if then != now:
-            changed = sorted({path for path, _, _ in then ^ now})
+            changed = sorted({path for path, *_ in then ^ now})
             raise SettingsError(
                 f"{len(changed)} files in {str(self.root)!r} are not as they were when {str(manifest_path)!r} was "
                 f"written, such as {changed[0]!r}: start a new run"
@@ -230,7 +238,8 @@ def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:
 def _row(record: ImageRecord) -> list[object]:
     codes = ";".join(problem.code for problem in record.problems)
     details = "; ".join(problem.detail for problem in record.problems)
-    size = (record.width, record.height) if record.phash else ("", "")
+    shades = ["" if shade is None else shade for shade in (record.brightness, record.colour)]
+    size = (record.width, record.height, *shades) if record.phash else ("", "", "", "")
     group = "" if record.group is None else record.group
     start = (record.path, record.label, record.sha256, record.phash, record.num_bytes, record.format)
     return [*start, *size, codes, group, record.split, details]
@@ -239,6 +248,8 @@ def _row(record: ImageRecord) -> list[object]:
 def _record(row: dict[str, str]) -> ImageRecord:
     if row["split"] not in ("", *SPLITS):
         raise ValueError(f"a row has the split {row['split']!r}")
+    if not re.fullmatch("([0-9a-f]{32})?", row["phash"]):
+        raise ValueError(f"a row has the phash {row['phash'][:40]!r}")
     codes = row["problem"].split(";") if row["problem"] else []
     return ImageRecord(
         path=row["path"],
@@ -249,6 +260,8 @@ def _record(row: dict[str, str]) -> ImageRecord:
         format=row["format"],
         width=int(row["width"] or 0),
         height=int(row["height"] or 0),
+        brightness=float(row["brightness"]) if row.get("brightness") else None,
+        colour=float(row["colour"]) if row.get("colour") else None,
         problems=tuple(Problem(code, "" if place else row["detail"]) for place, code in enumerate(codes)),
         used=row["split"] != "",
         group=int(row["group"]) if row["group"] else None,

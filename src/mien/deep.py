@@ -12,12 +12,12 @@ from mien import networks
 from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.dataset import Dataset
-from mien.exporting import export, facts_of, prove_equal
+from mien.exporting import export, prove_equal
 from mien.feature_cache import FeatureCache
-from mien.features import extract, fit_head_on
+from mien.features import answer_from_others, extract, fit_head_on
 from mien.hardware import chosen_precision
 from mien.heads import Head, best_temperature, cross_entropy
-from mien.methods import Fitted
+from mien.methods import Fitted, places_seen
 from mien.progress import Progress
 from mien.recording import best_epoch
 from mien.training import Trained, train_network
@@ -59,13 +59,18 @@ class Cnn:
         """Train likewise; return the probabilities, (N, C), for the test split."""
         return _answers(self._network(dataset, None), dataset)
 
+    def answer_from_others(self, dataset: Dataset) -> None:
+        """Return nothing: it has no features."""
+
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         precision = chosen_precision(self._config.fit)
         model = self._built(dataset, precision)
         trained = _train(model, dataset, self._config, run_dir, self._progress)
         twin = self._built(dataset, "float32")
         twin.set_weights(model.get_weights())
-        return _Network(twin, networks.with_all_probs(twin), trained, {"precision": precision})
+        temperature = _calibrate(twin, dataset)
+        choices = {"precision": precision, "temperature": temperature}
+        return _Network(twin, networks.with_all_probs(twin), trained, choices)
 
     def _built(self, dataset: Dataset, precision: str) -> keras.Model:
         keras.utils.set_random_seed(self._config.split.seed)
@@ -103,6 +108,13 @@ class Finetune:
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
         return _answers(self._network(dataset, None), dataset)
+
+    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
+
+        They come from the features of the backbone as it is.
+        """
+        return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         head = fit_head_on(dataset, self._features, dataset.indexes("train"), self._config)
@@ -164,8 +176,7 @@ def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Datas
     losses = {name: cross_entropy(given, labels) for name, given in probs.items()}
     kept = min(losses, key=losses.__getitem__)
     model.set_weights(candidates[kept])
-    temperature = best_temperature(np.log(np.maximum(probs[kept], 1e-7)), labels)
-    networks.cool(model, temperature)
+    temperature = _calibrate(model, dataset)
     one_way, mirrored = _probs(model, dataset, "val"), _probs(model, dataset, "val", flip=True)
     return {
         "kept": kept,
@@ -175,6 +186,15 @@ def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Datas
         "temperature": temperature,
         "flip": cross_entropy((one_way + mirrored) / 2, labels) < cross_entropy(one_way, labels),
     }
+
+
+def _calibrate(model: keras.Model, dataset: Dataset) -> float:
+    """Make a network as sure as it is right on the validation pictures; return the temperature that does it."""
+    labels = dataset.labels(dataset.indexes("val"))
+    logits = np.log(np.maximum(_probs(model, dataset, "val"), 1e-7))
+    temperature = best_temperature(logits, labels)
+    networks.cool(model, temperature)
+    return temperature
 
 
 _CANDIDATES = {
@@ -205,7 +225,7 @@ def _answers(network: _Network, dataset: Dataset) -> NDArray[np.float32]:
 
 def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
     progress.say("saving the classifier")
-    classifier = export(network.whole, facts_of(dataset))
+    classifier = export(network.whole, dataset)
     difference = prove_equal(
         (np.asarray(network.whole.predict_on_batch(images)) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
         (classifier.probs(images) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),

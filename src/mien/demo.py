@@ -9,11 +9,12 @@ from mien.extras import require
 from mien.pipeline import train
 from mien.prediction import predict
 from mien.progress import SILENCE, Progress
-from mien.results import Prediction, Score, wilson_score
+from mien.results import Prediction
 from mien.reviewing import Review, review
 from mien.run_folder import RunFolder
 from mien.sample_styles import HELD_OUT
 from mien.samples import draw
+from mien.scores import Score, wilson_score
 
 _MODULES = "dicebear dicebear_styles resvg_py threadpoolctl onnx matplotlib keras tf2onnx cv2 tensorboard".split()
 # The same pictures are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.

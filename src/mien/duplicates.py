@@ -6,9 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.near_pairs import near_labels
+from mien.near_pairs import Words, near_labels
+from mien.union_find import Indexes, UnionFind
 
+FLIPS = ("mirrored", "upside down", "turned by 180 degrees")
 _SIDE = 32
+_BYTES_BACKWARDS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1).ravel()
 
 
 def _cosines(num_rows: int, side: int) -> NDArray[np.float32]:
@@ -40,7 +43,31 @@ def perceptual_hash(rgb: Image.Image) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def group_near_copies(hashes: Sequence[str], near_bits: int) -> list[int | None]:
+def bits_apart(first: str, second: str) -> int:
+    """Return in how many of their bits two hashes differ."""
+    return (int(first, 16) ^ int(second, 16)).bit_count()
+
+
+def flipped(hashes: Sequence[str], flip: str) -> list[str]:
+    """Return what the hashes of the flipped pictures would be, to within a few bits: no picture is needed.
+
+    To mirror a picture changes the sign of every second column of its cosine transform, and the direction of every
+    step from left to right. Steps between equal levels are what comes out wrong, and waves beside the median.
+
+    Args:
+        hashes: What `perceptual_hash` returned.
+        flip: One of FLIPS.
+    """
+    rows = _rows(_words(hashes))
+    if flip != "upside down":
+        rows = _mirrored(rows)
+    if flip != "mirrored":
+        rows[:, 1:8:2] ^= 0xFF
+        rows[:, 8:] = rows[:, :7:-1].copy()
+    return [row.tobytes().hex() for row in rows]
+
+
+def group_near_copies(hashes: Sequence[str], near_bits: int, *, class_names: Sequence[str] = ()) -> list[int | None]:
     """Number the groups of near copies from 0, in the order of their first member; None for a picture without a copy.
 
     A group holds everything that a chain of near copies connects.
@@ -48,17 +75,61 @@ def group_near_copies(hashes: Sequence[str], near_bits: int) -> list[int | None]
     Args:
         hashes: What `perceptual_hash` returned.
         near_bits: Two hashes that differ in at most this many bits are near.
+        class_names: The class of each picture; pictures of one class are near copies also where one is mirrored. Those
+            of different classes are not: an arrow to the left is no arrow to the right. By default none are.
     """
     if not hashes:
         return []
-    words = np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 2).T
-    order = np.lexsort(words)
-    words = words.take(order, axis=1)
-    # The same hash again is near its first; only those that differ are searched.
-    fresh = np.append(True, (words[:, 1:] != words[:, :-1]).any(axis=0))
-    labels = np.empty(len(hashes), np.intp)
-    labels[order] = near_labels(words.compress(fresh, axis=1), near_bits)[np.cumsum(fresh) - 1]
+    words = _words(hashes)
+    labels = _labels(words, near_bits)
+    if class_names:
+        labels = _joined_with_mirrored(words, labels, class_names, near_bits)
     _, firsts, places, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     copied = np.flatnonzero(sizes > 1)
     numbers = {place: number for number, place in enumerate(copied[np.argsort(firsts[copied])].tolist())}
     return [numbers.get(place) for place in places.tolist()]
+
+
+def _words(hashes: Sequence[str]) -> Words:
+    return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 2).T
+
+
+def _labels(words: Words, near_bits: int) -> Indexes:
+    """Return for each hash a number that all share which a chain of near pairs connects."""
+    order = np.lexsort(words)
+    words = words.take(order, axis=1)
+    # The same hash again is near its first; only those that differ are searched.
+    fresh = np.append(True, (words[:, 1:] != words[:, :-1]).any(axis=0))
+    labels = np.empty(words.shape[1], np.intp)
+    labels[order] = near_labels(words.compress(fresh, axis=1), near_bits)[np.cumsum(fresh) - 1]
+    return labels
+
+
+def _joined_with_mirrored(words: Words, labels: Indexes, class_names: Sequence[str], near_bits: int) -> Indexes:
+    """Join, in groups given by labels, also what is near a mirrored picture of its class."""
+    groups = UnionFind(words.shape[1])
+    _join_equal(groups, np.arange(words.shape[1]), labels)
+    members: dict[str, list[int]] = {}
+    for place, name in enumerate(class_names):
+        members.setdefault(name, []).append(place)
+    for places in map(np.array, members.values()):
+        upright = words.take(places, axis=1)
+        mirrored = _mirrored(_rows(upright)).view(np.uint64).T
+        _join_equal(groups, np.tile(places, 2), _labels(np.concatenate([upright, mirrored], axis=1), near_bits))
+    return groups.labels()
+
+
+def _join_equal(groups: UnionFind, places: Indexes, labels: Indexes) -> None:
+    """Join the places that have the same label."""
+    _, firsts, numbers = np.unique(labels, return_index=True, return_inverse=True)
+    groups.join(places, places[firsts[numbers]])
+
+
+def _rows(words: Words) -> NDArray[np.uint8]:
+    """Return the bytes of each hash, shape (number of hashes, 16): each byte is a row of the picture."""
+    return words.T.copy().view(np.uint8).reshape(-1, 16)
+
+
+def _mirrored(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the bytes of the hashes of the mirrored pictures, in the same shape."""
+    return np.concatenate([rows[:, :8] ^ 0b01010101, ~_BYTES_BACKWARDS[rows[:, 8:]]], axis=1)

@@ -15,6 +15,7 @@ MienError
 ├── IntakeError               an archive or a repository cannot be used     ValueError
 ├── ExportMismatchError       a saved model answers differently             ArithmeticError
 └── GateError                 a gate said no: exit code 3                   ValueError
+    └── LeakError             a copy of a picture to judge by was trained on
 """
 
 
@@ -106,3 +107,7 @@ class ExportMismatchError(MienError, ArithmeticError):
 
 class GateError(MienError, ValueError):
     """A gate that the user set found what it must not."""
+
+
+class LeakError(GateError):
+    """Pictures to judge by, or near copies of them, were trained on; the message names the pairs."""

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,9 @@ from mien.backbone import Backbone
 from mien.classifier import Classifier, ModelFacts, with_facts
 from mien.dataset import Dataset
 from mien.errors import ExportMismatchError
+from mien.familiarity import Familiarity, fit_familiarity
 from mien.heads import Head
+from mien.inference import Graph
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +35,8 @@ model.export(sys.argv[2], format="onnx", verbose=False)
 """
 # Two classes this near to one another are as probable: which of them is the label is rounding.
 _TIE = 1e-5
+# What is familiar is learnt from at most this many pictures.
+_MAX_FEATURES = 1000
 
 
 def facts_of(dataset: Dataset) -> ModelFacts:
@@ -48,12 +53,13 @@ def facts_of(dataset: Dataset) -> ModelFacts:
     )
 
 
-def join(backbone: Backbone, head: Head, facts: ModelFacts) -> Classifier:
+def join(backbone: Backbone, head: Head, familiarity: Familiarity, facts: ModelFacts) -> Classifier:
     """Put a linear head on a backbone: a Classifier, one ONNX file, from uint8 pictures to probabilities.
 
     Args:
         backbone: Gives D features.
         head: Takes D features.
+        familiarity: What features are like those of the training.
         facts: What the file is to say about itself.
     """
     import onnx
@@ -67,28 +73,91 @@ def join(backbone: Backbone, head: Head, facts: ModelFacts) -> Classifier:
     shape = ["N", len(head.bias)]
     del graph.output[:]
     graph.output.append(onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, shape))
-    return Classifier(with_facts(model.SerializeToString(), facts))
+    return _with_distance(model, "features", familiarity, facts)
 
 
-def export(model: "keras.Model", facts: ModelFacts) -> Classifier:
+def export(network: "keras.Model", dataset: Dataset) -> Classifier:
     """Turn a Keras network into a Classifier: one ONNX file, from uint8 pictures to probabilities.
 
     Args:
-        model: Takes uint8 (N, H, W, 3); gives a probability for each class, float32 (N, C).
-        facts: What the file is to say about itself.
+        network: Takes uint8 (N, H, W, 3); gives a probability for each class, float32 (N, C).
+        dataset: What it was trained on, and with its validation split a measure of how far away new pictures lie.
     """
     import onnx
 
-    model(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    network(np.zeros((1, *network.input_shape[1:]), np.uint8))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # The converter speaks to its own developers.
         warnings.simplefilter("ignore")
         path = Path(folder, "model.onnx")
-        _write_onnx(model, path)
-        graph = onnx.load(path)
-    _name_ends(graph.graph)
-    onnx.checker.check_model(graph)
-    return Classifier(with_facts(graph.SerializeToString(), facts))
+        _write_onnx(network, path)
+        model = onnx.load(path)
+    _name_ends(model.graph)
+    onnx.checker.check_model(model)
+    features = _features_name(model.graph)
+    seen, unseen = (_features(model, features, dataset, split) for split in ("train", "val"))
+    groups = dataset.group_numbers(dataset.indexes("train")[: len(seen)])
+    familiarity = fit_familiarity(seen, groups=groups, held_out=unseen)
+    return _with_distance(model, features, familiarity, facts_of(dataset))
+
+
+def _features_name(graph: "onnx.GraphProto") -> str:
+    """Return what goes into the last layer that has weights."""
+    makers = {output: node for node in graph.node for output in node.output}
+    weights = {item.name for item in graph.initializer}
+    waiting = ["probs"]
+    while waiting:
+        node = makers[waiting.pop(0)]
+        inputs = [name for name in node.input if name in makers]
+        if node.op_type in ("MatMul", "Gemm") and weights & set(node.input):
+            return str(inputs[0])
+        waiting += inputs
+    raise ExportMismatchError("the network has no last layer with weights: its features cannot be found")
+
+
+def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str) -> NDArray[np.float32]:
+    """Return what a tensor of a network is for the pictures of a split, or as many as are needed: (N, D)."""
+    import onnx
+
+    asked = onnx.ModelProto()
+    asked.CopyFrom(model)
+    asked.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    graph = Graph(asked.SerializeToString())
+    places = dataset.indexes(split)[:_MAX_FEATURES]
+    rows = [graph.run([name], dataset.pixels(places[i : i + 32]))[0] for i in range(0, len(places), 32)]
+    return np.concatenate(rows)
+
+
+def _with_distance(model: "onnx.ModelProto", features: str, familiarity: Familiarity, facts: ModelFacts) -> Classifier:
+    """Give a network the output "distance", float32 (N, 1): how far pictures are from those of the training."""
+    import onnx
+
+    arrays = {
+        "familiar_mean": familiarity.mean,
+        "familiar_directions": familiarity.directions,
+        "familiar_ones": np.ones((len(familiarity.mean), 1), np.float32),
+        "familiar_ones_few": np.ones((familiarity.directions.shape[1], 1), np.float32),
+    }
+    nodes: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
+        ("LpNormalization", [features], "familiar_units", {"axis": 1, "p": 2}),
+        ("Sub", ["familiar_units", "familiar_mean"], "familiar_rows", {}),
+        ("MatMul", ["familiar_rows", "familiar_directions"], "familiar_parts", {}),
+        ("Mul", ["familiar_rows", "familiar_rows"], "familiar_rows_squared", {}),
+        ("Mul", ["familiar_parts", "familiar_parts"], "familiar_parts_squared", {}),
+        ("MatMul", ["familiar_rows_squared", "familiar_ones"], "familiar_whole", {}),
+        ("MatMul", ["familiar_parts_squared", "familiar_ones_few"], "familiar_part", {}),
+        ("Sub", ["familiar_whole", "familiar_part"], "familiar_rest", {}),
+        ("Relu", ["familiar_rest"], "familiar_rest_squared", {}),
+        ("Sqrt", ["familiar_rest_squared"], "distance", {}),
+    )
+    graph = model.graph
+    for name, array in arrays.items():
+        graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    for kind, inputs, output, options in nodes:
+        graph.node.append(onnx.helper.make_node(kind, inputs, [output], **options))
+    graph.output.append(onnx.helper.make_tensor_value_info("distance", onnx.TensorProto.FLOAT, ["N", 1]))
+    facts = replace(facts, familiar_within=familiarity.limit)
+    return Classifier(with_facts(model.SerializeToString(), facts))
 
 
 def _write_onnx(model: "keras.Model", path: Path) -> None:

@@ -11,6 +11,7 @@ from mien.engine import LOCAL, Engine
 from mien.errors import OutputError
 from mien.feature_cache import FeatureCache
 from mien.heads import Head, fit_head
+from mien.leave_one_out import leave_one_out
 from mien.progress import SILENCE, Progress
 
 # So many are made between two visits to the cache: a kill loses no more.
@@ -71,6 +72,26 @@ def fit_head_on(
         groups=dataset.group_numbers(places),
         num_classes=len(dataset.class_names),
         balanced=config.fit.class_weights,
+        seed=config.split.seed,
+    )
+
+
+def answer_from_others(
+    dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
+) -> NDArray[np.float32]:
+    """Return the probabilities, (N, C), that each of some pictures gets from the features and labels of the others.
+
+    Args:
+        dataset: Knows their labels and which of them are copies, which are left out together.
+        features: A row for each record, (num_records, D).
+        places: Which pictures.
+        config: The seed.
+    """
+    return leave_one_out(
+        features[places],
+        dataset.labels(places),
+        groups=dataset.group_numbers(places),
+        num_classes=len(dataset.class_names),
         seed=config.split.seed,
     )
 

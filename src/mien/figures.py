@@ -1,7 +1,7 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from mien.dataset import Dataset
 from mien.extras import needing
 from mien.recording import Epoch, best_epoch
 from mien.results import Evaluation
+from mien.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,6 +42,23 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "F
         for index, image, place in zip(chosen, dataset.pixels(chosen), axes, strict=False):
             place.imshow(image)
             place.set_title(_short(dataset.records[index].label, 16), pad=2)
+        return figure
+
+
+def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Figure":
+    """Draw a contact sheet of some pictures, each with its file's name and a title.
+
+    Args:
+        dataset: Where they are.
+        titles: What to write above each, by its place; in the order of drawing.
+    """
+    places = np.array(list(titles), np.int64)
+    with _names_as_they_are():
+        figure, axes = _grid(len(places), num_columns=6, side=1.9, num_lines=2)
+        for index, image, place in zip(places, dataset.pixels(places), axes, strict=False):
+            place.imshow(image)
+            name = dataset.records[index].path.rpartition("/")[2]
+            place.set_title(f"{_short(titles[int(index)], 28)}\n{_short(name, 28)}", pad=2, fontsize=8)
         return figure
 
 
@@ -83,6 +101,37 @@ def plot_confusion(evaluation: Evaluation) -> "Figure":
         return figure
 
 
+def plot_reliability(evaluation: Evaluation) -> "Figure":
+    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves."""
+    accuracy, rows = evaluation.accuracy, [row for row in evaluation.coverage if row.accuracy.value is not None]
+    with _names_as_they_are():
+        figure = _figure(9, 3.8)
+        sure, left = figure.subplots(1, 2)
+        sure.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="right as often as it says")
+        bins = evaluation.calibration.bins
+        _plot_scores(sure, [item.confidence for item in bins], [item.accuracy for item in bins], _BLUE)
+        sure.set(title="Is it as sure as it is right?", xlabel="probability of the answer", ylabel="share right")
+        left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
+        answered = [row.answered.value or 0.0 for row in rows]
+        _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
+        left.set(title="What does being unsure buy?", xlabel="share of the pictures answered", ylabel="share right")
+        least = min(item.low for item in (*(b.accuracy for b in bins), *(row.accuracy for row in rows)))
+        for place in (sure, left):
+            place.set(xlim=(0 if place is left else min(1 / len(evaluation.class_names), 0.5), 1.02))
+            place.set_ylim(max(0.0, least - 0.05), 1.02)
+            place.grid(alpha=0.25)
+            place.legend(frameon=False, loc="lower right")
+        return figure
+
+
+def _plot_scores(place: "Axes", across: Sequence[float], scores: Sequence[Score], colour: str) -> None:
+    """Draw scores with their intervals as bars."""
+    values = np.array([score.value for score in scores], np.float64)
+    below, above = (np.array([getattr(score, end) for score in scores]) for end in ("low", "high"))
+    lengths = (np.maximum(values - below, 0), np.maximum(above - values, 0))
+    place.errorbar(across, values, yerr=lengths, color=colour, marker="o", markersize=4, elinewidth=0.8, capsize=2)
+
+
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as a PNG file, in one piece.
 
@@ -110,14 +159,20 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _grid(num_images: int) -> "tuple[Figure, list[Axes]]":
-    num_columns = min(8, max(num_images, 1))
+def _grid(
+    num_images: int, *, num_columns: int = 8, side: float = 1.4, num_lines: int = 1
+) -> "tuple[Figure, list[Axes]]":
+    """Return a figure with a cell for each picture: `side` inches wide, with room for a title of some lines."""
+    num_columns = min(num_columns, max(num_images, 1))
     num_rows = max(1, -(-num_images // num_columns))
-    figure = _figure(1.4 * num_columns, 1.55 * num_rows)
+    title = 0.15 * num_lines
+    height = (side + title) * num_rows
+    figure = _figure(side * num_columns, height)
     # All cells are alike: there is nothing to work out, which takes long for many.
     figure.set_layout_engine("none")
-    places = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 1 - 0.15 / (1.55 * num_rows), "wspace": 0.04}
-    axes = list(figure.subplots(num_rows, num_columns, squeeze=False, gridspec_kw={**places, "hspace": 0.14}).flat)
+    places = {"left": 0.005, "right": 0.995, "bottom": 0.005, "top": 1 - title / height, "wspace": 0.04}
+    spaces = {**places, "hspace": 0.14 * num_lines * 1.4 / side}
+    axes = list(figure.subplots(num_rows, num_columns, squeeze=False, gridspec_kw=spaces).flat)
     for place in axes:
         place.set_axis_off()
     return figure, axes

@@ -14,7 +14,7 @@ from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.evaluation import Answers
 from mien.feature_cache import FeatureCache
-from mien.methods import Fitted, Method
+from mien.methods import Fitted, Method, places_seen
 from mien.progress import SILENCE, Progress
 from mien.run_folder import RunFolder
 from mien.splitting import smallest_class
@@ -178,7 +178,26 @@ def cross_validate(
         progress.say("folds done; now the classifier itself")
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
-    return Answers(indexes[order], parts[0].labels(indexes[order]), np.concatenate(probs)[order])
+    labels = parts[0].labels(indexes[order])
+    return Answers(indexes[order], labels, np.concatenate(probs)[order], num_folds=len(parts))
+
+
+def judge_labels(method: Method, dataset: Dataset, out_of_fold: Answers | None) -> Answers | None:
+    """Return answers to hold the labels against; None where there are none. The test pictures are not asked about.
+
+    Those of a cross-validation of networks are used where there are any, otherwise what each picture looks like by the
+    features of all others. The linear head always takes these: they tell wrong labels better, and cost little.
+
+    Args:
+        method: What `prepare` returned.
+        dataset: What `split` returned.
+        out_of_fold: What `cross_validate` returned.
+    """
+    probs = None if method.takes_long and out_of_fold else method.answer_from_others(dataset)
+    if probs is None:
+        return out_of_fold
+    places = places_seen(dataset)
+    return Answers(places, dataset.labels(places), probs)
 
 
 def _kept_fold(run: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:

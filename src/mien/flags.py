@@ -19,7 +19,8 @@ def section(title: str) -> Parameter:
 
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
-Fetching, Intake = section("Fetching URLs"), section("Limits and load")
+Answering, Labelling, Fetching = section("Answering"), section("Labels"), section("Fetching URLs")
+Intake = section("Limits and load")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 Flag = Annotated[bool, Parameter(negative="")]

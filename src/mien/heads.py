@@ -1,18 +1,16 @@
 """The linear head: features -> probabilities, by logistic regression whose strength cross-validation chooses."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.extras import needing
+from mien.hardware import threads_for
 
 # Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))
 _NUM_FOLDS = 5
-_FEW_PICTURES = 5000
 _MAX_STEPS = 1000
 # A fit is done when a step changes no logit by more than this.
 _STILL = 1e-4
@@ -69,7 +67,7 @@ def fit_head(
     # A feature that never moved says nothing; where it moves later on, that must not count for much.
     scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-6))
     weights = _picture_weights(labels, num_classes, balanced=balanced)
-    with _threads_for(features):
+    with threads_for(len(features)):
         rows, back = _rotated((features - mean) / scale)
         strength, temperature = _chosen(rows, labels, weights, _groups(groups, labels), num_classes, seed)
         slopes, bias = next(_fits(rows, labels, weights, num_classes, (strength,)))
@@ -94,13 +92,6 @@ def best_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) ->
 def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Return the mean cross-entropy, in nats, of probabilities (N, C) for true class numbers (N,)."""
     return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-7)).mean())
-
-
-def _threads_for(features: NDArray[np.float32]) -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another."""
-    with needing("train"):
-        from threadpoolctl import threadpool_limits
-    return threadpool_limits(1) if len(features) < _FEW_PICTURES else nullcontext()
 
 
 def _rotated(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,6 +20,9 @@ _MAX_PASSES = 500
 _PASS_MARKER = b"\xff\xda"
 # Run-length coding puts at most 255 pixels into two bytes; Pillow fills up what a file lacks, slowly.
 _MAX_BMP_PIXELS_PER_BYTE = 128
+_SHADES_SIDE = 32
+# Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ORIENTATION_TAG = 0x0112
 _TURNED = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,6 +99,19 @@ def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
     else:
         rgb = rgb.resize(size, filter_, reducing_gap=2.0)
     return np.asarray(rgb)
+
+
+def shades(rgb: Image.Image) -> tuple[float, float]:
+    """Return how bright and how colourful a picture is, from 0 to 1, by a grid of its pixels.
+
+    The brightness is the mean luma; the colour is the mean distance of the strongest from the weakest of red, green and
+    blue, which is 0 for grey.
+    """
+    pixels = np.asarray(rgb.resize((_SHADES_SIDE, _SHADES_SIDE), Image.Resampling.NEAREST))
+    red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
+    strongest, weakest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    brightness, colour = pixels.mean(axis=(0, 1)) @ _LUMA / 255, (strongest - weakest).mean() / 255
+    return round(float(brightness), 4), round(float(colour), 4)
 
 
 def to_array(content: bytes, config: ScanConfig) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Inference: an ONNX graph, run by ONNX Runtime on all cores, from pictures to rows of numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -35,22 +35,24 @@ class Graph:
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.ends = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
 
-    def run(self, output: str, images: NDArray[np.uint8], *, engine: Engine = LOCAL) -> NDArray[np.float32]:
-        """Return what the graph gives for pictures: float32, one row each.
+    def run(
+        self, outputs: Sequence[str], images: NDArray[np.uint8], *, engine: Engine = LOCAL
+    ) -> list[NDArray[np.float32]]:
+        """Return what the graph gives for pictures: for each output float32, one row per picture.
 
         Args:
-            output: Name of an output.
+            outputs: Names of outputs.
             images: uint8 (N, H, W, 3), of the size that the graph takes; N is at least 1.
             engine: Where the work runs.
         """
 
-        def run_one(place: int) -> NDArray[np.float32]:
-            given = self._session.run([output], {"images": images[place : place + 1]})[0]
-            return cast("NDArray[np.float32]", given)
+        def run_one(place: int) -> list[NDArray[np.float32]]:
+            return cast("list[NDArray[np.float32]]", self._session.run(outputs, {"images": images[place : place + 1]}))
 
         if len(images) == 1:
             return run_one(0)
-        return np.concatenate(list(engine.map(run_one, range(len(images)))))
+        rows = list(engine.map(run_one, range(len(images))))
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def output_shapes(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
         """Return the shape of every output for some inputs.

@@ -9,10 +9,11 @@ from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.dataset import Dataset
 from mien.exporting import facts_of, join, prove_equal
+from mien.familiarity import fit_familiarity
 from mien.feature_cache import FeatureCache
-from mien.features import extract, fit_head_on
+from mien.features import answer_from_others, extract, fit_head_on
 from mien.heads import Head
-from mien.methods import Fitted
+from mien.methods import Fitted, places_seen
 from mien.progress import Progress
 
 # The joined file is shown to answer as the head does on at most this many pictures.
@@ -33,7 +34,10 @@ class Linear:
     def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
         """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
         head = self._head(dataset)
-        classifier = join(self._backbone, head, facts_of(dataset))
+        seen = places_seen(dataset)
+        groups, seed = dataset.group_numbers(seen), self._config.split.seed
+        familiarity = fit_familiarity(self._features[seen], groups=groups, seed=seed)
+        classifier = join(self._backbone, head, familiarity, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
         difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.pixels(some))])
         self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
@@ -49,6 +53,9 @@ class Linear:
         """Fit the head likewise; return the probabilities, (N, C), for the test split."""
         return self._head(dataset).probs(self._features[dataset.indexes("test")])
 
+    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
+        return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
+
     def _head(self, dataset: Dataset) -> Head:
-        seen = np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
-        return fit_head_on(dataset, self._features, seen, self._config)
+        return fit_head_on(dataset, self._features, places_seen(dataset), self._config)

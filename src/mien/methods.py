@@ -32,6 +32,11 @@ class Fitted:
     model: "keras.Model | None" = None
 
 
+def places_seen(dataset: Dataset) -> NDArray[np.int64]:
+    """Return the places of the pictures that are in training or validation, in order."""
+    return np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
+
+
 class Method(Protocol):
     """A way of fitting, made ready for the pictures of one Dataset, however they are split.
 
@@ -47,4 +52,11 @@ class Method(Protocol):
 
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train on the training and validation splits; return the probabilities, (N, C), for the test split."""
+        ...
+
+    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32] | None:
+        """Return quick probabilities, (N, C), for the training and validation splits, each judged by the others.
+
+        None where the method has no features to judge by.
+        """
         ...

@@ -5,16 +5,18 @@ from pathlib import Path
 
 from mien import sources as intake
 from mien.classifier import Classifier
+from mien.config import AnswerConfig
 from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError
 from mien.fetching import FetchLimits
-from mien.results import Prediction
+from mien.results import UNSURE, Prediction
 
 
 def predict(
     classifier: Classifier,
     sources: Iterable[str | Path],
     *,
+    threshold: float | None = None,
     limits: FetchLimits = FetchLimits(),
     engine: Engine = LOCAL,
 ) -> Iterator[Prediction]:
@@ -25,14 +27,16 @@ def predict(
     Args:
         classifier: What `load` returned.
         sources: Picture files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
+        threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
         limits: What may be fetched from a URL.
         engine: Where the work runs.
 
     Yields:
-        Prediction(source, label, probs, error); the probabilities sum to 1.
+        Prediction(source, label, probs, error, unfamiliar); the probabilities sum to 1.
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any picture is read.
+        SettingsError: The threshold is not between 0 and 1.
 
     Example:
         >>> import mien
@@ -43,13 +47,16 @@ def predict(
         notes.txt [] text, not a picture
     """
     names = intake.expand(sources)
+    least = classifier.facts.threshold if threshold is None else AnswerConfig(threshold=threshold).threshold
 
     def predict_one(name: str) -> Prediction:
         try:
             picture = classifier.prepare(intake.read(name, limits))
         except (ImageError, FetchError) as error:
             return Prediction(name, None, {}, str(error))
-        probs = dict(zip(classifier.class_names, map(float, classifier.probs(picture[None])[0]), strict=True))
-        return Prediction(name, max(probs, key=probs.__getitem__), probs)
+        rows, unfamiliar = classifier.answer(picture[None])
+        probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
+        label = max(probs, key=probs.__getitem__)
+        return Prediction(name, label if probs[label] >= least else UNSURE, probs, unfamiliar=bool(unfamiliar[0]))
 
     return engine.map(predict_one, names)

@@ -12,8 +12,9 @@ from mien.config import TrainConfig
 from mien.dataset import SPLITS, Dataset
 from mien.evaluation import Answers
 from mien.exporting import save_keras
-from mien.figures import plot_confusion, plot_history, plot_samples, save_figure
+from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
+from mien.relabelling import decisions_csv
 from mien.results import Evaluation, Finding
 from mien.run_folder import RunFolder
 
@@ -32,13 +33,19 @@ def describe(dataset: Dataset) -> list[str]:
     return [*lines, f"split: {sizes}; copies never stand on two sides"]
 
 
-def report_data(run: RunFolder, dataset: Dataset, config: TrainConfig) -> None:
-    """Write what is known before the training: config.json, samples.png, manifest.csv.
+def report_data(
+    run: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
+) -> None:
+    """Write what is known before the training: relabel.csv where there are decisions, config.json and samples.png.
+
+    manifest.csv comes last.
 
     Raises:
         OutputError: A file cannot be written.
     """
     # A run can be gone on with from its config.json; a manifest says that the rest is there too.
+    if config.labels.relabel:
+        files.write_text(run.decisions_path, decisions_csv(decisions or {}))
     run.save_config(config, dataset.root, _versions())
     save_figure(plot_samples(dataset), run.path / "samples.png")
     dataset.save(run.manifest_path)
@@ -59,7 +66,7 @@ def report_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
 def report_scores(
     run: RunFolder, dataset: Dataset, answers: Mapping[str, Answers | None], scores: Mapping[str, Evaluation]
 ) -> None:
-    """Write predictions.csv and confusion.png, and out_of_fold.csv where there was cross-validation.
+    """Write predictions.csv, confusion.png and reliability.png, and out_of_fold.csv where there was cross-validation.
 
     Raises:
         OutputError: A file cannot be written.
@@ -68,7 +75,9 @@ def report_scores(
         if given is not None:
             file_name = "predictions.csv" if name == "test" else f"{name}.csv"
             files.write_text(run.path / file_name, predictions_csv(dataset, given, scores[name].class_names))
-    save_figure(plot_confusion(scores.get("out_of_fold", scores["test"])), run.path / "confusion.png")
+    judged = scores.get("out_of_fold", scores["test"])
+    save_figure(plot_confusion(judged), run.path / "confusion.png")
+    save_figure(plot_reliability(judged), run.path / "reliability.png")
 
 
 def metrics(

@@ -1,45 +1,13 @@
-"""The results: Score, Evaluation, Finding and Prediction, and what they look like as JSON."""
+"""The results: Evaluation, Finding and Prediction, and what they look like as JSON."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from mien.calibration import Bin, Calibration, Coverage
+from mien.scores import ClassScores, Score
 
-_Z_95 = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class Score:
-    """A share of pictures, with its 95% interval.
-
-    Attributes:
-        value: Between 0 and 1; None where there was nothing to count.
-        low: Lower end of the interval; likewise `high`.
-        num_images: How many pictures it is the share of.
-    """
-
-    value: float | None
-    low: float
-    high: float
-    num_images: int
-
-    def __str__(self) -> str:
-        if self.value is None:
-            return "none"
-        return f"{self.value:.0%} (95% interval {self.low:.0%} to {self.high:.0%}, n = {self.num_images})"
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """How well one class is told apart; `num_images` of the recall is the number of its pictures."""
-
-    label: str
-    precision: Score
-    recall: Score
-    f1: Score
+UNSURE = "unsure"
 
 
 @dataclass(frozen=True)
@@ -54,6 +22,10 @@ class Evaluation:
         baseline_label: The largest class of these pictures; among equals that of the training pictures.
         loss: Mean cross-entropy, in nats.
         classes: Scores of every class.
+        calibration: Whether the probabilities mean what they say.
+        coverage: How much is answered, and how much of that is right, by the least probability for an answer.
+        unfamiliar: Share of pictures unlike those of the training; None where that was not asked.
+        num_folds: Of the cross-validation that gave the answers; 0 where one classifier gave all.
     """
 
     class_names: tuple[str, ...]
@@ -63,6 +35,10 @@ class Evaluation:
     baseline_label: str
     loss: float
     classes: tuple[ClassScores, ...]
+    calibration: Calibration
+    coverage: tuple[Coverage, ...]
+    unfamiliar: Score | None = None
+    num_folds: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -87,7 +63,19 @@ def evaluation_from_dict(document: Mapping[str, Any]) -> Evaluation:
         baseline_label=document["baseline_label"],
         loss=document["loss"],
         classes=tuple(classes),
+        calibration=_calibration(document["calibration"]),
+        coverage=tuple(
+            Coverage(row["threshold"], Score(**row["answered"]), Score(**row["accuracy"]))
+            for row in document["coverage"]
+        ),
+        unfamiliar=Score(**document["unfamiliar"]) if document["unfamiliar"] else None,
+        num_folds=document["num_folds"],
     )
+
+
+def _calibration(document: Mapping[str, Any]) -> Calibration:
+    bins = tuple(Bin(item["confidence"], Score(**item["accuracy"])) for item in document["bins"])
+    return Calibration(document["confidence"], Score(**document["error"]), document["chance"], bins)
 
 
 @dataclass(frozen=True)
@@ -95,7 +83,7 @@ class Finding:
     """One sentence of the verdict, and what to do next.
 
     Attributes:
-        kind: "underfitting", "overfitting", "too_little_data" or "fine".
+        kind: "underfitting", "overfitting", "too_little_data", "fine", "miscalibrated", "out_of_reach" or "unfamiliar".
     """
 
     kind: str
@@ -109,69 +97,18 @@ class Prediction:
 
     Attributes:
         source: The file, URL, or "-".
-        label: A class name; None where `error` is set.
+        label: A class name; "unsure" where none is probable enough; None where `error` is set.
         probs: Probability of every class.
         error: Why there is no answer.
+        unfamiliar: The picture is unlike those of the training: the probabilities may mean little.
     """
 
     source: str
     label: str | None
     probs: dict[str, float]
     error: str | None = None
+    unfamiliar: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
-
-
-def wilson_score(num_right: int, num_images: int) -> Score:
-    """Return a share with its 95% Wilson interval.
-
-    Source:
-        E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
-
-    Example:
-        >>> print(wilson_score(27, 30))
-        90% (95% interval 74% to 97%, n = 30)
-    """
-    if not num_images:
-        return Score(None, 0.0, 1.0, 0)
-    share, weight = num_right / num_images, _Z_95**2 / num_images
-    middle = (share + weight / 2) / (1 + weight)
-    half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
-    return Score(share, max(0.0, middle - half), min(1.0, middle + half), num_images)
-
-
-def f1_score(num_right: int, num_false: int, num_missed: int) -> Score:
-    """Return the F1 of one class with its 95% interval.
-
-    F1 is 2J / (1 + J), where J is the share of right answers among all pictures that are of the class or were called
-    it. J is a share of pictures, so it has a Wilson interval; its ends are carried over.
-    """
-    jaccard = wilson_score(num_right, num_right + num_false + num_missed)
-    if jaccard.value is None:
-        return jaccard
-    value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
-    return Score(value, low, high, jaccard.num_images)
-
-
-def class_scores(class_names: Sequence[str], confusion: NDArray[np.int64]) -> tuple[ClassScores, ...]:
-    """Return precision, recall and F1 of every class.
-
-    Args:
-        class_names: C names.
-        confusion: Numbers of pictures, shape (C, C), by true class (row) and answer (column).
-    """
-    scores = []
-    for number, label in enumerate(class_names):
-        right = int(confusion[number, number])
-        called, present = int(confusion[:, number].sum()), int(confusion[number].sum())
-        scores.append(
-            ClassScores(
-                label,
-                precision=wilson_score(right, called),
-                recall=wilson_score(right, present),
-                f1=f1_score(right, called - right, present - right),
-            )
-        )
-    return tuple(scores)

@@ -5,16 +5,16 @@ from pathlib import Path
 
 from mien.classifier import Classifier, load
 from mien.cleaning import clean
-from mien.config import CleanConfig
 from mien.dataset import Dataset, load_records
-from mien.duplicates import group_near_copies
 from mien.errors import SourceNotFoundError, TooFewImagesError
-from mien.evaluation import JUDGE_BY_ALL, evaluate, verdict
+from mien.evaluation import evaluate
 from mien.files import sha256_of
+from mien.judgement import JUDGE_BY_ALL, judge_threshold, verdict
+from mien.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
 from mien.progress import SILENCE, Progress
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
-from mien.run_folder import RunFolder, read_json
+from mien.run_folder import RunFolder, read_json, run_of
 from mien.scanning import scan
 
 
@@ -37,21 +37,29 @@ class Review:
     findings: tuple[Finding, ...]
 
 
-def review(run_dir: str | Path, folder: str | Path | None = None, *, progress: Progress = SILENCE) -> Review:
+def review(
+    run_dir: str | Path,
+    folder: str | Path | None = None,
+    *,
+    leave_out_seen: bool = False,
+    progress: Progress = SILENCE,
+) -> Review:
     """Score a finished run again.
 
     Args:
         run_dir: The folder of the run.
-        folder: Labelled pictures in class folders, with no class that the run does not know; those that it was
-            trained on, and their near copies, are left out. By default the test split of the run.
+        folder: Labelled pictures in class folders, with no class that the run does not know, and none that it was
+            trained on. By default the test split of the run.
+        leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
         progress: Told how far it is.
 
     Raises:
         SourceNotFoundError: The run or the pictures are not there, or a test picture has changed since.
         NotADatasetError: The folder has a class that the classifier does not know.
+        LeakError: The run was trained on some of its pictures, or on near copies.
         TooFewImagesError: The run was trained on every picture of the folder.
     """
-    run = RunFolder(Path(run_dir))
+    run = run_of(Path(run_dir))
     classifier = load(run_dir)
     if folder is None:
         if not run.path.is_dir():
@@ -61,12 +69,15 @@ def review(run_dir: str | Path, folder: str | Path | None = None, *, progress: P
         evaluation = evaluate(classifier, _test_split(run, classifier), split="test")
         out_of_fold = _out_of_fold(run)
         history = load_history(run.history_path) if run.history_path.exists() else ()
-        findings = verdict(out_of_fold or evaluation, history, remedy="" if out_of_fold else JUDGE_BY_ALL)
+        judged = out_of_fold or evaluation
+        findings = verdict(judged, history, remedy="" if out_of_fold else JUDGE_BY_ALL)
+        findings += judge_threshold(judged, classifier.facts.threshold)
         return Review(run.path, classifier, evaluation, out_of_fold, findings)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
-    dataset = _without_seen(clean(scanned), run, progress)
+    dataset = _unseen(clean(scanned), run, leave_out_seen=leave_out_seen, progress=progress)
     evaluation = evaluate(classifier, dataset)
-    return Review(run.path, classifier, evaluation, None, verdict(evaluation))
+    findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)
+    return Review(run.path, classifier, evaluation, None, findings)
 
 
 def _out_of_fold(run: RunFolder) -> Evaluation | None:
@@ -82,28 +93,27 @@ def _out_of_fold(run: RunFolder) -> Evaluation | None:
         raise SourceNotFoundError(f"{str(run.metrics_path)!r} is damaged: {error}") from error
 
 
-def _without_seen(dataset: Dataset, run: RunFolder, progress: Progress) -> Dataset:
-    """Leave out every picture that the run was trained or chosen on, and every near copy of one."""
+def _unseen(dataset: Dataset, run: RunFolder, *, leave_out_seen: bool, progress: Progress) -> Dataset:
+    """Refuse pictures that the run was trained or chosen on, and copies of them; or leave them out."""
     if not run.manifest_path.is_file():
         progress.say("a model without its run folder: whether it was trained on these pictures cannot be told")
         return dataset
-    seen = [record.phash for record in load_records(run.manifest_path) if record.split in ("train", "val")]
-    pictures = [place for place, record in enumerate(dataset.records) if record.used]
-    hashes = seen + [dataset.records[place].phash for place in pictures]
-    groups = group_near_copies(hashes, CleanConfig.near_bits)
-    seen_groups = set(groups[: len(seen)]) - {None}
-    records = list(dataset.records)
-    for place, group in zip(pictures, groups[len(seen) :], strict=True):
-        if group in seen_groups:
-            records[place] = replace(records[place], used=False)
-    num_left_out = len(pictures) - sum(record.used for record in records)
-    if num_left_out:
-        progress.say(
-            f"{num_left_out} of {len(pictures)} pictures left out: the run was trained on them, or near copies"
+    used = {record.path for record in dataset.records if record.used}
+    # Copies that are not used count as well: they may be what connects one that is used to one that was trained on.
+    found = find_leaks(dataset.records, load_seen(run), near_bits_of(run))
+    leaks = [leak for leak in found if leak.path in used]
+    told = f"{len(leaks)} of {len(used)} pictures of {str(dataset.root)!r}, or copies of them,"
+    if not leave_out_seen:
+        refuse_leaks(
+            leaks, f"{told} were trained on by {str(run.path)!r}", "To score the others alone, add --leave-out-seen."
         )
-    if num_left_out == len(pictures):
+        return dataset
+    if leaks and len(leaks) == len(used):
         raise TooFewImagesError(f"the run in {str(run.path)!r} was trained on every picture of {str(dataset.root)!r}")
-    return dataset.with_records(records)
+    if leaks:
+        progress.say(f"left out: {told} which were trained on")
+    used -= {leak.path for leak in leaks}
+    return dataset.with_records([replace(record, used=record.path in used) for record in dataset.records])
 
 
 def _test_split(run: RunFolder, classifier: Classifier) -> Dataset:

@@ -6,15 +6,27 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mien.config import AugmentConfig, BackboneConfig, CleanConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.config import (
+    AnswerConfig,
+    AugmentConfig,
+    BackboneConfig,
+    CleanConfig,
+    FitConfig,
+    LabelConfig,
+    ScanConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from mien.errors import SettingsError
 from mien.fetching import FetchLimits
 from mien.flags import (
+    Answering,
     Augmentation,
     Cleaning,
     DataPath,
     Fetching,
     Flag,
+    Labelling,
     Pretrained,
     Reading,
     RunPath,
@@ -59,6 +71,8 @@ def train(
     backbone: Annotated[BackboneConfig, Pretrained] = BackboneConfig(),
     fit: Annotated[FitConfig, Training] = FitConfig(),
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
+    answer: Annotated[AnswerConfig, Answering] = AnswerConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
 
@@ -87,7 +101,7 @@ def train(
     from mien.run_screens import show_run
     from mien.terminal import TerminalProgress
 
-    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment)
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer, labels)
     cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
         run = train_folder(
@@ -97,9 +111,14 @@ def train(
 
 
 def evaluate(
-    run: RunPath, folder: Annotated[Path | None, Parameter(name="DATA")] = None, /, *, json: Flag = False
+    run: RunPath,
+    folder: Annotated[Path | None, Parameter(name="DATA")] = None,
+    /,
+    *,
+    leave_out_seen: Flag = False,
+    json: Flag = False,
 ) -> None:
-    """Score a run again: on its own test split, or on another labelled folder.
+    """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
 
     Example: mien evaluate runs/train other-photos
 
@@ -108,8 +127,10 @@ def evaluate(
     run
         A run folder, such as runs/train.
     folder
-        Labelled pictures in class folders; those that the run was trained on, and their near copies, are left out. By
+        Labelled pictures in class folders; refused where the run was trained on some of them, or on near copies. By
         default the test split of the run.
+    leave_out_seen
+        Leave out what the run was trained on, and score the others.
     json
         Print one JSON document.
     """
@@ -118,7 +139,7 @@ def evaluate(
     from mien.terminal import TerminalProgress, show_json
 
     with TerminalProgress() as progress:
-        reviewed = review(run, folder, progress=progress)
+        reviewed = review(run, folder, leave_out_seen=leave_out_seen, progress=progress)
     if json:
         verdict = [asdict(finding) for finding in reviewed.findings]
         out_of_fold = reviewed.out_of_fold.to_dict() if reviewed.out_of_fold else None
@@ -133,6 +154,7 @@ def predict(
     *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
     json: Flag = False,
     csv: Path | None = None,
+    threshold: float | None = None,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Say which class pictures belong to. Exit code 1 where one of them could not be read.
@@ -150,6 +172,8 @@ def predict(
         Print one JSON document per picture, a line each.
     csv
         Write the answers to this CSV file instead.
+    threshold
+        Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
     """
     from mien.classifier import load
     from mien.prediction import predict as predict_sources
@@ -158,5 +182,5 @@ def predict(
     if not sources:
         raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
     classifier = load(run)
-    predictions = predict_sources(classifier, sources, limits=limits)
+    predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0

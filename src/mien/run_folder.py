@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -29,6 +29,11 @@ class RunFolder:
     def config_path(self) -> Path:
         """Every setting used, where the pictures lie, and the versions."""
         return self.path / "config.json"
+
+    @property
+    def decisions_path(self) -> Path:
+        """The decisions on labels that the run was made with, where there were any."""
+        return self.path / "relabel.csv"
 
     @property
     def manifest_path(self) -> Path:
@@ -65,12 +70,16 @@ class RunFolder:
         return self.path / "model.onnx"
 
     def save_config(self, config: TrainConfig, data_dir: Path, versions: dict[str, str]) -> None:
-        """Write config.json.
+        """Write config.json, which names the decisions on labels by their copy in this folder, and by its hash.
 
         Raises:
             OutputError: It cannot be written.
         """
-        self.save_json(self.config_path, {**to_json(config), "data": str(data_dir.resolve()), "versions": versions})
+        document = {**to_json(config), "data": str(data_dir.resolve()), "versions": versions}
+        if config.labels.relabel:
+            document["labels"] = {"relabel": self.decisions_path.name}
+            document["relabel_sha256"] = files.sha256_of(self.decisions_path)
+        self.save_json(self.config_path, document)
 
     def save_json(self, path: Path, document: dict[str, Any]) -> None:
         """Write one JSON document.
@@ -99,6 +108,12 @@ class RunFolder:
         return Path(document["data"])
 
 
+def run_of(path: Path) -> RunFolder:
+    """Return the run that a path names: by its folder, or by the model.onnx that lies there."""
+    run = RunFolder(path.parent)
+    return run if path == run.model_path and run.manifest_path.is_file() else RunFolder(path)
+
+
 def read_json(path: Path) -> Any:
     """Read one JSON document.
 
@@ -113,16 +128,27 @@ def read_json(path: Path) -> Any:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read the settings of a config.json.
+    """Read the settings of a config.json; decisions on labels are those in its folder.
 
     Raises:
         SourceNotFoundError: It is missing, or no JSON.
-        SettingsError: A setting is unknown, or its value is wrong.
+        SettingsError: A setting is unknown, its value is wrong, or the decisions have changed since.
     """
+    document = read_json(path)
     try:
-        return from_json(read_json(path))
+        config = from_json(document)
     except SettingsError as error:
         raise SettingsError(f"{str(path)!r}: {error}") from error
+    if not config.labels.relabel:
+        return config
+    decisions_path = path.parent / config.labels.relabel
+    expected = document.get("relabel_sha256")
+    if expected and files.sha256_of(decisions_path) != expected:
+        raise SettingsError(
+            f"{str(decisions_path)!r} is gone, or not as it was when {str(path)!r} was written: put it back, or copy "
+            "it and name the copy with --relabel"
+        )
+    return replace(config, labels=replace(config.labels, relabel=str(decisions_path)))
 
 
 @contextmanager

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mien.files import write_text
-from mien.results import Evaluation, Finding, Prediction, Score
+from mien.results import UNSURE, Evaluation, Finding, Prediction
+from mien.scores import Score
 from mien.terminal import ERR, OUT, new_table, printable, show_json
 
 if TYPE_CHECKING:
@@ -22,10 +23,13 @@ RUN_FILES = {
     "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
     "manifest.csv": "every file, what is wrong with it, and its split",
     "config.json": "every setting, and the versions",
+    "suspects.csv": "pictures whose label may be wrong, with room for your decisions",
+    "suspects.png": "those pictures",
     "history.csv": "loss and accuracy by epoch",
     "samples.png": "pictures with their labels",
     "curves.png": "loss and accuracy, drawn",
     "confusion.png": "which class was taken for which",
+    "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
     "logs/": "for TensorBoard",
 }
 DEMO_FILES = {
@@ -45,13 +49,19 @@ def show_evaluation(
     OUT.print(f"baseline  {headline.baseline}: always saying {printable(headline.baseline_label)}")
     if out_of_fold:
         OUT.print(f"test      {evaluation.accuracy}")
+    calibration = headline.calibration
+    OUT.print(f"sure      {calibration.confidence:.0%} on average; calibration error {calibration.error}")
+    if evaluation.unfamiliar is not None:
+        OUT.print(f"unlike    {evaluation.unfamiliar} of the {_judged(out_of_fold)} are unlike those of the training")
     OUT.print()
     table = new_table("class", "precision", "recall", "F1", "pictures")
     for scores in headline.classes:
         cells = (_cell(scores.precision), _cell(scores.recall), _cell(scores.f1), str(scores.recall.num_images))
         table.add_row(printable(scores.label), *cells)
     OUT.print(table)
-    OUT.print("Below each score, its 95% interval.")
+    OUT.print(
+        f"Below each score, its 95% interval: {headline.accuracy.method}; calibration: {calibration.error.method}."
+    )
     if out_of_fold:
         OUT.print(
             "Accuracy and table are by cross-validation: each picture judged by a classifier that had not seen it."
@@ -63,9 +73,17 @@ def show_evaluation(
         OUT.print(f"  What to do: {printable(finding.advice)}")
 
 
+def _judged(out_of_fold: Evaluation | None) -> str:
+    return "test pictures" if out_of_fold else "pictures"
+
+
 def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
     show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
+    if run.suspects:
+        from mien.suspects import describe_suspects
+
+        OUT.print(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)
     OUT.print(f"\nUse it: mien predict {printable(str(run.path))} photo.jpg")
 
@@ -81,7 +99,7 @@ def show_predictions(
     Raises:
         OutputError: The CSV file cannot be written.
     """
-    width = max(map(len, map(printable, (*class_names, "error"))))
+    width = max(map(len, map(printable, (*class_names, "error", UNSURE))))
     rows, num_predictions, num_errors = [], 0, 0
     for prediction in predictions:
         num_predictions += 1
@@ -106,18 +124,22 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> No
     source = f"{mark}  {printable(prediction.source)}".lstrip()
     if prediction.label is None:
         OUT.print(f"{'error':<{width}}        {source}: {printable(str(prediction.error))}")
-    else:
-        prob = prediction.probs[prediction.label]
-        OUT.print(f"{printable(prediction.label):<{width}}  {prob:>4.0%}  {source}")
+        return
+    likeliest = max(prediction.probs, key=prediction.probs.__getitem__)
+    remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
+    remarks += ["unlike the training pictures"] if prediction.unfamiliar else []
+    remark = f"  ({'; '.join(remarks)})" if remarks else ""
+    OUT.print(f"{printable(prediction.label):<{width}}  {prediction.probs[likeliest]:>4.0%}  {source}{remark}")
 
 
 def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(["source", "label", *(f"prob_{name}" for name in class_names), "error"])
+    writer.writerow(["source", "label", *(f"prob_{name}" for name in class_names), "unfamiliar", "error"])
     for prediction in predictions:
         probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
-        writer.writerow([prediction.source, prediction.label or "", *probs, prediction.error or ""])
+        unfamiliar = "yes" if prediction.unfamiliar else ""
+        writer.writerow([prediction.source, prediction.label or "", *probs, unfamiliar, prediction.error or ""])
     return text.getvalue()
 
 

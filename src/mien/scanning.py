@@ -104,8 +104,11 @@ def _scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint
         return replace(record, problems=(Problem(error.problem, str(error)),), used=False)
     if kept is not None:
         kept[:] = images.resize(picture.rgb, config)
+    brightness, colour = images.shades(picture.rgb)
     return replace(
         record,
+        brightness=brightness,
+        colour=colour,
         phash=perceptual_hash(picture.rgb),
         format=picture.format,
         width=picture.width,

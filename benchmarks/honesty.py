@@ -1,0 +1,145 @@
+"""Whether what mien says of a classifier holds for pictures that it never had.
+
+    python benchmarks/honesty.py PHOTOS [--num-trials 60]
+
+Many times, a random half of the pictures is all that mien gets: it trains and judges on it as `mien train` does with
+the preset fast. The other half, of which no near copy is in the first, then tells what is true. Printed are: how often
+the 95% intervals of the cross-validation contain the accuracy on the other half, with and without the correction for
+folds, and those of the test split; how far the probabilities are off there; the share of the other half that is called
+unlike the training pictures; and what a threshold chosen for 90% precision comes to. The other half is of finite size
+itself, so that an interval that is right contains its accuracy somewhat less often than 95% of the time.
+"""
+
+import argparse
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from mien.calibration import choose_threshold, measure_calibration
+from mien.cleaning import clean
+from mien.config import PRESETS
+from mien.dataset import Dataset
+from mien.evaluation import answer, score
+from mien.fitting import cross_validate, find_backbone, prepare, scan_config
+from mien.methods import Method
+from mien.run_folder import RunFolder
+from mien.scanning import scan
+from mien.scores import Score, wilson_score
+from mien.splitting import folds, split
+
+CONFIG = PRESETS["fast"]
+NUM_FOLDS = 5
+TARGET = 0.9
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was said of a classifier, and what was true on the other half."""
+
+    out_of_fold: Score
+    test: Score
+    true: float
+    confidence: float
+    calibration_error: float
+    unfamiliar: float
+    threshold: float | None
+    precision: float | None
+    answered: float
+
+
+def halves(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """Return the Dataset with only a random half of its pictures in use, and with only the others; by class."""
+    rng = np.random.default_rng(seed)
+    places = dataset.indexes()
+    labels = dataset.labels(places)
+    chosen: set[int] = set()
+    for label in np.unique(labels):
+        members = rng.permutation(places[labels == label])
+        chosen |= set(members[: len(members) // 2].tolist())
+    records = dataset.records
+    first = [replace(record, used=record.used and place in chosen) for place, record in enumerate(records)]
+    second = [replace(record, used=record.used and place not in chosen) for place, record in enumerate(records)]
+    return dataset.with_records(first), dataset.with_records(second)
+
+
+def trial(dataset: Dataset, method: Method, seed: int, run_dir: Path) -> Trial:
+    """Train and judge on one half, and look at the other."""
+    settings = replace(CONFIG.split, seed=seed)
+    mine, others = halves(dataset, seed)
+    mine = split(mine, settings)
+    given = cross_validate(method, list(folds(mine, NUM_FOLDS, settings)), run=RunFolder(run_dir))
+    if given is None:
+        raise SystemExit("there are no folds")
+    classifier = method.fit(mine).classifier
+    said, test = score(classifier, given), score(classifier, answer(classifier, mine, split="test"))
+    answers = answer(classifier, others)
+    right = answers.probs.argmax(axis=1) == answers.labels
+    chosen = choose_threshold(said.coverage, TARGET)
+    sure = answers.probs.max(axis=1) >= (chosen.threshold if chosen else 2)
+    return Trial(
+        said.accuracy,
+        test.accuracy,
+        float(right.mean()),
+        float(answers.probs.max(axis=1).mean()),
+        float(measure_calibration(answers.probs, answers.labels).error.value or 0),
+        0.0 if answers.unfamiliar is None else float(answers.unfamiliar.mean()),
+        chosen.threshold if chosen else None,
+        float(right[sure].mean()) if sure.any() else None,
+        float(sure.mean()),
+    )
+
+
+def uncorrected(found: Score) -> Score:
+    """Return the same share with the interval that it would have if all answers were one classifier's."""
+    return wilson_score(round((found.value or 0) * found.num_images), found.num_images)
+
+
+def show(trials: list[Trial]) -> None:
+    """Print what came of the trials."""
+    true = np.array([item.true for item in trials])
+    said = np.array([item.out_of_fold.value or 0.0 for item in trials])
+    print(f"accuracy: said {said.mean():.1%} on average (standard deviation {said.std():.1%})")
+    print(f"accuracy: true {true.mean():.1%} on average (standard deviation {true.std():.1%})")
+    intervals = {
+        "out of fold, as mien gives it": [item.out_of_fold for item in trials],
+        "out of fold, Wilson alone": [uncorrected(item.out_of_fold) for item in trials],
+        "test split, Wilson": [item.test for item in trials],
+    }
+    for name, scores in intervals.items():
+        num_held = sum(found.low <= value <= found.high for found, value in zip(scores, true, strict=True))
+        width = np.mean([found.high - found.low for found in scores])
+        print(f"95% interval {name}: contains the truth in {wilson_score(num_held, len(trials))}; {width:.0%} wide")
+    confidence = np.mean([item.confidence for item in trials])
+    error = np.mean([item.calibration_error for item in trials])
+    print(f"sure: {confidence:.1%} on average, right for {true.mean():.1%}; calibration error {error:.1%}")
+    print(f"called unlike the training pictures: {np.mean([item.unfamiliar for item in trials]):.1%} of the others")
+    reached = [item for item in trials if item.precision is not None]
+    if reached:
+        precision, answered = (np.mean([getattr(item, name) for item in reached]) for name in ("precision", "answered"))
+        print(
+            f"for {TARGET:.0%} precision a threshold was found in {len(reached)} of {len(trials)} trials: it answers "
+            f"{answered:.0%}, and {precision:.1%} of that is right"
+        )
+
+
+def main() -> None:
+    """Read the arguments, run the trials, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of class folders")
+    parser.add_argument("--num-trials", type=int, default=60, help="how many random halves")
+    options = parser.parse_args()
+    backbone = find_backbone(CONFIG)
+    dataset = clean(scan(options.photos, scan_config(CONFIG, backbone), keep_images=True), CONFIG.clean)
+    method = prepare(dataset, CONFIG, backbone)
+    trials = []
+    for seed in range(options.num_trials):
+        with tempfile.TemporaryDirectory() as folder:
+            trials.append(trial(dataset, method, seed, Path(folder)))
+    print(f"{len(dataset.indexes())} pictures, {options.num_trials} random halves")
+    show(trials)
+
+
+if __name__ == "__main__":
+    main()

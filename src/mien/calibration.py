@@ -1,0 +1,159 @@
+"""Calibration: whether probabilities mean what they say, and how much is answered right above a threshold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.scores import Score, wilson_score
+
+_THRESHOLDS = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.98, 0.99)
+_MAX_RESAMPLES, _MAX_DRAWN = 1000, 10_000_000
+# So many pictures in a bin say something about it; and more bins than this nobody looks at.
+_BIN_SIZE, _MAX_BINS = 40, 10
+# A threshold that leaves fewer answers than this was not tried enough to be relied on.
+_FEW_ANSWERS = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Pictures of which the classifier was about as sure.
+
+    Attributes:
+        confidence: Mean probability of the label given.
+        accuracy: Share answered right.
+    """
+
+    confidence: float
+    accuracy: Score
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether a classifier is right as often as it says.
+
+    Attributes:
+        confidence: Mean probability of the label given; to be compared with the accuracy.
+        error: Expected calibration error: how far the two lie apart in a bin, averaged over the pictures.
+        chance: A classifier that is right exactly as often as it says has an error below this 19 times in 20.
+        bins: By confidence, the least sure first; as many pictures in each.
+    """
+
+    confidence: float
+    error: Score
+    chance: float
+    bins: tuple[Bin, ...]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What is left when a classifier answers only where it is sure enough.
+
+    Attributes:
+        threshold: Least probability of the label.
+        answered: Share of the pictures that get an answer.
+        accuracy: Share of those answered right.
+    """
+
+    threshold: float
+    answered: Score
+    accuracy: Score
+
+
+def measure_calibration(probs: NDArray[np.float32], labels: NDArray[np.int64], *, num_folds: int = 0) -> Calibration:
+    """Compare the probabilities of the labels given with how often they are right.
+
+    Args:
+        probs: (N, C); N is at least 1.
+        labels: True class numbers, (N,).
+        num_folds: Of the cross-validation that judged them, if any.
+
+    Source:
+        M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015 (error);
+        J. Broecker, L. A. Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting 22, 2007
+        (what is chance).
+    """
+    confidence, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == labels
+    num_bins = int(np.clip(len(labels) // _BIN_SIZE, 1, _MAX_BINS))
+    # Pictures of which it is exactly as sure stay together.
+    ends = np.unique(np.quantile(confidence, np.arange(1, num_bins) / num_bins))
+    places = np.unique(np.searchsorted(ends, confidence, side="right"), return_inverse=True)[1]
+    bins = tuple(
+        Bin(
+            float(confidence[places == number].mean()),
+            wilson_score(int(right[places == number].sum()), int((places == number).sum()), num_folds=num_folds),
+        )
+        for number in range(places.max() + 1)
+    )
+    error, chance = _error(confidence, right, places, labels)
+    return Calibration(float(confidence.mean()), error, chance, bins)
+
+
+def measure_coverage(
+    probs: NDArray[np.float32], labels: NDArray[np.int64], *, threshold: float = 0.0, num_folds: int = 0
+) -> tuple[Coverage, ...]:
+    """Say for thresholds from 0 up how much is answered, and how much of that is right.
+
+    Args:
+        probs: (N, C); N is at least 1.
+        labels: True class numbers, (N,).
+        threshold: One that is to be among them.
+        num_folds: Of the cross-validation that judged them, if any.
+    """
+    confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
+    # Below one over the number of classes nothing is unsure.
+    thresholds = {0.0, threshold, *(value for value in _THRESHOLDS if value > 1 / probs.shape[1])}
+    return tuple(
+        Coverage(
+            value,
+            wilson_score(int(sure.sum()), len(labels), num_folds=num_folds),
+            wilson_score(int(right[sure].sum()), int(sure.sum()), num_folds=num_folds),
+        )
+        for value in sorted(thresholds)
+        for sure in (confidence >= value,)
+    )
+
+
+def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, least: float = 0.0) -> Coverage | None:
+    """Return the lowest threshold above which that share of the answers was right; None where there is none.
+
+    At higher thresholds it must have been right as often, too; fewer than ten answers count for nothing.
+
+    Args:
+        coverage: What `measure_coverage` returned.
+        target_precision: Share of the answers that is to be right.
+        least: No threshold below this one.
+    """
+    chosen = None
+    tried = [row for row in coverage if row.accuracy.num_images >= _FEW_ANSWERS and row.threshold >= least]
+    for row in reversed(tried):
+        if (row.accuracy.value or 0.0) < target_precision:
+            break
+        chosen = row
+    return chosen
+
+
+def _error(
+    confidence: NDArray[np.float64], right: NDArray[np.bool_], places: NDArray[np.int64], labels: NDArray[np.int64]
+) -> tuple[Score, float]:
+    """Return the expected calibration error of pictures whose bins are `places`, (N,), and what may be chance."""
+    rng = np.random.default_rng(0)
+    gaps = confidence - right
+    found = _mean_gap(gaps, places)
+    members = [np.flatnonzero(labels == number) for number in np.unique(labels)]
+    num_resamples = int(np.clip(_MAX_DRAWN // len(labels), 100, _MAX_RESAMPLES))
+    again, by_chance = np.empty(num_resamples), np.empty(num_resamples)
+    for number in range(num_resamples):
+        drawn = np.concatenate([rng.choice(some, len(some)) for some in members])
+        again[number] = _mean_gap(gaps[drawn], places[drawn])
+        by_chance[number] = _mean_gap(confidence - (rng.random(len(labels)) < confidence), places)
+    # Few pictures make it too large by chance, and resamples of them more so: the larger side is the honest one.
+    half = float(np.quantile(again, 0.975)) - found
+    chance = float(np.quantile(by_chance, 0.95))
+    low = 0.0 if found <= chance else max(0.0, found - half)
+    return Score(found, low, min(1.0, found + half), len(labels), "stratified bootstrap"), chance
+
+
+def _mean_gap(gaps: NDArray[np.float64], places: NDArray[np.int64]) -> float:
+    return float(np.abs(np.bincount(places, gaps)).sum() / len(gaps))

@@ -1,0 +1,117 @@
+"""Checking: a folder of pictures -> all that can be said of it before a training, and gates that refuse it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mien.cleaning import clean
+from mien.config import CleanConfig
+from mien.dataset import Dataset
+from mien.errors import GateError, LeakError, SettingsError
+from mien.leaks import Leak, find_leaks, load_seen
+from mien.progress import SILENCE, Progress
+from mien.relabelling import load_decisions, relabel
+from mien.run_folder import run_of
+from mien.scanning import scan
+from mien.shortcuts import Shortcut, find_shortcuts
+
+# What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
+GATES: dict[str, set[str]] = {
+    "unreadable": {"unreadable", "not_an_image", "empty", "too_many_pixels"},
+    "duplicates": {"exact_duplicate", "near_duplicate"},
+    "conflicts": {"conflicting_labels"},
+    "shortcuts": set(),
+    "leak": set(),
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found in a folder.
+
+    Attributes:
+        dataset: Every file, what is wrong with it, and whether it is used.
+        shortcuts: Facts about files that give the label away.
+        leaks: Pictures of which a run was trained on a copy; None where it was compared with none.
+    """
+
+    dataset: Dataset
+    shortcuts: tuple[Shortcut, ...]
+    leaks: tuple[Leak, ...] | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        leaks = {} if self.leaks is None else {"leaks": [asdict(leak) for leak in self.leaks]}
+        return self.dataset.to_dict() | {"shortcuts": [found.to_dict() for found in self.shortcuts]} | leaks
+
+
+def check(
+    folder: str | Path,
+    config: CleanConfig = CleanConfig(),
+    *,
+    relabel_path: str | Path | None = None,
+    against: str | Path | None = None,
+    progress: Progress = SILENCE,
+) -> Check:
+    """Say what a folder of class folders holds, and what is wrong with it. Nothing is changed.
+
+    Args:
+        folder: One sub-folder per class.
+        config: Which pictures are used.
+        relabel_path: A CSV file of decisions on labels (see `mien.relabelling`).
+        against: A run: its folder or its model.onnx; what it was trained on is looked for among the pictures.
+        progress: Told how far it is.
+
+    Raises:
+        UserError: A path or a decision is not as it must be.
+
+    Example:
+        >>> import mien
+        >>> found = mien.check("data")
+        >>> found.dataset.counts(), found.leaks
+        ({'happy': 12, 'sad': 12}, None)
+    """
+    decisions = load_decisions(relabel_path) if relabel_path else {}
+    seen = load_seen(run_of(Path(against))) if against else None
+    dataset = clean(scan(folder, progress=progress), config)
+    if decisions:
+        dataset = clean(relabel(dataset, decisions), config)
+    leaks = None if seen is None else find_leaks(dataset.records, seen, config.near_bits)
+    return Check(dataset, find_shortcuts(dataset), leaks)
+
+
+def find_gates(names: str, *, against: bool = False) -> tuple[str, ...]:
+    """Return the gates that a text such as "unreadable,conflicts" names, and the gate leak where there is a run.
+
+    Raises:
+        SettingsError: A name is not in GATES, or leak is asked for without a run to compare with.
+    """
+    gates = tuple(name.strip() for name in names.split(",") if name.strip())
+    unknown = [gate for gate in gates if gate not in GATES]
+    if unknown:
+        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
+    if "leak" in gates and not against:
+        raise SettingsError("the gate leak needs a run to compare with: add --against RUN")
+    return (*gates, "leak") if against and "leak" not in gates else gates
+
+
+def refuse(found: Check, gates: Sequence[str]) -> None:
+    """Say no to a folder in which something was found that must not be there.
+
+    Args:
+        found: What `check` returned.
+        gates: Names from GATES.
+
+    Raises:
+        GateError: Something was found; the message says what, and how often.
+    """
+    dataset, num_leaks = found.dataset, len(found.leaks or ())
+    codes = [problem.code for record in dataset.records for problem in record.problems]
+    counts = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
+    counts |= {gate: num for gate, num in (("shortcuts", len(found.shortcuts)), ("leak", num_leaks)) if gate in gates}
+    units = {"shortcuts": "found", "leak": "pictures that the run was trained on, or copies"}
+    listed = ", ".join(f"{gate} ({count} {units.get(gate, 'files')})" for gate, count in counts.items() if count)
+    if listed:
+        kind = LeakError if "leak" in gates and num_leaks else GateError
+        raise kind(f"{str(dataset.root)!r} has {listed}")

@@ -1,0 +1,151 @@
+"""Judgement: scores and curves -> what they mean in words, and what to do next."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mien.calibration import choose_threshold
+from mien.config import AnswerConfig
+from mien.recording import Epoch, best_epoch
+from mien.results import UNSURE, Evaluation, Finding
+from mien.scores import Score, fold_inflation
+
+# So much better on pictures that it has seen than on others: it has learnt pictures, not what they show.
+_WIDE_GAP = 0.2
+# A calibration error that a user would notice.
+_FAR_OFF = 0.05
+# Of pictures like those of the training, about one in thirty is called unlike them.
+_UNFAMILIAR = 0.05
+JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
+
+
+def verdict(evaluation: Evaluation, history: Sequence[Epoch] = (), *, remedy: str = "") -> tuple[Finding, ...]:
+    """Say in words what the scores and the curves mean, and what to do next; at least one sentence.
+
+    Args:
+        evaluation: Scores on pictures that were not trained on.
+        history: The epochs of the training, if it had any.
+        remedy: What can be done, beside adding pictures, where there are too few to tell.
+    """
+    found = (_judge_calibration(evaluation), _judge_familiarity(evaluation))
+    return (
+        *_judge_curves(history, evaluation.baseline),
+        _judge_size(evaluation, remedy),
+        *(finding for finding in found if finding),
+    )
+
+
+def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[float, tuple[Finding, ...]]:
+    """Return below which probability the classifier is to say "unsure", and what that means in words.
+
+    Args:
+        config: What the user asked for.
+        evaluation: Scores on pictures that were not trained on, at all thresholds.
+    """
+    if not config.target_precision:
+        return config.threshold, judge_threshold(evaluation, config.threshold)
+    chosen = choose_threshold(evaluation.coverage, config.target_precision, least=config.threshold)
+    if chosen is not None:
+        return chosen.threshold, judge_threshold(evaluation, chosen.threshold)
+    best = max(evaluation.coverage, key=lambda row: (row.accuracy.low, row.threshold))
+    text = f"No threshold makes {config.target_precision:.0%} of the answers right; {best.threshold:g} comes closest."
+    missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add pictures.")
+    return best.threshold, (missed, *judge_threshold(evaluation, best.threshold))
+
+
+def judge_threshold(evaluation: Evaluation, threshold: float) -> tuple[Finding, ...]:
+    """Say what a threshold leaves: nothing is said of 0, which leaves everything."""
+    rows = [row for row in evaluation.coverage if row.threshold == threshold > 0]
+    return tuple(
+        Finding(
+            "threshold",
+            f"Below a probability of {threshold:g} it says {UNSURE!r}: it answers {row.answered} of the pictures, and "
+            f"of these answers {row.accuracy} are right.",
+            "Another one can be set for each use: mien predict --threshold.",
+        )
+        for row in rows
+    )
+
+
+def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:
+    accuracy, baseline = evaluation.accuracy, evaluation.baseline
+    if accuracy.low <= (baseline.value or 0) or accuracy.high - accuracy.low > 0.2:
+        return _too_few(evaluation, remedy)
+    text = f"It is right for {evaluation.accuracy}, clearly more than always saying {evaluation.baseline_label!r}."
+    return Finding("fine", text, "Try it on pictures from where it will be used: they may differ from these.")
+
+
+def _judge_calibration(evaluation: Evaluation) -> Finding | None:
+    calibration, accuracy = evaluation.calibration, evaluation.accuracy
+    error, gap = calibration.error, calibration.confidence - (accuracy.value or 0)
+    if error.low == 0 or (error.value or 0) < _FAR_OFF:
+        return None
+    how = "too sure" if gap > 0 else "less sure than it could be"
+    text = (
+        f"It is {how}: {calibration.confidence:.0%} sure on average and right for {accuracy.value:.0%}; calibration "
+        f"error {error}."
+    )
+    return Finding("miscalibrated", text, "Go by the order of its probabilities, not by their size; or add pictures.")
+
+
+def _judge_familiarity(evaluation: Evaluation) -> Finding | None:
+    unfamiliar = evaluation.unfamiliar
+    if unfamiliar is None or unfamiliar.low < _UNFAMILIAR:
+        return None
+    text = f"Unlike the pictures of the training are {unfamiliar} of these."
+    return Finding("unfamiliar", text, "Add pictures like these to the training, if it is meant for them.")
+
+
+def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
+    if not history:
+        return []
+    reached = max(epoch.accuracy for epoch in history)
+    # Half-way from the baseline to always right: what a network does that has learnt its own pictures at all.
+    if reached < ((baseline.value or 0) + 1) / 2:
+        text = f"Underfitting: even its own training pictures it gets right for only {reached:.0%}."
+        return [Finding("underfitting", text, "Train longer (--epochs), or with a larger --learning-rate.")]
+    text = _overfitting(history)
+    advice = "Add pictures; vary those you have, or vary them more (--augment, --zoom); or raise --dropout, to 0.5 say."
+    return [Finding("overfitting", text, advice)] if text else []
+
+
+def _overfitting(history: Sequence[Epoch]) -> str:
+    """Return what says that a network learns its own pictures by heart, and from which epoch; "" where nothing does."""
+    best, last = best_epoch(history), history[-1]
+    if last.val_loss > 1.1 * best.val_loss and last.loss < best.loss:
+        return (
+            f"Overfitting from epoch {best.epoch + 1}: from there it gets better on the training pictures "
+            f"(accuracy {last.accuracy:.0%} at the end) and worse on others (validation loss {best.val_loss:.2f} to "
+            f"{last.val_loss:.2f}). The weights of epoch {best.epoch} were kept."
+        )
+    if best.accuracy - best.val_accuracy > _WIDE_GAP:
+        start = next(epoch.epoch for epoch in history if epoch.accuracy - epoch.val_accuracy > _WIDE_GAP)
+        return (
+            f"Overfitting from epoch {start}: the network that was kept is right for {best.accuracy:.0%} of the "
+            f"training pictures, but for only {best.val_accuracy:.0%} of the validation pictures."
+        )
+    return ""
+
+
+def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
+    accuracy, baseline = evaluation.accuracy, evaluation.baseline
+    worse = (accuracy.value or 0) <= (baseline.value or 0)
+    text = f"It is no better than always saying {evaluation.baseline_label!r}. " if worse else ""
+    text += (
+        f"Too little data to tell: judged by {accuracy.num_images} pictures, the true accuracy may be anything from "
+        f"{accuracy.low:.0%} to {accuracy.high:.0%}"
+    )
+    if accuracy.low <= (baseline.value or 0):
+        text += f", and always saying {evaluation.baseline_label!r} gets {baseline.value:.0%}"
+    needed = _needed(evaluation)
+    advice = "Add pictures"
+    if needed > accuracy.num_images:
+        advice += f": about {needed} to judge by would narrow it to 10 points either way"
+    return Finding("too_little_data", f"{text}.", f"{advice}; {remedy}." if remedy else f"{advice}.")
+
+
+def _needed(evaluation: Evaluation) -> int:
+    """Return about how many pictures narrow the interval to 10 points either way, at the accuracy measured."""
+    share = min(max(evaluation.accuracy.value or 0.5, 0.1), 0.9)
+    needed = 1.96**2 * share * (1 - share) / 0.1**2 * fold_inflation(evaluation.num_folds)
+    return int(np.ceil(needed / 10) * 10)

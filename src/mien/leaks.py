@@ -1,0 +1,162 @@
+"""Leaks: pictures to judge by that a run was trained on, and copies that stand on two sides of a split."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from mien.config import CleanConfig
+from mien.dataset import Dataset, ImageRecord, load_records
+from mien.duplicates import FLIPS, bits_apart, flipped, group_near_copies
+from mien.errors import LeakError, SourceNotFoundError
+from mien.run_folder import RunFolder, load_config
+
+_SEEN = ("train", "val")
+_MAX_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A picture to judge a run by, of which a copy was trained on.
+
+    Attributes:
+        path: The picture, below its folder.
+        trained: What the run was trained or chosen on, or a copy of that beside it, below the folder of the run.
+        kind: "same file", "near copy", or how a near copy is flipped: one of FLIPS.
+        bits: How many of the 128 bits of their hashes differ; above the limit where a chain of copies connects them.
+    """
+
+    path: str
+    trained: str
+    kind: str
+    bits: int
+
+    def __str__(self) -> str:
+        kind = {"same file": "the same file as", "near copy": "a near copy of"}
+        what = kind.get(self.kind, f"a near copy, {self.kind}, of")
+        apart = "" if self.kind == "same file" else f" ({self.bits} of 128 bits apart)"
+        return f"{_shown(self.path)}: {what} {_shown(self.trained)}{apart}"
+
+
+def load_seen(run: RunFolder) -> list[ImageRecord]:
+    """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
+
+    Raises:
+        SourceNotFoundError: There is no run, or its manifest is damaged.
+    """
+    if not run.manifest_path.is_file():
+        raise SourceNotFoundError(
+            f"{str(run.path)!r} holds no {run.manifest_path.name}, which says what was trained on: name a run folder"
+        )
+    records = load_records(run.manifest_path)
+    groups = {record.group for record in records if record.split in _SEEN} - {None}
+    return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
+
+
+def near_bits_of(run: RunFolder) -> int:
+    """Return how many bits apart near copies are at most in a run; the default where it does not say.
+
+    Raises:
+        SettingsError: Its config.json holds a setting that is wrong.
+    """
+    return load_config(run.config_path).clean.near_bits if run.config_path.is_file() else CleanConfig.near_bits
+
+
+def find_leaks(
+    records: Sequence[ImageRecord], seen: Sequence[ImageRecord], near_bits: int = CleanConfig.near_bits
+) -> tuple[Leak, ...]:
+    """Find the pictures of which a copy was trained on; each is named once, with the nearest copy.
+
+    A copy is the same file, a near copy or what a chain of near copies connects; and, within a class, one that is
+    flipped: an arrow to the left is no arrow to the right.
+
+    Args:
+        records: The pictures to judge by.
+        seen: What `load_seen` returned.
+        near_bits: Two hashes that differ in at most this many bits are near.
+    """
+    pictures = [record for record in records if record.phash]
+    if not pictures or not seen:
+        return ()
+    upright = [record.phash for record in pictures]
+    versions = {"near copy": upright} | {flip: flipped(upright, flip) for flip in FLIPS}
+    groups = group_near_copies([*(record.phash for record in seen), *chain(*versions.values())], near_bits)
+    copies = _by_group(seen, groups)
+    contents = {record.sha256: record for record in seen}
+    leaks = []
+    for place, picture in enumerate(pictures):
+        if picture.sha256 in contents:
+            leaks.append(Leak(picture.path, contents[picture.sha256].path, "same file", 0))
+            continue
+        places = range(len(seen) + place, len(groups), len(pictures))
+        matches = [
+            Leak(picture.path, other.path, kind, bits_apart(versions[kind][place], other.phash))
+            for kind, number in zip(versions, places, strict=True)
+            for other in copies.get(groups[number], ())
+            if kind == "near copy" or other.label == picture.label
+        ]
+        leaks += sorted(matches, key=lambda leak: leak.bits)[:1]
+    return tuple(leaks)
+
+
+def refuse_leaks(leaks: Sequence[Leak], what: str, advice: str) -> None:
+    """Say no where there are leaks, and name the first.
+
+    Args:
+        leaks: What `find_leaks` returned.
+        what: Where they are, and of what.
+        advice: What to do.
+
+    Raises:
+        LeakError: There are some.
+    """
+    if leaks:
+        raise LeakError("\n".join([f"{what}:", *name_leaks(leaks), advice]))
+
+
+def name_leaks(leaks: Sequence[Leak]) -> list[str]:
+    """Return a line for each of the first leaks, and one that says how many more there are."""
+    more = [f"  and {len(leaks) - _MAX_NAMED} more"] if len(leaks) > _MAX_NAMED else []
+    return [*(f"  {leak}" for leak in leaks[:_MAX_NAMED]), *more]
+
+
+def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.near_bits) -> None:
+    """Make sure, by the hashes and not by what cleaning made of them, that no copy stands on two sides of a split.
+
+    Args:
+        datasets: The same pictures, split in one way or in several, such as folds.
+        near_bits: Two hashes that differ in at most this many bits are near.
+
+    Raises:
+        LeakError: A picture or a near copy of it, also a mirrored one of its class, stands in two splits.
+    """
+    groups: list[int | None] | None = None
+    for dataset in datasets:
+        records = [record for record in dataset.records if record.used]
+        if groups is None:
+            labels = [record.label for record in records]
+            groups = group_near_copies([record.phash for record in records], near_bits, class_names=labels)
+        first: dict[int, ImageRecord] = {}
+        pairs = [
+            f"  {_shown(record.path)} ({record.split}) and {_shown(other.path)} ({other.split})"
+            for record, group in zip(records, groups, strict=True)
+            if record.split and group is not None
+            if (other := first.setdefault(group, record)).split != record.split
+        ]
+        if pairs:
+            raise LeakError(
+                f"copies of {len(pairs)} pictures of {str(dataset.root)!r} stand on two sides of the split, so that "
+                "no score would be honest:\n" + "\n".join(pairs[:_MAX_NAMED])
+            )
+
+
+def _by_group(records: Sequence[ImageRecord], groups: Sequence[int | None]) -> dict[int | None, list[ImageRecord]]:
+    """Return the records of each group; of thousands with the same hash in the same class, one."""
+    members: dict[int | None, dict[tuple[str, str], ImageRecord]] = {}
+    for record, group in zip(records, groups, strict=False):
+        if group is not None:
+            members.setdefault(group, {}).setdefault((record.phash, record.label), record)
+    return {group: list(found.values()) for group, found in members.items()}
+
+
+def _shown(path: str) -> str:
+    return path if path.isprintable() else repr(path)

@@ -1,0 +1,174 @@
+"""Relabelling: a user's decisions on labels, from a CSV file, applied to a Dataset; never on disk."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from mien.dataset import Dataset, ImageRecord, Problem
+from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
+
+LEAVE_OUT = "leave-out"
+_NO_DECISION = ("", "keep")
+_MAX_BYTES = 64 * 1024**2
+_MAX_NAMED = 10
+
+
+def load_decisions(path: str | Path) -> dict[str, str]:
+    """Read a CSV file with the columns path and decision, such as a run's suspects.csv with that column filled in.
+
+    Other columns are passed over, and so are rows whose decision is empty or "keep". Fields may be divided by commas,
+    semicolons or tabs, as spreadsheets save them.
+
+    Returns:
+        Decisions by path: a class name, or "leave-out".
+
+    Raises:
+        SourceNotFoundError: The file cannot be read.
+        SettingsError: It is no such table, or names a path twice.
+    """
+    rows = list(_rows(_text(Path(path)), Path(path)))
+    counts = Counter(picture for picture, _ in rows)
+    twice = sorted(picture for picture, count in counts.items() if count > 1)
+    if twice:
+        raise SettingsError(f"{str(path)!r} has more than one row for {_listed(twice)}: leave one of each")
+    return {picture: decision for picture, decision in rows if decision not in _NO_DECISION}
+
+
+def decisions_csv(decisions: Mapping[str, str]) -> str:
+    """Return decisions as a table that `load_decisions` reads back."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(["path", "decision"])
+    writer.writerows(sorted(decisions.items()))
+    return text.getvalue()
+
+
+def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
+    """Let pictures count as another class, or not at all; `clean` it again then, since copies are judged by label.
+
+    A decision holds for near copies of the picture under the same label too, unless they have one of their own.
+
+    Args:
+        dataset: What `clean` returned.
+        decisions: What `load_decisions` returned.
+
+    Raises:
+        SettingsError: A path or a class is unknown; all are named.
+    """
+    _refuse_unknown(dataset, decisions)
+    own = {place: decisions[r.path] for place, r in enumerate(dataset.records) if r.path in decisions}
+    shared = _shared(dataset, own)
+    records = list(dataset.records)
+    for place, decision in (shared | own).items():
+        records[place] = _decided(records[place], decision)
+    return dataset.with_records(records)
+
+
+def keep_splits(dataset: Dataset, before: Dataset) -> Dataset:
+    """Leave every picture in the split that it, or a near copy of it, had before; what was not used goes to training.
+
+    So the decisions on some labels move no other picture, and none that was trained on into the test.
+
+    Args:
+        dataset: The same files, relabelled and cleaned.
+        before: What `split` returned.
+
+    Raises:
+        TooFewImagesError: A split has no picture of some class left.
+    """
+    group_splits: dict[int | None, str] = {r.group: r.split for r in before.records if r.group is not None and r.split}
+    records = [
+        replace(record, split=(then.split or group_splits.get(record.group, "train")) if record.used else "")
+        for record, then in zip(dataset.records, before.records, strict=True)
+    ]
+    for split in ("train", "val", "test"):
+        missing = set(dataset.class_names) - {r.label for r in records if r.split == split}
+        if missing:
+            raise TooFewImagesError(
+                f"the decisions of --relabel leave no picture of {', '.join(map(repr, sorted(missing)))} for {split}: "
+                "add images, or decide otherwise"
+            )
+    return dataset.with_records(records)
+
+
+def _text(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error.strerror}") from error
+    if len(content) > _MAX_BYTES:
+        raise SettingsError(f"{str(path)!r} is larger than {_MAX_BYTES} bytes: it is no table of decisions")
+    # Spreadsheets that save "Unicode text" write UTF-16.
+    encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "replace")
+    if "\0" in text:
+        raise SettingsError(f"{str(path)!r} is no text: save the table as CSV")
+    return text
+
+
+def _rows(text: str, path: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and decision of every row that has a path."""
+    first = text.partition("\n")[0]
+    try:
+        for mark in ",;\t":
+            names = [name.strip().lower() for name in next(csv.reader([first], delimiter=mark), [])]
+            if {"path", "decision"} <= set(names):
+                break
+        else:
+            raise SettingsError(
+                f"the first line of {str(path)!r} must name the columns path and decision, as in a run's suspects.csv; "
+                f"it is {first[:100]!r}"
+            )
+        at_path, at_decision = names.index("path"), names.index("decision")
+        for row in list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))[1:]:
+            if len(row) > at_path and row[at_path]:
+                yield row[at_path], row[at_decision].strip() if len(row) > at_decision else ""
+    except csv.Error as error:
+        raise SettingsError(f"{str(path)!r} is no CSV: {error}") from error
+
+
+def _refuse_unknown(dataset: Dataset, decisions: Mapping[str, str]) -> None:
+    paths = {record.path for record in dataset.records}
+    unknown = [path for path in decisions if path not in paths]
+    known = (*dataset.class_names, LEAVE_OUT)
+    classes = sorted({decision for decision in decisions.values() if decision not in known})
+    lines = []
+    if unknown:
+        hint = (
+            "; save it as UTF-8" if any("\udc80" <= letter <= "\udcff" for path in unknown for letter in path) else ""
+        )
+        lines.append(f"paths that are not in {str(dataset.root)!r}: {_listed(unknown)}{hint}")
+    if classes:
+        lines.append(f"decisions that are none: {_listed(classes)}; known: {', '.join(map(repr, known))}, 'keep'")
+    if lines:
+        raise SettingsError("--relabel has " + "\n".join(lines))
+
+
+def _shared(dataset: Dataset, own: Mapping[int, str]) -> dict[int, str]:
+    """Return the decisions that near copies take over, by place: where those of their group and label agree."""
+    found: dict[tuple[int, str], set[str]] = {}
+    for place, decision in own.items():
+        record = dataset.records[place]
+        if record.group is not None:
+            found.setdefault((record.group, record.label), set()).add(decision)
+    keys = {place: (r.group, r.label) for place, r in enumerate(dataset.records) if r.group is not None}
+    return {place: next(iter(found[key])) for place, key in keys.items() if len(found.get(key, ())) == 1}
+
+
+def _decided(record: ImageRecord, decision: str) -> ImageRecord:
+    if decision == LEAVE_OUT:
+        problem = Problem("left_out", "by decision")
+        return replace(record, used=False, problems=(*record.problems, problem))
+    if decision == record.label:
+        return record
+    problem = Problem("relabelled", f"relabelled from {record.label}")
+    return replace(record, label=decision, problems=(*record.problems, problem))
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(map(repr, names[:_MAX_NAMED])) + more

@@ -1,0 +1,120 @@
+"""Scores: shares of pictures, each with its 95% interval and the name of the method that gave it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Z_95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Score:
+    """A share of pictures, with its 95% interval.
+
+    Attributes:
+        value: Between 0 and 1; None where there was nothing to count.
+        low: Lower end of the interval; likewise `high`.
+        num_images: How many pictures it is the share of.
+        method: By what the interval was worked out.
+    """
+
+    value: float | None
+    low: float
+    high: float
+    num_images: int
+    method: str = "Wilson"
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "none"
+        return f"{self.value:.0%} (95% interval {self.low:.0%} to {self.high:.0%}, n = {self.num_images})"
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class is told apart; `num_images` of the recall is the number of its pictures."""
+
+    label: str
+    precision: Score
+    recall: Score
+    f1: Score
+
+
+def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Score:
+    """Return a share with its 95% Wilson interval.
+
+    Args:
+        num_right: How many pictures count.
+        num_images: Of how many.
+        num_folds: Of the cross-validation that judged them; 0 where one classifier judged all. The classifiers of
+            folds share most of their training pictures, so their answers tell less than as many independent ones:
+            the interval is that of num_images / (1 + K / (K - 1)) pictures.
+
+    Source:
+        E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927; C. Nadeau,
+        Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003 (folds).
+
+    Example:
+        >>> print(wilson_score(27, 30))
+        90% (95% interval 74% to 97%, n = 30)
+        >>> print(wilson_score(27, 30, num_folds=5))
+        90% (95% interval 64% to 98%, n = 30)
+    """
+    inflation = fold_inflation(num_folds)
+    method = f"Wilson, for n / {inflation:.4g} (Nadeau and Bengio, {num_folds} folds)" if num_folds else "Wilson"
+    if not num_images:
+        return Score(None, 0.0, 1.0, 0, method)
+    share, weight = num_right / num_images, _Z_95**2 * inflation / num_images
+    middle = (share + weight / 2) / (1 + weight)
+    half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
+    return Score(share, max(0.0, middle - half), min(1.0, middle + half), num_images, method)
+
+
+def fold_inflation(num_folds: int) -> float:
+    """Return how many times as many pictures K folds need to tell as much as independent answers do: 1 + K / (K - 1).
+
+    Source:
+        C. Nadeau, Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003.
+    """
+    return 1 + num_folds / (num_folds - 1) if num_folds else 1.0
+
+
+def f1_score(num_right: int, num_false: int, num_missed: int, *, num_folds: int = 0) -> Score:
+    """Return the F1 of one class with its 95% interval.
+
+    F1 is 2J / (1 + J), where J is the share of right answers among all pictures that are of the class or were called
+    it. J is a share of pictures, so it has a Wilson interval; its ends are carried over.
+    """
+    jaccard = wilson_score(num_right, num_right + num_false + num_missed, num_folds=num_folds)
+    if jaccard.value is None:
+        return jaccard
+    value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
+    return Score(value, low, high, jaccard.num_images, jaccard.method)
+
+
+def class_scores(
+    class_names: Sequence[str], confusion: NDArray[np.int64], *, num_folds: int = 0
+) -> tuple[ClassScores, ...]:
+    """Return precision, recall and F1 of every class.
+
+    Args:
+        class_names: C names.
+        confusion: Numbers of pictures, shape (C, C), by true class (row) and answer (column).
+        num_folds: Of the cross-validation that judged them, if any.
+    """
+    scores = []
+    for number, label in enumerate(class_names):
+        right = int(confusion[number, number])
+        called, present = int(confusion[:, number].sum()), int(confusion[number].sum())
+        scores.append(
+            ClassScores(
+                label,
+                precision=wilson_score(right, called, num_folds=num_folds),
+                recall=wilson_score(right, present, num_folds=num_folds),
+                f1=f1_score(right, called - right, present - right, num_folds=num_folds),
+            )
+        )
+    return tuple(scores)

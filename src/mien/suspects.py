@@ -1,0 +1,169 @@
+"""Suspects: pictures whose label is probably wrong, by confident learning; listed and drawn, never removed."""
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien import files
+from mien.dataset import Dataset, Problem
+from mien.evaluation import Answers
+from mien.figures import plot_suspects, save_figure
+from mien.scores import wilson_score
+
+_COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
+_NUM_DRAWN = 24
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A picture whose label is probably wrong.
+
+    Attributes:
+        index: Its place in the Dataset.
+        label: The class that it stands under.
+        suggested: The class that it looks like.
+        prob_label: Probability of its label, from a classifier that had not seen it; likewise `prob_suggested`.
+    """
+
+    index: int
+    label: str
+    suggested: str
+    prob_label: float
+    prob_suggested: float
+
+    def to_dict(self, dataset: Dataset) -> dict[str, Any]:
+        """Return plain JSON values, with the path in the place of the index."""
+        found = asdict(self)
+        del found["index"]
+        return {"path": dataset.records[self.index].path, **found}
+
+
+def find_suspects(dataset: Dataset, answers: Answers) -> tuple[Suspect, ...]:
+    """Return the pictures whose label is probably wrong, the most suspect first.
+
+    There are none where the answers are no better than the best constant one: nothing can be told from such.
+
+    Args:
+        dataset: What was asked about.
+        answers: Given by classifiers that had not seen the picture in question.
+    """
+    names, probs = dataset.class_names, answers.probs
+    num_right = int((probs.argmax(axis=1) == answers.labels).sum())
+    if wilson_score(num_right, len(probs)).low <= np.bincount(answers.labels).max() / len(probs):
+        return ()
+    suspects = []
+    for row in suspect_rows(answers.labels, probs).tolist():
+        label, suggested = int(answers.labels[row]), _suggested(answers.labels, probs)[row]
+        given, other = float(probs[row, label]), float(probs[row, suggested])
+        suspects.append(Suspect(int(answers.indexes[row]), names[label], names[suggested], given, other))
+    return tuple(suspects)
+
+
+def suspect_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return which labels are probably wrong, as rows, the most suspect first.
+
+    How many pictures of each class really show each other class is estimated from the answers that are confident: at
+    least as probable as that class is on average for the pictures labelled so. That many are taken, by the margin.
+
+    Args:
+        labels: Class numbers, (N,).
+        probs: Out-of-fold probabilities, (N, C).
+
+    Source:
+        C. G. Northcutt, L. Jiang, I. L. Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, JAIR 70,
+        2021 (the confident joint; pruning by noise rate).
+
+    Example:
+        >>> probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])
+        >>> suspect_rows(np.array([0, 0, 0, 1, 1]), probs)
+        array([2])
+    """
+    chosen = np.zeros(len(labels), bool)
+    joint = confident_joint(labels, probs)
+    for label, other in zip(*np.nonzero(joint), strict=True):
+        rows = np.flatnonzero(labels == label)
+        if label != other:
+            margins = probs[rows, other] - probs[rows, label]
+            most = np.argsort(-margins, kind="stable")[: round(joint[label, other])]
+            # Where the label is the likelier of the two, the estimate was too high.
+            chosen[rows[most[margins[most] > 0]]] = True
+    margins = label_margins(labels, probs)
+    rows = np.flatnonzero(chosen)
+    return rows[np.argsort(margins[rows], kind="stable")]
+
+
+def label_margins(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more suspect."""
+    rows = np.arange(len(labels))
+    margins: NDArray[np.floating] = probs[rows, labels] - probs[rows, _suggested(labels, probs)]
+    return margins
+
+
+def confident_joint(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return how many pictures of each class (rows) probably show each class (columns), (C, C).
+
+    The rows sum to the numbers of pictures of the classes.
+    """
+    num_classes = probs.shape[1]
+    counts = np.bincount(labels, minlength=num_classes)
+    # A class without pictures has no usual probability: nothing is confident to be of it.
+    usual = [probs[labels == c, c].mean() if counts[c] else np.inf for c in range(num_classes)]
+    confident = np.where(probs >= usual, probs, -1)
+    sure = np.flatnonzero(confident.max(axis=1) >= 0)
+    joint = np.zeros((num_classes, num_classes))
+    np.add.at(joint, (labels[sure], confident[sure].argmax(axis=1)), 1)
+    joint *= (counts / np.maximum(joint.sum(axis=1), 1))[:, None]
+    return joint
+
+
+def _suggested(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Return the likeliest class beside the label, (N,)."""
+    others = np.array(probs, np.float64)
+    others[np.arange(len(labels)), labels] = -1
+    found: NDArray[np.intp] = others.argmax(axis=1)
+    return found
+
+
+def mark_suspects(dataset: Dataset, suspects: Sequence[Suspect]) -> Dataset:
+    """Return the same Dataset with the problem `suspect_label` for the suspects, which stay in use."""
+    records = list(dataset.records)
+    for suspect in suspects:
+        record = records[suspect.index]
+        problem = Problem("suspect_label", f"looks {suspect.suggested} ({suspect.prob_suggested:.0%})")
+        records[suspect.index] = replace(record, problems=(*record.problems, problem))
+    return dataset.with_records(records)
+
+
+def report_suspects(folder: Path, dataset: Dataset, suspects: Sequence[Suspect]) -> None:
+    """Write suspects.csv, in which decisions can be filled in, and suspects.png; nothing where there are none.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    if not suspects:
+        return
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for rank, found in enumerate(suspects, start=1):
+        probs = f"{found.prob_label:.6f}", f"{found.prob_suggested:.6f}"
+        writer.writerow([dataset.records[found.index].path, found.label, found.suggested, *probs, rank, ""])
+    files.write_text(folder / "suspects.csv", text.getvalue())
+    drawn = suspects[:_NUM_DRAWN]
+    titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
+    save_figure(plot_suspects(dataset, titles), folder / "suspects.png")
+
+
+def describe_suspects(suspects: Sequence[Suspect], folder: Path) -> str:
+    """Say in one line how many suspects there are, and what can be done; "" where there are none."""
+    if not suspects:
+        return ""
+    count = "1 label may be" if len(suspects) == 1 else f"{len(suspects)} labels may be"
+    path = folder / "suspects.csv"
+    return f"{count} wrong: look at {folder / 'suspects.png'}, fill in {path}, and train with --relabel {path}"

@@ -1,0 +1,131 @@
+"""The judgement: the right words for each kind of trouble, and a threshold that keeps its word."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from conftest import answers_of, classifier_of, evaluation_of
+from mien.config import AnswerConfig
+from mien.evaluation import Answers, score
+from mien.judgement import decide_threshold, judge_threshold, verdict
+from mien.recording import Epoch
+from mien.results import Evaluation
+from mien.scores import wilson_score
+
+
+def judged(num_right: int, num_images: int, sure: float | None = None) -> Evaluation:
+    """Return scores on as many pictures of either class; the probabilities are what they should be."""
+    half, wrong = num_images // 2, num_images - num_right
+    confusion = [[half - wrong // 2, wrong // 2], [wrong - wrong // 2, half - (wrong - wrong // 2)]]
+    return evaluation_of(confusion, sure=num_right / num_images if sure is None else sure)
+
+
+def make_history(*epochs: tuple[float, float, float, float]) -> list[Epoch]:
+    return [Epoch(number, *figures, 1.0) for number, figures in enumerate(epochs, start=1)]
+
+
+GOOD_CURVES = make_history((0.7, 0.5, 0.7, 0.5), (0.4, 0.85, 0.4, 0.85), (0.3, 0.9, 0.35, 0.88))
+
+
+def kinds(num_right: int, num_images: int, history: Sequence[Epoch] = ()) -> list[str]:
+    return [finding.kind for finding in verdict(judged(num_right, num_images), history)]
+
+
+def test_good_scores_on_many_pictures_are_fine() -> None:
+    assert kinds(180, 200, GOOD_CURVES) == ["fine"]
+
+
+def test_few_test_pictures_are_too_little_to_tell() -> None:
+    assert kinds(27, 30, GOOD_CURVES) == ["too_little_data"]
+    (finding,) = verdict(judged(27, 30))
+    assert "74% to 97%" in finding.text
+
+
+def test_a_score_that_may_be_the_baseline_is_too_little_to_tell() -> None:
+    findings = verdict(judged(108, 200), GOOD_CURVES)
+    assert [finding.kind for finding in findings] == ["too_little_data"]
+    assert "always saying 'happy' gets 50%" in findings[0].text
+
+
+def test_a_network_that_never_learns_its_own_pictures_is_underfitting() -> None:
+    assert kinds(110, 200, make_history((0.7, 0.5, 0.7, 0.5), (0.69, 0.55, 0.69, 0.5)))[0] == "underfitting"
+
+
+def test_a_validation_loss_that_rises_again_is_overfitting_from_the_epoch_after_the_best() -> None:
+    history = make_history((0.7, 0.6, 0.7, 0.6), (0.4, 0.85, 0.5, 0.8), (0.2, 0.95, 0.6, 0.8), (0.1, 1.0, 0.9, 0.79))
+    finding, _ = verdict(judged(180, 200), history)
+    assert finding.kind == "overfitting"
+    assert "Overfitting from epoch 3" in finding.text
+    assert "epoch 2 were kept" in finding.text
+
+
+def test_a_gap_between_training_and_validation_is_overfitting_though_the_loss_still_falls() -> None:
+    history = make_history((0.7, 0.6, 0.69, 0.6), (0.3, 0.9, 0.66, 0.65), (0.05, 1.0, 0.65, 0.65))
+    finding, _ = verdict(judged(180, 200), history)
+    assert finding.kind == "overfitting"
+    assert "from epoch 2" in finding.text
+
+
+def test_every_finding_says_what_to_do_next() -> None:
+    for history in (GOOD_CURVES, make_history((0.7, 0.5, 0.7, 0.5)), ()):
+        for finding in verdict(judged(20, 30), history):
+            assert len(finding.advice) > 20
+
+
+def test_one_that_says_more_than_it_holds_is_too_sure_of_itself() -> None:
+    finding = verdict(judged(160, 200, sure=0.95))[-1]
+    assert finding.kind == "miscalibrated"
+    assert "too sure: 95% sure on average and right for 80%" in finding.text
+    finding = verdict(judged(190, 200, sure=0.75))[-1]
+    assert "less sure than it could be" in finding.text
+
+
+def test_what_chance_does_to_few_pictures_is_not_held_against_the_probabilities() -> None:
+    assert kinds(27, 30) == ["too_little_data"]
+    assert "miscalibrated" not in [finding.kind for finding in verdict(judged(27, 30, sure=0.94))]
+
+
+def test_pictures_unlike_those_of_the_training_are_pointed_out() -> None:
+    strange = replace(judged(180, 200), unfamiliar=wilson_score(60, 200))
+    assert [finding.kind for finding in verdict(strange)] == ["fine", "unfamiliar"]
+    usual = replace(judged(180, 200), unfamiliar=wilson_score(6, 200))
+    assert [finding.kind for finding in verdict(usual)] == ["fine"]
+
+
+def sure_and_unsure() -> Evaluation:
+    """Scores of a classifier that is right for 97 of 100 when it is 92% sure, and for 60 of 100 when it is 57%."""
+    parts = answers_of([[50, 0], [3, 47]], sure=0.92), answers_of([[30, 20], [20, 30]], sure=0.57)
+    labels, probs = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "probs"))
+    return score(classifier_of(("happy", "sad")), Answers(np.arange(len(labels)), labels, probs))
+
+
+def test_a_target_is_met_by_the_lowest_threshold_that_meets_it() -> None:
+    threshold, (finding,) = decide_threshold(AnswerConfig(target_precision=0.95), sure_and_unsure())
+    assert threshold == 0.6
+    assert finding.kind == "threshold"
+    assert "answers 50%" in finding.text
+    assert "97% (95% interval 92% to 99%, n = 100) are right" in finding.text
+
+
+def test_a_target_does_not_lower_the_threshold_that_was_asked_for() -> None:
+    threshold, _ = decide_threshold(AnswerConfig(threshold=0.7, target_precision=0.95), sure_and_unsure())
+    assert threshold == 0.7
+
+
+def test_a_target_out_of_reach_is_said() -> None:
+    threshold, (missed, reached) = decide_threshold(AnswerConfig(target_precision=0.99), sure_and_unsure())
+    assert (missed.kind, reached.kind) == ("out_of_reach", "threshold")
+    assert "No threshold makes 99% of the answers right" in missed.text
+    assert threshold == 0.9
+
+
+def test_no_threshold_is_chosen_unasked() -> None:
+    assert decide_threshold(AnswerConfig(), sure_and_unsure()) == (0.0, ())
+    assert judge_threshold(sure_and_unsure(), 0.0) == ()
+
+
+def test_a_threshold_that_was_asked_for_is_kept_and_explained() -> None:
+    threshold, (finding,) = decide_threshold(AnswerConfig(threshold=0.7), sure_and_unsure())
+    assert threshold == 0.7
+    assert "Below a probability of 0.7 it says 'unsure'" in finding.text

@@ -1,0 +1,174 @@
+"""Leaks: what a run was trained on is found again, whatever was done to it; and no split holds a copy on two sides."""
+
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conftest import dataset_of, record
+from mien.config import SplitConfig
+from mien.dataset import ImageRecord
+from mien.duplicates import FLIPS, bits_apart, flipped
+from mien.errors import GateError, LeakError, SettingsError, SourceNotFoundError
+from mien.leaks import Leak, find_leaks, load_seen, name_leaks, near_bits_of, refuse_leaks, refuse_straddling
+from mien.run_folder import RunFolder
+from mien.splitting import folds, split
+
+
+def changed(phash: str, num_bits: int) -> str:
+    places = random.Random(num_bits).sample(range(128), num_bits)
+    return f"{int(phash, 16) ^ sum(1 << place for place in places):032x}"
+
+
+def test_the_same_file_is_found_under_another_name_and_class() -> None:
+    seen = record("happy/1")
+    other = record("sad/9", sha256=seen.sha256, phash=seen.phash)
+    assert find_leaks([record("sad/1"), other], [record("happy/2"), seen]) == (
+        Leak("sad/9", "happy/1", "same file", 0),
+    )
+
+
+def test_a_near_copy_is_found_up_to_the_limit() -> None:
+    seen = record("happy/1")
+    near = record("sad/1", phash=changed(seen.phash, 16))
+    assert find_leaks([near], [seen]) == (Leak("sad/1", "happy/1", "near copy", 16),)
+    assert find_leaks([near], [seen], 15) == ()
+    assert find_leaks([record("sad/1", phash=changed(seen.phash, 17))], [seen]) == ()
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+def test_a_flipped_copy_is_found_in_its_class_alone(flip: str) -> None:
+    seen = record("happy/1")
+    (phash,) = flipped([changed(seen.phash, 7)], flip)
+    assert find_leaks([record("happy/2", phash=phash)], [seen]) == (Leak("happy/2", "happy/1", flip, 7),)
+    assert find_leaks([record("sad/2", phash=phash)], [seen]) == ()
+
+
+def test_of_several_copies_the_nearest_is_named() -> None:
+    seen = [record(f"sad/{bits}", phash=changed("00" * 16, bits)) for bits in (9, 4, 12)]
+    assert find_leaks([record("sad/x", phash="00" * 16)], seen) == (Leak("sad/x", "sad/4", "near copy", 4),)
+
+
+def test_a_chain_of_copies_is_followed() -> None:
+    ends, middle = ("00" * 16, "00" * 13 + "ffffff"), "00" * 14 + "ffff"
+    evaluated = [record("sad/1", phash=ends[1]), record("sad/2", phash=middle)]
+    found = find_leaks(evaluated, [record("sad/3", phash=ends[0])])
+    assert [(leak.path, leak.bits) for leak in found] == [("sad/1", 24), ("sad/2", 16)]
+    assert find_leaks(evaluated[:1], [record("sad/3", phash=ends[0])]) == ()
+
+
+def test_other_pictures_and_what_is_no_picture_are_no_leaks() -> None:
+    bad = record("sad/1", phash="", used=False)
+    assert find_leaks([bad, record("sad/2")], [record("sad/3")]) == ()
+    assert find_leaks([], [record("sad/3")]) == find_leaks([record("sad/3")], []) == ()
+
+
+def test_leaks_are_those_of_comparing_each_with_each() -> None:
+    chance = random.Random(8)
+    seen = [record(f"sad/{number}") for number in range(60)]
+    evaluated = [record(f"sad/x{n}", phash=changed(chance.choice(seen).phash, 4 + n % 20)) for n in range(60)]
+    expected = {
+        other.path: min(bits_apart(version, record_.phash) for version in versions(other) for record_ in seen)
+        for other in evaluated
+    }
+    assert {leak.path: leak.bits for leak in find_leaks(evaluated, seen)} == {
+        path: bits for path, bits in expected.items() if bits <= 16
+    }
+
+
+def versions(picture: ImageRecord) -> list[str]:
+    return [picture.phash, *(flipped([picture.phash], flip)[0] for flip in FLIPS)]
+
+
+def test_thousands_of_one_placeholder_are_compared_quickly() -> None:
+    seen = [record(f"sad/{number}", phash="00" * 16) for number in range(5000)]
+    evaluated = [record(f"sad/x{number}", phash="00" * 15 + "01") for number in range(5000)]
+    started = time.perf_counter()
+    assert len(find_leaks(evaluated, seen)) == 5000
+    assert time.perf_counter() - started < 10
+
+
+def test_seen_is_what_was_trained_or_chosen_on_and_its_copies(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    dataset_of(
+        record("happy/1", split="train", group=0),
+        record("happy/2", split="", used=False, group=0),
+        record("happy/3", split="val"),
+        record("sad/1", split="test", group=1),
+        record("sad/2", split="", used=False, group=1),
+        record("sad/3", split="", used=False, phash=""),
+    ).save(run.manifest_path)
+    assert [seen.path for seen in load_seen(run)] == ["happy/1", "happy/2", "happy/3"]
+
+
+def test_a_folder_without_a_manifest_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match=r"holds no manifest.csv.*: name a run folder"):
+        load_seen(RunFolder(tmp_path))
+
+
+def test_the_limit_is_that_of_the_run(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    assert near_bits_of(run) == 16
+    run.config_path.write_text('{"clean": {"near_bits": 5}}')
+    assert near_bits_of(run) == 5
+    run.config_path.write_text('{"clean": {"near_bits": "five"}}')
+    with pytest.raises(SettingsError, match="near_bits"):
+        near_bits_of(run)
+
+
+def test_a_refusal_names_ten_pairs_and_says_what_to_do() -> None:
+    leaks = [Leak(f"sad/{number}", "sad/x", "near copy", 3) for number in range(12)]
+    refuse_leaks([], "nothing", "nothing")
+    with pytest.raises(LeakError) as refused:
+        refuse_leaks(leaks, "12 pictures were trained on", "Add --leave-out-seen.")
+    lines = str(refused.value).splitlines()
+    assert isinstance(refused.value, GateError)
+    assert lines[:2] == ["12 pictures were trained on:", "  sad/0: a near copy of sad/x (3 of 128 bits apart)"]
+    assert lines[-2:] == ["  and 2 more", "Add --leave-out-seen."]
+    assert len(lines) == 13
+
+
+def test_a_leak_says_in_words_how_it_matches_and_keeps_hostile_names_on_one_line() -> None:
+    assert str(Leak("a", "b", "same file", 0)) == "a: the same file as b"
+    assert str(Leak("a", "b", "upside down", 2)) == "a: a near copy, upside down, of b (2 of 128 bits apart)"
+    assert name_leaks([Leak("a\n\x1b[31m", "b", "same file", 0)]) == ["  'a\\n\\x1b[31m': the same file as b"]
+
+
+def copied() -> list[ImageRecord]:
+    records = [record(f"{label}/{number:02}") for label in ("happy", "sad") for number in range(20)]
+    first = records[0]
+    (mirrored,) = flipped([first.phash], "mirrored")
+    return [*records, replace(first, path="happy/copy", group=0), record("happy/mirrored", phash=mirrored, group=0)]
+
+
+def test_a_split_that_keeps_copies_together_passes() -> None:
+    records = copied()
+    dataset = split(dataset_of(replace(records[0], group=0), *records[1:]))
+    refuse_straddling([dataset, *folds(dataset, 5)])
+
+
+@pytest.mark.parametrize("number", [-2, -1])
+@pytest.mark.parametrize("side", ["val", "test"])
+def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, number: int) -> None:
+    records = [replace(copy, group=None, split="train") for copy in copied()]
+    records = [*records[:-2], records[number]]
+    refuse_straddling([dataset_of(*records)])
+    records[-1] = replace(records[-1], split=side)
+    with pytest.raises(
+        LeakError, match=rf"copies of 1 pictures of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
+    ):
+        refuse_straddling([dataset_of(*records)])
+
+
+def test_a_fold_broken_by_hand_is_refused() -> None:
+    records = copied()
+    dataset = split(dataset_of(replace(records[0], group=0), *records[1:]), SplitConfig(test_share=0.05))
+    parts = list(folds(dataset, 3))
+    of_copy = parts[1].records[-2].split
+    other = next(name for name in ("train", "val", "test") if name != of_copy)
+    parts[1] = parts[1].with_records([*parts[1].records[:-1], replace(parts[1].records[-1], split=other)])
+    refuse_straddling([dataset, parts[0], parts[2]])
+    with pytest.raises(LeakError, match="happy/mirrored"):
+        refuse_straddling([dataset, *parts])

@@ -20,7 +20,6 @@ WITH_EXAMPLES = {
     "classifier",
     "prediction",
     "pipeline",
-    "results",
     "intake",
     "safe_names",
     "scores",

@@ -1,5 +1,6 @@
 """Servers on this machine, good and hostile, and a name server that leads to them."""
 
+import os
 import shutil
 import socket
 import ssl
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,93 @@ def say_nothing(connection: socket.socket) -> None:
 
 
 @dataclass
+class Gallery:
+    """A web server with a picture under each path, and what it was asked for."""
+
+    url: str
+    contents: dict[str, bytes]
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def gallery(contents: dict[str, bytes], *, pause_s: float = 0) -> Iterator[Gallery]:
+    """Serve each content under its path; many at a time."""
+
+    class Visit(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            shown.asked.append(self.path)
+            time.sleep(pause_s)
+            content = shown.contents.get(self.path)
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with _web_server(Visit) as url:
+        shown = Gallery(url, contents)
+        yield shown
+
+
+@contextmanager
+def git_serving(project_root: Path) -> Iterator[str]:
+    """Serve the bare repositories in a folder, as a git server does."""
+    environment = {**os.environ, "GIT_PROJECT_ROOT": str(project_root), "GIT_HTTP_EXPORT_ALL": "1"}
+
+    class Visit(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path, _, query = self.path.partition("?")
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked = {
+                "REQUEST_METHOD": self.command,
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+                "CONTENT_LENGTH": str(len(body)),
+                "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            }
+            done = subprocess.run(
+                ["git", "http-backend"], input=body, env=environment | asked, capture_output=True, check=False
+            )
+            head, _, content = done.stdout.partition(b"\r\n\r\n")
+            lines = [line.split(": ", 1) for line in head.decode().split("\r\n") if line]
+            self.send_response(int(dict(lines).get("Status", "200")[:3]))
+            for name, value in lines:
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with _web_server(Visit) as url:
+        yield url
+
+
+@contextmanager
+def _web_server(visit: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 128
+
+        def handle_error(self, *args: object) -> None:
+            """Say nothing of clients that were killed."""
+
+    with Server(("127.0.0.1", 0), visit) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(3)
+
+
+@dataclass
 class Names:
     """A name server: what each name means, and what was asked."""
 
@@ -106,7 +195,7 @@ class Names:
         return [entry for address in self.table.get(host, [host]) for entry in self.real(address, *args, **options)]
 
 
-def write_certificate(folder: Path) -> Path:
+def write_certificate(folder: Path, *, has_expired: bool = False) -> Path:
     """Make a self-signed certificate of pictures.test, with its key."""
     if not shutil.which("openssl"):
         pytest.skip("the openssl command is not installed")
@@ -114,5 +203,8 @@ def write_certificate(folder: Path) -> Path:
     command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=pictures.test"
     extension = ["-addext", "subjectAltName=DNS:pictures.test", "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run([*command.split(), *extension], check=True, capture_output=True, cwd=folder)
+    if has_expired:
+        command = "openssl x509 -in cert.pem -signkey key.pem -days -1 -out cert.pem"
+        subprocess.run(command.split(), check=True, capture_output=True, cwd=folder)
     path.write_bytes((folder / "cert.pem").read_bytes() + (folder / "key.pem").read_bytes())
     return path

@@ -459,3 +459,38 @@ def test_a_bomb_and_damaged_exif_print_no_warnings(data: Path, tmp_path: Path) -
     done = run_mien("check", str(tmp_path / "data"))
     assert "happy/bomb.png" in done.stdout
     assert done.stderr == ""
+
+
+def test_fetch_takes_an_archive_in_and_forgets_it_again(command: Mien, data: Path, tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", data)
+    code, out, _ = command("fetch", archive, "--to", tmp_path / "data")
+    assert code == 0 and re.search(r"happy +12 +0 +0", out) and "sources.csv" in out
+    assert command("check", tmp_path / "data")[0] == 0
+    code, out, _ = command("fetch", archive, "--to", tmp_path / "data", "--json")
+    document = json.loads(out)
+    assert code == 0 and document["classes"]["sad"] == {"new": 0, "there": 12, "failed": 0}
+    code, out, _ = command("fetch", "--forget", archive, "--to", tmp_path / "data")
+    assert code == 0 and "24 pictures" in out
+    assert command("fetch", "--forget", archive, "--to", tmp_path / "data")[0] == 2
+
+
+def test_fetch_ends_with_code_1_and_says_why_where_pictures_are_missing(command: Mien, tmp_path: Path) -> None:
+    (tmp_path / "happy.txt").write_text("http://127.0.0.1:9/\x41.jpg\nhttp://127.0.0.1/[red]x\n")
+    code, out, _ = command("fetch", tmp_path / "happy.txt", "--to", tmp_path / "data")
+    assert code == 1
+    assert "2 failed: 127.0.0.1 is not a public address; add --allow-private to allow it, such as http://127" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "name at least one SOURCE"),
+        (["a.txt", "--forget", "http://h/"], "or --forget URL alone"),
+        (["none.txt"], "'none.txt': No such file"),
+        (["ssh://h/x.git"], "only those with http"),
+        (["none.txt", "--retries", "99"], "retries is 99; expected 0 to 10"),
+    ],
+)
+def test_fetch_refuses_what_has_no_meaning(command: Mien, tmp_path: Path, arguments: list[str], words: str) -> None:
+    code, _, err = command("fetch", *arguments, "--to", tmp_path / "data")
+    assert code == 2 and words in err and not (tmp_path / "data").exists()

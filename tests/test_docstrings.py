@@ -22,6 +22,8 @@ WITH_EXAMPLES = {
     "classifier",
     "prediction",
     "pipeline",
+    "intake",
+    "safe_names",
     "scores",
     "suspects",
 }

@@ -35,6 +35,17 @@ def test_a_row_can_be_put_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cache.get("lite0", ["picture 1"])["picture 1"], np.zeros(4))
 
 
+def test_what_was_made_of_a_picture_can_be_dropped(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache")
+    cache.drop(["picture 1"])
+    assert not (tmp_path / "cache").exists()
+    cache.put("lite0", rows(1, 2))
+    cache.put("other", rows(1))
+    cache.drop(["picture 1"])
+    assert list(cache.get("lite0", ["picture 1", "picture 2"])) == ["picture 2"]
+    assert cache.get("other", ["picture 1"]) == {}
+
+
 @pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0 but not really" * 100, None])
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, damage: bytes | None) -> None:
     cache = FeatureCache(tmp_path)

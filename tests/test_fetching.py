@@ -1,9 +1,13 @@
+import io
+import os
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +15,7 @@ import pytest
 
 from mien.engine import Local
 from mien.errors import FetchError, SettingsError
-from mien.fetching import FetchLimits, fetch, is_public
+from mien.fetching import FetchLimits, fetch, fetch_into, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)
@@ -187,6 +191,18 @@ def test_fetch_gives_up_on_endless_redirects() -> None:
     assert len(server.requests) == 4
 
 
+def test_fetch_follows_no_more_than_it_may_of_ten_thousand_redirects() -> None:
+    limits = FetchLimits(timeout_s=1, max_redirects=10_000, allow_private=True)
+    with serving(redirect("/next")) as server:
+        assert "not done within 1 s" in refusal(server.url, limits)
+        assert "more than 10 redirects" in refusal(server.url, FetchLimits(5, max_redirects=10, allow_private=True))
+
+
+def test_fetch_ends_a_loop_of_redirects() -> None:
+    with serving(redirect("/a"), redirect("/b"), redirect("/a"), redirect("/b")) as server:
+        assert "more than 3 redirects" in refusal(server.url)
+
+
 def test_fetch_carries_no_cookie_to_the_next_hop() -> None:
     with serving(reply(b"", "302 Found", "Location: /b", "Set-Cookie: id=1; Path=/"), reply()) as server:
         fetch(server.url, HERE)
@@ -215,6 +231,63 @@ def test_fetch_takes_a_body_in_chunks_and_a_body_without_a_length() -> None:
         assert fetch(server.url, HERE) == b"picture"
     with serving(b"HTTP/1.0 200 OK\r\n\r\npicture") as server:
         assert fetch(server.url, HERE) == b"picture"
+
+
+def test_fetch_takes_no_more_of_a_body_than_the_server_said() -> None:
+    with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npicture and much more") as server:
+        assert fetch(server.url, HERE) == b"pict"
+
+
+def test_fetch_returns_an_empty_body() -> None:
+    with serving(reply(b"")) as server:
+        assert fetch(server.url, HERE) == b""
+
+
+def test_fetch_reports_a_connection_that_is_reset_in_the_middle() -> None:
+    def reset(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    with serving(reset) as server:
+        assert server.url in refusal(server.url)
+
+
+def test_fetch_into_writes_what_comes_as_it_comes() -> None:
+    file = io.BytesIO()
+    with serving(reply(bytes(5_000_000))) as server:
+        fetch_into(file, server.url, HERE)
+        assert file.getvalue() == bytes(5_000_000)
+        tracemalloc.start()
+        with open(os.devnull, "wb") as nowhere:
+            fetch_into(nowhere, server.url, HERE)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        tracemalloc.stop()
+
+
+def test_fetch_into_writes_no_more_than_the_limit() -> None:
+    file = io.BytesIO()
+    with serving(pour(b"HTTP/1.0 200 OK\r\n\r\n", bytes(8192))) as server, pytest.raises(FetchError, match="100000"):
+        fetch_into(file, server.url, FetchLimits(5, 100_000, allow_private=True))
+    assert len(file.getvalue()) <= 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "may_pass", "status_code"),
+    [
+        (reply(b"", "503 Busy", "Retry-After: 7"), True, 503),
+        (reply(b"", "404 None"), False, 404),
+        (b"", True, 0),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npicture", True, 0),
+        (reply(bytes(1000)), False, 0),
+        (redirect("file:///x"), False, 0),
+    ],
+)
+def test_fetch_says_whether_another_try_may_go_well(answer: bytes, may_pass: bool, status_code: int) -> None:
+    with serving(answer) as server, pytest.raises(FetchError) as caught:
+        fetch(server.url, FetchLimits(5, 100, allow_private=True))
+    assert (caught.value.may_pass, caught.value.status_code) == (may_pass, status_code)
+    assert caught.value.retry_after_s == (7 if status_code == 503 else 0)
+    assert server.url not in caught.value.reason
 
 
 @pytest.mark.parametrize(
@@ -376,6 +449,18 @@ def test_fetch_checks_the_certificate_again_after_a_redirect(
 def test_fetch_refuses_a_self_signed_certificate(tls: ssl.SSLContext) -> None:
     with serving(reply(), tls=tls) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://127.0.0.1:{server.port}")
+
+
+def test_fetch_refuses_a_certificate_that_has_expired(
+    tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expired = write_certificate(tmp_path, has_expired=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(expired)
+    names.table["pictures.test"] = [PUBLIC]
+    monkeypatch.setattr("certifi.where", lambda: str(expired))
+    with serving(reply(), tls=context) as server:
+        assert "expired" in refusal(f"https://pictures.test:{server.port}", FetchLimits())
 
 
 def test_fetch_reports_https_to_a_port_that_speaks_http() -> None:

@@ -12,6 +12,7 @@ from mien.cleaning import clean
 from mien.dataset import Dataset, ImageRecord
 from mien.scanning import scan
 from mien.shortcuts import describe_shortcuts, find_shortcuts, load_hosts
+from mien.source_log import SourceRecord, write_sources
 
 
 def moods(
@@ -98,8 +99,11 @@ def test_near_copies_count_once() -> None:
 
 def test_the_host_that_pictures_came_from_is_a_fact_where_it_is_known(tmp_path: Path) -> None:
     dataset = replace(moods(), root=tmp_path)
-    lines = [f"{r.path},https://{r.label}.example.org/{number}.jpg" for number, r in enumerate(dataset.records)]
-    (tmp_path / "sources.csv").write_text("\n".join(["path,url", *lines]))
+    urls = [f"https://{r.label}.example.org/{number}.jpg" for number, r in enumerate(dataset.records)]
+    rows = [
+        SourceRecord(r.path, url, "2026-01-31", "ok", r.sha256) for r, url in zip(dataset.records, urls, strict=True)
+    ]
+    write_sources(tmp_path, rows)
     (found,) = [shortcut for shortcut in find_shortcuts(dataset) if shortcut.fact == "source host"]
     assert "100% of happy pictures are from happy.example.org, and 0% of sad ones" in found.text
 
@@ -109,8 +113,8 @@ def test_the_host_that_pictures_came_from_is_a_fact_where_it_is_known(tmp_path: 
 )
 def test_a_damaged_list_of_sources_is_one_fact_less(tmp_path: Path, content: str) -> None:
     (tmp_path / "sources.csv").write_text(content)
-    assert not any(load_hosts(tmp_path / "sources.csv").values())
-    assert load_hosts(tmp_path / "gone.csv") == {}
+    assert load_hosts(tmp_path) == {}
+    assert load_hosts(tmp_path / "gone") == {}
 
 
 def test_a_scan_sees_what_is_dark_and_grey(tmp_path: Path) -> None:

@@ -41,6 +41,35 @@ class ScanConfig:
 
 
 @dataclass(frozen=True)
+class IntakeLimits:
+    """How far taking pictures from lists, archives and repositories may go."""
+
+    max_files: int = 100_000
+    """Take at most this many pictures from a list, and open no archive or repository with more files."""
+    max_total_bytes: int = 4 * 1024**3
+    """Take at most this many bytes from one list, archive or repository; packed or unpacked."""
+    max_ratio: float = 200.0
+    """Stop at what unpacks to more than this many times its packed size: it may be a bomb that fills the disk."""
+    source_timeout_s: float = 3600.0
+    """Give up on an archive or a repository that is not here after this many seconds."""
+    retries: int = 2
+    """Try again so many times, after a pause, where the reason may pass: a timeout, a busy server."""
+    workers: int = 16
+    """Fetch so many URLs at a time."""
+    max_per_host: int = 4
+    """Fetch so many URLs at a time from one host."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_files", "max_total_bytes", "max_ratio"):
+            value = getattr(self, name)
+            _require(1 <= value < 2**63, name, value, "1 or more")
+        _require(0 < self.source_timeout_s <= 7 * 24 * 3600, "source_timeout_s", self.source_timeout_s, "up to a week")
+        _require(0 <= self.retries <= 10, "retries", self.retries, "0 to 10")
+        _require(1 <= self.workers <= 256, "workers", self.workers, "1 to 256")
+        _require(1 <= self.max_per_host <= 256, "max_per_host", self.max_per_host, "1 to 256")
+
+
+@dataclass(frozen=True)
 class CleanConfig:
     """Which pictures are used."""
 

@@ -5,12 +5,66 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mien.config import CleanConfig, LabelConfig
+from mien.config import CleanConfig, IntakeLimits, LabelConfig
 from mien.errors import SettingsError
-from mien.flags import Cleaning, DataPath, Flag, Labelling
+from mien.fetching import FetchLimits
+from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, user_cache_dir
 
 if TYPE_CHECKING:
     from mien.quarantine import Plan
+
+
+def fetch(
+    *sources: Annotated[str, Parameter(name="SOURCE")],
+    to: Path,
+    forget: str = "",
+    only: str = "",
+    json: Flag = False,
+    limits: Annotated[IntakeLimits, Intake] = IntakeLimits(),
+    fetch_limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
+) -> int:
+    """Fetch pictures into class folders, and write down where each is from. Run it again, and it goes on.
+
+    Exit code 1 where a picture is missing. Example: mien fetch happy.txt sad.txt --to data, or:
+    mien fetch https://example.org/faces.zip --to data, or: mien fetch --forget https://example.org/me.jpg --to data
+
+    Parameters
+    ----------
+    sources
+        Text files with a URL in a line, named after their class as happy.txt is, or with lines class,url; zip and tar
+        archives, as files or URLs, with pictures in class folders; URLs of git repositories of that kind.
+    to
+        The folder of class folders, made where it is missing. Its sources.csv says where each picture is from.
+    forget
+        Remove what came from this URL, archive or repository, and its lines in sources.csv.
+    only
+        Take only these classes from archives and repositories (with commas between).
+    json
+        Print one JSON document.
+    """
+    from mien.data_screens import show_intake
+    from mien.intake import take_in
+    from mien.terminal import TerminalProgress, show_json
+
+    if bool(sources) == bool(forget):
+        raise SettingsError("name at least one SOURCE, such as happy.txt; or --forget URL alone")
+    if forget:
+        _forget(forget, to, json=json)
+        return 0
+    classes = [name.strip() for name in only.split(",") if name.strip()]
+    with TerminalProgress() as progress:
+        made = take_in(sources, to, limits, fetch_limits=fetch_limits, only=classes, progress=progress)
+    show_json(made.to_dict()) if json else show_intake(made)
+    return 0 if made.is_whole else 1
+
+
+def _forget(url: str, to: Path, *, json: bool) -> None:
+    from mien.data_screens import show_forgotten
+    from mien.forgetting import forget
+    from mien.terminal import show_json
+
+    forgotten = forget(url, to, cache_dir=user_cache_dir())
+    show_json(forgotten.to_dict()) if json else show_forgotten(forgotten)
 
 
 def check(

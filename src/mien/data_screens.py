@@ -1,6 +1,7 @@
 """What is printed of a folder of pictures: what it holds, what is wrong with it, and what is moved."""
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,46 @@ from mien.shortcuts import describe_shortcuts
 from mien.terminal import OUT, new_table, printable
 
 if TYPE_CHECKING:
+    from mien.forgetting import Forgotten
+    from mien.intake import Intake
     from mien.quarantine import Plan
 
 _MAX_LINES = 10
+
+
+def show_intake(made: "Intake") -> None:
+    """Print how many pictures of each class are new, were there, or are missing, and why."""
+    table = new_table("class", "new", "already there", "failed")
+    for name in sorted({*made.new, *made.there, *made.failed}):
+        shown = printable(name) or "(in no class folder)"
+        table.add_row(shown, *(str(counts[name]) for counts in (made.new, made.there, made.failed)))
+    OUT.print(table if table.row_count else "no pictures found")
+    examples: dict[str, str] = {}
+    for record in made.failures:
+        examples.setdefault(record.status, record.url)
+    counts = Counter(record.status for record in made.failures).most_common()
+    for status, count in counts[:_MAX_LINES]:
+        OUT.print(f"{count} {printable(status)}, such as {printable(examples[status][:200])}")
+    if len(counts) > _MAX_LINES:
+        OUT.print(f"and {len(counts) - _MAX_LINES} other reasons")
+    for source, reason in made.unusable.items():
+        OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
+    if made.num_others:
+        OUT.print(f"{made.num_others} files that are no pictures were passed over")
+    again = " Run the same command again to try what failed; what was refused is not tried again."
+    OUT.print(f"Where each is from: {printable(str(made.log_path))}.{'' if made.is_whole else again}")
+
+
+def show_forgotten(forgotten: "Forgotten") -> None:
+    """Print what was removed, what stays, and where else to look."""
+    for path in forgotten.removed:
+        OUT.print(f"removed {printable(path)}")
+    for path, urls in forgotten.shared.items():
+        OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(urls[:_MAX_LINES]))}")
+    for path in forgotten.copies:
+        OUT.print(f"{printable(path)} stays: it is a copy or a near copy of what was removed")
+    OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} pictures")
+    OUT.print("Take the URL out of your lists too, or it comes back; what was trained with the picture still knows it.")
 
 
 def show_check(found: Check) -> None:

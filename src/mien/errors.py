@@ -12,6 +12,7 @@ MienError
 │   └── MissingExtraError     an optional package is not installed          ImportError
 ├── ImageError                one picture cannot be used; has `problem`     ValueError
 ├── FetchError                one URL cannot be fetched                     OSError
+├── IntakeError               an archive or a repository cannot be used     ValueError
 ├── ExportMismatchError       a saved model answers differently             ArithmeticError
 └── GateError                 a gate said no: exit code 3                   ValueError
     └── LeakError             a copy of a picture to judge by was trained on
@@ -71,7 +72,33 @@ class ImageError(MienError, ValueError):
 
 
 class FetchError(MienError, OSError):
-    """One URL cannot be fetched, or must not be."""
+    """One URL cannot be fetched, or must not be.
+
+    Attributes:
+        reason: The message without the URL.
+        may_pass: Whether the same try may go well a little later.
+        status_code: What the server answered; 0 where it was not asked, or did not say.
+        retry_after_s: How long the server asks to wait before the next try; 0 where it does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        may_pass: bool = False,
+        status_code: int = 0,
+        retry_after_s: float = 0.0,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason or message
+        self.may_pass = may_pass
+        self.status_code = status_code
+        self.retry_after_s = retry_after_s
+
+
+class IntakeError(MienError, ValueError):
+    """An archive or a repository is damaged, goes beyond a limit, or must not be opened."""
 
 
 class ExportMismatchError(MienError, ArithmeticError):

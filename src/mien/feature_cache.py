@@ -56,6 +56,18 @@ class FeatureCache:
                 database.execute(_FORGET)
             database.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", items)
 
+    def drop(self, hashes: Iterable[str]) -> None:
+        """Remove what was made of pictures, whatever made it; where there is no cache, none is made.
+
+        Raises:
+            OutputError: The file cannot be written.
+        """
+        if self._path.exists():
+            with self._opened() as database:
+                # Else the bytes stay in the file until something else needs the room.
+                database.execute("PRAGMA secure_delete = ON")
+                database.executemany("DELETE FROM features WHERE sha256 = ?", [(sha256,) for sha256 in hashes])
+
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         """Open the database, and commit at the end of the block."""

@@ -4,18 +4,21 @@ import ipaddress
 import re
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import Lock, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mien import __version__, files
 from mien.errors import FetchError, SettingsError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 # `is_global` alone lets much of this through, and how much depends on the release of Python.
@@ -31,6 +34,13 @@ _NOT_PUBLIC = (
     ipaddress.ip_network("2002::/16"),  # 6to4: hides an IPv4 address
     ipaddress.ip_network("3fff::/20"),
 )
+
+
+# Answers that another try may change: https://www.rfc-editor.org/rfc/rfc9110#section-15
+_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
+
+
+_Take = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
@@ -66,18 +76,41 @@ def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:
     Raises:
         FetchError: It cannot be fetched within the limits, or must not be; the message says why.
     """
-    import httpx  # noqa: F401 - the first import takes a while, which is not the server's fault
+    content = bytearray()
+    _exchange(url, limits, content.extend)
+    return bytes(content)
 
-    answer: Future[bytes] = Future()
-    exchange = _Exchange(limits)
-    # In a thread of its own: a name server cannot be interrupted, and httpx's timeouts begin anew with every byte.
-    Thread(target=_settle, args=(answer, exchange, url), name="mien-fetch", daemon=True).start()
+
+def fetch_into(file: BinaryIO, url: str, limits: FetchLimits = FetchLimits()) -> None:
+    """Write the bytes of a URL to a file as they come: for what is too large for the memory.
+
+    Args:
+        file: Where to; what was written before an error stays there.
+        url: As for `fetch`.
+        limits: How far to go.
+
+    Raises:
+        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
+    """
+    _exchange(url, limits, file.write)
+
+
+def public_addresses(host: str, limits: FetchLimits) -> list[str]:
+    """Look up a host, once; each of its addresses is public, or the limits allow others.
+
+    Raises:
+        FetchError: The name is not known, or one of its addresses must not be connected to.
+    """
     try:
-        return answer.result(limits.timeout_s)
-    except TimeoutError:
-        raise FetchError(f"cannot fetch {_shown(url)}: {_too_slow(limits)}") from None
-    finally:
-        exchange.cut()
+        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        message = f"the name {host!r} is not known ({error.strerror}); check its spelling"
+        raise FetchError(message, may_pass=error.errno == socket.EAI_AGAIN) from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+    private = [address for address in addresses if not is_public(address)]
+    if private and not limits.allow_private:
+        raise FetchError(f"{private[0]} is not a public address; add --allow-private to allow it")
+    return addresses
 
 
 def is_public(address: str) -> bool:
@@ -95,58 +128,79 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
 
 
-def gather(chunks: Iterable[bytes], max_bytes: int) -> bytes:
-    """Join the chunks; stop at the first that goes beyond the limit."""
-    content = bytearray()
-    for chunk in chunks:
-        content += chunk
-        if len(content) > max_bytes:
-            break
-    return bytes(content)
+def _exchange(url: str, limits: FetchLimits, take: _Take) -> None:
+    import httpx  # noqa: F401 - the first import takes a while, which is not the server's fault
 
-
-def _settle(answer: "Future[bytes]", exchange: "_Exchange", url: str) -> None:
+    answer: Future[None] = Future()
+    exchange = _Exchange(limits, take)
+    # In a thread of its own: a name server cannot be interrupted, and httpx's timeouts begin anew with every byte.
+    Thread(target=_settle, args=(answer, exchange, url), name="mien-fetch", daemon=True).start()
     try:
-        answer.set_result(exchange.follow(url))
+        answer.result(limits.timeout_s)
+    except TimeoutError:
+        raise _refusal(url, _too_slow(limits), TimeoutError()) from None
+    finally:
+        exchange.cut()
+
+
+def _settle(answer: "Future[None]", exchange: "_Exchange", url: str) -> None:
+    try:
+        exchange.follow(url)
+        answer.set_result(None)
     except BaseException as error:
         answer.set_exception(error)
 
 
 class _Exchange:
-    """One fetch: its deadline, and its connection, which another thread can cut."""
+    """One fetch: its deadline, where the bytes go, and its connection, which another thread can cut."""
 
-    def __init__(self, limits: FetchLimits) -> None:
+    def __init__(self, limits: FetchLimits, take: _Take) -> None:
         self.limits = limits
+        self.take = take
         self.deadline = monotonic() + limits.timeout_s
         self._lock = Lock()
         self._is_cut = False
         self._connection: socket.socket | None = None
 
-    def follow(self, url: str) -> bytes:
+    def follow(self, url: str) -> None:
         """Fetch a URL, or what it redirects to: every hop is checked like the first."""
+        import certifi
         import httpx
 
-        here = url
+        here, trusted = url, _trusted(certifi.where())
         try:
             for _ in range(self.limits.max_redirects + 1):
                 target = _checked_url(here)
                 # A new transport: at the same address, the last one's connection was made for another host name.
-                with httpx.HTTPTransport(trust_env=False) as transport, self._send(target, transport) as response:
+                with (
+                    httpx.HTTPTransport(trusted, trust_env=False) as transport,
+                    self._send(target, transport) as response,
+                ):
                     if not response.has_redirect_location:
-                        return _body(response, self.limits.max_bytes)
+                        return self._pass_on(response)
                     here = str(target.join(response.headers["location"]))
             raise FetchError(f"more than {self.limits.max_redirects} redirects")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
             is_late = isinstance(error, httpx.TimeoutException | TimeoutError)
-            hop = f", redirected to {_shown(here)}" if here != url else ""
+            hop = f"redirected to {_shown(here)}: " if here != url else ""
             reason = _too_slow(self.limits) if is_late else files.reason_of(error)
-            raise FetchError(f"cannot fetch {_shown(url)}{hop}: {reason}") from error
+            raise _refusal(url, hop + reason, error) from error
+
+    def _pass_on(self, response: "httpx.Response") -> None:
+        _check_head(response, self.limits.max_bytes)
+        num_bytes = 0
+        for chunk in response.iter_raw():
+            num_bytes += len(chunk)
+            if num_bytes > self.limits.max_bytes:
+                raise FetchError(f"it has more than {self.limits.max_bytes} bytes, see --max-bytes")
+            if not self._is_cut:
+                self.take(chunk)
 
     def _send(self, url: "httpx.URL", transport: "httpx.HTTPTransport") -> "closing[httpx.Response]":
         """Ask each of the host's addresses, until one can be reached."""
         import httpx
 
-        addresses = _checked_addresses(url.raw_host.decode("ascii"), self.limits)
+        addresses = public_addresses(url.raw_host.decode("ascii"), self.limits)
         while True:
             seconds = max(self.deadline - monotonic(), 0.01)
             timeout = httpx.Timeout(seconds, connect=seconds / len(addresses))
@@ -183,6 +237,14 @@ class _Exchange:
                 connection.shutdown(socket.SHUT_RDWR)
 
 
+@lru_cache(maxsize=1)
+def _trusted(certificates: str) -> "ssl.SSLContext":
+    """Read the certificates of those who may vouch for a host; that takes longer than many a fetch."""
+    import ssl
+
+    return ssl.create_default_context(cafile=certificates)
+
+
 def _checked_url(text: str) -> "httpx.URL":
     import httpx
 
@@ -194,18 +256,6 @@ def _checked_url(text: str) -> "httpx.URL":
     if url.userinfo:
         raise FetchError("it holds a user name or a password; take them out, or download the picture yourself")
     return url
-
-
-def _checked_addresses(host: str, limits: FetchLimits) -> list[str]:
-    try:
-        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise FetchError(f"the name {host!r} is not known ({error.strerror}); check its spelling") from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-    private = [address for address in addresses if not is_public(address)]
-    if private and not limits.allow_private:
-        raise FetchError(f"{private[0]} is not a public address; add --allow-private to allow it")
-    return addresses
 
 
 def _request(url: "httpx.URL", address: str) -> "httpx.Request":
@@ -223,9 +273,15 @@ def _request(url: "httpx.URL", address: str) -> "httpx.Request":
     return httpx.Request("GET", url.copy_with(host=address), headers=headers, extensions={"sni_hostname": tls_name})
 
 
-def _body(response: "httpx.Response", max_bytes: int) -> bytes:
-    if response.status_code != 200:
-        raise FetchError(f"the server answered {response.status_code} {response.reason_phrase}".rstrip())
+def _check_head(response: "httpx.Response", max_bytes: int) -> None:
+    code = response.status_code
+    if code != 200:
+        raise FetchError(
+            f"the server answered {code} {response.reason_phrase}".rstrip(),
+            may_pass=code in _PASSING_STATUS,
+            status_code=code,
+            retry_after_s=_retry_after_s(response.headers.get("retry-after", "")),
+        )
     encoding = response.headers.get("content-encoding") or "identity"
     if encoding.lower() != "identity":
         # Unasked for, and what it unpacks to could be a thousand times larger.
@@ -233,10 +289,23 @@ def _body(response: "httpx.Response", max_bytes: int) -> bytes:
     num_bytes = int(response.headers.get("content-length", 0))
     if num_bytes > max_bytes:
         raise FetchError(f"it has {num_bytes} bytes; at most {max_bytes} are fetched, see --max-bytes")
-    body = gather(response.iter_raw(), max_bytes)
-    if len(body) > max_bytes:
-        raise FetchError(f"it has more than {max_bytes} bytes, see --max-bytes")
-    return body
+
+
+def _retry_after_s(text: str) -> float:
+    """Read the header Retry-After where it is a number of seconds; the form with a date is passed over."""
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0.0
+
+
+def _refusal(url: str, reason: str, cause: Exception) -> FetchError:
+    """Make the error that a fetch ends with, with what is known of its cause."""
+    import httpx
+
+    message = f"cannot fetch {_shown(url)}: {reason}"
+    if isinstance(cause, FetchError):
+        known = {name: getattr(cause, name) for name in ("may_pass", "status_code", "retry_after_s")}
+        return FetchError(message, reason=reason, **known)
+    is_transport = isinstance(cause, httpx.TransportError | TimeoutError | ConnectionError)
+    return FetchError(message, reason=reason, may_pass=is_transport and "CERTIFICATE_VERIFY_FAILED" not in reason)
 
 
 def _too_slow(limits: FetchLimits) -> str:

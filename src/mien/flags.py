@@ -20,6 +20,7 @@ def section(title: str) -> Parameter:
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Answering, Labelling, Fetching = section("Answering"), section("Labels"), section("Fetching URLs")
+Intake = section("Limits and load")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -70,3 +71,10 @@ def spelled_out(arguments: list[str]) -> list[str]:
         else:
             spelled.append(argument)
     return spelled
+
+
+def user_cache_dir() -> Path:
+    """Return the folder that this system has for what can be made again."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mien", appauthor=False)

@@ -32,6 +32,7 @@ from mien.flags import (
     RunPath,
     Splitting,
     Training,
+    user_cache_dir,
 )
 
 
@@ -218,10 +219,3 @@ def predict(
     classifier = load(run)
     predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
-
-
-def user_cache_dir() -> Path:
-    """Return the folder that this system has for what can be made again."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("mien", appauthor=False)

@@ -1,6 +1,5 @@
 """Shortcuts: facts about files, such as their size, that give the label away although they show nothing of it."""
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.dataset import Dataset, ImageRecord
+from mien.errors import SourceNotFoundError
 from mien.scores import Score, wilson_score
+from mien.source_log import load_sources
 
-SOURCES_NAME = "sources.csv"
 # So many pictures tell; of more, so many are drawn.
 _MAX_IMAGES = 1000
 _MIN_IMAGES = 20
@@ -173,13 +173,12 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut]) -> list[str]:
     ]
 
 
-def load_hosts(path: Path) -> dict[str, str]:
-    """Return the host that each picture came from, by its path, as a sources.csv says; empty where there is none."""
+def load_hosts(folder: Path) -> dict[str, str]:
+    """Return the host that each picture came from, by its path, as sources.csv says; empty where there is none."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return {row["path"]: urlsplit(row["url"]).hostname or "" for row in csv.DictReader(file)}
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, csv.Error):
-        # Whoever wrote it will be told by what reads it for its own sake; here it is one fact less.
+        return {record.path: urlsplit(record.url).hostname or "" for record in load_sources(folder)}
+    except (SourceNotFoundError, ValueError):
+        # Somebody's own sources.csv: it is one fact less.
         return {}
 
 
@@ -198,7 +197,7 @@ def _facts(dataset: Dataset, records: list[ImageRecord]) -> dict[str, NDArray[np
     """Return the columns, (N, K), that stand for each fact; no column for one that is the same everywhere."""
     facts = {m.name: _number_columns(np.array([m.value(r) for r in records], np.float64)) for m in _MEASURES}
     facts["format"] = _value_columns([record.format for record in records])
-    hosts = load_hosts(dataset.root / SOURCES_NAME)
+    hosts = load_hosts(dataset.root)
     facts["source host"] = _value_columns([hosts.get(record.path, "") for record in records])
     return facts
 
@@ -250,7 +249,7 @@ def _words(fact: str, dataset: Dataset, records: list[ImageRecord], accuracy: Sc
             return f"{_difference(measure, dataset, records)}: by {fact} alone {share}"
     if fact == _TOGETHER:
         return f"by file size, format, dimensions, brightness and colour together {share}"
-    hosts = load_hosts(dataset.root / SOURCES_NAME) if fact == "source host" else {}
+    hosts = load_hosts(dataset.root) if fact == "source host" else {}
     values = [f"from {hosts.get(r.path) or 'no known host'}" if fact == "source host" else r.format for r in records]
     return f"{_favourite(values, [r.label for r in records])}: by {fact} alone {share}"
 

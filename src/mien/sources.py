@@ -98,9 +98,19 @@ def _read_standard_input() -> bytes:
     if sys.stdin is None:
         raise ImageError("unreadable", "standard input is closed")
     try:
-        content = fetching.gather(iter(lambda: sys.stdin.buffer.read(1 << 16), b""), MAX_FILE_BYTES)
+        content = _gather(iter(lambda: sys.stdin.buffer.read(1 << 16), b""), MAX_FILE_BYTES)
     except (OSError, ValueError) as error:
         raise ImageError("unreadable", f"cannot read standard input: {files.reason_of(error)}") from error
     if len(content) > MAX_FILE_BYTES:
         raise ImageError("unreadable", f"standard input has more than {MAX_FILE_BYTES} bytes")
     return content
+
+
+def _gather(chunks: Iterable[bytes], max_bytes: int) -> bytes:
+    """Join the chunks; stop at the first that goes beyond the limit."""
+    content = bytearray()
+    for chunk in chunks:
+        content += chunk
+        if len(content) > max_bytes:
+            break
+    return bytes(content)

@@ -1,0 +1,125 @@
+"""Forgetting: the picture that came from a URL is removed, with its line in the source log."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mien import files, images
+from mien.config import CleanConfig, ScanConfig
+from mien.duplicates import perceptual_hash
+from mien.engine import LOCAL, Engine
+from mien.errors import ImageError, OutputError, SourceNotFoundError
+from mien.feature_cache import FeatureCache
+from mien.formats import MAX_FILE_BYTES
+from mien.intake import source_url
+from mien.picture_folder import PictureFolder, open_folder
+from mien.source_log import LOG_NAME, SourceRecord
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was forgotten, and what is left.
+
+    Attributes:
+        urls: The URLs whose lines were removed from the log.
+        removed: The pictures that were removed, below the folder.
+        shared: Pictures that stay because they also came from other URLs: those URLs, by picture.
+        copies: Files that stay and are copies or near copies of what was removed, below the folder.
+    """
+
+    urls: tuple[str, ...]
+    removed: tuple[str, ...]
+    shared: dict[str, tuple[str, ...]]
+    copies: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as JSON values."""
+        shared = {path: list(urls) for path, urls in self.shared.items()}
+        return {"urls": list(self.urls), "removed": list(self.removed), "shared": shared, "copies": list(self.copies)}
+
+
+def forget(
+    url: str,
+    folder: str | Path,
+    *,
+    cache_dir: Path | None = None,
+    near_bits: int = CleanConfig.near_bits,
+    engine: Engine = LOCAL,
+) -> Forgotten:
+    """Remove the picture that came from a URL, its features in the cache, and its line in the source log.
+
+    A picture that came from other URLs too stays, as do near copies of it: both are named.
+
+    Args:
+        url: As the log has it; that of an archive or a repository, or its file, stands for all of its pictures.
+        folder: A folder that was filled by `take_in`.
+        cache_dir: Where features of pictures are kept.
+        near_bits: Two pictures whose 128-bit hashes differ in at most this many bits are near copies.
+        engine: Where the work runs.
+
+    Raises:
+        SourceNotFoundError: Nothing came from there.
+        OutputError: A picture was changed since it was stored, or cannot be removed; then nothing is removed.
+    """
+    root = Path(folder)
+    if not (root / LOG_NAME).is_file():
+        raise SourceNotFoundError(f"{str(folder)!r} has no {LOG_NAME}: nothing was fetched into it")
+    with open_folder(root) as pictures:
+        gone = _found(url, pictures)
+        urls = {record.url for record in gone}
+        others = [record for record in pictures.records.values() if record.url not in urls and record.path]
+        shared = {r.path: tuple(o.url for o in others if o.path == r.path) for r in gone if r.path}
+        doomed = [r for r in gone if r.path and not shared[r.path] and os.path.lexists(root / r.path)]
+        _refuse_changed(doomed, root)
+        removed = tuple(dict.fromkeys(record.path for record in doomed))
+        copies = _near_copies(removed, root, near_bits, engine)
+        if cache_dir:
+            FeatureCache(cache_dir).drop(record.sha256 for record in gone if record.path and not shared[record.path])
+        # The pictures first: a kill in between leaves lines that can be forgotten again, and no picture without one.
+        with files.writing(root):
+            for path in removed:
+                (root / path).unlink()
+        for gone_url in urls:
+            del pictures.records[gone_url]
+        return Forgotten(tuple(sorted(urls)), removed, {p: u for p, u in shared.items() if u}, copies)
+
+
+def _found(url: str, pictures: PictureFolder) -> list[SourceRecord]:
+    names = {url} if "://" in url else {url, source_url(url)}
+    gone = [r for r in pictures.records.values() if r.url in names or r.url.partition("#")[0] in names]
+    if not gone:
+        raise SourceNotFoundError(f"{url!r} is not in {str(pictures.path / LOG_NAME)!r}: nothing came from there")
+    return gone
+
+
+def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
+    changed = [record.path for record in doomed if files.sha256_of(root / record.path) != record.sha256]
+    if changed:
+        raise OutputError(
+            f"{len(changed)} pictures were changed since they were fetched, such as {changed[0]!r}; nothing was "
+            "removed. Remove them yourself if that is what you mean, then forget the URL again."
+        )
+
+
+def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int, engine: Engine) -> tuple[str, ...]:
+    """Return the other pictures in the folder that look like one that is removed."""
+    looks = [look for path in removed if (look := _look(root / path)) is not None]
+    others = (
+        [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)] if looks else []
+    )
+    found = zip(others, engine.map(_look, others), strict=True)
+    return tuple(
+        path.relative_to(root).as_posix()
+        for path, look in found
+        if look is not None and any((look ^ other).bit_count() <= near_bits for other in looks)
+    )
+
+
+def _look(path: Path) -> int | None:
+    """Return the perceptual hash of a picture; None for what is none."""
+    try:
+        picture = images.decode(files.read_bytes(path, max_bytes=MAX_FILE_BYTES), ScanConfig())
+    except ImageError:
+        return None
+    return int(perceptual_hash(picture.rgb), 16)

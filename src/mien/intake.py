@@ -1,0 +1,282 @@
+"""Intake: lists of URLs, archives and repositories -> pictures in class folders, each with its source written down."""
+
+import os
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from threading import Event
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from mien import fetching, files
+from mien.archives import Member, members
+from mien.config import IntakeLimits
+from mien.downloads import download, trying_again
+from mien.errors import FetchError, IntakeError, SettingsError
+from mien.fetching import FetchLimits
+from mien.formats import EXTENSIONS, begins_like_a_picture
+from mien.intake_sources import refuse, sort_out
+from mien.picture_folder import PictureFolder, open_folder
+from mien.progress import SILENCE, Progress
+from mien.repositories import clone, is_repository, repository_members
+from mien.source_log import LOG_NAME, SourceRecord
+from mien.url_lists import Wanted
+
+# Hidden files, and what a Mac adds to an archive.
+_JUNK = re.compile(r"(^|[/\\])(\.(?!\.?[/\\])|__MACOSX[/\\])")
+
+
+@dataclass
+class Intake:
+    """What a fetch came to; it counts while the fetch goes on.
+
+    Attributes:
+        folder: Where the pictures are.
+        new: How many pictures were stored, by class.
+        there: How many were there already, or the same picture was, by class.
+        failed: How many were not stored, by class.
+        failures: The records of those that were not stored.
+        unusable: What stopped a source as a whole, by source.
+        num_others: Files in archives and repositories that are no pictures.
+    """
+
+    folder: Path
+    new: Counter[str] = field(default_factory=Counter)
+    there: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
+    failures: list[SourceRecord] = field(default_factory=list)
+    unusable: dict[str, str] = field(default_factory=dict)
+    num_others: int = 0
+
+    @property
+    def log_path(self) -> Path:
+        """The list of all sources."""
+        return self.folder / LOG_NAME
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is a picture, and none is missing."""
+        return not self.failures and not self.unusable and bool(self.new or self.there)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as JSON values."""
+        names = sorted({*self.new, *self.there, *self.failed})
+        return {
+            "folder": str(self.folder),
+            "classes": {n: {"new": self.new[n], "there": self.there[n], "failed": self.failed[n]} for n in names},
+            "failures": [{"url": record.url, "status": record.status} for record in self.failures],
+            "unusable": self.unusable,
+            "num_others": self.num_others,
+            "list": str(self.log_path),
+        }
+
+
+def take_in(
+    sources: Iterable[str | Path],
+    folder: str | Path,
+    limits: IntakeLimits = IntakeLimits(),
+    *,
+    fetch_limits: FetchLimits = FetchLimits(),
+    only: Sequence[str] = (),
+    progress: Progress = SILENCE,
+) -> Intake:
+    """Fetch pictures into class folders. Called again, it fetches only what is missing.
+
+    Args:
+        sources: Lists of URLs, one in a line or `class,url`; zip and tar archives, as files or URLs, with pictures in
+            class folders; URLs of git repositories of that kind; folders of lists.
+        folder: Where to: a folder of class folders, made where it is missing. No file in it is ever overwritten.
+        limits: How far to go.
+        fetch_limits: How far to go for each picture.
+        only: The classes to take from archives and repositories; by default all.
+        progress: Told how far it is.
+
+    Raises:
+        SourceNotFoundError: Sources do not exist, or lines of lists are wrong; raised before anything is fetched,
+            and the message names them.
+        OutputError: The folder cannot be written.
+
+    Example:
+        >>> from pathlib import Path
+        >>> _ = Path("happy.txt").write_text("happy,ftp://example.org/smile.jpg")
+        >>> take_in(["happy.txt"], "fetched")
+        Traceback (most recent call last):
+        mien.errors.SourceNotFoundError: nothing was fetched: happy.txt, line 1: expected a URL that begins with ...
+    """
+    wanted, others = sort_out([os.fspath(source) for source in sources])
+    if len(wanted) > limits.max_files:
+        raise SettingsError(f"the lists name {len(wanted)} pictures; at most {limits.max_files}, see --max-files")
+    with open_folder(Path(folder)) as pictures:
+        refuse(_contradictions(wanted, pictures))
+        work = _Work(pictures, Intake(Path(folder)), limits, fetch_limits, frozenset(only), progress)
+        work.take_list(wanted)
+        for source in others:
+            work.take_source(source)
+        return work.made
+
+
+def source_url(source: str) -> str:
+    """Return what the log calls a source: its URL, or that of a file on this machine."""
+    return source.partition("#")[0] if "://" in source else Path(source).resolve().as_uri()
+
+
+def _contradictions(wanted: Sequence[Wanted], pictures: PictureFolder) -> list[str]:
+    """Say what in the lists contradicts the folder, once per class and per picture."""
+    found: dict[str, str] = {}
+    for picture in wanted:
+        record = pictures.records.get(picture.url)
+        problem = pictures.class_problem(picture.label)
+        if record and record.path and record.path.split("/")[0] != picture.label:
+            problem = f"{picture.url[:200]!r} is there as {record.path!r}, of another class: --forget it first"
+        if problem:
+            found.setdefault(problem, f"{picture.place}: {problem}")
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One fetch at work."""
+
+    pictures: PictureFolder
+    made: Intake
+    limits: IntakeLimits
+    fetch_limits: FetchLimits
+    only: frozenset[str]
+    progress: Progress
+
+    def take_list(self, wanted: Sequence[Wanted]) -> None:
+        labels = {picture.url: picture.label for picture in wanted}
+        for url in [url for url in labels if self.pictures.is_settled(url)]:
+            self._count(self.pictures.records[url], labels.pop(url), is_new=False)
+        num_bytes = 0
+        with closing(download(list(labels), self.limits, self.fetch_limits)) as answers:
+            for number, (url, answer) in enumerate(answers, start=1):
+                if isinstance(answer, bytes):
+                    self._keep(url, labels[url], unquote(urlsplit(url).path), answer)
+                    num_bytes += len(answer)
+                else:
+                    self._count(
+                        self.pictures.note(url, f"{_kind_of(answer)}: {answer.reason}"), labels[url], is_new=False
+                    )
+                self.progress.step("Fetching", number, len(labels))
+                if num_bytes > self.limits.max_total_bytes:
+                    self.made.unusable["lists"] = f"more than {self.limits.max_total_bytes} bytes; run again to go on"
+                    return
+
+    def take_source(self, source: str) -> None:
+        url = source_url(source)
+        try:
+            with self._opened(source, url) as (found, sha256):
+                for number, member in enumerate(found, start=1):
+                    self._take_member(f"{url}#{quote(member.name, errors='surrogateescape')}", member)
+                    # How many are left, nobody knows before the end.
+                    self.progress.step("Taking over", number, number + 1)
+            if not self.only:
+                self.pictures.note(url, "ok", sha256=sha256)
+            self.progress.step("Taking over", 1, 1)
+        except (IntakeError, FetchError) as error:
+            reason = error.reason if isinstance(error, FetchError) else str(error)
+            self.made.unusable[source] = reason
+            self.pictures.note(url, f"failed: {reason}")
+
+    @contextmanager
+    def _opened(self, source: str, url: str) -> Iterator[tuple[Iterable[Member], str]]:
+        """Give the members of an archive or a repository, and its hash; what was fetched is removed at the end."""
+        max_bytes, place = self.fetch_limits.max_bytes, self.pictures.work_dir / "source"
+        before = self.pictures.records.get(url)
+        is_here = "://" not in source
+        sha256 = files.sha256_of(Path(source)) if is_here else before.sha256 if before else ""
+        if before and before.sha256 == sha256 and self.pictures.holds(url):
+            yield self._known(url), sha256
+            return
+        try:
+            if is_repository(url):
+                self.progress.say(f"cloning {source}")
+                clone(source, place, self.limits, self.fetch_limits)
+                yield repository_members(place, self.limits, max_bytes=max_bytes), ""
+                return
+            if not is_here:
+                self.progress.say(f"fetching {source}")
+                self._fetch_archive(source, place)
+            path = Path(source) if is_here else place
+            yield members(path, self.limits, max_bytes=max_bytes), files.sha256_of(path)
+        finally:
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+
+    def _fetch_archive(self, url: str, path: Path) -> None:
+        limits = self.limits
+        as_archive = replace(
+            self.fetch_limits, max_bytes=limits.max_total_bytes, timeout_s=min(limits.source_timeout_s, 24 * 3600)
+        )
+
+        def fetch() -> None:
+            with files.writing(path), open(path, "wb") as file:
+                fetching.fetch_into(file, url, as_archive)
+
+        try:
+            trying_again(fetch, limits, Event())
+        except FetchError as error:
+            text = error.reason.replace("--max-bytes", "--max-total-bytes").replace("--timeout-s", "--source-timeout-s")
+            raise IntakeError(text) from error
+
+    def _known(self, url: str) -> Iterator[Member]:
+        """Count what is there of an archive that need not be opened again."""
+        for record in self.pictures.records.values():
+            if record.url.startswith(f"{url}#"):
+                self._count(record, _class_of(unquote(record.url.partition("#")[2])), is_new=False)
+        return iter(())
+
+    def _take_member(self, url: str, member: Member) -> None:
+        label = _class_of(member.name)
+        is_named_so = PurePosixPath(member.name).suffix.lower() in EXTENSIONS
+        if _JUNK.search(member.name) or (self.only and label not in self.only):
+            return
+        if self.pictures.is_settled(url):
+            self._count(self.pictures.records[url], label, is_new=False)
+            return
+        try:
+            if member.problem:
+                raise IntakeError(member.problem)
+            content = member.read()
+        except IntakeError as error:
+            if is_named_so:
+                # With another setting the next run may take it.
+                kind = "failed" if "see --" in str(error) else "refused"
+                self._count(self.pictures.note(url, f"{kind}: {error}"), label, is_new=False)
+            return
+        if not (is_named_so or begins_like_a_picture(content[:32])):
+            self.made.num_others += 1
+        elif not label:
+            self._count(self.pictures.note(url, "refused: it lies in no class folder"), label, is_new=False)
+        else:
+            self._keep(url, label, member.name, content)
+
+    def _keep(self, url: str, label: str, name: str, content: bytes) -> None:
+        known = self.pictures.num_pictures
+        record = self.pictures.keep(url, label, name=name, content=content)
+        self._count(record, label, is_new=self.pictures.num_pictures > known)
+
+    def _count(self, record: SourceRecord, label: str, *, is_new: bool) -> None:
+        if record.is_ok:
+            (self.made.new if is_new else self.made.there)[label] += 1
+        else:
+            self.made.failed[label] += 1
+            self.made.failures.append(record)
+
+
+def _class_of(name: str) -> str:
+    """Return the folder directly above a member; an empty text where there is none."""
+    parts = re.split(r"[/\\]", name)
+    return parts[-2] if len(parts) > 1 else ""
+
+
+def _kind_of(error: FetchError) -> str:
+    """Say whether the next run tries again: not where the server understood, and said no."""
+    return "refused" if 400 <= error.status_code < 500 and not error.may_pass else "failed"

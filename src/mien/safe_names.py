@@ -1,0 +1,50 @@
+"""Names from elsewhere: which may name a class folder on any system, and what of them may name a file."""
+
+import re
+import unicodedata
+
+_MAX_LETTERS = 100
+_MAX_STEM = 40
+# https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
+_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_FORBIDDEN = '/\\:*?"<>|;'
+
+
+def class_name_problem(name: str) -> str:
+    """Say why a name cannot be that of a class folder on every system; an empty text where it can.
+
+    Args:
+        name: Hostile text.
+    """
+    if not name:
+        return "a class name is empty"
+    shown = repr(name[:60])
+    if len(name) > _MAX_LETTERS or len(name.encode("utf-8", "replace")) > 2 * _MAX_LETTERS:
+        return f"the class name {shown}... is longer than {_MAX_LETTERS} letters"
+    if not name.isprintable() or any(letter in _FORBIDDEN for letter in name):
+        return f"the class name {shown} has letters that a folder's name cannot have"
+    if name[0] in ". " or name[-1] in ". ":
+        return f"the class name {shown} begins or ends with a dot or a space"
+    if _RESERVED.fullmatch(name):
+        return f"the class name {shown} means a device on Windows"
+    return ""
+
+
+def folded(name: str) -> str:
+    """Return what two names have in common that some systems take for one: case, and how accents are written."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def safe_stem(name: str) -> str:
+    """Return what may stand at the beginning of a file's name: letters, digits and dashes of the name's last part.
+
+    Args:
+        name: Hostile text: a path, or that of a URL.
+
+    Example:
+        >>> safe_stem("photos/Big smile (2).JPG")
+        'Big-smile-2'
+    """
+    last = re.split(r"[/\\]", name)[-1].rpartition(".")
+    words = re.findall(r"[A-Za-z0-9]+", last[0] or last[2])
+    return "-".join(words)[:_MAX_STEM].strip("-") or "picture"

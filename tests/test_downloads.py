@@ -1,0 +1,133 @@
+import socket
+import threading
+import time
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+
+from mien import downloads
+from mien.config import IntakeLimits
+from mien.downloads import download
+from mien.errors import FetchError, SettingsError
+from mien.fetching import FetchLimits
+from servers import Answer, reply, say_nothing, serving
+
+HERE = FetchLimits(timeout_s=5, allow_private=True)
+
+
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloads, "_FIRST_PAUSE_S", 0.01)
+
+
+def outcome_of(*answers: Answer, limits: IntakeLimits = IntakeLimits(), fetch_limits: FetchLimits = HERE) -> object:
+    """What comes of one URL, and of how many requests."""
+    with serving(*answers) as server:
+        ((_, outcome),) = download([server.url], limits, fetch_limits)
+    return (outcome if isinstance(outcome, bytes) else outcome.status_code), len(server.requests)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf a pict")
+
+
+@pytest.mark.parametrize("status", ["408 X", "429 X", "500 X", "502 X", "503 X", "504 X"])
+def test_a_server_that_is_busy_is_asked_again(status: str) -> None:
+    assert outcome_of(reply(b"", status), reply()) == (b"picture", 2)
+
+
+def test_a_connection_that_breaks_is_made_again() -> None:
+    assert outcome_of(b"", reset, reply()) == (b"picture", 3)
+
+
+def test_a_timeout_is_tried_again() -> None:
+    assert outcome_of(say_nothing, reply(), fetch_limits=FetchLimits(0.3, allow_private=True)) == (b"picture", 2)
+
+
+@pytest.mark.parametrize("status", ["400 X", "401 X", "403 X", "404 X", "410 X", "204 X", "501 X"])
+def test_a_server_that_says_no_is_not_asked_again(status: str) -> None:
+    assert outcome_of(reply(b"", status), reply()) == (int(status[:3]), 1)
+
+
+def test_retries_end() -> None:
+    assert outcome_of(reply(b"", "503 X"), limits=IntakeLimits(retries=2)) == (503, 3)
+    assert outcome_of(reply(b"", "503 X"), limits=IntakeLimits(retries=0)) == (503, 1)
+
+
+def test_the_pause_that_a_server_asks_for_is_kept() -> None:
+    began = time.monotonic()
+    assert outcome_of(reply(b"", "429 X", "Retry-After: 1"), reply()) == (b"picture", 2)
+    assert time.monotonic() - began >= 1
+
+
+@pytest.mark.parametrize("seconds", ["31", "99999999", "Fri, 31 Dec 1999 23:59:59 GMT", "-1", "1e9", "\u0663"])
+def test_a_pause_that_is_too_long_or_no_number_keeps_nobody_waiting(seconds: str) -> None:
+    began = time.monotonic()
+    answer = f"HTTP/1.1 429 X\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n".encode()
+    outcome_of(answer, reply())
+    assert time.monotonic() - began < 2
+
+
+def test_urls_are_fetched_at_once_and_a_slow_one_keeps_none_waiting() -> None:
+    with serving(say_nothing) as slow, ExitStack() as stack:
+        others = [stack.enter_context(serving(reply())).url for _ in range(3)]
+        found = download([slow.url, *others], IntakeLimits(workers=2, retries=0), FetchLimits(1, allow_private=True))
+        assert [url for url, _ in found] == [*others, slow.url]
+
+
+def test_one_host_is_asked_for_a_few_at_a_time() -> None:
+    lock, at_work, most = threading.Lock(), Counter[str](), 0
+
+    def fetch(url: str, limits: FetchLimits) -> bytes:
+        nonlocal most
+        with lock:
+            at_work["now"] += 1
+            most = max(most, at_work["now"])
+        time.sleep(0.01)
+        with lock:
+            at_work["now"] -= 1
+        return b""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mien.fetching.fetch", fetch)
+        urls = [f"http://pictures.test/{number}" for number in range(40)]
+        assert len(list(download(urls, IntakeLimits(max_per_host=3), HERE))) == 40
+    assert most == 3
+
+
+def test_an_error_that_is_no_refusal_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(url: str, limits: FetchLimits) -> bytes:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("mien.fetching.fetch", fetch)
+    with pytest.raises(RuntimeError, match="new thread"):
+        list(download(["http://h/"], IntakeLimits(), HERE))
+
+
+def test_a_malformed_url_is_refused_like_any_other() -> None:
+    ((url, outcome),) = download(["http://[::1"], IntakeLimits(), HERE)
+    assert url == "http://[::1" and isinstance(outcome, FetchError)
+
+
+def test_who_stops_taking_stops_the_workers() -> None:
+    with serving(reply()) as server:
+        found = download([f"{server.url}/{number}" for number in range(200)], IntakeLimits(workers=2), HERE)
+        next(found)
+        found.close()
+        time.sleep(0.3)
+        num_requests = len(server.requests)
+        time.sleep(0.3)
+    assert len(server.requests) == num_requests < 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"retries": -1}, {"workers": 0}, {"max_per_host": 0}, {"max_files": 0}, {"max_ratio": 0.5}),
+        *({"max_total_bytes": 0}, {"source_timeout_s": float("nan")}, {"max_ratio": float("nan")}),
+    ],
+)
+def test_limits_refuse_values_without_a_meaning(wrong: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        IntakeLimits(**wrong)  # type: ignore[arg-type]

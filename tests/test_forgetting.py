@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archive_files import write_zip
+from conftest import draw_picture, encoded
+from mien.errors import OutputError, SourceNotFoundError
+from mien.feature_cache import FeatureCache
+from mien.fetching import FetchLimits
+from mien.forgetting import forget
+from mien.intake import take_in
+from mien.source_log import LOG_NAME, load_sources
+from servers import gallery
+
+HERE = FetchLimits(timeout_s=5, allow_private=True)
+
+
+@pytest.fixture
+def fetched(tmp_path: Path) -> tuple[Path, str]:
+    """A folder that was fetched: a picture, the same again, a near copy of it in another class, and another one."""
+    picture = draw_picture(1)
+    contents = {"/a.jpg": encoded(picture, "JPEG"), "/same.jpg": encoded(picture, "JPEG")}
+    contents |= {"/near.jpg": encoded(picture, "JPEG", quality=60), "/other.jpg": encoded(draw_picture(2), "JPEG")}
+    with gallery(contents) as shown:
+        lines = [f"{'sad' if name == '/near.jpg' else 'happy'},{shown.url}{name}\n" for name in contents]
+        (tmp_path / "all.txt").write_text("".join(lines))
+        take_in([tmp_path / "all.txt"], tmp_path / "data", fetch_limits=HERE)
+        return tmp_path / "data", shown.url
+
+
+def test_a_picture_is_forgotten_with_its_line(fetched: tuple[Path, str]) -> None:
+    folder, url = fetched
+    forgotten = forget(f"{url}/other.jpg", folder)
+    assert len(forgotten.removed) == 1 and not (folder / forgotten.removed[0]).exists()
+    assert (forgotten.urls, forgotten.copies, forgotten.shared) == ((f"{url}/other.jpg",), (), {})
+    assert "/other.jpg" not in (folder / LOG_NAME).read_text()
+    assert len(load_sources(folder)) == 3 and all((folder / r.path).exists() for r in load_sources(folder))
+
+
+def test_what_was_made_of_a_picture_is_forgotten_too(fetched: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = fetched
+    hashes = {record.url.rpartition("/")[2]: record.sha256 for record in load_sources(folder)}
+    cache = FeatureCache(tmp_path / "cache")
+    cache.put("lite0", {sha256: np.ones(4, np.float32) for sha256 in hashes.values()})
+    forget(f"{url}/other.jpg", folder, cache_dir=tmp_path / "cache")
+    forget(f"{url}/a.jpg", folder, cache_dir=tmp_path / "cache")
+    assert set(cache.get("lite0", hashes.values())) == set(hashes.values()) - {hashes["other.jpg"]}
+
+
+def test_a_picture_that_came_from_another_url_too_stays_and_is_named(fetched: tuple[Path, str]) -> None:
+    folder, url = fetched
+    first = forget(f"{url}/a.jpg", folder)
+    ((path, others),) = first.shared.items()
+    assert (first.removed, others) == ((), (f"{url}/same.jpg",)) and (folder / path).exists()
+    second = forget(f"{url}/same.jpg", folder)
+    assert second.removed == (path,) and not (folder / path).exists()
+    assert [copy.split("/")[0] for copy in second.copies] == ["sad"]
+
+
+def test_an_archive_is_forgotten_as_a_whole_or_by_member(tmp_path: Path) -> None:
+    pictures = {f"happy/{n}.jpg": encoded(draw_picture(n), "JPEG") for n in range(3)}
+    path = write_zip(tmp_path / "a.zip", pictures)
+    take_in([path], tmp_path / "data")
+    assert len(forget(f"{path.as_uri()}#happy/1.jpg", tmp_path / "data").removed) == 1
+    forgotten = forget(str(path), tmp_path / "data")
+    assert len(forgotten.removed) == 2 and forgotten.to_dict()["removed"] == list(forgotten.removed)
+    assert load_sources(tmp_path / "data") == [] and list((tmp_path / "data/happy").iterdir()) == []
+
+
+def test_a_picture_that_was_changed_is_not_removed(fetched: tuple[Path, str]) -> None:
+    folder, url = fetched
+    path = next(folder / r.path for r in load_sources(folder) if r.url.endswith("/other.jpg"))
+    path.write_bytes(b"drawn over")
+    with pytest.raises(OutputError, match="changed since they were fetched"):
+        forget(f"{url}/other.jpg", folder)
+    assert path.read_bytes() == b"drawn over" and len(load_sources(folder)) == 4
+    path.unlink()
+    assert forget(f"{url}/other.jpg", folder).removed == () and len(load_sources(folder)) == 3
+
+
+def test_an_unknown_url_or_folder_is_refused(fetched: tuple[Path, str], tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match="nothing came from there"):
+        forget("http://h/none.jpg", fetched[0])
+    with pytest.raises(SourceNotFoundError, match=r"has no sources\.csv"):
+        forget("http://h/none.jpg", tmp_path / "nowhere")
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_log_that_leads_out_of_the_folder_removes_nothing(fetched: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = fetched
+    (tmp_path / "mine.jpg").write_bytes((folder / load_sources(folder)[0].path).read_bytes())
+    text = (folder / LOG_NAME).read_text()
+    (folder / LOG_NAME).write_text(text.replace(load_sources(folder)[0].path, "../mine.jpg"))
+    with pytest.raises(SourceNotFoundError, match="not the path of a picture"):
+        forget(f"{url}/a.jpg", folder)
+    assert (tmp_path / "mine.jpg").exists()

@@ -1,0 +1,58 @@
+import pytest
+
+from mien.safe_names import class_name_problem, folded, safe_stem
+
+
+@pytest.mark.parametrize(
+    "name", ["happy", "Very sad", "=1+1", "-1", "traurig-ä", "嬉しい", "con-fused", "a.b", "x" * 100]
+)
+def test_a_class_may_have_any_ordinary_name(name: str) -> None:
+    assert class_name_problem(name) == ""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", ".", "..", ".git", "a/b", "a\\b", "/etc", "C:", "a\0b", "a\nb", "\u202egnp", "a ", " a", "a.", "x" * 101),
+        *(
+            "CON",
+            "con.x",
+            "nul",
+            "COM1",
+            "lpt9.txt",
+            "a:b",
+            "a*",
+            "a?",
+            'a"',
+            "a|b",
+            "a;b",
+            "\udcff",
+            "\U0001f600" * 51,
+        ),
+    ],
+)
+def test_a_class_may_not_have_a_name_that_some_system_minds(name: str) -> None:
+    assert class_name_problem(name).isprintable() and class_name_problem(name)
+
+
+def test_names_that_some_systems_take_for_one_fold_to_one() -> None:
+    assert folded("Happy") == folded("hAPPY") and folded("\u00e9") == folded("e\u0301") != folded("e")
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("photos/Big smile (2).JPG", "Big-smile-2"),
+        ("..\\..\\windows\\evil.exe", "evil"),
+        ("/", "picture"),
+        ("", "picture"),
+        (".jpg", "jpg"),
+        ("=cmd|' /C calc'!A0.png", "C-calc-A0"),
+        ("嬉しい.png", "picture"),
+        ("a\n\x1b[2J.jpg", "a-2J"),
+        ("CON.jpg", "CON"),
+        ("x" * 500, "x" * 40),
+    ],
+)
+def test_a_stem_has_letters_digits_and_dashes_alone(name: str, stem: str) -> None:
+    assert safe_stem(name) == stem

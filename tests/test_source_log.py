@@ -1,0 +1,88 @@
+import csv
+from pathlib import Path
+
+import pytest
+
+from mien.errors import SourceNotFoundError
+from mien.source_log import LOG_NAME, SourceRecord, add_source, load_sources, write_sources
+
+SHA256 = "0a" * 32
+OK = SourceRecord("happy/a-0a0a.jpg", "http://h/a", "2026-01-01T00:00:00+00:00", "ok", SHA256)
+HOSTILE = [
+    "=cmd|' /C calc'!A0",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "'=1",
+    "''",
+    "'",
+    "a;=1+1;'-2",
+    ";;=1",
+    "\t=1",
+    "＝1",
+    'a"b,c',
+    "ä嬉",
+    "",
+]
+
+
+def test_a_log_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    refused = SourceRecord("", "http://h/b", OK.date, "refused: a web page, not a picture", "")
+    write_sources(tmp_path, [OK])
+    add_source(tmp_path, refused)
+    assert load_sources(tmp_path) == [OK, refused]
+    assert (OK.is_ok, OK.is_refused, refused.is_ok, refused.is_refused) == (True, False, False, True)
+
+
+def test_there_are_no_records_where_there_is_no_log(tmp_path: Path) -> None:
+    assert load_sources(tmp_path) == []
+
+
+def test_hostile_text_is_no_formula_in_a_spreadsheet_and_is_read_back_exactly(tmp_path: Path) -> None:
+    records = [SourceRecord("", f"{number}", OK.date, text, "") for number, text in enumerate(HOSTILE)]
+    records += [SourceRecord("", text, OK.date, "", "") for text in HOSTILE]
+    records.append(SourceRecord("=1/a.jpg", "u", OK.date, "ok", SHA256))
+    write_sources(tmp_path, records)
+    assert load_sources(tmp_path) == records
+    text = (tmp_path / LOG_NAME).read_text("utf-8")
+    for delimiter in ",;\t":
+        cells = [cell for row in csv.reader(text.splitlines(), delimiter=delimiter) for cell in row]
+        assert [cell for cell in cells if cell.startswith(tuple("=+-@＝＋－＠"))] == []
+
+
+def test_the_last_record_of_a_url_counts(tmp_path: Path) -> None:
+    write_sources(tmp_path, [SourceRecord("", OK.url, OK.date, "failed: busy", "")])
+    add_source(tmp_path, OK)
+    assert load_sources(tmp_path) == [OK]
+
+
+def test_a_line_that_a_kill_cut_short_is_passed_over_wherever_it_was_cut(tmp_path: Path) -> None:
+    write_sources(tmp_path, [OK])
+    whole = (tmp_path / LOG_NAME).read_bytes()
+    add_source(tmp_path, SourceRecord("", "http://h/b", OK.date, 'failed: "x", y', ""))
+    longer = (tmp_path / LOG_NAME).read_bytes()
+    for length in range(len(whole), len(longer)):
+        (tmp_path / LOG_NAME).write_bytes(longer[:length])
+        assert load_sources(tmp_path) == [OK]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"name,age\nme,3\n",
+        b"path",
+        b"\xff\xfe\n",
+        b"path,url,date,status,sha256\na,b\n",
+        b"path,url,date,status,sha256\n../../x.jpg,u,d,ok," + SHA256.encode() + b"\n",
+        b"path,url,date,status,sha256\n/etc/passwd,u,d,ok," + SHA256.encode() + b"\n",
+        b"path,url,date,status,sha256\nhappy/../x,u,d,ok," + SHA256.encode() + b"\n",
+        b"path,url,date,status,sha256\nhappy/..,u,d,ok," + SHA256.encode() + b"\n",
+        b"path,url,date,status,sha256\nhappy/x.jpg,u,d,ok,\n",
+        b"path,url,date,status,sha256\n,u,d,ok,../../x\n",
+        b'path,url,date,status,sha256\n"a\n',
+    ],
+)
+def test_what_is_no_such_log_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / LOG_NAME).write_bytes(content)
+    with pytest.raises(SourceNotFoundError, match="Move it away"):
+        load_sources(tmp_path)

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+from mien.url_lists import Wanted, read_lists
+
+
+def write(path: Path, text: str | bytes) -> Path:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+def test_a_list_is_of_the_class_that_it_is_named_after(tmp_path: Path) -> None:
+    wanted, problems = read_lists([write(tmp_path / "happy.txt", "# smiles\n\nhttp://h/a,b.jpg\r\n  https://h/c  \n")])
+    assert problems == []
+    assert wanted == [
+        Wanted("http://h/a,b.jpg", "happy", "happy.txt, line 3"),
+        Wanted("https://h/c", "happy", "happy.txt, line 4"),
+    ]
+
+
+def test_a_line_may_name_the_class_itself(tmp_path: Path) -> None:
+    text = b'\xef\xbb\xbfclass,url\nsad,http://h/1\n"very sad", "http://h/2?a=1,2"\nhttp://h/3\n'
+    wanted, problems = read_lists([write(tmp_path / "all.csv", text)])
+    assert problems == []
+    assert [(picture.label, picture.url) for picture in wanted] == [
+        ("sad", "http://h/1"),
+        ("very sad", "http://h/2?a=1,2"),
+        ("all", "http://h/3"),
+    ]
+
+
+def test_a_url_is_taken_once_and_without_what_no_server_sees(tmp_path: Path) -> None:
+    wanted, problems = read_lists([write(tmp_path / "happy.txt", "http://h/1#top\nhttp://h/1\n")])
+    assert [picture.url for picture in wanted] == ["http://h/1"] and problems == []
+
+
+def test_every_wrong_line_of_every_list_is_named(tmp_path: Path) -> None:
+    first = write(tmp_path / "happy.txt", "http://h/1\nftp://h/2\nhello\n../x,http://h/3\nhttp://h/a b\n,http://h/4\n")
+    second = write(tmp_path / "sad.txt", "http://h/1\nhttp://h/\x1b[2J\nhttp://h/" + "x" * 5000)
+    _, problems = read_lists([first, second, write(tmp_path / "odd.txt", b"http://h/\xff"), tmp_path / "none.txt"])
+    assert [problem.split(":")[0] for problem in problems] == [
+        *(f"happy.txt, line {number}" for number in (2, 3, 4, 5, 6)),
+        *(f"sad.txt, line {number}" for number in (1, 2, 3)),
+        "odd.txt",
+        "none.txt",
+    ]
+    assert "of class 'sad' here, and of class 'happy' in happy.txt, line 1" in problems[5]
+    assert all(problem.isprintable() for problem in problems)
+
+
+def test_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    _, problems = read_lists([write(tmp_path / "happy.txt", "https://me:secret@h/1\n")])
+    assert "password" in problems[0] and "secret" not in problems[0]
+
+
+def test_a_list_whose_name_is_no_class_needs_classes_in_its_lines(tmp_path: Path) -> None:
+    wanted, problems = read_lists([write(tmp_path / "con.txt", "happy,http://h/1\nhttp://h/2\n")])
+    assert [picture.label for picture in wanted] == ["happy"]
+    assert problems == ["con.txt, line 2: the class name 'con' means a device on Windows"]

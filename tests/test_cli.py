@@ -331,8 +331,15 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be trained on"),
         (["train", "{data}", "--folds", "1"], "folds is 1; expected auto, 0, or 2 to 100"),
         (["train", "{data}", "--folds", "50"], "50 folds need as many distinct pictures"),
-        (["train", "{data}", "--out", "{data}/run"], "would lie within the pictures"),
-        (["train", "."], "'runs' would lie within the pictures"),
+        (["train", "{data}", "--out", "{data}/run"], "would lie among the pictures"),
+        (["train", "."], "'runs' would lie among the pictures"),
+        (["train", "{data}", "--cache-dir", "{data}/happy"], "would lie among the pictures"),
+        (["train", "{data}", "--threshold", "1.5"], "threshold is 1.5; expected 0 to 1"),
+        (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "name a file that ends in .png"),
+        (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the pictures"),
+        (["check", "{data}", "--fail-on", "leak"], "add --against RUN"),
+        (["predict", "{run}", "{data}", "--csv", "{run}/model.onnx"], "name a file that ends in .csv"),
+        (["predict", "{run}", "{data}", "--threshold", "90"], "threshold is 90"),
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
@@ -399,7 +406,7 @@ def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
     assert out.strip()
 
 
-@pytest.mark.parametrize("name", ["check", "clean", "train", "evaluate", "compare", "predict", "demo"])
+@pytest.mark.parametrize("name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "demo"])
 def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
     assert f"Example: mien {name}" in command(name, "--help")[1]
 
@@ -414,6 +421,33 @@ def test_a_reader_that_has_had_enough_is_no_error(data: Path, run_dir: Path) -> 
     )
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+def test_results_that_cannot_be_printed_are_one_line(data: Path) -> None:
+    command = [sys.executable, "-m", "mien", "check", str(data)]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "OutputError: cannot print the results: No space left on device\n")
+
+
+def test_what_an_encoding_lacks_is_printed_as_an_escape(data: Path, run_dir: Path, tmp_path: Path) -> None:
+    shutil.copy(next(data.glob("happy/*.jpg")), tmp_path / "\N{GRINNING FACE}.jpg")
+    command = [sys.executable, "-m", "mien", "predict", str(run_dir), str(tmp_path)]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "\\U0001f600.jpg" in done.stdout
+
+
+def test_closed_outputs_change_no_exit_code(data: Path) -> None:
+    for arguments, code in (([str(data)], 0), (["nowhere"], 2)):
+        line = f"exec {sys.executable} -m mien check {' '.join(arguments)} >&- 2>&-"
+        assert subprocess.run(["sh", "-c", line], check=False).returncode == code
+
+
+def test_a_narrow_terminal_keeps_the_numbers(data: Path) -> None:
+    command = [sys.executable, "-m", "mien", "check", str(data)]
+    done = subprocess.run(command, env={**os.environ, "COLUMNS": "20"}, capture_output=True, text=True, check=True)
+    assert "0   happy      12     12" in done.stdout
 
 
 def press_ctrl_c_after(line_start: str, command: list[str]) -> tuple[int, str]:

@@ -1,5 +1,7 @@
 """The command line: the commands, what they may print, and the exit code."""
 
+import errno
+import io
 import logging
 import os
 import sys
@@ -26,6 +28,15 @@ for command in (demo, fetch, check, clean, train, evaluate, compare, predict):
 app.register_install_completion_command(help="Install completion for this shell.")
 
 
+def _use_any_streams() -> None:
+    """Let output that is closed go nowhere, and write what an encoding cannot as escapes."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (open to the end)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _silence_native_libraries() -> None:
     """Keep what C libraries write to stderr off the screen; Python's own messages still get there.
 
@@ -38,16 +49,24 @@ def _silence_native_libraries() -> None:
             os.dup2(nowhere.fileno(), 2)
 
 
+def _drop_output() -> None:
+    """Let what is still to be printed go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
+    _use_any_streams()
     _silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("tensorflow", "tf2onnx"):
+    for name in ("tensorflow", "tf2onnx", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # A picture that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         code = app(spelled_out(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)
+        # Here it can still be told that nobody reads on, or that there is no room.
+        sys.stdout.flush()
     except CycloptsError as error:
         print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
         code = 2
@@ -61,6 +80,13 @@ def main() -> None:
         code = 130
     except BrokenPipeError:
         # Whoever read our output has had enough, as `head` does.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = 0
+    except OSError as error:
+        # Files that mien writes and reads have errors of their own; this is what it prints to.
+        if error.errno not in (errno.ENOSPC, errno.EIO):
+            raise
+        _drop_output()
+        print(f"OutputError: cannot print the results: {error.strerror}", file=sys.stderr)
+        code = 2
     sys.exit(code)

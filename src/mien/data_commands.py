@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from mien import files
 from mien.config import CleanConfig, IntakeLimits, LabelConfig
 from mien.errors import SettingsError
 from mien.fetching import FetchLimits
-from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, user_cache_dir
+from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
 
 if TYPE_CHECKING:
     from mien.quarantine import Plan
@@ -74,7 +75,7 @@ def check(
     json: Flag = False,
     fail_on: str = "",
     against: Path | None = None,
-    sheet: Path | None = None,
+    sheet: PngPath | None = None,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
@@ -102,6 +103,8 @@ def check(
     from mien.terminal import TerminalProgress, show_json
 
     gates = find_gates(fail_on, against=against is not None)
+    if sheet:
+        files.refuse_among(sheet, folder, "--sheet")
     with TerminalProgress() as progress:
         found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
     show_json(found.to_dict()) if json else show_check(found)

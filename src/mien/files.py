@@ -47,6 +47,21 @@ def writing(path: Path) -> Iterator[None]:
         raise OutputError(f"cannot write {str(path)!r}: {reason}. Free some room, or name another place.") from error
 
 
+def refuse_among(path: Path, folder: Path, flag: str) -> None:
+    """Make sure that what is to be written would not lie among somebody's pictures.
+
+    Args:
+        path: Where it is to be written.
+        folder: The pictures.
+        flag: What names another place.
+
+    Raises:
+        OutputError: It would.
+    """
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise OutputError(f"{str(path)!r} would lie among the pictures of {str(folder)!r}: name another {flag}")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 file in one piece. Names that are not valid UTF-8 keep their bytes.
 

@@ -1,5 +1,6 @@
 """Flags: how settings become flags, where their values come from, and short ways to write them."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -17,12 +18,24 @@ def section(title: str) -> Parameter:
     return Parameter(name="*", group=title, negative_iterable="")
 
 
+def _ending_in(suffix: str) -> Callable[[object, Path | None], None]:
+    """Make a check of a file's name: a mistyped one must not take the place of a picture or a model."""
+
+    def check(_type: object, path: Path | None) -> None:
+        if path is not None and path.suffix.lower() != suffix:
+            raise ValueError(f"name a file that ends in {suffix}")
+
+    return check
+
+
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Answering, Labelling, Fetching = section("Answering"), section("Labels"), section("Fetching URLs")
 Intake = section("Limits and load")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
+CsvPath = Annotated[Path, Parameter(validator=_ending_in(".csv"))]
+PngPath = Annotated[Path, Parameter(validator=_ending_in(".png"))]
 Flag = Annotated[bool, Parameter(negative="")]
 
 

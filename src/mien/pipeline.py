@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mien import files
 from mien.classifier import Classifier
 from mien.cleaning import clean
 from mien.config import PRESETS, AnswerConfig, TrainConfig
@@ -12,7 +13,6 @@ from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.evaluation import Answers, answer, score
 from mien.extras import require
-from mien.files import claimed
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
 from mien.leaks import refuse_straddling
@@ -99,6 +99,8 @@ def train(
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
         )
+    if cache_dir:
+        files.refuse_among(Path(cache_dir), Path(folder), "--cache-dir")
     backbone, decisions = find_backbone(config), _decisions(config)
     with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
         dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
@@ -197,5 +199,5 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
         raise SettingsError(
             f"the run in {str(run.path)!r} was begun with other settings: see {run.config_path.name} there"
         )
-    with claimed(run.path):
+    with files.claimed(run.path):
         yield run

@@ -161,9 +161,7 @@ def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
     Raises:
         OutputError: It cannot be made, something is there already, or it would lie among the pictures.
     """
-    if (out or RUNS_DIR).resolve().is_relative_to(data_dir.resolve()):
-        place = str(out or RUNS_DIR)
-        raise OutputError(f"the run {place!r} would lie within the pictures of {str(data_dir)!r}: name another --out")
+    files.refuse_among(out or RUNS_DIR, data_dir, "--out")
     path = _made(out) if out is not None else _made_next()
     try:
         with files.claimed(path):

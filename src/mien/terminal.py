@@ -6,14 +6,30 @@ from types import TracebackType
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 
 _LINE_EVERY_S = 10.0
+_TABLE_WIDTH = 72
+
+
+class _Results(Console):
+    """Where results go: what to do where nobody reads on is left to `main`."""
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """Wide enough for a table: a narrow terminal breaks its lines, and shortening them would take numbers away."""
+        options = super().options
+        return options.update_width(max(options.max_width, _TABLE_WIDTH))
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 # Names of files and classes are printed as they are: "[red]" in one of them is no markup.
-OUT = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+OUT = _Results(markup=False, highlight=False, emoji=False, soft_wrap=True)
 ERR = Console(markup=False, highlight=False, emoji=False, soft_wrap=True, stderr=True)
 
 

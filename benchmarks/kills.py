@@ -1,21 +1,25 @@
 """What a kill costs: each command is killed at random moments, and must lose nothing and go on.
 
-    python benchmarks/kills.py [--num-kills 200] [--seed 0] [--only clean undo fast classic]
+    python benchmarks/kills.py [--num-kills 200] [--seed 0] [--only clean undo fetch fast classic]
 
-Draws a small folder of pictures; the commands that move files get a thousand files that are no pictures beside them.
+Draws a small folder of pictures; the commands that move files get a thousand files that are no pictures beside them,
+and `mien fetch` an archive of four hundred pictures.
 Every command is first run to its end, three times. Then a fresh copy of the folder is made for each kill, the command
 is started, and its whole process group gets SIGKILL at a moment drawn evenly from the median time of the uncut runs.
 
-After each kill: every file must be there, in one place, with its bytes, time and mode; `mien predict` and
-`mien evaluate` on what a training left must answer as after an uncut run, or refuse in one line. Then the command is
-given again, with --resume where it has that, and must come to the results of the uncut run.
+After each kill: every file must be there, in one place, with its bytes, time and mode; every picture that was fetched
+must be whole; `mien predict` and `mien evaluate` on what a training left must answer as after an uncut run, or refuse
+in one line. Then the command is given again, with --resume where it has that, and must come to the results of the
+uncut run.
 
 Prints a table, and a line for each fault. "inside" counts the kills that met the command at work: it had changed the
 disk, and had not ended. The exit code is 1 where there was a fault.
 """
 
 import argparse
+import csv
 import hashlib
+import io
 import os
 import random
 import shutil
@@ -25,14 +29,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 from scale import smooth_noise
 from timing import MIEN
 
-NUM_PICTURES, NUM_OTHERS, NUM_UNCUT = 30, 1000, 3
+NUM_PICTURES, NUM_OTHERS, NUM_FETCHED, NUM_UNCUT = 30, 1000, 400, 3
 PICTURE = "photos/even/00.jpg"
 # What is written anew for every run, whatever is in it.
 SCORES = ("metrics.json", "manifest.csv", "predictions.csv", "out_of_fold.csv", "config.json")
@@ -61,6 +68,31 @@ class Case:
     result: Callable[[Path], object]
     before: list[str] = field(default_factory=list)
     answers: list[list[str]] = field(default_factory=list)
+
+
+def fetching() -> Case:
+    """Return the case of pictures taken from an archive."""
+    command = ["fetch", "../../drawn/gallery.zip", "--to", "fetched"]
+    return Case("photos", command, [command], "", fetched_in)
+
+
+def fetched_in(place: Path) -> object:
+    """Return what was fetched, and what the log says of it but for the time."""
+    with open(place / "fetched" / "sources.csv", encoding="utf-8", newline="") as file:
+        rows = sorted((row["path"], row["status"], row["sha256"]) for row in csv.DictReader(file))
+    return rows, sorted((path, facts[0]) for path, facts in state_of(place / "fetched").items() if "/" in path)
+
+
+def half_pictures(place: Path) -> list[str]:
+    """Return the pictures in class folders that cannot be decoded to their end."""
+    faults = []
+    for path in place.glob("fetched/[!.]*/*"):
+        try:
+            with Image.open(path) as image:
+                image.load()
+        except OSError as error:
+            faults.append(f"half a picture: {path}: {error}")
+    return faults
 
 
 def training(preset: str, *flags: str) -> Case:
@@ -107,6 +139,7 @@ UNDO = ["clean", "--undo", "aside"]
 CASES = {
     "clean": Case("crowd", APPLY, [APPLY], "", places_of),
     "undo": Case("crowd", UNDO, [UNDO], "is no quarantine", places_of, before=APPLY),
+    "fetch": fetching(),
     "fast": training("fast"),
     "classic": training("classic", "--image-size", "48", "--min-bytes", "0", "--epochs", "4"),
 }
@@ -192,8 +225,8 @@ def check_files(before: State, place: Path, tally: Tally) -> list[str]:
 
 
 def check_answers(case: Case, uncut: Uncut, place: Path, tally: Tally) -> list[str]:
-    """Make sure that nothing half-written is answered from."""
-    faults = []
+    """Make sure that nothing half-written is there, or answered from."""
+    faults = half_pictures(place)
     for words, expected in zip(case.answers, uncut.answers, strict=True):
         done = mien(words, place)
         refused = done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1
@@ -238,6 +271,13 @@ def campaign(name: str, num_kills: int, drawn: Path, work: Path, chance: random.
     return tally
 
 
+def jpeg_of(seed: int) -> bytes:
+    """Return a picture as the content of a file."""
+    content = io.BytesIO()
+    smooth_noise(seed).save(content, "JPEG", quality=90)
+    return content.getvalue()
+
+
 def draw(drawn: Path) -> None:
     """Draw the folder of pictures, and the same with many files that are no pictures."""
     for label_number, label in enumerate(("even", "odd")):
@@ -245,6 +285,9 @@ def draw(drawn: Path) -> None:
         for number in range(NUM_PICTURES):
             smooth_noise(2 * number + label_number).save(drawn / "photos" / label / f"{number:02}.jpg", quality=90)
     shutil.copytree(drawn / "photos", drawn / "crowd")
+    with zipfile.ZipFile(drawn / "gallery.zip", "w") as archive:
+        for number in range(NUM_FETCHED):
+            archive.writestr(f"faces/{'even' if number % 2 else 'odd'}/{number}.jpg", jpeg_of(1000 + number))
     for number in range(NUM_OTHERS):
         label = "even" if number % 2 else "odd"
         other = drawn / "crowd" / label / f"other {number}.jpg"

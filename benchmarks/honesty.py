@@ -1,9 +1,9 @@
 """Whether what mien says of a classifier holds for pictures that it never had.
 
-    python benchmarks/honesty.py PHOTOS [--num-trials 60]
+    python benchmarks/honesty.py PHOTOS [--preset fast] [--num-trials 60]
 
-Many times, a random half of the pictures is all that mien gets: it trains and judges on it as `mien train` does with
-the preset fast. The other half, of which no near copy is in the first, then tells what is true. Printed are: how often
+Many times, a random half of the pictures is all that mien gets: it trains and judges on it as `mien train` does by
+itself. The other half, of which no near copy is in the first, then tells what is true. Printed are: how often
 the 95% intervals of the cross-validation contain the accuracy on the other half, with and without the correction for
 folds, and those of the test split; how far the probabilities are off there; the share of the other half that is called
 unlike the training pictures; and what a threshold chosen for 90% precision comes to. The other half is of finite size
@@ -19,26 +19,24 @@ import numpy as np
 
 from mien.calibration import choose_threshold, measure_calibration
 from mien.cleaning import clean
-from mien.config import PRESETS
+from mien.config import PRESETS, TrainConfig
 from mien.dataset import Dataset
 from mien.evaluation import answer, score
-from mien.fitting import cross_validate, find_backbone, prepare, scan_config
+from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
 from mien.methods import Method
 from mien.run_folder import RunFolder
 from mien.scanning import scan
 from mien.scores import Score, wilson_score
 from mien.splitting import folds, split
 
-CONFIG = PRESETS["fast"]
-NUM_FOLDS = 5
 TARGET = 0.9
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What was said of a classifier, and what was true on the other half."""
+    """What was said of a classifier, and what was true on the other half; None for what was not said."""
 
-    out_of_fold: Score
+    out_of_fold: Score | None
     test: Score
     true: float
     confidence: float
@@ -64,22 +62,20 @@ def halves(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
     return dataset.with_records(first), dataset.with_records(second)
 
 
-def trial(dataset: Dataset, method: Method, seed: int, run_dir: Path) -> Trial:
+def trial(dataset: Dataset, method: Method, config: TrainConfig, run_dir: Path) -> Trial:
     """Train and judge on one half, and look at the other."""
-    settings = replace(CONFIG.split, seed=seed)
-    mine, others = halves(dataset, seed)
-    mine = split(mine, settings)
-    given = cross_validate(method, list(folds(mine, NUM_FOLDS, settings)), run=RunFolder(run_dir))
-    if given is None:
-        raise SystemExit("there are no folds")
+    mine, others = halves(dataset, config.split.seed)
+    mine = split(mine, config.split)
+    given = cross_validate(method, list(folds(mine, num_folds(mine, config), config.split)), run=RunFolder(run_dir))
     classifier = method.fit(mine).classifier
-    said, test = score(classifier, given), score(classifier, answer(classifier, mine, split="test"))
+    said = score(classifier, given) if given else None
+    test = score(classifier, answer(classifier, mine, split="test"))
     answers = answer(classifier, others)
     right = answers.probs.argmax(axis=1) == answers.labels
-    chosen = choose_threshold(said.coverage, TARGET)
+    chosen = choose_threshold(said.coverage, TARGET) if said else None
     sure = answers.probs.max(axis=1) >= (chosen.threshold if chosen else 2)
     return Trial(
-        said.accuracy,
+        said.accuracy if said else None,
         test.accuracy,
         float(right.mean()),
         float(answers.probs.max(axis=1).mean()),
@@ -99,15 +95,18 @@ def uncorrected(found: Score) -> Score:
 def show(trials: list[Trial]) -> None:
     """Print what came of the trials."""
     true = np.array([item.true for item in trials])
-    said = np.array([item.out_of_fold.value or 0.0 for item in trials])
-    print(f"accuracy: said {said.mean():.1%} on average (standard deviation {said.std():.1%})")
-    print(f"accuracy: true {true.mean():.1%} on average (standard deviation {true.std():.1%})")
+    out_of_fold = [item.out_of_fold for item in trials if item.out_of_fold]
     intervals = {
-        "out of fold, as mien gives it": [item.out_of_fold for item in trials],
-        "out of fold, Wilson alone": [uncorrected(item.out_of_fold) for item in trials],
+        "out of fold, as mien gives it": out_of_fold,
+        "out of fold, Wilson alone": [uncorrected(found) for found in out_of_fold],
         "test split, Wilson": [item.test for item in trials],
     }
+    print(f"accuracy: true {true.mean():.1%} on average (standard deviation {true.std():.1%})")
     for name, scores in intervals.items():
+        if not scores:
+            continue
+        said = np.array([found.value or 0.0 for found in scores])
+        print(f"accuracy {name}: {said.mean():.1%} on average (standard deviation {said.std():.1%})")
         num_held = sum(found.low <= value <= found.high for found, value in zip(scores, true, strict=True))
         width = np.mean([found.high - found.low for found in scores])
         print(f"95% interval {name}: contains the truth in {wilson_score(num_held, len(trials))}; {width:.0%} wide")
@@ -128,15 +127,19 @@ def main() -> None:
     """Read the arguments, run the trials, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of class folders")
+    parser.add_argument("--preset", choices=PRESETS, default="fast")
     parser.add_argument("--num-trials", type=int, default=60, help="how many random halves")
     options = parser.parse_args()
-    backbone = find_backbone(CONFIG)
-    dataset = clean(scan(options.photos, scan_config(CONFIG, backbone), keep_images=True), CONFIG.clean)
-    method = prepare(dataset, CONFIG, backbone)
+    config = PRESETS[options.preset]
+    backbone = find_backbone(config)
+    dataset = clean(scan(options.photos, scan_config(config, backbone), keep_images=True), config.clean)
     trials = []
-    for seed in range(options.num_trials):
-        with tempfile.TemporaryDirectory() as folder:
-            trials.append(trial(dataset, method, seed, Path(folder)))
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(options.num_trials):
+            seeded = replace(config, split=replace(config.split, seed=seed))
+            method = prepare(dataset, seeded, backbone, cache_dir=Path(folder, "cache"))
+            (run_dir := Path(folder, str(seed))).mkdir()
+            trials.append(trial(dataset, method, seeded, run_dir))
     print(f"{len(dataset.indexes())} pictures, {options.num_trials} random halves")
     show(trials)
 

@@ -79,6 +79,7 @@ ROWS = [
         "formats",
         "safe_names",
         "sample_styles",
+        "json_values",
         "scores",
         "union_find",
     },

@@ -44,10 +44,13 @@ class Graph:
             outputs: Names of outputs.
             images: uint8 (N, H, W, 3), of the size that the graph takes; N is at least 1.
             engine: Where the work runs.
+
+        Raises:
+            ModelFileError: The graph cannot be run on them.
         """
 
         def run_one(place: int) -> list[NDArray[np.float32]]:
-            return cast("list[NDArray[np.float32]]", self._session.run(outputs, {"images": images[place : place + 1]}))
+            return cast("list[NDArray[np.float32]]", self._run(outputs, {"images": images[place : place + 1]}))
 
         if len(images) == 1:
             return run_one(0)
@@ -61,11 +64,13 @@ class Graph:
             ModelFileError: It cannot be run on them.
         """
         names = [item.name for item in self._session.get_outputs()]
+        return {name: np.shape(value) for name, value in zip(names, self._run(names, inputs), strict=True)}
+
+    def _run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[Any]:
         try:
-            given = self._session.run(names, dict(inputs))
+            return cast("list[Any]", self._session.run(outputs, dict(inputs)))
         except Exception as error:  # As in _session.
-            raise ModelFileError(f"it cannot be run: {_reason(error)}") from error
-        return {name: np.shape(value) for name, value in zip(names, given, strict=True)}
+            raise ModelFileError(f"the network cannot be run: {_reason(error)}") from error
 
 
 def _session(content: bytes) -> "onnxruntime.InferenceSession":

@@ -1,8 +1,9 @@
 """Provenance: what a classifier was made from and how, as its file carries it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, get_origin
+from dataclasses import dataclass
+from typing import Any
+
+from mien.json_values import built
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,10 @@ class Provenance:
     limits: tuple[str, ...]
 
 
-def provenance_from_dict(document: Mapping[str, Any]) -> Provenance:
+def provenance_from_dict(document: Any) -> Provenance:
     """Read what `dataclasses.asdict` gave, as it comes back from JSON.
 
     Raises:
-        KeyError, TypeError, ValueError: It is something else.
+        ValueError: It is something else.
     """
-    found = Provenance(**{**document, "limits": tuple(document["limits"])})
-    for field in fields(Provenance):
-        kind: Any = get_origin(field.type) or field.type
-        if not isinstance(getattr(found, field.name), kind):
-            raise ValueError(f"{field.name} is no {kind.__name__}")
-    texts = (*found.limits, *found.versions.values())
-    counts = [*found.left_out.values(), *(count for splits in found.split.values() for count in splits.values())]
-    if not all(isinstance(text, str) for text in texts) or not all(type(count) is int for count in counts):
-        raise ValueError("a limit or a version is no text, or a number of pictures no number")
-    return found
+    return built(Provenance, document)

@@ -1,10 +1,10 @@
 """The results: Evaluation, Finding and Prediction, and what they look like as JSON."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from mien.calibration import Bin, Calibration, Coverage
+from mien.calibration import Calibration, Coverage
+from mien.json_values import built
 from mien.scores import ClassScores, Score
 
 UNSURE = "unsure"
@@ -45,37 +45,13 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluation_from_dict(document: Mapping[str, Any]) -> Evaluation:
+def evaluation_from_dict(document: Any) -> Evaluation:
     """Read what `Evaluation.to_dict` gave, as it comes back from JSON.
 
     Raises:
-        KeyError, TypeError: It is something else.
+        ValueError: It is something else.
     """
-    classes = [
-        ClassScores(item["label"], *(Score(**item[name]) for name in ("precision", "recall", "f1")))
-        for item in document["classes"]
-    ]
-    return Evaluation(
-        class_names=tuple(document["class_names"]),
-        confusion=tuple(map(tuple, document["confusion"])),
-        accuracy=Score(**document["accuracy"]),
-        baseline=Score(**document["baseline"]),
-        baseline_label=document["baseline_label"],
-        loss=document["loss"],
-        classes=tuple(classes),
-        calibration=_calibration(document["calibration"]),
-        coverage=tuple(
-            Coverage(row["threshold"], Score(**row["answered"]), Score(**row["accuracy"]))
-            for row in document["coverage"]
-        ),
-        unfamiliar=Score(**document["unfamiliar"]) if document["unfamiliar"] else None,
-        num_folds=document["num_folds"],
-    )
-
-
-def _calibration(document: Mapping[str, Any]) -> Calibration:
-    bins = tuple(Bin(item["confidence"], Score(**item["accuracy"])) for item in document["bins"])
-    return Calibration(document["confidence"], Score(**document["error"]), document["chance"], bins)
+    return built(Evaluation, document)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def _out_of_fold(run: RunFolder) -> Evaluation | None:
     document = read_json(run.metrics_path)
     try:
         return evaluation_from_dict(document["out_of_fold"]) if "out_of_fold" in document else None
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise SourceNotFoundError(f"{str(run.metrics_path)!r} is damaged: {error}") from error
 
 

@@ -59,10 +59,9 @@ def show_evaluation(
     if evaluation.unfamiliar is not None:
         OUT.print(f"unlike    {evaluation.unfamiliar} of the {_judged(out_of_fold)} are unlike those of the training")
     OUT.print()
-    table = new_table("class", "precision", "recall", "F1", "pictures")
+    table = new_table("class", "precision", "recall", "F1")
     for scores in headline.classes:
-        cells = (_cell(scores.precision), _cell(scores.recall), _cell(scores.f1), str(scores.recall.num_images))
-        table.add_row(printable(scores.label), *cells)
+        table.add_row(printable(scores.label), _cell(scores.precision), _cell(scores.recall), _cell(scores.f1))
     OUT.print(table)
     OUT.print(
         f"Below each score, its 95% interval: {headline.accuracy.method}; calibration: {calibration.error.method}."
@@ -243,4 +242,6 @@ def show_demo(demo: "Demo") -> None:
 
 
 def _cell(score: Score) -> str:
-    return "none called so" if score.value is None else f"{score.value:.0%}\n{score.low:.0%} to {score.high:.0%}"
+    if score.value is None:
+        return "none called so"
+    return f"{score.value:.0%}, n = {score.num_images}\n{score.low:.0%} to {score.high:.0%}"

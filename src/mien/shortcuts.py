@@ -243,7 +243,7 @@ def _num_right(rows: NDArray[np.float64], labels: NDArray[np.int64], num_classes
 
 
 def _words(fact: str, dataset: Dataset, records: list[ImageRecord], accuracy: Score) -> str:
-    share = f"{accuracy.value:.0%} ({accuracy.low:.0%} to {accuracy.high:.0%}) can be told"
+    share = f"{accuracy} can be told"
     for measure in _MEASURES:
         if measure.name == fact:
             return f"{_difference(measure, dataset, records)}: by {fact} alone {share}"

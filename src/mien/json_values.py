@@ -1,0 +1,55 @@
+"""JSON values -> frozen dataclasses, checked against the types of their fields: what is read back may be anything."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def built(kind: type[T], value: Any) -> T:
+    """Return a JSON value as a dataclass, or as what one has in its fields.
+
+    Args:
+        kind: A dataclass of strings, numbers, dictionaries, tuples, and other such dataclasses.
+        value: What `dataclasses.asdict` gave, as it comes back from JSON. Fields with a default may be missing.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    found: T = _built(kind, value, kind.__name__)
+    return found
+
+
+def _built(kind: Any, value: Any, name: str) -> Any:
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return None if value is None and NoneType in parts else _built(_only(parts), value, name)
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [parts[0]] * len(value) if parts[-1] is ... else list(parts)
+        if len(kinds) == len(value):
+            return tuple(_built(part, item, name) for part, item in zip(kinds, value, strict=True))
+    if origin is dict and isinstance(value, dict):
+        return {key: _built(parts[1], item, name) for key, item in value.items()}
+    if is_dataclass(kind) and isinstance(value, dict):
+        return _fields_built(kind, value, name)
+    if kind is float and type(value) in (int, float):
+        return float(value)
+    if kind is Any or (kind in (str, int, bool) and type(value) is kind):
+        return value
+    raise ValueError(f"{name} is {str(value)[:100]!r}")
+
+
+def _only(parts: tuple[Any, ...]) -> Any:
+    (part,) = (part for part in parts if part is not NoneType)
+    return part
+
+
+def _fields_built(kind: Any, document: Mapping[str, Any], name: str) -> Any:
+    hints = get_type_hints(kind)
+    needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
+    odd = sorted((needed - set(document)) | (set(document) - set(hints)))
+    if odd:
+        raise ValueError(f"{name} has too much or too little: {', '.join(odd)[:200]}")
+    return kind(**{key: _built(hints[key], item, key) for key, item in document.items()})

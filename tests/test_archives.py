@@ -56,6 +56,24 @@ def write_any(path: Path, files: dict[str, bytes], kind: str) -> Path:
     return write_zip(path, files) if kind == "zip" else write_tar(path, files, packing=kind)
 
 
+@pytest.mark.parametrize("num_blocks", [8, 8.5])
+def test_a_tar_archive_that_is_cut_between_two_files_is_no_whole_one(tmp_path: Path, num_blocks: float) -> None:
+    content = write_tar(tmp_path / "whole.tar", FILES).read_bytes()
+    # Of the first file two blocks, a header and its content; of the second one and six.
+    (tmp_path / "cut.tar").write_bytes(content[: int(512 * (1 + num_blocks))])
+    found, said = read_until_refused(tmp_path / "cut.tar")
+    assert list(found) == ["happy/1.jpg", "sad/2.jpg"]
+    assert "damaged, or ends too early" in said
+
+
+def test_a_tar_archive_with_a_damaged_header_in_the_middle_is_no_whole_one(tmp_path: Path) -> None:
+    content = bytearray(write_tar(tmp_path / "whole.tar", FILES).read_bytes())
+    content[512 * 2 + 148 : 512 * 2 + 156] = b"999999\0 "
+    (tmp_path / "bad.tar").write_bytes(content)
+    found, said = read_until_refused(tmp_path / "bad.tar")
+    assert (list(found), "damaged" in said) == (["happy/1.jpg"], True)
+
+
 @pytest.mark.parametrize("kind", ["zip", "", "gz", "bz2"])
 def test_members_are_read_in_order(tmp_path: Path, kind: str) -> None:
     path = write_any(tmp_path / "a", FILES, kind)

@@ -54,6 +54,12 @@ def with_metadata(change: Callable[[dict[str, object]], object]) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def with_text(text: str) -> bytes:
+    model = onnx.load_from_string(with_facts(make_graph(), FACTS))
+    model.metadata_props[0].value = text
+    return bytes(model.SerializeToString())
+
+
 def test_a_classifier_comes_back_whole_from_its_file(tmp_path: Path) -> None:
     Classifier(with_facts(make_graph(), FACTS)).save(tmp_path / "model.onnx")
     for path in (tmp_path, tmp_path / "model.onnx", str(tmp_path)):
@@ -103,6 +109,12 @@ def test_a_file_of_the_first_format_still_answers() -> None:
     assert classifier.facts.threshold == 0
 
 
+def test_a_network_with_another_number_of_classes_is_refused(tmp_path: Path) -> None:
+    many = with_metadata(lambda d: d.update(class_names=["happy", "sad", "calm"]))
+    with pytest.raises(ModelFileError, match="for 3 classes"):
+        Classifier(many).probs(np.zeros((1, 32, 48, 3), np.uint8))
+
+
 def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="name a run folder"):
         load(tmp_path / "nothing")
@@ -134,6 +146,12 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (with_metadata(lambda d: d.update(fit_rule="squeeze")), "damaged"),
         (with_metadata(lambda d: d.update(max_pixels="many")), "damaged"),
         (with_metadata(lambda d: d.update(threshold="high")), "damaged"),
+        (with_metadata(lambda d: d.update(threshold=float("nan"))), "damaged"),
+        (with_metadata(lambda d: d.update(threshold=-5)), "damaged"),
+        (with_metadata(lambda d: d.update(familiar_within=10**400)), "damaged"),
+        (with_metadata(lambda d: d.update(data_fingerprint=7)), "damaged"),
+        (with_metadata(lambda d: d.update(scores=[])), "damaged"),
+        (with_text("[" * 200_000), "damaged"),
         (with_metadata(lambda d: d.update(familiar_within=[])), "damaged"),
         (with_metadata(lambda d: d.update(familiar_within=0.5)), "no output 'distance'"),
     ],

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -203,6 +205,40 @@ def test_an_archive_is_taken_from_a_url_and_once(tmp_path: Path) -> None:
         made = take(f"{shown.url}/a?x=1", to=tmp_path / "data")
         assert made.is_whole and (dict(made.there), dict(made.new)) == ({"happy": 1}, {"sad": 1})
     assert_log_is_true(tmp_path / "data")
+
+
+def test_members_of_one_name_are_told_and_not_dropped(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for seed in range(3):
+            archive.writestr("happy/a.jpg", jpeg(seed))
+    made = take(tmp_path / "twice.zip", to=tmp_path / "data")
+    assert (made.new["happy"], made.failed["happy"]) == (1, 2)
+    assert {record.status for record in made.failures} == {"refused: the archive has another file of this name"}
+
+
+def test_a_member_with_a_very_long_name_does_not_spoil_the_log(tmp_path: Path) -> None:
+    files = {f"happy/{'é' * 30_000}.jpg": jpeg(1), "happy/b.jpg": jpeg(2)}
+    made = take(write_zip(tmp_path / "long.zip", files), to=tmp_path / "data")
+    assert (made.new["happy"], made.failed["happy"]) == (1, 1)
+    again = take(tmp_path / "long.zip", to=tmp_path / "data")
+    assert (again.there["happy"], again.failed["happy"]) == (1, 1)
+
+
+def test_no_class_takes_the_place_of_the_log(tmp_path: Path) -> None:
+    made = take(write_zip(tmp_path / "a.zip", {"sources.csv/a.jpg": jpeg(1), "b/b.jpg": jpeg(2)}), to=tmp_path / "data")
+    assert (made.new["b"], made.failed["sources.csv"]) == (1, 1)
+    assert "a file has this name" in made.failures[0].status
+    assert_log_is_true(tmp_path / "data")
+
+
+def test_an_archive_that_was_fetched_is_no_picture_of_a_list(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", {"happy/a.jpg": jpeg(1)})
+    with gallery({"/a.zip": (tmp_path / "a.zip").read_bytes()}) as shown:
+        take(f"{shown.url}/a.zip", to=tmp_path / "data")
+        listed = write_text(tmp_path / "happy.txt", f"{shown.url}/a.zip")
+        with pytest.raises(SourceNotFoundError, match="an archive or a repository, not a picture"):
+            take(listed, to=tmp_path / "data")
 
 
 def test_only_some_classes_are_taken_where_the_user_says_so(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,6 +196,19 @@ def test_a_review_refuses_a_picture_that_was_trained_on_and_edited(
     edits[edit].save(fresh / Path(trained).parent / "edited.png")
     with pytest.raises(LeakError, match=rf"1 of 5 pictures.*\n  happy/edited.png: a near copy.* of {trained}"):
         review(run.path, fresh)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda text: "", lambda text: text.replace(",train,", ",test,"), lambda text: text[:-9]]
+)
+def test_a_manifest_that_was_changed_hides_no_leak(
+    run: Run, data: Path, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    copy = shutil.copytree(run.path, tmp_path / "run")
+    manifest = copy / "manifest.csv"
+    manifest.write_text(change(manifest.read_text("utf-8")), "utf-8")
+    with pytest.raises(SourceNotFoundError, match=r"manifest\.csv"):
+        review(copy, data)
 
 
 def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(

@@ -82,6 +82,13 @@ def test_below_the_threshold_the_answer_is_unsure(classifier: Classifier, data: 
     assert next(predict(careful, [picture])).probs == {"happy": 0.75, "sad": 0.25}
 
 
+def test_a_threshold_and_a_class_called_unsure_exclude_one_another(classifier: Classifier, data: Path) -> None:
+    odd = classifier.telling(class_names=("sad", "unsure"))
+    assert next(predict(odd, [next(data.rglob("*.jpg"))])).label == "sad"
+    with pytest.raises(SettingsError, match="a class is called 'unsure'"):
+        predict(odd, [], threshold=0.5)
+
+
 def test_a_threshold_is_a_probability(classifier: Classifier) -> None:
     with pytest.raises(SettingsError, match="threshold is 90"):
         predict(classifier, [], threshold=90)

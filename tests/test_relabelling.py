@@ -1,5 +1,6 @@
 """Relabelling: any spreadsheet's CSV is read, checked as a whole, and applied without touching the disk."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +67,18 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_what_is_no_table_of_decisions_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         decisions(tmp_path, content)
+
+
+def test_a_quote_that_is_never_closed_swallows_no_decision(tmp_path: Path) -> None:
+    (tmp_path / "odd.csv").write_text('path,decision\nhappy/1,"sad\nhappy/2,sad\n')
+    with pytest.raises(SettingsError, match="is no CSV: unexpected end of data"):
+        load_decisions(tmp_path / "odd.csv")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(SourceNotFoundError, match="not a regular file"):
+        load_decisions(tmp_path / "pipe.csv")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -176,6 +176,9 @@ def _tar_members(file: BinaryIO, head: bytes, limits: IntakeLimits) -> Iterator[
             guard.allowance = _MAX_HEADER_BYTES
             # Else it remembers every one.
             archive.members.clear()  # type: ignore[attr-defined]
+    if guard.last.strip(b"\0") or len(guard.last) < tarfile.BLOCKSIZE:
+        # `tarfile` takes a header that is cut short or damaged for the end.
+        raise IntakeError("it is damaged, or ends too early: what came before that is good")
 
 
 def _read_tar(archive: tarfile.TarFile, guard: "_Guard", entry: tarfile.TarInfo) -> bytes:
@@ -232,6 +235,7 @@ class _Guard(io.RawIOBase):
         self._limits = limits
         self._max_ratio_bytes = limits.max_ratio * num_packed + _SLACK_BYTES
         self.allowance = _MAX_HEADER_BYTES
+        self.last = b""
 
     def read(self, size: int = -1, /) -> bytes:
         if not 0 <= size <= self.allowance:
@@ -239,6 +243,7 @@ class _Guard(io.RawIOBase):
         self._refuse_beyond(self._file.tell() + size)
         content = self._file.read(size)
         self.allowance -= len(content)
+        self.last = content
         return content
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import files, images
-from mien.config import FitRule, ScanConfig, from_json
+from mien.config import AnswerConfig, FitRule, ScanConfig
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
 from mien.inference import Graph
-from mien.provenance import Provenance, provenance_from_dict
+from mien.json_values import built
+from mien.provenance import Provenance
 
 FORMAT_VERSION = 2
 MODEL_NAME = "model.onnx"
@@ -97,7 +98,7 @@ class Classifier:
         Returns:
             float32 (N, C); each row sums to 1.
         """
-        return self._graph.run(["probs"], batch)[0]
+        return self._checked(self._graph.run(["probs"], batch)[0])
 
     def answer(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the probability of every class, and whether a picture is unlike those of the training.
@@ -111,7 +112,12 @@ class Classifier:
         if self.facts.familiar_within is None:
             return self.probs(batch), np.zeros(len(batch), np.bool_)
         probs, distances = self._graph.run(["probs", "distance"], batch)
-        return probs, distances.reshape(len(batch)) > self.facts.familiar_within
+        return self._checked(probs), distances.reshape(len(batch), -1)[:, 0] > self.facts.familiar_within
+
+    def _checked(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        if probs.shape[1:] != (len(self.class_names),):
+            raise ModelFileError(f"the network answers in the shape {probs.shape}, for {len(self.class_names)} classes")
+        return probs
 
     def telling(self, **facts: Any) -> "Classifier":
         """Return the same classifier with some of its facts replaced, such as its scores."""
@@ -181,13 +187,13 @@ def _facts(graph: Graph) -> ModelFacts:
         raise ModelFileError("it is an ONNX file, but not one that mien made")
     try:
         facts = _checked_facts(json.loads(text))
-        if facts.familiar_within is not None and "distance" not in graph.ends:
-            raise ModelFileError("it is damaged: it has no output 'distance'")
-        return facts
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"its description is damaged: {error}") from error
+    if facts.familiar_within is not None and "distance" not in graph.ends:
+        raise ModelFileError("it is damaged: it has no output 'distance'")
+    return facts
 
 
 def _checked_facts(document: dict[str, Any]) -> ModelFacts:
@@ -195,20 +201,11 @@ def _checked_facts(document: dict[str, Any]) -> ModelFacts:
         raise ModelFileError(
             f"it has format {document['format_version']}, newer than this mien knows: pip install --upgrade mien"
         )
-    settings = {name: document[name] for name in ("image_size", "fit_rule", "max_pixels")}
-    image_size = from_json({"scan": settings}).scan.image_size
-    class_names = tuple(document["class_names"])
-    if (
-        len(set(class_names)) != len(class_names)
-        or len(class_names) < 2
-        or document["largest_class"] not in class_names
-    ):
-        raise ValueError(f"the classes are {class_names}, the largest {document['largest_class']!r}")
-    if not all(isinstance(name, str) for name in class_names):
-        raise ValueError("a class has a name that is no text")
-    for name in ("threshold", "familiar_within"):
-        if not isinstance(document.get(name) or 0.0, float | int):
-            raise ValueError(f"{name} is {document[name]!r}")
-    provenance = provenance_from_dict(document["provenance"]) if document.get("provenance") else None
-    checked = {"class_names": class_names, "image_size": image_size, "provenance": provenance}
-    return ModelFacts(**{**document, **checked})
+    facts = built(ModelFacts, document)
+    class_names = facts.class_names
+    if len(set(class_names)) != len(class_names) or len(class_names) < 2 or facts.largest_class not in class_names:
+        raise ValueError(f"the classes are {class_names}, the largest {facts.largest_class!r}")
+    # Both have limits, which they check themselves.
+    ScanConfig(facts.image_size, facts.fit_rule, facts.max_pixels)
+    AnswerConfig(facts.threshold)
+    return facts

@@ -5,7 +5,7 @@ import hashlib
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -218,6 +218,12 @@ class Dataset:
     def _decoded(self, record: ImageRecord) -> NDArray[np.uint8]:
         content = files.read_bytes(self.root / record.path, max_bytes=MAX_FILE_BYTES)
         return images.to_array(content, self.config)
+
+
+def split_fingerprint(records: Iterable[ImageRecord]) -> str:
+    """Return one hash for the used pictures among records: their contents, labels, splits and perceptual hashes."""
+    placed = sorted(f"{r.split}/{r.label}/{r.sha256}/{r.phash}" for r in records if r.used)
+    return hashlib.sha256("\n".join(placed).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:

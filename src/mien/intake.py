@@ -1,5 +1,6 @@
 """Intake: lists of URLs, archives and repositories -> pictures in class folders, each with its source written down."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -28,6 +29,9 @@ from mien.url_lists import Wanted
 
 # Hidden files, and what a Mac adds to an archive.
 _JUNK = re.compile(r"(^|[/\\])(\.(?!\.?[/\\])|__MACOSX[/\\])")
+
+
+_MAX_QUOTED = 4000
 
 
 @dataclass
@@ -132,6 +136,8 @@ def _contradictions(wanted: Sequence[Wanted], pictures: PictureFolder) -> list[s
         problem = pictures.class_problem(picture.label)
         if record and record.path and record.path.split("/")[0] != picture.label:
             problem = f"{picture.url[:200]!r} is there as {record.path!r}, of another class: --forget it first"
+        if record and record.is_ok and not record.path:
+            problem = f"{picture.url[:200]!r} is an archive or a repository, not a picture: take it out of the list"
         if problem:
             found.setdefault(problem, f"{picture.place}: {problem}")
     return list(found.values())
@@ -172,7 +178,7 @@ class _Work:
         try:
             with self._opened(source, url) as (found, sha256):
                 for number, member in enumerate(found, start=1):
-                    self._take_member(f"{url}#{quote(member.name, errors='surrogateescape')}", member)
+                    self._take_member(_member_url(url, member.name), member)
                     # How many are left, nobody knows before the end.
                     self.progress.step("Taking over", number, number + 1)
             if not self.only:
@@ -235,7 +241,8 @@ class _Work:
 
     def _take_member(self, url: str, member: Member) -> None:
         label = _class_of(member.name)
-        is_named_so = PurePosixPath(member.name).suffix.lower() in EXTENSIONS
+        # What stands behind a NUL tells apart members of one name.
+        is_named_so = PurePosixPath(member.name.partition("\0")[0]).suffix.lower() in EXTENSIONS
         if _JUNK.search(member.name) or (self.only and label not in self.only):
             return
         if self.pictures.is_settled(url):
@@ -269,6 +276,14 @@ class _Work:
         else:
             self.made.failed[label] += 1
             self.made.failures.append(record)
+
+
+def _member_url(url: str, name: str) -> str:
+    """Return what the log calls a member: the archive, and its name; of a very long one only the start and a hash."""
+    quoted = quote(name, errors="surrogateescape")
+    if len(quoted) > _MAX_QUOTED:
+        quoted = f"{quoted[:_MAX_QUOTED]}...{hashlib.sha256(quoted.encode()).hexdigest()}"
+    return f"{url}#{quoted}"
 
 
 def _class_of(name: str) -> str:

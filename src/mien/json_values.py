@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+_TOO_LARGE = 1e300
 
 
 def built(kind: type[T], value: Any) -> T:
@@ -34,7 +35,10 @@ def _built(kind: Any, value: Any, name: str) -> Any:
         return {key: _built(parts[1], item, name) for key, item in value.items()}
     if is_dataclass(kind) and isinstance(value, dict):
         return _fields_built(kind, value, name)
-    if kind is float and type(value) in (int, float):
+    if origin is Literal and isinstance(value, str) and value in parts:
+        return value
+    # Not a number, or too large for one: JSON as Python reads it has such.
+    if kind is float and type(value) in (int, float) and abs(value) < _TOO_LARGE:
         return float(value)
     if kind is Any or (kind in (str, int, bool) and type(value) is kind):
         return value

@@ -48,7 +48,8 @@ def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[floa
     if chosen is not None:
         return chosen.threshold, judge_threshold(evaluation, chosen.threshold)
     best = max(evaluation.coverage, key=lambda row: (row.accuracy.low, row.threshold))
-    text = f"No threshold makes {config.target_precision:.0%} of the answers right; {best.threshold:g} comes closest."
+    target = f"{100 * config.target_precision:.10g}%"
+    text = f"No threshold makes {target} of the answers right; {best.threshold:g} comes closest."
     missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add pictures.")
     return best.threshold, (missed, *judge_threshold(evaluation, best.threshold))
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from mien.classifier import load
 from mien.config import CleanConfig
-from mien.dataset import Dataset, ImageRecord, load_records
+from mien.dataset import Dataset, ImageRecord, load_records, split_fingerprint
 from mien.duplicates import FLIPS, bits_apart, flipped, group_near_copies
 from mien.errors import LeakError, SourceNotFoundError
 from mien.run_folder import RunFolder, load_config
@@ -41,13 +42,19 @@ def load_seen(run: RunFolder) -> list[ImageRecord]:
     """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
 
     Raises:
-        SourceNotFoundError: There is no run, or its manifest is damaged.
+        SourceNotFoundError: There is no run, or its manifest is damaged, or not what its model was made from.
     """
     if not run.manifest_path.is_file():
         raise SourceNotFoundError(
             f"{str(run.path)!r} holds no {run.manifest_path.name}, which says what was trained on: name a run folder"
         )
     records = load_records(run.manifest_path)
+    made = load(run.model_path).facts.provenance if run.model_path.is_file() else None
+    if made is not None and made.split_fingerprint != split_fingerprint(records):
+        raise SourceNotFoundError(
+            f"{str(run.manifest_path)!r} is not what {run.model_path.name} was made from: it was changed, so that what "
+            "was trained on cannot be told"
+        )
     groups = {record.group for record in records if record.split in _SEEN} - {None}
     return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
 

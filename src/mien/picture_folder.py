@@ -56,6 +56,8 @@ class PictureFolder:
         problem = class_name_problem(label)
         if not problem and (self.path / label).is_symlink():
             problem = f"the class folder {label!r} is a link, which may lead elsewhere: put a folder in its place"
+        if not problem and os.path.lexists(self.path / label) and not (self.path / label).is_dir():
+            problem = f"there can be no class folder {label!r}: a file has this name"
         alike = label if problem else self._class_names.setdefault(folded(label), label)
         return problem or ("" if alike == label else f"the class {label!r} is written {alike!r} elsewhere: rename one")
 

@@ -7,7 +7,7 @@ from mien import sources as intake
 from mien.classifier import Classifier
 from mien.config import AnswerConfig
 from mien.engine import LOCAL, Engine
-from mien.errors import FetchError, ImageError
+from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import FetchLimits
 from mien.results import UNSURE, Prediction
 
@@ -36,7 +36,7 @@ def predict(
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any picture is read.
-        SettingsError: The threshold is not between 0 and 1.
+        SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
 
     Example:
         >>> import mien
@@ -48,6 +48,8 @@ def predict(
     """
     names = intake.expand(sources)
     least = classifier.facts.threshold if threshold is None else AnswerConfig(threshold=threshold).threshold
+    if least and UNSURE in classifier.class_names:
+        raise SettingsError(f"a class is called {UNSURE!r}, as an answer that is none: give no threshold")
 
     def predict_one(name: str) -> Prediction:
         try:

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mien import files
 from mien.dataset import Dataset, ImageRecord, Problem
-from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
 
 LEAVE_OUT = "leave-out"
 _NO_DECISION = ("", "keep")
@@ -96,12 +97,9 @@ def keep_splits(dataset: Dataset, before: Dataset) -> Dataset:
 
 def _text(path: Path) -> str:
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_BYTES + 1)
-    except OSError as error:
-        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error.strerror}") from error
-    if len(content) > _MAX_BYTES:
-        raise SettingsError(f"{str(path)!r} is larger than {_MAX_BYTES} bytes: it is no table of decisions")
+        content = files.read_bytes(path, max_bytes=_MAX_BYTES)
+    except ImageError as error:
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}") from error
     # Spreadsheets that save "Unicode text" write UTF-16.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "replace")
@@ -124,7 +122,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, str]]:
                 f"it is {first[:100]!r}"
             )
         at_path, at_decision = names.index("path"), names.index("decision")
-        for row in list(csv.reader(io.StringIO(text, newline=""), delimiter=mark))[1:]:
+        for row in list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))[1:]:
             if len(row) > at_path and row[at_path]:
                 yield row[at_path], row[at_decision].strip() if len(row) > at_decision else ""
     except csv.Error as error:

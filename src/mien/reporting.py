@@ -1,7 +1,6 @@
 """Reporting: what a run found -> the files that people look at."""
 
 import csv
-import hashlib
 import io
 import platform
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 from mien import __version__, files
 from mien.classifier import Classifier
 from mien.config import PRESETS, TrainConfig
-from mien.dataset import SPLITS, Dataset
+from mien.dataset import SPLITS, Dataset, split_fingerprint
 from mien.evaluation import Answers
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
@@ -111,7 +110,6 @@ def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
     split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
     for record in used:
         split[record.label][record.split] += 1
-    placed = "\n".join(sorted(f"{record.split}/{record.label}/{record.sha256}" for record in used))
     versions = _versions()
     if config.fit.method == "linear":
         # Keras had no part in it.
@@ -124,7 +122,7 @@ def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
         settings={name: value for name, value in config.flat().items() if value != began_as[name]},
         seed=config.split.seed,
         split=split,
-        split_fingerprint=hashlib.sha256(placed.encode("utf-8", "surrogateescape")).hexdigest(),
+        split_fingerprint=split_fingerprint(dataset.records),
         left_out=dict(sum((Counter(dataset.left_out(name)) for name in dataset.class_names), Counter())),
         smallest_side=min(min(record.width, record.height) for record in used),
         versions={"python": platform.python_version(), **versions},

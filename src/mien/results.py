@@ -51,7 +51,14 @@ def evaluation_from_dict(document: Any) -> Evaluation:
     Raises:
         ValueError: It is something else.
     """
-    return built(Evaluation, document)
+    evaluation = built(Evaluation, document)
+    classes = [score for c in evaluation.classes for score in (c.precision, c.recall, c.f1)]
+    coverage = [score for row in evaluation.coverage for score in (row.answered, row.accuracy)]
+    bins = [item.accuracy for item in evaluation.calibration.bins]
+    for score in (evaluation.accuracy, evaluation.baseline, evaluation.calibration.error, *classes, *coverage, *bins):
+        if not 0 <= score.low <= score.high <= 1 or not 0 <= (score.value or 0) <= 1 or score.num_images < 0:
+            raise ValueError(f"a score is {score}")
+    return evaluation
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,8 @@ def show_evaluation(
     for scores in headline.classes:
         table.add_row(printable(scores.label), _cell(scores.precision), _cell(scores.recall), _cell(scores.f1))
     OUT.print(table)
-    OUT.print(
-        f"Below each score, its 95% interval: {headline.accuracy.method}; calibration: {calibration.error.method}."
-    )
+    methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
+    OUT.print(f"Below each score, its 95% interval: {printable(methods)}.")
     if out_of_fold:
         OUT.print(
             "Accuracy and table are by cross-validation: each picture judged by a classifier that had not seen it."
@@ -127,6 +126,9 @@ def show_about(facts: "ModelFacts") -> None:
         how = "cross-validation" if name == "out_of_fold" else "test"
         OUT.print(f"accuracy     {evaluation.accuracy}: {how}")
         OUT.print(f"baseline     {evaluation.baseline}: always saying {printable(evaluation.baseline_label)}")
+        OUT.print(f"calibration  error {evaluation.calibration.error}: {how}")
+    if facts.threshold:
+        OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
     OUT.print(f"takes        pictures of {width} x {height} pixels, fit rule {facts.fit_rule}")
     OUT.print(f"pictures     fingerprint {printable(facts.data_fingerprint)}")

@@ -70,7 +70,7 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     path = Path(folder) / LOG_NAME
     try:
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1].decode("utf-8")
+        whole = content[: content.rfind(b"\n") + 1].decode("utf-8-sig")
         rows = list(csv.reader(io.StringIO(whole, newline=""), strict=True))
         if content and (not rows or rows[0] != _COLUMNS):
             raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
@@ -103,6 +103,8 @@ def add_source(folder: Path, record: SourceRecord) -> None:
 
 
 def _record(row: list[str]) -> SourceRecord:
+    if len(row) != len(_COLUMNS):
+        raise ValueError(f"a line has {len(row)} fields, not {len(_COLUMNS)}")
     record = SourceRecord(*map(_unescaped, row))
     # A log that came with a folder from elsewhere must not lead out of it.
     if record.path and not (_PATH.fullmatch(record.path) and not class_name_problem(record.path.split("/")[0])):

@@ -17,8 +17,9 @@ from mien import downloads
 from mien.config import IntakeLimits
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.fetching import FetchLimits
+from mien.forgetting import forget
 from mien.intake import Intake, source_url, take_in
-from mien.source_log import LOG_NAME, load_sources
+from mien.source_log import LOG_NAME, SourceRecord, load_sources, write_sources
 from servers import Gallery, gallery, pour, redirect, reply, say_nothing, serving
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)
@@ -239,6 +240,29 @@ def test_an_archive_that_was_fetched_is_no_picture_of_a_list(tmp_path: Path) -> 
         listed = write_text(tmp_path / "happy.txt", f"{shown.url}/a.zip")
         with pytest.raises(SourceNotFoundError, match="an archive or a repository, not a picture"):
             take(listed, to=tmp_path / "data")
+
+
+def test_a_class_folder_that_leads_elsewhere_is_neither_written_nor_emptied(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    mine = tmp_path / "outside" / "x.jpg"
+    mine.write_bytes(jpeg(1))
+    sha256 = hashlib.sha256(jpeg(1)).hexdigest()
+    data = tmp_path / "data"
+    (data / ".mien-fetch").mkdir(parents=True)
+    (data / "happy").symlink_to(tmp_path / "outside")
+    (data / ".mien-fetch" / sha256).write_bytes(jpeg(1))
+    for name in ("x.jpg", "y.jpg"):
+        write_sources(data, [SourceRecord(f"happy/{name}", "http://h/x", "2026-01-01", "ok", sha256)])
+        with pytest.raises((OutputError, SourceNotFoundError)):
+            forget("http://h/x" if name == "x.jpg" else "http://h/z", data)
+        assert sorted((tmp_path / "outside").iterdir()) == [mine]
+
+
+def test_a_class_that_no_archive_has_is_told(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", {"happy/a.jpg": jpeg(1)})
+    made = take_in([tmp_path / "a.zip"], tmp_path / "data", only=["happy", "sda"])
+    assert dict(made.new) == {"happy": 1}
+    assert list(made.unusable) == ["--only sda"]
 
 
 def test_only_some_classes_are_taken_where_the_user_says_so(tmp_path: Path) -> None:

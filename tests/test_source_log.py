@@ -56,12 +56,27 @@ def test_the_last_record_of_a_url_counts(tmp_path: Path) -> None:
     assert load_sources(tmp_path) == [OK]
 
 
+def test_a_last_line_without_its_end_counts_where_it_is_whole(tmp_path: Path) -> None:
+    write_sources(tmp_path, [OK])
+    path = tmp_path / LOG_NAME
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().rstrip(b"\n"))
+    assert load_sources(tmp_path) == [OK]
+
+
+def test_a_line_with_too_few_fields_is_told(tmp_path: Path) -> None:
+    write_sources(tmp_path, [OK])
+    with open(tmp_path / LOG_NAME, "a") as file:
+        file.write("happy/a.jpg,http://h/a\n")
+    with pytest.raises(SourceNotFoundError, match="a line has 2 fields, not 5"):
+        load_sources(tmp_path)
+
+
 def test_a_line_that_a_kill_cut_short_is_passed_over_wherever_it_was_cut(tmp_path: Path) -> None:
     write_sources(tmp_path, [OK])
     whole = (tmp_path / LOG_NAME).read_bytes()
     add_source(tmp_path, SourceRecord("", "http://h/b", OK.date, 'failed: "x", y', ""))
     longer = (tmp_path / LOG_NAME).read_bytes()
-    for length in range(len(whole), len(longer)):
+    for length in range(len(whole), len(longer) - 1):
         (tmp_path / LOG_NAME).write_bytes(longer[:length])
         assert load_sources(tmp_path) == [OK]
 

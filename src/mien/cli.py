@@ -83,10 +83,13 @@ def main() -> None:
         _drop_output()
         code = 0
     except OSError as error:
-        # Files that mien writes and reads have errors of their own; this is what it prints to.
-        if error.errno not in (errno.ENOSPC, errno.EIO):
+        # Files that mien writes and reads have errors of their own.
+        if error.errno == errno.ENAMETOOLONG:
+            print(f"SourceNotFoundError: {str(error.filename)[:60]!r}...: {error.strerror}", file=sys.stderr)
+        elif error.errno in (errno.ENOSPC, errno.EIO):
+            _drop_output()
+            print(f"OutputError: cannot print the results: {error.strerror}", file=sys.stderr)
+        else:
             raise
-        _drop_output()
-        print(f"OutputError: cannot print the results: {error.strerror}", file=sys.stderr)
         code = 2
     sys.exit(code)

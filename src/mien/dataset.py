@@ -106,7 +106,13 @@ class Dataset:
         return replace(self, records=tuple(records))
 
     def indexes(self, split: str | None = None) -> NDArray[np.int64]:
-        """Return the places of the used records, of all or of one split."""
+        """Return the places of the used records, of all or of one split.
+
+        Raises:
+            SettingsError: There is no such split.
+        """
+        if split not in (None, *SPLITS):
+            raise SettingsError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
         chosen = [i for i, r in enumerate(self.records) if r.used and (split is None or r.split == split)]
         return np.array(chosen, np.int64)
 
@@ -161,7 +167,12 @@ class Dataset:
 
         Yields:
             (images, labels): uint8 (N, H, W, 3), and class numbers (N,); N is at most `batch_size`.
+
+        Raises:
+            SettingsError: There is no such split, or the batch size is below 1.
         """
+        if batch_size < 1:
+            raise SettingsError(f"batch_size is {batch_size}; expected 1 or more")
         indexes = self.indexes(split)
         for start in range(0, len(indexes), batch_size):
             chosen = indexes[start : start + batch_size]

@@ -71,6 +71,7 @@ def forget(
         others = [record for record in pictures.records.values() if record.url not in urls and record.path]
         shared = {r.path: tuple(o.url for o in others if o.path == r.path) for r in gone if r.path}
         doomed = [r for r in gone if r.path and not shared[r.path] and os.path.lexists(root / r.path)]
+        _refuse_links(doomed, pictures)
         _refuse_changed(doomed, root)
         removed = tuple(dict.fromkeys(record.path for record in doomed))
         copies = _near_copies(removed, root, near_bits, engine)
@@ -91,6 +92,12 @@ def _found(url: str, pictures: PictureFolder) -> list[SourceRecord]:
     if not gone:
         raise SourceNotFoundError(f"{url!r} is not in {str(pictures.path / LOG_NAME)!r}: nothing came from there")
     return gone
+
+
+def _refuse_links(doomed: list[SourceRecord], pictures: PictureFolder) -> None:
+    problems = {pictures.class_problem(record.path.split("/")[0]) for record in doomed} - {""}
+    if problems:
+        raise OutputError(f"nothing was removed: {'; '.join(sorted(problems))}")
 
 
 def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:

@@ -120,6 +120,8 @@ def take_in(
         work.take_list(wanted)
         for source in others:
             work.take_source(source)
+        for name in sorted(work.only - work.found):
+            work.made.unusable[f"--only {name}"] = "no archive and no repository has a class of this name"
         return work.made
 
 
@@ -153,6 +155,7 @@ class _Work:
     fetch_limits: FetchLimits
     only: frozenset[str]
     progress: Progress
+    found: set[str] = field(default_factory=set)
 
     def take_list(self, wanted: Sequence[Wanted]) -> None:
         labels = {picture.url: picture.label for picture in wanted}
@@ -236,11 +239,14 @@ class _Work:
         """Count what is there of an archive that need not be opened again."""
         for record in self.pictures.records.values():
             if record.url.startswith(f"{url}#"):
-                self._count(record, _class_of(unquote(record.url.partition("#")[2])), is_new=False)
+                label = _class_of(unquote(record.url.partition("#")[2]))
+                self.found.add(label)
+                self._count(record, label, is_new=False)
         return iter(())
 
     def _take_member(self, url: str, member: Member) -> None:
         label = _class_of(member.name)
+        self.found.add(label)
         # What stands behind a NUL tells apart members of one name.
         is_named_so = PurePosixPath(member.name.partition("\0")[0]).suffix.lower() in EXTENSIONS
         if _JUNK.search(member.name) or (self.only and label not in self.only):

@@ -131,8 +131,10 @@ class PictureFolder:
             half_log.unlink()
         names = set(os.listdir(self.work_dir)) - {files.LOCK_NAME}
         for record in self.records.values():
+            if record.sha256 not in names or self.class_problem(record.path.split("/")[0]):
+                continue
             # What a kill cut short does not have the hash that it is named after.
-            if record.sha256 in names and files.sha256_of(self.work_dir / record.sha256) == record.sha256:
+            if files.sha256_of(self.work_dir / record.sha256) == record.sha256:
                 self._appear(record)
         for name in names:
             leftover = self.work_dir / name

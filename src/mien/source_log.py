@@ -70,8 +70,8 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     path = Path(folder) / LOG_NAME
     try:
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1].decode("utf-8-sig")
-        rows = list(csv.reader(io.StringIO(whole, newline=""), strict=True))
+        whole, rest = content[: content.rfind(b"\n") + 1].decode("utf-8-sig"), content[content.rfind(b"\n") + 1 :]
+        rows = list(csv.reader(io.StringIO(whole + _whole_line(rest), newline=""), strict=True))
         if content and (not rows or rows[0] != _COLUMNS):
             raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
         records = [_record(row) for row in rows[1:]]
@@ -80,6 +80,17 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}. Move it away to begin a new one.") from error
     return list({record.url: record for record in records}.values())
+
+
+def _whole_line(rest: bytes) -> str:
+    """Return what stands behind the last end of a line, if it is a whole line: an editor may leave out its end."""
+    try:
+        text = rest.decode("utf-8")
+        (row,) = csv.reader([text], strict=True)
+        _record(row)
+    except (ValueError, csv.Error):
+        return ""
+    return text
 
 
 def write_sources(folder: Path, records: Iterable[SourceRecord]) -> None:

@@ -218,7 +218,7 @@ def test_check_against_a_run_names_what_was_trained_on(
 ) -> None:
     code, out, err = command("check", data, "--against", run_dir)
     assert code == 3
-    assert "\nleaks: trained on by the run, or near copies of that (22)\n  happy/" in out
+    assert "\nleaks: trained on by the run, or near copies of that (22 of 24 files)\n  happy/" in out
     assert "has leak (22 pictures that the run was trained on, or copies)" in err
     code, out, _ = command("check", data, "--against", run_dir, "--json")
     leaks = json.loads(out)["leaks"]

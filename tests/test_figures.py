@@ -36,7 +36,11 @@ def test_curves_mark_the_epoch_that_was_kept() -> None:
     history = [Epoch(number, 1 / number, 0.5, abs(number - 2) + 0.1, 0.5, 1.0) for number in (1, 2, 3)]
     loss, accuracy = mien.plot_history(history).axes
     assert (loss.get_title(), accuracy.get_title()) == ("Loss", "Accuracy")
-    assert [line.get_label() for line in loss.lines] == ["training", "validation", "kept: epoch 2"]
+    assert [line.get_label() for line in loss.lines] == [
+        "training",
+        "validation",
+        "kept: epoch 2, of the lowest validation loss",
+    ]
 
 
 def test_the_confusion_matrix_has_the_truth_down_and_the_answer_across() -> None:

@@ -9,7 +9,7 @@ from mien.checking import Check
 from mien.dataset import PROBLEMS, Dataset
 from mien.leaks import name_leaks
 from mien.shortcuts import describe_shortcuts
-from mien.terminal import OUT, new_table, printable
+from mien.terminal import OUT, new_table, printable, show_prose
 
 if TYPE_CHECKING:
     from mien.forgetting import Forgotten
@@ -39,7 +39,7 @@ def show_intake(made: "Intake") -> None:
     if made.num_others:
         OUT.print(f"{made.num_others} files that are no pictures were passed over")
     again = " Run the same command again to try what failed; what was refused is not tried again."
-    OUT.print(f"Where each is from: {printable(str(made.log_path))}.{'' if made.is_whole else again}")
+    show_prose(f"Where each is from: {printable(str(made.log_path))}.{'' if made.is_whole else again}")
 
 
 def show_forgotten(forgotten: "Forgotten") -> None:
@@ -51,7 +51,9 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     for path in forgotten.copies:
         OUT.print(f"{printable(path)} stays: it is a copy or a near copy of what was removed")
     OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} pictures")
-    OUT.print("Take the URL out of your lists too, or it comes back; what was trained with the picture still knows it.")
+    show_prose(
+        "Take the URL out of your lists too, or it comes back; what was trained with the picture still knows it."
+    )
 
 
 def show_check(found: Check) -> None:
@@ -66,15 +68,16 @@ def show_check(found: Check) -> None:
     groups = dataset.groups()
     if groups:
         num_copies = sum(map(len, groups))
-        OUT.print(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
+        show_prose(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
     if found.leaks is not None:
-        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({len(found.leaks)})")
+        num_files = f"{len(found.leaks)} of {len(dataset.records)} files"
+        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({num_files})")
         for line in name_leaks(found.leaks):
             OUT.print(printable(line))
     if found.shortcuts:
         OUT.print()
         for line in describe_shortcuts(found.shortcuts):
-            OUT.print(printable(line))
+            show_prose(printable(line))
 
 
 def _show_problems(dataset: Dataset) -> None:
@@ -110,18 +113,18 @@ def show_quarantine(plan: "Plan", *, applied: bool) -> None:
         OUT.print(f"and {len(plan.left) - _MAX_LINES} more (--json lists all)")
     folder, files = printable(shlex.quote(str(plan.folder))), _counted(len(plan.moves))
     if not plan.moves:
-        OUT.print("\nThere is nothing to move.")
+        show_prose("\nThere is nothing to move.")
     elif applied:
-        OUT.print(f"\nMoved {files} to {folder}. To bring them back: mien clean --undo {folder}")
+        show_prose(f"\nMoved {files} to {folder}. To bring them back: mien clean --undo {folder}")
     else:
-        OUT.print(f"\nNothing was moved. --apply would move {files} to {folder}; --undo brings them back.")
+        show_prose(f"\nNothing was moved. --apply would move {files} to {folder}; --undo brings them back.")
 
 
 def show_restored(plan: "Plan") -> None:
     """Print what was moved back, and whether something is left in the quarantine."""
     OUT.print(f"Moved {_counted(len(plan.moves))} back to {printable(str(plan.root))}.")
     if plan.folder.exists():
-        OUT.print(f"What else lies in {printable(str(plan.folder))} did not come from mien, and stays there.")
+        show_prose(f"What else lies in {printable(str(plan.folder))} did not come from mien, and stays there.")
 
 
 def _counted(num_files: int) -> str:

@@ -64,7 +64,7 @@ def plot_history(history: Sequence[Epoch]) -> "Figure":
             place.plot(
                 epochs, [getattr(e, f"val_{name}") for e in history], color=_ORANGE, marker=".", label="validation"
             )
-            place.axvline(best, color=_GREY, linestyle=":", label=f"kept: epoch {best}")
+            place.axvline(best, color=_GREY, linestyle=":", label=f"kept: epoch {best}, of the lowest validation loss")
             place.set(title=name.capitalize(), xlabel="epoch")
             place.xaxis.get_major_locator().set_params(integer=True)
             place.grid(alpha=0.25)
@@ -105,7 +105,13 @@ def plot_reliability(evaluation: Evaluation) -> "Figure":
         left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
         answered = [row.answered.value or 0.0 for row in rows]
         _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
-        left.set(title="What does being unsure buy?", xlabel="share of the pictures answered", ylabel="share right")
+        for across, row in zip(answered, rows, strict=True):
+            left.annotate(f"{row.threshold:g}", (across, row.accuracy.value or 0.0), (3, 4), textcoords="offset points")
+        left.set(
+            title="What does being unsure buy? (at each point, the threshold)",
+            xlabel="share of the pictures answered",
+            ylabel="share right",
+        )
         least = min(item.low for item in (*(b.accuracy for b in bins), *(row.accuracy for row in rows)))
         for place in (sure, left):
             place.set(xlim=(0 if place is left else min(1 / len(evaluation.class_names), 0.5), 1.02))

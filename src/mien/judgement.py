@@ -131,10 +131,15 @@ def _overfitting(history: Sequence[Epoch]) -> str:
 def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
     worse = (accuracy.value or 0) <= (baseline.value or 0)
-    text = f"It is no better than always saying {evaluation.baseline_label!r}. " if worse else ""
+    text = (
+        f"Here it does no better than always saying {evaluation.baseline_label!r}, but that may be chance: there is "
+        "too little data to tell. "
+        if worse
+        else "Too little data to tell. "
+    )
     text += (
-        f"Too little data to tell: judged by {accuracy.num_images} pictures, the true accuracy may be anything from "
-        f"{accuracy.low:.0%} to {accuracy.high:.0%}"
+        f"Judged by {accuracy.num_images} pictures, the true accuracy may be anything from {accuracy.low:.0%} to "
+        f"{accuracy.high:.0%}"
     )
     if accuracy.low <= (baseline.value or 0):
         text += f", and always saying {evaluation.baseline_label!r} gets {baseline.value:.0%}"

@@ -55,7 +55,8 @@ def predict(
         try:
             picture = classifier.prepare(intake.read(name, limits))
         except (ImageError, FetchError) as error:
-            return Prediction(name, None, {}, str(error))
+            # The source is named already.
+            return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
         rows, unfamiliar = classifier.answer(picture[None])
         probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
         label = max(probs, key=probs.__getitem__)

@@ -10,7 +10,7 @@ from mien.dataset import SPLITS
 from mien.files import write_text
 from mien.results import UNSURE, Evaluation, Finding, Prediction
 from mien.scores import Score
-from mien.terminal import ERR, OUT, new_table, printable, show_json
+from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:
     from mien.classifier import ModelFacts
@@ -64,16 +64,17 @@ def show_evaluation(
         table.add_row(printable(scores.label), _cell(scores.precision), _cell(scores.recall), _cell(scores.f1))
     OUT.print(table)
     methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
-    OUT.print(f"Below each score, its 95% interval: {printable(methods)}.")
+    show_prose(f"Below each score, its 95% interval: {printable(methods)}.")
+    show_prose("n: the pictures called so (precision), of the class (recall), and either of the two (F1).")
     if out_of_fold:
-        OUT.print(
+        show_prose(
             "Accuracy and table are by cross-validation: each picture judged by a classifier that had not seen it."
         )
-        OUT.print("The test is of the saved classifier, on pictures that nothing was chosen by.")
+        show_prose("The test is of the saved classifier, on pictures that nothing was chosen by.")
     OUT.print()
     for finding in findings:
-        OUT.print(printable(finding.text))
-        OUT.print(f"  What to do: {printable(finding.advice)}")
+        show_prose(printable(finding.text))
+        show_prose(f"  What to do: {printable(finding.advice)}")
 
 
 def _judged(out_of_fold: Evaluation | None) -> str:
@@ -95,12 +96,12 @@ def show_comparison(comparison: "Comparison") -> None:
     counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
     table.add_row(str(difference.num_images), *map(str, counts))
     OUT.print(table)
-    OUT.print(printable(comparison.sentence))
+    show_prose(printable(comparison.sentence))
     OUT.print("\nThe pictures, by where the answers come from:")
     for source, count in comparison.sources.items():
         OUT.print(f"  {count} by the {printable(source)}")
     for note in comparison.notes:
-        OUT.print(f"  {printable(note)}")
+        show_prose(f"  {printable(note)}")
     OUT.print("\nWhat was set otherwise:" if comparison.settings else "\nAll settings are the same.")
     for setting, (one, other) in comparison.settings.items():
         OUT.print(f"  {printable(f'{setting}: {one} / {other}')}")
@@ -112,7 +113,7 @@ def show_run(run: "Run") -> None:
     if run.suspects:
         from mien.suspects import describe_suspects
 
-        OUT.print(f"\n{printable(describe_suspects(run.suspects, run.path))}")
+        show_prose(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)
     OUT.print(f"\nUse it: mien predict {printable(str(run.path))} photo.jpg")
 
@@ -155,7 +156,7 @@ def _show_provenance(provenance: "Provenance") -> None:
         OUT.print(f"{name:<12} {printable(text)}")
     OUT.print("\nIt is not for:")
     for limit in provenance.limits:
-        OUT.print(f"  {printable(limit)}")
+        show_prose(f"  {printable(limit)}")
 
 
 def show_predictions(
@@ -182,6 +183,7 @@ def show_predictions(
             show_prediction(prediction, width)
     if csv_path:
         write_text(csv_path, _predictions_csv(rows, class_names))
+        ERR.print(f"{printable(str(csv_path))}: {num_predictions} pictures")
     if num_errors:
         ERR.print(f"{num_errors} of {num_predictions} pictures could not be read")
     if not num_predictions:

@@ -56,7 +56,7 @@ class TerminalProgress:
     def say(self, text: str) -> None:
         """Print one line."""
         self._last_line_s = time.monotonic()
-        ERR.print(printable(text, keep_lines=True))
+        ERR.print(printable(text, keep_lines=True), soft_wrap=not ERR.is_terminal)
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Move the bar of a stage; a stage that is done leaves the screen."""
@@ -77,6 +77,11 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     """Return text with everything that could move a terminal's cursor, or cannot be printed, written as an escape."""
     kept = "\n" if keep_lines else ""
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
+def show_prose(text: str) -> None:
+    """Print sentences; on a terminal, lines end between words."""
+    OUT.print(text, soft_wrap=not OUT.is_terminal)
 
 
 def show_json(document: Any) -> None:

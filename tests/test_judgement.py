@@ -102,7 +102,7 @@ def sure_and_unsure() -> Evaluation:
 
 def test_a_target_is_met_by_the_lowest_threshold_that_meets_it() -> None:
     threshold, (finding,) = decide_threshold(AnswerConfig(target_precision=0.95), sure_and_unsure())
-    assert threshold == 0.6
+    assert threshold == 0.575
     assert finding.kind == "threshold"
     assert "answers 50%" in finding.text
     assert "97% (95% interval 92% to 99%, n = 100) are right" in finding.text

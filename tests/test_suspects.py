@@ -10,6 +10,7 @@ from PIL import Image
 
 from conftest import dataset_of, draw_folder, record
 from mien.evaluation import Answers
+from mien.relabelling import load_decisions
 from mien.scanning import scan
 from mien.suspects import (
     confident_joint,
@@ -91,6 +92,9 @@ def test_the_list_has_room_for_decisions_and_the_sheet_is_a_picture(tmp_path: Pa
     assert row["decision"] == ""
     with Image.open(tmp_path / "suspects.png") as image:
         image.load()
+    decided = {dataset.records[0].path: "keep", dataset.records[5].path: "sad"}
+    report_suspects(tmp_path, dataset, suspects, decided)
+    assert load_decisions(tmp_path / "suspects.csv") == {dataset.records[5].path: "sad"}
     assert "1 label may be wrong" in describe_suspects(suspects, tmp_path)
 
 

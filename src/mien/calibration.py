@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mien.scores import Score, wilson_score
 
-_THRESHOLDS = (*(round(0.05 * step, 2) for step in range(1, 20)), 0.98, 0.99)
+_THRESHOLDS = (*(step / 40 for step in range(1, 40)), 0.99)
 _MAX_RESAMPLES, _MAX_DRAWN = 1000, 10_000_000
 # So many pictures in a bin say something about it; and more bins than this nobody looks at.
 _BIN_SIZE, _MAX_BINS = 40, 10
@@ -118,20 +118,15 @@ def measure_coverage(
 def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, least: float = 0.0) -> Coverage | None:
     """Return the lowest threshold above which that share of the answers was right; None where there is none.
 
-    At higher thresholds it must have been right as often, too; fewer than ten answers count for nothing.
+    Fewer than ten answers count for nothing.
 
     Args:
         coverage: What `measure_coverage` returned.
         target_precision: Share of the answers that is to be right.
         least: No threshold below this one.
     """
-    chosen = None
     tried = [row for row in coverage if row.accuracy.num_images >= _FEW_ANSWERS and row.threshold >= least]
-    for row in reversed(tried):
-        if (row.accuracy.value or 0.0) < target_precision:
-            break
-        chosen = row
-    return chosen
+    return next((row for row in tried if (row.accuracy.value or 0.0) >= target_precision), None)
 
 
 def _error(

@@ -67,6 +67,8 @@ class Comparison:
             text = f"{first} and {second} cannot be told apart on these {num_images} pictures: {apart} {test}."
             if self.num_needed:
                 text += f" Were the difference as it looks, about {self.num_needed} pictures would show it."
+            if self.difference.low > 0 or self.difference.high < 0:
+                text += " (The interval alone would tell them apart; the exact test is stricter for so few.)"
             return text
         most, least = max(self.only_first, self.only_second), min(self.only_first, self.only_second)
         better, worse = self.names if self.only_first > self.only_second else (second, first)
@@ -95,12 +97,14 @@ class _Run:
         judged: By content hash.
         leaks: Content hashes of those that have a near copy among the pictures trained on.
         settings: By name, with the place of the pictures and the versions.
+        num_folds: Of its cross-validation; 0 where there was none.
     """
 
     class_names: tuple[str, ...]
     judged: dict[str, _Judged]
     leaks: set[str]
     settings: dict[str, Any]
+    num_folds: int
 
 
 def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
@@ -139,7 +143,7 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     p_value = mcnemar(counts[1], counts[2])
     return Comparison(
         names,
-        (wilson_score(counts[0] + counts[1], len(pairs)), wilson_score(counts[0] + counts[2], len(pairs))),
+        (_accuracy(first, [one for one, _ in pairs]), _accuracy(second, [other for _, other in pairs])),
         paired_difference(*counts),
         *counts,
         p_value=p_value,
@@ -148,6 +152,13 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
         notes=tuple(notes),
         settings=_differences(first.settings, second.settings),
     )
+
+
+def _accuracy(run: _Run, judged: Sequence[_Judged]) -> Score:
+    """Return the share that a run got right; answers of a cross-validation count for less than as many of a test."""
+    by_folds = any(picture.source != "test" for picture in judged)
+    num_right = sum(picture.right for picture in judged)
+    return wilson_score(num_right, len(judged), num_folds=run.num_folds if by_folds else 0)
 
 
 def _p_text(p_value: float) -> str:
@@ -184,7 +195,14 @@ def _load(path: Path) -> _Run:
         class_names |= names
         judged |= found
     leaks = _leaks(records, run.manifest_path)
-    return _Run(tuple(sorted(class_names)), judged, leaks, _settings(run))
+    return _Run(tuple(sorted(class_names)), judged, leaks, _settings(run), _num_folds(run))
+
+
+def _num_folds(run: RunFolder) -> int:
+    scores = read_json(run.metrics_path)
+    found = scores.get("out_of_fold") if isinstance(scores, dict) else None
+    num_folds = found.get("num_folds") if isinstance(found, dict) else None
+    return num_folds if isinstance(num_folds, int) and num_folds >= 2 else 0
 
 
 def _read_answers(

@@ -21,7 +21,7 @@ _MAX_LINES = 10
 
 def show_intake(made: "Intake") -> None:
     """Print how many pictures of each class are new, were there, or are missing, and why."""
-    table = new_table("class", "new", "already there", "failed")
+    table = new_table("class", "new", "already there", "not stored")
     for name in sorted({*made.new, *made.there, *made.failed}):
         shown = printable(name) or "(in no class folder)"
         table.add_row(shown, *(str(counts[name]) for counts in (made.new, made.there, made.failed)))
@@ -38,8 +38,11 @@ def show_intake(made: "Intake") -> None:
         OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
     if made.num_others:
         OUT.print(f"{made.num_others} files that are no pictures were passed over")
-    again = " Run the same command again to try what failed; what was refused is not tried again."
-    show_prose(f"Where each is from: {printable(str(made.log_path))}.{'' if made.is_whole else again}")
+    show_prose(f"Where each is from: {printable(str(made.log_path))}.")
+    if made.unusable or any(not record.is_refused for record in made.failures):
+        show_prose("Run the same command again to try what failed.")
+    if any(record.is_refused for record in made.failures):
+        show_prose("What was refused is not tried again, unless you --forget it first.")
 
 
 def show_forgotten(forgotten: "Forgotten") -> None:

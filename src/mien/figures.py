@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+# Of the width of a figure: what a number beside a point takes.
+_ROOM = 0.06
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
 
 
@@ -105,13 +107,13 @@ def plot_reliability(evaluation: Evaluation) -> "Figure":
         left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
         answered = [row.answered.value or 0.0 for row in rows]
         _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
+        last = 2.0
         for across, row in zip(answered, rows, strict=True):
-            left.annotate(f"{row.threshold:g}", (across, row.accuracy.value or 0.0), (3, 4), textcoords="offset points")
-        left.set(
-            title="What does being unsure buy? (at each point, the threshold)",
-            xlabel="share of the pictures answered",
-            ylabel="share right",
-        )
+            if last - across > _ROOM and row.threshold:
+                point, last = (across, row.accuracy.value or 0.0), across
+                left.annotate(f"{row.threshold:g}", point, (4, 3), textcoords="offset points", fontsize=7)
+        left.set(title="What does being unsure buy?", ylabel="share right")
+        left.set_xlabel("share of the pictures answered (beside points: the threshold)")
         least = min(item.low for item in (*(b.accuracy for b in bins), *(row.accuracy for row in rows)))
         for place in (sure, left):
             place.set(xlim=(0 if place is left else min(1 / len(evaluation.class_names), 0.5), 1.02))

@@ -44,24 +44,26 @@ def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[floa
     """
     if not config.target_precision:
         return config.threshold, judge_threshold(evaluation, config.threshold)
+    target = f"{100 * config.target_precision:.10g}%"
     chosen = choose_threshold(evaluation.coverage, config.target_precision, least=config.threshold)
     if chosen is not None:
-        return chosen.threshold, judge_threshold(evaluation, chosen.threshold)
+        return chosen.threshold, judge_threshold(
+            evaluation, chosen.threshold, opening=f"To be right for {target} of its answers, below"
+        )
     best = max(evaluation.coverage, key=lambda row: (row.accuracy.low, row.threshold))
-    target = f"{100 * config.target_precision:.10g}%"
     text = f"No threshold makes {target} of the answers right; {best.threshold:g} comes closest."
     missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add pictures.")
     return best.threshold, (missed, *judge_threshold(evaluation, best.threshold))
 
 
-def judge_threshold(evaluation: Evaluation, threshold: float) -> tuple[Finding, ...]:
-    """Say what a threshold leaves: nothing is said of 0, which leaves everything."""
+def judge_threshold(evaluation: Evaluation, threshold: float, *, opening: str = "Below") -> tuple[Finding, ...]:
+    """Say what a threshold leaves, and what it is for: nothing is said of 0, which leaves everything."""
     rows = [row for row in evaluation.coverage if row.threshold == threshold > 0]
     return tuple(
         Finding(
             "threshold",
-            f"Below a probability of {threshold:g} it says {UNSURE!r}: it answers {row.answered} of the pictures, and "
-            f"of these answers {row.accuracy} are right.",
+            f"{opening} a probability of {threshold:g} it says {UNSURE!r}: it answers {row.answered} of the pictures"
+            + (f", and of these answers {row.accuracy} are right." if row.accuracy.num_images else "."),
             "Another one can be set for each use: mien predict --threshold.",
         )
         for row in rows
@@ -130,13 +132,13 @@ def _overfitting(history: Sequence[Epoch]) -> str:
 
 def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
-    worse = (accuracy.value or 0) <= (baseline.value or 0)
-    text = (
-        f"Here it does no better than always saying {evaluation.baseline_label!r}, but that may be chance: there is "
-        "too little data to tell. "
-        if worse
-        else "Too little data to tell. "
-    )
+    always = f"always saying {evaluation.baseline_label!r}"
+    if (accuracy.value or 0) <= (baseline.value or 0):
+        text = f"Here it does no better than {always}, but that may be chance: there is too little data to tell. "
+    elif accuracy.low <= (baseline.value or 0):
+        text = f"Too little data to tell whether it is better than {always}. "
+    else:
+        text = f"It is better than {always}, but there is too little data to tell by how much. "
     text += (
         f"Judged by {accuracy.num_images} pictures, the true accuracy may be anything from {accuracy.low:.0%} to "
         f"{accuracy.high:.0%}"

@@ -39,8 +39,8 @@ for prediction in mien.predict(classifier, ["photo.jpg"]):
     print(prediction.label, prediction.probs)
 ```
 
-Without mien, by ONNX Runtime alone; mien also turns a picture upright, puts a transparent one on white, and follows
-`fit_rule` for one of another shape:
+Without mien, by ONNX Runtime alone; mien also turns a picture upright, puts a transparent one on white, follows
+`fit_rule` for one of another shape, and shrinks large ones in its own way, so that probabilities differ a little:
 
 ```python
 import json, numpy, onnxruntime, PIL.Image

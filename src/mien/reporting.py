@@ -36,6 +36,9 @@ def describe(dataset: Dataset) -> list[str]:
         reasons = ", ".join(f"{count} {code}" for code, count in dataset.left_out(name).items())
         line = f"class {number}, {name}: {after[name]} of {before[name]} files are used"
         lines.append(f"{line} (left out: {reasons})" if reasons else line)
+    decided = Counter(p.code for r in dataset.records for p in r.problems if p.code in ("relabelled", "left_out"))
+    if decided:
+        lines.append(f"by decision: {decided['relabelled']} relabelled, {decided['left_out']} left out")
     sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
     return [*lines, f"split: {sizes}; copies never stand on two sides"]
 

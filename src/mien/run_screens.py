@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -201,7 +202,9 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> No
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
     remarks += ["unlike the training pictures"] if prediction.unfamiliar else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
-    OUT.print(f"{printable(prediction.label):<{width}}  {prediction.probs[likeliest]:>4.0%}  {source}{remark}")
+    # Rounded down: what is below a threshold must not read as if it were not.
+    percent = f"{math.floor(100 * prediction.probs[likeliest] + 1e-9)}%"
+    OUT.print(f"{printable(prediction.label):<{width}}  {percent:>4}  {source}{remark}")
 
 
 def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:

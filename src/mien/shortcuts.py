@@ -248,7 +248,8 @@ def _words(fact: str, dataset: Dataset, records: list[ImageRecord], accuracy: Sc
         if measure.name == fact:
             return f"{_difference(measure, dataset, records)}: by {fact} alone {share}"
     if fact == _TOGETHER:
-        return f"by file size, format, dimensions, brightness and colour together {share}"
+        source = ", source" if any(load_hosts(dataset.root).values()) else ""
+        return f"by file size, format, dimensions{source}, brightness and colour together {share}"
     hosts = load_hosts(dataset.root) if fact == "source host" else {}
     values = [f"from {hosts.get(r.path) or 'no known host'}" if fact == "source host" else r.format for r in records]
     return f"{_favourite(values, [r.label for r in records])}: by {fact} alone {share}"

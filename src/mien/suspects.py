@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -140,8 +141,16 @@ def mark_suspects(dataset: Dataset, suspects: Sequence[Suspect]) -> Dataset:
     return dataset.with_records(records)
 
 
-def report_suspects(folder: Path, dataset: Dataset, suspects: Sequence[Suspect]) -> None:
+def report_suspects(
+    folder: Path, dataset: Dataset, suspects: Sequence[Suspect], decisions: Mapping[str, str] = MappingProxyType({})
+) -> None:
     """Write suspects.csv, in which decisions can be filled in, and suspects.png; nothing where there are none.
+
+    Args:
+        folder: Where to.
+        dataset: Where the suspects are.
+        suspects: What `find_suspects` returned.
+        decisions: Those of this training, by path: they stand in the table too, so that the next one keeps them.
 
     Raises:
         OutputError: A file cannot be written.
@@ -153,7 +162,15 @@ def report_suspects(folder: Path, dataset: Dataset, suspects: Sequence[Suspect])
     writer.writerow(_COLUMNS)
     for rank, found in enumerate(suspects, start=1):
         probs = f"{found.prob_label:.6f}", f"{found.prob_suggested:.6f}"
-        writer.writerow([dataset.records[found.index].path, found.label, found.suggested, *probs, rank, ""])
+        path = dataset.records[found.index].path
+        writer.writerow([path, found.label, found.suggested, *probs, rank, decisions.get(path, "")])
+    labels = {record.path: record.label for record in dataset.records}
+    listed = {dataset.records[found.index].path for found in suspects}
+    writer.writerows(
+        [path, labels.get(path, ""), "", "", "", "", said]
+        for path, said in sorted(decisions.items())
+        if path not in listed
+    )
     files.write_text(folder / "suspects.csv", text.getvalue())
     drawn = suspects[:_NUM_DRAWN]
     titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}

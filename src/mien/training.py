@@ -132,6 +132,8 @@ class _Training:
             progress.say(self._line(epoch))
             state = [variable.numpy() for variable in self._variables()]
             yield Checkpoint(tuple(self.history), state, self._best_weights)
+        if len(self.history) < self._config.epochs:
+            progress.say(f"stopped: no better on validation for {self._config.patience} epochs (--patience)")
 
     def _refuse_to_diverge(self, epoch: Epoch, progress: Progress) -> None:
         text = f"the training diverged: in epoch {epoch.epoch} its loss is {epoch.loss}, on validation {epoch.val_loss}"

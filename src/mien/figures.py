@@ -4,10 +4,11 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien import files
 from mien.dataset import Dataset
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_DPI = 120
 # Of the width of a figure: what a number beside a point takes.
 _ROOM = 0.06
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
@@ -137,10 +139,16 @@ def save_figure(figure: "Figure", path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     with files.replacing(path) as temporary, warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; that is no reason to speak up.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(temporary, dpi=120, pil_kwargs={"compress_level": 3})
+        # `savefig` draws everything twice.
+        figure.set_dpi(_DPI)
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+        Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(temporary, "PNG", compress_level=1)
 
 
 @contextmanager
@@ -171,22 +179,22 @@ def _sheet(
     num_columns = min(num_columns, max(len(indexes), 1))
     num_rows = max(1, -(-len(indexes) // num_columns))
     height, width = dataset.config.image_size
-    gap = max(1, width // 25)
-    head = round(width * (0.15 / side) * max(1, *(title.count("\n") + 1 for title in titles)))
-    cell = (height + head + gap, width + gap)
-    paper = np.full((num_rows * cell[0], num_columns * cell[1], 3), 255, np.uint8)
-    corners = [(row * cell[0] + head, column * cell[1] + gap // 2) for row, column in np.ndindex(num_rows, num_columns)]
-    for (top, left), image in zip(corners, dataset.pixels(indexes), strict=False):
-        paper[top : top + height, left : left + width] = image
+    across, gap = round(0.96 * side * _DPI), round(0.04 * side * _DPI)
+    down, head = round(across * height / width), round(0.15 * _DPI * max(1, *(t.count("\n") + 1 for t in titles)))
+    paper = np.full((num_rows * (down + head + gap), num_columns * (across + gap), 3), 255, np.uint8)
+    places = list(np.ndindex(num_rows, num_columns))[: len(indexes)]
+    corners = [(row * (down + head + gap) + head, column * (across + gap) + gap // 2) for row, column in places]
+    for (top, left), pixels in zip(corners, dataset.pixels(indexes), strict=True):
+        paper[top : top + down, left : left + across] = np.asarray(Image.fromarray(pixels).resize((across, down)))
     with _names_as_they_are():
-        figure = _figure(side * num_columns, side * num_columns * paper.shape[0] / paper.shape[1])
-        # Nothing is to be arranged, which takes long.
+        # A pixel of the paper is one of the file, and nothing is to be arranged: both would take long.
+        figure = _figure(paper.shape[1] / _DPI, paper.shape[0] / _DPI)
         figure.set_layout_engine("none")
         place = figure.add_axes((0, 0, 1, 1))
         place.set_axis_off()
-        place.imshow(paper, aspect="auto")
-        for (top, left), title in zip(corners, titles, strict=False):
-            place.text(left + width / 2, top - gap / 4, title, ha="center", va="bottom", fontsize=font_size)
+        place.imshow(paper, aspect="auto", interpolation="nearest")
+        for (top, left), title in zip(corners, titles, strict=True):
+            place.text(left + across / 2, top - gap / 4, title, ha="center", va="bottom", fontsize=font_size)
         return figure
 
 

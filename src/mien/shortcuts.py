@@ -1,7 +1,7 @@
 """Shortcuts: facts about files, such as their size, that give the label away although they show nothing of it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -136,7 +136,8 @@ def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
     labels = np.array([dataset.class_names.index(record.label) for record in records], np.int64)
     if len(records) < _MIN_IMAGES or len(np.unique(labels)) < 2:
         return ()
-    facts = {name: rows for name, rows in _facts(dataset, records).items() if rows.size}
+    hosts = load_hosts(dataset.root)
+    facts = {name: rows for name, rows in _facts(records, hosts).items() if rows.size}
     if len(facts) > 1:
         facts[_TOGETHER] = np.hstack(list(facts.values()))
     shuffled = np.stack([labels] + [rng.permutation(labels) for _ in range(_NUM_SHUFFLES)], axis=1)
@@ -150,7 +151,7 @@ def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
     for name, right in sorted(rights.items(), key=lambda item: -item[1][0]):
         accuracy = wilson_score(int(right[0]), len(labels))
         if right[0] > by_chance and accuracy.low > (baseline.value or 0):
-            text = _words(name, dataset, records, accuracy)
+            text = _words(name, records, hosts, accuracy)
             found.append(Shortcut(name, accuracy, baseline, dataset.class_names[largest], text))
     return tuple(found)
 
@@ -193,11 +194,10 @@ def _distinct(dataset: Dataset, rng: np.random.Generator) -> list[ImageRecord]:
     return [records[place] for place in chosen]
 
 
-def _facts(dataset: Dataset, records: list[ImageRecord]) -> dict[str, NDArray[np.float64]]:
+def _facts(records: list[ImageRecord], hosts: Mapping[str, str]) -> dict[str, NDArray[np.float64]]:
     """Return the columns, (N, K), that stand for each fact; no column for one that is the same everywhere."""
     facts = {m.name: _number_columns(np.array([m.value(r) for r in records], np.float64)) for m in _MEASURES}
     facts["format"] = _value_columns([record.format for record in records])
-    hosts = load_hosts(dataset.root)
     facts["source host"] = _value_columns([hosts.get(record.path, "") for record in records])
     return facts
 
@@ -242,26 +242,23 @@ def _num_right(rows: NDArray[np.float64], labels: NDArray[np.int64], num_classes
     return right
 
 
-def _words(fact: str, dataset: Dataset, records: list[ImageRecord], accuracy: Score) -> str:
+def _words(fact: str, records: list[ImageRecord], hosts: Mapping[str, str], accuracy: Score) -> str:
     share = f"{accuracy} can be told"
     for measure in _MEASURES:
         if measure.name == fact:
-            return f"{_difference(measure, dataset, records)}: by {fact} alone {share}"
+            return f"{_difference(measure, records)}: by {fact} alone {share}"
     if fact == _TOGETHER:
-        source = ", source" if any(load_hosts(dataset.root).values()) else ""
+        source = ", source" if any(hosts.values()) else ""
         return f"by file size, format, dimensions{source}, brightness and colour together {share}"
-    hosts = load_hosts(dataset.root) if fact == "source host" else {}
     values = [f"from {hosts.get(r.path) or 'no known host'}" if fact == "source host" else r.format for r in records]
     return f"{_favourite(values, [r.label for r in records])}: by {fact} alone {share}"
 
 
-def _difference(measure: _Measure, dataset: Dataset, records: list[ImageRecord]) -> str:
+def _difference(measure: _Measure, records: list[ImageRecord]) -> str:
     """Say which class has least of something, and which most."""
     labels = {record.label for record in records}
     medians = {
-        name: float(np.median([measure.value(r) for r in records if r.label == name]))
-        for name in dataset.class_names
-        if name in labels
+        name: float(np.median([measure.value(r) for r in records if r.label == name])) for name in sorted(labels)
     }
     low, high = min(medians, key=lambda name: medians[name]), max(medians, key=lambda name: medians[name])
     shown = {name: measure.shown(value) for name, value in medians.items()}

@@ -153,7 +153,7 @@ def _finished(
     classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
 
     report_scores(run, dataset, answers, scores)
-    report_suspects(run.path, dataset, suspects, _decisions(config))
+    report_suspects(run.path, dataset, suspects, load_decisions(run.decisions_path) if config.labels.relabel else {})
     dataset.save(run.manifest_path)
     classifier.save(run.model_path)
     report_card(run, classifier)

@@ -42,7 +42,7 @@ def test_answers_of_folds_count_for_less_than_answers_of_one_classifier() -> Non
 
 @pytest.mark.parametrize("value", [50.0, -1.0, float("nan"), float("inf"), "1", None])
 def test_a_score_that_cannot_be_is_refused(value: object) -> None:
-    document = evaluation_of([[8, 2], [1, 9]]).to_dict()
+    document = json.loads(json.dumps(evaluation_of([[8, 2], [1, 9]]).to_dict()))
     document["accuracy"]["high"] = value
     with pytest.raises(ValueError, match=r"score|high"):
         evaluation_from_dict(document)

@@ -79,11 +79,10 @@ ROWS = [
         "formats",
         "safe_names",
         "sample_styles",
-        "json_values",
         "scores",
         "union_find",
     },
-    {"errors"},
+    {"errors", "json_values"},
 ]
 HEAVY = {"keras", "tensorflow", "onnxruntime", "matplotlib", "cv2", "sklearn", "ray", "onnx", "httpx"}
 SOURCE_DIR = Path(mien.__file__).parent

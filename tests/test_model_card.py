@@ -1,5 +1,6 @@
 """The model card: it says what the file says, its code works as it stands, and no name becomes markup."""
 
+import json
 import re
 import subprocess
 import sys
@@ -140,5 +141,5 @@ def test_damaged_scores_are_refused() -> None:
 def test_a_card_claims_no_more_than_the_scores_show() -> None:
     for num_right, claim in ((19, False), (11, True)):
         evaluation = evaluation_of([[10, 0], [20 - num_right, num_right - 10]], FACTS.class_names)
-        card = model_card(replace(FACTS, scores={"test": evaluation.to_dict()}))
+        card = model_card(replace(FACTS, scores={"test": json.loads(json.dumps(evaluation.to_dict()))}))
         assert ("is not shown" in card) == claim

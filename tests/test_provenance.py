@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mien.provenance import Provenance, provenance_from_dict
+from mien.json_values import built
+from mien.provenance import Provenance
 
 PROVENANCE = Provenance(
     made_on="2026-01-31",
@@ -25,7 +26,7 @@ PROVENANCE = Provenance(
 
 
 def test_a_provenance_comes_back_whole_from_json() -> None:
-    assert provenance_from_dict(json.loads(json.dumps(asdict(PROVENANCE)))) == PROVENANCE
+    assert built(Provenance, json.loads(json.dumps(asdict(PROVENANCE)))) == PROVENANCE
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_a_provenance_comes_back_whole_from_json() -> None:
     ],
 )
 def test_a_damaged_provenance_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
-    document = asdict(PROVENANCE)
+    document = json.loads(json.dumps(asdict(PROVENANCE)))
     change(document)
     with pytest.raises((KeyError, TypeError, ValueError, AttributeError)):
-        provenance_from_dict(document)
+        built(Provenance, document)

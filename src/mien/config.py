@@ -1,10 +1,10 @@
 """The settings: frozen dataclasses in which every default stands once; the flags and config.json are made from them."""
 
 from dataclasses import asdict, dataclass, field, fields
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from mien.errors import SettingsError
+from mien.json_values import value_of
 
 Keep = Literal["largest", "first", "all"]
 FitRule = Literal["stretch", "crop", "pad"]
@@ -300,21 +300,8 @@ def _refuse_unknown(given: dict[str, Any], known: set[str], what: str) -> None:
 
 def _converted(value: Any, hint: Any, name: str) -> Any:
     """Check that a JSON value is of the setting's type, and return it as that type."""
-    if not _fits(value, hint):
-        raise SettingsError(f"setting {name!r} has the value {value!r}; expected {getattr(hint, '__name__', hint)}")
-    if get_origin(hint) is tuple:
-        return tuple(_converted(item, part, name) for item, part in zip(value, get_args(hint), strict=True))
-    return hint(value) if hint is float else value
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return isinstance(value, str) and value in args
-    if origin in (Union, UnionType):
-        return any(_fits(value, arg) for arg in args)
-    if origin is tuple:
-        return isinstance(value, list) and len(value) == len(args) and all(map(_fits, value, args))
-    if hint is float:
-        return type(value) in (int, float) and abs(value) < 1e300
-    return type(value) is hint
+    try:
+        return value_of(hint, value, name)
+    except ValueError as error:
+        expected = getattr(hint, "__name__", hint)
+        raise SettingsError(f"setting {name!r} has the value {value!r}; expected {expected}") from error

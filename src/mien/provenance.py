@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mien.json_values import built
-
 
 @dataclass(frozen=True)
 class Provenance:
@@ -35,12 +33,3 @@ class Provenance:
     smallest_side: int
     versions: dict[str, str]
     limits: tuple[str, ...]
-
-
-def provenance_from_dict(document: Any) -> Provenance:
-    """Read what `dataclasses.asdict` gave, as it comes back from JSON.
-
-    Raises:
-        ValueError: It is something else.
-    """
-    return built(Provenance, document)

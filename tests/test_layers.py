@@ -17,7 +17,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
-    {"reporting", "fitting", "suspects", "intake"},
+    {"run_files", "fitting", "suspects", "intake"},
     {"linear", "deep"},
     {
         "scanning",

@@ -17,7 +17,7 @@ from mien.suspects import (
     describe_suspects,
     find_suspects,
     mark_suspects,
-    report_suspects,
+    save_suspects,
     suspect_rows,
 )
 
@@ -86,19 +86,19 @@ def test_suspects_are_marked_and_stay_in_use() -> None:
 def test_the_list_has_room_for_decisions_and_the_sheet_is_a_picture(tmp_path: Path) -> None:
     dataset = scan(draw_folder(tmp_path / "data", 20), keep_images=True)
     suspects = find_suspects(dataset, answers([0] * 20 + [1] * 20, [1] + [0] * 19 + [1] * 20))
-    report_suspects(tmp_path, dataset, suspects)
+    save_suspects(tmp_path, dataset, suspects)
     (row,) = csv.DictReader((tmp_path / "suspects.csv").read_text("utf-8").splitlines())
     assert (row["path"], row["label"], row["suggested"], row["rank"]) == ("happy/00.jpg", "happy", "sad", "1")
     assert row["decision"] == ""
     with Image.open(tmp_path / "suspects.png") as image:
         image.load()
     decided = {dataset.records[0].path: "keep", dataset.records[5].path: "sad"}
-    report_suspects(tmp_path, dataset, suspects, decided)
+    save_suspects(tmp_path, dataset, suspects, decided)
     assert load_decisions(tmp_path / "suspects.csv") == {dataset.records[5].path: "sad"}
     assert "1 label may be wrong" in describe_suspects(suspects, tmp_path)
 
 
 def test_nothing_is_written_where_nothing_is_suspect(tmp_path: Path) -> None:
-    report_suspects(tmp_path, dataset_of(record("happy/1.jpg"), record("sad/1.jpg")), ())
+    save_suspects(tmp_path, dataset_of(record("happy/1.jpg"), record("sad/1.jpg")), ())
     assert list(tmp_path.iterdir()) == []
     assert describe_suspects((), tmp_path) == ""

@@ -20,13 +20,13 @@ from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
-from mien.reporting import describe, metrics, provenance, report_card, report_data, report_scores, report_training
 from mien.results import UNSURE, Evaluation, Finding
+from mien.run_files import describe, metrics, provenance, save_card, save_data, save_scores, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.scanning import scan
 from mien.shortcuts import Shortcut, describe_shortcuts, find_shortcuts
 from mien.splitting import folds, split
-from mien.suspects import Suspect, find_suspects, mark_suspects, report_suspects
+from mien.suspects import Suspect, find_suspects, mark_suspects, save_suspects
 
 _MODULES = ("matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
@@ -122,7 +122,7 @@ def train(
         cache = Path(cache_dir) if cache_dir else None
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         if not begun:
-            report_data(run, dataset, config, decisions=decisions)
+            save_data(run, dataset, config, decisions=decisions)
         out_of_fold = cross_validate(method, parts, run=run, progress=progress)
         return _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
 
@@ -141,7 +141,7 @@ def _finished(
     suspects = find_suspects(dataset, judged) if judged else ()
     dataset = mark_suspects(dataset, suspects)
     fitted = method.fit(dataset, run.path)
-    report_training(run, fitted, save_h5=save_h5)
+    save_training(run, fitted, save_h5=save_h5)
 
     answers = {"out_of_fold": out_of_fold} if out_of_fold else {}
     answers["test"] = answer(fitted.classifier, dataset, split="test")
@@ -152,11 +152,11 @@ def _finished(
     made = provenance(dataset, config)
     classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
 
-    report_scores(run, dataset, answers, scores)
-    report_suspects(run.path, dataset, suspects, load_decisions(run.decisions_path) if config.labels.relabel else {})
+    save_scores(run, dataset, answers, scores)
+    save_suspects(run.path, dataset, suspects, load_decisions(run.decisions_path) if config.labels.relabel else {})
     dataset.save(run.manifest_path)
     classifier.save(run.model_path)
-    report_card(run, classifier)
+    save_card(run, classifier)
     found = {
         "suspects": [suspect.to_dict(dataset) for suspect in suspects],
         "shortcuts": [shortcut.to_dict() for shortcut in shortcuts],

@@ -141,7 +141,7 @@ def mark_suspects(dataset: Dataset, suspects: Sequence[Suspect]) -> Dataset:
     return dataset.with_records(records)
 
 
-def report_suspects(
+def save_suspects(
     folder: Path, dataset: Dataset, suspects: Sequence[Suspect], decisions: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """Write suspects.csv, in which decisions can be filled in, and suspects.png; nothing where there are none.

@@ -1,4 +1,4 @@
-"""Reporting: what a run found -> the files that people look at."""
+"""Run files: what a run found -> the files in its folder."""
 
 import csv
 import io
@@ -43,7 +43,7 @@ def describe(dataset: Dataset) -> list[str]:
     return [*lines, f"split: {sizes}; copies never stand on two sides"]
 
 
-def report_data(
+def save_data(
     run: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
 ) -> None:
     """Write what is known before the training: relabel.csv where there are decisions, config.json and samples.png.
@@ -61,7 +61,7 @@ def report_data(
     dataset.save(run.manifest_path)
 
 
-def report_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
+def save_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
     """Write, for a Keras network, curves.png, model.keras and where asked for model.h5; nothing for others.
 
     Raises:
@@ -73,7 +73,7 @@ def report_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
         save_keras(fitted.model, run.path, save_h5=save_h5)
 
 
-def report_scores(
+def save_scores(
     run: RunFolder, dataset: Dataset, answers: Mapping[str, Answers | None], scores: Mapping[str, Evaluation]
 ) -> None:
     """Write predictions.csv, confusion.png and reliability.png, and out_of_fold.csv where there was cross-validation.
@@ -133,7 +133,7 @@ def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
     )
 
 
-def report_card(run: RunFolder, classifier: Classifier) -> None:
+def save_card(run: RunFolder, classifier: Classifier) -> None:
     """Write MODEL_CARD.md: what the classifier can do, what it is for and not for.
 
     Raises:

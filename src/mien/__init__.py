@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_reliability as plot_reliability
     from mien.figures import plot_samples as plot_samples
+    from mien.explanation import HeatMap as HeatMap
+    from mien.explanation import explain as explain
+    from mien.explanation import overlay as overlay
     from mien.fitting import fit as fit
     from mien.judgement import verdict as verdict
     from mien.pipeline import train as train
@@ -58,6 +61,7 @@ _HOMES = {
     "Dataset": "dataset",
     "Evaluation": "results",
     "FitConfig": "config",
+    "HeatMap": "explanation",
     "ImageRecord": "dataset",
     "MienError": "errors",
     "PRESETS": "config",
@@ -70,8 +74,10 @@ _HOMES = {
     "clean": "cleaning",
     "compare": "comparison",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "fit": "fitting",
     "load": "classifier",
+    "overlay": "explanation",
     "plot_confusion": "figures",
     "plot_history": "figures",
     "plot_reliability": "figures",

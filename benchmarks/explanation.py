@@ -10,7 +10,6 @@ shuffled (of the last layer; and of all), which knows nothing, and must not find
 Printed are the shares with their 95% intervals, by preset and method, and the seconds for one picture.
 """
 
-import statistics
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,8 +19,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from timing import arguments, seconds_for
 
 if TYPE_CHECKING:
     from mien.classifier import Classifier

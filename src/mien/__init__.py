@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     from mien.dataset import ImageRecord as ImageRecord
     from mien.errors import MienError as MienError
     from mien.evaluation import evaluate as evaluate
+    from mien.explanation import HeatMap as HeatMap
+    from mien.explanation import explain as explain
+    from mien.explanation import overlay as overlay
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_reliability as plot_reliability
     from mien.figures import plot_samples as plot_samples
-    from mien.explanation import HeatMap as HeatMap
-    from mien.explanation import explain as explain
-    from mien.explanation import overlay as overlay
     from mien.fitting import fit as fit
     from mien.judgement import verdict as verdict
     from mien.pipeline import train as train

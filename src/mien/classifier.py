@@ -136,7 +136,8 @@ class Classifier:
             raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected {most} or coarser")
         if heat.dtype != np.float32 or not np.isfinite(heat).all():
             raise ModelFileError("it is damaged: its map is not made of finite numbers")
-        return heat[0]
+        values: NDArray[np.float32] = heat[0]
+        return values
 
     def _checked(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         if probs.shape[1:] != (len(self.class_names),):

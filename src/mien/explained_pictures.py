@@ -1,5 +1,6 @@
-"""Explained pictures: sources -> a PNG file for each, the picture beside itself with the map of where the classifier looked."""
+"""Explained pictures: sources -> a PNG file for each, with a map of where the classifier looked."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, count
@@ -178,7 +179,7 @@ def _save(drawn: Image.Image, path: Path) -> None:
 
 
 def _is_ours_or_free(path: Path) -> bool:
-    if not path.exists(follow_symlinks=False):
+    if not os.path.lexists(path):
         return True
     try:
         with Image.open(path, formats=["PNG"]) as image:

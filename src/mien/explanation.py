@@ -24,7 +24,7 @@ _LEAST_PROB = 1e-7
 # Orange speaks for, blue against: told apart by those who cannot tell red from green.
 WARM, COOL = (230, 97, 0), (26, 93, 204)
 _MOST_COVERED = 0.75
-# How much of its colours the picture keeps beneath the map: what is orange in the photo must not be taken for the map's.
+# How much colour the picture keeps beneath the map: what is orange in a photo must not be taken for the map's.
 _KEPT_COLOUR = 0.25
 _SMOOTH = Image.Resampling.BICUBIC
 
@@ -39,8 +39,8 @@ class HeatMap:
             classes, up to the entropy of the others). "occlusion" tries: how far the log-odds fall where a place is
             hidden.
         values: Evidence at each place, float32 (h, w): above 0 it speaks for the label, below 0 against it.
-        box: The part of the picture that the values cover, as the classifier saw no more: left, top, right and bottom
-            as shares of its width and height. Where the picture was padded, that is more than the picture.
+        box: What the values cover, which is what the classifier saw: left, top, right and bottom, as shares of the
+            picture's width and height. Where it was padded, that is more than the picture.
     """
 
     label: str
@@ -49,7 +49,7 @@ class HeatMap:
     box: Box = _WHOLE
 
     def at(self, height: int, width: int) -> NDArray[np.float32]:
-        """Return the values for every pixel of the picture at some size, float32 (height, width); 0 where it was cut off."""
+        """Return the values at every pixel of the picture, float32 (height, width); 0 where it was cut off."""
         left, top, right, bottom = (
             round(share * side) for share, side in zip(self.box, (width, height) * 2, strict=True)
         )
@@ -129,7 +129,8 @@ def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
     below = grey + _KEPT_COLOUR * (picture - grey)
     colour = np.where(strength > 0, np.array(WARM, np.float32), np.array(COOL, np.float32))
     covered = _MOST_COVERED * np.abs(strength)
-    return np.round(below + covered * (colour - below)).clip(0, 255).astype(np.uint8)
+    mixed: NDArray[np.uint8] = np.round(below + covered * (colour - below)).clip(0, 255).astype(np.uint8)
+    return mixed
 
 
 def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int) -> NDArray[np.float32]:
@@ -176,7 +177,7 @@ def _log_odds(probs: NDArray[np.float32], number: int) -> float:
 
 
 def _box(shape: tuple[int, ...], config: ScanConfig) -> Box:
-    """Return which part of a picture of some shape, (H, W, 3), the classifier sees; it may see more than the picture."""
+    """Return which part of a picture of some shape, (H, W, 3), the classifier sees."""
     if config.fit_rule == "stretch":
         return _WHOLE
     height, width = shape[:2]

@@ -204,7 +204,7 @@ def _constant(graph: "onnx.GraphProto", name: str, values: list[int]) -> str:
 
 
 def _is_proved(model: "onnx.ModelProto", names: list[str]) -> bool:
-    """Say whether the mean of the map is what goes into each activation, by pictures that are their own mirror images."""
+    """Say whether the mean of the map goes into each activation, by pictures that are their own mirror images."""
     size = [item.dim_value for item in model.graph.input[0].type.tensor_type.shape.dim][1:3]
     noise = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     pictures = np.maximum(noise, noise[:, :, ::-1])

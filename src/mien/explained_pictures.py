@@ -1,5 +1,6 @@
 """Explained pictures: sources -> a PNG file for each, with a map of where the classifier looked."""
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -136,7 +137,9 @@ def _explained(classifier: Classifier, name: str, png: Path, label: str | None, 
     prediction = predict_picture(classifier, images.resize(rgb, config), source=name)
     heat_map = explain(classifier, np.asarray(rgb), label=label)
     shown = _at_a_fair_size(rgb)
-    title = f"{_short(heat_map.label)}: {prediction.probs[heat_map.label]:.0%}   ({heat_map.method})"
+    # Rounded down, as the answers are.
+    percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
+    title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method})"
     _save(draw_explanation(shown, heat_map, title), png)
     return Explained(prediction, heat_map.label, heat_map.method, png)
 

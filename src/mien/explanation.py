@@ -24,8 +24,6 @@ _LEAST_PROB = 1e-7
 # Orange speaks for, blue against: told apart by those who cannot tell red from green.
 WARM, COOL = (230, 97, 0), (26, 93, 204)
 _MOST_COVERED = 0.75
-# How much colour the picture keeps beneath the map: what is orange in a photo must not be taken for the map's.
-_KEPT_COLOUR = 0.25
 _SMOOTH = Image.Resampling.BICUBIC
 
 
@@ -125,11 +123,11 @@ def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
     """
     values = heat_map.at(*picture.shape[:2])
     strength = np.clip(values / max(float(np.abs(heat_map.values).max()), 1e-9), -1, 1)[..., None]
+    # The picture is grey beneath: what is orange in a photo must not be taken for the map's.
     grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
-    below = grey + _KEPT_COLOUR * (picture - grey)
     colour = np.where(strength > 0, np.array(WARM, np.float32), np.array(COOL, np.float32))
     covered = _MOST_COVERED * np.abs(strength)
-    mixed: NDArray[np.uint8] = np.round(below + covered * (colour - below)).clip(0, 255).astype(np.uint8)
+    mixed: NDArray[np.uint8] = np.round(grey + covered * (colour - grey)).clip(0, 255).astype(np.uint8)
     return mixed
 
 

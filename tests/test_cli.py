@@ -438,7 +438,9 @@ def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
     assert out.strip()
 
 
-@pytest.mark.parametrize("name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "demo"])
+@pytest.mark.parametrize(
+    "name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "explain", "demo"]
+)
 def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
     assert f"Example: mien {name}" in command(name, "--help")[1]
 

@@ -115,3 +115,9 @@ def test_a_network_that_is_not_linear_after_the_mean_stays_as_it_is(kind: str, i
     bent = next(node for node in own.graph.node if "bent" in node.output)
     bent.CopyFrom(onnx.helper.make_node("Identity", ["features"], ["bent"]))
     assert add_heat(own)
+
+
+def test_very_many_classes_have_no_map_that_would_make_predicting_slower() -> None:
+    (picture,) = noise((224, 224), 1)
+    assert joined(LITE0, 64).heat(picture) is not None
+    assert joined(LITE0, 65).heat(picture) is None

@@ -19,6 +19,8 @@ _LINEAR = {
     *("Mul", "Reshape", "Squeeze", "Sub", "Unsqueeze"),
 }
 _TOLERANCE = 1e-3
+# ONNX Runtime computes every output, asked for or not: for so many classes this costs 1% of the built-in network.
+_MAX_CLASSES = 64
 _LEFTMOST = np.iinfo(np.int64).min
 
 
@@ -48,7 +50,8 @@ def add_heat(model: "onnx.ModelProto") -> bool:
     "heat" is the mean of both maps, the second turned back.
 
     Args:
-        model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C); stays as it is where "heat" is not possible.
+        model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C); stays as it is where "heat" is not
+            possible, or would make predicting slower, for more than 64 classes.
 
     Returns:
         Whether it has the output now: it was compared with the logits.
@@ -213,7 +216,7 @@ def _is_proved(model: "onnx.ModelProto", names: list[str]) -> bool:
     except (ModelFileError, ValueError):
         # Another version of the operators, or shapes that are not those of a map.
         return False
-    if heat.ndim != 4:
+    if heat.ndim != 4 or heat.shape[1] > _MAX_CLASSES:
         return False
     found = heat.mean(axis=(2, 3))
     wanted = [np.hstack([0 * rows, rows]) if rows.shape[1:] == (1,) else rows for rows in logits]

@@ -18,6 +18,7 @@ WITH_EXAMPLES = {
     "splitting",
     "fitting",
     "evaluation",
+    "explanation",
     "checking",
     "classifier",
     "prediction",

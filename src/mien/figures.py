@@ -1,10 +1,9 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,8 @@ from mien.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from mien.drawing import Drawing
 
 _DPI = 120
 # Of the width of a figure: what a number beside a point takes.
@@ -27,7 +27,7 @@ _ROOM = 0.06
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
 
 
-def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Figure":
+def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Drawing":
     """Draw a contact sheet of used pictures with their labels, as many of each class as can be.
 
     Args:
@@ -45,7 +45,7 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "F
     return _sheet(dataset, chosen, [_short(dataset.records[index].label, 16) for index in chosen])
 
 
-def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Figure":
+def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
     """Draw a contact sheet of some pictures, each with its file's name and a title.
 
     Args:
@@ -57,7 +57,7 @@ def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Figure":
     return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
 
 
-def plot_history(history: Sequence[Epoch]) -> "Figure":
+def plot_history(history: Sequence[Epoch]) -> "Drawing":
     """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked."""
     with _names_as_they_are():
         figure = _figure(9, 3.6)
@@ -77,7 +77,7 @@ def plot_history(history: Sequence[Epoch]) -> "Figure":
         return figure
 
 
-def plot_confusion(evaluation: Evaluation) -> "Figure":
+def plot_confusion(evaluation: Evaluation) -> "Drawing":
     """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells."""
     counts = np.array(evaluation.confusion)
     names = [_short(name, 24) for name in evaluation.class_names]
@@ -96,7 +96,7 @@ def plot_confusion(evaluation: Evaluation) -> "Figure":
         return figure
 
 
-def plot_reliability(evaluation: Evaluation) -> "Figure":
+def plot_reliability(evaluation: Evaluation) -> "Drawing":
     """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves."""
     accuracy, rows = evaluation.accuracy, [row for row in evaluation.coverage if row.accuracy.value is not None]
     with _names_as_they_are():
@@ -133,22 +133,15 @@ def _plot_scores(place: "Axes", across: Sequence[float], scores: Sequence[Score]
     place.errorbar(across, values, yerr=lengths, color=colour, marker="o", markersize=4, elinewidth=0.8, capsize=2)
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Drawing", path: Path) -> None:
     """Write a figure as a PNG file, in one piece.
 
     Raises:
         OutputError: It cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with files.replacing(path) as temporary, warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; that is no reason to speak up.
-        warnings.filterwarnings("ignore", message="Glyph")
-        # `savefig` draws everything twice.
-        figure.set_dpi(_DPI)
-        canvas: Any = FigureCanvasAgg(figure)
-        canvas.draw()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(temporary, "PNG", compress_level=1)
+    content = figure.png()
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 @contextmanager
@@ -160,10 +153,10 @@ def _names_as_they_are() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
+def _figure(width: float, height: float) -> "Drawing":
+    from mien.drawing import Drawing
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Drawing(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
 def _sheet(
@@ -174,7 +167,7 @@ def _sheet(
     num_columns: int = 8,
     side: float = 1.4,
     font_size: float = 9,
-) -> "Figure":
+) -> "Drawing":
     """Draw pictures in rows, each `side` inches wide, with a title above. One image and one place for all: quick."""
     num_columns = min(num_columns, max(len(indexes), 1))
     num_rows = max(1, -(-len(indexes) // num_columns))

@@ -18,6 +18,7 @@ WITH_EXAMPLES = {
     "splitting",
     "fitting",
     "evaluation",
+    "figures",
     "checking",
     "classifier",
     "prediction",

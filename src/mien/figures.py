@@ -11,9 +11,10 @@ from PIL import Image
 
 from mien import files
 from mien.dataset import Dataset
+from mien.errors import SettingsError
 from mien.extras import needing
 from mien.recording import Epoch, best_epoch
-from mien.results import Evaluation
+from mien.results import Answers, Evaluation
 from mien.scores import Score
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
         dataset: What `clean` or `split` returned.
         num_images: How many pictures at most.
         seed: Decides which pictures.
+
+    Example:
+        >>> import mien
+        >>> mien.plot_samples(mien.clean(mien.scan("data"))).savefig("samples.png")
     """
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
@@ -57,8 +62,53 @@ def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
     return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
 
 
+def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -> "Drawing":
+    """Draw a contact sheet of the pictures that were answered wrongly, those of which it was surest first.
+
+    Above each stand the answer and its probability, the label, and the file's name.
+
+    Args:
+        dataset: Where the pictures are.
+        answers: Those of a run, or what `answer` returned.
+        num_images: How many pictures at most.
+
+    Example:
+        >>> import mien
+        >>> run = mien.train("data", out="runs/looked-at")
+        >>> mien.plot_mistakes(run.dataset, run.answers).savefig("mistakes.png")
+        >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
+        >>> mien.plot_mistakes(other, mien.answer(run.classifier, other)).savefig("others.png")
+    """
+    chosen, sure = answers.probs.argmax(axis=1), answers.probs.max(axis=1)
+    wrong = np.flatnonzero(chosen != answers.labels)
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
+    if not len(worst):
+        with _names_as_they_are():
+            figure = _figure(4, 0.6)
+            figure.text(0.5, 0.5, f"No mistake among {len(sure)} answers", ha="center", va="center")
+            return figure
+    names = answers.class_names
+    lines = [f"{_short(names[chosen[i]], 10)} {sure[i]:.0%}, not {_short(names[answers.labels[i]], 10)}" for i in worst]
+    return plot_suspects(dataset, dict(zip(answers.indexes[worst].tolist(), lines, strict=True)))
+
+
 def plot_history(history: Sequence[Epoch]) -> "Drawing":
-    """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked."""
+    """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked.
+
+    Args:
+        history: That of a run whose network was trained by epochs, or what `load_history` read.
+
+    Raises:
+        SettingsError: There are no epochs, as in a run of the preset fast.
+
+    Example:
+        >>> import mien
+        >>> from mien.recording import Epoch
+        >>> history = [Epoch(1, 0.7, 0.5, 0.6, 0.6, 1.0), Epoch(2, 0.5, 0.8, 0.7, 0.6, 1.0)]
+        >>> mien.plot_history(history).savefig("curves.png")
+    """
+    if not history:
+        raise SettingsError("there are no epochs to draw: the preset fast has none; classic and best have")
     with _names_as_they_are():
         figure = _figure(9, 3.6)
         epochs = [epoch.epoch for epoch in history]
@@ -78,7 +128,17 @@ def plot_history(history: Sequence[Epoch]) -> "Drawing":
 
 
 def plot_confusion(evaluation: Evaluation) -> "Drawing":
-    """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells."""
+    """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells.
+
+    Args:
+        evaluation: That of a run, or what `evaluate` returned.
+
+    Example:
+        >>> import mien
+        >>> classifier = mien.load("runs/train")
+        >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
+        >>> mien.plot_confusion(mien.evaluate(classifier, dataset)).savefig("confusion.png")
+    """
     counts = np.array(evaluation.confusion)
     names = [_short(name, 24) for name in evaluation.class_names]
     side = min(2.6 + 0.55 * len(names), 20)
@@ -97,7 +157,11 @@ def plot_confusion(evaluation: Evaluation) -> "Drawing":
 
 
 def plot_reliability(evaluation: Evaluation) -> "Drawing":
-    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves."""
+    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves.
+
+    Args:
+        evaluation: That of a run, or what `evaluate` returned.
+    """
     accuracy, rows = evaluation.accuracy, [row for row in evaluation.coverage if row.accuracy.value is not None]
     with _names_as_they_are():
         figure = _figure(9, 3.8)

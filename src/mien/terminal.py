@@ -114,7 +114,11 @@ class TerminalProgress:
         """Print one line; the epochs before it stay above it."""
         self._leave_epochs()
         self._last_line_s = time.monotonic()
-        ERR.print(printable(text, keep_lines=True), soft_wrap=not ERR.is_terminal)
+        if ERR.is_terminal:
+            ERR.print(printable(text, keep_lines=True), soft_wrap=False)
+        else:
+            # A line in which Ctrl-C comes, Rich prints twice.
+            print(printable(text, keep_lines=True), file=ERR.file)
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Move the bar of a stage, and of the stage that it is a part of; a stage that is done leaves the screen."""
@@ -130,7 +134,7 @@ class TerminalProgress:
         self._screen.update(now.task, note=note, visible=done < total)
         self._move(now, done)
         for outer in self._around(stage):
-            self._move(outer, outer.done + done / total)
+            self._move(outer, outer.done + done / max(total, 1))
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         """Show the epochs so far, the best of them at every moment; in plain lines, say what the last came to."""
@@ -155,12 +159,16 @@ class TerminalProgress:
 
     def _leave_epochs(self) -> None:
         """Print what is to stay of the epochs: a table; or one line, where the training was a part of something."""
+        if not self._history:
+            return
         history, self._history, self._screen.epochs = self._history, (), None
-        if history and self._around("Training"):
+        # Otherwise the old table would be drawn once more, below.
+        self._screen.refresh()
+        if self._around("Training"):
             best = best_epoch(history)
-            text = f"the best of {len(history)} epochs was {best.epoch}"
-            ERR.print(f"  {text}: validation loss {best.val_loss:.3f}, accuracy {best.val_accuracy:.0%}")
-        elif history:
+            text = f"best: epoch {best.epoch} of {len(history)}"
+            ERR.print(f"  {text}, validation loss {best.val_loss:.3f}, accuracy {best.val_accuracy:.0%}")
+        else:
             kept = _spread(history)
             ERR.print(_epoch_table(history, kept))
             if len(kept) < len(history):

@@ -17,7 +17,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
-    {"run_files", "fitting", "suspects", "intake"},
+    {"run_files", "logs", "fitting", "suspects", "intake"},
     {"linear", "deep"},
     {
         "scanning",

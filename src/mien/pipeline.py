@@ -16,6 +16,7 @@ from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
 from mien.leaks import refuse_straddling
+from mien.logs import log_run
 from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
@@ -155,6 +156,8 @@ def _finished(
     classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
 
     save_scores(run, dataset, answers, scores)
+    if fitted.history:
+        log_run(run, config, scores)
     save_suspects(run.path, dataset, suspects, load_decisions(run.decisions_path) if config.labels.relabel else {})
     dataset.save(run.manifest_path)
     classifier.save(run.model_path)

@@ -96,8 +96,8 @@ def _scores_table(source: str, evaluation: Evaluation) -> str:
     rows.append(f"| always saying {escaped(evaluation.baseline_label)} | {evaluation.baseline} |")
     rows.append(f"| calibration error | {evaluation.calibration.error} |")
     for item in evaluation.classes:
-        for name in ("precision", "recall", "f1"):
-            rows.append(f"| {name} of {escaped(item.label)} | {getattr(item, name)} |")
+        for name, score in (("precision", item.precision), ("recall", item.recall), ("F1", item.f1)):
+            rows.append(f"| {name} of {escaped(item.label)} | {score} |")
     return "\n".join([f"| {escaped(source)} | |", "| --- | --- |", *rows])
 
 

@@ -36,7 +36,7 @@ RUN_FILES = {
     "curves.png": "loss and accuracy, drawn",
     "confusion.png": "which class was taken for which",
     "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
-    "logs/": "for TensorBoard",
+    "logs/": "curves, pictures, settings and scores for TensorBoard: tensorboard --logdir FOLDER",
 }
 DEMO_FILES = {
     "data/": "the drawn people, with a dozen bad files among them: mien check shows them",

@@ -36,7 +36,7 @@ RUN_FILES = {
     "curves.png": "loss and accuracy, drawn",
     "confusion.png": "which class was taken for which",
     "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
-    "logs/": "curves, pictures, settings and scores for TensorBoard: tensorboard --logdir FOLDER",
+    "logs/": "for TensorBoard: curves, pictures, settings, scores",
 }
 DEMO_FILES = {
     "data/": "the drawn people, with a dozen bad files among them: mien check shows them",

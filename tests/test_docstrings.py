@@ -19,6 +19,7 @@ WITH_EXAMPLES = {
     "fitting",
     "evaluation",
     "explanation",
+    "figures",
     "checking",
     "classifier",
     "prediction",

@@ -18,6 +18,7 @@ ROWS = [
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
     {"run_files", "fitting", "suspects", "intake", "explained_pictures"},
+    {"run_files", "logs", "fitting", "suspects", "intake"},
     {"linear", "deep"},
     {
         "scanning",
@@ -47,6 +48,7 @@ ROWS = [
     {
         "dataset",
         "classifier",
+        "drawing",
         "networks",
         "results",
         "recording",

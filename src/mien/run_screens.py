@@ -39,6 +39,7 @@ RUN_FILES = {
     "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
     "explained/": "where it looked, drawn by mien explain",
     "logs/": "for TensorBoard",
+    "logs/": "for TensorBoard: curves, pictures, settings, scores",
 }
 DEMO_FILES = {
     "data/": "the drawn people, with a dozen bad files among them: mien check shows them",

@@ -1,0 +1,105 @@
+"""What TensorBoard shows of a run beside its curves: pictures, settings, and scores by which runs can be compared."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from mien import files
+from mien.config import TrainConfig
+from mien.extras import needing
+from mien.model_card import escaped
+from mien.results import Evaluation
+from mien.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+_PICTURES = ("samples", "confusion", "reliability")
+
+
+def log_run(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation]) -> None:
+    """Write down for TensorBoard the pictures that lie in a run folder, its settings, and its scores.
+
+    The settings and scores stand in the tab HParams too, in which several runs can be compared.
+
+    Args:
+        run: Its samples.png, confusion.png and reliability.png are shown as they are.
+        config: The settings.
+        scores: By where they come from: "test", "out_of_fold".
+
+    Raises:
+        OutputError: There is no room for the logs.
+    """
+    with needing("train"):
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    with files.writing(run.logs_path):
+        run.logs_path.mkdir(exist_ok=True)
+        # A run that was cut off here writes them again.
+        for earlier in run.logs_path.glob("events.out.tfevents.*"):
+            earlier.unlink()
+        writer = EventFileWriter(str(run.logs_path))
+        for summary in _summaries(run, config, scores):
+            writer.add_event(Event(summary=summary, wall_time=time.time(), step=0))
+        writer.close()
+
+
+def _summaries(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation]) -> Iterator["Summary"]:
+    from tensorboard.plugins.hparams.summary_v2 import hparams_pb
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+    from tensorboard.plugins.text.summary_v2 import text_pb
+
+    settings = config.flat()
+    plain = {name: value if isinstance(value, bool | int | float) else _utf8(value) for name, value in settings.items()}
+    yield hparams_pb(plain, trial_id=_utf8(run.path))
+    for source, evaluation in scores.items():
+        for name, value in _numbers(evaluation).items():
+            yield scalar_pb(f"{source}/{name}", value)
+    yield text_pb("settings", _settings_table(settings))
+    yield text_pb("scores", "\n\n".join(_scores_table(source, scores[source]) for source in scores))
+    for name in _PICTURES:
+        yield _picture(name, run.path / f"{name}.png")
+
+
+def _numbers(evaluation: Evaluation) -> dict[str, float]:
+    accuracy, error = evaluation.accuracy, evaluation.calibration.error
+    found = {"accuracy": accuracy.value, "accuracy_low": accuracy.low, "accuracy_high": accuracy.high}
+    found |= {"loss": evaluation.loss, "calibration_error": error.value}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _picture(name: str, path: Path) -> "Summary":
+    """Return a PNG file as TensorBoard takes it: width, height, content. Nothing is drawn a second time."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.image.metadata import create_summary_metadata
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    with Image.open(path) as image:
+        width, height = image.size
+    content = np.array([str(width).encode(), str(height).encode(), path.read_bytes()], object)
+    metadata = create_summary_metadata(display_name=None, description="")
+    value = Summary.Value(tag=name, metadata=metadata, tensor=make_tensor_proto(content))
+    return Summary(value=[value])
+
+
+def _settings_table(settings: Mapping[str, Any]) -> str:
+    rows = [f"| {escaped(name)} | {escaped(str(value))} |" for name, value in settings.items()]
+    return "\n".join(["| setting | value |", "| --- | --- |", *rows])
+
+
+def _scores_table(source: str, evaluation: Evaluation) -> str:
+    rows = [f"| accuracy | {evaluation.accuracy} |"]
+    rows.append(f"| always saying {escaped(evaluation.baseline_label)} | {evaluation.baseline} |")
+    rows.append(f"| calibration error | {evaluation.calibration.error} |")
+    for item in evaluation.classes:
+        for name, score in (("precision", item.precision), ("recall", item.recall), ("F1", item.f1)):
+            rows.append(f"| {name} of {escaped(item.label)} | {score} |")
+    return "\n".join([f"| {escaped(source)} | |", "| --- | --- |", *rows])
+
+
+def _utf8(value: object) -> str:
+    return str(value).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,86 @@
+"""TensorBoard's logs of a run: it reads them back, and names stay text."""
+
+import html
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from tensorboard.util.tensor_util import make_ndarray
+
+from conftest import evaluation_of
+from mien.config import PRESETS
+from mien.errors import OutputError
+from mien.logs import log_run
+from mien.run_folder import RunFolder
+
+HOSTILE = ("<b>$x$</b>", "![x](http://127.0.0.1/x.png)", "a | b\n# c", "\udcff*d*")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    for number, name in enumerate(("samples", "confusion", "reliability")):
+        Image.new("RGB", (30 + number, 20), (number, 0, 0)).save(tmp_path / f"{name}.png")
+    return RunFolder(tmp_path)
+
+
+def read(run: RunFolder) -> EventAccumulator:
+    events = EventAccumulator(str(run.logs_path))
+    events.Reload()
+    return events
+
+
+def text(events: EventAccumulator, tag: str) -> str:
+    (event,) = events.Tensors(tag)
+    content: bytes = make_ndarray(event.tensor_proto).item()
+    return content.decode()
+
+
+def test_tensorboard_gets_the_pictures_of_the_folder_as_they_are(run: RunFolder) -> None:
+    log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})
+    events = read(run)
+    for number, name in enumerate(("samples", "confusion", "reliability")):
+        (event,) = events.Tensors(name)
+        width, height, content = make_ndarray(event.tensor_proto)
+        assert (width, height) == (str(30 + number).encode(), b"20")
+        assert content == (run.path / f"{name}.png").read_bytes()
+
+
+def test_runs_can_be_compared_by_their_settings_and_scores(run: RunFolder) -> None:
+    evaluation = evaluation_of([[5, 1], [2, 4]])
+    log_run(run, PRESETS["classic"], {"test": evaluation, "out_of_fold": evaluation_of([[9, 1], [1, 9]])})
+    events = read(run)
+    given = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    start = HParamsPluginData.FromString(given).session_start_info
+    assert start.hparams["batch_size"].number_value == 32
+    assert start.hparams["method"].string_value == "cnn"
+    assert start.hparams["augment"].bool_value is False
+    scores = {tag: float(make_ndarray(events.Tensors(tag)[0].tensor_proto)) for tag in ("test/accuracy", "test/loss")}
+    assert scores == {"test/accuracy": pytest.approx(0.75), "test/loss": pytest.approx(evaluation.loss)}
+    assert str(evaluation.accuracy) in text(events, "scores")
+    assert "| batch&#95;size | 32 |" in text(events, "settings")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_hostile_names_stay_text(run: RunFolder) -> None:
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+    log_run(run, PRESETS["classic"], {"test": evaluation_of([[2] * 4] * 4, HOSTILE)})
+    page = markdown_to_safe_html(text(read(run), "scores"))
+    assert "<img" not in page and "<b>" not in page and "<em>" not in page and "<h1>" not in page
+    assert page.count("<tr>") == 4 + 3 * 4
+    assert f"<td>precision of {HOSTILE[0]}</td>" in html.unescape(page)
+
+
+def test_a_run_that_is_gone_on_with_is_logged_once(run: RunFolder) -> None:
+    for _ in range(2):
+        log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})
+    assert len(list(run.logs_path.iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_it(run: RunFolder) -> None:
+    run.logs_path.write_text("no folder")
+    with pytest.raises(OutputError, match="logs"):
+        log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})

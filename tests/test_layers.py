@@ -17,8 +17,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
-    {"run_files", "fitting", "suspects", "intake", "explained_pictures"},
-    {"run_files", "logs", "fitting", "suspects", "intake"},
+    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures"},
     {"linear", "deep"},
     {
         "scanning",

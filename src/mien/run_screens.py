@@ -38,7 +38,6 @@ RUN_FILES = {
     "confusion.png": "which class was taken for which",
     "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
     "explained/": "where it looked, drawn by mien explain",
-    "logs/": "for TensorBoard",
     "logs/": "for TensorBoard: curves, pictures, settings, scores",
 }
 DEMO_FILES = {

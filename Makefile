@@ -56,7 +56,7 @@ kills: .venv/ready ## kill commands at random moments, and count what is lost
 	$(BIN)/python benchmarks/kills.py --num-kills $(NUM_KILLS)
 
 mien-demo/data: | .venv/ready
-	$(BIN)/python -c 'from pathlib import Path; from mien.samples import draw; draw(Path("mien-demo"))'
+	$(BIN)/python -c 'from mien.samples import draw; draw("mien-demo")'
 
 .venv-bench/ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench

@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_reliability as plot_reliability
     from mien.figures import plot_samples as plot_samples
+    from mien.fetching import FetchLimits as FetchLimits
     from mien.fitting import fit as fit
     from mien.judgement import verdict as verdict
+    from mien.networks import build_cnn as build_cnn
+    from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
     from mien.prediction import predict as predict
     from mien.results import Evaluation as Evaluation
@@ -57,15 +60,18 @@ _HOMES = {
     "CleanConfig": "config",
     "Dataset": "dataset",
     "Evaluation": "results",
+    "FetchLimits": "fetching",
     "FitConfig": "config",
     "ImageRecord": "dataset",
     "MienError": "errors",
+    "NotebookProgress": "notebook",
     "PRESETS": "config",
     "Prediction": "results",
     "ScanConfig": "config",
     "Score": "scores",
     "SplitConfig": "config",
     "TrainConfig": "config",
+    "build_cnn": "networks",
     "check": "checking",
     "clean": "cleaning",
     "compare": "comparison",

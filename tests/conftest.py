@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from mien.dataset import Dataset, ImageRecord
-from mien.evaluation import Answers, score
-from mien.results import Evaluation
+from mien.evaluation import score
+from mien.results import Answers, Evaluation
 
 
 def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
@@ -52,20 +52,26 @@ def dataset_of(*records: ImageRecord) -> Dataset:
     return Dataset(Path("moods"), tuple(sorted({r.label for r in records})), records)
 
 
-def answers_of(confusion: Sequence[Sequence[int]], *, sure: float = 0.9, num_folds: int = 0) -> Answers:
+def answers_of(
+    confusion: Sequence[Sequence[int]],
+    class_names: tuple[str, ...] = ("happy", "sad"),
+    *,
+    sure: float = 0.9,
+    num_folds: int = 0,
+) -> Answers:
     """Return answers that come to a confusion matrix: truth down, answer across; each label as probable as `sure`."""
     counts = np.array(confusion)
     labels, chosen = (np.repeat(places, counts.ravel()) for places in np.indices(counts.shape).reshape(2, -1))
     others = (1 - sure) / (len(counts) - 1)
     probs = np.where(chosen[:, None] == np.arange(len(counts)), sure, others).astype(np.float32)
-    return Answers(np.arange(len(labels)), labels, probs, num_folds=num_folds)
+    return Answers(np.arange(len(labels)), labels, probs, num_folds=num_folds, class_names=class_names)
 
 
 def evaluation_of(
     confusion: Sequence[Sequence[int]], class_names: tuple[str, ...] = ("happy", "sad"), **options: Any
 ) -> Evaluation:
     """Return the Evaluation of `answers_of(confusion, **options)`."""
-    return score(classifier_of(class_names), answers_of(confusion, **options))
+    return score(classifier_of(class_names), answers_of(confusion, class_names, **options))
 
 
 def classifier_of(class_names: tuple[str, ...]) -> Any:

@@ -33,6 +33,35 @@ def test_samples_show_as_many_of_each_class_with_their_labels(data: Path) -> Non
     assert min(np.abs(shown - image[18:138, 20:140].astype(int)).mean() for image in shrunk) < 12
 
 
+def test_mistakes_come_with_truth_and_answer_the_surest_first(data: Path) -> None:
+    dataset = mien.clean(mien.scan(data))
+    places = dataset.indexes()[[0, 1, 12, 13]]
+    probs = np.array([[0.3, 0.7], [0.8, 0.2], [0.95, 0.05], [0.4, 0.6]], np.float32)
+    answers = mien.Answers(places, np.array([0, 0, 1, 1]), probs, class_names=("happy", "sad"))
+    (axes,) = mien.plot_mistakes(dataset, answers).axes
+    assert [text.get_text() for text in axes.texts] == ["happy 95%, not sad\n00.jpg", "sad 70%, not happy\n00.jpg"]
+    (first,) = mien.plot_mistakes(dataset, answers, num_images=1).axes
+    assert [text.get_text() for text in first.texts] == ["happy 95%, not sad\n00.jpg"]
+
+
+def test_names_of_a_classifier_that_knows_more_classes_are_its_own(data: Path) -> None:
+    dataset = mien.clean(mien.scan(data))
+    probs = np.array([[0.9, 0.0, 0.1]], np.float32)
+    answers = mien.Answers(np.array([0]), np.array([1]), probs, class_names=("$x$", "happy", "sad"))
+    (axes,) = mien.plot_mistakes(dataset, answers).axes
+    assert axes.texts[0].get_text().startswith("$x$ 90%, not happy")
+    assert not axes.texts[0].get_parse_math()
+
+
+def test_where_nothing_was_answered_wrongly_that_is_said(data: Path) -> None:
+    dataset = mien.clean(mien.scan(data))
+    answers = mien.Answers(
+        np.array([0]), np.array([0]), np.array([[0.9, 0.1]], np.float32), class_names=("happy", "sad")
+    )
+    (text,) = mien.plot_mistakes(dataset, answers).texts
+    assert text.get_text() == "No mistake among 1 answers"
+
+
 def test_curves_mark_the_epoch_that_was_kept() -> None:
     history = [Epoch(number, 1 / number, 0.5, abs(number - 2) + 0.1, 0.5, 1.0) for number in (1, 2, 3)]
     loss, accuracy = mien.plot_history(history).axes

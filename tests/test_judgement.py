@@ -7,10 +7,10 @@ import numpy as np
 
 from conftest import answers_of, classifier_of, evaluation_of
 from mien.config import AnswerConfig
-from mien.evaluation import Answers, score
+from mien.evaluation import score
 from mien.judgement import decide_threshold, judge_threshold, verdict
 from mien.recording import Epoch
-from mien.results import Evaluation
+from mien.results import Answers, Evaluation
 from mien.scores import wilson_score
 
 
@@ -97,7 +97,8 @@ def sure_and_unsure() -> Evaluation:
     """Scores of a classifier that is right for 97 of 100 when it is 92% sure, and for 60 of 100 when it is 57%."""
     parts = answers_of([[50, 0], [3, 47]], sure=0.92), answers_of([[30, 20], [20, 30]], sure=0.57)
     labels, probs = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "probs"))
-    return score(classifier_of(("happy", "sad")), Answers(np.arange(len(labels)), labels, probs))
+    names = ("happy", "sad")
+    return score(classifier_of(names), Answers(np.arange(len(labels)), labels, probs, class_names=names))
 
 
 def test_a_target_is_met_by_the_lowest_threshold_that_meets_it() -> None:

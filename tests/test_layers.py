@@ -46,6 +46,7 @@ ROWS = [
     {
         "dataset",
         "classifier",
+        "drawing",
         "networks",
         "results",
         "recording",

@@ -13,7 +13,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[tuple[str, boo
     """What is shown, and whether it takes the place of what was shown before."""
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     lines: list[tuple[str, bool]] = []
-    shell = InteractiveShell()
+    shell = InteractiveShell()  # type: ignore[no-untyped-call]
 
     def publish(data: dict[str, str], *, update: bool = False, **_: Any) -> None:
         lines.append((data["text/plain"], update))

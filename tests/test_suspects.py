@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import dataset_of, draw_folder, record
-from mien.evaluation import Answers
 from mien.relabelling import load_decisions
+from mien.results import Answers
 from mien.scanning import scan
 from mien.suspects import (
     confident_joint,
@@ -25,7 +25,7 @@ from mien.suspects import (
 def answers(labels: list[int], chosen: list[int], *, sure: float = 0.9, num_classes: int = 2) -> Answers:
     probs = np.full((len(labels), num_classes), (1 - sure) / (num_classes - 1), np.float32)
     probs[np.arange(len(labels)), chosen] = sure
-    return Answers(np.arange(len(labels)), np.array(labels), probs)
+    return Answers(np.arange(len(labels)), np.array(labels), probs, class_names=tuple("abc")[:num_classes])
 
 
 def flipped(num_classes: int) -> tuple[NDArray[np.int64], Answers]:

@@ -32,18 +32,21 @@ if TYPE_CHECKING:
     from mien.dataset import Dataset as Dataset
     from mien.dataset import ImageRecord as ImageRecord
     from mien.errors import MienError as MienError
+    from mien.evaluation import answer as answer
     from mien.evaluation import evaluate as evaluate
+    from mien.fetching import FetchLimits as FetchLimits
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
+    from mien.figures import plot_mistakes as plot_mistakes
     from mien.figures import plot_reliability as plot_reliability
     from mien.figures import plot_samples as plot_samples
-    from mien.fetching import FetchLimits as FetchLimits
     from mien.fitting import fit as fit
     from mien.judgement import verdict as verdict
     from mien.networks import build_cnn as build_cnn
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
     from mien.prediction import predict as predict
+    from mien.results import Answers as Answers
     from mien.results import Evaluation as Evaluation
     from mien.results import Prediction as Prediction
     from mien.scanning import scan as scan
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
     "AnswerConfig": "config",
+    "Answers": "results",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
     "Check": "checking",
@@ -71,6 +75,7 @@ _HOMES = {
     "Score": "scores",
     "SplitConfig": "config",
     "TrainConfig": "config",
+    "answer": "evaluation",
     "build_cnn": "networks",
     "check": "checking",
     "clean": "cleaning",
@@ -80,6 +85,7 @@ _HOMES = {
     "load": "classifier",
     "plot_confusion": "figures",
     "plot_history": "figures",
+    "plot_mistakes": "figures",
     "plot_reliability": "figures",
     "plot_samples": "figures",
     "predict": "prediction",

@@ -1,47 +1,37 @@
 """Evaluation: a classifier and labelled pictures -> scores with intervals."""
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from mien.calibration import measure_calibration, measure_coverage
 from mien.classifier import Classifier
 from mien.dataset import Dataset
 from mien.errors import NotADatasetError, TooFewImagesError
 from mien.heads import cross_entropy
-from mien.results import Evaluation
+from mien.results import Answers, Evaluation
 from mien.scores import class_scores, wilson_score
 
 # A batch that keeps ONNX Runtime busy without holding many pictures at once.
 _BATCH_SIZE = 32
 
 
-@dataclass(frozen=True)
-class Answers:
-    """The probabilities given for labelled pictures.
-
-    Attributes:
-        indexes: Places of the pictures in the Dataset, (N,).
-        labels: True class numbers, (N,).
-        probs: float32 (N, C).
-        unfamiliar: Which are unlike those of the training, (N,); None where that was not asked.
-        num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
-    """
-
-    indexes: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    probs: NDArray[np.float32]
-    unfamiliar: NDArray[np.bool_] | None = None
-    num_folds: int = 0
-
-
 def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Answers:
     """Ask a classifier about the used pictures of a Dataset, or of one of its splits.
+
+    Args:
+        classifier: What `load` returned.
+        dataset: Its pictures have the size that the classifier takes.
+        split: "train", "val" or "test"; None for all.
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
         TooFewImagesError: There is no picture to ask about.
+
+    Example:
+        >>> import mien
+        >>> classifier = mien.load("runs/train")
+        >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
+        >>> mien.answer(classifier, dataset).probs.shape
+        (24, 2)
     """
     unknown = sorted(set(dataset.class_names) - set(classifier.class_names))
     if unknown:
@@ -55,7 +45,8 @@ def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None
     probs, unfamiliar = (np.concatenate(column) for column in zip(*answers, strict=True))
     numbers = {name: number for number, name in enumerate(classifier.class_names)}
     labels = np.array([numbers[dataset.records[index].label] for index in indexes], np.int64)
-    return Answers(indexes, labels, probs, None if classifier.facts.familiar_within is None else unfamiliar)
+    told = None if classifier.facts.familiar_within is None else unfamiliar
+    return Answers(indexes, labels, probs, told, class_names=classifier.class_names)
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Evaluation:

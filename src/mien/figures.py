@@ -1,10 +1,9 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +11,16 @@ from PIL import Image
 
 from mien import files
 from mien.dataset import Dataset
+from mien.errors import SettingsError
 from mien.extras import needing
 from mien.recording import Epoch, best_epoch
-from mien.results import Evaluation
+from mien.results import Answers, Evaluation
 from mien.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from mien.drawing import Drawing
 
 _DPI = 120
 # Of the width of a figure: what a number beside a point takes.
@@ -27,13 +28,17 @@ _ROOM = 0.06
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
 
 
-def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Figure":
+def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Drawing":
     """Draw a contact sheet of used pictures with their labels, as many of each class as can be.
 
     Args:
         dataset: What `clean` or `split` returned.
         num_images: How many pictures at most.
         seed: Decides which pictures.
+
+    Example:
+        >>> import mien
+        >>> mien.plot_samples(mien.clean(mien.scan("data"))).savefig("samples.png")
     """
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
@@ -45,7 +50,7 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "F
     return _sheet(dataset, chosen, [_short(dataset.records[index].label, 16) for index in chosen])
 
 
-def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Figure":
+def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
     """Draw a contact sheet of some pictures, each with its file's name and a title.
 
     Args:
@@ -57,8 +62,53 @@ def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Figure":
     return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
 
 
-def plot_history(history: Sequence[Epoch]) -> "Figure":
-    """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked."""
+def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -> "Drawing":
+    """Draw a contact sheet of the pictures that were answered wrongly, those of which it was surest first.
+
+    Above each stand the answer and its probability, the label, and the file's name.
+
+    Args:
+        dataset: Where the pictures are.
+        answers: Those of a run, or what `answer` returned.
+        num_images: How many pictures at most.
+
+    Example:
+        >>> import mien
+        >>> run = mien.train("data", out="runs/looked-at")
+        >>> mien.plot_mistakes(run.dataset, run.answers).savefig("mistakes.png")
+        >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
+        >>> mien.plot_mistakes(other, mien.answer(run.classifier, other)).savefig("others.png")
+    """
+    chosen, sure = answers.probs.argmax(axis=1), answers.probs.max(axis=1)
+    wrong = np.flatnonzero(chosen != answers.labels)
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
+    if not len(worst):
+        with _names_as_they_are():
+            figure = _figure(4, 0.6)
+            figure.text(0.5, 0.5, f"No mistake among {len(sure)} answers", ha="center", va="center")
+            return figure
+    names = answers.class_names
+    lines = [f"{_short(names[chosen[i]], 10)} {sure[i]:.0%}, not {_short(names[answers.labels[i]], 10)}" for i in worst]
+    return plot_suspects(dataset, dict(zip(answers.indexes[worst].tolist(), lines, strict=True)))
+
+
+def plot_history(history: Sequence[Epoch]) -> "Drawing":
+    """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked.
+
+    Args:
+        history: That of a run whose network was trained by epochs, or what `load_history` read.
+
+    Raises:
+        SettingsError: There are no epochs, as in a run of the preset fast.
+
+    Example:
+        >>> import mien
+        >>> from mien.recording import Epoch
+        >>> history = [Epoch(1, 0.7, 0.5, 0.6, 0.6, 1.0), Epoch(2, 0.5, 0.8, 0.7, 0.6, 1.0)]
+        >>> mien.plot_history(history).savefig("curves.png")
+    """
+    if not history:
+        raise SettingsError("there are no epochs to draw: the preset fast has none; classic and best have")
     with _names_as_they_are():
         figure = _figure(9, 3.6)
         epochs = [epoch.epoch for epoch in history]
@@ -77,8 +127,18 @@ def plot_history(history: Sequence[Epoch]) -> "Figure":
         return figure
 
 
-def plot_confusion(evaluation: Evaluation) -> "Figure":
-    """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells."""
+def plot_confusion(evaluation: Evaluation) -> "Drawing":
+    """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells.
+
+    Args:
+        evaluation: That of a run, or what `evaluate` returned.
+
+    Example:
+        >>> import mien
+        >>> classifier = mien.load("runs/train")
+        >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
+        >>> mien.plot_confusion(mien.evaluate(classifier, dataset)).savefig("confusion.png")
+    """
     counts = np.array(evaluation.confusion)
     names = [_short(name, 24) for name in evaluation.class_names]
     side = min(2.6 + 0.55 * len(names), 20)
@@ -96,8 +156,12 @@ def plot_confusion(evaluation: Evaluation) -> "Figure":
         return figure
 
 
-def plot_reliability(evaluation: Evaluation) -> "Figure":
-    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves."""
+def plot_reliability(evaluation: Evaluation) -> "Drawing":
+    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves.
+
+    Args:
+        evaluation: That of a run, or what `evaluate` returned.
+    """
     accuracy, rows = evaluation.accuracy, [row for row in evaluation.coverage if row.accuracy.value is not None]
     with _names_as_they_are():
         figure = _figure(9, 3.8)
@@ -133,22 +197,15 @@ def _plot_scores(place: "Axes", across: Sequence[float], scores: Sequence[Score]
     place.errorbar(across, values, yerr=lengths, color=colour, marker="o", markersize=4, elinewidth=0.8, capsize=2)
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
+def save_figure(figure: "Drawing", path: Path) -> None:
     """Write a figure as a PNG file, in one piece.
 
     Raises:
         OutputError: It cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    with files.replacing(path) as temporary, warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; that is no reason to speak up.
-        warnings.filterwarnings("ignore", message="Glyph")
-        # `savefig` draws everything twice.
-        figure.set_dpi(_DPI)
-        canvas: Any = FigureCanvasAgg(figure)
-        canvas.draw()
-        Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).save(temporary, "PNG", compress_level=1)
+    content = figure.png()
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 @contextmanager
@@ -160,10 +217,10 @@ def _names_as_they_are() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> "Figure":
-    from matplotlib.figure import Figure
+def _figure(width: float, height: float) -> "Drawing":
+    from mien.drawing import Drawing
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Drawing(figsize=(width, height), dpi=_DPI, layout="constrained")
 
 
 def _sheet(
@@ -174,7 +231,7 @@ def _sheet(
     num_columns: int = 8,
     side: float = 1.4,
     font_size: float = 9,
-) -> "Figure":
+) -> "Drawing":
     """Draw pictures in rows, each `side` inches wide, with a title above. One image and one place for all: quick."""
     num_columns = min(num_columns, max(len(indexes), 1))
     num_rows = max(1, -(-len(indexes) // num_columns))

@@ -12,10 +12,10 @@ from mien.backbone import Backbone, is_file_name, load_backbone
 from mien.config import BUILT_IN_BACKBONE, PRESETS, FitConfig, ScanConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import SettingsError
-from mien.evaluation import Answers
 from mien.feature_cache import FeatureCache
 from mien.methods import Fitted, Method, places_seen
 from mien.progress import SILENCE, Progress
+from mien.results import Answers
 from mien.run_folder import RunFolder
 from mien.splitting import smallest_class
 
@@ -179,7 +179,9 @@ def cross_validate(
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
     labels = parts[0].labels(indexes[order])
-    return Answers(indexes[order], labels, np.concatenate(probs)[order], num_folds=len(parts))
+    return Answers(
+        indexes[order], labels, np.concatenate(probs)[order], num_folds=len(parts), class_names=parts[0].class_names
+    )
 
 
 def judge_labels(method: Method, dataset: Dataset, out_of_fold: Answers | None) -> Answers | None:
@@ -197,7 +199,7 @@ def judge_labels(method: Method, dataset: Dataset, out_of_fold: Answers | None) 
     if probs is None:
         return out_of_fold
     places = places_seen(dataset)
-    return Answers(places, dataset.labels(places), probs)
+    return Answers(places, dataset.labels(places), probs, class_names=dataset.class_names)
 
 
 def _kept_fold(run: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mien import files
@@ -11,7 +11,7 @@ from mien.cleaning import clean
 from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.errors import SettingsError
-from mien.evaluation import Answers, answer, score
+from mien.evaluation import answer, score
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
@@ -20,7 +20,7 @@ from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
-from mien.results import UNSURE, Evaluation, Finding
+from mien.results import UNSURE, Answers, Evaluation, Finding
 from mien.run_files import describe, metrics, provenance, save_card, save_data, save_scores, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.scanning import scan
@@ -42,6 +42,7 @@ class Run:
         classifier: What was trained.
         evaluation: Scores on the test split.
         out_of_fold: Scores by cross-validation on all other pictures, where there was one.
+        answers: About pictures not seen before: by cross-validation where there was one, else on the test split.
         findings: What the scores mean, and what to do.
         history: The epochs of the training, where it had any.
         suspects: Pictures whose label is probably wrong; those for the test are not asked about.
@@ -53,6 +54,7 @@ class Run:
     classifier: Classifier
     evaluation: Evaluation
     out_of_fold: Evaluation | None
+    answers: Answers = field(repr=False)
     findings: tuple[Finding, ...]
     history: tuple[Epoch, ...]
     suspects: tuple[Suspect, ...]
@@ -163,7 +165,8 @@ def _finished(
     }
     run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details) | found)
     run.tidy()
-    whole = (run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings)
+    judged_by = out_of_fold or answers["test"]
+    whole = (run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), judged_by, findings)
     return Run(*whole, fitted.history, suspects, shortcuts)
 
 

@@ -1,13 +1,37 @@
-"""The results: Evaluation, Finding and Prediction, and what they look like as JSON."""
+"""The results: Answers, Evaluation, Finding and Prediction, and what they look like as JSON."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mien.calibration import Calibration, Coverage
 from mien.json_values import built
 from mien.scores import ClassScores, Score
 
 UNSURE = "unsure"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The probabilities given for labelled pictures.
+
+    Attributes:
+        indexes: Places of the pictures in the Dataset, (N,).
+        labels: Places of their true classes in `class_names`, (N,).
+        probs: float32 (N, C).
+        unfamiliar: Which are unlike those of the training, (N,); None where that was not asked.
+        num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
+        class_names: The order of the columns of `probs`.
+    """
+
+    indexes: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    probs: NDArray[np.float32]
+    unfamiliar: NDArray[np.bool_] | None = None
+    num_folds: int = 0
+    class_names: tuple[str, ...] = field(kw_only=True)
 
 
 @dataclass(frozen=True)

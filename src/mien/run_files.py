@@ -14,14 +14,13 @@ from mien import __version__, files
 from mien.classifier import Classifier
 from mien.config import PRESETS, TrainConfig
 from mien.dataset import SPLITS, Dataset, split_fingerprint
-from mien.evaluation import Answers
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
 from mien.model_card import limits, model_card
 from mien.provenance import Provenance
 from mien.relabelling import decisions_csv
-from mien.results import Evaluation, Finding
+from mien.results import Answers, Evaluation, Finding
 from mien.run_folder import RunFolder
 
 _KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mien import files
 from mien.dataset import Dataset, Problem
-from mien.evaluation import Answers
 from mien.figures import plot_suspects, save_figure
+from mien.results import Answers
 from mien.scores import wilson_score
 
 _COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()

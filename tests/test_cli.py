@@ -468,7 +468,7 @@ def test_ctrl_c_ends_the_training_and_keeps_the_best_weights_so_far(data: Path, 
     command = [sys.executable, "-m", "mien", "train", str(data), *flags, "--out", str(tmp_path / "run")]
     code, err = press_ctrl_c_after("epoch  3", command)
     assert code == 0
-    assert "Stopped after epoch" in err
+    assert "stopped after epoch" in err
     assert json.loads((tmp_path / "run/metrics.json").read_text())["training"]["interrupted"] is True
     assert run_mien("predict", str(tmp_path / "run"), str(data / "happy")).stdout
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mien.features import extract
 from mien.fitting import cross_validate, find_backbone, fit, num_folds, prepare
 from mien.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
 from mien.pipeline import train
+from mien.progress import Epoch
 from mien.run_folder import RunFolder
 from mien.splitting import folds, split
 from onnx_models import pooling_network
@@ -62,6 +64,9 @@ class Counting:
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
         self.num_made += stage == "Features"
+
+    def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
+        pass
 
 
 def test_features_are_made_once_and_found_the_next_time(dataset: Dataset, tmp_path: Path) -> None:

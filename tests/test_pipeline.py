@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from mien.dataset import Dataset
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.files import claimed
 from mien.pipeline import Run, train
+from mien.progress import Epoch
 from mien.reviewing import review
 from mien.run_folder import load_config
 from mien.splitting import split
@@ -73,6 +74,9 @@ class Heard:
         self.lines.append(text)
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        pass
+
+    def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         pass
 
 

@@ -3,7 +3,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image, ImageChops, ImageStat, UnidentifiedImageError
 
 from mien.engine import Local
 from mien.errors import MissingExtraError, OutputError, SettingsError
+from mien.progress import Epoch
 from mien.sample_styles import HELD_OUT, STYLES
 from mien.samples import CLASS_NAMES, PLANTED, draw
 
@@ -39,6 +40,9 @@ class Heard:
 
     def say(self, text: str) -> None:
         raise AssertionError(text)
+
+    def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
+        pass
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
         self.steps.append((stage, done, total))

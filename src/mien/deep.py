@@ -224,6 +224,11 @@ def _answers(network: _Network, dataset: Dataset) -> NDArray[np.float32]:
 
 
 def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
+    if network.trained.interrupted:
+        num_epochs = len(network.trained.history)
+        progress.say(
+            f"stopped after epoch {num_epochs}; going on with the best weights so far. Ctrl-C again ends the run"
+        )
     progress.say("saving the classifier")
     classifier = export(network.whole, dataset)
     difference = prove_equal(

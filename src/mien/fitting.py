@@ -164,7 +164,7 @@ def cross_validate(
         return None
     probs = []
     for number, fold in enumerate(parts, start=1):
-        progress.step("Cross-validation", number - 1, len(parts))
+        progress.step("Cross-validation", number - 1, len(parts), f"fold {number} of {len(parts)}")
         given = _kept_fold(run, number, fold)
         if given is None:
             if method.takes_long:
@@ -173,9 +173,9 @@ def cross_validate(
             with files.replacing(run.fold_path(number)) as temporary:
                 np.save(temporary, given)
         probs.append(given)
-    progress.step("Cross-validation", len(parts), len(parts))
     if method.takes_long:
         progress.say("folds done; now the classifier itself")
+    progress.step("Cross-validation", len(parts), len(parts))
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
     labels = parts[0].labels(indexes[order])

@@ -104,7 +104,7 @@ def train(
     if cache_dir:
         files.refuse_among(Path(cache_dir), Path(folder), "--cache-dir")
     backbone, decisions = find_backbone(config), _decisions(config)
-    with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run:
+    with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run, _stoppable(run, progress):
         dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
         if UNSURE in dataset.class_names and config.answer != AnswerConfig():
@@ -188,6 +188,16 @@ def _judged(
 
 def _decisions(config: TrainConfig) -> dict[str, str]:
     return load_decisions(config.labels.relabel) if config.labels.relabel else {}
+
+
+@contextmanager
+def _stoppable(run: RunFolder, progress: Progress) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        if run.config_path.exists():
+            progress.say(f"what is done stays in {run.path}: the same command with --out {run.path} --resume goes on")
+        raise
 
 
 @contextmanager

@@ -15,27 +15,12 @@ from numpy.typing import NDArray
 from mien import files
 from mien.errors import SourceNotFoundError
 from mien.extras import needing
+from mien.progress import Epoch as Epoch
+from mien.progress import best_epoch as best_epoch
 from mien.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tensorboard.summary import Writer
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one pass over the training pictures came to; one row of history.csv."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    seconds: float
-
-
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch with the lowest validation loss: the one whose weights are kept."""
-    return min(history, key=lambda epoch: epoch.val_loss)
 
 
 @dataclass(frozen=True)

@@ -83,14 +83,15 @@ def train_network(
                 training.resume(recorder.checkpoint())
                 if training.history:
                     progress.say(f"going on after epoch {len(training.history)}")
+                    progress.epoch(tuple(training.history), config.epochs)
                 for checkpoint in training.epochs(progress):
                     recorder.record(checkpoint)
     except KeyboardInterrupt:
         if not training.history:
             raise
         interrupted = True
-        progress.say(f"Stopped after epoch {len(training.history)}; going on with the best weights so far")
     training.restore_best()
+    progress.step("Training", config.epochs, config.epochs)
     return Trained(tuple(training.history), interrupted)
 
 
@@ -129,7 +130,7 @@ class _Training:
             self.history.append(epoch)
             if best_epoch(self.history) is epoch:
                 self._best_weights = self._model.get_weights()
-            progress.say(self._line(epoch))
+            progress.epoch(tuple(self.history), self._config.epochs)
             state = [variable.numpy() for variable in self._variables()]
             yield Checkpoint(tuple(self.history), state, self._best_weights)
         if len(self.history) < self._config.epochs:
@@ -153,23 +154,16 @@ class _Training:
 
     def _run_epoch(self, progress: Progress) -> Epoch:
         started, number = time.monotonic(), len(self.history)
-        num_steps = self._num_steps("train")
+        num_steps, num_epochs = self._num_steps("train"), self._config.epochs
         seen, unseen = _Mean(), _Mean()
         for step, (images, labels, weights) in enumerate(self._batches("train"), start=1):
             seen.add(self._model.train_on_batch(images, labels, weights, return_dict=True), len(images))
-            note = f"epoch {number + 1}/{self._config.epochs}  loss {seen.loss:.3f}  accuracy {seen.accuracy:.0%}"
-            progress.step("Training", number * num_steps + step, self._config.epochs * num_steps, note)
+            note = f"epoch {number + 1}/{num_epochs}  loss {seen.loss:.3f}  accuracy {seen.accuracy:>4.0%}"
+            progress.step("Training", number * num_steps + step, num_epochs * num_steps, note)
         for images, labels, weights in self._batches("val"):
             unseen.add(self._model.test_on_batch(images, labels, weights, return_dict=True), len(images))
         seconds = time.monotonic() - started
         return Epoch(number + 1, seen.loss, seen.accuracy, unseen.loss, unseen.accuracy, seconds)
-
-    def _line(self, epoch: Epoch) -> str:
-        left = (self._config.epochs - epoch.epoch) * float(np.mean([e.seconds for e in self.history[-5:]]))
-        return (
-            f"epoch {epoch.epoch:>2}/{self._config.epochs}  loss {epoch.loss:.3f}  accuracy {epoch.accuracy:.0%}  "
-            f"validation loss {epoch.val_loss:.3f}  accuracy {epoch.val_accuracy:.0%}  {left:.0f} s left"
-        )
 
     def _variables(self) -> list[keras.Variable]:
         return [

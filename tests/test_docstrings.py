@@ -19,6 +19,7 @@ WITH_EXAMPLES = {
     "splitting",
     "fitting",
     "evaluation",
+    "explanation",
     "figures",
     "checking",
     "classifier",

@@ -17,7 +17,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
-    {"run_files", "fitting", "suspects", "intake"},
+    {"run_files", "fitting", "suspects", "intake", "explained_pictures"},
     {"linear", "deep"},
     {
         "scanning",
@@ -31,6 +31,7 @@ ROWS = [
         "model_card",
         "evaluation",
         "judgement",
+        "explanation",
         "exporting",
         "figures",
         "prediction",
@@ -60,6 +61,7 @@ ROWS = [
     {
         "images",
         "sources",
+        "activation_maps",
         "augmentation",
         "run_folder",
         "backbone",

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from mien.errors import MienError as MienError
     from mien.evaluation import answer as answer
     from mien.evaluation import evaluate as evaluate
+    from mien.explanation import HeatMap as HeatMap
+    from mien.explanation import explain as explain
+    from mien.explanation import overlay as overlay
     from mien.fetching import FetchLimits as FetchLimits
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
@@ -66,6 +69,7 @@ _HOMES = {
     "Evaluation": "results",
     "FetchLimits": "fetching",
     "FitConfig": "config",
+    "HeatMap": "explanation",
     "ImageRecord": "dataset",
     "MienError": "errors",
     "NotebookProgress": "notebook",
@@ -81,8 +85,10 @@ _HOMES = {
     "clean": "cleaning",
     "compare": "comparison",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "fit": "fitting",
     "load": "classifier",
+    "overlay": "explanation",
     "plot_confusion": "figures",
     "plot_history": "figures",
     "plot_mistakes": "figures",

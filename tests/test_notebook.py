@@ -6,6 +6,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from mien.notebook import NotebookProgress
+from mien.progress import Epoch, Progress
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> list[tuple[str, boo
 
 
 def test_one_line_takes_the_place_of_another(shown: list[tuple[str, bool]]) -> None:
-    progress = NotebookProgress()
+    progress: Progress = NotebookProgress()
     progress.say("first")
     progress.say("a table\nof two lines\n")
     progress.step("Training", 3, 3, "epoch 1/1")
@@ -42,3 +43,17 @@ def test_of_many_steps_few_are_shown_and_the_last_always(shown: list[tuple[str, 
 def test_what_could_move_a_cursor_is_written_as_an_escape(shown: list[tuple[str, bool]]) -> None:
     NotebookProgress().say("class \x1b[2J")
     assert shown == [("class \\x1b[2J", False)]
+
+
+def test_the_epochs_stay_above_the_line(shown: list[tuple[str, bool]]) -> None:
+    progress = NotebookProgress()
+    history = (Epoch(1, 0.7, 0.5, 0.61, 0.55, 2.0), Epoch(2, 0.6, 0.7, 0.72, 0.5, 2.0))
+    progress.epoch(history[:1], 9)
+    progress.epoch(history, 9)
+    progress.say("saving")
+    *table, line = shown[-1][0].splitlines()
+    assert line == "saving"
+    assert [row.split()[0] for row in table[-2:]] == ["1", "2"]
+    assert "best" in table[-2]
+    assert "0.720" in table[-1]
+    assert [update for _, update in shown] == [False, True, True]

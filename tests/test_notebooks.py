@@ -20,9 +20,12 @@ NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 TRAIN_STEPS = """
     samples.draw mien.scan mien.clean Image.open dataset.batches mien.plot_samples mien.split mien.build_cnn
     network.summary mien.fit mien.plot_history mien.evaluate mien.plot_confusion mien.verdict mien.plot_mistakes
-    classifier.save fitted.model.save mien.load mien.train mien.plot_reliability
+    classifier.save fitted.model.save mien.load mien.train mien.explain
+    mien.overlay mien.plot_reliability
 """.split()
-USE_STEPS = "samples.draw mien.load mien.predict mien.predict mien.predict mien.FetchLimits mien.predict".split()
+USE_STEPS = """
+    samples.draw mien.load mien.predict mien.explain mien.predict mien.predict mien.FetchLimits mien.predict
+""".split()
 # What only the machine that wrote a notebook has.
 MACHINE = re.compile(r"(?<![\w.])(/(home|root|Users|tmp|var|opt|mnt|work|content)/|[A-Z]:\\)|file://|(\d+\.){3}\d+:\d+")
 

@@ -22,18 +22,21 @@ FACTS = ModelFacts(("dark", "red", "green"), (32, 48), "stretch", 10**7, "dark",
 CORNERS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-def colour_classifier(facts: ModelFacts = FACTS, *, heat: object = "map") -> Classifier:
+def colour_classifier(facts: ModelFacts = FACTS, *, heat: NDArray[np.float64] | str | None = "map") -> Classifier:
     """Return a classifier whose logits are 0 and the mean red and green of a picture, with a map or something else."""
     weights = np.zeros((3, 3, 1, 1), np.float32)
     weights[1, 0] = weights[2, 1] = 1 / 32
-    arrays = {"weights": weights, "claimed": np.asarray(heat if heat != "map" else 0, np.float32)}
+    arrays = {
+        "weights": weights,
+        "claimed": np.asarray(0 if heat is None or isinstance(heat, str) else heat, np.float32),
+    }
     nodes = [
         helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
         helper.make_node("Transpose", ["floats"], ["first"], perm=[0, 3, 1, 2]),
         helper.make_node("Conv", ["first", "weights"], ["logit_map"]),
         helper.make_node("ReduceMean", ["logit_map"], ["logits"], axes=[2, 3], keepdims=0),
         helper.make_node("Softmax", ["logits"], ["probs"]),
-        helper.make_node("Identity", ["logit_map" if heat == "map" else "claimed"], ["heat"]),
+        helper.make_node("Identity", ["logit_map" if isinstance(heat, str) else "claimed"], ["heat"]),
     ]
     images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", *facts.image_size, 3])
     outputs = [helper.make_tensor_value_info("probs", TensorProto.FLOAT, ["N", 3])]
@@ -60,7 +63,9 @@ def quarter_of_the_largest(values: NDArray[np.float32]) -> tuple[int, int]:
 @pytest.mark.parametrize("heat", ["map", None])
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("corner", CORNERS)
-def test_a_map_points_at_its_cause_on_the_picture_as_it_is(heat: object, rule: str, corner: tuple[int, int]) -> None:
+def test_a_map_points_at_its_cause_on_the_picture_as_it_is(
+    heat: str | None, rule: str, corner: tuple[int, int]
+) -> None:
     classifier = colour_classifier(replace(FACTS, fit_rule=rule), heat=heat)  # type: ignore[arg-type]
     picture = picture_with((255, 0, 0), corner, (120, 96))
     heat_map = explain(classifier, picture, label="red")
@@ -93,7 +98,7 @@ def test_a_class_that_is_not_there_is_refused_with_the_names() -> None:
 @pytest.mark.parametrize(
     "claimed",
     [
-        1.0,
+        np.array(1.0),
         np.zeros(3),
         np.zeros((1, 2, 4, 4)),
         np.zeros((1, 3, 0, 4)),
@@ -103,7 +108,7 @@ def test_a_class_that_is_not_there_is_refused_with_the_names() -> None:
         np.full((1, 3, 4, 4), np.inf),
     ],
 )
-def test_a_file_whose_map_is_none_is_refused(claimed: object) -> None:
+def test_a_file_whose_map_is_none_is_refused(claimed: NDArray[np.float64]) -> None:
     with pytest.raises(ModelFileError, match="damaged: its map"):
         explain(colour_classifier(heat=claimed), np.zeros((32, 48, 3), np.uint8))
 

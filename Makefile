@@ -8,11 +8,11 @@ NUM_PICTURES = 5000
 NUM_INPUTS = 100000
 NUM_KILLS = 200
 
-.PHONY: setup demo test slow check bench fuzz kills format lock clean
+.PHONY: setup demo test slow check notebooks bench fuzz kills format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
 
 setup: .venv/ready ## install mien and everything it can use into .venv
 
@@ -36,6 +36,10 @@ check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
+
+notebooks: .venv/ready ## run the notebooks; with outputs they lie in notebooks/executed
+	$(BIN)/python tools/execute_notebooks.py notebooks/executed notebooks/*.ipynb
 
 bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time mien beside others, on drawn people or PHOTOS=folder
 	$(BIN)/python benchmarks/decode.py "$(PHOTOS)"
@@ -57,7 +61,7 @@ kills: .venv/ready ## kill commands at random moments, and count what is lost
 	$(BIN)/python benchmarks/kills.py --num-kills $(NUM_KILLS)
 
 mien-demo/data: | .venv/ready
-	$(BIN)/python -c 'from pathlib import Path; from mien.samples import draw; draw(Path("mien-demo"))'
+	$(BIN)/python -c 'from mien.samples import draw; draw("mien-demo")'
 
 .venv-bench/ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
@@ -67,6 +71,7 @@ mien-demo/data: | .venv/ready
 format: .venv/ready ## put the code in its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
 lock: ## work out requirements.lock anew (needs uv)
 	uv pip compile --universal --generate-hashes --all-extras --group dev --python-version 3.11 \

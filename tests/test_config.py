@@ -176,3 +176,18 @@ def test_the_preset_classic_is_the_tutorials() -> None:
 def test_every_preset_is_known_by_its_own_name() -> None:
     assert {name: preset.preset for name, preset in PRESETS.items()} == {name: name for name in PRESETS}
     assert PRESETS["fast"] == TrainConfig()
+
+
+def test_settings_are_changed_by_their_own_names() -> None:
+    config = PRESETS["classic"].changed(epochs=3, image_size=(64, 96), backbone="own.onnx")
+    assert (config.fit.epochs, config.scan.image_size, config.backbone.backbone) == (3, (64, 96), "own.onnx")
+    assert config.changed(epochs=20, image_size=(256, 256), backbone="lite0") == PRESETS["classic"]
+    assert TrainConfig().changed(
+        **{name: value for name, value in CHANGED.flat().items() if name != "preset"}
+    ) == replace(CHANGED, preset="fast")
+
+
+@pytest.mark.parametrize("settings", [{"epoch": 3}, {"fit": {}}, {"preset": "best"}, {"epochs": "3"}, {"epochs": 0}])
+def test_a_change_that_is_none_of_the_settings_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=next(iter(settings))):
+        TrainConfig().changed(**settings)

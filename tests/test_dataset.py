@@ -135,6 +135,17 @@ def test_without_a_split_batches_hold_every_used_picture(ready: Dataset) -> None
     assert sum(len(labels) for _, labels in ready.with_records(records).batches()) == 12
 
 
+def test_batches_come_mixed_where_there_is_a_seed(ready: Dataset) -> None:
+    def of(seed: int | None) -> tuple[list[bytes], list[int]]:
+        batches = list(ready.batches(5, seed=seed))
+        return [i.tobytes() for images, _ in batches for i in images], [int(n) for _, labels in batches for n in labels]
+
+    in_order, mixed = of(None), of(3)
+    assert in_order != mixed == of(3) != of(4)
+    assert in_order[1] == sorted(in_order[1]) != mixed[1]
+    assert sorted(zip(*in_order, strict=True)) == sorted(zip(*mixed, strict=True))
+
+
 def test_of_no_pictures_there_are_no_batches(ready: Dataset) -> None:
     unsplit = ready.with_records([replace(r, split="") for r in ready.records])
     assert list(unsplit.batches(split="test")) == []

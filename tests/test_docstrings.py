@@ -14,6 +14,7 @@ WITH_EXAMPLES = {
     "scanning",
     "cleaning",
     "comparison",
+    "config",
     "pairs",
     "splitting",
     "fitting",

@@ -13,7 +13,7 @@ ROWS = [
     {"__main__"},
     {"cli"},
     {"data_commands", "run_commands"},
-    {"data_screens", "run_screens", "flags"},
+    {"data_screens", "run_screens", "flags", "notebook"},
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mien.explanation import HeatMap as HeatMap
     from mien.explanation import explain as explain
     from mien.explanation import overlay as overlay
+    from mien.fetching import FetchLimits as FetchLimits
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_mistakes as plot_mistakes
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from mien.figures import plot_samples as plot_samples
     from mien.fitting import fit as fit
     from mien.judgement import verdict as verdict
+    from mien.networks import build_cnn as build_cnn
+    from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
     from mien.prediction import predict as predict
     from mien.results import Answers as Answers
@@ -64,10 +67,12 @@ _HOMES = {
     "CleanConfig": "config",
     "Dataset": "dataset",
     "Evaluation": "results",
+    "FetchLimits": "fetching",
     "FitConfig": "config",
     "HeatMap": "explanation",
     "ImageRecord": "dataset",
     "MienError": "errors",
+    "NotebookProgress": "notebook",
     "PRESETS": "config",
     "Prediction": "results",
     "ScanConfig": "config",
@@ -75,6 +80,7 @@ _HOMES = {
     "SplitConfig": "config",
     "TrainConfig": "config",
     "answer": "evaluation",
+    "build_cnn": "networks",
     "check": "checking",
     "clean": "cleaning",
     "compare": "comparison",

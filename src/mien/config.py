@@ -240,6 +240,26 @@ class TrainConfig:
             settings |= value if isinstance(value, dict) else {name: value}
         return settings
 
+    def changed(self, **settings: Any) -> "TrainConfig":
+        """Return the same settings but for some, each by its own name, as the flags have them.
+
+        Raises:
+            SettingsError: There is no setting of that name, or a value is of the wrong type or out of range.
+
+        Example:
+            >>> import mien
+            >>> config = mien.PRESETS["classic"].changed(epochs=10, image_size=(128, 128))
+            >>> config.fit.epochs, config.scan.image_size, config.clean.min_bytes
+            (10, (128, 128), 10240)
+        """
+        document = to_json(self)
+        sections = [values for values in document.values() if isinstance(values, dict)]
+        _refuse_unknown(settings, {name for values in sections for name in values}, "setting")
+        given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+        for values in sections:
+            values |= {name: given[name] for name in values.keys() & given.keys()}
+        return from_json(document)
+
 
 PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(),

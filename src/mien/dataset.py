@@ -161,9 +161,14 @@ class Dataset:
         return replace(self, images=kept)
 
     def batches(
-        self, batch_size: int = 32, *, split: str | None = None
+        self, batch_size: int = 32, *, split: str | None = None, seed: int | None = None
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Go through the used pictures once, in order.
+        """Go through the used pictures once, in order; or mixed, where there is a seed.
+
+        Args:
+            batch_size: How many at a time; the last batch may have fewer.
+            split: "train", "val" or "test"; None for all.
+            seed: Decides the order; None keeps that of the records, class after class.
 
         Yields:
             (images, labels): uint8 (N, H, W, 3), and class numbers (N,); N is at most `batch_size`.
@@ -174,6 +179,8 @@ class Dataset:
         if batch_size < 1:
             raise SettingsError(f"batch_size is {batch_size}; expected 1 or more")
         indexes = self.indexes(split)
+        if seed is not None:
+            indexes = np.random.default_rng(seed).permutation(indexes)
         for start in range(0, len(indexes), batch_size):
             chosen = indexes[start : start + batch_size]
             yield self.pixels(chosen), self.labels(chosen)

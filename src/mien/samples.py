@@ -99,7 +99,7 @@ class _Person:
 
 
 def draw(
-    folder: Path, *, num_images: int = 600, seed: int = 7, engine: Engine = LOCAL, progress: Progress = SILENCE
+    folder: str | Path, *, num_images: int = 600, seed: int = 7, engine: Engine = LOCAL, progress: Progress = SILENCE
 ) -> Path:
     """Draw happy and sad people to train on and others to try the classifier on, and plant bad files among them.
 
@@ -127,7 +127,8 @@ def draw(
     """
     if num_images < 20 or num_images % 2:
         raise SettingsError(f"num_images is {num_images}; expected an even number, 20 or more")
-    folder = folder.resolve()
+    data_dir = Path(folder) / "data"
+    folder = Path(folder).resolve()
     heading = f"{num_images} pictures drawn by mien from seed {seed}"
     if not _is_drawn(folder, heading):
         require("samples", "dicebear", "dicebear_styles", "resvg_py")
@@ -135,7 +136,7 @@ def draw(
             _draw_people(temporary, _people(num_images, seed), engine=engine, progress=progress)
             _plant(temporary / "data", seed)
             write_text(temporary / "CREDITS.txt", f"{heading}\n\n{_credits()}")
-    return folder / "data"
+    return data_dir
 
 
 def _is_drawn(folder: Path, heading: str) -> bool:

@@ -1,5 +1,6 @@
 """The terminal: where commands print. Results go to stdout; progress and errors to stderr."""
 
+import io
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -173,6 +174,15 @@ class TerminalProgress:
             ERR.print(_epoch_table(history, kept))
             if len(kept) < len(history):
                 ERR.print(f"{len(kept)} of {len(history)} epochs; history.csv has all")
+
+
+def epochs_as_text(history: Sequence[Epoch]) -> str:
+    """Return the table of epochs that stays on the screen, for where there is no terminal."""
+    page = io.StringIO()
+    Console(file=page, width=_TABLE_WIDTH, color_system=None, force_jupyter=False).print(
+        _epoch_table(history, _spread(history))
+    )
+    return page.getvalue()
 
 
 def _epoch_line(history: Sequence[Epoch], num_epochs: int) -> str:

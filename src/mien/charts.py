@@ -12,6 +12,8 @@ from mien.scores import Score
 _WIDTH, _HEIGHT = 360, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 12, 42
 _MAX_POINTS = 400
+# Of the width: what a number needs beside the next.
+_LABEL_ROOM = 0.1
 Point = tuple[float, float]
 
 
@@ -55,11 +57,6 @@ class _Plane:
     def dot(self, across: float, up: float, name: str) -> str:
         """Draw a point."""
         return f'<circle class="dot {name}" cx="{self.x(across)}" cy="{self.y(up)}" r="3.5"/>'
-
-    def text(self, across: float, up: float, words: str, *, anchor: str = "start", below: float = 0) -> str:
-        """Write words at a point; `below` moves them down by so many units."""
-        y = self.y(up) + below
-        return f'<text x="{self.x(across)}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
 
     def frame(self, x_label: str, y_label: str, x_ticks: Sequence[float], *, percent: bool) -> Iterator[str]:
         """Draw the grid, its numbers and what they mean; numbers up are percentages where `percent` is set."""
@@ -142,8 +139,8 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Drawing:
     percent = measure == "accuracy"
     first, last = history[0], history[-1]
     told = (
-        f"{measure.capitalize()} in training and in validation. {_epoch(first, measure)}; kept: {_epoch(best, measure)}; "
-        f"last: {_epoch(last, measure)}."
+        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; the kept one, "
+        f"{_epoch(best, measure)}; the last, {_epoch(last, measure)}."
     )
     parts = [*plane.frame("epoch", measure, ticks(*plane.across, whole=True), percent=percent)]
     parts.append(plane.upright(best.epoch, *plane.up, name="mark"))
@@ -187,25 +184,23 @@ def plot_coverage(evaluation: Evaluation) -> Drawing:
         f"{last.accuracy.value:.0%} of those."
     )
     parts = [*plane.frame("share of the pictures answered", "share right", ticks(0, 1), percent=True)]
-    parts.append(f'<polygon class="area b" points="{outline}"/>')
-    parts.append(plane.line(points, "b"))
-    parts += [plane.dot(*point, "b") for point in points]
-    parts += _labels(plane, rows_labels(evaluation))
+    parts.append(f'<polygon class="area" points="{outline}"/>')
+    parts.append(plane.line(points, "a"))
+    parts += [plane.dot(*point, "a") for point in points]
+    parts += _thresholds(evaluation, plane)
     return _svg("What answering less buys", told, parts)
 
 
-def rows_labels(evaluation: Evaluation) -> list[tuple[float, float, str]]:
-    """Return which points of the coverage bear their threshold, from right to left: as many as have room."""
-    labels: list[tuple[float, float, str]] = []
+def _thresholds(evaluation: Evaluation, plane: _Plane) -> list[str]:
+    """Write the round thresholds below their points, from right to left, as many as have room."""
+    words, last = [], 2.0
     for row in evaluation.coverage:
-        across, room = row.answered.value or 0.0, 0.12
-        if row.threshold and row.accuracy.value is not None and (not labels or labels[-1][0] - across > room):
-            labels.append((across, row.accuracy.value, f"{row.threshold:.0%}"))
-    return labels
-
-
-def _labels(plane: _Plane, labels: Sequence[tuple[float, float, str]]) -> list[str]:
-    return [plane.text(across, up, words, anchor="middle", below=18) for across, up, words in labels]
+        across, is_round = row.answered.value or 0.0, abs(row.threshold * 20 - round(row.threshold * 20)) < 1e-9
+        if row.threshold and is_round and row.accuracy.value is not None and last - across > _LABEL_ROOM:
+            x, y = plane.x(across) - 1, plane.y(row.accuracy.value) + 17
+            words.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{row.threshold:g}</text>')
+            last = across
+    return words
 
 
 def interval_bar(score: Score, *, mark: float | None = None) -> Drawing:

@@ -23,11 +23,13 @@ class Group:
         records: Some of them: those that are used first.
         size: How many there are.
         num_used: How many of them are used.
+        conflicting: Whether they stand under two or more classes.
     """
 
     records: tuple[ImageRecord, ...]
     size: int
     num_used: int
+    conflicting: bool
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Highlights:
 
     Attributes:
         samples: Used pictures of each class, spread evenly over it, by its name; the largest classes where not all fit.
-        groups: Copies of one picture, the largest groups first.
+        groups: Copies of one picture: those under two classes first, then the largest groups.
         num_groups: How many groups there are.
         suspects: Pictures whose label is probably wrong, the most suspect first.
         mistakes: Wrong answers, the surest first.
@@ -85,13 +87,14 @@ def _groups(records: Iterable[ImageRecord]) -> list[Group]:
     for record in records:
         if record.group is not None:
             members.setdefault(record.group, []).append(record)
-    found = sorted(members.values(), key=len, reverse=True)
-    return [_group(copies) for copies in found if len(copies) > 1]
+    found = [_group(copies) for copies in members.values() if len(copies) > 1]
+    return sorted(found, key=lambda group: (not group.conflicting, -group.size))
 
 
 def _group(copies: list[ImageRecord]) -> Group:
     shown = sorted(copies, key=lambda record: not record.used)[:_MAX_OF_GROUP]
-    return Group(tuple(shown), len(copies), sum(record.used for record in copies))
+    conflicting = len({record.label for record in copies}) > 1
+    return Group(tuple(shown), len(copies), sum(record.used for record in copies), conflicting)
 
 
 def _surest(answers: Iterable[Answered], most: int) -> list[Answered]:

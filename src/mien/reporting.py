@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,12 +32,18 @@ _DRAWN: tuple[Callable[..., str], ...] = (
     charts.plot_coverage,
     charts.interval_bar,
 )
+_FACTS = {
+    "backbone": "Pretrained network",
+    "strength": "Strength of the regularisation, chosen by cross-validation",
+    "temperature": "Temperature: what the logits are divided by, so that it is as sure as it is right",
+    "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
+}
 _MAX_MATRIX, _MAX_PAIRS, _MAX_EPOCHS = 20, 20, 200
 _LONG_NAME = 56
 # What joins letters and emoji into one, and is no letter itself.
 _JOINERS = "\u200c\u200d"
 _TITLES = {
-    "fine": "It works",
+    "fine": "Clearly better than guessing",
     "too_little_data": "Too little data to tell",
     "underfitting": "Underfitting: it has not learnt enough",
     "overfitting": "Overfitting: it learnt its pictures by heart",
@@ -104,6 +111,7 @@ def render(run: FinishedRun) -> str:
         pairs=_confused(run.judged),
         sure_row=_telling_row(run.judged),
         settings=run.config.flat(),
+        training=_training(run.training),
         limits=limits(run.classifier.class_names),
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
@@ -133,10 +141,17 @@ def short(name: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Return a share as a percentage; never 100% or 0% where it is not quite that."""
+    """Return a share as a percentage; 100% and 0% stand for themselves alone.
+
+    Example:
+        >>> percent(0.84), percent(0.9997), percent(1.0), percent(0.001)
+        ('84%', '99.9%', '100%', '0.1%')
+    """
     if share is None:
         return "–"
-    return "99.9%" if 0.995 <= share < 1 else "0.1%" if 0 < share < 0.005 else f"{share:.0%}"
+    if 0.995 <= share < 1:
+        return f"{math.floor(1000 * share) / 10:.1f}%"
+    return f"{math.ceil(1000 * share) / 10:.1f}%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 def interval(score: Score) -> str:
@@ -188,6 +203,14 @@ def _left_out(records: tuple[ImageRecord, ...]) -> list[tuple[str, int, list[str
             paths.setdefault(record.problems[-1].code if record.problems else "", []).append(record.path)
     ranked = sorted(paths.items(), key=lambda item: -len(item[1]))
     return [(PROBLEMS.get(code, code or "not said"), len(found), found[:5]) for code, found in ranked]
+
+
+def _training(details: dict[str, Any]) -> dict[str, Any]:
+    """Return how the training went: the facts by names that say what they are, numbers without false precision."""
+    return {
+        _FACTS.get(name, name.replace("_", " ")): f"{value:.4g}" if isinstance(value, float) else value
+        for name, value in details.items()
+    }
 
 
 def _confused(evaluation: Evaluation) -> list[tuple[str, str, int]]:

@@ -108,7 +108,8 @@ def render(run: FinishedRun) -> str:
         records=by_path,
         classes=_class_counts(run),
         left_out=_left_out(run.records),
-        pairs=_confused(run.judged),
+        many=len(run.classifier.class_names) > _MAX_MATRIX,
+        pairs=most_confused(run.judged.class_names, run.judged.confusion, _MAX_PAIRS),
         sure_row=_telling_row(run.judged),
         settings=run.config.flat(),
         training=_training(run.training),
@@ -170,7 +171,7 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": short, "percent": percent, "interval": interval}
+    environment.filters |= {"short": short, "percent": percent, "interval": interval, "count": "{:,}".format}
     environment.globals |= {draw.__name__: draw for draw in _DRAWN}
     environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE}
     return environment
@@ -211,13 +212,6 @@ def _training(details: dict[str, Any]) -> dict[str, Any]:
         _FACTS.get(name, name.replace("_", " ")): f"{value:.4g}" if isinstance(value, float) else value
         for name, value in details.items()
     }
-
-
-def _confused(evaluation: Evaluation) -> list[tuple[str, str, int]]:
-    """Return the most frequent mistakes where there are too many classes for a matrix; none where there are not."""
-    if len(evaluation.class_names) <= _MAX_MATRIX:
-        return []
-    return most_confused(evaluation.class_names, evaluation.confusion, _MAX_PAIRS)
 
 
 def _telling_row(evaluation: Evaluation) -> Any:

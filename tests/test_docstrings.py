@@ -19,6 +19,7 @@ WITH_EXAMPLES = {
     "fitting",
     "evaluation",
     "charts",
+    "explanation",
     "checking",
     "reporting",
     "classifier",

@@ -2,7 +2,7 @@
 
 from conftest import record
 from mien.finished_run import Answered
-from mien.highlights import _groups, _hits, _samples, _surest, most_confused
+from mien.highlights import _groups, _hits, _samples, most_confused, surest
 
 
 def answered(path: str, answer: str, prob: float) -> Answered:
@@ -52,9 +52,9 @@ def test_copies_under_two_classes_come_first_then_the_largest_groups() -> None:
     assert [r.path for r in groups[1].records] == ["sad/3.jpg", "sad/0.jpg", "sad/1.jpg", "sad/2.jpg"]
 
 
-def test_the_surest_answers_come_first() -> None:
+def test_thesurest_answers_come_first() -> None:
     found = [answered(f"happy/{number}", "sad", number / 10) for number in range(10)]
-    assert [answer.prob_answer for answer in _surest(found, 3)] == [0.9, 0.8, 0.7]
+    assert [answer.prob_answer for answer in surest(found, 3)] == [0.9, 0.8, 0.7]
 
 
 def test_hits_are_of_each_class_in_turn() -> None:

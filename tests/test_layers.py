@@ -18,9 +18,9 @@ ROWS = [
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
     {"reporting"},
-    {"highlights"},
+    {"highlights", "looks"},
     {"finished_run"},
-    {"run_files", "fitting", "suspects", "intake"},
+    {"run_files", "fitting", "suspects", "intake", "explained_pictures"},
     {"linear", "deep"},
     {
         "scanning",
@@ -35,6 +35,7 @@ ROWS = [
         "evaluation",
         "judgement",
         "charts",
+        "explanation",
         "exporting",
         "figures",
         "thumbnails",
@@ -64,6 +65,7 @@ ROWS = [
     {
         "images",
         "sources",
+        "activation_maps",
         "augmentation",
         "run_folder",
         "backbone",

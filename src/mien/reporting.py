@@ -15,6 +15,7 @@ from mien.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.extras import needing
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, most_confused
+from mien.looks import find_looks
 from mien.model_card import limits
 from mien.recording import best_epoch
 from mien.results import UNSURE, Evaluation
@@ -111,6 +112,7 @@ def render(run: FinishedRun) -> str:
         many=len(run.classifier.class_names) > _MAX_MATRIX,
         pairs=most_confused(run.judged.class_names, run.judged.confusion, _MAX_PAIRS),
         sure_row=_telling_row(run.judged),
+        looks=find_looks(run, by_path),
         settings=run.config.flat(),
         training=_training(run.training),
         limits=limits(run.classifier.class_names),

@@ -253,17 +253,18 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
     confusion = tuple(tuple(5 if row == column else int(column == 3) for column in range(30)) for row in range(30))
     judged = replace(found.judged, class_names=names, confusion=confusion)
     facts: Any = type("Facts", (), {"class_names": names, "facts": found.classifier.facts})
-    page = Page(render(replace(found, scores={"test": judged}, classifier=facts)))
+    page = Page(render(replace(found, scores={"test": judged}, classifier=facts, answers=())))
     assert not any(table.get("class") == "matrix" for table in page.all("table"))
     assert "30 classes, of 0 to 0 used pictures each" in page.text
     assert "The most frequent mistakes" in page.text
 
 
+@pytest.mark.parametrize("error", [OutputError("no room"), KeyError("no room")])
 def test_a_report_that_cannot_be_written_loses_no_run(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def full(_run: Path) -> Path:
-        raise OutputError("cannot write 'report.html': No space left on device")
+    def full(*_: object) -> Path:
+        raise error
 
     said: list[str] = []
 
@@ -274,10 +275,11 @@ def test_a_report_that_cannot_be_written_loses_no_run(
         def step(self, stage: str, done: int, total: int, note: str = "") -> None:
             pass
 
-    monkeypatch.setattr("mien.pipeline.report", full)
+    monkeypatch.setattr("mien.pipeline.save_report", full)
     run = mien.train(data, out=tmp_path / "run", progress=Heard())
     assert mien.load(run.path).class_names == ("happy", "sad")
-    assert f"No space left on device. To write it: mien report {run.path}" in said[-1]
+    assert (run.path / "metrics.json").exists()
+    assert "no room" in said[-1] and f"To write it: mien report {run.path}" in said[-1]
 
 
 def test_a_percentage_is_never_rounded_to_all_or_nothing() -> None:

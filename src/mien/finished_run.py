@@ -84,8 +84,12 @@ class FinishedRun:
         return next(iter(self.scores.values()))
 
 
-def load_run(path: Path) -> FinishedRun:
+def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
     """Read a finished run back.
+
+    Args:
+        path: The folder of the run.
+        metrics: What is to stand in metrics.json, of a run that lacks only that to be finished.
 
     Raises:
         SourceNotFoundError: It is not finished, or a file that it cannot do without is missing or damaged.
@@ -95,9 +99,9 @@ def load_run(path: Path) -> FinishedRun:
     run = RunFolder(path)
     if not path.is_dir():
         raise SourceNotFoundError(f"{str(path)!r} is no run folder: name one that mien train made, such as runs/train")
-    if not run.metrics_path.is_file():
+    if metrics is None and not run.metrics_path.is_file():
         raise SourceNotFoundError(f"{str(path)!r} holds no finished run: finish it by mien train --resume")
-    settings, found = read_json(run.config_path), read_json(run.metrics_path)
+    settings, found = read_json(run.config_path), metrics or read_json(run.metrics_path)
     records = load_records(run.manifest_path)
     try:
         answers = tuple(answer for source in _ANSWER_FILES for answer in _answers(path, source))

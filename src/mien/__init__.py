@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
     from mien.prediction import predict as predict
+    from mien.reporting import report as report
     from mien.results import Answers as Answers
     from mien.results import Evaluation as Evaluation
     from mien.results import Prediction as Prediction
@@ -95,6 +96,7 @@ _HOMES = {
     "plot_reliability": "figures",
     "plot_samples": "figures",
     "predict": "prediction",
+    "report": "reporting",
     "scan": "scanning",
     "split": "splitting",
     "train": "pipeline",

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from mien import files
 from mien.classifier import Classifier
@@ -21,6 +22,7 @@ from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
+from mien.reporting import save_report
 from mien.results import UNSURE, Answers, Evaluation, Finding
 from mien.run_files import describe, metrics, provenance, save_card, save_data, save_scores, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
@@ -29,7 +31,7 @@ from mien.shortcuts import Shortcut, describe_shortcuts, find_shortcuts
 from mien.splitting import folds, split
 from mien.suspects import Suspect, find_suspects, mark_suspects, save_suspects
 
-_MODULES = ("matplotlib", "onnx", "threadpoolctl")
+_MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 
 
@@ -127,7 +129,11 @@ def train(
         if not begun:
             save_data(run, dataset, config, decisions=decisions)
         out_of_fold = cross_validate(method, parts, run=run, progress=progress)
-        return _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
+        finished, found = _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
+        _report(run, found, progress)
+        run.save_json(run.metrics_path, found)
+        run.tidy()
+        return finished
 
 
 def _finished(
@@ -139,7 +145,8 @@ def _finished(
     shortcuts: tuple[Shortcut, ...],
     *,
     save_h5: bool,
-) -> Run:
+) -> tuple[Run, dict[str, Any]]:
+    """Return the run, all of it written but metrics.json, and what is to stand there."""
     judged = judge_labels(method, dataset, out_of_fold)
     suspects = find_suspects(dataset, judged) if judged else ()
     dataset = mark_suspects(dataset, suspects)
@@ -166,11 +173,18 @@ def _finished(
         "suspects": [suspect.to_dict(dataset) for suspect in suspects],
         "shortcuts": [shortcut.to_dict() for shortcut in shortcuts],
     }
-    run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details) | found)
-    run.tidy()
     judged_by = out_of_fold or answers["test"]
     whole = (run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), judged_by, findings)
-    return Run(*whole, fitted.history, suspects, shortcuts)
+    document = metrics(scores, findings, dataset, fitted.details) | found
+    return Run(*whole, fitted.history, suspects, shortcuts), document
+
+
+def _report(run: RunFolder, document: dict[str, Any], progress: Progress) -> None:
+    """Write report.html. Whatever keeps a page from being written is no reason to lose a training."""
+    try:
+        save_report(run, document)
+    except Exception as error:
+        progress.say(f"report.html is missing: {files.reason_of(error)}. To write it: mien report {run.path}")
 
 
 def _judged(

@@ -1,0 +1,98 @@
+"""The directive `run`: commands in a page are run when the site is built, and shown with what they print.
+
+    ```{run}
+    :exit: 3
+    $ mien check data --fail-on conflicts
+    ```
+
+The commands of a page share a folder with drawn people to train on, in data/. A command that does not end with the
+exit code that was announced, which is 0 unless the last one has another, is an error of the build.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+from mien import samples
+
+NUM_IMAGES = 300
+_WIDTH = 88
+_TIMEOUT_S = 300
+
+
+def prepare(folder: Path) -> Path:
+    """Draw people into a folder, once, and return the folder that every page begins with a copy of."""
+    samples.draw(folder / "people", num_images=NUM_IMAGES)
+    return folder / "people"
+
+
+class RunDirective(SphinxDirective):
+    """Runs the lines that begin with "$ "; option `lines` shows no more of what each prints, and `hidden` nothing."""
+
+    has_content = True
+    option_spec: ClassVar[dict[str, Any]] = {
+        "exit": directives.nonnegative_int,
+        "lines": directives.nonnegative_int,
+        "hidden": directives.flag,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """Return the block that the page shows."""
+        folder, shown = self._folder(), []
+        for place, line in enumerate(self.content, start=1):
+            code = self.options.get("exit", 0) if place == len(self.content) else 0
+            shown += [line, *self._output(line.removeprefix("$ "), folder, code)]
+        if "hidden" in self.options:
+            return []
+        text = "\n".join(shown)
+        return [nodes.literal_block(text, text, language="console")]
+
+    def _folder(self) -> Path:
+        """Return the folder of this page; its first block finds it as it is at the start."""
+        made_dir = Path(self.env.srcdir) / "_made"
+        folder = made_dir / "pages" / self.env.docname
+        if self.env.current_document.get("run_folder") is None:
+            self.env.current_document["run_folder"] = folder
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(made_dir / "people", folder)
+        return folder
+
+    def _output(self, command: str, folder: Path, code: int) -> list[str]:
+        here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=os.environ | {"PATH": here, "COLUMNS": str(_WIDTH), "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != code:
+            raise self.severe(f"{command!r} ended with {done.returncode}, not {code}:\n{done.stdout}")
+        lines = [part for line in done.stdout.splitlines() for part in _wrapped(line)]
+        most = self.options.get("lines", len(lines))
+        return lines[:most] + ["..."] * (len(lines) > most)
+
+
+def _wrapped(line: str) -> list[str]:
+    """Break a long line between words, as a terminal does."""
+    if len(line) <= _WIDTH:
+        return [line]
+    return textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False, drop_whitespace=False)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Give Sphinx the directive."""
+    app.add_directive("run", RunDirective)
+    return {"parallel_read_safe": True}

@@ -25,6 +25,8 @@ exclude_patterns = ["_build", "_made"]
 nitpicky = True
 nitpick_ignore_regex = [("py:.*", r"(numpy|keras|pathlib|collections|Figure|mien\.engine\.(Item|Result))\b.*")]
 default_role = "code"
+# They would make one dash of the two before a flag.
+smartquotes = False
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Source", "notes_style")]

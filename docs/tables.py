@@ -29,7 +29,7 @@ def write(folder: Path) -> None:
 
 def commands() -> str:
     """Return what `--help` says of every command, without the list of commands, which the page's own is."""
-    text = app.generate_docs(output_format="markdown")
+    text = app.generate_docs(output_format="markdown", usage_name="mien")
     return text[text.index("## mien ") :]
 
 

@@ -13,7 +13,6 @@ sys.path.insert(0, str(DOCS_DIR))
 import console  # noqa: E402  (found by the line above)
 import pictures  # noqa: E402
 import tables  # noqa: E402
-
 from mien import __version__  # noqa: E402
 
 project, author, release = "mien", "The mien authors", __version__
@@ -53,11 +52,11 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#7fb8e6", "color-brand-content": "#7fb8e6"},
 }
 
-MADE_DIR, TUTORIAL_DIR = DOCS_DIR / "_made", DOCS_DIR / "tutorial"
+MADE_DIR = DOCS_DIR / "_made"
+# What mien caches goes there too, and the next page finds it.
 os.environ["XDG_CACHE_HOME"] = str(MADE_DIR / "cache")
-for notebook in sorted(DOCS_DIR.parent.glob("notebooks/*.ipynb")):
-    TUTORIAL_DIR.mkdir(exist_ok=True)
-    shutil.copy(notebook, TUTORIAL_DIR)
+for notebook in DOCS_DIR.parent.glob("notebooks/*.ipynb"):
+    shutil.copy(notebook, DOCS_DIR / "tutorial")
 console.prepare(MADE_DIR)
 tables.write(MADE_DIR)
 myst_substitutions = pictures.draw(MADE_DIR)

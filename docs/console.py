@@ -5,11 +5,12 @@
     $ mien check data --fail-on conflicts
     ```
 
-The commands of a page share a folder with drawn people to train on, in data/. A command that does not end with the
-exit code that was announced, which is 0 unless the last one has another, is an error of the build.
+The commands of a page share a folder with drawn people in data/ and unseen/, and a run on them. A command that does not
+end with the exit code that was announced is an error of the build; it is 0, for all but the last always.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,10 +30,18 @@ _WIDTH = 88
 _TIMEOUT_S = 300
 
 
-def prepare(folder: Path) -> Path:
-    """Draw people into a folder, once, and return the folder that every page begins with a copy of."""
-    samples.draw(folder / "people", num_images=NUM_IMAGES)
-    return folder / "people"
+def prepare(folder: Path) -> None:
+    """Draw people into `people` there and train on them, once; the folder of every page begins as a copy of that."""
+    people = folder / "people"
+    if not (people / "runs").exists():
+        samples.draw(people, num_images=NUM_IMAGES)
+        subprocess.run("mien train data", shell=True, cwd=people, env=_environment(), capture_output=True, check=True)
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a terminal of plain text, in which `mien` is this one."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "COLUMNS": str(_WIDTH), "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
 
 
 class RunDirective(SphinxDirective):
@@ -48,9 +57,10 @@ class RunDirective(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Return the block that the page shows."""
         folder, shown = self._folder(), []
-        for place, line in enumerate(self.content, start=1):
-            code = self.options.get("exit", 0) if place == len(self.content) else 0
-            shown += [line, *self._output(line.removeprefix("$ "), folder, code)]
+        commands = re.split(r"^\$ ", "\n".join(self.content), flags=re.MULTILINE)[1:]
+        for place, command in enumerate(commands, start=1):
+            code = self.options.get("exit", 0) if place == len(commands) else 0
+            shown += [f"$ {command.rstrip()}", *self._output(command, folder, code)]
         if "hidden" in self.options:
             return []
         text = "\n".join(shown)
@@ -67,11 +77,10 @@ class RunDirective(SphinxDirective):
         return folder
 
     def _output(self, command: str, folder: Path, code: int) -> list[str]:
-        here = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=folder,
-            env=os.environ | {"PATH": here, "COLUMNS": str(_WIDTH), "NO_COLOR": "1"},
+            env=_environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -80,7 +89,8 @@ class RunDirective(SphinxDirective):
         )
         if done.returncode != code:
             raise self.severe(f"{command!r} ended with {done.returncode}, not {code}:\n{done.stdout}")
-        lines = [part for line in done.stdout.splitlines() for part in _wrapped(line)]
+        text = done.stdout.replace(str(folder), "/home/you").strip("\n")
+        lines = [part for line in text.splitlines() for part in _wrapped(line.rstrip())]
         most = self.options.get("lines", len(lines))
         return lines[:most] + ["..."] * (len(lines) > most)
 

@@ -1,6 +1,6 @@
 """Draws the pictures of the ideas, and works out the numbers that their pages name: both by running code.
 
-The lines and letters are neither light nor dark, and the ground is clear, so that a picture suits a page of either kind.
+The lines and letters are neither light nor dark and the ground is clear, so that a picture suits a page of either kind.
 """
 
 from pathlib import Path

@@ -99,7 +99,7 @@ def _wrapped(line: str) -> list[str]:
     """Break a long line between words, as a terminal does."""
     if len(line) <= _WIDTH:
         return [line]
-    return textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False, drop_whitespace=False)
+    return textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

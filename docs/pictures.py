@@ -18,12 +18,12 @@ from mien.calibration import choose_threshold, measure_calibration, measure_cove
 from mien.cleaning import clean
 from mien.heads import best_temperature, softmax
 from mien.scanning import scan
-from mien.scores import wilson_score
+from mien.scores import Score, wilson_score
 from mien.shortcuts import find_shortcuts
 
 Numbers = dict[str, str]
 BLUE, ORANGE, GREY = "#3f8fd0", "#e07b39", "#808080"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "savefig.facecolor": "none",
@@ -135,14 +135,14 @@ def intervals(figure: Figure, _folder: Path) -> Numbers:
     for place, score in enumerate(scores):
         color = BLUE if score.low <= true <= score.high else ORANGE
         axes.plot([place, place], [score.low, score.high], color=color, linewidth=2)
-        axes.plot(place, score.value, "o", color=color, markersize=4)
+        axes.plot(place, _share(score), "o", color=color, markersize=4)
     axes.axhline(true, color=GREY, linewidth=1, linestyle="--")
     axes.set(xlabel="sixty tests, each on thirty other pictures", ylabel="score", xticks=[])
     _percents(axes, "y")
     many = rng.binomial(num_images, true, 100_000)
     ends = {right: wilson_score(right, num_images) for right in range(num_images + 1)}
     held = np.mean([ends[right].low <= true <= ends[right].high for right in many.tolist()])
-    values = [score.value or 0.0 for score in scores]
+    values = [_share(score) for score in scores]
     missed = sum(not score.low <= true <= score.high for score in scores)
     return {
         "interval_27": str(wilson_score(27, 30)),
@@ -176,7 +176,7 @@ def baseline(figure: Figure, _folder: Path) -> Numbers:
         axes.barh(place, share, height=0.5, color=GREY, alpha=0.35)
         axes.text(0.01, place, f"always saying happy: {share:.0%}", va="center")
         axes.plot([score.low, score.high], [place, place], color=BLUE, linewidth=3)
-        axes.plot(score.value, place, "o", color=BLUE, markersize=9)
+        axes.plot(_share(score), place, "o", color=BLUE, markersize=9)
     axes.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="pictures answered right")
     axes.set_yticks([0, 1], ["150 happy,\n150 sad", "270 happy,\n30 sad"])
     _percents(axes, "x")
@@ -216,7 +216,7 @@ def sureness(figure: Figure, _folder: Path) -> Numbers:
         found = measure_calibration(softmax(logits[rest] / by).astype(np.float32), labels[rest])
         axes = figure.add_subplot(1, 2, place + 1)
         axes.plot([0.5, 1], [0.5, 1], "--", color=GREY, linewidth=1)
-        axes.plot([b.confidence for b in found.bins], [b.accuracy.value for b in found.bins], "o-", color=color)
+        axes.plot([b.confidence for b in found.bins], [_share(b.accuracy) for b in found.bins], "o-", color=color)
         axes.set(title=name, xlabel="how sure it is", ylabel="how often it is right")
         axes.set(xlim=(0.48, 1.02), ylim=(0.48, 1.02))
         _percents(axes, "xy")
@@ -232,8 +232,8 @@ def unsure(figure: Figure, _folder: Path) -> Numbers:
     coverage = [row for row in measure_coverage(probs, labels) if row.accuracy.num_images >= 40]
     thresholds = [max(0.5, row.threshold) for row in coverage]
     axes = figure.add_subplot()
-    axes.plot(thresholds, [row.answered.value for row in coverage], color=BLUE, label="pictures that get an answer")
-    axes.plot(thresholds, [row.accuracy.value for row in coverage], color=ORANGE, label="answers that are right")
+    axes.plot(thresholds, [_share(row.answered) for row in coverage], color=BLUE, label="pictures that get an answer")
+    axes.plot(thresholds, [_share(row.accuracy) for row in coverage], color=ORANGE, label="answers that are right")
     axes.set(xlabel="threshold", ylim=(0, 1.02))
     _percents(axes, "xy")
     axes.legend(loc="lower left")
@@ -282,6 +282,12 @@ def best(figure: Figure, _folder: Path) -> Numbers:
     _percents(axes, "y")
     axes.legend(loc="upper left")
     return {"best_of_100": f"{scores[counts.index(100)]:.0%}"}
+
+
+def _share(score: Score) -> float:
+    if score.value is None:
+        raise ValueError("nothing was counted")
+    return score.value
 
 
 def _percents(axes: Axes, which: str) -> None:

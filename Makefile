@@ -8,7 +8,7 @@ NUM_PICTURES = 5000
 NUM_INPUTS = 100000
 NUM_KILLS = 200
 
-.PHONY: setup demo test slow check notebooks bench fuzz kills format lock clean
+.PHONY: setup demo test slow check notebooks docs bench fuzz kills format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -55,6 +55,9 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
 
+docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
+
 fuzz: .venv/ready ## mutate picture files until something breaks
 	$(BIN)/python benchmarks/fuzz.py --num-inputs $(NUM_INPUTS)
 
@@ -79,4 +82,4 @@ lock: ## work out requirements.lock anew (needs uv)
 		--no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench docs/_build docs/_made mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache

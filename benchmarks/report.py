@@ -113,8 +113,9 @@ def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
 
     from mien.config import PRESETS
     from mien.dataset import Dataset
-    from mien.evaluation import Answers, score
+    from mien.evaluation import score
     from mien.judgement import verdict
+    from mien.results import Answers
     from mien.run_files import metrics, predictions_csv, provenance
     from mien.run_folder import RunFolder
 
@@ -130,7 +131,9 @@ def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
         indexes = np.array([i for i, r in enumerate(records) if r.used and r.split in splits[source]], np.int64)
         labels = dataset.labels(indexes)
         num_folds = NUM_FOLDS if source == "out_of_fold" else 0
-        answers = Answers(indexes, labels, random_probs(labels, num_classes), num_folds=num_folds)
+        answers = Answers(
+            indexes, labels, random_probs(labels, num_classes), num_folds=num_folds, class_names=tuple(class_names)
+        )
         scores[source] = score(classifier, answers)
         (run.path / file_name).write_text(predictions_csv(dataset, answers, class_names), "utf-8")
     run.save_config(config, dataset.root, {})

@@ -21,6 +21,7 @@ from conftest import draw_picture, save_picture
 from mien.errors import OutputError, SourceNotFoundError
 from mien.finished_run import load_run
 from mien.pipeline import Run
+from mien.progress import Silence
 from mien.reporting import percent, render, report, shown
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
@@ -268,12 +269,9 @@ def test_a_report_that_cannot_be_written_loses_no_run(
 
     said: list[str] = []
 
-    class Heard:
+    class Heard(Silence):
         def say(self, text: str) -> None:
             said.append(text)
-
-        def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-            pass
 
     monkeypatch.setattr("mien.pipeline.save_report", full)
     run = mien.train(data, out=tmp_path / "run", progress=Heard())

@@ -16,7 +16,9 @@ from mien.sample_styles import HELD_OUT
 from mien.samples import draw
 from mien.scores import Score, wilson_score
 
-_MODULES = "dicebear dicebear_styles resvg_py threadpoolctl onnx matplotlib keras tf2onnx cv2 tensorboard".split()
+_MODULES = (
+    "dicebear dicebear_styles resvg_py threadpoolctl onnx jinja2 matplotlib keras tf2onnx cv2 tensorboard".split()
+)
 # The same pictures are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
 _CONFIGS = {
     "fast": PRESETS["fast"],

@@ -73,6 +73,7 @@ ROWS = [
     {
         "files",
         "config",
+        "csv_tables",
         "engine",
         "progress",
         "extras",

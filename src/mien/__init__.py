@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from mien.judgement import verdict as verdict
     from mien.pipeline import train as train
     from mien.prediction import predict as predict
+    from mien.reporting import report as report
     from mien.results import Evaluation as Evaluation
     from mien.results import Prediction as Prediction
     from mien.scanning import scan as scan
@@ -77,6 +78,7 @@ _HOMES = {
     "plot_reliability": "figures",
     "plot_samples": "figures",
     "predict": "prediction",
+    "report": "reporting",
     "scan": "scanning",
     "split": "splitting",
     "train": "pipeline",

@@ -10,7 +10,7 @@ from mien.classifier import Classifier
 from mien.cleaning import clean
 from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.dataset import Dataset
-from mien.errors import SettingsError
+from mien.errors import MienError, SettingsError
 from mien.evaluation import Answers, answer, score
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
@@ -20,6 +20,7 @@ from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
+from mien.reporting import report
 from mien.results import UNSURE, Evaluation, Finding
 from mien.run_files import describe, metrics, provenance, save_card, save_data, save_scores, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
@@ -28,7 +29,7 @@ from mien.shortcuts import Shortcut, describe_shortcuts, find_shortcuts
 from mien.splitting import folds, split
 from mien.suspects import Suspect, find_suspects, mark_suspects, save_suspects
 
-_MODULES = ("matplotlib", "onnx", "threadpoolctl")
+_MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 
 
@@ -124,7 +125,17 @@ def train(
         if not begun:
             save_data(run, dataset, config, decisions=decisions)
         out_of_fold = cross_validate(method, parts, run=run, progress=progress)
-        return _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
+        finished = _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
+    _report(finished, progress)
+    return finished
+
+
+def _report(run: Run, progress: Progress) -> None:
+    """Write report.html. The run is whole without it: what keeps it from being written loses nothing."""
+    try:
+        report(run.path)
+    except MienError as error:
+        progress.say(f"report.html is missing: {error}. To write it: mien report {run.path}")
 
 
 def _finished(

@@ -111,6 +111,32 @@ def train(
     show_run(run)
 
 
+def report(run: RunPath, /, *, open: Flag = False) -> None:
+    """Write the report of a run anew: what it can do, and how that is known, on one page that opens in any browser.
+
+    mien train writes it by itself. It is one file without script, and needs no network. The pictures in it are made
+    from the photos where they still lie where they lay.
+
+    Example: mien report runs/train --open
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train.
+    open
+        Show it in the browser.
+    """
+    import webbrowser
+
+    from mien.reporting import report as write_report
+    from mien.terminal import OUT, printable
+
+    path = write_report(run)
+    OUT.print(printable(str(path)))
+    if open:
+        webbrowser.open(path.resolve().as_uri())
+
+
 def evaluate(
     run: RunPath,
     folder: Annotated[Path | None, Parameter(name="DATA")] = None,

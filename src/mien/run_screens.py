@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mien.provenance import Provenance
 
 RUN_FILES = {
+    "report.html": "start here: what it can do and how that is known, on one page",
     "model.onnx": "the classifier: one file with everything in it",
     "model.keras": "the same, for Keras",
     "MODEL_CARD.md": "what it can do, what it is for and not for",
@@ -40,8 +41,8 @@ RUN_FILES = {
 DEMO_FILES = {
     "data/": "the drawn people, with a dozen bad files among them: mien check shows them",
     "unseen/": "people drawn apart, some in a style that was not trained on",
-    "fast/": "the run of the preset fast: fast/samples.png and fast/confusion.png are worth a look",
-    "classic/": "that of the tutorial's network: classic/curves.png too",
+    "fast/": "the run of the preset fast: start with fast/report.html",
+    "classic/": "that of the tutorial's network: classic/report.html",
 }
 
 

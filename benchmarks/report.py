@@ -1,0 +1,184 @@
+"""How long the report of a run takes, and how large it is, for very many pictures and classes.
+
+    python benchmarks/report.py [--num-pictures 100000] [--num-classes 100] [--rounds 3]
+
+Makes the folder of a run without training it: a pretrained network with a random head, a manifest with copies and files
+that were left out, and random answers of the test and of a cross-validation. The pictures are some hundred drawn files
+of 1200 by 800 pixels under many names. Writes its report by turns with reading the two largest files that it is made
+from; prints the seconds, the size, and the ratios to the limits. It fails where one is above its limit.
+"""
+
+import csv
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from timing import arguments, by_turns, seconds_for, show_ratio, show_seconds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from mien.classifier import Classifier
+    from mien.dataset import Dataset, ImageRecord
+
+LIMIT_S, LIMIT_MB = 10.0, 5.0
+NUM_DRAWN = 200
+NUM_FOLDS = 5
+SPLITS = ("train",) * 7 + ("val",) * 2 + ("test",)
+
+
+def draw(folder: Path, number: int) -> Path:
+    """Draw one picture."""
+    import numpy as np
+    from PIL import Image
+
+    levels = np.random.default_rng(number).integers(0, 256, (20, 30, 3), np.uint8)
+    path = folder / f"{number:03}.jpg"
+    Image.fromarray(levels).resize((1200, 800), Image.Resampling.BICUBIC).save(path, quality=85)
+    return path
+
+
+def make_pictures(folder: Path, num_pictures: int, class_names: list[str]) -> "list[ImageRecord]":
+    """Give some drawn pictures many names in class folders; return what a scan and a split would say of them."""
+    from mien.dataset import ImageRecord, Problem
+    from mien.files import sha256_of
+
+    folder.mkdir()
+    drawn = [draw(folder, number) for number in range(min(NUM_DRAWN, num_pictures))]
+    hashes = [sha256_of(path) for path in drawn]
+    records = []
+    for number in range(num_pictures):
+        label = class_names[number % len(class_names)]
+        path = folder / label / f"{number:07}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        os.link(drawn[number % len(drawn)], path)
+        # Of the pictures of a class, every twentieth is a copy of the one before it.
+        serial = number // len(class_names)
+        left_out = serial % 20 == 1
+        records.append(
+            ImageRecord(
+                f"{label}/{path.name}",
+                label,
+                sha256=hashes[number % len(drawn)],
+                phash=f"{number:032x}",
+                num_bytes=100_000,
+                format="JPEG",
+                width=1200,
+                height=800,
+                brightness=0.5,
+                colour=0.5,
+                problems=(Problem("near_duplicate", "of the one before"),) if left_out else (),
+                used=not left_out,
+                group=number - left_out * len(class_names) if serial % 20 < 2 else None,
+                split="" if left_out else SPLITS[serial // 2 % len(SPLITS)],
+            )
+        )
+    return records
+
+
+def make_classifier(dataset: "Dataset") -> "Classifier":
+    """Put a random head on the built-in network."""
+    import numpy as np
+
+    from mien.backbone import load_backbone
+    from mien.config import BackboneConfig
+    from mien.exporting import facts_of, join
+    from mien.familiarity import fit_familiarity
+    from mien.heads import Head
+
+    backbone, rng = load_backbone(BackboneConfig(), (224, 224)), np.random.default_rng(0)
+    weights = rng.normal(0, 0.1, (backbone.num_features, len(dataset.class_names))).astype(np.float32)
+    features = rng.random((200, backbone.num_features), np.float32)
+    head = Head(weights, np.zeros(weights.shape[1], np.float32), 1.0, 1.0)
+    return join(backbone, head, fit_familiarity(features, groups=range(200)), facts_of(dataset))
+
+
+def random_probs(labels: "NDArray[np.int64]", num_classes: int) -> "NDArray[np.float32]":
+    """Return answers that are mostly right."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    levels = rng.random((len(labels), num_classes), np.float32) ** 60
+    levels[np.arange(len(labels)), labels] += rng.random(len(labels), np.float32) * 4
+    probs: NDArray[np.float32] = levels / levels.sum(axis=1, keepdims=True)
+    return probs
+
+
+def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
+    """Write the folder of a run, as `mien train` does; return where."""
+    import numpy as np
+
+    from mien.config import PRESETS
+    from mien.dataset import Dataset
+    from mien.evaluation import Answers, score
+    from mien.judgement import verdict
+    from mien.run_files import metrics, predictions_csv, provenance
+    from mien.run_folder import RunFolder
+
+    class_names = [f"class {number:03}" for number in range(num_classes)]
+    records = make_pictures(folder / "data", num_pictures, class_names)
+    dataset = Dataset(folder / "data", tuple(class_names), tuple(records))
+    run = RunFolder(folder / "run")
+    run.path.mkdir()
+    config, classifier = PRESETS["fast"], make_classifier(dataset)
+    splits = {"test": ("test",), "out_of_fold": ("train", "val")}
+    scores = {}
+    for source, file_name in (("out_of_fold", "out_of_fold.csv"), ("test", "predictions.csv")):
+        indexes = np.array([i for i, r in enumerate(records) if r.used and r.split in splits[source]], np.int64)
+        labels = dataset.labels(indexes)
+        num_folds = NUM_FOLDS if source == "out_of_fold" else 0
+        answers = Answers(indexes, labels, random_probs(labels, num_classes), num_folds=num_folds)
+        scores[source] = score(classifier, answers)
+        (run.path / file_name).write_text(predictions_csv(dataset, answers, class_names), "utf-8")
+    run.save_config(config, dataset.root, {})
+    dataset.save(run.manifest_path)
+    told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
+    classifier.telling(scores=told, provenance=provenance(dataset, config)).save(run.model_path)
+    suspects = [
+        {"path": r.path, "label": r.label, "suggested": class_names[0], "prob_label": 0.1, "prob_suggested": 0.8}
+        for r in records[3::50]
+        if r.used
+    ]
+    findings = verdict(scores["test"])
+    run.save_json(run.metrics_path, metrics(scores, findings, dataset, {}) | {"suspects": suspects, "shortcuts": []})
+    return run.path
+
+
+def read(run: Path) -> None:
+    """Read the rows of the two largest files."""
+    for name in ("manifest.csv", "out_of_fold.csv"):
+        with open(run / name, encoding="utf-8", newline="") as file:
+            for _ in csv.reader(file):
+                pass
+
+
+def main() -> None:
+    """Make a run, write its report, and print what it took."""
+    parser = arguments(__doc__, rounds=3, photos=False)
+    parser.add_argument("--num-pictures", type=int, default=100_000, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--num-classes", type=int, default=100, help="how many classes (default: %(default)s)")
+    given = parser.parse_args()
+
+    from mien.reporting import report
+
+    with tempfile.TemporaryDirectory() as folder:
+        run = make_run(Path(folder), given.num_pictures, given.num_classes)
+        tasks = {
+            "report": lambda: seconds_for(lambda: report(run)),
+            "reading alone": lambda: seconds_for(lambda: read(run)),
+        }
+        medians = show_seconds(by_turns(tasks, given.rounds))
+        megabytes = (run / "report.html").stat().st_size / 1e6
+    print(f"{given.num_pictures} pictures in {given.num_classes} classes: {megabytes:.2f} MB")
+    show_ratio("report / reading alone", medians["report"] / medians["reading alone"])
+    show_ratio(f"limit of {LIMIT_S:.0f} s / report", LIMIT_S / medians["report"])
+    show_ratio(f"limit of {LIMIT_MB:.0f} MB / report", LIMIT_MB / megabytes)
+    if medians["report"] > LIMIT_S or megabytes > LIMIT_MB:
+        sys.exit("above a limit")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,242 @@
+"""Charts: results -> SVG for a page. Colours come from the page's style; no name of a class or file is in them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from mien.recording import Epoch, best_epoch
+from mien.results import Evaluation
+from mien.scores import Score
+
+_WIDTH, _HEIGHT = 360, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 12, 42
+_MAX_POINTS = 400
+# Of the width: what a number needs beside the next.
+_LABEL_ROOM = 0.1
+Point = tuple[float, float]
+
+
+class Drawing(str):
+    """SVG that a template takes as it is, since it was made here."""
+
+    def __html__(self) -> str:
+        return self
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """The part of a chart on which things are drawn; turns values into places.
+
+    Attributes:
+        across: From which value to which, left to right.
+        up: From which value to which, bottom to top.
+    """
+
+    across: Point
+    up: Point
+
+    def x(self, value: float) -> float:
+        share = (value - self.across[0]) / ((self.across[1] - self.across[0]) or 1)
+        return round(_LEFT + share * (_WIDTH - _LEFT - _RIGHT), 1)
+
+    def y(self, value: float) -> float:
+        share = (value - self.up[0]) / ((self.up[1] - self.up[0]) or 1)
+        return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
+
+    def line(self, points: Sequence[Point], name: str) -> str:
+        """Draw a line through points; `name` is its class in the style."""
+        places = " ".join(f"{self.x(across)},{self.y(up)}" for across, up in points)
+        return f'<polyline class="line {name}" points="{places}"/>'
+
+    def upright(self, across: float, low: float, high: float, name: str) -> str:
+        """Draw an upright line, such as an interval."""
+        x = self.x(across)
+        return f'<line class="{name}" x1="{x}" x2="{x}" y1="{self.y(low)}" y2="{self.y(high)}"/>'
+
+    def dot(self, across: float, up: float, name: str) -> str:
+        """Draw a point."""
+        return f'<circle class="dot {name}" cx="{self.x(across)}" cy="{self.y(up)}" r="3.5"/>'
+
+    def frame(self, x_label: str, y_label: str, x_ticks: Sequence[float], *, percent: bool) -> Iterator[str]:
+        """Draw the grid, its numbers and what they mean; numbers up are percentages where `percent` is set."""
+        for value in ticks(*self.up):
+            y = self.y(value)
+            words = f"{value:.0%}" if percent else f"{value:g}"
+            yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
+            yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>'
+        for value in x_ticks:
+            words = f"{value:.0%}" if x_label.startswith(("probab", "share")) else f"{value:g}"
+            yield f'<text x="{self.x(value)}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="middle">{words}</text>'
+        middle = (_LEFT + _WIDTH - _RIGHT) / 2
+        yield f'<text class="axis" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>'
+
+
+def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> list[float]:
+    """Return round numbers within a range, at most about as many as asked for.
+
+    Example:
+        >>> ticks(0.43, 1.0)
+        [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+        >>> ticks(1, 20, whole=True)
+        [5.0, 10.0, 15.0, 20.0]
+    """
+    span = high - low
+    if not span > 0:
+        return [low]
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(power * times for times in (1, 2, 5, 10) if span / (power * times) <= most)
+    step = max(step, 1.0) if whole else step
+    first = math.ceil(low / step - 1e-9)
+    return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def plot_accuracy(evaluation: Evaluation) -> Drawing:
+    """Draw the accuracy with its interval on a line from 0% to 100%, and the baseline beside it."""
+    accuracy, baseline = evaluation.accuracy, evaluation.baseline
+    value, always = accuracy.value or 0.0, baseline.value or 0.0
+    x = {
+        share: round(10 + 340 * share, 1)
+        for share in (0, 0.25, 0.5, 0.75, 1, value, always, accuracy.low, accuracy.high)
+    }
+    told = (
+        f"On a line from 0% to 100%: right for {value:.0%}, with an interval from {accuracy.low:.0%} to "
+        f"{accuracy.high:.0%}; the baseline at {always:.0%} lies {_side(always, accuracy)}."
+    )
+    # The word stays on the paper, and away from the number above the dot.
+    anchor = "start" if always < 0.15 else "end" if always > 0.85 else "middle"
+    return _svg(
+        "Accuracy and baseline",
+        told,
+        [
+            '<line class="rail" x1="10" x2="350" y1="34" y2="34"/>',
+            f'<line class="band" x1="{x[accuracy.low]}" x2="{x[accuracy.high]}" y1="34" y2="34"/>',
+            f'<line class="mark" x1="{x[always]}" x2="{x[always]}" y1="22" y2="46"/>',
+            f'<circle class="dot a" cx="{x[value]}" cy="34" r="7"/>',
+            f'<text class="strong" x="{x[value]}" y="16" text-anchor="middle">{value:.0%}</text>',
+            f'<text x="{x[always]}" y="60" text-anchor="{anchor}">baseline {always:.0%}</text>',
+            *(f'<text class="faint" x="{x[s]}" y="78" text-anchor="{a}">{s:.0%}</text>' for s, a in _ENDS),
+        ],
+        height=84,
+    )
+
+
+_ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end"))
+
+
+def plot_epochs(history: Sequence[Epoch], measure: str) -> Drawing:
+    """Draw the loss or the accuracy of every epoch, in training and validation, with the kept epoch marked.
+
+    Args:
+        history: At least one epoch.
+        measure: "loss" or "accuracy".
+    """
+    shown = [epoch for epoch in history if math.isfinite(getattr(epoch, measure) + getattr(epoch, f"val_{measure}"))]
+    thinned = shown[:: max(1, len(shown) // _MAX_POINTS)]
+    best = best_epoch(history)
+    highest = max((max(getattr(e, measure), getattr(e, f"val_{measure}")) for e in thinned), default=1.0)
+    plane = _Plane((history[0].epoch, history[-1].epoch), (0, 1 if measure == "accuracy" else highest * 1.05 or 1.0))
+    percent = measure == "accuracy"
+    first, last = history[0], history[-1]
+    told = (
+        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; the kept one, "
+        f"{_epoch(best, measure)}; the last, {_epoch(last, measure)}."
+    )
+    parts = [*plane.frame("epoch", measure, ticks(*plane.across, whole=True), percent=percent)]
+    parts.append(plane.upright(best.epoch, *plane.up, name="mark"))
+    for name, style in ((measure, "a"), (f"val_{measure}", "b")):
+        points = [(epoch.epoch, getattr(epoch, name)) for epoch in thinned]
+        parts.append(plane.line(points, style))
+        parts += [plane.dot(*point, style) for point in points if len(points) <= 30]
+    return _svg(f"{measure.capitalize()} by epoch", told, parts)
+
+
+def plot_sureness(evaluation: Evaluation) -> Drawing:
+    """Draw how often it is right by how sure it is, with intervals, and the line of being as sure as it is right."""
+    bins = evaluation.calibration.bins
+    left = min(1 / len(evaluation.class_names), 0.5)
+    low = min(left, *(item.accuracy.low for item in bins))
+    plane = _Plane((left, 1.0), (math.floor(low * 10) / 10, 1.0))
+    told = "; ".join(
+        f"{item.confidence:.0%} sure: right for {item.accuracy.value:.0%} of {item.accuracy.num_images} pictures"
+        for item in bins
+    )
+    parts = [*plane.frame("probability of its answer", "share right", ticks(*plane.across), percent=True)]
+    parts.append(plane.line([(max(left, plane.up[0]), max(left, plane.up[0])), (1, 1)], "ideal"))
+    for item in bins:
+        parts.append(plane.upright(item.confidence, item.accuracy.low, item.accuracy.high, "whisker a"))
+        parts.append(plane.dot(item.confidence, item.accuracy.value or 0.0, "a"))
+    return _svg("How often it is right, by how sure it is", f"{told}.", parts)
+
+
+def plot_coverage(evaluation: Evaluation) -> Drawing:
+    """Draw how often it is right among the pictures that a threshold leaves, by how many those are."""
+    rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
+    plane = _Plane((0.0, 1.0), (math.floor(min(row.accuracy.low for row in rows) * 10) / 10, 1.0))
+    points = [(row.answered.value or 0.0, row.accuracy.value or 0.0) for row in rows]
+    edge = [(row.answered.value or 0.0, row.accuracy.high) for row in rows]
+    edge += [(row.answered.value or 0.0, row.accuracy.low) for row in reversed(rows)]
+    outline = " ".join(f"{plane.x(across)},{plane.y(up)}" for across, up in edge)
+    first, last = rows[0], rows[-1]
+    told = (
+        f"Answering every picture it is right for {first.accuracy.value:.0%}. Answering only where it is at least "
+        f"{last.threshold:.0%} sure leaves {last.answered.value:.0%} of the pictures, and it is right for "
+        f"{last.accuracy.value:.0%} of those."
+    )
+    parts = [*plane.frame("share of the pictures answered", "share right", ticks(0, 1), percent=True)]
+    parts.append(f'<polygon class="area" points="{outline}"/>')
+    parts.append(plane.line(points, "a"))
+    parts += [plane.dot(*point, "a") for point in points]
+    parts += _thresholds(evaluation, plane)
+    return _svg("What answering less buys", told, parts)
+
+
+def _thresholds(evaluation: Evaluation, plane: _Plane) -> list[str]:
+    """Write the round thresholds below their points, from right to left, as many as have room."""
+    words, last = [], 2.0
+    for row in evaluation.coverage:
+        across, is_round = row.answered.value or 0.0, abs(row.threshold * 20 - round(row.threshold * 20)) < 1e-9
+        if row.threshold and is_round and row.accuracy.value is not None and last - across > _LABEL_ROOM:
+            x, y = plane.x(across) - 1, plane.y(row.accuracy.value) + 17
+            words.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{row.threshold:g}</text>')
+            last = across
+    return words
+
+
+def interval_bar(score: Score, *, mark: float | None = None) -> Drawing:
+    """Draw a score with its interval on a short line from 0% to 100%, for a table that has the numbers beside it.
+
+    Args:
+        score: With a value.
+        mark: A share to compare with.
+    """
+    if score.value is None:
+        return Drawing()
+    low, high, value = (round(4 + 92 * share, 1) for share in (score.low, score.high, score.value))
+    parts = ['<line class="rail" x1="4" x2="96" y1="7" y2="7"/>']
+    parts.append(f'<line class="band" x1="{low}" x2="{high}" y1="7" y2="7"/>')
+    if mark is not None:
+        x = round(4 + 92 * mark, 1)
+        parts.append(f'<line class="mark" x1="{x}" x2="{x}" y1="1" y2="13"/>')
+    parts.append(f'<circle class="dot a" cx="{value}" cy="7" r="3.5"/>')
+    return Drawing(f'<svg class="bar" viewBox="0 0 100 14" aria-hidden="true" focusable="false">{"".join(parts)}</svg>')
+
+
+def _side(share: float, score: Score) -> str:
+    return "below that" if share < score.low else "above that" if share > score.high else "within that"
+
+
+def _epoch(epoch: Epoch, measure: str) -> str:
+    """Say what an epoch came to, in training and in validation."""
+    shape = ".0%" if measure == "accuracy" else ".3g"
+    values = " and ".join(format(getattr(epoch, name), shape) for name in (measure, f"val_{measure}"))
+    return f"epoch {epoch.epoch}, {values}"
+
+
+def _svg(title: str, told: str, parts: Sequence[str], *, height: int = _HEIGHT) -> Drawing:
+    """Put a chart together. Its title and description are read to those who cannot see it."""
+    name = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    return Drawing(
+        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{name} {name}-told">'
+        f'<title id="{name}">{escape(title)}</title><desc id="{name}-told">{escape(told)}</desc>{"".join(parts)}</svg>'
+    )

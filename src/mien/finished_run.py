@@ -1,0 +1,152 @@
+"""A finished run, read back from its folder: all that its files say, checked."""
+
+import csv
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mien.classifier import Classifier, load
+from mien.config import TrainConfig, from_json
+from mien.dataset import ImageRecord, load_records
+from mien.errors import MienError, SettingsError, SourceNotFoundError
+from mien.json_values import built
+from mien.recording import Epoch, load_history
+from mien.results import Evaluation, Finding, evaluation_from_dict
+from mien.run_folder import RunFolder, read_json
+from mien.shortcuts import Shortcut
+from mien.suspects import Suspect
+
+Source = Literal["test", "out_of_fold"]
+_ANSWER_FILES: dict[Source, str] = {"test": "predictions.csv", "out_of_fold": "out_of_fold.csv"}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was answered for one picture that the classifier had not seen.
+
+    Attributes:
+        path: Of the picture, as in the manifest.
+        label: Its class.
+        answer: The class that it was taken for.
+        prob_answer: Probability of the answer; likewise `prob_label`.
+        source: Who answered: the classifier itself ("test"), or one of its cross-validation ("out_of_fold").
+    """
+
+    path: str
+    label: str
+    answer: str
+    prob_answer: float
+    prob_label: float
+    source: Source
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """All that the files of a finished run say.
+
+    Attributes:
+        folder: Where they lie.
+        config: The settings.
+        data_dir: Where the pictures lay.
+        versions: Of the packages, by name.
+        records: One per file of the data.
+        classifier: What was made.
+        scores: By "out_of_fold", where there was cross-validation, and "test"; what is judged by comes first.
+        findings: What the scores mean, and what to do.
+        fingerprint: Hash of the content of the used pictures.
+        training: How the training went, by name.
+        suspects: Pictures whose label is probably wrong, the most suspect first.
+        shortcuts: Facts about files that give the label away.
+        history: The epochs, where there were any.
+        answers: One per picture that was judged; empty where the files are missing.
+    """
+
+    folder: RunFolder
+    config: TrainConfig
+    data_dir: Path
+    versions: dict[str, str]
+    records: tuple[ImageRecord, ...]
+    classifier: Classifier
+    scores: dict[str, Evaluation]
+    findings: tuple[Finding, ...]
+    fingerprint: str
+    training: dict[str, Any]
+    suspects: tuple[Suspect, ...]
+    shortcuts: tuple[Shortcut, ...]
+    history: tuple[Epoch, ...]
+    answers: tuple[Answered, ...]
+
+    @property
+    def judged(self) -> Evaluation:
+        """The scores that rest on most pictures: by cross-validation, or else of the test."""
+        return next(iter(self.scores.values()))
+
+
+def load_run(path: Path) -> FinishedRun:
+    """Read a finished run back.
+
+    Raises:
+        SourceNotFoundError: It is not finished, or a file that it cannot do without is missing or damaged.
+        SettingsError: A setting is unknown, or its value is wrong.
+        ModelFileError: Its model.onnx is damaged.
+    """
+    run = RunFolder(path)
+    if not path.is_dir():
+        raise SourceNotFoundError(f"{str(path)!r} is no run folder: name one that mien train made, such as runs/train")
+    if not run.metrics_path.is_file():
+        raise SourceNotFoundError(f"{str(path)!r} holds no finished run: finish it by mien train --resume")
+    settings, found = read_json(run.config_path), read_json(run.metrics_path)
+    records = load_records(run.manifest_path)
+    try:
+        return FinishedRun(
+            folder=run,
+            config=from_json(settings),
+            data_dir=run.data_dir(),
+            versions={name: str(version) for name, version in settings.get("versions", {}).items()},
+            records=records,
+            classifier=load(path),
+            history=load_history(run.history_path) if run.history_path.exists() else (),
+            answers=tuple(answer for source in _ANSWER_FILES for answer in _answers(path, source)),
+            **_found(found, records),
+        )
+    except SettingsError as error:
+        raise SettingsError(f"{str(run.config_path)!r}: {error}") from error
+    except MienError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, StopIteration, csv.Error) as error:
+        raise SourceNotFoundError(
+            f"{str(path)!r} is damaged, or was made by another version of mien: {error}. Train again."
+        ) from error
+
+
+def _found(document: Mapping[str, Any], records: tuple[ImageRecord, ...]) -> dict[str, Any]:
+    """Return what metrics.json says, as attributes of a FinishedRun."""
+    places = {record.path: place for place, record in enumerate(records)}
+    scores = {name: evaluation_from_dict(document[name]) for name in ("out_of_fold", "test") if document.get(name)}
+    if "test" not in scores:
+        raise ValueError("metrics.json has no scores of the test")
+    suspects = [dict(found) for found in document.get("suspects", [])]
+    return {
+        "scores": scores,
+        "findings": tuple(built(Finding, finding) for finding in document["verdict"]),
+        "fingerprint": str(document["data"]["fingerprint"]),
+        "training": dict(document.get("training", {})),
+        "suspects": tuple(built(Suspect, {"index": places[found.pop("path")], **found}) for found in suspects),
+        "shortcuts": tuple(built(Shortcut, shortcut) for shortcut in document.get("shortcuts", [])),
+    }
+
+
+def _answers(path: Path, source: Source) -> Iterator[Answered]:
+    """Read the answers one by one; a hundred probabilities a row are not kept, nor even made numbers of."""
+    with (
+        suppress(FileNotFoundError),
+        open(path / _ANSWER_FILES[source], encoding="utf-8", errors="surrogateescape", newline="") as file,
+    ):
+        rows = csv.reader(file)
+        columns = {name: place for place, name in enumerate(next(rows))}
+        place, label, answer = columns["path"], columns["label"], columns["answer"]
+        for row in rows:
+            given, true = (float(row[columns[f"prob_{row[name]}"]]) for name in (answer, label))
+            yield Answered(row[place], row[label], row[answer], given, true, source)

@@ -1,0 +1,127 @@
+"""Highlights: which pictures of a run are worth looking at."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from mien.dataset import ImageRecord
+from mien.finished_run import Answered, FinishedRun
+from mien.suspects import Suspect
+
+_MAX_SAMPLES, _MAX_SAMPLES_OF_CLASS = 48, 12
+_MAX_GROUPS, _MAX_OF_GROUP = 12, 4
+_MAX_SUSPECTS, _MAX_MISTAKES, _MAX_HITS = 12, 12, 6
+
+
+@dataclass(frozen=True)
+class Group:
+    """Copies and near copies of one picture.
+
+    Attributes:
+        records: Some of them: those that are used first.
+        size: How many there are.
+        num_used: How many of them are used.
+        conflicting: Whether they stand under two or more classes.
+    """
+
+    records: tuple[ImageRecord, ...]
+    size: int
+    num_used: int
+    conflicting: bool
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """The pictures of a run that are worth looking at.
+
+    Attributes:
+        samples: Used pictures of each class, spread evenly over it, by its name; the largest classes where not all fit.
+        groups: Copies of one picture: those under two classes first, then the largest groups.
+        num_groups: How many groups there are.
+        suspects: Pictures whose label is probably wrong, the most suspect first.
+        mistakes: Wrong answers, the surest first.
+        hits: Right answers, the surest first, of each class in turn.
+    """
+
+    samples: dict[str, tuple[ImageRecord, ...]]
+    groups: tuple[Group, ...]
+    num_groups: int
+    suspects: tuple[Suspect, ...]
+    mistakes: tuple[Answered, ...]
+    hits: tuple[Answered, ...]
+
+
+def find_highlights(run: FinishedRun) -> Highlights:
+    """Choose the pictures of a run that are worth looking at; the same run gives the same ones."""
+    groups = _groups(run.records)
+    return Highlights(
+        samples=_samples(run.records),
+        groups=tuple(groups[:_MAX_GROUPS]),
+        num_groups=len(groups),
+        suspects=run.suspects[:_MAX_SUSPECTS],
+        mistakes=tuple(_surest([a for a in run.answers if a.answer != a.label], _MAX_MISTAKES)),
+        hits=tuple(_hits(run.answers)),
+    )
+
+
+def _samples(records: Iterable[ImageRecord]) -> dict[str, tuple[ImageRecord, ...]]:
+    members: dict[str, list[ImageRecord]] = {}
+    for record in records:
+        if record.used:
+            members.setdefault(record.label, []).append(record)
+    largest = sorted(members, key=lambda name: (-len(members[name]), name))[:_MAX_SAMPLES]
+    most = max(1, min(_MAX_SAMPLES_OF_CLASS, _MAX_SAMPLES // max(len(largest), 1)))
+    return {name: _spread(members[name], most) for name in sorted(largest)}
+
+
+def _spread(records: Sequence[ImageRecord], most: int) -> tuple[ImageRecord, ...]:
+    """Return so many of the records, from all over them: neighbours in a folder are often alike."""
+    count = min(most, len(records))
+    return tuple(records[place * len(records) // count] for place in range(count))
+
+
+def _groups(records: Iterable[ImageRecord]) -> list[Group]:
+    members: dict[int, list[ImageRecord]] = {}
+    for record in records:
+        if record.group is not None:
+            members.setdefault(record.group, []).append(record)
+    found = [_group(copies) for copies in members.values() if len(copies) > 1]
+    return sorted(found, key=lambda group: (not group.conflicting, -group.size))
+
+
+def _group(copies: list[ImageRecord]) -> Group:
+    shown = sorted(copies, key=lambda record: not record.used)[:_MAX_OF_GROUP]
+    conflicting = len({record.label for record in copies}) > 1
+    return Group(tuple(shown), len(copies), sum(record.used for record in copies), conflicting)
+
+
+def _surest(answers: Iterable[Answered], most: int) -> list[Answered]:
+    return heapq.nlargest(most, answers, key=lambda answer: answer.prob_answer)
+
+
+def _hits(answers: Sequence[Answered]) -> list[Answered]:
+    """Return the surest right answers, of each class in turn."""
+    right: dict[str, list[Answered]] = {}
+    for answer in answers:
+        if answer.answer == answer.label:
+            right.setdefault(answer.label, []).append(answer)
+    ranked = [_surest(right[name], _MAX_HITS) for name in sorted(right)]
+    in_turn = [answer for row in zip_longest(*ranked) for answer in row if answer is not None]
+    return in_turn[:_MAX_HITS]
+
+
+def most_confused(
+    class_names: Sequence[str], confusion: Sequence[Sequence[int]], most: int
+) -> list[tuple[str, str, int]]:
+    """Return which class was taken for which other, and how often; the most frequent first."""
+    pairs = Counter(
+        {
+            (class_names[row], class_names[column]): count
+            for row, counts in enumerate(confusion)
+            for column, count in enumerate(counts)
+            if row != column and count
+        }
+    )
+    return [(truth, answer, count) for (truth, answer), count in pairs.most_common(most)]

@@ -1,0 +1,220 @@
+"""Reporting: a finished run -> report.html, one page that needs no network, no script and no other file."""
+
+import base64
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mien import __version__, charts, files
+from mien.dataset import PROBLEMS, SPLITS, ImageRecord
+from mien.extras import needing
+from mien.finished_run import FinishedRun, load_run
+from mien.highlights import Highlights, find_highlights, most_confused
+from mien.model_card import limits
+from mien.recording import best_epoch
+from mien.results import UNSURE, Evaluation
+from mien.scores import Score
+from mien.thumbnails import load_thumbnails
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+REPORT_NAME = "report.html"
+_DRAWN: tuple[Callable[..., str], ...] = (
+    charts.plot_accuracy,
+    charts.plot_epochs,
+    charts.plot_sureness,
+    charts.plot_coverage,
+    charts.interval_bar,
+)
+_FACTS = {
+    "backbone": "Pretrained network",
+    "strength": "Strength of the regularisation, chosen by cross-validation",
+    "temperature": "Temperature: what the logits are divided by, so that it is as sure as it is right",
+    "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
+}
+_MAX_MATRIX, _MAX_PAIRS, _MAX_EPOCHS = 20, 20, 200
+_LONG_NAME = 56
+# What joins letters and emoji into one, and is no letter itself.
+_JOINERS = "\u200c\u200d"
+_TITLES = {
+    "fine": "Clearly better than guessing",
+    "too_little_data": "Too little data to tell",
+    "underfitting": "Underfitting: it has not learnt enough",
+    "overfitting": "Overfitting: it learnt its pictures by heart",
+    "miscalibrated": "Its probabilities are off",
+    "unfamiliar": "Some pictures are unlike those of the training",
+    "threshold": "When it says that it is not sure",
+    "out_of_reach": "The target is out of reach",
+}
+
+
+@dataclass(frozen=True)
+class ClassCounts:
+    """The files of one class: how many there are, are used, and stand in each split."""
+
+    label: str
+    num_files: int
+    num_used: int
+    splits: dict[str, int]
+
+
+def report(run: str | Path) -> Path:
+    """Write the report.html of a finished run anew: what it can do, and how that is known, on one page.
+
+    The page is one file with everything in it, small pictures too. It is made from the folder of the run, and from the
+    photos where they still lie where they lay; the place of one that has gone or changed says so.
+
+    Args:
+        run: The folder of the run.
+
+    Returns:
+        The page.
+
+    Raises:
+        SourceNotFoundError: The run is not finished, or a file of it is missing or damaged.
+        OutputError: The page cannot be written.
+
+    Example:
+        >>> import mien
+        >>> mien.report("runs/train").name
+        'report.html'
+    """
+    found = load_run(Path(run))
+    path = found.folder.path / REPORT_NAME
+    files.write_text(path, render(found))
+    return path
+
+
+def render(run: FinishedRun) -> str:
+    """Return the page of a run."""
+    highlights, facts = find_highlights(run), run.classifier.facts
+    by_path = {record.path: record for record in run.records}
+    thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan)
+    css = (package_files("mien") / "page" / "report.css").read_text("utf-8")
+    page = _environment().get_template("report.html.jinja")
+    return page.render(
+        run=run,
+        judged=run.judged,
+        test=run.scores["test"],
+        facts=facts,
+        highlights=highlights,
+        thumbnails=thumbnails,
+        records=by_path,
+        classes=_class_counts(run),
+        left_out=_left_out(run.records),
+        many=len(run.classifier.class_names) > _MAX_MATRIX,
+        pairs=most_confused(run.judged.class_names, run.judged.confusion, _MAX_PAIRS),
+        sure_row=_telling_row(run.judged),
+        settings=run.config.flat(),
+        training=_training(run.training),
+        limits=limits(run.classifier.class_names),
+        css=css,
+        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        titles=_TITLES,
+        kept=best_epoch(run.history) if run.history else None,
+        epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
+        versions=facts.provenance.versions if facts.provenance else run.versions,
+        version=__version__,
+    )
+
+
+def shown(value: Any) -> Any:
+    """Return text that cannot harm a page: what has no form of its own, such as half a letter, is written as an escape.
+
+    Signs that turn the direction of writing around are among that. Markup is left to the template, which escapes it.
+    """
+    # Markup is text too; it was made here.
+    if not isinstance(value, str) or hasattr(value, "__html__"):
+        return value
+    kept = "\n" + _JOINERS
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in value)
+
+
+def short(name: str) -> str:
+    """Return a name for beneath a picture: of a long one the start and the end."""
+    return name if len(name) <= _LONG_NAME else f"{name[: _LONG_NAME - 20]}…{name[-18:]}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage; 100% and 0% stand for themselves alone.
+
+    Example:
+        >>> percent(0.84), percent(0.9997), percent(1.0), percent(0.001)
+        ('84%', '99.9%', '100%', '0.1%')
+    """
+    if share is None:
+        return "–"
+    if 0.995 <= share < 1:
+        return f"{math.floor(1000 * share) / 10:.1f}%"
+    return f"{math.ceil(1000 * share) / 10:.1f}%" if 0 < share < 0.005 else f"{share:.0%}"
+
+
+def interval(score: Score) -> str:
+    """Return the interval of a score in words."""
+    return f"{score.low:.0%} to {score.high:.0%}"
+
+
+def _environment() -> "Environment":
+    with needing("train"):
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    environment = Environment(
+        loader=PackageLoader("mien", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"short": short, "percent": percent, "interval": interval, "count": "{:,}".format}
+    environment.globals |= {draw.__name__: draw for draw in _DRAWN}
+    environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE}
+    return environment
+
+
+def _shown(run: FinishedRun, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:
+    """Return every picture that the page shows."""
+    samples = [record for some in highlights.samples.values() for record in some]
+    copies = [record for group in highlights.groups for record in group.records]
+    suspects = [run.records[suspect.index] for suspect in highlights.suspects]
+    answered = [by_path[answer.path] for answer in (*highlights.mistakes, *highlights.hits)]
+    return [*samples, *copies, *suspects, *answered]
+
+
+def _class_counts(run: FinishedRun) -> list[ClassCounts]:
+    num_files = Counter(record.label for record in run.records)
+    splits = Counter((record.label, record.split) for record in run.records if record.used)
+    found = []
+    for name in run.classifier.class_names:
+        of_class = {split: splits[name, split] for split in SPLITS}
+        found.append(ClassCounts(name, num_files[name], sum(of_class.values()), of_class))
+    return found
+
+
+def _left_out(records: tuple[ImageRecord, ...]) -> list[tuple[str, int, list[str]]]:
+    """Return why files were left out: the reason in words, how many, and some of them; the most frequent first."""
+    paths: dict[str, list[str]] = {}
+    for record in records:
+        if not record.used:
+            paths.setdefault(record.problems[-1].code if record.problems else "", []).append(record.path)
+    ranked = sorted(paths.items(), key=lambda item: -len(item[1]))
+    return [(PROBLEMS.get(code, code or "not said"), len(found), found[:5]) for code, found in ranked]
+
+
+def _training(details: dict[str, Any]) -> dict[str, Any]:
+    """Return how the training went: the facts by names that say what they are, numbers without false precision."""
+    return {
+        _FACTS.get(name, name.replace("_", " ")): f"{value:.4g}" if isinstance(value, float) else value
+        for name, value in details.items()
+    }
+
+
+def _telling_row(evaluation: Evaluation) -> Any:
+    """Return the threshold to speak of: that which leaves the most accurate half or more of the pictures."""
+    rows = [row for row in evaluation.coverage if row.threshold and (row.answered.value or 0) >= 0.5]
+    return max(rows, key=lambda row: row.accuracy.value or 0.0, default=None)

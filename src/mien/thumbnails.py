@@ -1,0 +1,79 @@
+"""Thumbnails: pictures of a folder, small, as text that a page can hold."""
+
+import base64
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien import files, images
+from mien.config import ScanConfig
+from mien.dataset import ImageRecord
+from mien.engine import LOCAL, Engine
+from mien.errors import ImageError
+from mien.formats import MAX_FILE_BYTES
+
+SIDE = 160
+_QUALITY = 80
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture, or why there is none.
+
+    Attributes:
+        uri: The picture as a `data:` address; empty where there is none.
+        width: Pixels; likewise `height`.
+        missing: Why there is none, in a few words.
+    """
+
+    uri: str = ""
+    width: int = 0
+    height: int = 0
+    missing: str = ""
+
+
+def load_thumbnails(
+    folder: Path, records: Iterable[ImageRecord], config: ScanConfig, *, engine: Engine = LOCAL
+) -> dict[str, Thumbnail]:
+    """Make a thumbnail of each picture, by its path; one that has gone or changed since gets one that says so.
+
+    Args:
+        folder: Where the pictures lie.
+        records: Those to show.
+        config: Its `max_pixels` is heeded.
+        engine: Where the work runs.
+    """
+    wanted = list({record.path: record for record in records}.values())
+    # No larger than it must be: JPEGs are decoded at a fraction of their size.
+    small = ScanConfig(image_size=(SIDE, SIDE), max_pixels=config.max_pixels)
+    found = engine.map(lambda record: _load(folder, record, small), wanted)
+    return {record.path: thumbnail for record, thumbnail in zip(wanted, found, strict=True)}
+
+
+def thumbnail_of(picture: Image.Image | NDArray[np.uint8], *, side: int = SIDE) -> Thumbnail:
+    """Make a thumbnail: at most `side` pixels in each direction, in the picture's own shape."""
+    small = picture.copy() if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    small.thumbnail((side, side), Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=_QUALITY, optimize=True)
+    return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", *small.size)
+
+
+def _load(folder: Path, record: ImageRecord, config: ScanConfig) -> Thumbnail:
+    path = folder / record.path
+    if not os.path.exists(path):
+        return Thumbnail(missing="no longer there")
+    try:
+        content = files.read_bytes(path, max_bytes=MAX_FILE_BYTES)
+        if hashlib.sha256(content).hexdigest() != record.sha256:
+            return Thumbnail(missing="changed since")
+        return thumbnail_of(images.decode(content, config).rgb)
+    except ImageError:
+        return Thumbnail(missing="cannot be shown")

@@ -18,6 +18,8 @@ from mien.dataset import Dataset, ImageRecord
 from mien.evaluation import Answers, score
 from mien.results import Evaluation
 
+pytest_plugins = ["browsing"]
+
 
 def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
     """Return smooth blobs of colour; other seeds give pictures that are no near copies."""

@@ -18,9 +18,10 @@ ROWS = [
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
     {"reporting"},
+    {"looks"},
     {"highlights"},
     {"finished_run"},
-    {"run_files", "fitting", "suspects", "intake"},
+    {"run_files", "fitting", "suspects", "intake", "explained_pictures"},
     {"linear", "deep"},
     {
         "scanning",
@@ -35,6 +36,7 @@ ROWS = [
         "evaluation",
         "judgement",
         "charts",
+        "explanation",
         "exporting",
         "figures",
         "thumbnails",
@@ -64,6 +66,7 @@ ROWS = [
     {
         "images",
         "sources",
+        "activation_maps",
         "augmentation",
         "run_folder",
         "backbone",

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from mien.dataset import ImageRecord as ImageRecord
     from mien.errors import MienError as MienError
     from mien.evaluation import evaluate as evaluate
+    from mien.explanation import HeatMap as HeatMap
+    from mien.explanation import explain as explain
+    from mien.explanation import overlay as overlay
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_reliability as plot_reliability
@@ -59,6 +62,7 @@ _HOMES = {
     "Dataset": "dataset",
     "Evaluation": "results",
     "FitConfig": "config",
+    "HeatMap": "explanation",
     "ImageRecord": "dataset",
     "MienError": "errors",
     "PRESETS": "config",
@@ -71,8 +75,10 @@ _HOMES = {
     "clean": "cleaning",
     "compare": "comparison",
     "evaluate": "evaluation",
+    "explain": "explanation",
     "fit": "fitting",
     "load": "classifier",
+    "overlay": "explanation",
     "plot_confusion": "figures",
     "plot_history": "figures",
     "plot_reliability": "figures",

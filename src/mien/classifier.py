@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import files, images
+from mien.activation_maps import HEAT
 from mien.config import AnswerConfig, FitRule, ScanConfig
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.extras import needing
@@ -113,6 +114,30 @@ class Classifier:
             return self.probs(batch), np.zeros(len(batch), np.bool_)
         probs, distances = self._graph.run(["probs", "distance"], batch)
         return self._checked(probs), distances.reshape(len(batch), -1)[:, 0] > self.facts.familiar_within
+
+    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Return the logit of every class at every place of the network's last map, whose mean is that of the picture.
+
+        Args:
+            picture: uint8 (H, W, 3), of the size in `facts`.
+
+        Returns:
+            float32 (C, h, w); None where the file has no such maps.
+
+        Raises:
+            ModelFileError: What the file gives is no map.
+        """
+        if HEAT not in self._graph.ends:
+            return None
+        heat = self._graph.run([HEAT], picture[None])[0]
+        most = (1, len(self.class_names), *picture.shape[:2])
+        shape = np.shape(heat)
+        if len(shape) != 4 or shape[:2] != most[:2] or not all(0 < n <= m for n, m in zip(shape, most, strict=True)):
+            raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected {most} or coarser")
+        if heat.dtype != np.float32 or not np.isfinite(heat).all():
+            raise ModelFileError("it is damaged: its map is not made of finite numbers")
+        values: NDArray[np.float32] = heat[0]
+        return values
 
     def _checked(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         if probs.shape[1:] != (len(self.class_names),):

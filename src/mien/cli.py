@@ -14,7 +14,7 @@ from mien import __version__
 from mien.data_commands import check, clean, fetch
 from mien.errors import GateError, MienError, UserError
 from mien.flags import fill_in_settings, spelled_out
-from mien.run_commands import compare, demo, evaluate, predict, report, train
+from mien.run_commands import compare, demo, evaluate, explain, predict, report, train
 
 app = App(
     name="mien",
@@ -23,7 +23,7 @@ app = App(
     config=fill_in_settings,
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, fetch, check, clean, train, report, evaluate, compare, predict):
+for command in (demo, fetch, check, clean, train, report, evaluate, compare, predict, explain):
     app.command(command)
 app.register_install_completion_command(help="Install completion for this shell.")
 

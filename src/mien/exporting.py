@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import __version__, files
+from mien.activation_maps import add_heat
 from mien.backbone import Backbone
 from mien.classifier import Classifier, ModelFacts, with_facts
 from mien.dataset import Dataset
@@ -73,6 +74,7 @@ def join(backbone: Backbone, head: Head, familiarity: Familiarity, facts: ModelF
     shape = ["N", len(head.bias)]
     del graph.output[:]
     graph.output.append(onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, shape))
+    add_heat(model)
     return _with_distance(model, "features", familiarity, facts)
 
 
@@ -98,6 +100,7 @@ def export(network: "keras.Model", dataset: Dataset) -> Classifier:
     seen, unseen = (_features(model, features, dataset, split) for split in ("train", "val"))
     groups = dataset.group_numbers(dataset.indexes("train")[: len(seen)])
     familiarity = fit_familiarity(seen, groups=groups, held_out=unseen)
+    add_heat(model)
     return _with_distance(model, features, familiarity, facts_of(dataset))
 
 

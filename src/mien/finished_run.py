@@ -84,8 +84,12 @@ class FinishedRun:
         return next(iter(self.scores.values()))
 
 
-def load_run(path: Path) -> FinishedRun:
+def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
     """Read a finished run back.
+
+    Args:
+        path: The folder of the run.
+        metrics: What is to stand in metrics.json, of a run that lacks only that to be finished.
 
     Raises:
         SourceNotFoundError: It is not finished, or a file that it cannot do without is missing or damaged.
@@ -95,11 +99,15 @@ def load_run(path: Path) -> FinishedRun:
     run = RunFolder(path)
     if not path.is_dir():
         raise SourceNotFoundError(f"{str(path)!r} is no run folder: name one that mien train made, such as runs/train")
-    if not run.metrics_path.is_file():
+    if metrics is None and not run.metrics_path.is_file():
         raise SourceNotFoundError(f"{str(path)!r} holds no finished run: finish it by mien train --resume")
-    settings, found = read_json(run.config_path), read_json(run.metrics_path)
+    settings, found = read_json(run.config_path), metrics or read_json(run.metrics_path)
     records = load_records(run.manifest_path)
     try:
+        answers = tuple(answer for source in _ANSWER_FILES for answer in _answers(path, source))
+        unknown = {answer.path for answer in answers} - {record.path for record in records}
+        if unknown or not records:
+            raise ValueError(f"manifest.csv lacks {min(unknown)!r}" if unknown else "manifest.csv is empty")
         return FinishedRun(
             folder=run,
             config=from_json(settings),
@@ -108,14 +116,14 @@ def load_run(path: Path) -> FinishedRun:
             records=records,
             classifier=load(path),
             history=load_history(run.history_path) if run.history_path.exists() else (),
-            answers=tuple(answer for source in _ANSWER_FILES for answer in _answers(path, source)),
+            answers=answers,
             **_found(found, records),
         )
     except SettingsError as error:
         raise SettingsError(f"{str(run.config_path)!r}: {error}") from error
     except MienError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, StopIteration, csv.Error) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, csv.Error) as error:
         raise SourceNotFoundError(
             f"{str(path)!r} is damaged, or was made by another version of mien: {error}. Train again."
         ) from error
@@ -145,7 +153,7 @@ def _answers(path: Path, source: Source) -> Iterator[Answered]:
         open(path / _ANSWER_FILES[source], encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
         rows = csv.reader(file)
-        columns = {name: place for place, name in enumerate(next(rows))}
+        columns = {name: place for place, name in enumerate(next(rows, []))}
         place, label, answer = columns["path"], columns["label"], columns["answer"]
         for row in rows:
             given, true = (float(row[columns[f"prob_{row[name]}"]]) for name in (answer, label))

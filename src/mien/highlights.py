@@ -61,7 +61,7 @@ def find_highlights(run: FinishedRun) -> Highlights:
         groups=tuple(groups[:_MAX_GROUPS]),
         num_groups=len(groups),
         suspects=run.suspects[:_MAX_SUSPECTS],
-        mistakes=tuple(_surest([a for a in run.answers if a.answer != a.label], _MAX_MISTAKES)),
+        mistakes=tuple(surest([a for a in run.answers if a.answer != a.label], _MAX_MISTAKES)),
         hits=tuple(_hits(run.answers)),
     )
 
@@ -97,7 +97,8 @@ def _group(copies: list[ImageRecord]) -> Group:
     return Group(tuple(shown), len(copies), sum(record.used for record in copies), conflicting)
 
 
-def _surest(answers: Iterable[Answered], most: int) -> list[Answered]:
+def surest(answers: Iterable[Answered], most: int) -> list[Answered]:
+    """Return the answers of which it was surest, at most so many."""
     return heapq.nlargest(most, answers, key=lambda answer: answer.prob_answer)
 
 
@@ -107,7 +108,7 @@ def _hits(answers: Sequence[Answered]) -> list[Answered]:
     for answer in answers:
         if answer.answer == answer.label:
             right.setdefault(answer.label, []).append(answer)
-    ranked = [_surest(right[name], _MAX_HITS) for name in sorted(right)]
+    ranked = [surest(right[name], _MAX_HITS) for name in sorted(right)]
     in_turn = [answer for row in zip_longest(*ranked) for answer in row if answer is not None]
     return in_turn[:_MAX_HITS]
 

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mien import files
 from mien.classifier import Classifier
 from mien.cleaning import clean
 from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.dataset import Dataset
-from mien.errors import MienError, SettingsError
+from mien.errors import SettingsError
 from mien.evaluation import Answers, answer, score
 from mien.extras import require
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
@@ -20,7 +21,7 @@ from mien.methods import Fitted, Method
 from mien.progress import SILENCE, Progress
 from mien.recording import Epoch
 from mien.relabelling import keep_splits, load_decisions, relabel
-from mien.reporting import report
+from mien.reporting import save_report
 from mien.results import UNSURE, Evaluation, Finding
 from mien.run_files import describe, metrics, provenance, save_card, save_data, save_scores, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
@@ -125,17 +126,11 @@ def train(
         if not begun:
             save_data(run, dataset, config, decisions=decisions)
         out_of_fold = cross_validate(method, parts, run=run, progress=progress)
-        finished = _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
-    _report(finished, progress)
-    return finished
-
-
-def _report(run: Run, progress: Progress) -> None:
-    """Write report.html. The run is whole without it: what keeps it from being written loses nothing."""
-    try:
-        report(run.path)
-    except MienError as error:
-        progress.say(f"report.html is missing: {error}. To write it: mien report {run.path}")
+        finished, found = _finished(run, dataset, config, method, out_of_fold, shortcuts, save_h5=save_h5)
+        _report(run, found, progress)
+        run.save_json(run.metrics_path, found)
+        run.tidy()
+        return finished
 
 
 def _finished(
@@ -147,7 +142,8 @@ def _finished(
     shortcuts: tuple[Shortcut, ...],
     *,
     save_h5: bool,
-) -> Run:
+) -> tuple[Run, dict[str, Any]]:
+    """Return the run, all of it written but metrics.json, and what is to stand there."""
     judged = judge_labels(method, dataset, out_of_fold)
     suspects = find_suspects(dataset, judged) if judged else ()
     dataset = mark_suspects(dataset, suspects)
@@ -172,10 +168,17 @@ def _finished(
         "suspects": [suspect.to_dict(dataset) for suspect in suspects],
         "shortcuts": [shortcut.to_dict() for shortcut in shortcuts],
     }
-    run.save_json(run.metrics_path, metrics(scores, findings, dataset, fitted.details) | found)
-    run.tidy()
     whole = (run.path, dataset, classifier, scores["test"], scores.get("out_of_fold"), findings)
-    return Run(*whole, fitted.history, suspects, shortcuts)
+    document = metrics(scores, findings, dataset, fitted.details) | found
+    return Run(*whole, fitted.history, suspects, shortcuts), document
+
+
+def _report(run: RunFolder, document: dict[str, Any], progress: Progress) -> None:
+    """Write report.html. Whatever keeps a page from being written is no reason to lose a training."""
+    try:
+        save_report(run, document)
+    except Exception as error:
+        progress.say(f"report.html is missing: {files.reason_of(error)}. To write it: mien report {run.path}")
 
 
 def _judged(

@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien import sources as intake
 from mien.classifier import Classifier
 from mien.config import AnswerConfig
@@ -57,9 +60,24 @@ def predict(
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
-        rows, unfamiliar = classifier.answer(picture[None])
-        probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
-        label = max(probs, key=probs.__getitem__)
-        return Prediction(name, label if probs[label] >= least else UNSURE, probs, unfamiliar=bool(unfamiliar[0]))
+        return predict_picture(classifier, picture, source=name, threshold=least)
 
     return engine.map(predict_one, names)
+
+
+def predict_picture(
+    classifier: Classifier, picture: NDArray[np.uint8], *, source: str, threshold: float | None = None
+) -> Prediction:
+    """Say which class one decoded picture belongs to.
+
+    Args:
+        classifier: What `load` returned.
+        picture: What its `prepare` returned, uint8 (H, W, 3).
+        source: Where it is from.
+        threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
+    """
+    rows, unfamiliar = classifier.answer(picture[None])
+    probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
+    label = max(probs, key=probs.__getitem__)
+    least = classifier.facts.threshold if threshold is None else threshold
+    return Prediction(source, label if probs[label] >= least else UNSURE, probs, unfamiliar=bool(unfamiliar[0]))

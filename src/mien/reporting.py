@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -15,9 +16,11 @@ from mien.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.extras import needing
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, most_confused
+from mien.looks import find_looks
 from mien.model_card import limits
 from mien.recording import best_epoch
 from mien.results import UNSURE, Evaluation
+from mien.run_folder import RunFolder
 from mien.scores import Score
 from mien.thumbnails import load_thumbnails
 
@@ -85,9 +88,25 @@ def report(run: str | Path) -> Path:
         >>> mien.report("runs/train").name
         'report.html'
     """
-    found = load_run(Path(run))
-    path = found.folder.path / REPORT_NAME
-    files.write_text(path, render(found))
+    return _save(load_run(Path(run)))
+
+
+def save_report(run: RunFolder, metrics: dict[str, Any]) -> Path:
+    """Write the report.html of a run that lacks only its metrics.json to be finished.
+
+    Args:
+        run: Where it goes.
+        metrics: What is to stand in metrics.json.
+
+    Raises:
+        OutputError: The page cannot be written.
+    """
+    return _save(load_run(run.path, metrics=json.loads(json.dumps(metrics))))
+
+
+def _save(run: FinishedRun) -> Path:
+    path = run.folder.path / REPORT_NAME
+    files.write_text(path, render(run))
     return path
 
 
@@ -111,6 +130,7 @@ def render(run: FinishedRun) -> str:
         many=len(run.classifier.class_names) > _MAX_MATRIX,
         pairs=most_confused(run.judged.class_names, run.judged.confusion, _MAX_PAIRS),
         sure_row=_telling_row(run.judged),
+        looks=find_looks(run, by_path),
         settings=run.config.flat(),
         training=_training(run.training),
         limits=limits(run.classifier.class_names),

@@ -202,6 +202,52 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
         show_comparison(comparison)
 
 
+def explain(
+    run: RunPath,
+    /,
+    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
+    out: Path | None = None,
+    label: Annotated[str | None, Parameter(name="--class")] = None,
+    json: Flag = False,
+    limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
+) -> int:
+    """Show where the classifier looked: a PNG file for each picture. Exit code 1 where one could not be read.
+
+    Beside the picture stands the same with a map on it: orange speaks for the class, blue against it, for the others;
+    the stronger, the more. Presets fast and best give exact maps (class activation); for others, parts of the picture
+    are hidden in turn, to see how much that changes the answer (occlusion). The map says what the answer comes from,
+    not whether that is a good reason: a watermark in orange is worth knowing.
+
+    Example: mien explain runs/train photo.jpg, or: mien explain runs/train holiday/ --class sad --out maps
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train, or a model.onnx.
+    sources
+        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input.
+    out
+        The folder for the PNG files, or for a single picture a file that ends in .png; by default explained/ in the
+        run folder. Only files that mien explain made are written over.
+    label
+        The class to explain; by default, for each picture, the one that is most probable.
+    json
+        Print one JSON document per picture, a line each.
+    """
+    from mien.classifier import load
+    from mien.explained_pictures import explain_sources
+    from mien.run_screens import show_explanations
+    from mien.terminal import TerminalProgress
+
+    if not sources:
+        raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
+    classifier = load(run)
+    out = out or (run if run.is_dir() else run.parent) / "explained"
+    with TerminalProgress() as progress:
+        found = explain_sources(classifier, sources, out, label=label, limits=limits, progress=progress)
+        return 1 if show_explanations(found, classifier.class_names, json=json) else 0
+
+
 def predict(
     run: RunPath,
     /,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mien.classifier import ModelFacts
     from mien.comparison import Comparison
     from mien.demo import Demo
+    from mien.explained_pictures import Explained
     from mien.pipeline import Run
     from mien.provenance import Provenance
 
@@ -36,6 +37,7 @@ RUN_FILES = {
     "curves.png": "loss and accuracy, drawn",
     "confusion.png": "which class was taken for which",
     "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
+    "explained/": "where it looked, drawn by mien explain",
     "logs/": "for TensorBoard",
 }
 DEMO_FILES = {
@@ -185,11 +187,36 @@ def show_predictions(
     if csv_path:
         write_text(csv_path, _predictions_csv(rows, class_names))
         ERR.print(f"{printable(str(csv_path))}: {num_predictions} pictures")
+    return _failures(num_errors, num_predictions)
+
+
+def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[str], *, json: bool) -> int:
+    """Print for each picture the answer, and below it where the PNG file with the map is, or all as JSON lines.
+
+    Returns:
+        How many pictures could not be read; 1 where there was none.
+    """
+    width = max(map(len, map(printable, (*class_names, "error", UNSURE))))
+    num_pictures, num_errors = 0, 0
+    for item in explained:
+        num_pictures += 1
+        num_errors += item.png is None
+        if json:
+            show_json(item.to_dict())
+            continue
+        show_prediction(item.prediction, width)
+        if item.png is not None:
+            OUT.print(f"{'':<{width}}        {printable(str(item.png))}: {printable(str(item.label))}, {item.method}")
+    return _failures(num_errors, num_pictures)
+
+
+def _failures(num_errors: int, num_pictures: int) -> int:
+    """Say how many pictures could not be read, and return it; 1 where there was none."""
     if num_errors:
-        ERR.print(f"{num_errors} of {num_predictions} pictures could not be read")
-    if not num_predictions:
+        ERR.print(f"{num_errors} of {num_pictures} pictures could not be read")
+    if not num_pictures:
         ERR.print("no pictures found")
-    return num_errors or int(num_predictions == 0)
+    return num_errors or int(num_pictures == 0)
 
 
 def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> None:

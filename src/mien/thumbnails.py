@@ -66,14 +66,26 @@ def thumbnail_of(picture: Image.Image | NDArray[np.uint8], *, side: int = SIDE) 
     return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", *small.size)
 
 
-def _load(folder: Path, record: ImageRecord, config: ScanConfig) -> Thumbnail:
+def picture_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.Image:
+    """Decode the picture of a record, where it is as it was.
+
+    Raises:
+        ImageError: It has gone, or changed, or cannot be decoded; in a few words.
+    """
     path = folder / record.path
     if not os.path.exists(path):
-        return Thumbnail(missing="no longer there")
+        raise ImageError("unreadable", "no longer there")
     try:
         content = files.read_bytes(path, max_bytes=MAX_FILE_BYTES)
-        if hashlib.sha256(content).hexdigest() != record.sha256:
-            return Thumbnail(missing="changed since")
-        return thumbnail_of(images.decode(content, config).rgb)
-    except ImageError:
-        return Thumbnail(missing="cannot be shown")
+        if hashlib.sha256(content).hexdigest() == record.sha256:
+            return images.decode(content, config).rgb
+    except ImageError as error:
+        raise ImageError(error.problem, "cannot be shown") from error
+    raise ImageError("unreadable", "changed since")
+
+
+def _load(folder: Path, record: ImageRecord, config: ScanConfig) -> Thumbnail:
+    try:
+        return thumbnail_of(picture_of(folder, record, config))
+    except ImageError as error:
+        return Thumbnail(missing=str(error))

@@ -1,0 +1,220 @@
+"""Activation maps: where in a picture a network finds what speaks for a class, as one more output of its graph."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mien.errors import ModelFileError
+from mien.inference import Graph
+
+if TYPE_CHECKING:
+    import onnx
+
+HEAT = "heat"
+_ACTIVATIONS = {"Softmax", "Sigmoid"}
+# What may stand between the mean of a map and the last activation; what is not linear all the same, the proof finds.
+_LINEAR = {
+    *("Add", "BatchNormalization", "Cast", "Div", "Dropout", "Flatten", "Gemm", "Identity", "MatMul"),
+    *("Mul", "Reshape", "Squeeze", "Sub", "Unsqueeze"),
+}
+_TOLERANCE = 1e-3
+_LEFTMOST = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """The way from a map to probabilities; a network that is asked about the mirror image too has two.
+
+    Attributes:
+        pool: The node that makes features of the map: their mean over its places.
+        layers: The nodes from there to the logits, in order.
+        activation: The node that makes probabilities of the logits.
+        mirrored: Whether it sees the mirror image of the picture.
+    """
+
+    pool: "onnx.NodeProto"
+    layers: "list[onnx.NodeProto]"
+    activation: "onnx.NodeProto"
+    mirrored: bool
+
+
+def add_heat(model: "onnx.ModelProto") -> bool:
+    """Give a network the output "heat", float32 (N, C, h, w): the logit of each class at each place of its last map.
+
+    That is possible where the features are the mean of a map over its places and only linear layers follow, which are
+    then asked about every place by itself. So the mean of "heat" over the places is the logit of the class, bias and
+    all (of a sigmoid unit, the logit of the first class is 0). Where a network averages over the mirror image too,
+    "heat" is the mean of both maps, the second turned back.
+
+    Args:
+        model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C); stays as it is where "heat" is not possible.
+
+    Returns:
+        Whether it has the output now: it was compared with the logits.
+
+    Source:
+        B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016 (class activation mapping).
+    """
+    import onnx
+
+    branches = _branches(model.graph)
+    if [branch.mirrored for branch in branches] not in ([False], [False, True], [True, False]):
+        return False
+    longer = onnx.ModelProto()
+    longer.CopyFrom(model)
+    maps = [_write_map(longer.graph, branch, f"{HEAT}{number}/") for number, branch in enumerate(branches)]
+    _write(longer.graph, "Mean", maps, HEAT)
+    num_outputs = len(longer.graph.output)
+    shapes: dict[str, list[str] | None] = {HEAT: ["N", "C", "h", "w"]}
+    shapes |= {branch.activation.input[0]: None for branch in branches}
+    for name, shape in shapes.items():
+        longer.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    if not _is_proved(longer, list(shapes)):
+        return False
+    del longer.graph.output[num_outputs + 1 :]
+    model.CopyFrom(longer)
+    return True
+
+
+def _branches(graph: "onnx.GraphProto") -> list[_Branch]:
+    """Return the ways from maps to probabilities; none where one of them is not linear."""
+    makers = {output: node for node in graph.node for output in node.output}
+    constant = {item.name for item in graph.initializer} | {""}
+    for node in graph.node:
+        if constant.issuperset(node.input):
+            constant.update(node.output)
+    branches = []
+    for activation in _activations(makers):
+        chain = _chain(activation.input[0], makers, constant)
+        if not chain or _pooled_shape(chain[0]) is None:
+            return []
+        branches.append(_Branch(chain[0], chain[1:], activation, _is_mirrored(chain[0], makers)))
+    return branches
+
+
+def _activations(makers: "dict[str, onnx.NodeProto]") -> "list[onnx.NodeProto]":
+    """Return the last activations before the probabilities."""
+    found, seen, waiting = [], set(), ["probs"]
+    while waiting:
+        name = waiting.pop(0)
+        node = makers.get(name)
+        if node is None or name in seen:
+            continue
+        seen.add(name)
+        if node.op_type in _ACTIVATIONS:
+            found.append(node)
+        else:
+            waiting += node.input
+    return found
+
+
+def _chain(name: str, makers: "dict[str, onnx.NodeProto]", constant: set[str]) -> "list[onnx.NodeProto]":
+    """Return the linear nodes that lead to a tensor, in order, and before them the one that they begin with."""
+    chain: list[onnx.NodeProto] = []
+    while name in makers:
+        chain.insert(0, makers[name])
+        if makers[name].op_type not in _LINEAR:
+            return chain
+        inputs = [item for item in makers[name].input if item not in constant]
+        if len(inputs) != 1:
+            break
+        (name,) = inputs
+    return []
+
+
+def _pooled_shape(node: "onnx.NodeProto") -> list[int] | None:
+    """Return the shape that a node makes of maps, the mean over places; 0 is their number, None is another node."""
+    options = {item.name: list(item.ints) or item.i for item in node.attribute}
+    if node.op_type == "GlobalAveragePool":
+        return [0, -1, 1, 1]
+    if node.op_type != "ReduceMean" or options.get("axes") not in ([1, 2], [2, 3], [-2, -1]):
+        return None
+    if not options.get("keepdims", 1):
+        return [0, -1]
+    return [0, 1, 1, -1] if options["axes"] == [1, 2] else [0, -1, 1, 1]
+
+
+def _channels_first(node: "onnx.NodeProto") -> bool:
+    return not any(item.name == "axes" and list(item.ints) == [1, 2] for item in node.attribute)
+
+
+def _is_mirrored(node: "onnx.NodeProto", makers: "dict[str, onnx.NodeProto]") -> bool:
+    """Say whether pictures are turned round on the way to a node; this is what `keras.ops.flip` is in ONNX."""
+    seen: set[str] = set()
+    waiting = list(node.input)
+    while waiting:
+        name = waiting.pop()
+        if name in makers and name not in seen:
+            seen.add(name)
+            if makers[name].op_type == "ReverseSequence":
+                return True
+            waiting += makers[name].input
+    return False
+
+
+def _write_map(graph: "onnx.GraphProto", branch: _Branch, prefix: str) -> str:
+    """Ask the layers of a branch about every place of its map; return the name of the logits, (N, C, h, w)."""
+    places = branch.pool.input[0]
+    if _channels_first(branch.pool):
+        places = _write(graph, "Transpose", [places], f"{prefix}places", perm=[0, 2, 3, 1])
+    rows = _write(graph, "Flatten", [places], f"{prefix}rows", axis=3)
+    pooled = _constant(graph, f"{prefix}pooled_shape", _pooled_shape(branch.pool) or [])
+    names = {branch.pool.output[0]: _write(graph, "Reshape", [rows, pooled], f"{prefix}pooled")}
+    for node in branch.layers:
+        copy = graph.node.add()
+        copy.CopyFrom(node)
+        copy.name = f"{prefix}own/{node.name}"
+        copy.input[:] = [names.get(name, name) for name in node.input]
+        copy.output[:] = [name and f"{prefix}own/{name}" for name in node.output]
+        names |= dict(zip(node.output, copy.output, strict=True))
+    return _write_layout(graph, branch, prefix, places, names[branch.activation.input[0]])
+
+
+def _write_layout(graph: "onnx.GraphProto", branch: _Branch, prefix: str, places: str, logits: str) -> str:
+    """Bring logits, a row for every place, into the layout of a map; return its name, (N, C, h, w)."""
+    ends = [_constant(graph, f"{prefix}{name}", [value]) for name, value in (("first", 0), ("fourth", 3), ("rest", -1))]
+    shape = _write(graph, "Shape", [places], f"{prefix}places_shape")
+    shape = _write(graph, "Slice", [shape, *ends[:2]], f"{prefix}grid")
+    shape = _write(graph, "Concat", [shape, ends[2]], f"{prefix}grid_shape", axis=0)
+    logits = _write(graph, "Reshape", [logits, shape], f"{prefix}grid_logits")
+    logits = _write(graph, "Transpose", [logits], f"{prefix}logits", perm=[0, 3, 1, 2])
+    if branch.activation.op_type == "Sigmoid":
+        nothing = _write(graph, "Sub", [logits, logits], f"{prefix}nothing")
+        logits = _write(graph, "Concat", [nothing, logits], f"{prefix}both", axis=1)
+    if branch.mirrored:
+        turn = (("begin", -1), ("end", _LEFTMOST), ("across", 3), ("backwards", -1))
+        turning = [_constant(graph, f"{prefix}{name}", [value]) for name, value in turn]
+        logits = _write(graph, "Slice", [logits, *turning], f"{prefix}turned")
+    return logits
+
+
+def _write(graph: "onnx.GraphProto", kind: str, inputs: list[str], output: str, **options: object) -> str:
+    import onnx
+
+    graph.node.append(onnx.helper.make_node(kind, inputs, [output], output, **options))
+    return output
+
+
+def _constant(graph: "onnx.GraphProto", name: str, values: list[int]) -> str:
+    import onnx
+
+    graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, np.int64), name))
+    return name
+
+
+def _is_proved(model: "onnx.ModelProto", names: list[str]) -> bool:
+    """Say whether the mean of the map goes into each activation, by pictures that are their own mirror images."""
+    size = [item.dim_value for item in model.graph.input[0].type.tensor_type.shape.dim][1:3]
+    noise = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
+    pictures = np.maximum(noise, noise[:, :, ::-1])
+    try:
+        heat, *logits = Graph(model.SerializeToString()).run(names, pictures)
+    except (ModelFileError, ValueError):
+        # Another version of the operators, or shapes that are not those of a map.
+        return False
+    if heat.ndim != 4:
+        return False
+    found = heat.mean(axis=(2, 3))
+    wanted = [np.hstack([0 * rows, rows]) if rows.shape[1:] == (1,) else rows for rows in logits]
+    return all(rows.shape == found.shape and np.allclose(found, rows, _TOLERANCE, _TOLERANCE) for rows in wanted)

@@ -1,0 +1,196 @@
+"""Explained pictures: sources -> a PNG file for each, with a map of where the classifier looked."""
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from mien import files, images
+from mien import sources as intake
+from mien.classifier import Classifier
+from mien.engine import LOCAL, Engine
+from mien.errors import FetchError, ImageError, OutputError
+from mien.explanation import COOL, WARM, HeatMap, check_label, explain, overlay
+from mien.fetching import FetchLimits
+from mien.prediction import predict_picture
+from mien.progress import SILENCE, Progress
+from mien.results import Prediction
+from mien.safe_names import safe_stem
+
+# By this a file is known as one of ours: no other is written over.
+_MAKER = ("Software", "mien explain")
+# The longer side of a picture as it is drawn, in pixels.
+_LEAST_ACROSS, _MOST_ACROSS = 320, 640
+_GAP, _LINE = 16, 28
+_MOST_LETTERS = 40
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What came out for one picture.
+
+    Attributes:
+        prediction: Its answer; has `error` set where the picture could not be read.
+        label: The class that is explained; None with an error.
+        method: How; None with an error.
+        png: Where the picture with its map is; None with an error.
+    """
+
+    prediction: Prediction
+    label: str | None = None
+    method: str | None = None
+    png: Path | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        shown = {"explained": self.label, "method": self.method, "png": str(self.png) if self.png else None}
+        return self.prediction.to_dict() | shown
+
+
+def explain_sources(
+    classifier: Classifier,
+    sources: Iterable[str | Path],
+    out: Path,
+    *,
+    label: str | None = None,
+    limits: FetchLimits = FetchLimits(),
+    engine: Engine = LOCAL,
+    progress: Progress = SILENCE,
+) -> Iterator[Explained]:
+    """Write where a classifier looked, a PNG file for each picture, and say what it answered, in order.
+
+    Args:
+        classifier: What `load` returned.
+        sources: Picture files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
+        out: A folder, which is made where it is missing; or for a single picture a file that ends in .png.
+        label: The class to explain; by default for each picture the one that is most probable.
+        limits: What may be fetched from a URL.
+        engine: Where the work runs.
+        progress: Told how far it is.
+
+    Yields:
+        Explained(prediction, label, method, png).
+
+    Raises:
+        SourceNotFoundError: A path does not exist. Raised before any picture is read.
+        SettingsError: There is no such class. Raised before any picture is read.
+        OutputError: A PNG file cannot be written, or one that is not from here is in the way.
+    """
+    check_label(classifier, label)
+    names = intake.expand(sources)
+    pngs = _targets(names, out)
+
+    def explain_one(place: int) -> Explained:
+        return _explained(classifier, names[place], pngs[place], label, limits)
+
+    for done, explained in enumerate(engine.map(explain_one, range(len(names))), start=1):
+        progress.step("Pictures", done, len(names))
+        yield explained
+
+
+def draw_explanation(picture: NDArray[np.uint8], heat_map: HeatMap, title: str) -> Image.Image:
+    """Draw a picture, beside it the same with its map, and below what the colours mean.
+
+    Args:
+        picture: uint8 (H, W, 3), the whole picture.
+        heat_map: What `explain` returned for it.
+        title: What stands above.
+    """
+    height, width = picture.shape[:2]
+    paper = Image.new("RGB", (max(2 * width, 480) + 3 * _GAP, height + 2 * _GAP + 2 * _LINE), "white")
+    paper.paste(Image.fromarray(picture), (_GAP, _GAP + _LINE))
+    paper.paste(Image.fromarray(overlay(picture, heat_map)), (2 * _GAP + width, _GAP + _LINE))
+    pen, font = ImageDraw.Draw(paper), ImageFont.load_default(15)
+    pen.text((_GAP, _GAP + 2), title, "black", font)
+    below = height + _GAP + _LINE + _GAP // 2
+    _draw_legend(paper, pen, (_GAP, below), _short(heat_map.label))
+    return paper
+
+
+def _draw_legend(paper: Image.Image, pen: ImageDraw.ImageDraw, corner: tuple[int, int], label: str) -> None:
+    """Draw the colours from "against" to "for", with these words at both ends."""
+    (left, top), font = corner, ImageFont.load_default(13)
+    share = np.linspace(-1, 1, 120)[None, :, None]
+    colours = np.where(share > 0, np.array(WARM), np.array(COOL))
+    strip = 235 + np.abs(share) * (colours - 235)
+    against = f"against {label}"
+    pen.text((left, top), against, COOL, font)
+    left += round(pen.textlength(against, font)) + 8
+    paper.paste(Image.fromarray(np.repeat(strip, 10, axis=0).astype(np.uint8)), (left, top + 4))
+    pen.text((left + 128, top), f"for {label}", WARM, font)
+
+
+def _explained(classifier: Classifier, name: str, png: Path, label: str | None, limits: FetchLimits) -> Explained:
+    config = classifier.facts.scan_config()
+    try:
+        rgb = images.decode(intake.read(name, limits), config).rgb
+    except (ImageError, FetchError) as error:
+        return Explained(Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error)))
+    prediction = predict_picture(classifier, images.resize(rgb, config), source=name)
+    heat_map = explain(classifier, np.asarray(rgb), label=label)
+    shown = _at_a_fair_size(rgb)
+    # Rounded down, as the answers are.
+    percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
+    title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method})"
+    _save(draw_explanation(shown, heat_map, title), png)
+    return Explained(prediction, heat_map.label, heat_map.method, png)
+
+
+def _at_a_fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
+    longest = max(rgb.size)
+    scale = min(max(longest, _LEAST_ACROSS), _MOST_ACROSS) / longest
+    width, height = (max(round(side * scale), 1) for side in rgb.size)
+    return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
+
+
+def _targets(names: list[str], out: Path) -> list[Path]:
+    """Return where the PNG file of each picture is to be: in the place of none that is not from here."""
+    if out.suffix.lower() == ".png":
+        if len(names) > 1:
+            raise OutputError(f"{str(out)!r} is one file, and these are {len(names)} pictures: name a folder by --out")
+        if not _is_ours_or_free(out):
+            raise OutputError(f"{str(out)!r} is there already, and not from mien explain: name another --out")
+        return [out] * len(names)
+    with files.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+    taken: set[Path] = set()
+    return [_free(out, "standard-input" if name == "-" else safe_stem(name).lower(), taken) for name in names]
+
+
+def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
+    """Return the first of stem.png, stem-2.png, ... that is not taken, and take it."""
+    paths = (folder / f"{stem}{tail}.png" for tail in chain([""], (f"-{number}" for number in count(2))))
+    path = next(path for path in paths if path not in taken and _is_ours_or_free(path))
+    taken.add(path)
+    return path
+
+
+def _save(drawn: Image.Image, path: Path) -> None:
+    """Write a PNG file in one piece, marked as one of ours."""
+    facts = PngInfo()
+    facts.add_text(*_MAKER)
+    with files.replacing(path) as temporary:
+        drawn.save(temporary, "PNG", pnginfo=facts)
+
+
+def _is_ours_or_free(path: Path) -> bool:
+    if not os.path.lexists(path):
+        return True
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            return image.info.get(_MAKER[0]) == _MAKER[1]
+    except Exception:  # On hostile files Pillow raises whatever it happens upon.
+        return False
+
+
+def _short(label: str) -> str:
+    printable = "".join(letter if letter.isprintable() else "?" for letter in label)
+    return printable if len(printable) <= _MOST_LETTERS else f"{printable[: _MOST_LETTERS - 1]}…"

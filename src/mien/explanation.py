@@ -1,0 +1,186 @@
+"""Explanation: where in a picture a classifier looked, as a map of what speaks for a class and what against it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien import images
+from mien.classifier import Classifier
+from mien.config import ScanConfig
+from mien.engine import LOCAL
+from mien.errors import SettingsError
+from mien.heads import softmax
+
+Method = Literal["class activation", "occlusion"]
+Box = tuple[float, float, float, float]
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+# Places that are hidden in turn, along each side; and how many places wide the patch is that hides them.
+_NUM_PLACES, _PATCH = 12, 3
+# Where a probability is below this, its logarithm is rounding.
+_LEAST_PROB = 1e-7
+# Orange speaks for, blue against: told apart by those who cannot tell red from green.
+WARM, COOL = (230, 97, 0), (26, 93, 204)
+_MOST_COVERED = 0.75
+_SMOOTH = Image.Resampling.BICUBIC
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """What speaks for a label in a picture, place by place.
+
+    Attributes:
+        label: The class.
+        method: "class activation" is exact: the mean of the values is the log-odds of the label (for more than two
+            classes, up to the entropy of the others). "occlusion" tries: how far the log-odds fall where a place is
+            hidden.
+        values: Evidence at each place, float32 (h, w): above 0 it speaks for the label, below 0 against it.
+        box: What the values cover, which is what the classifier saw: left, top, right and bottom, as shares of the
+            picture's width and height. Where it was padded, that is more than the picture.
+    """
+
+    label: str
+    method: Method
+    values: NDArray[np.float32]
+    box: Box = _WHOLE
+
+    def at(self, height: int, width: int) -> NDArray[np.float32]:
+        """Return the values at every pixel of the picture, float32 (height, width); 0 where it was cut off."""
+        left, top, right, bottom = (
+            round(share * side) for share, side in zip(self.box, (width, height) * 2, strict=True)
+        )
+        covered = Image.fromarray(self.values).resize((max(right - left, 1), max(bottom - top, 1)), _SMOOTH)
+        whole = Image.new("F", (width, height))
+        whole.paste(covered, (left, top))
+        return np.asarray(whole)
+
+
+def explain(
+    classifier: Classifier, picture: NDArray[np.uint8], *, label: str | None = None, method: Method | None = None
+) -> HeatMap:
+    """Say what in a picture speaks for a class, and what against it.
+
+    Args:
+        classifier: What `load` returned.
+        picture: uint8 (H, W, 3), upright, of any size: it is brought to that of the classifier as in the training.
+        label: The class; by default the one that is most probable.
+        method: By default class activation where the classifier's file has such maps: for a linear layer on the means
+            of a map they are exact. Occlusion serves any classifier, and asks it about 196 pictures.
+
+    Raises:
+        SettingsError: There is no such class, or the file has no class activation maps.
+        ModelFileError: The file gives no map where it claims to.
+
+    Source:
+        B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016 (class activation mapping);
+        M. D. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014 (occlusion).
+
+    Example:
+        >>> import mien
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> picture = np.asarray(Image.open("data/happy/00.jpg").convert("RGB"))
+        >>> heat_map = mien.explain(mien.load("runs/train"), picture, label="sad")
+        >>> heat_map.method, heat_map.values.shape, mien.overlay(picture, heat_map).shape
+        ('class activation', (7, 7), (96, 96, 3))
+    """
+    check_label(classifier, label)
+    config = classifier.facts.scan_config()
+    fitted = images.resize(Image.fromarray(picture), config)
+    probs = classifier.probs(fitted[None])[0]
+    number = int(probs.argmax()) if label is None else classifier.class_names.index(label)
+    heat = None if method == "occlusion" else classifier.heat(fitted)
+    if heat is None and method == "class activation":
+        raise SettingsError("this classifier has no class activation maps: leave out the method, or name 'occlusion'")
+    values = _by_occlusion(classifier, fitted, probs, number) if heat is None else _evidence(heat, probs, number)
+    found: Method = "occlusion" if heat is None else "class activation"
+    return HeatMap(classifier.class_names[number], found, values, _box(picture.shape, config))
+
+
+def check_label(classifier: Classifier, label: str | None) -> None:
+    """Make sure that a classifier knows a class; None is the most probable one.
+
+    Raises:
+        SettingsError: It does not.
+    """
+    if label is not None and label not in classifier.class_names:
+        raise SettingsError(f"there is no class {label!r}: name one of {', '.join(map(repr, classifier.class_names))}")
+
+
+def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
+    """Lay a map over its picture: orange where it speaks for the label, blue where against, grey where neither.
+
+    The strongest place of the map has the full colour, whatever its value.
+
+    Args:
+        picture: uint8 (H, W, 3), the whole picture, at any size.
+        heat_map: What `explain` returned for it.
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    values = heat_map.at(*picture.shape[:2])
+    strength = np.clip(values / max(float(np.abs(heat_map.values).max()), 1e-9), -1, 1)[..., None]
+    # The picture is grey beneath: what is orange in a photo must not be taken for the map's.
+    grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
+    colour = np.where(strength > 0, np.array(WARM, np.float32), np.array(COOL, np.float32))
+    covered = _MOST_COVERED * np.abs(strength)
+    mixed: NDArray[np.uint8] = np.round(grey + covered * (colour - grey)).clip(0, 255).astype(np.uint8)
+    return mixed
+
+
+def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int) -> NDArray[np.float32]:
+    """Return what speaks for a class and against the others, (h, w), from the logits of all, (C, h, w).
+
+    The others count as they are probable: then a change of the mean is one of the log-odds.
+    """
+    others = np.delete(np.log(np.maximum(probs, _LEAST_PROB)), number)
+    values = heat[number] - np.tensordot(softmax(others[None])[0], np.delete(heat, number, axis=0), axes=1)
+    return np.asarray(values, np.float32)
+
+
+def _by_occlusion(
+    classifier: Classifier, picture: NDArray[np.uint8], probs: NDArray[np.float32], number: int
+) -> NDArray[np.float32]:
+    """Return how far the log-odds of a class fall where a place is hidden, (h, w): the mean over the patches there."""
+    height, width = picture.shape[:2]
+    rows, columns = (np.linspace(0, side, min(_NUM_PLACES, side) + 1).round().astype(int) for side in (height, width))
+    hidden = np.asarray(picture.mean(axis=(0, 1)).round(), np.uint8)
+    patches = [
+        (max(row, 0), min(row + _PATCH, len(rows) - 1), max(column, 0), min(column + _PATCH, len(columns) - 1))
+        for row in range(1 - _PATCH, len(rows) - 1)
+        for column in range(1 - _PATCH, len(columns) - 1)
+    ]
+
+    def fall(patch: tuple[int, int, int, int]) -> float:
+        top, bottom, left, right = patch
+        covered = picture.copy()
+        covered[rows[top] : rows[bottom], columns[left] : columns[right]] = hidden
+        return whole - _log_odds(classifier.probs(covered[None])[0], number)
+
+    whole = _log_odds(probs, number)
+    total = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
+    times = np.zeros_like(total)
+    for (top, bottom, left, right), value in zip(patches, LOCAL.map(fall, patches), strict=True):
+        total[top:bottom, left:right] += value
+        times[top:bottom, left:right] += 1
+    return total / times
+
+
+def _log_odds(probs: NDArray[np.float32], number: int) -> float:
+    others = float(np.delete(probs, number).sum())
+    return float(np.log(max(float(probs[number]), _LEAST_PROB)) - np.log(max(others, _LEAST_PROB)))
+
+
+def _box(shape: tuple[int, ...], config: ScanConfig) -> Box:
+    """Return which part of a picture of some shape, (H, W, 3), the classifier sees."""
+    if config.fit_rule == "stretch":
+        return _WHOLE
+    height, width = shape[:2]
+    across, down = config.image_size[1] / width, config.image_size[0] / height
+    scale = max(across, down) if config.fit_rule == "crop" else min(across, down)
+    # What is seen, in widths and heights of the picture, lies in its middle.
+    half_width, half_height = across / scale / 2, down / scale / 2
+    return (0.5 - half_width, 0.5 - half_height, 0.5 + half_width, 0.5 + half_height)

@@ -1,0 +1,104 @@
+"""The charts: they are well-formed, say in words what they show, keep to their frame, and bear numbers that fit."""
+
+import math
+import re
+from xml.etree import ElementTree
+
+import pytest
+
+from conftest import evaluation_of
+from mien.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
+from mien.recording import Epoch
+from mien.scores import wilson_score
+
+EVALUATION = evaluation_of([[20, 5], [3, 22]])
+HISTORY = tuple(
+    Epoch(number, 1 / number, 0.5 + 0.04 * number, abs(number - 4) / 10 + 0.5, 0.6, 1.0) for number in range(1, 11)
+)
+CHARTS = {
+    "accuracy": plot_accuracy(EVALUATION),
+    "loss by epoch": plot_epochs(HISTORY, "loss"),
+    "accuracy by epoch": plot_epochs(HISTORY, "accuracy"),
+    "sureness": plot_sureness(EVALUATION),
+    "coverage": plot_coverage(EVALUATION),
+}
+
+
+def parts(chart: str, name: str) -> list[ElementTree.Element]:
+    return [part for part in ElementTree.fromstring(chart).iter() if part.tag == name]
+
+
+@pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
+def test_a_chart_is_an_image_with_a_title_and_a_description(chart: str) -> None:
+    root = ElementTree.fromstring(chart)
+    named = {part.get("id"): part.text for part in root if part.tag in ("title", "desc")}
+    assert root.get("role") == "img"
+    assert [len(named[name] or "") > 5 for name in str(root.get("aria-labelledby")).split()] == [True, True]
+
+
+@pytest.mark.parametrize("chart", CHARTS.values(), ids=CHARTS)
+def test_nothing_is_drawn_outside_of_the_frame(chart: str) -> None:
+    root = ElementTree.fromstring(chart)
+    _, _, width, height = map(float, str(root.get("viewBox")).split())
+    for part in root.iter():
+        for name in ("x", "x1", "x2", "cx"):
+            assert 0 <= float(part.get(name, 0)) <= width
+        for name in ("y", "y1", "y2", "cy"):
+            assert 0 <= float(part.get(name, 0)) <= height
+        for x, y in re.findall(r"([-\d.]+),([-\d.]+)", part.get("points", "")):
+            assert 0 <= float(x) <= width and 0 <= float(y) <= height
+
+
+def test_no_two_charts_share_an_id() -> None:
+    ids = re.findall(r' id="([^"]+)"', "".join(CHARTS.values()))
+    assert len(ids) == len(set(ids)) == 2 * len(CHARTS)
+
+
+def test_a_chart_takes_its_colours_from_the_page() -> None:
+    for chart in CHARTS.values():
+        assert "fill=" not in chart and "stroke=" not in chart and "style=" not in chart
+
+
+def test_the_curves_mark_the_kept_epoch_and_tell_it() -> None:
+    (mark,) = [line for line in parts(CHARTS["loss by epoch"], "line") if line.get("class") == "mark"]
+    kept = parts(CHARTS["loss by epoch"], "circle")[3]
+    assert mark.get("x1") == mark.get("x2") == kept.get("cx")
+    assert "the kept one, epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
+
+
+def test_one_epoch_or_a_loss_that_is_no_number_is_drawn_too() -> None:
+    one = Epoch(1, math.nan, 0.5, math.inf, 0.5, 1.0)
+    for history in ((one,), (HISTORY[0],), (*HISTORY, one)):
+        for measure in ("loss", "accuracy"):
+            ElementTree.fromstring(plot_epochs(history, measure))
+            assert "nan," not in plot_epochs(history, measure) and ",nan" not in plot_epochs(history, measure)
+
+
+def test_ten_thousand_epochs_make_no_large_chart() -> None:
+    many = tuple(Epoch(number, 1.0, 0.5, 1.0, 0.5, 0.1) for number in range(1, 10_001))
+    assert len(plot_epochs(many, "loss")) < 20_000
+
+
+def test_a_classifier_that_is_always_right_or_always_wrong_is_drawn() -> None:
+    for confusion in ([[9, 0], [0, 9]], [[0, 9], [9, 0]], [[1, 0], [0, 0]]):
+        evaluation = evaluation_of(confusion)
+        for chart in (plot_accuracy(evaluation), plot_sureness(evaluation), plot_coverage(evaluation)):
+            ElementTree.fromstring(chart)
+
+
+def test_the_bar_of_a_score_spans_its_interval() -> None:
+    score = wilson_score(27, 30)
+    bar = interval_bar(score, mark=0.5)
+    (band,) = [line for line in parts(bar, "line") if line.get("class") == "band"]
+    assert (band.get("x1"), band.get("x2")) == (str(round(4 + 92 * score.low, 1)), str(round(4 + 92 * score.high, 1)))
+    assert interval_bar(wilson_score(0, 0)) == ""
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.4, 1), (0, 0.0003), (1, 20), (0, 12_345.6), (3, 3)])
+def test_ticks_are_few_and_within(low: float, high: float) -> None:
+    found = ticks(low, high)
+    assert 1 <= len(found) <= 7 and all(low <= value <= high for value in found)
+
+
+def test_ticks_of_epochs_are_whole() -> None:
+    assert ticks(1, 3, whole=True) == [1, 2, 3]

@@ -1,0 +1,106 @@
+"""A finished run, read back: it is what was written, and what is missing or damaged is named."""
+
+import json
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+import mien
+from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
+from mien.finished_run import load_run
+from mien.pipeline import Run
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def copied(run: Run, tmp_path: Path) -> Path:
+    shutil.copytree(run.path, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_what_was_written_comes_back(run: Run) -> None:
+    found = load_run(run.path)
+    assert found.scores["test"] == run.evaluation
+    assert found.judged == found.scores["out_of_fold"] == run.out_of_fold
+    assert (found.findings, found.suspects, found.shortcuts) == (run.findings, run.suspects, run.shortcuts)
+    assert found.fingerprint == run.dataset.fingerprint()
+    assert [(r.path, r.split) for r in found.records] == [(r.path, r.split) for r in run.dataset.records]
+
+
+def test_every_picture_that_was_judged_has_its_answer(run: Run) -> None:
+    found = load_run(run.path)
+    for source, evaluation in found.scores.items():
+        answers = [answer for answer in found.answers if answer.source == source]
+        assert len(answers) == evaluation.accuracy.num_images
+        num_right = sum(answer.answer == answer.label for answer in answers)
+        assert num_right == sum(row[place] for place, row in enumerate(evaluation.confusion))
+    assert all(answer.prob_answer >= answer.prob_label for answer in found.answers)
+
+
+def test_answers_that_are_missing_leave_the_rest(copied: Path) -> None:
+    (copied / "predictions.csv").unlink()
+    (copied / "out_of_fold.csv").unlink()
+    assert load_run(copied).answers == ()
+
+
+@pytest.mark.parametrize("name", ["config.json", "manifest.csv", "model.onnx", "metrics.json"])
+def test_a_file_that_is_missing_is_named(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    with pytest.raises(SourceNotFoundError, match="finish" if name == "metrics.json" else name):
+        load_run(copied)
+
+
+def test_a_folder_that_is_none_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match="no run folder"):
+        load_run(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.json", "[]"),
+        ("metrics.json", "{}"),
+        ("metrics.json", '{"test": {}, "verdict": []}'),
+        ("metrics.json", '{"test": '),
+        ("config.json", "[]"),
+        ("config.json", '{"data": "x", "versions": []}'),
+        ("manifest.csv", "path,label\nx,y\n"),
+        ("manifest.csv", ""),
+        ("predictions.csv", ""),
+        ("predictions.csv", "path,label,answer,prob_happy\na,happy,sad,1\n"),
+        ("predictions.csv", "path,label,answer,prob_happy\na,happy,happy,much\n"),
+        ("predictions.csv", "path,label,answer,prob_happy\na\n"),
+        ("predictions.csv", "path,label,answer,prob_happy\nhappy/nowhere.jpg,happy,happy,1\n"),
+        ("out_of_fold.csv", "path\na\n"),
+        ("model.onnx", "nonsense"),
+    ],
+)
+def test_a_damaged_file_is_refused_in_words(copied: Path, name: str, content: str) -> None:
+    (copied / name).write_text(content)
+    with pytest.raises((SourceNotFoundError, ModelFileError, SettingsError)):
+        load_run(copied)
+
+
+def test_metrics_with_odd_values_are_refused_in_words(copied: Path) -> None:
+    path = copied / "metrics.json"
+    whole = json.loads(path.read_text())
+    for key in ("test", "out_of_fold", "verdict", "data", "training", "suspects", "shortcuts"):
+        for value in ([1], "x", {"a": 1}, 7):
+            path.write_text(json.dumps({**whole, key: value}))
+            # What is read in spite of that is no worse for it.
+            with suppress(SourceNotFoundError):
+                load_run(copied)
+
+
+def test_a_run_of_an_older_version_is_read(copied: Path) -> None:
+    path = copied / "metrics.json"
+    older = json.loads(path.read_text())
+    del older["suspects"], older["shortcuts"]
+    path.write_text(json.dumps(older))
+    assert load_run(copied).suspects == ()

@@ -1,0 +1,312 @@
+"""The report: one page, whole by itself and in order, that any name leaves intact and that says what is missing."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mien
+from conftest import draw_picture, save_picture
+from mien.errors import OutputError, SourceNotFoundError
+from mien.finished_run import load_run
+from mien.pipeline import Run
+from mien.reporting import percent, render, report, shown
+
+VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
+ROOT = Path(mien.__file__).parent.parent.parent
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"quoted' & <b>bold",
+    "שלום \u202eturned",
+    "x" * 240,
+    "{{ 7 * 7 }} {% raw %}",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "undecodable \udcff",
+    "line\nline\x1b[31m",
+)
+
+
+class Page(HTMLParser):
+    """What a browser would make of a page: its elements, its text, and whether all that opens is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.headings: list[tuple[int, str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append((int(tag[1]), ""))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text += data
+        if self.open and re.fullmatch("h[1-6]", self.open[-1]):
+            level, words = self.headings[-1]
+            self.headings[-1] = (level, words + data)
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def page_of(run_dir: Path) -> Page:
+    return Page((run_dir / "report.html").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def copied(run: Run, tmp_path: Path) -> Path:
+    shutil.copytree(run.path, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_a_training_writes_the_report_that_can_be_written_anew(run: Run, copied: Path) -> None:
+    (copied / "report.html").write_text("spoilt")
+    assert report(copied) == copied / "report.html"
+    assert (copied / "report.html").read_bytes() == (run.path / "report.html").read_bytes()
+
+
+def test_all_that_opens_is_closed_and_no_id_is_there_twice(run: Run) -> None:
+    page = page_of(run.path)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert page.open == []
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(run: Run) -> None:
+    page = page_of(run.path)
+    policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert not {"script", "iframe", "object", "embed", "link", "form", "base"} & {tag for tag, _ in page.elements}
+    for _, attributes in page.elements:
+        assert not any(name.startswith("on") or name == "style" for name in attributes)
+        assert attributes.get("src", "data:").startswith("data:image/jpeg;base64,") or "src" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+    css = re.search("<style>(.*?)</style>", (run.path / "report.html").read_text("utf-8"), re.DOTALL)
+    assert css and "url(" not in css[1] and "@import" not in css[1]
+
+
+def test_the_style_is_the_one_that_the_policy_allows(run: Run) -> None:
+    import base64
+    import hashlib
+
+    text = (run.path / "report.html").read_text("utf-8")
+    style = re.search("<style>(.*?)</style>", text, re.DOTALL)
+    assert style
+    assert base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode() in text[: style.start()]
+
+
+def test_every_link_leads_somewhere_and_every_label_is_there(run: Run) -> None:
+    page = page_of(run.path)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert {link["href"].removeprefix("#") for link in page.all("a")} <= ids
+    for _, attributes in page.elements:
+        assert set(attributes.get("aria-labelledby", "").split()) <= ids
+
+
+def test_the_sections_stand_in_order_and_no_heading_skips_a_level(run: Run) -> None:
+    headings = page_of(run.path).headings
+    assert [words for level, words in headings if level == 2] == [
+        "What it means, and what to do next",
+        "The data",
+        "Training",
+        "The test",
+        "Where it looked",
+        "How it was made",
+    ]
+    levels = [level for level, _ in headings]
+    assert levels.count(1) == 1 and levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_tables_have_captions_and_headings_with_a_scope(run: Run) -> None:
+    page = page_of(run.path)
+    assert len(page.all("table")) == len(page.all("caption")) > 4
+    assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
+
+
+def test_every_picture_says_what_it_is(run: Run) -> None:
+    alts = [image["alt"] for image in page_of(run.path).all("img")]
+    assert len(alts) > 20
+    assert all(re.match(r"(happy|sad)/\d\d\.jpg, labelled (happy|sad)", alt) for alt in alts)
+
+
+def test_the_first_sentence_has_the_numbers_of_the_run(run: Run) -> None:
+    page, judged = page_of(run.path), run.out_of_fold
+    assert judged
+    num_right = sum(row[place] for place, row in enumerate(judged.confusion))
+    text = " ".join(page.text.split())
+    assert page.headings[0][1] == f"Right for {num_right} of {judged.accuracy.num_images} pictures that it had not seen"
+    assert f"between {judged.accuracy.low:.0%} and {judged.accuracy.high:.0%}" in text
+    assert f"always saying {judged.baseline_label} would get {judged.baseline.value:.0%}" in text
+    for finding in run.findings:
+        assert finding.text in text and finding.advice in text
+
+
+def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
+    rows = csv.DictReader((run.path / "out_of_fold.csv").read_text("utf-8").splitlines())
+    wrong = [row for row in rows if row["answer"] != row["label"]]
+    worst = max(wrong, key=lambda row: float(row[f"prob_{row['answer']}"]))
+    told = f"{worst['path']}, labelled {worst['label']}, answered {worst['answer']} with "
+    probability = percent(float(worst[f"prob_{worst['answer']}"]))
+    assert f"{told}{probability}" in [image["alt"] for image in page_of(run.path).all("img")]
+
+
+@pytest.mark.parametrize("place", range(0, len(HOSTILE), 4))
+def test_hostile_names_leave_the_page_intact(tmp_path: Path, place: int) -> None:
+    class_names = [name.replace("/", "\\") for name in HOSTILE[place : place + 4]]
+    for number, label in enumerate(class_names):
+        for serial in range(12):
+            name = f"{HOSTILE[serial % len(HOSTILE)].replace('/', '')[:200]}{serial}.jpg"
+            save_picture(tmp_path / "data" / label / name, draw_picture(100 * number + serial))
+    run = mien.train(tmp_path / "data", out=tmp_path / "run")
+    text, plain = (run.path / "report.html").read_text("utf-8"), page_of(run.path)
+    assert plain.open == []
+    assert [words for level, words in plain.headings if level == 2][-1] == "How it was made"
+    assert {"script", "b"} & {tag for tag, _ in plain.elements} == set()
+    assert "\u202e" not in text and "\x1b" not in text
+    assert "{{ 7 * 7 }} {% raw %}" in plain.text
+    for label in class_names:
+        assert str(shown(label))[:30] in plain.text
+
+
+def test_text_keeps_its_letters_and_loses_what_is_none() -> None:
+    assert shown("é שלום \U0001f468\u200d\U0001f469") == "é שלום \U0001f468\u200d\U0001f469"
+    assert shown("a\u202eb\udcff\x1b\0") == "a\\u202eb\\udcff\\x1b\\x00"
+
+
+def test_photos_that_have_gone_or_changed_are_said_to_be(copied: Path, data: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(data, moved)
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, "data": str(moved)}))
+    (moved / "happy" / "00.jpg").unlink()
+    save_picture(moved / "sad" / "00.jpg", draw_picture(999))
+    page = Page(report(copied).read_text("utf-8"))
+    words = [found["aria-label"] for found in page.all("span") if "gone" in found.get("class", "")]
+    assert any(said.startswith("happy/00.jpg") and said.endswith("no longer there") for said in words)
+    assert any(said.startswith("sad/00.jpg") and said.endswith("changed since") for said in words)
+    shutil.rmtree(moved)
+    assert not Page(report(copied).read_text("utf-8")).all("img")
+
+
+def test_parts_that_are_missing_are_left_out_with_a_word(copied: Path) -> None:
+    (copied / "predictions.csv").unlink()
+    (copied / "out_of_fold.csv").unlink()
+    assert "predictions.csv is missing" in Page(report(copied).read_text("utf-8")).text
+
+
+def test_an_unfinished_run_has_no_report(copied: Path) -> None:
+    (copied / "metrics.json").unlink()
+    (copied / "report.html").unlink()
+    with pytest.raises(SourceNotFoundError, match="finish it by mien train --resume"):
+        report(copied)
+    assert not (copied / "report.html").exists()
+
+
+def test_the_curves_mark_the_epoch_that_was_kept(copied: Path) -> None:
+    rows = ["epoch,loss,accuracy,val_loss,val_accuracy,seconds", "1,0.7,0.5,0.6,0.5,1.5", "2,0.5,0.8,0.7,0.6,1.5"]
+    (copied / "history.csv").write_text("\n".join(rows))
+    page = Page(report(copied).read_text("utf-8"))
+    assert "It went over the training pictures 2 times. Epoch 1 was kept" in page.text
+    assert "Loss by epoch" in page.text and "1, kept" in page.text and "3 s, in 2 epochs" in page.text
+
+
+def test_a_network_without_its_history_says_so(copied: Path) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    config["fit"]["method"] = "cnn"
+    (copied / "config.json").write_text(json.dumps(config))
+    assert "history.csv is missing" in Page(report(copied).read_text("utf-8")).text
+
+
+def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> None:
+    found = load_run(run.path)
+    names = tuple(f"class {number:03}" for number in range(30))
+    confusion = tuple(tuple(5 if row == column else int(column == 3) for column in range(30)) for row in range(30))
+    judged = replace(found.judged, class_names=names, confusion=confusion)
+    facts: Any = type("Facts", (), {"class_names": names, "facts": found.classifier.facts})
+    page = Page(render(replace(found, scores={"test": judged}, classifier=facts, answers=())))
+    assert not any(table.get("class") == "matrix" for table in page.all("table"))
+    assert "30 classes, of 0 to 0 used pictures each" in page.text
+    assert "The most frequent mistakes" in page.text
+
+
+@pytest.mark.parametrize("error", [OutputError("no room"), KeyError("no room")])
+def test_a_report_that_cannot_be_written_loses_no_run(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def full(*_: object) -> Path:
+        raise error
+
+    said: list[str] = []
+
+    class Heard:
+        def say(self, text: str) -> None:
+            said.append(text)
+
+        def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+            pass
+
+    monkeypatch.setattr("mien.pipeline.save_report", full)
+    run = mien.train(data, out=tmp_path / "run", progress=Heard())
+    assert mien.load(run.path).class_names == ("happy", "sad")
+    assert (run.path / "metrics.json").exists()
+    assert "no room" in said[-1] and f"To write it: mien report {run.path}" in said[-1]
+
+
+def test_a_percentage_is_never_rounded_to_all_or_nothing() -> None:
+    shares = {0.0: "0%", 0.0004: "0.1%", 0.004: "0.4%", 0.5: "50%", 0.994: "99%", 0.99996: "99.9%", 1.0: "100%"}
+    assert {share: percent(share) for share in shares} == shares
+
+
+def test_the_command_writes_the_page_and_opens_it_where_asked(
+    copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mien.run_commands import report as command
+
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    command(copied)
+    assert (capsys.readouterr().out.strip(), opened) == (str(copied / "report.html"), [])
+    command(copied, open=True)
+    assert opened == [(copied / "report.html").as_uri()]
+
+
+def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as files:
+        assert {"mien/page/report.html.jinja", "mien/page/report.css"} <= set(files.namelist())

@@ -1,0 +1,56 @@
+"""The thumbnails: small, in the shape of their picture, and with a word in the place of what has gone or changed."""
+
+import base64
+import hashlib
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from conftest import draw_picture, record, save_picture
+from mien.config import ScanConfig
+from mien.dataset import ImageRecord
+from mien.thumbnails import SIDE, load_thumbnails, thumbnail_of
+
+
+def saved(folder: Path, name: str, **options: int) -> ImageRecord:
+    path = save_picture(folder / name, draw_picture(1, **options))
+    return record(name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_thumbnail_keeps_the_shape_of_its_picture(tmp_path: Path) -> None:
+    records = [saved(tmp_path, "happy/wide.jpg", width=640, height=320), saved(tmp_path, "happy/small.jpg", width=20)]
+    found = load_thumbnails(tmp_path, records, ScanConfig())
+    wide, small = (found[r.path] for r in records)
+    assert (wide.width, wide.height) == (SIDE, SIDE // 2)
+    assert (small.width, small.height) == (20, 96)
+    kind, _, content = wide.uri.partition(",")
+    assert kind == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(content))).size == (SIDE, SIDE // 2)
+
+
+def test_a_picture_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
+    gone, changed, damaged = (saved(tmp_path, f"happy/{number}.jpg") for number in range(3))
+    (tmp_path / gone.path).unlink()
+    save_picture(tmp_path / changed.path, draw_picture(2))
+    (tmp_path / damaged.path).write_bytes(b"\xff\xd8\xff nonsense")
+    damaged = record(damaged.path, sha256=hashlib.sha256(b"\xff\xd8\xff nonsense").hexdigest())
+    found = load_thumbnails(tmp_path, [gone, changed, damaged], ScanConfig())
+    missing = [found[r.path].missing for r in (gone, changed, damaged)]
+    assert missing == ["no longer there", "changed since", "cannot be shown"]
+    assert not any(thumbnail.uri for thumbnail in found.values())
+
+
+def test_a_manifest_cannot_show_what_it_does_not_know(tmp_path: Path) -> None:
+    save_picture(tmp_path / "secret.jpg", draw_picture(3))
+    (tmp_path / "data").mkdir()
+    os.mkfifo(tmp_path / "data" / "pipe.jpg")
+    paths = ["../secret.jpg", "/etc/passwd", "pipe.jpg", "x" * 5000, "nul\0.jpg"]
+    found = load_thumbnails(tmp_path / "data", [record(path, label="happy") for path in paths], ScanConfig())
+    assert all(found[path].missing and not found[path].uri for path in paths)
+
+
+def test_an_array_makes_a_thumbnail() -> None:
+    assert thumbnail_of(np.zeros((30, 60, 3), np.uint8), side=20).height == 10

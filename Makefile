@@ -33,8 +33,8 @@ slow: .venv/ready ## run the tests that take minutes
 	$(BIN)/pytest -m "slow and not browser"
 
 browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
-	@command -v chromium chromium-browser google-chrome || { test "$$(id -u)" = 0 && apt-get update --quiet && \
-		apt-get install --yes --quiet --no-install-recommends chromium; } || \
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { test "$$(id -u)" = 0 && \
+		apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium; } || \
 		{ echo "make browser needs Chromium: install it, on Debian by: apt-get install chromium"; exit 1; }
 	$(BIN)/pytest -m browser
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page, Request
+    from playwright.sync_api import Browser, Dialog, Page, Request
 
 AXE_PATH = Path(__file__).parent / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)]
@@ -63,13 +63,25 @@ def page(browser: "Browser", request: pytest.FixtureRequest) -> Iterator["Page"]
     """An empty page, light and dark, wide and on a phone; it may complain of nothing, and ask nobody for anything."""
     color_scheme, width = request.param
     with browser.new_context(color_scheme=color_scheme, viewport={"width": width, "height": 800}) as context:
-        page, complaints = context.new_page(), list[str]()
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-        page.on("request", lambda asked: complaints.extend(_elsewhere(asked)))
+        page = context.new_page()
+        complaints = complaints_of(page)
         yield page
         assert complaints == []
+
+
+def complaints_of(page: "Page") -> list[str]:
+    """Return a list that grows from now on: errors and warnings of the console, dialogs, and requests to elsewhere."""
+    complaints: list[str] = []
+
+    def refuse(dialog: "Dialog") -> None:
+        complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    page.on("console", lambda said: complaints.extend([said.text] if said.type in ("error", "warning") else []))
+    page.on("pageerror", lambda error: complaints.extend([str(error)]))
+    page.on("dialog", refuse)
+    page.on("request", lambda asked: complaints.extend(_elsewhere(asked)))
+    return complaints
 
 
 def violations(page: "Page") -> list[str]:

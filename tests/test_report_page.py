@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mien
-from browsing import num_pages, violations
+from browsing import complaints_of, num_pages, violations
 from conftest import draw_folder
 from hostile_names import draw_hostile_folder
 
@@ -48,4 +48,17 @@ def test_what_is_wrong_with_a_page_is_found(page: "Page", tmp_path: Path) -> Non
     page.goto((tmp_path / "page.html").as_uri())
     found = "\n".join(violations(page))
     for what in ("image-alt", "html-has-lang", "wide, the window", "cut: <p", "h3 after h1", "no visible focus: <a"):
+        assert what in found
+
+
+def test_what_a_page_complains_of_is_heard(browser: "Browser", tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(
+        "<script>console.warn('careful'); alert(1)</script><script>nothing()</script><img src='http://example.invalid/a'>"
+    )
+    with browser.new_context(offline=True) as context:
+        page = context.new_page()
+        complaints = complaints_of(page)
+        page.goto((tmp_path / "page.html").as_uri())
+    found = "\n".join(complaints)
+    for what in ("careful", "dialog: 1", "nothing is not defined", "asks for http://example.invalid/a"):
         assert what in found

@@ -56,6 +56,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/explanation.py
 	$(BIN)/python benchmarks/scale.py --num-pictures $(NUM_PICTURES)
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic

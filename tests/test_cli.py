@@ -192,6 +192,38 @@ def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: 
     assert len(rows) == len(list((data / "happy").iterdir()))
 
 
+def test_explain_prints_the_answer_and_where_the_map_is(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    code, out, err = command("explain", tmp_path / "run", data / "happy" / "00.jpg")
+    answer, place = out.splitlines()
+    assert (code, err) == (0, "")
+    assert str(data / "happy" / "00.jpg") in answer
+    assert str(tmp_path / "run" / "explained" / "00.png") in place and "occlusion" in place
+    assert (tmp_path / "run" / "explained" / "00.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_explain_json_is_one_document_per_source_and_a_failure_does_not_stop_the_rest(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.jpg").write_text("no picture")
+    sources = [tmp_path / "notes.jpg", data / "sad" / "00.jpg"]
+    code, out, _ = command("explain", run_dir, *sources, "--json", "--class", "sad", "--out", tmp_path / "maps")
+    bad, good = map(json.loads, out.splitlines())
+    assert code == 1
+    assert (bad["png"], bad["label"]) == (None, None) and "not a picture" in bad["error"]
+    assert good["explained"] == "sad" and good["method"] == "occlusion"
+    assert Path(good["png"]).parent == tmp_path / "maps" and Path(good["png"]).exists()
+
+
+def test_explain_names_the_classes_that_there_are(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    code, _, err = command("explain", run_dir, data, "--class", "calm", "--out", tmp_path / "maps")
+    assert code == 2
+    assert "no class 'calm': name one of 'happy', 'sad'" in err
+    assert command("explain", run_dir)[0] == 2
+
+
 def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
     code, out, _ = command("evaluate", run_dir)
     assert code == 0
@@ -406,7 +438,9 @@ def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
     assert out.strip()
 
 
-@pytest.mark.parametrize("name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "demo"])
+@pytest.mark.parametrize(
+    "name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "explain", "demo"]
+)
 def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
     assert f"Example: mien {name}" in command(name, "--help")[1]
 

@@ -38,7 +38,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_commands_of_the_readme_work_as_they_stand(photos: Path) -> None:
     lines = [line for block in blocks("console") for line in block.splitlines()]
     commands = [line.removeprefix("$ ").split("#")[0].split() for line in lines if line.startswith("$ mien ")]
-    expected = ["check", "clean", "train", "predict", "evaluate", "train", "predict"]
+    expected = ["check", "clean", "train", "predict", "explain", "evaluate", "train", "predict"]
     assert [command[1] for command in commands] == expected
     for command in commands:
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)

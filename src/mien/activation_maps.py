@@ -164,9 +164,9 @@ def _write_map(graph: "onnx.GraphProto", branch: _Branch, prefix: str) -> str:
     for node in branch.layers:
         copy = graph.node.add()
         copy.CopyFrom(node)
-        copy.name = f"{prefix}own/{node.name}"
         copy.input[:] = [names.get(name, name) for name in node.input]
         copy.output[:] = [name and f"{prefix}own/{name}" for name in node.output]
+        copy.name = copy.output[0]
         names |= dict(zip(node.output, copy.output, strict=True))
     return _write_layout(graph, branch, prefix, places, names[branch.activation.input[0]])
 

@@ -67,7 +67,7 @@ def explain(
         picture: uint8 (H, W, 3), upright, of any size: it is brought to that of the classifier as in the training.
         label: The class; by default the one that is most probable.
         method: By default class activation where the classifier's file has such maps: for a linear layer on the means
-            of a map they are exact. Occlusion serves any classifier, and asks it about 196 pictures.
+            of a map they are exact. Occlusion serves any classifier; it asks about the picture 196 times.
 
     Raises:
         SettingsError: There is no such class, or the file has no class activation maps.

@@ -191,7 +191,13 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"short": short, "percent": percent, "interval": interval, "count": "{:,}".format}
+    environment.filters |= {
+        "short": short,
+        "percent": percent,
+        "interval": interval,
+        "count": "{:,}".format,
+        "exact": lambda share: f"{100 * share:g}%",
+    }
     environment.globals |= {draw.__name__: draw for draw in _DRAWN}
     environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE}
     return environment

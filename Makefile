@@ -8,7 +8,7 @@ NUM_PICTURES = 5000
 NUM_INPUTS = 100000
 NUM_KILLS = 200
 
-.PHONY: setup demo test slow check notebooks docs bench fuzz kills format lock clean
+.PHONY: setup demo test slow browser check notebooks docs bench fuzz kills format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -27,10 +27,21 @@ demo: .venv/ready ## draw happy and sad people, train on them, judge others
 	$(BIN)/mien demo
 
 test: .venv/ready ## run the tests that take seconds
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not browser"
 
 slow: .venv/ready ## run the tests that take minutes
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m "slow and not browser"
+
+browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || { test "$$(id -u)" = 0 && \
+		apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium; } || \
+		{ echo "make browser needs Chromium: install it, on Debian by: apt-get install chromium"; exit 1; }
+	$(BIN)/pytest -m browser
+
+tests/browser/node_modules: tests/browser/package-lock.json
+	@command -v npm || { echo "make browser needs npm: install Node.js, on Debian by: apt-get install npm"; exit 1; }
+	npm ci --prefix tests/browser
+	touch $@
 
 check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check
@@ -82,4 +93,4 @@ lock: ## work out requirements.lock anew (needs uv)
 		--no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench docs/_build docs/_made mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache

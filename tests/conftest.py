@@ -18,6 +18,8 @@ from mien.dataset import Dataset, ImageRecord
 from mien.evaluation import score
 from mien.results import Answers, Evaluation
 
+pytest_plugins = ["browsing"]
+
 
 def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
     """Return smooth blobs of colour; other seeds give pictures that are no near copies."""

@@ -82,6 +82,7 @@ ROWS = [
     {
         "files",
         "config",
+        "csv_tables",
         "engine",
         "progress",
         "extras",

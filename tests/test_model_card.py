@@ -110,12 +110,21 @@ def test_a_hostile_name_is_text_in_the_card(name: str) -> None:
     facts = replace(FACTS, class_names=(name, "sad"), provenance=replace(PROVENANCE, split={name: {"train": 1}}))
     card = model_card(facts)
     assert name not in card
-    assert re.fullmatch(r"([\w\s,-]|&#\d+;)*", escaped(name))
+    assert re.fullmatch(r"([\w\s,()-]|&#\d+;)*", escaped(name))
     card.encode("utf-8")
 
 
 def test_ordinary_names_and_versions_stay_as_they_are() -> None:
-    for text in ("happy", "very sad", "Größe", "3.11.7", "tensorflow-cpu"):
+    for text in (
+        "happy",
+        "very sad",
+        "Größe",
+        "3.11.7",
+        "tensorflow-cpu",
+        "min_bytes = 10",
+        "it's (very) good",
+        "smile 😀",
+    ):
         assert escaped(text) == text
 
 

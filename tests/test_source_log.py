@@ -76,7 +76,7 @@ def test_a_line_that_a_kill_cut_short_is_passed_over_wherever_it_was_cut(tmp_pat
     whole = (tmp_path / LOG_NAME).read_bytes()
     add_source(tmp_path, SourceRecord("", "http://h/b", OK.date, 'failed: "x", y', ""))
     longer = (tmp_path / LOG_NAME).read_bytes()
-    for length in range(len(whole), len(longer) - 1):
+    for length in range(len(whole), len(longer) - len("\r\n")):
         (tmp_path / LOG_NAME).write_bytes(longer[:length])
         assert load_sources(tmp_path) == [OK]
 

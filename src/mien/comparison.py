@@ -1,6 +1,5 @@
 """Comparison: two finished runs -> which is better on pictures that both held out, or whether that may be chance."""
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from typing import Any
 
 from mien import files
 from mien.config import CleanConfig
+from mien.csv_tables import read_records, read_rows
 from mien.dataset import ImageRecord, load_records
 from mien.duplicates import group_near_copies
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
@@ -190,7 +190,7 @@ def _load(path: Path) -> _Run:
             continue
         try:
             found, names = _read_answers(path / file_name, by_path, splits, source)
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
+        except (KeyError, ValueError) as error:
             raise SourceNotFoundError(f"{str(path / file_name)!r} is damaged: {files.reason_of(error)}") from error
         class_names |= names
         judged |= found
@@ -213,10 +213,11 @@ def _read_answers(
         content = files.read_bytes(path, max_bytes=_MAX_CSV_BYTES)
     except ImageError as error:
         raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}") from error
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8", "surrogateescape"), newline=""))
-    names = {name.removeprefix("prob_") for name in rows.fieldnames or () if name.startswith("prob_")}
+    table = io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")
+    names = {name.removeprefix("prob_") for name in next(read_rows(table), []) if name.startswith("prob_")}
+    table.seek(0)
     judged = {}
-    for row in rows:
+    for row in read_records(table):
         record = by_path.get(row["path"])
         if record is None or record.split not in splits:
             raise ValueError(f"the manifest has no picture {row['path']!r} among those for {source}")

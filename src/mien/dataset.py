@@ -1,8 +1,6 @@
 """The Dataset: a folder of pictures as it is, one record per file, and its manifest.csv."""
 
-import csv
 import hashlib
-import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from mien import files, images
 from mien.config import ScanConfig
+from mien.csv_tables import read_records, table_text
 from mien.engine import LOCAL, Engine
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.formats import MAX_FILE_BYTES
@@ -211,11 +210,7 @@ class Dataset:
         Raises:
             OutputError: It cannot be written.
         """
-        text = io.StringIO(newline="")
-        writer = csv.writer(text)
-        writer.writerow(_COLUMNS)
-        writer.writerows(_row(record) for record in self.records)
-        files.write_text(path, text.getvalue())
+        files.write_text(path, table_text([_COLUMNS, *map(_row, self.records)]))
 
     def refuse_changes(self, manifest_path: Path) -> None:
         """Make sure that the files and their splits are those of a manifest.
@@ -254,19 +249,17 @@ def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:
     """
     try:
         with open(manifest_path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            return tuple(_record(row) for row in csv.DictReader(file))
-    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
+            return tuple(map(_record, read_records(file)))
+    except (OSError, KeyError, ValueError) as error:
         raise SourceNotFoundError(f"cannot read the manifest {str(manifest_path)!r}: {error}") from error
 
 
 def _row(record: ImageRecord) -> list[object]:
-    codes = ";".join(problem.code for problem in record.problems)
-    details = "; ".join(problem.detail for problem in record.problems)
-    shades = ["" if shade is None else shade for shade in (record.brightness, record.colour)]
-    size = (record.width, record.height, *shades) if record.phash else ("", "", "", "")
-    group = "" if record.group is None else record.group
+    codes = ";".join([problem.code for problem in record.problems])
+    details = "; ".join([problem.detail for problem in record.problems])
+    size = (record.width, record.height, record.brightness, record.colour) if record.phash else (None,) * 4
     start = (record.path, record.label, record.sha256, record.phash, record.num_bytes, record.format)
-    return [*start, *size, codes, group, record.split, details]
+    return [*start, *size, codes, record.group, record.split, details]
 
 
 def _record(row: dict[str, str]) -> ImageRecord:

@@ -1,6 +1,5 @@
 """A finished run, read back from its folder: all that its files say, checked."""
 
-import csv
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any, Literal
 
 from mien.classifier import Classifier, load
 from mien.config import TrainConfig, from_json
+from mien.csv_tables import read_rows
 from mien.dataset import ImageRecord, load_records
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.json_values import built
@@ -123,7 +123,7 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
         raise SettingsError(f"{str(run.config_path)!r}: {error}") from error
     except MienError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, csv.Error) as error:
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise SourceNotFoundError(
             f"{str(path)!r} is damaged, or was made by another version of mien: {error}. Train again."
         ) from error
@@ -152,7 +152,7 @@ def _answers(path: Path, source: Source) -> Iterator[Answered]:
         suppress(FileNotFoundError),
         open(path / _ANSWER_FILES[source], encoding="utf-8", errors="surrogateescape", newline="") as file,
     ):
-        rows = csv.reader(file)
+        rows = read_rows(file)
         columns = {name: place for place, name in enumerate(next(rows, []))}
         place, label, answer = columns["path"], columns["label"], columns["answer"]
         for row in rows:

@@ -104,9 +104,13 @@ def evaluations(facts: ModelFacts) -> dict[str, Evaluation]:
 def escaped(text: str) -> str:
     """Return text of which Markdown makes nothing: no markup, no link, no table cell, no HTML, no new line."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    # Entities, and not backslashes: every reader of Markdown knows them, within tables too. The points of a version may
-    # stay; others may make a link of a name.
-    return re.sub(r"[^\w\s,.-]|_|(?<!\d)\.|\.(?!\d)", lambda found: f"&#{ord(found[0])};", shown)
+    # Entities, and not backslashes: every reader of Markdown knows them, within tables too. What means nothing within a
+    # line stays, for those who read the file as it is. The points of a version may stay; others may make a link.
+    return re.sub(
+        r"[\"#$&*/:;<>?@\[\\\]^`{|}~]|(?<![^\W_])_|_(?![^\W_])|(?<!\d)\.|\.(?!\d)",
+        lambda found: f"&#{ord(found[0])};",
+        shown,
+    )
 
 
 def _judged(facts: ModelFacts) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """What a training leaves in its run folder after every epoch: history.csv, TensorBoard's logs, and a checkpoint."""
 
-import csv
-import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import files
+from mien.csv_tables import read_records, table_text
 from mien.errors import SourceNotFoundError
 from mien.extras import needing
 from mien.progress import Epoch as Epoch
@@ -21,6 +20,9 @@ from mien.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from tensorboard.summary import Writer
+
+
+_COLUMNS = [field.name for field in fields(Epoch)]
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Recorder:
         epoch = checkpoint.history[-1]
         self._log("train", epoch.epoch, loss=epoch.loss, accuracy=epoch.accuracy)
         self._log("validation", epoch.epoch, loss=epoch.val_loss, accuracy=epoch.val_accuracy)
-        files.write_text(self._run.history_path, _csv(checkpoint.history))
+        files.write_text(self._run.history_path, table_text([_COLUMNS, *map(astuple, checkpoint.history)]))
         _save(checkpoint, self._run.checkpoint_path)
 
     def close(self) -> None:
@@ -92,21 +94,13 @@ def load_history(path: Path) -> tuple[Epoch, ...]:
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
-            return tuple(_epoch(row) for row in csv.DictReader(file))
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+            return tuple(map(_epoch, read_records(file)))
+    except (OSError, ValueError, KeyError) as error:
         raise SourceNotFoundError(f"cannot read the history {str(path)!r}: {error}") from error
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
-    return Epoch(int(row["epoch"]), *(float(row[field.name]) for field in fields(Epoch)[1:]))
-
-
-def _csv(history: Sequence[Epoch]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(field.name for field in fields(Epoch))
-    writer.writerows(astuple(epoch) for epoch in history)
-    return text.getvalue()
+    return Epoch(int(row["epoch"]), *(float(row[name]) for name in _COLUMNS[1:]))
 
 
 def _save(checkpoint: Checkpoint, path: Path) -> None:

@@ -1,6 +1,5 @@
 """Relabelling: a user's decisions on labels, from a CSV file, applied to a Dataset; never on disk."""
 
-import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -8,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mien import files
+from mien.csv_tables import read_rows, table_text
 from mien.dataset import Dataset, ImageRecord, Problem
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
 
@@ -15,6 +15,7 @@ LEAVE_OUT = "leave-out"
 _NO_DECISION = ("", "keep")
 _MAX_BYTES = 64 * 1024**2
 _MAX_NAMED = 10
+_COLUMNS = {"path", "decision"}
 
 
 def load_decisions(path: str | Path) -> dict[str, str]:
@@ -40,11 +41,7 @@ def load_decisions(path: str | Path) -> dict[str, str]:
 
 def decisions_csv(decisions: Mapping[str, str]) -> str:
     """Return decisions as a table that `load_decisions` reads back."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["path", "decision"])
-    writer.writerows(sorted(decisions.items()))
-    return text.getvalue()
+    return table_text([("path", "decision"), *sorted(decisions.items())])
 
 
 def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
@@ -111,22 +108,25 @@ def _text(path: Path) -> str:
 def _rows(text: str, path: Path) -> Iterator[tuple[str, str]]:
     """Yield path and decision of every row that has a path."""
     first = text.partition("\n")[0]
+    mark = next((mark for mark in ",;\t" if set(_names(first.replace('"', "").split(mark))) >= _COLUMNS), ",")
     try:
-        for mark in ",;\t":
-            names = [name.strip().lower() for name in next(csv.reader([first], delimiter=mark), [])]
-            if {"path", "decision"} <= set(names):
-                break
-        else:
-            raise SettingsError(
-                f"the first line of {str(path)!r} must name the columns path and decision, as in a run's suspects.csv; "
-                f"it is {first[:100]!r}"
-            )
-        at_path, at_decision = names.index("path"), names.index("decision")
-        for row in list(csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True))[1:]:
-            if len(row) > at_path and row[at_path]:
-                yield row[at_path], row[at_decision].strip() if len(row) > at_decision else ""
-    except csv.Error as error:
-        raise SettingsError(f"{str(path)!r} is no CSV: {error}") from error
+        rows = list(read_rows(io.StringIO(text, newline=""), delimiter=mark))
+    except ValueError as error:
+        raise SettingsError(f"{str(path)!r} is {error}") from error
+    names = _names(rows[0] if rows else [])
+    if not set(names) >= _COLUMNS:
+        raise SettingsError(
+            f"the first line of {str(path)!r} must name the columns path and decision, as in a run's suspects.csv; "
+            f"it is {first[:100]!r}"
+        )
+    at_path, at_decision = names.index("path"), names.index("decision")
+    for row in rows[1:]:
+        if len(row) > at_path and row[at_path]:
+            yield row[at_path], row[at_decision].strip() if len(row) > at_decision else ""
+
+
+def _names(cells: list[str]) -> list[str]:
+    return [cell.strip().lower() for cell in cells]
 
 
 def _refuse_unknown(dataset: Dataset, decisions: Mapping[str, str]) -> None:

@@ -1,7 +1,5 @@
 """Run files: what a run found -> the files in its folder."""
 
-import csv
-import io
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,6 +11,7 @@ from typing import Any
 from mien import __version__, files
 from mien.classifier import Classifier
 from mien.config import PRESETS, TrainConfig
+from mien.csv_tables import table_text
 from mien.dataset import SPLITS, Dataset, split_fingerprint
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
@@ -143,14 +142,12 @@ def save_card(run: RunFolder, classifier: Classifier) -> None:
 
 def predictions_csv(dataset: Dataset, answers: Answers, class_names: Sequence[str]) -> str:
     """Return one row per picture asked about: path, label, answer, and the probability of every class."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["path", "label", "answer", *(f"prob_{name}" for name in class_names)])
+    rows = [["path", "label", "answer", *(f"prob_{name}" for name in class_names)]]
     for index, probs in zip(answers.indexes, answers.probs, strict=True):
         record = dataset.records[index]
         row = [record.path, record.label, class_names[int(probs.argmax())]]
-        writer.writerow([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
-    return text.getvalue()
+        rows.append([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
+    return table_text(rows)
 
 
 def _versions() -> dict[str, str]:

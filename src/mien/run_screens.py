@@ -1,12 +1,11 @@
 """What is printed of a run: its scores, its verdict, its answers, and what lies in its folder."""
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.csv_tables import table_text
 from mien.dataset import SPLITS
 from mien.files import write_text
 from mien.results import UNSURE, Evaluation, Finding, Prediction
@@ -236,14 +235,12 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> No
 
 
 def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["source", "label", *(f"prob_{name}" for name in class_names), "unfamiliar", "error"])
+    rows = [["source", "label", *(f"prob_{name}" for name in class_names), "unfamiliar", "error"]]
     for prediction in predictions:
         probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
         unfamiliar = "yes" if prediction.unfamiliar else ""
-        writer.writerow([prediction.source, prediction.label or "", *probs, unfamiliar, prediction.error or ""])
-    return text.getvalue()
+        rows.append([prediction.source, prediction.label or "", *probs, unfamiliar, prediction.error or ""])
+    return table_text(rows)
 
 
 def _show_files(folder: Path, meanings: dict[str, str]) -> None:

@@ -1,22 +1,17 @@
 """The source log: sources.csv beside the class folders, which says where each picture is from."""
 
-import csv
 import io
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from mien import files
+from mien.csv_tables import read_rows, table_text
 from mien.errors import SourceNotFoundError
 from mien.safe_names import class_name_problem
 
 LOG_NAME = "sources.csv"
-# A spreadsheet takes a cell that begins so for a formula; some also begin a cell at a semicolon or a tab. An apostrophe
-# before it says that it is text: https://owasp.org/www-community/attacks/CSV_Injection
-_FORMULA = re.compile(r"(^|[;\t])(?=[=+\-@＝＋－＠'])")
-_ESCAPED = re.compile(r"(^|[;\t])'(?=[=+\-@＝＋－＠'])")
-
 _PATH = re.compile(r"[^/]+/[A-Za-z0-9][A-Za-z0-9.-]*")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 
@@ -71,13 +66,13 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     try:
         content = path.read_bytes()
         whole, rest = content[: content.rfind(b"\n") + 1].decode("utf-8-sig"), content[content.rfind(b"\n") + 1 :]
-        rows = list(csv.reader(io.StringIO(whole + _whole_line(rest), newline=""), strict=True))
+        rows = list(read_rows(io.StringIO(whole + _whole_line(rest), newline="")))
         if content and (not rows or rows[0] != _COLUMNS):
             raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
         records = [_record(row) for row in rows[1:]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+    except (OSError, ValueError) as error:
         raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}. Move it away to begin a new one.") from error
     return list({record.url: record for record in records}.values())
 
@@ -86,9 +81,9 @@ def _whole_line(rest: bytes) -> str:
     """Return what stands behind the last end of a line, if it is a whole line: an editor may leave out its end."""
     try:
         text = rest.decode("utf-8")
-        (row,) = csv.reader([text], strict=True)
+        (row,) = read_rows([text])
         _record(row)
-    except (ValueError, csv.Error):
+    except ValueError:
         return ""
     return text
 
@@ -99,7 +94,7 @@ def write_sources(folder: Path, records: Iterable[SourceRecord]) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    files.write_text(folder / LOG_NAME, ",".join(_COLUMNS) + "\n" + "".join(map(_line, records)))
+    files.write_text(folder / LOG_NAME, table_text([_COLUMNS, *map(astuple, records)]))
 
 
 def add_source(folder: Path, record: SourceRecord) -> None:
@@ -110,27 +105,16 @@ def add_source(folder: Path, record: SourceRecord) -> None:
     """
     path = folder / LOG_NAME
     with files.writing(path), open(path, "ab") as file:
-        file.write(_line(record).encode("utf-8"))
+        file.write(table_text([astuple(record)]).encode("utf-8"))
 
 
 def _record(row: list[str]) -> SourceRecord:
     if len(row) != len(_COLUMNS):
         raise ValueError(f"a line has {len(row)} fields, not {len(_COLUMNS)}")
-    record = SourceRecord(*map(_unescaped, row))
+    record = SourceRecord(*row)
     # A log that came with a folder from elsewhere must not lead out of it.
     if record.path and not (_PATH.fullmatch(record.path) and not class_name_problem(record.path.split("/")[0])):
         raise ValueError(f"{record.path!r} is not the path of a picture in a class folder")
     if not _SHA256.fullmatch(record.sha256) or (record.path and not record.sha256):
         raise ValueError(f"{record.sha256!r} is no SHA-256 hash")
     return record
-
-
-def _line(record: SourceRecord) -> str:
-    text = io.StringIO(newline="")
-    cells = [_FORMULA.sub(r"\1'", getattr(record, name)) for name in _COLUMNS]
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
-
-
-def _unescaped(cell: str) -> str:
-    return _ESCAPED.sub(r"\1", cell)

@@ -1,7 +1,5 @@
 """Suspects: pictures whose label is probably wrong, by confident learning; listed and drawn, never removed."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien import files
+from mien.csv_tables import table_text
 from mien.dataset import Dataset, Problem
 from mien.figures import plot_suspects, save_figure
 from mien.results import Answers
@@ -157,21 +156,19 @@ def save_suspects(
     """
     if not suspects:
         return
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
+    rows = [_COLUMNS]
     for rank, found in enumerate(suspects, start=1):
         probs = f"{found.prob_label:.6f}", f"{found.prob_suggested:.6f}"
         path = dataset.records[found.index].path
-        writer.writerow([path, found.label, found.suggested, *probs, rank, decisions.get(path, "")])
+        rows.append([path, found.label, found.suggested, *probs, str(rank), decisions.get(path, "")])
     labels = {record.path: record.label for record in dataset.records}
     listed = {dataset.records[found.index].path for found in suspects}
-    writer.writerows(
+    rows += [
         [path, labels.get(path, ""), "", "", "", "", said]
         for path, said in sorted(decisions.items())
         if path not in listed
-    )
-    files.write_text(folder / "suspects.csv", text.getvalue())
+    ]
+    files.write_text(folder / "suspects.csv", table_text(rows))
     drawn = suspects[:_NUM_DRAWN]
     titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
     save_figure(plot_suspects(dataset, titles), folder / "suspects.png")

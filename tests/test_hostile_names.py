@@ -1,0 +1,121 @@
+"""Hostile names, end to end: no command, file or screen takes a name for anything but a name."""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hostile_names import NAMES, draw_hostile_folder
+from mien.cli import main
+from mien.csv_tables import read_records
+from mien.dataset import load_records
+
+Mien = Callable[..., tuple[int, str, str]]
+FORMULAS = re.compile(r'(^|[,;"\n])[=+@\t＝＋－＠-]')
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
+    """Run a command; whatever it prints must be safe for a terminal."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("mien.cli._silence_native_libraries", lambda: None)
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        assert {letter for letter in out + err if not letter.isprintable()} <= {"\n"}
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def state(folder: Path) -> dict[bytes, bytes]:
+    return {os.fsencode(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_check_names_every_class(command: Mien, tmp_path: Path) -> None:
+    hostile = draw_hostile_folder(tmp_path / "data", num_images=2)
+    code, out, _ = command("check", hostile)
+    assert code == 0 and "[red]bold[not red]" in out and "\\u202egpj.exe" in out and "\\x1b[31mred\\x07" in out
+    code, out, _ = command("check", hostile, "--json")
+    assert code == 0 and json.loads(out)["classes"] == dict.fromkeys(sorted(NAMES), 2)
+
+
+def test_clean_moves_files_and_brings_every_name_back(command: Mien, tmp_path: Path) -> None:
+    folder = draw_hostile_folder(tmp_path / "data", num_images=2)
+    for name in NAMES:
+        (folder / name / f"{name[:60]}.png").write_bytes(b"<html>no picture")
+    before = state(folder)
+    assert command("clean", folder, "--to", tmp_path / "aside")[0] == 0 and state(folder) == before
+    code, *_ = command("clean", folder, "--to", tmp_path / "aside", "--apply")
+    assert code == 0 and len(state(folder)) == len(before) - len(NAMES)
+    assert command("clean", "--undo", tmp_path / "aside")[0] == 0 and state(folder) == before
+
+
+@pytest.mark.parametrize(
+    "class_names", [pytest.param(NAMES, marks=pytest.mark.slow), NAMES[:2], NAMES[4:7]], ids=["many", "two", "three"]
+)
+def test_train_predict_evaluate_and_compare_take_a_name_for_a_name(
+    command: Mien, tmp_path: Path, class_names: list[str]
+) -> None:
+    folder = draw_hostile_folder(tmp_path / "data", class_names)
+    run, other = tmp_path / "<b>run", tmp_path / "=run"
+    assert command("train", folder, "--out", run)[0] == 0
+    assert command("train", folder, "--out", other, "--seed", "3")[0] == 0
+    code, out, _ = command("predict", run, folder, "--json")
+    assert code == 0 and {json.loads(line)["label"] for line in out.splitlines()} <= {*class_names, "unsure"}
+    assert command("predict", run, folder, "--csv", tmp_path / "answers.csv")[0] == 0
+    assert command("predict", run, "--about")[0] == 0
+    assert command("evaluate", run)[0] == 0
+    assert command("compare", run, other)[0] == 0
+    assert {record.label for record in load_records(run / "manifest.csv")} == set(class_names)
+    for table in (*run.glob("*.csv"), tmp_path / "answers.csv"):
+        check_table(table, class_names)
+    for name in ("config.json", "metrics.json"):
+        json.loads((run / name).read_text("utf-8"))
+    for name in ("samples.png", "confusion.png", "reliability.png"):
+        assert (run / name).read_bytes().startswith(b"\x89PNG")
+    assert raw_html((run / "MODEL_CARD.md").read_text("utf-8")) == []
+    check_report((run / "report.html").read_text("utf-8"))
+
+
+def check_table(path: Path, class_names: list[str]) -> None:
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    assert not FORMULAS.search(text), path.name
+    with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        for row in read_records(file):
+            assert row["label"] in (*class_names, "unsure")
+            assert row.get("path", f"{row['label']}/").startswith(f"{row['label']}/")
+
+
+def raw_html(markdown: str) -> list[str]:
+    """Return what a reader of Markdown would take for HTML, a picture or a link made of a name."""
+    outside = re.sub(r"```.*?```|`[^`]*`", "", markdown, flags=re.DOTALL)
+    return re.findall(r"<[a-zA-Z/!][^>]*>|!?\[[^\]]*\]\(", outside)
+
+
+class Tags(HTMLParser):
+    """Collects what could run, be fetched, or have been made of a name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [tag] if tag in ("script", "iframe", "object", "embed", "base", "link") else []
+        for name, value in attrs:
+            links = name in ("src", "href") and not (value or "").startswith(("data:image/", "#"))
+            self.found += [f"{tag} {name}={value}"] if name.startswith("on") or links else []
+
+
+def check_report(html: str) -> None:
+    tags = Tags()
+    tags.feed(html)
+    assert tags.found == []
+    assert "\u202e" not in html and "\x1b" not in html and ">49<" not in html

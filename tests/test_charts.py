@@ -8,7 +8,7 @@ import pytest
 
 from conftest import evaluation_of
 from mien.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
-from mien.recording import Epoch
+from mien.progress import Epoch
 from mien.scores import wilson_score
 
 EVALUATION = evaluation_of([[20, 5], [3, 22]])

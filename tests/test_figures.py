@@ -10,7 +10,7 @@ from PIL import Image
 import mien
 from conftest import evaluation_of
 from mien.figures import save_figure
-from mien.recording import Epoch
+from mien.progress import Epoch
 from mien.results import Evaluation
 
 ODD_NAMES = ("$\\frac{1}", "😀 \u202e right to left", "a\nb\x00", "x" * 255)

@@ -9,7 +9,7 @@ from conftest import answers_of, classifier_of, evaluation_of
 from mien.config import AnswerConfig
 from mien.evaluation import score
 from mien.judgement import decide_threshold, judge_threshold, verdict
-from mien.recording import Epoch
+from mien.progress import Epoch
 from mien.results import Answers, Evaluation
 from mien.scores import wilson_score
 

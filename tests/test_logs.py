@@ -60,7 +60,7 @@ def test_runs_can_be_compared_by_their_settings_and_scores(run: RunFolder) -> No
     scores = {tag: float(make_ndarray(events.Tensors(tag)[0].tensor_proto)) for tag in ("test/accuracy", "test/loss")}
     assert scores == {"test/accuracy": pytest.approx(0.75), "test/loss": pytest.approx(evaluation.loss)}
     assert str(evaluation.accuracy) in text(events, "scores")
-    assert "| batch&#95;size | 32 |" in text(events, "settings")
+    assert "| batch_size | 32 |" in text(events, "settings")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -15,8 +15,8 @@ from mien.dataset import Dataset, ImageRecord
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
 from mien.exporting import export, prove_equal, save_keras
 from mien.networks import build_cnn, with_all_probs
-from mien.progress import SILENCE, Progress
-from mien.recording import Epoch, Recorder, best_epoch, load_history
+from mien.progress import SILENCE, Epoch, Progress, best_epoch
+from mien.recording import Recorder, load_history
 from mien.run_folder import RunFolder
 from mien.training import train_network
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from mien.recording import Epoch, best_epoch
+from mien.progress import Epoch, best_epoch
 from mien.results import Evaluation
 from mien.scores import Score
 

@@ -18,8 +18,7 @@ from mien.features import answer_from_others, extract, fit_head_on
 from mien.hardware import chosen_precision
 from mien.heads import Head, best_temperature, cross_entropy
 from mien.methods import Fitted, places_seen
-from mien.progress import Progress
-from mien.recording import best_epoch
+from mien.progress import Progress, best_epoch
 from mien.training import Trained, train_network
 
 _BATCH_SIZE = 32

@@ -13,7 +13,7 @@ from mien import files
 from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.extras import needing
-from mien.recording import Epoch, best_epoch
+from mien.progress import Epoch, best_epoch
 from mien.results import Answers, Evaluation
 from mien.scores import Score
 
@@ -103,7 +103,7 @@ def plot_history(history: Sequence[Epoch]) -> "Drawing":
 
     Example:
         >>> import mien
-        >>> from mien.recording import Epoch
+        >>> from mien.progress import Epoch
         >>> history = [Epoch(1, 0.7, 0.5, 0.6, 0.6, 1.0), Epoch(2, 0.5, 0.8, 0.7, 0.6, 1.0)]
         >>> mien.plot_history(history).savefig("curves.png")
     """

@@ -12,7 +12,8 @@ from mien.csv_tables import read_rows
 from mien.dataset import ImageRecord, load_records
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.json_values import built
-from mien.recording import Epoch, load_history
+from mien.progress import Epoch
+from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder, read_json
 from mien.shortcuts import Shortcut

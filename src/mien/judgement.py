@@ -6,7 +6,7 @@ import numpy as np
 
 from mien.calibration import choose_threshold
 from mien.config import AnswerConfig
-from mien.recording import Epoch, best_epoch
+from mien.progress import Epoch, best_epoch
 from mien.results import UNSURE, Evaluation, Finding
 from mien.scores import Score, fold_inflation
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mien.classifier import Classifier
 from mien.dataset import Dataset
-from mien.recording import Epoch
+from mien.progress import Epoch
 
 if TYPE_CHECKING:
     import keras

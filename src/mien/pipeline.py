@@ -19,8 +19,7 @@ from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
 from mien.leaks import refuse_straddling
 from mien.logs import log_run
 from mien.methods import Fitted, Method
-from mien.progress import SILENCE, Progress
-from mien.recording import Epoch
+from mien.progress import SILENCE, Epoch, Progress
 from mien.relabelling import keep_splits, load_decisions, relabel
 from mien.reporting import save_report
 from mien.results import UNSURE, Answers, Evaluation, Finding

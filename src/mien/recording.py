@@ -14,8 +14,7 @@ from mien import files
 from mien.csv_tables import read_records, table_text
 from mien.errors import SourceNotFoundError
 from mien.extras import needing
-from mien.progress import Epoch as Epoch
-from mien.progress import best_epoch as best_epoch
+from mien.progress import Epoch
 from mien.run_folder import RunFolder
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, most_confused
 from mien.looks import find_looks
 from mien.model_card import limits
-from mien.recording import best_epoch
+from mien.progress import best_epoch
 from mien.results import UNSURE, Evaluation
 from mien.run_folder import RunFolder
 from mien.scores import Score

@@ -18,8 +18,8 @@ from mien.dataset import Dataset
 from mien.engine import LOCAL
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.hardware import has_gpu
-from mien.progress import SILENCE, Progress
-from mien.recording import Checkpoint, Epoch, Recorder, best_epoch
+from mien.progress import SILENCE, Epoch, Progress, best_epoch
+from mien.recording import Checkpoint, Recorder
 from mien.run_folder import RunFolder
 
 # One batch of training: pictures (an array, or a tensor on the GPU), class numbers, and how much each counts.

@@ -135,7 +135,7 @@ def test_thin_pictures_have_maps_too(size: tuple[int, int], rule: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("preset", "num_pictures"), [("fast", 60), ("classic", 20)])
+@pytest.mark.parametrize(("preset", "num_pictures"), [("fast", 60)])
 def test_maps_find_a_planted_patch_and_those_of_shuffled_weights_do_not(
     preset: str, num_pictures: int, tmp_path: Path
 ) -> None:

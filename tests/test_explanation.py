@@ -135,11 +135,11 @@ def test_thin_pictures_have_maps_too(size: tuple[int, int], rule: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("preset", "num_pictures"), [("fast", 60), ("classic", 20)])
+@pytest.mark.parametrize(("preset", "num_pictures"), [("fast", 60)])
 def test_maps_find_a_planted_patch_and_those_of_shuffled_weights_do_not(
     preset: str, num_pictures: int, tmp_path: Path
 ) -> None:
-    photos = planted.draw_folder(tmp_path / "data", 60)
+    photos = planted.draw_folder(tmp_path / "data", planted.NUM_TRAINED)
     classifier = planted.train(photos, preset, tmp_path / "run")
     found = planted.distances(classifier, num_pictures)
     lost = planted.distances(planted.shuffled(classifier), num_pictures)

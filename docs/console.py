@@ -35,7 +35,8 @@ def prepare(folder: Path) -> None:
     people = folder / "people"
     if not (people / "runs").exists():
         samples.draw(people, num_images=NUM_IMAGES)
-        subprocess.run("mien train data", shell=True, cwd=people, env=_environment(), capture_output=True, check=True)
+        command = ["bash", "-c", "mien train data"]
+        subprocess.run(command, cwd=people, env=_environment(), stdout=subprocess.DEVNULL, check=True)
 
 
 def _environment() -> dict[str, str]:

@@ -31,12 +31,13 @@ _TIMEOUT_S = 300
 
 
 def prepare(folder: Path) -> None:
-    """Draw people into `people` there and train on them, once; the folder of every page begins as a copy of that."""
+    """Draw people into `people` there, where they are not yet, and train on them; each page begins with a copy."""
     people = folder / "people"
-    if not (people / "runs").exists():
-        samples.draw(people, num_images=NUM_IMAGES)
-        command = ["bash", "-c", "mien train data"]
-        subprocess.run(command, cwd=people, env=_environment(), stdout=subprocess.DEVNULL, check=True)
+    # The run is that of the code as it is now, whatever an earlier build left.
+    shutil.rmtree(people / "runs", ignore_errors=True)
+    samples.draw(people, num_images=NUM_IMAGES)
+    command = ["bash", "-c", "mien train data"]
+    subprocess.run(command, cwd=people, env=_environment(), stdout=subprocess.DEVNULL, check=True)
 
 
 def _environment() -> dict[str, str]:

@@ -27,10 +27,10 @@ demo: .venv/ready ## draw happy and sad people, train on them, judge others
 	$(BIN)/mien demo
 
 test: .venv/ready ## run the tests that take seconds
-	$(BIN)/pytest -m "not slow and not browser"
+	$(BIN)/pytest -m "not (slow or browser or site)"
 
 slow: .venv/ready ## run the tests that take minutes
-	$(BIN)/pytest -m "slow and not browser"
+	$(BIN)/pytest -m slow
 
 browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || { test "$$(id -u)" = 0 && \
@@ -66,8 +66,9 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
 
-docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors
+docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors, and follow its links
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
+	$(BIN)/pytest -m site
 
 fuzz: .venv/ready ## mutate picture files until something breaks
 	$(BIN)/python benchmarks/fuzz.py --num-inputs $(NUM_INPUTS)

@@ -22,9 +22,7 @@ exclude_patterns = ["_build", "_made"]
 
 # Every warning is an error, and every name that is referred to must exist. Types of other packages have no page here.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(numpy|keras|pathlib|collections|Figure|mien\.engine\.(Item|Result))\b.*")]
-# Without notebooks/ there is no tutorial, and everything else can still be built.
-suppress_warnings = ["toc.empty_glob"]
+nitpick_ignore_regex = [("py:.*", r"(numpy|keras|pathlib|collections|Drawing|mien\.engine\.(Item|Result))\b.*")]
 default_role = "code"
 # They would make one dash of the two before a flag.
 smartquotes = False

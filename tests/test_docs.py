@@ -1,8 +1,6 @@
 """The documentation site: it is built without a warning, leaves nothing out, and its pages lead somewhere."""
 
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import mien
 from mien.cli import app
 
 DOCS_DIR = Path(__file__).parent.parent / "docs"
+SITE_DIR = DOCS_DIR / "_build" / "html"
 PAGES = {
     path.relative_to(DOCS_DIR).as_posix(): path.read_text("utf-8")
     for path in DOCS_DIR.rglob("*.md")
@@ -42,16 +41,6 @@ def flags(command: str) -> set[str]:
     return {name for argument in arguments for name in argument.names if name.startswith("--")} | {"--help"}
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    options = ["--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
-    build = [sys.executable, "-m", "sphinx", *options, str(DOCS_DIR), str(folder)]
-    done = subprocess.run(build, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 def test_the_reference_describes_every_public_name() -> None:
     described = {
         name
@@ -76,19 +65,19 @@ def test_the_commands_of_the_pages_have_flags_that_exist() -> None:
     assert [(command, flag) for command, flag in used if command in COMMANDS and flag not in flags(command)] == []
 
 
-@pytest.mark.slow
-def test_the_site_names_every_command_every_flag_and_every_error(site: Path) -> None:
-    text = (site / "reference/commands.html").read_text("utf-8")
+@pytest.mark.site
+def test_the_site_names_every_command_every_flag_and_every_error() -> None:
+    text = (SITE_DIR / "reference/commands.html").read_text("utf-8")
     for command in COMMANDS:
         section = text[text.index(f'id="mien-{command}"') :].split("</section>")[0]
         assert {flag for flag in flags(command) - {"--help"} if f">{flag}" not in section.replace(" ", ">")} == set()
-    names = Page(site / "reference/errors.html").ids
+    names = Page(SITE_DIR / "reference/errors.html").ids
     assert {f"mien.errors.{name}" for name in vars(mien.errors) if name.endswith("Error")} <= names
 
 
-@pytest.mark.slow
-def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
-    pages = {path: Page(path) for path in site.rglob("*.html")}
+@pytest.mark.site
+def test_every_link_of_the_site_leads_somewhere() -> None:
+    pages = {path: Page(path) for path in SITE_DIR.rglob("*.html")}
     assert len(pages) > len(PAGES)
     for path, page in pages.items():
         for link in page.links:
@@ -100,8 +89,8 @@ def test_every_link_of_the_site_leads_somewhere(site: Path) -> None:
             assert not anchor or target not in pages or anchor in pages[target].ids, (path, link)
 
 
-@pytest.mark.slow
-def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
-    loaded = {address for path in site.rglob("*.html") for address in Page(path).loaded}
+@pytest.mark.site
+def test_the_site_loads_nothing_from_elsewhere() -> None:
+    loaded = {address for path in SITE_DIR.rglob("*.html") for address in Page(path).loaded}
     assert len(loaded) > 5
     assert [address for address in loaded if re.match(r"(https?:)?//", address)] == []

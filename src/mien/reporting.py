@@ -149,8 +149,8 @@ def shown(value: Any) -> Any:
 
     Signs that turn the direction of writing around are among that. Markup is left to the template, which escapes it.
     """
-    # Markup is text too; it was made here.
-    if not isinstance(value, str) or hasattr(value, "__html__"):
+    # Markup is text too; it was made here. And the pictures are long texts, all of it printable.
+    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     kept = "\n" + _JOINERS
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in value)

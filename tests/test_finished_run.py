@@ -10,7 +10,7 @@ import pytest
 import mien
 from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
 from mien.finished_run import load_run
-from mien.pipeline import Run
+from mien.finishing import Run
 
 
 @pytest.fixture(scope="module")

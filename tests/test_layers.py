@@ -17,6 +17,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},
+    {"finishing"},
     {"reporting"},
     {"looks"},
     {"highlights"},

@@ -14,8 +14,8 @@ import mien
 from conftest import draw_picture, evaluation_of
 from mien.classifier import ModelFacts, load
 from mien.errors import ModelFileError
+from mien.finishing import Run
 from mien.model_card import escaped, evaluations, limits, model_card
-from mien.pipeline import Run
 from test_classifier import FACTS
 from test_provenance import PROVENANCE
 

@@ -19,7 +19,8 @@ from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConf
 from mien.dataset import Dataset
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.files import claimed
-from mien.pipeline import Run, train
+from mien.finishing import Run
+from mien.pipeline import train
 from mien.progress import Epoch
 from mien.reviewing import review
 from mien.run_folder import load_config

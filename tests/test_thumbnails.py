@@ -12,6 +12,7 @@ from PIL import Image
 from conftest import draw_picture, record, save_picture
 from mien.config import ScanConfig
 from mien.dataset import ImageRecord
+from mien.scanning import scan
 from mien.thumbnails import SIDE, load_thumbnails, thumbnail_of
 
 
@@ -50,6 +51,25 @@ def test_a_manifest_cannot_show_what_it_does_not_know(tmp_path: Path) -> None:
     paths = ["../secret.jpg", "/etc/passwd", "pipe.jpg", "x" * 5000, "nul\0.jpg"]
     found = load_thumbnails(tmp_path / "data", [record(path, label="happy") for path in paths], ScanConfig())
     assert all(found[path].missing and not found[path].uri for path in paths)
+
+
+def test_pictures_that_a_dataset_keeps_are_not_read_again(tmp_path: Path) -> None:
+    save_picture(tmp_path / "happy" / "wide.jpg", draw_picture(1, width=640, height=320))
+    save_picture(tmp_path / "sad" / "high.png", draw_picture(2, width=40, height=90))
+    (tmp_path / "sad" / "text.jpg").write_text("no picture")
+    dataset = scan(tmp_path, ScanConfig(), keep_images=True)
+    from_files = load_thumbnails(tmp_path, dataset.records, dataset.config)
+    for file in tmp_path.rglob("*.*"):
+        file.unlink()
+    kept = load_thumbnails(tmp_path, dataset.records, dataset.config, dataset=dataset)
+    for path, before in from_files.items():
+        assert (kept[path].width, kept[path].height) == (before.width, before.height)
+    assert kept["sad/text.jpg"].missing == "no longer there"
+    pixels = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(found["sad/high.png"].uri.split(",")[1]))), int)
+        for found in (kept, from_files)
+    ]
+    assert np.abs(pixels[0] - pixels[1]).mean() < 8
 
 
 def test_an_array_makes_a_thumbnail() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien import __version__, charts, files
-from mien.dataset import PROBLEMS, SPLITS, ImageRecord
+from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.extras import needing
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, most_confused
@@ -91,30 +91,31 @@ def report(run: str | Path) -> Path:
     return _save(load_run(Path(run)))
 
 
-def save_report(run: RunFolder, metrics: dict[str, Any]) -> Path:
+def save_report(run: RunFolder, metrics: dict[str, Any], dataset: Dataset) -> Path:
     """Write the report.html of a run that lacks only its metrics.json to be finished.
 
     Args:
         run: Where it goes.
         metrics: What is to stand in metrics.json.
+        dataset: What the run was made from. The pictures that it keeps need not be decoded again.
 
     Raises:
         OutputError: The page cannot be written.
     """
-    return _save(load_run(run.path, metrics=json.loads(json.dumps(metrics))))
+    return _save(load_run(run.path, metrics=json.loads(json.dumps(metrics))), dataset)
 
 
-def _save(run: FinishedRun) -> Path:
+def _save(run: FinishedRun, dataset: Dataset | None = None) -> Path:
     path = run.folder.path / REPORT_NAME
-    files.write_text(path, render(run))
+    files.write_text(path, render(run, dataset))
     return path
 
 
-def render(run: FinishedRun) -> str:
-    """Return the page of a run."""
+def render(run: FinishedRun, dataset: Dataset | None = None) -> str:
+    """Return the page of a run, with the pictures that a Dataset keeps, or those that lie where they lay."""
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.records}
-    thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan)
+    thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan, dataset=dataset)
     css = (package_files("mien") / "page" / "report.css").read_text("utf-8")
     page = _environment().get_template("report.html.jinja")
     return page.render(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mien.comparison import Comparison
     from mien.demo import Demo
     from mien.explained_pictures import Explained
-    from mien.pipeline import Run
+    from mien.finishing import Run
     from mien.provenance import Provenance
 
 RUN_FILES = {

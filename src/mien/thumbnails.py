@@ -14,7 +14,7 @@ from PIL import Image
 
 from mien import files, images
 from mien.config import ScanConfig
-from mien.dataset import ImageRecord
+from mien.dataset import Dataset, ImageRecord
 from mien.engine import LOCAL, Engine
 from mien.errors import ImageError
 from mien.formats import MAX_FILE_BYTES
@@ -40,7 +40,12 @@ class Thumbnail:
 
 
 def load_thumbnails(
-    folder: Path, records: Iterable[ImageRecord], config: ScanConfig, *, engine: Engine = LOCAL
+    folder: Path,
+    records: Iterable[ImageRecord],
+    config: ScanConfig,
+    *,
+    dataset: Dataset | None = None,
+    engine: Engine = LOCAL,
 ) -> dict[str, Thumbnail]:
     """Make a thumbnail of each picture, by its path; one that has gone or changed since gets one that says so.
 
@@ -48,12 +53,20 @@ def load_thumbnails(
         folder: Where the pictures lie.
         records: Those to show.
         config: Its `max_pixels` is heeded.
+        dataset: Pictures that it keeps are shown as the classifier gets them, and need not be decoded again.
         engine: Where the work runs.
     """
     wanted = list({record.path: record for record in records}.values())
+    places = {record.path: place for place, record in enumerate(dataset.records)} if dataset else {}
     # No larger than it must be: JPEGs are decoded at a fraction of their size.
     small = ScanConfig(image_size=(SIDE, SIDE), max_pixels=config.max_pixels)
-    found = engine.map(lambda record: _load(folder, record, small), wanted)
+
+    def make(record: ImageRecord) -> Thumbnail:
+        if dataset is not None and dataset.images is not None and record.phash:
+            return _unfitted(dataset.images[places[record.path]], record, dataset.config)
+        return _load(folder, record, small)
+
+    found = engine.map(make, wanted)
     return {record.path: thumbnail for record, thumbnail in zip(wanted, found, strict=True)}
 
 
@@ -82,6 +95,15 @@ def picture_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.I
     except ImageError as error:
         raise ImageError(error.problem, "cannot be shown") from error
     raise ImageError("unreadable", "changed since")
+
+
+def _unfitted(pixels: NDArray[np.uint8], record: ImageRecord, config: ScanConfig) -> Thumbnail:
+    """Make a thumbnail of a picture that has the size of the classifier; one that was stretched gets its own shape."""
+    if config.fit_rule != "stretch":
+        return thumbnail_of(pixels)
+    scale = min(SIDE / max(record.width, record.height), 1)
+    shape = (max(round(record.width * scale), 1), max(round(record.height * scale), 1))
+    return thumbnail_of(Image.fromarray(pixels).resize(shape, Image.Resampling.BICUBIC))
 
 
 def _load(folder: Path, record: ImageRecord, config: ScanConfig) -> Thumbnail:

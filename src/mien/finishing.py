@@ -1,0 +1,147 @@
+"""Finishing: what was trained -> a finished run: judged once, told in words, written down."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mien import files
+from mien.classifier import Classifier
+from mien.config import AnswerConfig, TrainConfig
+from mien.dataset import Dataset
+from mien.evaluation import answer, score
+from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
+from mien.logs import log_run
+from mien.methods import Fitted
+from mien.progress import SILENCE, Epoch, Progress
+from mien.relabelling import load_decisions
+from mien.reporting import save_report
+from mien.results import Answers, Evaluation, Finding
+from mien.run_files import metrics, provenance, save_card, save_scores
+from mien.run_folder import RunFolder
+from mien.shortcuts import Shortcut
+from mien.suspects import Suspect, save_suspects
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run; its folder holds the same and more.
+
+    Attributes:
+        path: The folder.
+        dataset: The pictures, and the split of each.
+        classifier: What was trained.
+        evaluation: Scores on the test split.
+        out_of_fold: Scores by cross-validation on all other pictures, where there was one.
+        answers: About pictures not seen before: by cross-validation where there was one, else on the test split.
+        findings: What the scores mean, and what to do.
+        history: The epochs of the training, where it had any.
+        suspects: Pictures whose label is probably wrong; those for the test are not asked about.
+        shortcuts: Facts about files, such as their size, that give the label away.
+    """
+
+    path: Path
+    dataset: Dataset
+    classifier: Classifier
+    evaluation: Evaluation
+    out_of_fold: Evaluation | None
+    answers: Answers = field(repr=False)
+    findings: tuple[Finding, ...]
+    history: tuple[Epoch, ...]
+    suspects: tuple[Suspect, ...]
+    shortcuts: tuple[Shortcut, ...]
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What about the data may be wrong, found before the training.
+
+    Attributes:
+        suspects: Pictures whose label is probably wrong.
+        shortcuts: Facts about files, such as their size, that give the label away.
+    """
+
+    suspects: tuple[Suspect, ...]
+    shortcuts: tuple[Shortcut, ...]
+
+
+def finish(
+    run: RunFolder,
+    dataset: Dataset,
+    config: TrainConfig,
+    fitted: Fitted,
+    *,
+    out_of_fold: Answers | None,
+    doubts: Doubts,
+    progress: Progress = SILENCE,
+) -> Run:
+    """Judge what was trained, and write all that a run leaves; metrics.json last, which makes it whole.
+
+    This is where the test pictures are read.
+
+    Args:
+        run: Where it goes.
+        dataset: What was trained on, with its split.
+        config: The settings.
+        fitted: What was trained.
+        out_of_fold: What cross-validation answered, where there was one.
+        doubts: To be told beside the scores.
+        progress: Told where the page could not be written.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    answers = {"out_of_fold": out_of_fold} if out_of_fold else {}
+    answers["test"] = answer(fitted.classifier, dataset, split="test")
+    asked = config.answer.threshold
+    scores = {name: score(fitted.classifier, given, threshold=asked) for name, given in answers.items()}
+    threshold, findings = _judged(fitted, dataset, scores, config.answer)
+    told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
+    made = provenance(dataset, config)
+    classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
+
+    save_scores(run, dataset, answers, scores)
+    if fitted.history:
+        log_run(run, config, scores)
+    decisions = load_decisions(run.decisions_path) if config.labels.relabel else {}
+    save_suspects(run.path, dataset, doubts.suspects, decisions)
+    dataset.save(run.manifest_path)
+    classifier.save(run.model_path)
+    save_card(run, classifier)
+    found = metrics(scores, findings, dataset, fitted.details) | {
+        "suspects": [suspect.to_dict(dataset) for suspect in doubts.suspects],
+        "shortcuts": [shortcut.to_dict() for shortcut in doubts.shortcuts],
+    }
+    try:
+        save_report(run, found, dataset)
+    except Exception as error:
+        # Whatever keeps a page from being written is no reason to lose a training.
+        progress.say(f"report.html is missing: {files.reason_of(error)}. To write it: mien report {run.path}")
+    run.save_json(run.metrics_path, found)
+    run.tidy()
+    return Run(
+        path=run.path,
+        dataset=dataset,
+        classifier=classifier,
+        evaluation=scores["test"],
+        out_of_fold=scores.get("out_of_fold"),
+        answers=out_of_fold or answers["test"],
+        findings=findings,
+        history=fitted.history,
+        suspects=doubts.suspects,
+        shortcuts=doubts.shortcuts,
+    )
+
+
+def _judged(
+    fitted: Fitted, dataset: Dataset, scores: dict[str, Evaluation], config: AnswerConfig
+) -> tuple[float, tuple[Finding, ...]]:
+    """Return below which probability to say "unsure", and what the scores mean in words."""
+    judged = scores.get("out_of_fold", scores["test"])
+    findings = verdict(judged, fitted.history, remedy="" if "out_of_fold" in scores else JUDGE_BY_ALL)
+    if config == AnswerConfig():
+        return 0.0, findings
+    if "out_of_fold" not in scores:
+        # The test is read once, and nothing is chosen by it.
+        val = answer(fitted.classifier, dataset, split="val")
+        judged = score(fitted.classifier, val, threshold=config.threshold)
+    threshold, consequences = decide_threshold(config, judged)
+    return threshold, (*findings, *consequences)

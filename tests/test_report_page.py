@@ -40,6 +40,18 @@ def test_a_report_needs_no_javascript_and_can_be_printed(browser: "Browser", rep
         assert page.locator("main").is_visible() and num_pages(page) > 0
 
 
+@pytest.mark.parametrize("report", ["plain"], indirect=True)
+def test_the_tables_of_two_classes_fit_a_phone(browser: "Browser", report: Path) -> None:
+    with browser.new_context(viewport={"width": 390, "height": 800}) as context:
+        page = context.new_page()
+        page.goto(report.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+        tables = page.locator(".scroll").all()
+        assert len(tables) > 5
+        wide = "table => table.scrollWidth > table.clientWidth ? table.ariaLabel : ''"
+        assert [found for table in tables if (found := table.evaluate(wide))] == []
+
+
 def test_what_is_wrong_with_a_page_is_found(page: "Page", tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(
         "<title>a</title><h1>one</h1><h3>three</h3><img src='data:,'><div style='width: 2000px'>wide</div>"

@@ -14,6 +14,7 @@ ROWS = [
     {"cli"},
     {"data_commands", "run_commands"},
     {"data_screens", "run_screens", "flags", "notebook"},
+    {"terminal_progress"},
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison"},

@@ -45,7 +45,8 @@ def fetch(
     """
     from mien.data_screens import show_intake
     from mien.intake import take_in
-    from mien.terminal import TerminalProgress, show_json
+    from mien.terminal import show_json
+    from mien.terminal_progress import TerminalProgress
 
     if bool(sources) == bool(forget):
         raise SettingsError("name at least one SOURCE, such as happy.txt; or --forget URL alone")
@@ -100,7 +101,8 @@ def check(
     from mien.checking import check as check_folder
     from mien.checking import find_gates, refuse
     from mien.data_screens import show_check
-    from mien.terminal import TerminalProgress, show_json
+    from mien.terminal import show_json
+    from mien.terminal_progress import TerminalProgress
 
     gates = find_gates(fail_on, against=against is not None)
     if sheet:
@@ -166,7 +168,7 @@ def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "
     from mien.cleaning import clean as clean_dataset
     from mien.quarantine import plan_quarantine, quarantine, refuse_place
     from mien.scanning import scan
-    from mien.terminal import TerminalProgress
+    from mien.terminal_progress import TerminalProgress
 
     refuse_place(to, folder)
     with TerminalProgress() as progress:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mien.progress import Epoch
-from mien.terminal import epochs_as_text, printable
+from mien.terminal import printable
+from mien.terminal_progress import epochs_as_text
 
 _EVERY_S = 0.2
 

@@ -49,7 +49,7 @@ def demo(*, folder: Path = Path("mien-demo")) -> None:
     """
     from mien.demo import run_demo
     from mien.run_screens import show_demo
-    from mien.terminal import TerminalProgress
+    from mien.terminal_progress import TerminalProgress
 
     with TerminalProgress() as progress:
         made = run_demo(folder, progress=progress)
@@ -100,7 +100,7 @@ def train(
     """
     from mien.pipeline import train as train_folder
     from mien.run_screens import show_run
-    from mien.terminal import TerminalProgress
+    from mien.terminal_progress import TerminalProgress
 
     settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer, labels)
     cache_dir = cache_dir or user_cache_dir()
@@ -163,7 +163,8 @@ def evaluate(
     """
     from mien.reviewing import review
     from mien.run_screens import show_evaluation
-    from mien.terminal import TerminalProgress, show_json
+    from mien.terminal import show_json
+    from mien.terminal_progress import TerminalProgress
 
     with TerminalProgress() as progress:
         reviewed = review(run, folder, leave_out_seen=leave_out_seen, progress=progress)
@@ -237,7 +238,7 @@ def explain(
     from mien.classifier import load
     from mien.explained_pictures import explain_sources
     from mien.run_screens import show_explanations
-    from mien.terminal import TerminalProgress
+    from mien.terminal_progress import TerminalProgress
 
     if not sources:
         raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")

@@ -1,32 +1,13 @@
 """The terminal: where commands print. Results go to stdout; progress and errors to stderr."""
 
-import io
 import json
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
-from rich.progress import Progress as Bars
-from rich.table import Column, Table
-from rich.text import Text
+from rich.console import Console, ConsoleOptions
+from rich.table import Table
 
-from mien.progress import Epoch, best_epoch
-
-_LINE_EVERY_S = 10.0
-# Before any of these, how long it will take is a guess: what is done first takes longer.
-_GUESS_S, _GUESS_SHARE, _SURE_S = 2.0, 0.05, 30.0
-# Where there is less room than this, some of it is left out.
-_ROOM = 72
-# How many epochs a table shows: while they come, and when it is to stay.
-_NUM_LIVE, _NUM_KEPT = 10, 20
-# As wide as it may become: a bar that changes its length is no calm one.
-_WIDE = Column(width=len("99 min left"), justify="right", no_wrap=True)
-_TABLE_WIDTH = 72
+TABLE_WIDTH = 72
 
 
 class _Results(Console):
@@ -36,7 +17,7 @@ class _Results(Console):
     def options(self) -> ConsoleOptions:
         """Wide enough for a table: a narrow terminal breaks its lines, and shortening them would take numbers away."""
         options = super().options
-        return options.update_width(max(options.max_width, _TABLE_WIDTH))
+        return options.update_width(max(options.max_width, TABLE_WIDTH))
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -45,187 +26,6 @@ class _Results(Console):
 # Names of files and classes are printed as they are: "[red]" in one of them is no markup.
 OUT = _Results(markup=False, highlight=False, emoji=False, soft_wrap=True)
 ERR = Console(markup=False, highlight=False, emoji=False, soft_wrap=True, stderr=True)
-
-
-class _Screen(Bars):
-    """What moves at the bottom of a terminal: bars, and above them the epochs of a training."""
-
-    epochs: Table | None = None
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        if self.epochs is not None:
-            yield self.epochs
-        yield from super().get_renderables()
-
-
-class _TimeLeft(ProgressColumn):
-    """How long a stage will still take, at its mean speed so far; nothing while that is a guess."""
-
-    def render(self, task: Task) -> Text:
-        ends_s = task.fields["ends_s"]
-        return Text("" if ends_s is None else f"{_duration(max(ends_s - time.monotonic(), 0))} left")
-
-
-@dataclass
-class _Stage:
-    """A stage that was begun: where it was then, and where it is."""
-
-    task: TaskID
-    began_s: float
-    first: int
-    done: int
-    total: int
-
-    def ends_s(self, done: float) -> float | None:
-        """Return when it will end, as `time.monotonic` tells it; None where that cannot be known yet."""
-        now = time.monotonic()
-        gone_s, share = now - self.began_s, (done - self.first) / max(self.total - self.first, 1)
-        known = share > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and share >= _GUESS_SHARE))
-        return now + gone_s * (1 - share) / share if known else None
-
-
-class TerminalProgress:
-    """Shows progress on stderr: bars and a table of epochs where that is a terminal, plain lines elsewhere."""
-
-    def __init__(self) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(None),
-            TextColumn("{task.fields[note]}"),
-            _TimeLeft(_WIDE),
-        )
-        self._screen = _Screen(*columns, console=ERR, transient=True, expand=True)
-        self._stages: dict[str, _Stage] = {}
-        self._history: Sequence[Epoch] = ()
-        self._last_line_s = time.monotonic()
-
-    def __enter__(self) -> "TerminalProgress":
-        if ERR.is_terminal:
-            self._screen.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if ERR.is_terminal:
-            self._leave_epochs()
-            self._screen.stop()
-
-    def say(self, text: str) -> None:
-        """Print one line; the epochs before it stay above it."""
-        self._leave_epochs()
-        self._last_line_s = time.monotonic()
-        if ERR.is_terminal:
-            ERR.print(printable(text, keep_lines=True), soft_wrap=False)
-        else:
-            # A line in which Ctrl-C comes, Rich prints twice.
-            print(printable(text, keep_lines=True), file=ERR.file)
-
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Move the bar of a stage, and of the stage that it is a part of; a stage that is done leaves the screen."""
-        if not ERR.is_terminal:
-            if time.monotonic() - self._last_line_s > _LINE_EVERY_S:
-                self.say(f"{stage} {done}/{total}  {note}".rstrip())
-            return
-        if stage not in self._stages or done < self._stages[stage].done:
-            self._begin(stage, done, total)
-        now = self._stages[stage]
-        now.done, now.total = done, total
-        note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or f"{done}/{total}"
-        self._screen.update(now.task, note=note, visible=done < total)
-        self._move(now, done)
-        for outer in self._around(stage):
-            self._move(outer, outer.done + done / max(total, 1))
-
-    def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
-        """Show the epochs so far, the best of them at every moment; in plain lines, say what the last came to."""
-        if not ERR.is_terminal:
-            self.say(_epoch_line(history, num_epochs))
-            return
-        self._history = history
-        self._screen.epochs = _epoch_table(history, _latest(history))
-
-    def _begin(self, stage: str, done: int, total: int) -> None:
-        if stage in self._stages:
-            self._screen.remove_task(self._stages.pop(stage).task)
-        task = self._screen.add_task(stage, total=total, note="", ends_s=None)
-        self._stages[stage] = _Stage(task, time.monotonic(), done, done, total)
-
-    def _move(self, stage: _Stage, done: float) -> None:
-        self._screen.update(stage.task, completed=done, total=stage.total, ends_s=stage.ends_s(done))
-
-    def _around(self, stage: str) -> list[_Stage]:
-        """Return the stages that are not done, beside this one: it is a part of them."""
-        return [other for name, other in self._stages.items() if name != stage and other.done < other.total]
-
-    def _leave_epochs(self) -> None:
-        """Print what is to stay of the epochs: a table; or one line, where the training was a part of something."""
-        if not self._history:
-            return
-        history, self._history, self._screen.epochs = self._history, (), None
-        # Otherwise the old table would be drawn once more, below.
-        self._screen.refresh()
-        if self._around("Training"):
-            best = best_epoch(history)
-            text = f"best: epoch {best.epoch} of {len(history)}"
-            ERR.print(f"  {text}, validation loss {best.val_loss:.3f}, accuracy {best.val_accuracy:.0%}")
-        else:
-            kept = _spread(history)
-            ERR.print(_epoch_table(history, kept))
-            if len(kept) < len(history):
-                ERR.print(f"{len(kept)} of {len(history)} epochs; history.csv has all")
-
-
-def epochs_as_text(history: Sequence[Epoch]) -> str:
-    """Return the table of epochs that stays on the screen, for where there is no terminal."""
-    page = io.StringIO()
-    Console(file=page, width=_TABLE_WIDTH, color_system=None, force_jupyter=False).print(
-        _epoch_table(history, _spread(history))
-    )
-    return page.getvalue()
-
-
-def _epoch_line(history: Sequence[Epoch], num_epochs: int) -> str:
-    last, best = history[-1], best_epoch(history)
-    left_s = (num_epochs - last.epoch) * sum(e.seconds for e in history[-5:]) / len(history[-5:])
-    return (
-        f"epoch {last.epoch:>2}/{num_epochs}  loss {last.loss:.3f}  accuracy {last.accuracy:.0%}  "
-        f"validation loss {last.val_loss:.3f}  accuracy {last.val_accuracy:.0%}  {left_s:.0f} s left  "
-        + ("best so far" if best is last else f"best: epoch {best.epoch}")
-    )
-
-
-def _epoch_table(history: Sequence[Epoch], shown: Sequence[Epoch]) -> Table:
-    """Return a table of some epochs, with the best of all marked."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, int(ERR.width > _ROOM), 0, 0), show_edge=False)
-    for name in ("epoch", "loss", "accuracy", "validation\nloss", "validation\naccuracy", "seconds", ""):
-        table.add_column(name, justify="right" if name else "left", vertical="bottom", no_wrap=True)
-    best = best_epoch(history)
-    for epoch in shown:
-        losses = (f"{epoch.loss:.3f}", f"{epoch.accuracy:.0%}", f"{epoch.val_loss:.3f}", f"{epoch.val_accuracy:.0%}")
-        mark, style = ("best", "bold green") if epoch is best else ("", None)
-        table.add_row(str(epoch.epoch), *losses, f"{epoch.seconds:.1f}", mark, style=style)
-    return table
-
-
-def _latest(history: Sequence[Epoch]) -> list[Epoch]:
-    """Return the epochs to show while a training goes on: the last, and in front of them the best."""
-    last, best = list(history[-_NUM_LIVE:]), best_epoch(history)
-    return last if best in last else [best, *last[1:]]
-
-
-def _spread(history: Sequence[Epoch]) -> list[Epoch]:
-    """Return the epochs that stay on the screen: all; of many some at even distances, the best, and the last."""
-    if len(history) <= _NUM_KEPT:
-        return list(history)
-    places = {round(i * (len(history) - 1) / (_NUM_KEPT - 2)) for i in range(_NUM_KEPT - 1)}
-    return [epoch for place, epoch in enumerate(history) if place in places or epoch is best_epoch(history)]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def printable(text: str, *, keep_lines: bool = False) -> str:

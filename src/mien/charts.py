@@ -9,15 +9,15 @@ from mien.progress import Epoch, best_epoch
 from mien.results import Evaluation
 from mien.scores import Score
 
-_WIDTH, _HEIGHT = 360, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 12, 42
+_WIDTH, _HEIGHT = 360, 264
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
 # Of the width: what a number needs beside the next.
 _LABEL_ROOM = 0.1
 Point = tuple[float, float]
 
 
-class Drawing(str):
+class Svg(str):
     """SVG that a template takes as it is, since it was made here."""
 
     def __html__(self) -> str:
@@ -58,16 +58,18 @@ class _Plane:
         """Draw a point."""
         return f'<circle class="dot {name}" cx="{self.x(across)}" cy="{self.y(up)}" r="3.5"/>'
 
-    def frame(self, x_label: str, y_label: str, x_ticks: Sequence[float], *, percent: bool) -> Iterator[str]:
-        """Draw the grid, its numbers and what they mean; numbers up are percentages where `percent` is set."""
+    def frame(
+        self, x_label: str, y_label: str, x_ticks: Sequence[float], *, x_percent: bool = True, y_percent: bool = True
+    ) -> Iterator[str]:
+        """Draw the grid, its numbers, as percentages or as they are, and what they mean."""
+        yield f'<text class="axis" x="{_LEFT - 38}" y="13">{escape(y_label)}</text>'
         for value in ticks(*self.up):
             y = self.y(value)
-            words = f"{value:.0%}" if percent else f"{value:g}"
             yield f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>'
-            yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words}</text>'
+            yield f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(value, y_percent)}</text>'
         for value in x_ticks:
-            words = f"{value:.0%}" if x_label.startswith(("probab", "share")) else f"{value:g}"
-            yield f'<text x="{self.x(value)}" y="{_HEIGHT - _BOTTOM + 17}" text-anchor="middle">{words}</text>'
+            x, y = self.x(value), _HEIGHT - _BOTTOM + 17
+            yield f'<text x="{x}" y="{y}" text-anchor="middle">{_number(value, x_percent)}</text>'
         middle = (_LEFT + _WIDTH - _RIGHT) / 2
         yield f'<text class="axis" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(x_label)}</text>'
 
@@ -91,7 +93,7 @@ def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> lis
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def plot_accuracy(evaluation: Evaluation) -> Drawing:
+def plot_accuracy(evaluation: Evaluation) -> Svg:
     """Draw the accuracy with its interval on a line from 0% to 100%, and the baseline beside it."""
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
     value, always = accuracy.value or 0.0, baseline.value or 0.0
@@ -124,7 +126,7 @@ def plot_accuracy(evaluation: Evaluation) -> Drawing:
 _ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end"))
 
 
-def plot_epochs(history: Sequence[Epoch], measure: str) -> Drawing:
+def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
     """Draw the loss or the accuracy of every epoch, in training and validation, with the kept epoch marked.
 
     Args:
@@ -136,13 +138,13 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Drawing:
     best = best_epoch(history)
     highest = max((max(getattr(e, measure), getattr(e, f"val_{measure}")) for e in thinned), default=1.0)
     plane = _Plane((history[0].epoch, history[-1].epoch), (0, 1 if measure == "accuracy" else highest * 1.05 or 1.0))
-    percent = measure == "accuracy"
     first, last = history[0], history[-1]
     told = (
         f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; the kept one, "
         f"{_epoch(best, measure)}; the last, {_epoch(last, measure)}."
     )
-    parts = [*plane.frame("epoch", measure, ticks(*plane.across, whole=True), percent=percent)]
+    epochs = ticks(*plane.across, whole=True)
+    parts = [*plane.frame("epoch", measure, epochs, x_percent=False, y_percent=measure == "accuracy")]
     parts.append(plane.upright(best.epoch, *plane.up, name="mark"))
     for name, style in ((measure, "a"), (f"val_{measure}", "b")):
         points = [(epoch.epoch, getattr(epoch, name)) for epoch in thinned]
@@ -151,7 +153,7 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Drawing:
     return _svg(f"{measure.capitalize()} by epoch", told, parts)
 
 
-def plot_sureness(evaluation: Evaluation) -> Drawing:
+def plot_sureness(evaluation: Evaluation) -> Svg:
     """Draw how often it is right by how sure it is, with intervals, and the line of being as sure as it is right."""
     bins = evaluation.calibration.bins
     left = min(1 / len(evaluation.class_names), 0.5)
@@ -161,7 +163,7 @@ def plot_sureness(evaluation: Evaluation) -> Drawing:
         f"{item.confidence:.0%} sure: right for {item.accuracy.value:.0%} of {item.accuracy.num_images} pictures"
         for item in bins
     )
-    parts = [*plane.frame("probability of its answer", "share right", ticks(*plane.across), percent=True)]
+    parts = [*plane.frame("probability of its answer", "share right", ticks(*plane.across))]
     parts.append(plane.line([(max(left, plane.up[0]), max(left, plane.up[0])), (1, 1)], "ideal"))
     for item in bins:
         parts.append(plane.upright(item.confidence, item.accuracy.low, item.accuracy.high, "whisker a"))
@@ -169,7 +171,7 @@ def plot_sureness(evaluation: Evaluation) -> Drawing:
     return _svg("How often it is right, by how sure it is", f"{told}.", parts)
 
 
-def plot_coverage(evaluation: Evaluation) -> Drawing:
+def plot_coverage(evaluation: Evaluation) -> Svg:
     """Draw how often it is right among the pictures that a threshold leaves, by how many those are."""
     rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
     plane = _Plane((0.0, 1.0), (math.floor(min(row.accuracy.low for row in rows) * 10) / 10, 1.0))
@@ -183,7 +185,7 @@ def plot_coverage(evaluation: Evaluation) -> Drawing:
         f"{last.threshold:.0%} sure leaves {last.answered.value:.0%} of the pictures, and it is right for "
         f"{last.accuracy.value:.0%} of those."
     )
-    parts = [*plane.frame("share of the pictures answered", "share right", ticks(0, 1), percent=True)]
+    parts = [*plane.frame("share of the pictures answered", "share right", ticks(0, 1))]
     parts.append(f'<polygon class="area" points="{outline}"/>')
     parts.append(plane.line(points, "a"))
     parts += [plane.dot(*point, "a") for point in points]
@@ -203,7 +205,7 @@ def _thresholds(evaluation: Evaluation, plane: _Plane) -> list[str]:
     return words
 
 
-def interval_bar(score: Score, *, mark: float | None = None) -> Drawing:
+def interval_bar(score: Score, *, mark: float | None = None) -> Svg:
     """Draw a score with its interval on a short line from 0% to 100%, for a table that has the numbers beside it.
 
     Args:
@@ -211,7 +213,7 @@ def interval_bar(score: Score, *, mark: float | None = None) -> Drawing:
         mark: A share to compare with.
     """
     if score.value is None:
-        return Drawing()
+        return Svg()
     low, high, value = (round(4 + 92 * share, 1) for share in (score.low, score.high, score.value))
     parts = ['<line class="rail" x1="4" x2="96" y1="7" y2="7"/>']
     parts.append(f'<line class="band" x1="{low}" x2="{high}" y1="7" y2="7"/>')
@@ -219,7 +221,11 @@ def interval_bar(score: Score, *, mark: float | None = None) -> Drawing:
         x = round(4 + 92 * mark, 1)
         parts.append(f'<line class="mark" x1="{x}" x2="{x}" y1="1" y2="13"/>')
     parts.append(f'<circle class="dot a" cx="{value}" cy="7" r="3.5"/>')
-    return Drawing(f'<svg class="bar" viewBox="0 0 100 14" aria-hidden="true" focusable="false">{"".join(parts)}</svg>')
+    return Svg(f'<svg class="bar" viewBox="0 0 100 14" aria-hidden="true" focusable="false">{"".join(parts)}</svg>')
+
+
+def _number(value: float, percent: bool) -> str:
+    return f"{value:.0%}" if percent else f"{value:g}"
 
 
 def _side(share: float, score: Score) -> str:
@@ -233,10 +239,10 @@ def _epoch(epoch: Epoch, measure: str) -> str:
     return f"epoch {epoch.epoch}, {values}"
 
 
-def _svg(title: str, told: str, parts: Sequence[str], *, height: int = _HEIGHT) -> Drawing:
+def _svg(title: str, told: str, parts: Sequence[str], *, height: int = _HEIGHT) -> Svg:
     """Put a chart together. Its title and description are read to those who cannot see it."""
     name = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-    return Drawing(
+    return Svg(
         f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{name} {name}-told">'
         f'<title id="{name}">{escape(title)}</title><desc id="{name}-told">{escape(told)}</desc>{"".join(parts)}</svg>'
     )

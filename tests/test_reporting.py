@@ -310,3 +310,11 @@ def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as files:
         assert {"mien/page/report.html.jinja", "mien/page/report.css"} <= set(files.namelist())
+
+
+def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
+    found = replace(load_run(run.path), suspects=())
+    assert "None was found." in Page(render(found)).text
+    config = replace(found.config, fit=replace(found.config.fit, method="cnn"))
+    alone = replace(found, config=config, scores={"test": found.scores["test"]})
+    assert "They were not looked for" in Page(render(alone)).text

@@ -33,7 +33,7 @@ SIDE, PATCH = 256, 64
 MARGIN = 15
 NUM_TRAINED = 100
 # Seeds from here on are those of pictures that nothing was trained on.
-_NEW = 10**6
+_NEW = 2 * 10**6
 
 
 def draw_planted(label: str, seed: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:

@@ -59,11 +59,11 @@ def test_a_chart_takes_its_colours_from_the_page() -> None:
         assert "fill=" not in chart and "stroke=" not in chart and "style=" not in chart
 
 
-def test_the_curves_mark_the_kept_epoch_and_tell_it() -> None:
+def test_the_curves_mark_the_best_epoch_and_tell_it() -> None:
     (mark,) = [line for line in parts(CHARTS["loss by epoch"], "line") if line.get("class") == "mark"]
     kept = parts(CHARTS["loss by epoch"], "circle")[3]
     assert mark.get("x1") == mark.get("x2") == kept.get("cx")
-    assert "the kept one, epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
+    assert "the best one, epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
 
 
 def test_one_epoch_or_a_loss_that_is_no_number_is_drawn_too() -> None:

@@ -218,6 +218,7 @@ def test_photos_that_have_gone_or_changed_are_said_to_be(copied: Path, data: Pat
     assert any(said.startswith("happy/00.jpg") and said.endswith("no longer there") for said in words)
     assert any(said.startswith("sad/00.jpg") and said.endswith("changed since") for said in words)
     shutil.rmtree(moved)
+    (copied / "report.html").unlink()
     assert not Page(report(copied).read_text("utf-8")).all("img")
 
 
@@ -235,12 +236,37 @@ def test_an_unfinished_run_has_no_report(copied: Path) -> None:
     assert not (copied / "report.html").exists()
 
 
-def test_the_curves_mark_the_epoch_that_was_kept(copied: Path) -> None:
+def test_the_curves_mark_the_best_epoch(copied: Path) -> None:
     rows = ["epoch,loss,accuracy,val_loss,val_accuracy,seconds", "1,0.7,0.5,0.6,0.5,1.5", "2,0.5,0.8,0.7,0.6,1.5"]
     (copied / "history.csv").write_text("\n".join(rows))
     page = Page(report(copied).read_text("utf-8"))
-    assert "It went over the training pictures 2 times. Epoch 1 was kept" in page.text
-    assert "Loss by epoch" in page.text and "1, kept" in page.text and "3 s, in 2 epochs" in page.text
+    assert "It went over the training pictures 2 times. The best epoch was 1" in page.text
+    assert "Its weights were kept." in page.text
+    assert "Loss by epoch" in page.text and "1, best" in page.text and "3 s, in 2 epochs" in page.text
+
+
+def test_weights_that_are_of_no_epoch_are_not_called_so(copied: Path) -> None:
+    rows = ["epoch,loss,accuracy,val_loss,val_accuracy,seconds", "1,0.7,0.5,0.6,0.5,1.5"]
+    (copied / "history.csv").write_text("\n".join(rows))
+    metrics = json.loads((copied / "metrics.json").read_text())
+    losses = {"frozen": 0.4, "half-way": 0.5, "finetuned": 0.6}
+    accuracies = {"frozen": 0.8, "half-way": 0.7, "finetuned": 0.6}
+    metrics["training"] |= {"kept": "frozen", "val_images": 9, "val_loss": losses, "val_accuracy": accuracies}
+    (copied / "metrics.json").write_text(json.dumps(metrics))
+    text = Page(report(copied).read_text("utf-8")).text
+    assert "Its weights were kept" not in text
+    assert "What was kept, for the lowest loss on 9 validation pictures: the pretrained backbone" in text
+
+
+def test_a_page_with_photos_is_not_lost_with_them(run: Run, copied: Path, tmp_path: Path) -> None:
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone")}))
+    before = (copied / "report.html").read_bytes()
+    with pytest.raises(SourceNotFoundError, match="no photo is in"):
+        report(copied)
+    assert (copied / "report.html").read_bytes() == before
+    (copied / "report.html").unlink()
+    assert "no longer there" in report(copied).read_text("utf-8")
 
 
 def test_a_network_without_its_history_says_so(copied: Path) -> None:

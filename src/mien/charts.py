@@ -127,7 +127,7 @@ _ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, 
 
 
 def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
-    """Draw the loss or the accuracy of every epoch, in training and validation, with the kept epoch marked.
+    """Draw the loss or the accuracy of every epoch, in training and validation, with the best epoch marked.
 
     Args:
         history: At least one epoch.
@@ -140,7 +140,7 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
     plane = _Plane((history[0].epoch, history[-1].epoch), (0, 1 if measure == "accuracy" else highest * 1.05 or 1.0))
     first, last = history[0], history[-1]
     told = (
-        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; the kept one, "
+        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; the best one, "
         f"{_epoch(best, measure)}; the last, {_epoch(last, measure)}."
     )
     epochs = ticks(*plane.across, whole=True)

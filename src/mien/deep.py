@@ -17,7 +17,7 @@ from mien.feature_cache import FeatureCache
 from mien.features import answer_from_others, extract, fit_head_on
 from mien.hardware import chosen_precision
 from mien.heads import Head, best_temperature, cross_entropy
-from mien.methods import Fitted, places_seen
+from mien.methods import Fitted, describe_choice, places_seen
 from mien.progress import Progress, best_epoch
 from mien.training import Trained, train_network
 
@@ -101,7 +101,7 @@ class Finetune:
     def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch, and whether to train on at all."""
         network = self._network(dataset, run_dir)
-        self._progress.say(_choice(network.choices))
+        self._progress.say(describe_choice(network.choices))
         return _fitted(network, dataset, self._progress)
 
     def answer(self, dataset: Dataset) -> NDArray[np.float32]:
@@ -194,22 +194,6 @@ def _calibrate(model: keras.Model, dataset: Dataset) -> float:
     temperature = best_temperature(logits, labels)
     networks.cool(model, temperature)
     return temperature
-
-
-_CANDIDATES = {
-    "frozen": "the pretrained backbone with a linear head",
-    "half-way": "the network half-way between pretrained and fine-tuned",
-    "finetuned": "the fine-tuned network",
-}
-
-
-def _choice(choices: dict[str, Any]) -> str:
-    """Say which weights were kept, and by how much they are better."""
-    kept, losses, accuracies = choices["kept"], choices["val_loss"], choices["val_accuracy"]
-    scores = {name: f"loss {losses[name]:.3f}, accuracy {accuracies[name]:.0%}" for name in losses}
-    others = "; ".join(f"{_CANDIDATES[name]}: {scores[name]}" for name in losses if name != kept)
-    why = f"kept, for the lowest loss on {choices['val_images']} validation pictures"
-    return f"{why}: {_CANDIDATES[kept]} ({scores[kept]}); {others}"
 
 
 def _answers(network: _Network, dataset: Dataset) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from mien.csv_tables import read_rows
 from mien.dataset import ImageRecord, load_records
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.json_values import built
+from mien.methods import describe_choice
 from mien.progress import Epoch
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
@@ -58,6 +59,7 @@ class FinishedRun:
         findings: What the scores mean, and what to do.
         fingerprint: Hash of the content of the used pictures.
         training: How the training went, by name.
+        choice: Which weights were kept and why, in words, where there were several to choose from.
         suspects: Pictures whose label is probably wrong, the most suspect first.
         shortcuts: Facts about files that give the label away.
         history: The epochs, where there were any.
@@ -74,6 +76,7 @@ class FinishedRun:
     findings: tuple[Finding, ...]
     fingerprint: str
     training: dict[str, Any]
+    choice: str
     suspects: tuple[Suspect, ...]
     shortcuts: tuple[Shortcut, ...]
     history: tuple[Epoch, ...]
@@ -137,11 +140,14 @@ def _found(document: Mapping[str, Any], records: tuple[ImageRecord, ...]) -> dic
     if "test" not in scores:
         raise ValueError("metrics.json has no scores of the test")
     suspects = [dict(found) for found in document.get("suspects", [])]
+    training = dict(document.get("training", {}))
+    training |= {name: float(training[name]) for name in ("strength", "temperature") if name in training}
     return {
         "scores": scores,
         "findings": tuple(built(Finding, finding) for finding in document["verdict"]),
         "fingerprint": str(document["data"]["fingerprint"]),
-        "training": dict(document.get("training", {})),
+        "training": training,
+        "choice": describe_choice(training) if "kept" in training else "",
         "suspects": tuple(built(Suspect, {"index": places[found.pop("path")], **found}) for found in suspects),
         "shortcuts": tuple(built(Shortcut, shortcut) for shortcut in document.get("shortcuts", [])),
     }

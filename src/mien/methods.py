@@ -1,5 +1,6 @@
 """What every method of fitting has in common: it is prepared once for a Dataset, and says how a fit went."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +14,12 @@ from mien.progress import Epoch
 
 if TYPE_CHECKING:
     import keras
+
+_CANDIDATES = {
+    "frozen": "the pretrained backbone with a linear head",
+    "half-way": "the network half-way between pretrained and fine-tuned",
+    "finetuned": "the fine-tuned network",
+}
 
 
 @dataclass(frozen=True)
@@ -60,3 +67,16 @@ class Method(Protocol):
         None where the method has no features to judge by.
         """
         ...
+
+
+def describe_choice(details: Mapping[str, Any]) -> str:
+    """Say which weights of a fine-tuned network were kept, and by how much they are better than the others.
+
+    Args:
+        details: How the fit went; has `kept`, `val_images`, `val_loss` and `val_accuracy`.
+    """
+    kept, losses, accuracies = details["kept"], details["val_loss"], details["val_accuracy"]
+    scores = {name: f"loss {losses[name]:.3f}, accuracy {accuracies[name]:.0%}" for name in losses}
+    others = "; ".join(f"{_CANDIDATES[name]}: {scores[name]}" for name in losses if name != kept)
+    why = f"kept, for the lowest loss on {details['val_images']} validation pictures"
+    return f"{why}: {_CANDIDATES[kept]} ({scores[kept]}); {others}"

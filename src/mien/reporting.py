@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from mien import __version__, charts, files
 from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
+from mien.errors import SourceNotFoundError
 from mien.extras import needing
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, most_confused
 from mien.looks import find_looks
 from mien.model_card import limits
-from mien.progress import best_epoch
+from mien.progress import SILENCE, Progress, best_epoch
 from mien.results import UNSURE, Evaluation
 from mien.run_folder import RunFolder
 from mien.scores import Score
@@ -39,6 +41,8 @@ _FACTS = {
     "backbone": "Pretrained network",
     "strength": "Strength of the regularisation, chosen by cross-validation",
     "temperature": "Temperature: what the logits are divided by, so that it is as sure as it is right",
+    "precision": "Numbers that the network was trained in",
+    "flip": "Asks about the mirror image of each picture too",
     "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
 }
 _MAX_MATRIX, _MAX_PAIRS, _MAX_EPOCHS = 20, 20, 200
@@ -67,7 +71,7 @@ class ClassCounts:
     splits: dict[str, int]
 
 
-def report(run: str | Path) -> Path:
+def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
     """Write the report.html of a finished run anew: what it can do, and how that is known, on one page.
 
     The page is one file with everything in it, small pictures too. It is made from the folder of the run, and from the
@@ -75,12 +79,14 @@ def report(run: str | Path) -> Path:
 
     Args:
         run: The folder of the run.
+        progress: Told how many photos have gone.
 
     Returns:
         The page.
 
     Raises:
-        SourceNotFoundError: The run is not finished, or a file of it is missing or damaged.
+        SourceNotFoundError: The run is not finished, or a file of it is missing or damaged; or every photo has gone,
+            and a page that shows them would be written over.
         OutputError: The page cannot be written.
 
     Example:
@@ -88,7 +94,18 @@ def report(run: str | Path) -> Path:
         >>> mien.report("runs/train").name
         'report.html'
     """
-    return _save(load_run(Path(run)))
+    found = load_run(Path(run))
+    used = [record for record in found.records if record.used]
+    num_gone = sum(not os.path.exists(found.data_dir / record.path) for record in used)
+    page, data_dir = found.folder.path / REPORT_NAME, str(found.data_dir)
+    if num_gone == len(used) and page.exists():
+        raise SourceNotFoundError(
+            f"no photo is in {data_dir!r} any longer, and {str(page)!r} may show them: put them back, or remove "
+            "that page to have one without them"
+        )
+    if num_gone:
+        progress.say(f"{num_gone} of {len(used)} photos are no longer in {data_dir!r}: the page says where")
+    return _save(found)
 
 
 def save_report(run: RunFolder, metrics: dict[str, Any], dataset: Dataset) -> Path:
@@ -138,7 +155,7 @@ def render(run: FinishedRun, dataset: Dataset | None = None) -> str:
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         titles=_TITLES,
-        kept=best_epoch(run.history) if run.history else None,
+        best=best_epoch(run.history) if run.history else None,
         epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
         versions=facts.provenance.versions if facts.provenance else run.versions,
         version=__version__,
@@ -234,11 +251,10 @@ def _left_out(records: tuple[ImageRecord, ...]) -> list[tuple[str, int, list[str
 
 
 def _training(details: dict[str, Any]) -> dict[str, Any]:
-    """Return how the training went: the facts by names that say what they are, numbers without false precision."""
-    return {
-        _FACTS.get(name, name.replace("_", " ")): f"{value:.4g}" if isinstance(value, float) else value
-        for name, value in details.items()
-    }
+    """Return how the training went, by names that say what they are; what the page says in sentences is left out."""
+    words = {True: "yes", False: "no"}
+    found = {name: details[key] for key, name in _FACTS.items() if key in details}
+    return {name: f"{v:.4g}" if isinstance(v, float) else words.get(v, v) for name, v in found.items()}
 
 
 def _telling_row(evaluation: Evaluation) -> Any:

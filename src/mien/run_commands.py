@@ -130,8 +130,10 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
 
     from mien.reporting import report as write_report
     from mien.terminal import OUT, printable
+    from mien.terminal_progress import TerminalProgress
 
-    path = write_report(run)
+    with TerminalProgress() as progress:
+        path = write_report(run, progress=progress)
     OUT.print(printable(str(path)))
     if open:
         webbrowser.open(path.resolve().as_uri())

@@ -104,3 +104,50 @@ def test_a_run_of_an_older_version_is_read(copied: Path) -> None:
     del older["suspects"], older["shortcuts"]
     path.write_text(json.dumps(older))
     assert load_run(copied).suspects == ()
+
+
+def changed(path: Path, *keys: str | int, value: object) -> None:
+    """Write something else into a JSON file."""
+    document = found = json.loads(path.read_text("utf-8"))
+    for key in keys[:-1]:
+        found = found[key]
+    found[keys[-1]] = value
+    path.write_text(json.dumps(document), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("test", "class_names"), []),
+        (("test", "class_names"), ["happy", "other"]),
+        (("out_of_fold", "confusion", 0), []),
+        (("out_of_fold", "calibration", "bins"), []),
+        (("out_of_fold", "calibration", "bins", 0, "accuracy", "value"), None),
+        (("test", "coverage"), []),
+        (("training", "strength"), "strong"),
+        (("training", "temperature"), 10**400),
+    ],
+)
+def test_metrics_that_contradict_themselves_are_refused(
+    copied: Path, keys: tuple[str | int, ...], value: object
+) -> None:
+    changed(copied / "metrics.json", *keys, value=value)
+    with pytest.raises(SourceNotFoundError, match="is damaged"):
+        load_run(copied)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("manifest.csv", "happy/00.jpg", "/etc/passwd"),
+        ("manifest.csv", "happy/00.jpg", "happy/../../secret.jpg"),
+        ("out_of_fold.csv", ",happy,happy,0.", ",happy,happy,nan"),
+        ("out_of_fold.csv", ",happy,happy,", ",happy,angry,"),
+    ],
+)
+def test_tables_that_name_what_there_is_not_are_refused(copied: Path, name: str, old: str, new: str) -> None:
+    before = (copied / name).read_text("utf-8")
+    assert old in before
+    (copied / name).write_text(before.replace(old, new, 1), "utf-8")
+    with pytest.raises(SourceNotFoundError, match="is damaged"):
+        load_run(copied)

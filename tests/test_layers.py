@@ -72,6 +72,7 @@ ROWS = [
         "activation_maps",
         "augmentation",
         "run_folder",
+        "event_files",
         "backbone",
         "heads",
         "familiarity",

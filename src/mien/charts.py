@@ -1,6 +1,7 @@
 """Charts: results -> SVG for a page. Colours come from the page's style; no name of a class or file is in them."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -84,7 +85,8 @@ def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> lis
         [5.0, 10.0, 15.0, 20.0]
     """
     span = high - low
-    if not span > 0:
+    # Of the smallest numbers there is no sixth part.
+    if not span / most > sys.float_info.min:
         return [low]
     power = 10.0 ** math.floor(math.log10(span / most))
     step = next(power * times for times in (1, 2, 5, 10) if span / (power * times) <= most)

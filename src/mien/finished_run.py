@@ -1,6 +1,6 @@
 """A finished run, read back from its folder: all that its files say, checked."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,9 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
     settings, found = read_json(run.config_path), metrics or read_json(run.metrics_path)
     records = load_records(run.manifest_path)
     try:
+        classifier = load(path)
         answers = tuple(answer for source in _ANSWER_FILES for answer in _answers(path, source))
+        _refuse_others(records, answers, classifier.class_names)
         unknown = {answer.path for answer in answers} - {record.path for record in records}
         if unknown or not records:
             raise ValueError(f"manifest.csv lacks {min(unknown)!r}" if unknown else "manifest.csv is empty")
@@ -118,27 +120,41 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
             data_dir=run.data_dir(),
             versions={name: str(version) for name, version in settings.get("versions", {}).items()},
             records=records,
-            classifier=load(path),
+            classifier=classifier,
             history=load_history(run.history_path) if run.history_path.exists() else (),
             answers=answers,
-            **_found(found, records),
+            **_found(found, records, classifier.class_names),
         )
     except SettingsError as error:
         raise SettingsError(f"{str(run.config_path)!r}: {error}") from error
     except MienError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except (OSError, ArithmeticError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise SourceNotFoundError(
             f"{str(path)!r} is damaged, or was made by another version of mien: {error}. Train again."
         ) from error
 
 
-def _found(document: Mapping[str, Any], records: tuple[ImageRecord, ...]) -> dict[str, Any]:
+def _refuse_others(records: Iterable[ImageRecord], answers: Iterable[Answered], class_names: tuple[str, ...]) -> None:
+    """Make sure that pictures lie in the folder of the run, and that answers are of its classes."""
+    for record in records:
+        if record.path.startswith(("/", "\\")) or ".." in record.path.split("/"):
+            raise ValueError(f"manifest.csv names {record.path!r}, outside of the folder")
+    for answer in answers:
+        if not {answer.label, answer.answer} <= set(class_names):
+            raise ValueError(f"the answer for {answer.path!r} is of no class of the classifier")
+        if not all(0 <= prob <= 1 for prob in (answer.prob_answer, answer.prob_label)):
+            raise ValueError(f"a probability of {answer.path!r} is none")
+
+
+def _found(
+    document: Mapping[str, Any], records: tuple[ImageRecord, ...], class_names: tuple[str, ...]
+) -> dict[str, Any]:
     """Return what metrics.json says, as attributes of a FinishedRun."""
     places = {record.path: place for place, record in enumerate(records)}
     scores = {name: evaluation_from_dict(document[name]) for name in ("out_of_fold", "test") if document.get(name)}
-    if "test" not in scores:
-        raise ValueError("metrics.json has no scores of the test")
+    if "test" not in scores or any(evaluation.class_names != class_names for evaluation in scores.values()):
+        raise ValueError("metrics.json has no scores of the test for the classes of model.onnx")
     suspects = [dict(found) for found in document.get("suspects", [])]
     training = dict(document.get("training", {}))
     training |= {name: float(training[name]) for name in ("strength", "temperature") if name in training}

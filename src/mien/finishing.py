@@ -114,7 +114,9 @@ def finish(
         save_report(run, found, dataset)
     except Exception as error:
         # Whatever keeps a page from being written is no reason to lose a training.
-        progress.say(f"report.html is missing: {files.reason_of(error)}. To write it: mien report {run.path}")
+        progress.say(
+            f"report.html is missing: {files.reason_of(error).rstrip('.')}. To write it: mien report {run.path}"
+        )
     run.save_json(run.metrics_path, found)
     run.tidy()
     return Run(

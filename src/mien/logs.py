@@ -1,6 +1,5 @@
 """What TensorBoard shows of a run beside its curves: pictures, settings, and scores by which runs can be compared."""
 
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from PIL import Image
 
 from mien import files
 from mien.config import TrainConfig
-from mien.extras import needing
+from mien.event_files import EventFile
 from mien.model_card import escaped
 from mien.results import Evaluation
 from mien.run_folder import RunFolder
@@ -34,18 +33,13 @@ def log_run(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation
     Raises:
         OutputError: There is no room for the logs.
     """
-    with needing("train"):
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+    # A run that was cut off here writes them again.
     with files.writing(run.logs_path):
-        run.logs_path.mkdir(exist_ok=True)
-        # A run that was cut off here writes them again.
         for earlier in run.logs_path.glob("events.out.tfevents.*"):
             earlier.unlink()
-        writer = EventFileWriter(str(run.logs_path))
-        for summary in _summaries(run, config, scores):
-            writer.add_event(Event(summary=summary, wall_time=time.time(), step=0))
-        writer.close()
+    log = EventFile(run.logs_path)
+    log.add(_summaries(run, config, scores))
+    log.close()
 
 
 def _summaries(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation]) -> Iterator["Summary"]:

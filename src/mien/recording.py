@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from mien import files
 from mien.csv_tables import read_records, table_text
 from mien.errors import SourceNotFoundError
+from mien.event_files import EventFile
 from mien.extras import needing
 from mien.progress import Epoch
 from mien.run_folder import RunFolder
 
-if TYPE_CHECKING:
-    from tensorboard.summary import Writer
-
-
+_MAX_EPOCHS = 10**9
 _COLUMNS = [field.name for field in fields(Epoch)]
 
 
@@ -44,7 +42,7 @@ class Recorder:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._writers: dict[str, Writer] = {}
+        self._logs = {name: EventFile(run.logs_path / name) for name in ("train", "validation")}
 
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint of a training that was cut off here, if there is one.
@@ -69,20 +67,14 @@ class Recorder:
 
     def close(self) -> None:
         """Finish the logs."""
-        for writer in self._writers.values():
-            writer.close()
+        for log in self._logs.values():
+            log.close()
 
     def _log(self, name: str, epoch: int, *, loss: float, accuracy: float) -> None:
         with needing("train"):
-            from tensorboard.summary import DirectoryOutput, Writer
-        logs_dir = self._run.logs_path / name
-        with files.writing(logs_dir):
-            if name not in self._writers:
-                self._writers[name] = Writer(DirectoryOutput(str(logs_dir)))
-            # The tags of Keras' own callback, so that runs of both stand in one chart.
-            self._writers[name].add_scalar("epoch_loss", loss, epoch)
-            self._writers[name].add_scalar("epoch_accuracy", accuracy, epoch)
-            self._writers[name].flush()
+            from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+        # The tags of Keras' own callback, so that runs of both stand in one chart.
+        self._logs[name].add([scalar_pb("epoch_loss", loss), scalar_pb("epoch_accuracy", accuracy)], step=epoch)
 
 
 def load_history(path: Path) -> tuple[Epoch, ...]:
@@ -99,7 +91,10 @@ def load_history(path: Path) -> tuple[Epoch, ...]:
 
 
 def _epoch(row: dict[str, str]) -> Epoch:
-    return Epoch(int(row["epoch"]), *(float(row[name]) for name in _COLUMNS[1:]))
+    number = int(row["epoch"])
+    if not 0 < number <= _MAX_EPOCHS:
+        raise ValueError(f"an epoch is {row['epoch'][:20]!r}")
+    return Epoch(number, *(float(row[name]) for name in _COLUMNS[1:]))
 
 
 def _save(checkpoint: Checkpoint, path: Path) -> None:

@@ -252,9 +252,13 @@ def _left_out(records: tuple[ImageRecord, ...]) -> list[tuple[str, int, list[str
 
 def _training(details: dict[str, Any]) -> dict[str, Any]:
     """Return how the training went, by names that say what they are; what the page says in sentences is left out."""
-    words = {True: "yes", False: "no"}
-    found = {name: details[key] for key, name in _FACTS.items() if key in details}
-    return {name: f"{v:.4g}" if isinstance(v, float) else words.get(v, v) for name, v in found.items()}
+    return {name: _worded(details[key]) for key, name in _FACTS.items() if key in details}
+
+
+def _worded(value: Any) -> Any:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 def _telling_row(evaluation: Evaluation) -> Any:

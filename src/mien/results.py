@@ -76,12 +76,19 @@ def evaluation_from_dict(document: Any) -> Evaluation:
         ValueError: It is something else.
     """
     evaluation = built(Evaluation, document)
+    names = evaluation.class_names
+    if len(names) < 2 or tuple(scores.label for scores in evaluation.classes) != names:
+        raise ValueError(f"the classes are {names}, and the scores of others")
+    if [len(row) for row in evaluation.confusion] != [len(names)] * len(names):
+        raise ValueError(f"the confusion matrix of {len(names)} classes has another size")
     classes = [score for c in evaluation.classes for score in (c.precision, c.recall, c.f1)]
     coverage = [score for row in evaluation.coverage for score in (row.answered, row.accuracy)]
     bins = [item.accuracy for item in evaluation.calibration.bins]
     for score in (evaluation.accuracy, evaluation.baseline, evaluation.calibration.error, *classes, *coverage, *bins):
         if not 0 <= score.low <= score.high <= 1 or not 0 <= (score.value or 0) <= 1 or score.num_images < 0:
             raise ValueError(f"a score is {score}")
+    if not bins or not evaluation.coverage or None in [score.value for score in (evaluation.accuracy, *bins)]:
+        raise ValueError("a score that must be there is missing")
     return evaluation
 
 

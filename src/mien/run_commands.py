@@ -129,14 +129,14 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
     import webbrowser
 
     from mien.reporting import report as write_report
-    from mien.terminal import OUT, printable
+    from mien.terminal import ERR, OUT, printable
     from mien.terminal_progress import TerminalProgress
 
     with TerminalProgress() as progress:
         path = write_report(run, progress=progress)
     OUT.print(printable(str(path)))
-    if open:
-        webbrowser.open(path.resolve().as_uri())
+    if open and not webbrowser.open(path.resolve().as_uri()):
+        ERR.print("no browser could be opened here")
 
 
 def evaluate(

@@ -3,6 +3,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,20 @@ import pytest
 from conftest import without_permission
 from mien import files
 from mien.errors import ImageError, OutputError, SourceNotFoundError
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "file.txt"
+    texts = [letter * 10_000 for letter in "abcdefgh"] * 20
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: files.write_text(path, text), texts))
+    assert path.read_text() in texts and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 125 + ".html")
+    files.write_text(path, "text")
+    assert path.read_text() == "text"
 
 
 def test_a_file_is_replaced_in_one_piece(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +27,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputError: The file cannot be written: no room, no permission.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    # Of its own in each thread; and a long name has room for more.
+    own = f"{os.getpid()}-{threading.get_native_id()}"
+    temporary = path.with_name(f".{path.stem[:40]}.{own}.tmp{path.suffix[:40]}")
     with writing(path):
         try:
             yield temporary

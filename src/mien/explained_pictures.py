@@ -27,15 +27,15 @@ from mien.progress import SILENCE, Progress
 from mien.results import Prediction
 from mien.safe_names import safe_stem
 
+# So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.
+_MOST_LABEL_WIDTH = 135
+_FONT_NAME = "DejaVuSans.ttf"
 # By this a file is known as one of ours: no other is written over.
 _MAKER = ("Software", "mien explain")
 # The longer side of a picture as it is drawn, in pixels.
 _LEAST_ACROSS, _MOST_ACROSS = 320, 640
 _GAP, _LINE = 16, 28
 _MOST_LETTERS = 40
-# So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.
-_MOST_LABEL_WIDTH = 135
-_FONT_NAME = "DejaVuSans.ttf"
 
 
 @dataclass(frozen=True)

@@ -217,6 +217,15 @@ def test_explain_json_is_one_document_per_source_and_a_failure_does_not_stop_the
     assert Path(good["png"]).parent == tmp_path / "maps" and Path(good["png"]).exists()
 
 
+def test_explain_refuses_an_empty_out(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = command("explain", run_dir, data / "sad" / "00.jpg", "--out", "")
+    assert (code, list(tmp_path.iterdir())) == (2, [])
+    assert "--out" in err and "name a file or a folder" in err
+
+
 def test_explain_names_the_classes_that_there_are(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
     code, _, err = command("explain", run_dir, data, "--class", "calm", "--out", tmp_path / "maps")
     assert code == 2

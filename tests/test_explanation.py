@@ -3,17 +3,19 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from PIL import Image
 
 import mien
 from mien.classifier import Classifier, ModelFacts, with_facts
 from mien.errors import ModelFileError, SettingsError
-from mien.explanation import COOL, WARM, HeatMap, explain, overlay
+from mien.explanation import COOL, WARM, HeatMap, _box, explain, overlay
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import explanation as planted
@@ -106,6 +108,7 @@ def test_a_class_that_is_not_there_is_refused_with_the_names() -> None:
         np.zeros((2, 3, 4, 4)),
         np.full((1, 3, 4, 4), np.nan),
         np.full((1, 3, 4, 4), np.inf),
+        np.full((1, 3, 4, 4), 3e38),
     ],
 )
 def test_a_file_whose_map_is_none_is_refused(claimed: NDArray[np.float64]) -> None:
@@ -131,6 +134,60 @@ def test_thin_pictures_have_maps_too(size: tuple[int, int], rule: str) -> None:
     classifier = colour_classifier(replace(FACTS, fit_rule=rule))  # type: ignore[arg-type]
     picture = np.full((*size, 3), 200, np.uint8)
     assert overlay(picture, explain(classifier, picture)).shape == picture.shape
+
+
+def test_a_file_whose_map_is_a_list_is_refused() -> None:
+    model = onnx.load_from_string(colour_classifier()._content)
+    model.graph.node[-1].CopyFrom(helper.make_node("SequenceConstruct", ["logit_map"], ["heat"]))
+    model.graph.output[-1].CopyFrom(helper.make_tensor_sequence_value_info("heat", TensorProto.FLOAT, None))
+    classifier = Classifier(model.SerializeToString())
+    with pytest.raises(ModelFileError, match="damaged: its output 'heat'"):
+        explain(classifier, np.zeros((32, 48, 3), np.uint8))
+
+
+def test_a_method_that_is_not_there_is_refused_with_the_names() -> None:
+    with pytest.raises(SettingsError, match="no method 'nope': name one of 'class activation', 'occlusion'"):
+        explain(colour_classifier(), np.zeros((9, 9, 3), np.uint8), method="nope")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("picture", "received"),
+    [
+        (np.zeros((9, 9), np.uint8), r"uint8 \(9, 9\)"),
+        (np.zeros((9, 9, 4), np.uint8), r"uint8 \(9, 9, 4\)"),
+        (np.zeros((0, 9, 3), np.uint8), r"uint8 \(0, 9, 3\)"),
+        (np.zeros((9, 9, 3), np.float32), r"float32 \(9, 9, 3\)"),
+        ("photo.jpg", "str"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_what_is_expected(picture: Any, received: str) -> None:
+    with pytest.raises(SettingsError, match=rf"the picture is {received}; expected .*uint8 \(H, W, 3\)"):
+        explain(colour_classifier(), picture)
+    with pytest.raises(SettingsError, match=rf"the picture is {received}; expected .*uint8 \(H, W, 3\)"):
+        overlay(picture, HeatMap("red", "occlusion", np.zeros((3, 3), np.float32)))
+
+
+@pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("size", [(97, 61), (40, 300), (300, 40), (7, 7)])
+def test_a_map_on_the_picture_is_the_part_of_the_whole_map_that_lies_there(size: tuple[int, int], rule: str) -> None:
+    height, width = size
+    box = _box((height, width, 3), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
+    values = np.random.default_rng(0).normal(size=(7, 9)).astype(np.float32)
+    left, top, right, bottom = (round(share * side) for share, side in zip(box, (width, height) * 2, strict=True))
+    drawn = Image.fromarray(values).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
+    whole = Image.new("F", (width, height))
+    whole.paste(drawn, (left, top))
+    found = HeatMap("red", "occlusion", values, box).at(height, width)
+    np.testing.assert_allclose(found, np.asarray(whole), atol=1e-4)
+
+
+@pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("shape", [(1, 4_000_000), (4_000_000, 1)])
+def test_the_map_of_a_very_thin_picture_takes_no_more_room_than_the_picture(shape: tuple[int, int], rule: str) -> None:
+    box = _box((*shape, 3), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
+    values = np.arange(12, dtype=np.float32).reshape(3, 4)
+    found = HeatMap("red", "occlusion", values, box).at(*shape)
+    assert found.shape == shape and found.max() > 0
 
 
 @pytest.mark.slow

@@ -176,6 +176,18 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, kind: str, monk
     assert caught.value.problem == "unreadable" and str(caught.value)
 
 
+@pytest.mark.parametrize("target", [None, "/dev/zero"])
+def test_text_is_read_of_regular_files_only(target: str | None, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"\xff\r\n")
+    with files.open_text(tmp_path / "a", errors="surrogateescape") as file:
+        assert file.read() == "\udcff\r\n"
+    path = tmp_path / "b"
+    path.symlink_to(target) if target else os.mkfifo(path)
+    with pytest.raises(OSError, match="not a regular file"):
+        files.open_text(path)
+    assert files.sha256_of(path) == ""
+
+
 def test_the_hash_of_a_file_is_that_of_its_content(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345" * 100_000)
     assert files.sha256_of(tmp_path / "a") == hashlib.sha256(b"12345" * 100_000).hexdigest()

@@ -1,6 +1,7 @@
 """A finished run, read back: it is what was written, and what is missing or damaged is named."""
 
 import json
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -84,6 +85,14 @@ def test_a_folder_that_is_none_is_no_run(tmp_path: Path) -> None:
 def test_a_damaged_file_is_refused_in_words(copied: Path, name: str, content: str) -> None:
     (copied / name).write_text(content)
     with pytest.raises((SourceNotFoundError, ModelFileError, SettingsError)):
+        load_run(copied)
+
+
+@pytest.mark.parametrize("name", ["config.json", "manifest.csv", "predictions.csv", "history.csv", "metrics.json"])
+def test_a_pipe_in_the_place_of_a_file_is_never_waited_for(copied: Path, name: str) -> None:
+    (copied / name).unlink(missing_ok=True)
+    os.mkfifo(copied / name)
+    with pytest.raises(SourceNotFoundError, match="finish" if name == "metrics.json" else "not a regular file"):
         load_run(copied)
 
 

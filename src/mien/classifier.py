@@ -20,6 +20,8 @@ from mien.provenance import Provenance
 FORMAT_VERSION = 2
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
+# No network's logits are as large; with larger ones nothing could be reckoned.
+_MOST_HEAT = 1e6
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,11 @@ class Classifier:
             return None
         heat = self._graph.run([HEAT], picture[None])[0]
         most = (1, len(self.class_names), *picture.shape[:2])
-        shape = np.shape(heat)
+        shape = heat.shape
         if len(shape) != 4 or shape[:2] != most[:2] or not all(0 < n <= m for n, m in zip(shape, most, strict=True)):
             raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected {most} or coarser")
-        if heat.dtype != np.float32 or not np.isfinite(heat).all():
-            raise ModelFileError("it is damaged: its map is not made of finite numbers")
+        if heat.dtype != np.float32 or not (np.abs(heat) <= _MOST_HEAT).all():
+            raise ModelFileError(f"it is damaged: its map is not made of numbers up to {_MOST_HEAT:g}")
         values: NDArray[np.float32] = heat[0]
         return values
 

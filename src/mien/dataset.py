@@ -248,7 +248,7 @@ def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:
         SourceNotFoundError: There is no manifest there, or it is not one.
     """
     try:
-        with open(manifest_path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+        with files.open_text(manifest_path, errors="surrogateescape") as file:
             return tuple(map(_record, read_records(file)))
     except (OSError, KeyError, ValueError) as error:
         raise SourceNotFoundError(f"cannot read the manifest {str(manifest_path)!r}: {error}") from error

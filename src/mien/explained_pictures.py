@@ -4,7 +4,8 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, count
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,20 @@ from PIL.PngImagePlugin import PngInfo
 
 from mien import files, images
 from mien import sources as intake
-from mien.classifier import Classifier
+from mien.classifier import MODEL_NAME, Classifier
 from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError, OutputError
 from mien.explanation import COOL, WARM, HeatMap, check_label, explain, overlay
 from mien.fetching import FetchLimits
+from mien.formats import EXTENSIONS
 from mien.prediction import predict_picture
 from mien.progress import SILENCE, Progress
 from mien.results import Prediction
 from mien.safe_names import safe_stem
 
+# So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.
+_MOST_LABEL_WIDTH = 135
+_FONT_NAME = "DejaVuSans.ttf"
 # By this a file is known as one of ours: no other is written over.
 _MAKER = ("Software", "mien explain")
 # The longer side of a picture as it is drawn, in pixels.
@@ -69,8 +74,10 @@ def explain_sources(
 
     Args:
         classifier: What `load` returned.
-        sources: Picture files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
-        out: A folder, which is made where it is missing; or for a single picture a file that ends in .png.
+        sources: Picture files, folders (searched to the bottom, but for files made here), http(s) URLs, or
+            "-" for standard input.
+        out: A folder, which is made where it is missing; or for a single picture a file that ends in .png. It must
+            not lie among the pictures, unless it is explained/ of a run.
         label: The class to explain; by default for each picture the one that is most probable.
         limits: What may be fetched from a URL.
         engine: Where the work runs.
@@ -82,10 +89,14 @@ def explain_sources(
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any picture is read.
         SettingsError: There is no such class. Raised before any picture is read.
-        OutputError: A PNG file cannot be written, or one that is not from here is in the way.
+        OutputError: A PNG file cannot be written, one that is not from here is in the way, or it would lie among the
+            pictures.
     """
     check_label(classifier, label)
-    names = intake.expand(sources)
+    asked_for = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    found = intake.expand(asked_for)
+    _refuse_among(out, asked_for, found)
+    names = _not_ours(found, frozenset(asked_for))
     pngs = _targets(names, out)
 
     def explain_one(place: int) -> Explained:
@@ -108,7 +119,7 @@ def draw_explanation(picture: NDArray[np.uint8], heat_map: HeatMap, title: str) 
     paper = Image.new("RGB", (max(2 * width, 480) + 3 * _GAP, height + 2 * _GAP + 2 * _LINE), "white")
     paper.paste(Image.fromarray(picture), (_GAP, _GAP + _LINE))
     paper.paste(Image.fromarray(overlay(picture, heat_map)), (2 * _GAP + width, _GAP + _LINE))
-    pen, font = ImageDraw.Draw(paper), ImageFont.load_default(15)
+    pen, font = ImageDraw.Draw(paper), _font(15)
     pen.text((_GAP, _GAP + 2), title, "black", font)
     below = height + _GAP + _LINE + _GAP // 2
     _draw_legend(paper, pen, (_GAP, below), _short(heat_map.label))
@@ -117,7 +128,7 @@ def draw_explanation(picture: NDArray[np.uint8], heat_map: HeatMap, title: str) 
 
 def _draw_legend(paper: Image.Image, pen: ImageDraw.ImageDraw, corner: tuple[int, int], label: str) -> None:
     """Draw the colours from "against" to "for", with these words at both ends."""
-    (left, top), font = corner, ImageFont.load_default(13)
+    (left, top), font = corner, _font(13)
     share = np.linspace(-1, 1, 120)[None, :, None]
     colours = np.where(share > 0, np.array(WARM), np.array(COOL))
     strip = 235 + np.abs(share) * (colours - 235)
@@ -151,26 +162,51 @@ def _at_a_fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
+def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:
+    """Make sure that no map would lie among the pictures, where it would be taken for one of them."""
+    if out.name == "explained" and (out.parent / MODEL_NAME).is_file():
+        return
+    place = out.resolve()
+    for folder in map(Path, filter(os.path.isdir, sources)):
+        files.refuse_among(out, folder, "--out")
+        if folder.resolve().is_relative_to(place):
+            raise OutputError(f"{str(out)!r} holds the pictures of {str(folder)!r}: name another --out")
+    for folder in {Path(name).parent for name in names if name != "-"}:
+        if folder.resolve() == place:
+            raise OutputError(f"the maps would lie among the pictures of {str(out)!r}: name another --out")
+
+
+def _not_ours(names: list[str], asked_for: frozenset[str]) -> list[str]:
+    """Leave out what was drawn here, unless it was asked for by name."""
+    return [name for name in names if name in asked_for or not (name.lower().endswith(".png") and _is_ours(Path(name)))]
+
+
 def _targets(names: list[str], out: Path) -> list[Path]:
     """Return where the PNG file of each picture is to be: in the place of none that is not from here."""
-    if out.suffix.lower() == ".png":
+    is_folder, suffix = out.is_dir(), out.suffix.lower()
+    if suffix in EXTENSIONS and suffix != ".png" and not is_folder:
+        raise OutputError(f"{str(out)!r} is no name for a map: name a file that ends in .png, or a folder")
+    if suffix == ".png" and not is_folder:
         if len(names) > 1:
             raise OutputError(f"{str(out)!r} is one file, and these are {len(names)} pictures: name a folder by --out")
-        if not _is_ours_or_free(out):
+        if not _may_write(out):
             raise OutputError(f"{str(out)!r} is there already, and not from mien explain: name another --out")
         return [out] * len(names)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
     taken: set[Path] = set()
-    return [_free(out, "standard-input" if name == "-" else safe_stem(name).lower(), taken) for name in names]
+    last: dict[str, int] = {}
+    return [_free(out, "standard-input" if name == "-" else safe_stem(name).lower(), taken, last) for name in names]
 
 
-def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
-    """Return the first of stem.png, stem-2.png, ... that is not taken, and take it."""
-    paths = (folder / f"{stem}{tail}.png" for tail in chain([""], (f"-{number}" for number in count(2))))
-    path = next(path for path in paths if path not in taken and _is_ours_or_free(path))
-    taken.add(path)
-    return path
+def _free(folder: Path, stem: str, taken: set[Path], last: dict[str, int]) -> Path:
+    """Return the first of stem.png, stem-2.png, ... that is not taken, and take it; go on behind the last of a stem."""
+    while True:
+        last[stem] = number = last.get(stem, 0) + 1
+        path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
+        if path not in taken and _may_write(path):
+            taken.add(path)
+            return path
 
 
 def _save(drawn: Image.Image, path: Path) -> None:
@@ -181,11 +217,13 @@ def _save(drawn: Image.Image, path: Path) -> None:
         drawn.save(temporary, "PNG", pnginfo=facts)
 
 
-def _is_ours_or_free(path: Path) -> bool:
-    if not os.path.lexists(path):
-        return True
+def _may_write(path: Path) -> bool:
+    return not os.path.lexists(path) or (not path.is_symlink() and _is_ours(path))
+
+
+def _is_ours(path: Path) -> bool:
     try:
-        with Image.open(path, formats=["PNG"]) as image:
+        with files.open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
             return image.info.get(_MAKER[0]) == _MAKER[1]
     except Exception:  # On hostile files Pillow raises whatever it happens upon.
         return False
@@ -193,4 +231,20 @@ def _is_ours_or_free(path: Path) -> bool:
 
 def _short(label: str) -> str:
     printable = "".join(letter if letter.isprintable() else "?" for letter in label)
-    return printable if len(printable) <= _MOST_LETTERS else f"{printable[: _MOST_LETTERS - 1]}…"
+    for num_letters in range(_MOST_LETTERS, 0, -1):
+        shown = printable if len(printable) <= num_letters else f"{printable[: num_letters - 1]}…"
+        if _font(13).getlength(shown) <= _MOST_LABEL_WIDTH:
+            break
+    return shown
+
+
+@cache
+def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
+    """Return DejaVu Sans, which has most alphabets, of matplotlib or the system; or Pillow's, which has ASCII only."""
+    found = find_spec("matplotlib")
+    folder = Path(found.origin).parent if found and found.origin else Path(__file__).parent
+    try:
+        # Where there is no such file, Pillow looks for its name among the fonts of the system.
+        return ImageFont.truetype(folder / "mpl-data" / "fonts" / "ttf" / _FONT_NAME, size)
+    except OSError:
+        return ImageFont.load_default(size)

@@ -1,7 +1,7 @@
 """Explanation: where in a picture a classifier looked, as a map of what speaks for a class and what against it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,10 +48,12 @@ class HeatMap:
 
     def at(self, height: int, width: int) -> NDArray[np.float32]:
         """Return the values at every pixel of the picture, float32 (height, width); 0 where it was cut off."""
-        left, top, right, bottom = (
-            round(share * side) for share, side in zip(self.box, (width, height) * 2, strict=True)
-        )
-        covered = Image.fromarray(self.values).resize((max(right - left, 1), max(bottom - top, 1)), _SMOOTH)
+        rows, columns = self.values.shape
+        left, right, first_column, last_column = _seen(self.box[0], self.box[2], width, columns)
+        top, bottom, first_row, last_row = _seen(self.box[1], self.box[3], height, rows)
+        # Only what lies over the picture is drawn: around a thin picture the map may be a thousand times as large.
+        part = (first_column, first_row, last_column, last_row)
+        covered = Image.fromarray(self.values).resize((right - left, bottom - top), _SMOOTH, box=part)
         whole = Image.new("F", (width, height))
         whole.paste(covered, (left, top))
         return np.asarray(whole)
@@ -70,7 +72,7 @@ def explain(
             of a map they are exact. Occlusion serves any classifier; it asks about the picture 196 times.
 
     Raises:
-        SettingsError: There is no such class, or the file has no class activation maps.
+        SettingsError: There is no such class or method, the file has no class activation maps, or the picture is none.
         ModelFileError: The file gives no map where it claims to.
 
     Source:
@@ -87,6 +89,9 @@ def explain(
         ('class activation', (7, 7), (96, 96, 3))
     """
     check_label(classifier, label)
+    if method not in (None, *get_args(Method)):
+        raise SettingsError(f"there is no method {method!r}: name one of {', '.join(map(repr, get_args(Method)))}")
+    _check_picture(picture)
     config = classifier.facts.scan_config()
     fitted = images.resize(Image.fromarray(picture), config)
     probs = classifier.probs(fitted[None])[0]
@@ -120,7 +125,11 @@ def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
 
     Returns:
         uint8 (H, W, 3).
+
+    Raises:
+        SettingsError: The picture is none.
     """
+    _check_picture(picture)
     values = heat_map.at(*picture.shape[:2])
     strength = np.clip(values / max(float(np.abs(heat_map.values).max()), 1e-9), -1, 1)[..., None]
     # The picture is grey beneath: what is orange in a photo must not be taken for the map's.
@@ -129,6 +138,29 @@ def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
     covered = _MOST_COVERED * np.abs(strength)
     mixed: NDArray[np.uint8] = np.round(grey + covered * (colour - grey)).clip(0, 255).astype(np.uint8)
     return mixed
+
+
+def _check_picture(picture: object) -> None:
+    if not isinstance(picture, np.ndarray):
+        raise SettingsError(f"the picture is {type(picture).__name__}; expected an array, uint8 (H, W, 3)")
+    shape = picture.shape
+    if picture.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise SettingsError(f"the picture is {picture.dtype} {shape}; expected uint8 (H, W, 3)")
+
+
+def _seen(start: float, end: float, side: int, num_places: int) -> tuple[int, int, float, float]:
+    """Return along one side which pixels of a picture a map covers, and which places of the map lie over them.
+
+    Args:
+        start: Where the map begins, as a share of the side.
+        end: Where it ends, likewise.
+        side: Of the picture, in pixels.
+        num_places: Of the map.
+    """
+    first = round(start * side)
+    length = max(round(end * side) - first, 1)
+    low, high = max(first, 0), min(first + length, side)
+    return low, high, (low - first) * num_places / length, min((high - first) * num_places / length, num_places)
 
 
 def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 import ctypes
 import errno
 import hashlib
+import io
 import os
 import stat
 import sys
@@ -174,6 +175,32 @@ def walk(folder: Path) -> Iterator[Path]:
             waiting += [path / name for name in names]
 
 
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a regular file for reading; what is none, such as a pipe, is never waited for.
+
+    Raises:
+        OSError: It cannot be opened, or is not a regular file.
+    """
+    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  (whoever asked closes it)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return file
+
+
+def open_text(path: Path, *, errors: str = "strict") -> TextIO:
+    """Open a regular UTF-8 file for reading, the ends of its lines as they are.
+
+    Args:
+        path: The file.
+        errors: What becomes of bytes that are not UTF-8, as in `open`.
+
+    Raises:
+        OSError: It cannot be opened, or is not a regular file.
+    """
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8", errors=errors, newline="")
+
+
 def read_bytes(path: Path, *, max_bytes: int) -> bytes:
     """Read a regular file whole.
 
@@ -181,13 +208,11 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
         ImageError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
     """
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError("unreadable", "not a regular file")
-            if status.st_size > max_bytes:
-                raise ImageError("unreadable", f"{status.st_size} bytes; files over {max_bytes} bytes are not opened")
-            return file.read(status.st_size)
+        with open_regular(path) as file:
+            num_bytes = os.fstat(file.fileno()).st_size
+            if num_bytes > max_bytes:
+                raise ImageError("unreadable", f"{num_bytes} bytes; files over {max_bytes} bytes are not opened")
+            return file.read(num_bytes)
     except (OSError, ValueError) as error:
         if isinstance(error, ImageError):
             raise
@@ -203,7 +228,7 @@ def reason_of(error: Exception) -> str:
 def sha256_of(path: Path) -> str:
     """Return the hash of a file's content; an empty text where it cannot be read."""
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from mien import files
 from mien.classifier import Classifier, load
 from mien.config import TrainConfig, from_json
 from mien.csv_tables import read_rows
@@ -173,7 +174,7 @@ def _answers(path: Path, source: Source) -> Iterator[Answered]:
     """Read the answers one by one; a hundred probabilities a row are not kept, nor even made numbers of."""
     with (
         suppress(FileNotFoundError),
-        open(path / _ANSWER_FILES[source], encoding="utf-8", errors="surrogateescape", newline="") as file,
+        files.open_text(path / _ANSWER_FILES[source], errors="surrogateescape") as file,
     ):
         rows = read_rows(file)
         columns = {name: place for place, name in enumerate(next(rows, []))}

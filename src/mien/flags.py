@@ -1,6 +1,6 @@
 """Flags: how settings become flags, where their values come from, and short ways to write them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -28,6 +28,13 @@ def _ending_in(suffix: str) -> Callable[[object, Path | None], None]:
     return check
 
 
+def _path(_type: object, tokens: Sequence[Token]) -> Path:
+    """Return the path; an empty one, as of a shell's unset variable, would mean the current folder."""
+    if not tokens[0].value:
+        raise ValueError("name a file or a folder")
+    return Path(tokens[0].value)
+
+
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Answering, Labelling, Fetching = section("Answering"), section("Labels"), section("Fetching URLs")
@@ -36,6 +43,7 @@ DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 CsvPath = Annotated[Path, Parameter(validator=_ending_in(".csv"))]
 PngPath = Annotated[Path, Parameter(validator=_ending_in(".png"))]
+OutPath = Annotated[Path, Parameter(converter=_path)]
 Flag = Annotated[bool, Parameter(negative="")]
 
 

@@ -46,11 +46,15 @@ class Graph:
             engine: Where the work runs.
 
         Raises:
-            ModelFileError: The graph cannot be run on them.
+            ModelFileError: The graph cannot be run on them, or gives something else than arrays.
         """
 
         def run_one(place: int) -> list[NDArray[np.float32]]:
-            return cast("list[NDArray[np.float32]]", self._run(outputs, {"images": images[place : place + 1]}))
+            values = self._run(outputs, {"images": images[place : place + 1]})
+            for name, value in zip(outputs, values, strict=True):
+                if not isinstance(value, np.ndarray):
+                    raise ModelFileError(f"it is damaged: its output {name!r} is no array of numbers")
+            return cast("list[NDArray[np.float32]]", values)
 
         if len(images) == 1:
             return run_one(0)

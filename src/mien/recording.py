@@ -84,7 +84,7 @@ def load_history(path: Path) -> tuple[Epoch, ...]:
         SourceNotFoundError: It is missing or damaged.
     """
     try:
-        with open(path, encoding="utf-8", newline="") as file:
+        with files.open_text(path) as file:
             return tuple(map(_epoch, read_records(file)))
     except (OSError, ValueError, KeyError) as error:
         raise SourceNotFoundError(f"cannot read the history {str(path)!r}: {error}") from error
@@ -107,7 +107,7 @@ def _save(checkpoint: Checkpoint, path: Path) -> None:
 
 def _load(path: Path) -> Checkpoint:
     try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with files.open_regular(path) as file, np.load(file, allow_pickle=False) as arrays:
             history = tuple(Epoch(**epoch) for epoch in json.loads(str(arrays["history"])))
             return Checkpoint(history, _numbered(arrays, "state"), _numbered(arrays, "best"))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

@@ -28,6 +28,7 @@ from mien.flags import (
     Fetching,
     Flag,
     Labelling,
+    OutPath,
     Pretrained,
     Reading,
     RunPath,
@@ -209,7 +210,7 @@ def explain(
     run: RunPath,
     /,
     *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
-    out: Path | None = None,
+    out: OutPath | None = None,
     label: Annotated[str | None, Parameter(name="--class")] = None,
     json: Flag = False,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
@@ -228,10 +229,11 @@ def explain(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input.
+        Picture files, folders (every picture below, but for those that mien explain made), http(s) URLs, or - for a
+        picture on standard input.
     out
         The folder for the PNG files, or for a single picture a file that ends in .png; by default explained/ in the
-        run folder. Only files that mien explain made are written over.
+        run folder. It must not be among the pictures. Only files that mien explain made are written over.
     label
         The class to explain; by default, for each picture, the one that is most probable.
     json

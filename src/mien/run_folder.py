@@ -120,7 +120,8 @@ def read_json(path: Path) -> Any:
         SourceNotFoundError: It is missing, or no JSON.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
+        with files.open_text(path) as file:
+            return json.load(file)
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
         raise SourceNotFoundError(f"cannot read {str(path)!r}: {reason}") from error

@@ -64,7 +64,8 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     """
     path = Path(folder) / LOG_NAME
     try:
-        content = path.read_bytes()
+        with files.open_regular(path) as file:
+            content = file.read()
         whole, rest = content[: content.rfind(b"\n") + 1].decode("utf-8-sig"), content[content.rfind(b"\n") + 1 :]
         rows = list(read_rows(io.StringIO(whole + _whole_line(rest), newline="")))
         if content and (not rows or rows[0] != _COLUMNS):

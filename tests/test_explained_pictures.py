@@ -63,3 +63,14 @@ def test_any_label_can_be_drawn(label: str) -> None:
     heat_map = HeatMap(label, "occlusion", np.ones((3, 3), np.float32))
     drawn = draw_explanation(np.zeros((40, 30, 3), np.uint8), heat_map, label[:40])
     assert np.asarray(drawn).min() < 50
+
+
+@pytest.mark.parametrize("width", [100, 320, 640])
+def test_the_letters_grow_with_the_paper_and_a_long_label_stays_on_it(width: int) -> None:
+    drawn = draw_explanation(
+        np.full((40, width, 3), 255, np.uint8), HeatMap("a" * 99, "occlusion", np.zeros((3, 3), np.float32)), "H"
+    )
+    dark = np.asarray(drawn).min(axis=2) < 128
+    heights = np.flatnonzero(dark[: drawn.height // 3].any(axis=1))
+    assert heights[-1] - heights[0] + 1 >= drawn.width / 70
+    assert not dark[:, -8:].any()

@@ -17,7 +17,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
     "statement", ["import mien.nowhere", "from mien.extras import nothing", "import keras.nowhere"]
 )
 def test_an_import_that_fails_in_what_is_installed_keeps_its_cause(statement: str) -> None:
-    with pytest.raises(ImportError, match="nowhere|nothing") as caught, needing("train"):
+    with pytest.raises(ImportError, match=r"nowhere|nothing") as caught, needing("train"):
         exec(statement)
     assert not isinstance(caught.value, MissingExtraError)
 

@@ -2,11 +2,14 @@
 
 import math
 import re
+from dataclasses import replace
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
 
 from conftest import evaluation_of
+from mien.calibration import Coverage
 from mien.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
 from mien.progress import Epoch
 from mien.scores import wilson_score
@@ -59,11 +62,11 @@ def test_a_chart_takes_its_colours_from_the_page() -> None:
         assert "fill=" not in chart and "stroke=" not in chart and "style=" not in chart
 
 
-def test_the_curves_mark_the_best_epoch_and_tell_it() -> None:
+def test_the_curves_mark_the_epoch_of_the_lowest_validation_loss_and_tell_it() -> None:
     (mark,) = [line for line in parts(CHARTS["loss by epoch"], "line") if line.get("class") == "mark"]
     kept = parts(CHARTS["loss by epoch"], "circle")[3]
     assert mark.get("x1") == mark.get("x2") == kept.get("cx")
-    assert "the best one, epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
+    assert "that of the lowest validation loss, epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
 
 
 def test_one_epoch_or_a_loss_that_is_no_number_is_drawn_too() -> None:
@@ -84,6 +87,18 @@ def test_a_classifier_that_is_always_right_or_always_wrong_is_drawn() -> None:
         evaluation = evaluation_of(confusion)
         for chart in (plot_accuracy(evaluation), plot_sureness(evaluation), plot_coverage(evaluation)):
             ElementTree.fromstring(chart)
+
+
+def test_thresholds_stand_apart_and_below_all_that_is_drawn() -> None:
+    rows = tuple(
+        Coverage(step / 40, wilson_score(200 - step, 200), wilson_score(step * 3, 120)) for step in range(1, 40)
+    )
+    chart = plot_coverage(replace(EVALUATION, coverage=rows))
+    words = [part for part in parts(chart, "text") if str(part.text).startswith("≥")]
+    places = sorted(float(str(part.get("x"))) for part in words)
+    assert len(words) > 1 and min(after - before for before, after in pairwise(places)) > 34
+    lowest = max(float(y) for y in re.findall(r",([-\d.]+)", str(parts(chart, "polygon")[0].get("points"))))
+    assert all(float(str(part.get("y"))) - 12 >= lowest for part in words)
 
 
 def test_the_bar_of_a_score_spans_its_interval() -> None:

@@ -161,3 +161,14 @@ def test_without_a_better_font_pillows_own_serves(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("mien.explained_pictures._FONT_NAME", "Missing.ttf")
     assert _font(15).getlength("happy") > 10
     _font.cache_clear()
+
+
+@pytest.mark.parametrize("width", [100, 320, 640])
+def test_the_letters_grow_with_the_paper_and_a_long_label_stays_on_it(width: int) -> None:
+    drawn = draw_explanation(
+        np.full((40, width, 3), 255, np.uint8), HeatMap("a" * 99, "occlusion", np.zeros((3, 3), np.float32)), "H"
+    )
+    dark = np.asarray(drawn).min(axis=2) < 128
+    heights = np.flatnonzero(dark[: drawn.height // 3].any(axis=1))
+    assert heights[-1] - heights[0] + 1 >= drawn.width / 70
+    assert not dark[:, -8:].any()

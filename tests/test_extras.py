@@ -13,5 +13,14 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
         __import__("nowhere_to_be_found.inside")
 
 
+@pytest.mark.parametrize(
+    "statement", ["import mien.nowhere", "from mien.extras import nothing", "import keras.nowhere"]
+)
+def test_an_import_that_fails_in_what_is_installed_keeps_its_cause(statement: str) -> None:
+    with pytest.raises(ImportError, match=r"nowhere|nothing") as caught, needing("train"):
+        exec(statement)
+    assert not isinstance(caught.value, MissingExtraError)
+
+
 def test_what_is_installed_is_not_loaded() -> None:
     require("train", "keras", "tensorboard")

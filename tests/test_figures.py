@@ -1,5 +1,6 @@
 """Figures: they are returned and not shown, and odd names break nothing."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from PIL import Image
 
 import mien
-from conftest import evaluation_of
-from mien.figures import save_figure
+from conftest import classifier_of, draw_folder, evaluation_of
+from mien.evaluation import score
+from mien.figures import plot_suspects, save_figure
 from mien.progress import Epoch
 from mien.results import Evaluation
 
@@ -39,9 +41,12 @@ def test_mistakes_come_with_truth_and_answer_the_surest_first(data: Path) -> Non
     probs = np.array([[0.3, 0.7], [0.8, 0.2], [0.95, 0.05], [0.4, 0.6]], np.float32)
     answers = mien.Answers(places, np.array([0, 0, 1, 1]), probs, class_names=("happy", "sad"))
     (axes,) = mien.plot_mistakes(dataset, answers).axes
-    assert [text.get_text() for text in axes.texts] == ["happy 95%, not sad\n00.jpg", "sad 70%, not happy\n00.jpg"]
+    assert [text.get_text() for text in axes.texts] == [
+        "happy 95%, not sad\nsad/00.jpg",
+        "sad 70%, not happy\nhappy/00.jpg",
+    ]
     (first,) = mien.plot_mistakes(dataset, answers, num_images=1).axes
-    assert [text.get_text() for text in first.texts] == ["happy 95%, not sad\n00.jpg"]
+    assert [text.get_text() for text in first.texts] == ["happy 95%, not sad\nsad/00.jpg"]
 
 
 def test_names_of_a_classifier_that_knows_more_classes_are_its_own(data: Path) -> None:
@@ -62,15 +67,20 @@ def test_where_nothing_was_answered_wrongly_that_is_said(data: Path) -> None:
     assert text.get_text() == "No mistake among 1 answers"
 
 
-def test_curves_mark_the_epoch_that_was_kept() -> None:
+def test_curves_mark_the_epoch_of_the_lowest_validation_loss_in_a_legend_that_hides_none_of_them() -> None:
     history = [Epoch(number, 1 / number, 0.5, abs(number - 2) + 0.1, 0.5, 1.0) for number in (1, 2, 3)]
-    loss, accuracy = mien.plot_history(history).axes
+    figure = mien.plot_history(history)
+    loss, accuracy = figure.axes
     assert (loss.get_title(), accuracy.get_title()) == ("Loss", "Accuracy")
     assert [line.get_label() for line in loss.lines] == [
         "training",
         "validation",
-        "kept: epoch 2, of the lowest validation loss",
+        "lowest validation loss: epoch 2",
     ]
+    figure.png()
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    assert all(box.y1 <= place.get_window_extent().y0 for place in (loss, accuracy))
 
 
 def test_the_confusion_matrix_has_the_truth_down_and_the_answer_across() -> None:
@@ -92,6 +102,34 @@ def test_reliability_shows_each_bin_and_each_threshold_with_its_interval() -> No
     assert points.round(6).tolist() == [[0.8, 0.8]]
     assert shares[0].tolist() == [1, 0.8]
     assert len(sure.collections) == len(left.collections) == 1
+
+
+def test_thresholds_stand_apart_and_above_the_frame() -> None:
+    probs = np.linspace(0.51, 0.999, 300)
+    answers = mien.Answers(
+        np.arange(300),
+        np.arange(300) % 7 // 6,
+        np.stack([probs, 1 - probs], 1).astype(np.float32),
+        class_names=("happy", "sad"),
+    )
+    figure = mien.plot_reliability(score(classifier_of(("happy", "sad")), answers))
+    figure.png()
+    left = figure.axes[1]
+    boxes = [label.get_window_extent() for label in left.child_axes[0].get_xticklabels()]
+    assert {label.get_text() for label in left.child_axes[0].get_xticklabels()} > {"55%", "95%"}
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+    assert all(box.y0 > left.get_window_extent().y1 and box.x1 < figure.bbox.x1 for box in boxes)
+
+
+def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_picture(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "data", 1)
+    (folder / "sad" / "00.jpg").rename(folder / "sad" / f"{'Wide' * 50}-the-end.jpg")
+    dataset = mien.clean(mien.scan(folder))
+    (place,) = (figure := plot_suspects(dataset, {0: "first", 1: "second"})).axes
+    figure.png()
+    assert (name := place.texts[1].get_text().split("\n")[1]).startswith("sad/Wide") and name.endswith("-the-end.jpg")
+    first, second = (text.get_window_extent() for text in place.texts)
+    assert second.x1 <= figure.bbox.x1 and not first.overlaps(second)
 
 
 @pytest.mark.parametrize("num_classes", [2, 40])

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from conftest import answers_of, classifier_of, evaluation_of
-from mien.config import AnswerConfig
+from mien.config import PRESETS, AnswerConfig
 from mien.evaluation import score
-from mien.judgement import decide_threshold, judge_threshold, verdict
+from mien.judgement import decide_threshold, judge_threshold, kept_epochs, verdict
 from mien.progress import Epoch
 from mien.results import Answers, Evaluation
 from mien.scores import wilson_score
@@ -52,19 +52,48 @@ def test_a_network_that_never_learns_its_own_pictures_is_underfitting() -> None:
     assert kinds(110, 200, make_history((0.7, 0.5, 0.7, 0.5), (0.69, 0.55, 0.69, 0.5)))[0] == "underfitting"
 
 
-def test_a_validation_loss_that_rises_again_is_overfitting_from_the_epoch_after_the_best() -> None:
-    history = make_history((0.7, 0.6, 0.7, 0.6), (0.4, 0.85, 0.5, 0.8), (0.2, 0.95, 0.6, 0.8), (0.1, 1.0, 0.9, 0.79))
-    finding, _ = verdict(judged(180, 200), history)
-    assert finding.kind == "overfitting"
-    assert "Overfitting from epoch 3" in finding.text
+RISING = make_history((0.7, 0.6, 0.7, 0.6), (0.4, 0.85, 0.5, 0.8), (0.2, 0.95, 0.6, 0.8), (0.1, 1.0, 0.9, 0.79))
+WIDE = make_history((0.7, 0.6, 0.69, 0.6), (0.3, 0.9, 0.66, 0.65), (0.05, 1.0, 0.65, 0.65))
+
+
+def test_what_happened_after_the_kept_epoch_is_no_fault_of_it() -> None:
+    first, finding = verdict(judged(180, 200), RISING)
+    assert (first.kind, finding.kind) == ("fine", "stopped_in_time")
     assert "epoch 2 were kept" in finding.text
+    assert "accuracy 85% to 100%" in finding.text and "0.50 to 0.90" in finding.text
 
 
-def test_a_gap_between_training_and_validation_is_overfitting_though_the_loss_still_falls() -> None:
-    history = make_history((0.7, 0.6, 0.69, 0.6), (0.3, 0.9, 0.66, 0.65), (0.05, 1.0, 0.65, 0.65))
-    finding, _ = verdict(judged(180, 200), history)
+def test_a_gap_between_training_and_validation_is_overfitting_where_the_kept_epoch_has_it() -> None:
+    finding, _ = verdict(judged(180, 200), WIDE)
     assert finding.kind == "overfitting"
-    assert "from epoch 2" in finding.text
+    assert "epoch 3, which was kept, is right for 100%" in finding.text and "only 65%" in finding.text
+    later = make_history((0.7, 0.6, 0.6, 0.6), (0.5, 0.8, 0.5, 0.75), (0.3, 1.0, 0.54, 0.7))
+    assert kinds(180, 200, later) == ["fine"]
+
+
+def test_a_kept_epoch_that_overfits_is_told_once_though_later_ones_are_worse() -> None:
+    assert kinds(180, 200, [*WIDE, Epoch(4, 0.01, 1.0, 0.9, 0.6, 1.0)]) == ["overfitting", "fine"]
+
+
+def test_what_was_done_already_is_not_advised() -> None:
+    for history in (RISING, WIDE):
+        plain, varied, dropping = (
+            " ".join(finding.advice for finding in verdict(judged(180, 200), history, config=config))
+            for config in (
+                PRESETS["classic"],
+                PRESETS["best"],
+                replace(PRESETS["best"], fit=replace(PRESETS["best"].fit, dropout=0.5)),
+            )
+        )
+        assert "--augment" in plain and "--dropout" in plain
+        assert "--augment" not in varied and "--zoom" in varied and "--dropout" in varied
+        assert "--dropout" not in dropping
+
+
+def test_epochs_whose_weights_were_not_kept_say_nothing_of_a_classifier() -> None:
+    for kept, epochs in (("frozen", 0), ("half-way", 0), ("finetuned", len(RISING))):
+        assert len(kept_epochs(RISING, {"kept": kept})) == epochs
+    assert kept_epochs(RISING, {}) == RISING
 
 
 def test_every_finding_says_what_to_do_next() -> None:

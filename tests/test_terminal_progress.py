@@ -104,3 +104,29 @@ def test_plain_lines_say_which_epoch_is_the_best(capfd: pytest.CaptureFixture[st
     numbers = "loss 0.500  accuracy 80%  validation loss"
     assert first == f"epoch  2/5  {numbers} 0.300  accuracy 70%  4 s left  best so far"
     assert second == f"epoch  3/5  {numbers} 0.400  accuracy 70%  3 s left  best: epoch 2"
+
+
+def test_a_bar_leaves_room_for_what_ctrl_c_writes_behind_it(screen: Console) -> None:
+    with TerminalProgress() as progress:
+        progress.step("Training", 1, 3, "epoch 1/3  loss 0.500")
+        progress._screen.refresh()
+    assert isinstance(screen.file, io.StringIO)
+    found = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.file.getvalue()).splitlines()
+    assert {len(line) for line in found if "Training" in line} == {screen.width - len("^C")}
+
+
+def test_what_comes_before_the_first_part_is_not_taken_for_the_speed_of_the_parts(
+    monkeypatch: pytest.MonkeyPatch, screen: Console
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("mien.terminal_progress.time.monotonic", lambda: now)
+    with TerminalProgress() as progress:
+        progress.step("Training", 0, 61, "preparing")
+        progress._screen.refresh()
+        assert "preparing" in lines(screen)[-1]
+        now = 100.0
+        for done in range(1, 32):
+            progress.step("Training", done, 61)
+            now += 1
+        progress._screen.refresh()
+        assert lines(screen)[-1].endswith("29 s left")

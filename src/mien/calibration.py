@@ -61,6 +61,22 @@ class Coverage:
     accuracy: Score
 
 
+def round_thresholds(coverage: Sequence[Coverage], room: float) -> list[Coverage]:
+    """Return the rows to name in a drawing of what thresholds leave: those of 5%, 10% ..., as far as they have room.
+
+    Args:
+        coverage: What `measure_coverage` returned.
+        room: How far apart they must be at least, as a share of the pictures.
+    """
+    chosen: list[Coverage] = []
+    for row in coverage:
+        is_round = abs(row.threshold * 20 - round(row.threshold * 20)) < 1e-9
+        has_room = not chosen or (chosen[-1].answered.value or 0.0) - (row.answered.value or 0.0) > room
+        if row.threshold and is_round and has_room and row.accuracy.value is not None:
+            chosen.append(row)
+    return chosen
+
+
 def measure_calibration(probs: NDArray[np.float32], labels: NDArray[np.int64], *, num_folds: int = 0) -> Calibration:
     """Compare the probabilities of the labels given with how often they are right.
 

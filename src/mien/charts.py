@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from mien.calibration import round_thresholds
 from mien.progress import Epoch, best_epoch
 from mien.results import Evaluation
 from mien.scores import Score
@@ -13,8 +14,8 @@ from mien.scores import Score
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
-# Of the width: what a number needs beside the next.
-_LABEL_ROOM = 0.1
+# Of the width, what a threshold needs beside the next; and how much of the height all of them take.
+_LABEL_ROOM, _LABEL_HEIGHT = 0.13, 0.1
 Point = tuple[float, float]
 
 
@@ -129,7 +130,7 @@ _ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, 
 
 
 def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
-    """Draw the loss or the accuracy of every epoch, in training and validation, with the best epoch marked.
+    """Draw the loss or the accuracy of every epoch, in training and validation; the lowest validation loss is marked.
 
     Args:
         history: At least one epoch.
@@ -142,8 +143,8 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
     plane = _Plane((history[0].epoch, history[-1].epoch), (0, 1 if measure == "accuracy" else highest * 1.05 or 1.0))
     first, last = history[0], history[-1]
     told = (
-        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; the best one, "
-        f"{_epoch(best, measure)}; the last, {_epoch(last, measure)}."
+        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; that of the "
+        f"lowest validation loss, {_epoch(best, measure)}; the last, {_epoch(last, measure)}."
     )
     epochs = ticks(*plane.across, whole=True)
     parts = [*plane.frame("epoch", measure, epochs, x_percent=False, y_percent=measure == "accuracy")]
@@ -176,7 +177,8 @@ def plot_sureness(evaluation: Evaluation) -> Svg:
 def plot_coverage(evaluation: Evaluation) -> Svg:
     """Draw how often it is right among the pictures that a threshold leaves, by how many those are."""
     rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
-    plane = _Plane((0.0, 1.0), (math.floor(min(row.accuracy.low for row in rows) * 10) / 10, 1.0))
+    least = math.floor(min(row.accuracy.low for row in rows) * 10) / 10
+    plane = _Plane((0.0, 1.0), (least - _LABEL_HEIGHT * (1 - least), 1.0))
     points = [(row.answered.value or 0.0, row.accuracy.value or 0.0) for row in rows]
     edge = [(row.answered.value or 0.0, row.accuracy.high) for row in rows]
     edge += [(row.answered.value or 0.0, row.accuracy.low) for row in reversed(rows)]
@@ -189,22 +191,22 @@ def plot_coverage(evaluation: Evaluation) -> Svg:
     )
     parts = [*plane.frame("share of the pictures answered", "share right", ticks(0, 1))]
     parts.append(f'<polygon class="area" points="{outline}"/>')
+    parts += _thresholds(evaluation, plane)
     parts.append(plane.line(points, "a"))
     parts += [plane.dot(*point, "a") for point in points]
-    parts += _thresholds(evaluation, plane)
     return _svg("What answering less buys", told, parts)
 
 
-def _thresholds(evaluation: Evaluation, plane: _Plane) -> list[str]:
-    """Write the round thresholds below their points, from right to left, as many as have room."""
-    words, last = [], 2.0
-    for row in evaluation.coverage:
-        across, is_round = row.answered.value or 0.0, abs(row.threshold * 20 - round(row.threshold * 20)) < 1e-9
-        if row.threshold and is_round and row.accuracy.value is not None and last - across > _LABEL_ROOM:
-            x, y = plane.x(across) - 1, plane.y(row.accuracy.value) + 17
-            words.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="end">{row.threshold:g}</text>')
-            last = across
-    return words
+def _thresholds(evaluation: Evaluation, plane: _Plane) -> Iterator[str]:
+    """Write the round thresholds at the foot of the chart, where no line is, each straight below its dot."""
+    foot = plane.y(plane.up[0]) - 5
+    for row in round_thresholds(evaluation.coverage, _LABEL_ROOM):
+        across = row.answered.value or 0.0
+        yield plane.upright(
+            across, plane.up[0] + _LABEL_HEIGHT * 0.8 * (plane.up[1] - plane.up[0]), row.accuracy.value or 0.0, "grid"
+        )
+        x = min(plane.x(across), _WIDTH - 18)
+        yield f'<text x="{x}" y="{foot}" text-anchor="middle">≥{row.threshold:.0%}</text>'
 
 
 def interval_bar(score: Score, *, mark: float | None = None) -> Svg:

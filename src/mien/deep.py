@@ -19,7 +19,7 @@ from mien.hardware import chosen_precision
 from mien.heads import Head, best_temperature, cross_entropy
 from mien.methods import Fitted, describe_choice, places_seen
 from mien.progress import Progress, best_epoch
-from mien.training import Trained, train_network
+from mien.training import Trained, announce, train_network
 
 _BATCH_SIZE = 32
 
@@ -62,6 +62,7 @@ class Cnn:
         """Return nothing: it has no features."""
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
+        announce(dataset, self._config.fit, self._progress)
         precision = chosen_precision(self._config.fit)
         model = self._built(dataset, precision)
         trained = _train(model, dataset, self._config, run_dir, self._progress)
@@ -116,6 +117,7 @@ class Finetune:
         return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
+        announce(dataset, self._config.fit, self._progress)
         head = fit_head_on(dataset, self._features, dataset.indexes("train"), self._config)
         precision = chosen_precision(self._config.fit)
         model = self._built(dataset, head, precision)

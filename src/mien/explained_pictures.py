@@ -34,8 +34,9 @@ _FONT_NAME = "DejaVuSans.ttf"
 _MAKER = ("Software", "mien explain")
 # The longer side of a picture as it is drawn, in pixels.
 _LEAST_ACROSS, _MOST_ACROSS = 320, 640
-_GAP, _LINE = 16, 28
-_MOST_LETTERS = 40
+_GAP = 16
+# So many letters of a class fit twice below the narrowest paper.
+_MOST_LETTERS = 20
 
 
 @dataclass(frozen=True)
@@ -116,27 +117,32 @@ def draw_explanation(picture: NDArray[np.uint8], heat_map: HeatMap, title: str) 
         title: What stands above.
     """
     height, width = picture.shape[:2]
-    paper = Image.new("RGB", (max(2 * width, 480) + 3 * _GAP, height + 2 * _GAP + 2 * _LINE), "white")
-    paper.paste(Image.fromarray(picture), (_GAP, _GAP + _LINE))
-    paper.paste(Image.fromarray(overlay(picture, heat_map)), (2 * _GAP + width, _GAP + _LINE))
-    pen, font = ImageDraw.Draw(paper), _font(15)
-    pen.text((_GAP, _GAP + 2), title, "black", font)
-    below = height + _GAP + _LINE + _GAP // 2
-    _draw_legend(paper, pen, (_GAP, below), _short(heat_map.label))
+    across = max(2 * width, 480) + 3 * _GAP
+    # A wide paper is shown smaller: its letters are as large in proportion.
+    letters = max(15, across // 45)
+    line = 2 * letters
+    paper = Image.new("RGB", (across, height + 2 * _GAP + 2 * line), "white")
+    paper.paste(Image.fromarray(picture), (_GAP, _GAP + line))
+    paper.paste(Image.fromarray(overlay(picture, heat_map)), (2 * _GAP + width, _GAP + line))
+    pen = ImageDraw.Draw(paper)
+    pen.text((_GAP, _GAP), title, "black", _font(letters))
+    _draw_legend(paper, (_GAP, height + line + 3 * _GAP // 2), _short(heat_map.label), letters * 13 // 15)
     return paper
 
 
-def _draw_legend(paper: Image.Image, pen: ImageDraw.ImageDraw, corner: tuple[int, int], label: str) -> None:
-    """Draw the colours from "against" to "for", with these words at both ends."""
-    (left, top), font = corner, _font(13)
-    share = np.linspace(-1, 1, 120)[None, :, None]
+def _draw_legend(paper: Image.Image, corner: tuple[int, int], label: str, letters: int) -> None:
+    """Draw the colours from "against" to "for", with these words, in letters so many pixels high, at both ends."""
+    (left, top), pen, font = corner, ImageDraw.Draw(paper), _font(letters)
+    share = np.linspace(-1, 1, 9 * letters)[None, :, None]
     colours = np.where(share > 0, np.array(WARM), np.array(COOL))
     strip = 235 + np.abs(share) * (colours - 235)
     against = f"against {label}"
     pen.text((left, top), against, COOL, font)
     left += round(pen.textlength(against, font)) + 8
-    paper.paste(Image.fromarray(np.repeat(strip, 10, axis=0).astype(np.uint8)), (left, top + 4))
-    pen.text((left + 128, top), f"for {label}", WARM, font)
+    paper.paste(
+        Image.fromarray(np.repeat(strip, 3 * letters // 4, axis=0).astype(np.uint8)), (left, top + letters // 3)
+    )
+    pen.text((left + 9 * letters + 8, top), f"for {label}", WARM, font)
 
 
 def _explained(classifier: Classifier, name: str, png: Path, label: str | None, limits: FetchLimits) -> Explained:

@@ -9,7 +9,9 @@ from mien.errors import MissingExtraError
 
 @contextmanager
 def needing(extra: str) -> Iterator[None]:
-    """Turn a failed import in the block into the command that installs what is missing.
+    """Turn the import of a missing package in the block into the command that installs it.
+
+    What else goes wrong in an import is left as it is, so that its cause is seen.
 
     Args:
         extra: Name of the set of packages in pyproject.toml, such as "train".
@@ -19,10 +21,10 @@ def needing(extra: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImportError as error:
-        if isinstance(error, MissingExtraError):
+    except ModuleNotFoundError as error:
+        package = (error.name or __name__).split(".")[0]
+        if find_spec(package) is not None:
             raise
-        package = (error.name or "it").split(".")[0]
         command = f'pip install ".[{extra}]"'
         raise MissingExtraError(f"this needs the package {package}. Type, in the folder of mien: {command}") from error
 
@@ -36,4 +38,4 @@ def require(extra: str, *modules: str) -> None:
     with needing(extra):
         for module in modules:
             if find_spec(module) is None:
-                raise ImportError(name=module)
+                raise ModuleNotFoundError(name=module)

@@ -1,5 +1,6 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien import files
+from mien.calibration import round_thresholds
 from mien.dataset import Dataset
 from mien.errors import SettingsError
 from mien.extras import needing
@@ -23,8 +25,8 @@ if TYPE_CHECKING:
     from mien.drawing import Drawing
 
 _DPI = 120
-# Of the width of a figure: what a number beside a point takes.
-_ROOM = 0.06
+# Of the width of a plot: what a threshold beside another takes.
+_ROOM = 0.09
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
 
 
@@ -51,21 +53,20 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
 
 
 def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
-    """Draw a contact sheet of some pictures, each with its file's name and a title.
+    """Draw a contact sheet of some pictures, each with its file and a title.
 
     Args:
         dataset: Where they are.
         titles: What to write above each, by its place; in the order of drawing.
     """
-    names = [dataset.records[index].path.rpartition("/")[2] for index in titles]
-    lines = [f"{_short(title, 28)}\n{_short(name, 28)}" for title, name in zip(titles.values(), names, strict=True)]
+    lines = [f"{_printable(title)}\n{_printable(dataset.records[index].path)}" for index, title in titles.items()]
     return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
 
 
 def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -> "Drawing":
     """Draw a contact sheet of the pictures that were answered wrongly, those of which it was surest first.
 
-    Above each stand the answer and its probability, the label, and the file's name.
+    Above each stand the answer and its probability, the label, and the file.
 
     Args:
         dataset: Where the pictures are.
@@ -93,7 +94,7 @@ def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -
 
 
 def plot_history(history: Sequence[Epoch]) -> "Drawing":
-    """Draw loss and accuracy by epoch, for training and validation, with the kept epoch marked.
+    """Draw loss and accuracy by epoch, for training and validation; the lowest validation loss is marked.
 
     Args:
         history: That of a run whose network was trained by epochs, or what `load_history` read.
@@ -118,12 +119,13 @@ def plot_history(history: Sequence[Epoch]) -> "Drawing":
             place.plot(
                 epochs, [getattr(e, f"val_{name}") for e in history], color=_ORANGE, marker=".", label="validation"
             )
-            place.axvline(best, color=_GREY, linestyle=":", label=f"kept: epoch {best}, of the lowest validation loss")
+            place.axvline(best, color=_GREY, linestyle=":", label=f"lowest validation loss: epoch {best}")
             place.set(title=name.capitalize(), xlabel="epoch")
             place.xaxis.get_major_locator().set_params(integer=True)
             place.grid(alpha=0.25)
-            place.legend(frameon=False)
             place.set_ylim(*((0, 1.02) if name == "accuracy" else (0, None)))
+        # Curves may be anywhere in their frames: one legend for both, below.
+        figure.legend(*place.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
         return figure
 
 
@@ -173,13 +175,13 @@ def plot_reliability(evaluation: Evaluation) -> "Drawing":
         left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
         answered = [row.answered.value or 0.0 for row in rows]
         _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
-        last = 2.0
-        for across, row in zip(answered, rows, strict=True):
-            if last - across > _ROOM and row.threshold:
-                point, last = (across, row.accuracy.value or 0.0), across
-                left.annotate(f"{row.threshold:g}", point, (4, 3), textcoords="offset points", fontsize=7)
-        left.set(title="What does being unsure buy?", ylabel="share right")
-        left.set_xlabel("share of the pictures answered (beside points: the threshold)")
+        left.set(title="What does being unsure buy?", xlabel="share of the pictures answered", ylabel="share right")
+        above = left.secondary_xaxis("top")
+        shown = round_thresholds(evaluation.coverage, _ROOM)
+        above.set_xticks(
+            [row.answered.value or 0.0 for row in shown], [f"{row.threshold:.0%}" for row in shown], fontsize=8
+        )
+        above.set_xlabel("by a threshold of")
         least = min(item.low for item in (*(b.accuracy for b in bins), *(row.accuracy for row in rows)))
         for place in (sure, left):
             place.set(xlim=(0 if place is left else min(1 / len(evaluation.class_names), 0.5), 1.02))
@@ -250,11 +252,33 @@ def _sheet(
         place = figure.add_axes((0, 0, 1, 1))
         place.set_axis_off()
         place.imshow(paper, aspect="auto", interpolation="nearest")
-        for (top, left), title in zip(corners, titles, strict=True):
+        room = (across + gap / 2) * 72 / _DPI
+        for (top, left), lines in zip(corners, titles, strict=True):
+            title = "\n".join(_fitting(line, room, font_size) for line in lines.split("\n"))
             place.text(left + across / 2, top - gap / 4, title, ha="center", va="bottom", fontsize=font_size)
         return figure
 
 
 def _short(name: str, length: int) -> str:
-    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    printable = _printable(name)
     return printable if len(printable) <= length else printable[: length - 1] + "…"
+
+
+def _printable(name: str) -> str:
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+
+
+def _fitting(line: str, room: float, font_size: float) -> str:
+    """Return a line as it is, or with "…" for its middle where it would be wider than so many points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=font_size)
+    # No letter is so narrow that more would fit.
+    shown, kept = line, min(len(line) - 1, int(room / font_size * 4))
+    with warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box: see Drawing.png.
+        warnings.filterwarnings("ignore", message="Glyph")
+        while kept and text_to_path.get_text_width_height_descent(shown, font, False)[0] > room:
+            shown, kept = f"{line[: kept - kept // 2]}…{line[len(line) - kept // 2 :]}", kept - 1
+    return shown

@@ -8,7 +8,7 @@ from mien.classifier import Classifier
 from mien.config import AnswerConfig, TrainConfig
 from mien.dataset import Dataset
 from mien.evaluation import answer, score
-from mien.judgement import JUDGE_BY_ALL, decide_threshold, verdict
+from mien.judgement import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 from mien.logs import log_run
 from mien.methods import Fitted
 from mien.progress import SILENCE, Epoch, Progress
@@ -93,7 +93,7 @@ def finish(
     answers["test"] = answer(fitted.classifier, dataset, split="test")
     asked = config.answer.threshold
     scores = {name: score(fitted.classifier, given, threshold=asked) for name, given in answers.items()}
-    threshold, findings = _judged(fitted, dataset, scores, config.answer)
+    threshold, findings = _judged(fitted, dataset, scores, config)
     told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
     made = provenance(dataset, config)
     classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
@@ -134,16 +134,17 @@ def finish(
 
 
 def _judged(
-    fitted: Fitted, dataset: Dataset, scores: dict[str, Evaluation], config: AnswerConfig
+    fitted: Fitted, dataset: Dataset, scores: dict[str, Evaluation], config: TrainConfig
 ) -> tuple[float, tuple[Finding, ...]]:
     """Return below which probability to say "unsure", and what the scores mean in words."""
     judged = scores.get("out_of_fold", scores["test"])
-    findings = verdict(judged, fitted.history, remedy="" if "out_of_fold" in scores else JUDGE_BY_ALL)
-    if config == AnswerConfig():
+    epochs = kept_epochs(fitted.history, fitted.details)
+    findings = verdict(judged, epochs, remedy="" if "out_of_fold" in scores else JUDGE_BY_ALL, config=config)
+    if config.answer == AnswerConfig():
         return 0.0, findings
     if "out_of_fold" not in scores:
         # The test is read once, and nothing is chosen by it.
         val = answer(fitted.classifier, dataset, split="val")
-        judged = score(fitted.classifier, val, threshold=config.threshold)
-    threshold, consequences = decide_threshold(config, judged)
+        judged = score(fitted.classifier, val, threshold=config.answer.threshold)
+    threshold, consequences = decide_threshold(config.answer, judged)
     return threshold, (*findings, *consequences)

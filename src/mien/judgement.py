@@ -1,17 +1,20 @@
 """Judgement: scores and curves -> what they mean in words, and what to do next."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mien.calibration import choose_threshold
-from mien.config import AnswerConfig
+from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.progress import Epoch, best_epoch
 from mien.results import UNSURE, Evaluation, Finding
 from mien.scores import Score, fold_inflation
 
 # So much better on pictures that it has seen than on others: it has learnt pictures, not what they show.
 _WIDE_GAP = 0.2
+# More would leave too little of a network.
+_MUCH_DROPOUT = 0.5
 # A calibration error that a user would notice.
 _FAR_OFF = 0.05
 # Of pictures like those of the training, about one in thirty is called unlike them.
@@ -19,20 +22,38 @@ _UNFAMILIAR = 0.05
 JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
 
 
-def verdict(evaluation: Evaluation, history: Sequence[Epoch] = (), *, remedy: str = "") -> tuple[Finding, ...]:
+def verdict(
+    evaluation: Evaluation,
+    history: Sequence[Epoch] = (),
+    *,
+    remedy: str = "",
+    config: TrainConfig = PRESETS["fast"],
+) -> tuple[Finding, ...]:
     """Say in words what the scores and the curves mean, and what to do next; at least one sentence.
 
     Args:
         evaluation: Scores on pictures that were not trained on.
-        history: The epochs of the training, if it had any.
+        history: The epochs of the training, if it had any and the classifier has the weights of the best of them.
         remedy: What can be done, beside adding pictures, where there are too few to tell.
+        config: The settings of the training: what was done already is not advised.
     """
     found = (_judge_calibration(evaluation), _judge_familiarity(evaluation))
     return (
-        *_judge_curves(history, evaluation.baseline),
+        *_judge_curves(history, evaluation.baseline, config),
         _judge_size(evaluation, remedy),
+        *_judge_later_epochs(history, config),
         *(finding for finding in found if finding),
     )
+
+
+def kept_epochs(history: Sequence[Epoch], training: Mapping[str, Any]) -> Sequence[Epoch]:
+    """Return the epochs of a training where the classifier has the weights of one of them, otherwise none.
+
+    Args:
+        history: All epochs.
+        training: How the training went, as metrics.json has it; with the preset best, "kept" says what was kept.
+    """
+    return history if training.get("kept", "finetuned") == "finetuned" else ()
 
 
 def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[float, tuple[Finding, ...]]:
@@ -99,7 +120,7 @@ def _judge_familiarity(evaluation: Evaluation) -> Finding | None:
     return Finding("unfamiliar", text, "Add pictures like these to the training, if it is meant for them.")
 
 
-def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
+def _judge_curves(history: Sequence[Epoch], baseline: Score, config: TrainConfig) -> list[Finding]:
     if not history:
         return []
     reached = max(epoch.accuracy for epoch in history)
@@ -107,27 +128,39 @@ def _judge_curves(history: Sequence[Epoch], baseline: Score) -> list[Finding]:
     if reached < ((baseline.value or 0) + 1) / 2:
         text = f"Underfitting: even its own training pictures it gets right for only {reached:.0%}."
         return [Finding("underfitting", text, "Train longer (--epochs), or with a larger --learning-rate.")]
-    text = _overfitting(history)
-    advice = "Add pictures; vary those you have, or vary them more (--augment, --zoom); or raise --dropout, to 0.5 say."
-    return [Finding("overfitting", text, advice)] if text else []
+    best = best_epoch(history)
+    if not _is_overfitted(best):
+        return []
+    text = (
+        f"Overfitting: the network of epoch {best.epoch}, which was kept, is right for {best.accuracy:.0%} of the "
+        f"training pictures, but for only {best.val_accuracy:.0%} of the validation pictures."
+    )
+    return [Finding("overfitting", text, f"{_against_overfitting(config)}.")]
 
 
-def _overfitting(history: Sequence[Epoch]) -> str:
-    """Return what says that a network learns its own pictures by heart, and from which epoch; "" where nothing does."""
+def _judge_later_epochs(history: Sequence[Epoch], config: TrainConfig) -> list[Finding]:
+    """Say where a training got worse on other pictures after the epoch that was kept: that is no fault of this one."""
+    if not history:
+        return []
     best, last = best_epoch(history), history[-1]
-    if last.val_loss > 1.1 * best.val_loss and last.loss < best.loss:
-        return (
-            f"Overfitting from epoch {best.epoch + 1}: from there it gets better on the training pictures "
-            f"(accuracy {last.accuracy:.0%} at the end) and worse on others (validation loss {best.val_loss:.2f} to "
-            f"{last.val_loss:.2f}). The weights of epoch {best.epoch} were kept."
-        )
-    if best.accuracy - best.val_accuracy > _WIDE_GAP:
-        start = next(epoch.epoch for epoch in history if epoch.accuracy - epoch.val_accuracy > _WIDE_GAP)
-        return (
-            f"Overfitting from epoch {start}: the network that was kept is right for {best.accuracy:.0%} of the "
-            f"training pictures, but for only {best.val_accuracy:.0%} of the validation pictures."
-        )
-    return ""
+    if _is_overfitted(best) or last.val_loss <= 1.1 * best.val_loss or last.loss >= best.loss:
+        return []
+    text = (
+        f"The weights of epoch {best.epoch} were kept: after it the network would have overfitted. It got better on "
+        f"the training pictures (accuracy {best.accuracy:.0%} to {last.accuracy:.0%}) and worse on others (validation "
+        f"loss {best.val_loss:.2f} to {last.val_loss:.2f})."
+    )
+    return [Finding("stopped_in_time", text, f"More epochs would not help. {_against_overfitting(config)}.")]
+
+
+def _is_overfitted(epoch: Epoch) -> bool:
+    return epoch.accuracy - epoch.val_accuracy > _WIDE_GAP
+
+
+def _against_overfitting(config: TrainConfig) -> str:
+    """Return what keeps a network from learning its pictures by heart, and was not done yet."""
+    vary = "vary them more (--rotation, --zoom)" if config.augment.augment else "vary those you have (--augment)"
+    return f"Add pictures; or {vary}" + ("; or raise --dropout" if config.fit.dropout < _MUCH_DROPOUT else "")
 
 
 def _too_few(evaluation: Evaluation, remedy: str) -> Finding:

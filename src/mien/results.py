@@ -97,7 +97,8 @@ class Finding:
     """One sentence of the verdict, and what to do next.
 
     Attributes:
-        kind: "underfitting", "overfitting", "too_little_data", "fine", "miscalibrated", "out_of_reach" or "unfamiliar".
+        kind: "underfitting", "overfitting", "stopped_in_time", "too_little_data", "fine", "miscalibrated",
+            "unfamiliar", "threshold" or "out_of_reach".
     """
 
     kind: str

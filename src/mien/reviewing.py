@@ -1,5 +1,6 @@
 """Reviewing: a finished run, scored again on its own test pictures or on another labelled folder."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,12 +10,12 @@ from mien.dataset import Dataset, load_records
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.evaluation import evaluate
 from mien.files import sha256_of
-from mien.judgement import JUDGE_BY_ALL, judge_threshold, verdict
+from mien.judgement import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict
 from mien.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
-from mien.progress import SILENCE, Progress
+from mien.progress import SILENCE, Epoch, Progress
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
-from mien.run_folder import RunFolder, read_json, run_of
+from mien.run_folder import RunFolder, load_config, read_json, run_of
 from mien.scanning import scan
 
 
@@ -67,10 +68,9 @@ def review(
                 f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too"
             )
         evaluation = evaluate(classifier, _test_split(run, classifier), split="test")
-        out_of_fold = _out_of_fold(run)
-        history = load_history(run.history_path) if run.history_path.exists() else ()
-        judged = out_of_fold or evaluation
-        findings = verdict(judged, history, remedy="" if out_of_fold else JUDGE_BY_ALL)
+        out_of_fold, history = _as_told(run)
+        judged, config = out_of_fold or evaluation, load_config(run.config_path)
+        findings = verdict(judged, history, remedy="" if out_of_fold else JUDGE_BY_ALL, config=config)
         findings += judge_threshold(judged, classifier.facts.threshold)
         return Review(run.path, classifier, evaluation, out_of_fold, findings)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
@@ -80,16 +80,20 @@ def review(
     return Review(run.path, classifier, evaluation, None, findings)
 
 
-def _out_of_fold(run: RunFolder) -> Evaluation | None:
-    """Return the scores of the run's cross-validation, as they stand in metrics.json: its classifiers are gone.
+def _as_told(run: RunFolder) -> tuple[Evaluation | None, Sequence[Epoch]]:
+    """Return the scores of the run's cross-validation, as metrics.json has them, and the epochs that count.
+
+    The classifiers of the cross-validation are gone.
 
     Raises:
         SourceNotFoundError: metrics.json is missing or damaged.
     """
     document = read_json(run.metrics_path)
     try:
-        return evaluation_from_dict(document["out_of_fold"]) if "out_of_fold" in document else None
-    except (KeyError, TypeError, ValueError) as error:
+        scores = evaluation_from_dict(document["out_of_fold"]) if "out_of_fold" in document else None
+        history = load_history(run.history_path) if run.history_path.exists() else ()
+        return scores, kept_epochs(history, document["training"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceNotFoundError(f"{str(run.metrics_path)!r} is damaged: {error}") from error
 
 

@@ -1,6 +1,7 @@
 """What is printed of a run: its scores, its verdict, its answers, and what lies in its folder."""
 
 import math
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +42,7 @@ RUN_FILES = {
     "logs/": "for TensorBoard: curves, pictures, settings, scores",
 }
 DEMO_FILES = {
-    "data/": "the drawn people, with a dozen bad files among them: mien check shows them",
+    "data/": "the drawn people, with some bad files among them: {check} shows them",
     "unseen/": "people drawn apart, some in a style that was not trained on",
     "fast/": "the run of the preset fast: start with fast/report.html",
     "classic/": "that of the tutorial's network: classic/report.html",
@@ -53,14 +54,17 @@ def show_evaluation(
 ) -> None:
     """Print the scores, each with its interval and the baseline, and the verdict; those with most pictures first."""
     headline = out_of_fold or evaluation
-    OUT.print(f"\naccuracy  {headline.accuracy}")
-    OUT.print(f"baseline  {headline.baseline}: always saying {printable(headline.baseline_label)}")
-    if out_of_fold:
-        OUT.print(f"test      {evaluation.accuracy}")
-    calibration = headline.calibration
-    OUT.print(f"sure      {calibration.confidence:.0%} on average; calibration error {calibration.error}")
-    if evaluation.unfamiliar is not None:
-        OUT.print(f"unlike    {evaluation.unfamiliar} of the {_judged(out_of_fold)} are unlike those of the training")
+    calibration, unlike = headline.calibration, evaluation.unfamiliar
+    OUT.print()
+    for name, text in (
+        ("accuracy", str(headline.accuracy)),
+        ("baseline", f"{headline.baseline}: always saying {headline.baseline_label}"),
+        ("test", str(evaluation.accuracy) if out_of_fold else ""),
+        ("sure", f"{calibration.confidence:.0%} on average; calibration error {calibration.error}"),
+        ("unlike", f"{unlike} of the {_judged(out_of_fold)} are unlike those of the training" if unlike else ""),
+    ):
+        if text:
+            show_prose(printable(text), head=f"{name:<10}")
     OUT.print()
     table = new_table("class", "precision", "recall", "F1")
     for scores in headline.classes:
@@ -77,7 +81,7 @@ def show_evaluation(
     OUT.print()
     for finding in findings:
         show_prose(printable(finding.text))
-        show_prose(f"  What to do: {printable(finding.advice)}")
+        show_prose(f"What to do: {printable(finding.advice)}", head="  ")
 
 
 def _judged(out_of_fold: Evaluation | None) -> str:
@@ -104,7 +108,7 @@ def show_comparison(comparison: "Comparison") -> None:
     for source, count in comparison.sources.items():
         OUT.print(f"  {count} by the {printable(source)}")
     for note in comparison.notes:
-        show_prose(f"  {printable(note)}")
+        show_prose(printable(note), head="  ")
     OUT.print("\nWhat was set otherwise:" if comparison.settings else "\nAll settings are the same.")
     for setting, (one, other) in comparison.settings.items():
         OUT.print(f"  {printable(f'{setting}: {one} / {other}')}")
@@ -156,10 +160,10 @@ def _show_provenance(provenance: "Provenance") -> None:
         ("settings", settings or "the preset's"),
         ("versions", versions),
     ):
-        OUT.print(f"{name:<12} {printable(text)}")
+        show_prose(printable(text), head=f"{name:<12} ")
     OUT.print("\nIt is not for:")
     for limit in provenance.limits:
-        show_prose(f"  {printable(limit)}")
+        show_prose(printable(limit), head="  ")
 
 
 def show_predictions(
@@ -247,7 +251,7 @@ def _show_files(folder: Path, meanings: dict[str, str]) -> None:
     OUT.print(f"\nIn {printable(str(folder))}:")
     for name, meaning in meanings.items():
         if (folder / name).exists():
-            OUT.print(f"  {name:<16} {meaning}")
+            show_prose(meaning, head=f"  {name:<16} ")
 
 
 def show_demo(demo: "Demo") -> None:
@@ -269,7 +273,8 @@ def show_demo(demo: "Demo") -> None:
     table.add_row("drawn apart, in the styles trained on", *(_cell(trial.known_styles) for trial in trials))
     table.add_row("drawn apart, in another style", *(_cell(trial.new_style) for trial in trials))
     OUT.print(table)
-    _show_files(demo.folder, DEMO_FILES)
+    check = f"mien check {printable(shlex.quote(str(demo.folder / 'data')))}"
+    _show_files(demo.folder, {name: meaning.format(check=check) for name, meaning in DEMO_FILES.items()})
     OUT.print("\nNow your own photos: mien train DATA, then mien predict runs/train photo.jpg")
 
 

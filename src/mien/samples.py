@@ -1,4 +1,4 @@
-"""Draws the illustrated example folder: happy and sad people, licensed freely, with a dozen bad files planted."""
+"""Draws the illustrated example folder: happy and sad people, licensed freely, with some bad files planted."""
 
 import json
 import os

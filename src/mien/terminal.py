@@ -1,6 +1,7 @@
 """The terminal: where commands print. Results go to stdout; progress and errors to stderr."""
 
 import json
+from textwrap import TextWrapper
 from typing import Any
 
 from rich import box
@@ -8,6 +9,7 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 
 TABLE_WIDTH = 72
+_LEAST_ROOM = 20
 
 
 class _Results(Console):
@@ -34,9 +36,14 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
-def show_prose(text: str) -> None:
-    """Print sentences; on a terminal, lines end between words."""
-    OUT.print(text, soft_wrap=not OUT.is_terminal)
+def show_prose(text: str, *, head: str = "") -> None:
+    """Print sentences after a head; on a terminal, lines end between words, and all but the first start below them."""
+    if OUT.is_terminal:
+        # A long path stays whole: it is to be copied.
+        wrapper = TextWrapper(max(OUT.width - len(head), _LEAST_ROOM), break_long_words=False, break_on_hyphens=False)
+        lines = [line for part in text.split("\n") for line in wrapper.wrap(part) or [""]]
+        text = f"\n{' ' * len(head)}".join(lines)
+    OUT.print(f"{head}{text}")
 
 
 def show_json(document: Any) -> None:

@@ -8,6 +8,7 @@ from types import TracebackType
 
 from rich import box
 from rich.console import Console, RenderableType
+from rich.constrain import Constrain
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
@@ -35,7 +36,8 @@ class _Screen(Bars):
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.epochs is not None:
             yield self.epochs
-        yield from super().get_renderables()
+        # Of Ctrl-C the terminal shows ^C at the end: a line that grew by it into a second could not be drawn anew.
+        yield from (Constrain(bars, ERR.width - len("^C")) for bars in super().get_renderables())
 
 
 class _TimeLeft(ProgressColumn):
@@ -48,13 +50,18 @@ class _TimeLeft(ProgressColumn):
 
 @dataclass
 class _Stage:
-    """A stage that was begun: where it was then, and where it is."""
+    """A stage that was begun: where it was then, and where it is. Its clock starts with the first part that is done."""
 
     task: TaskID
     began_s: float
     first: int
     done: int
     total: int
+    runs: bool
+
+    def start(self, done: int) -> None:
+        """Start the clock: what comes before the first part, such as compiling, does not tell how long parts take."""
+        self.runs, self.began_s, self.first = True, time.monotonic(), done
 
     def ends_s(self, done: float) -> float | None:
         """Return when it will end, as `time.monotonic` tells it; None where that cannot be known yet."""
@@ -110,11 +117,14 @@ class TerminalProgress:
         if stage not in self._stages or done < self._stages[stage].done:
             self._begin(stage, done, total)
         now = self._stages[stage]
+        if done > now.done and not now.runs:
+            now.start(done)
         now.done, now.total = done, total
         note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or f"{done}/{total}"
         self._screen.update(now.task, note=note, visible=done < total)
         self._move(now, done)
         for outer in self._around(stage):
+            outer.runs = outer.runs or done > 0
             self._move(outer, outer.done + done / max(total, 1))
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
@@ -129,7 +139,7 @@ class TerminalProgress:
         if stage in self._stages:
             self._screen.remove_task(self._stages.pop(stage).task)
         task = self._screen.add_task(stage, total=total, note="", ends_s=None)
-        self._stages[stage] = _Stage(task, time.monotonic(), done, done, total)
+        self._stages[stage] = _Stage(task, time.monotonic(), done, done, total, runs=done > 0)
 
     def _move(self, stage: _Stage, done: float) -> None:
         self._screen.update(stage.task, completed=done, total=stage.total, ends_s=stage.ends_s(done))

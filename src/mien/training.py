@@ -95,6 +95,21 @@ def train_network(
     return Trained(tuple(training.history), interrupted)
 
 
+def announce(dataset: Dataset, config: FitConfig, progress: Progress) -> None:
+    """Show that a training begins: building and compiling a network, before the first step, take a while.
+
+    Args:
+        dataset: What will be trained on.
+        config: How.
+        progress: Told that nothing of it is done yet.
+    """
+    progress.step("Training", 0, config.epochs * _num_batches(dataset, config, "train"), "preparing")
+
+
+def _num_batches(dataset: Dataset, config: FitConfig, split: str) -> int:
+    return -(-len(dataset.indexes(split)) // config.batch_size)
+
+
 class _Training:
     """A training under way: the network, what its epochs came to, and the best weights so far."""
 
@@ -173,7 +188,7 @@ class _Training:
         ]
 
     def _num_steps(self, split: str) -> int:
-        return -(-len(self._dataset.indexes(split)) // self._config.batch_size)
+        return _num_batches(self._dataset, self._config, split)
 
     def _batches(self, split: str) -> Iterator[_Batch]:
         """Yield the batches of one epoch, made ready in threads while the network works on those before."""

@@ -4,18 +4,20 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import keras
 import numpy as np
 import pytest
 
 from mien.classifier import Classifier
-from mien.config import AugmentConfig, FitConfig, ScanConfig
+from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
 from mien.dataset import Dataset, ImageRecord
+from mien.deep import Cnn
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
 from mien.exporting import export, prove_equal, save_keras
 from mien.networks import build_cnn, with_all_probs
-from mien.progress import SILENCE, Epoch, Progress, best_epoch
+from mien.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.recording import Recorder, load_history
 from mien.run_folder import RunFolder
 from mien.training import train_network
@@ -123,6 +125,23 @@ def test_fit_with_three_classes_and_augmentation_runs() -> None:
     dataset = make_dataset(("a", "b", "c"))
     fitted = fit(dataset, FitConfig(epochs=1, batch_size=4), augment=AugmentConfig(augment=True))
     assert fitted.model.predict_on_batch(dataset.pixels(np.arange(2))).shape == (2, 3)
+
+
+def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Told(Silence):
+        steps: ClassVar[list[tuple[int, int]]] = []
+
+        def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+            self.steps.append((done, total))
+
+    def build(*_: object, **__: object) -> keras.Model:
+        assert Told.steps[:1] == [(0, 8)]
+        return build_cnn(SIZE, 2)
+
+    monkeypatch.setattr("mien.deep.networks.build_cnn", build)
+    config = replace(PRESETS["classic"], fit=FitConfig(method="cnn", epochs=2, batch_size=4))
+    Cnn(config, Told()).answer(make_dataset())
+    assert Told.steps[1] == (1, 8)
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(fitted: Fitted) -> None:

@@ -552,7 +552,7 @@ def test_fetch_ends_with_code_1_and_says_why_where_pictures_are_missing(command:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name at least one SOURCE"),
+        ([], "SOURCE requires an argument"),
         (["a.txt", "--forget", "http://h/"], "or --forget URL alone"),
         (["none.txt"], "'none.txt': No such file"),
         (["ssh://h/x.git"], "only those with http"),

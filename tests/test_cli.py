@@ -376,6 +376,7 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
         (["predict", "{run}"], "name at least one SOURCE"),
+        (["explain", "{run}"], "SOURCE requires an argument"),
         (["predict", "{run}", "{data}", "--timeout-s", "0"], "timeout_s is 0"),
         (["evaluate", "{run}", "nowhere"], "'nowhere': No such file or directory"),
     ],
@@ -552,7 +553,7 @@ def test_fetch_ends_with_code_1_and_says_why_where_pictures_are_missing(command:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "SOURCE requires an argument"),
+        ([], "name at least one SOURCE"),
         (["a.txt", "--forget", "http://h/"], "or --forget URL alone"),
         (["none.txt"], "'none.txt': No such file"),
         (["ssh://h/x.git"], "only those with http"),

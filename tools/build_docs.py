@@ -1,4 +1,4 @@
-"""Build the documentation, with warnings of Sphinx and without the chatter of others: build_docs.py SPHINX-ARGUMENT..."""
+"""Build the documentation, without the chatter of libraries: python tools/build_docs.py SPHINX-ARGUMENT..."""
 
 import os
 import sys

@@ -215,9 +215,9 @@ def explain(
     """Show where the classifier looked: a PNG file for each picture. Exit code 1 where one could not be read.
 
     Beside the picture stands the same with a map on it: orange parts speak for the class, blue ones against it, and so
-    for another class; the stronger the colour, the more. Presets fast and best give exact maps (class activation); for others, parts of the picture
-    are hidden in turn, to see how much that changes the answer (occlusion). The map says what the answer comes from,
-    not whether that is a good reason: a watermark in orange is worth knowing.
+    for another class; the stronger the colour, the more. Presets fast and best give exact maps (class activation);
+    for others, parts of the picture are hidden in turn, to see how much that changes the answer (occlusion). The map
+    says what the answer comes from, not whether that is a good reason: a watermark in orange is worth knowing.
 
     Example: mien explain runs/train photo.jpg, or: mien explain runs/train holiday/ --class sad --out maps
 

@@ -1,5 +1,6 @@
 """Build the documentation, without the chatter of libraries: python tools/build_docs.py SPHINX-ARGUMENT..."""
 
+import logging
 import os
 import sys
 
@@ -18,4 +19,6 @@ if __name__ == "__main__":
     # A kernel's debugger looks for files of Python that are built in.
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # It announces every notebook.
+    logging.getLogger("traitlets").setLevel(logging.WARNING)
     sys.exit(main(sys.argv[1:]))

@@ -67,8 +67,10 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
 
 docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors, and follow its links
-	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
-	$(BIN)/pytest -m site
+	@echo "this takes some minutes: the commands and notebooks in the pages are run"
+	@$(BIN)/python tools/build_docs.py --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
+	@$(BIN)/pytest --quiet -m site
+	@echo "the site is in docs/_build/html; begin with docs/_build/html/index.html"
 
 fuzz: .venv/ready ## mutate picture files until something breaks
 	$(BIN)/python benchmarks/fuzz.py --num-inputs $(NUM_INPUTS)

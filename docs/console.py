@@ -24,20 +24,31 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from mien import samples
+from mien.errors import OutputError
 
-NUM_IMAGES = 300
 _WIDTH = 88
 _TIMEOUT_S = 300
 
 
 def prepare(folder: Path) -> None:
-    """Draw people into `people` there, where they are not yet, and train on them; each page begins with a copy."""
+    """Draw the people of `mien demo` into `people` there, and train on them; each page begins with a copy.
+
+    Raises:
+        RuntimeError: The training failed.
+    """
     people = folder / "people"
     # The run is that of the code as it is now, whatever an earlier build left.
     shutil.rmtree(people / "runs", ignore_errors=True)
-    samples.draw(people, num_images=NUM_IMAGES)
+    try:
+        samples.draw(people)
+    except OutputError:
+        # An earlier build has drawn others.
+        shutil.rmtree(people)
+        samples.draw(people)
     command = ["bash", "-c", "mien train data"]
-    subprocess.run(command, cwd=people, env=_environment(), stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run(command, cwd=people, env=_environment(), capture_output=True, encoding="utf-8", check=False)
+    if done.returncode:
+        raise RuntimeError(f"'mien train data' ended with {done.returncode}:\n{done.stderr}")
 
 
 def _environment() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Writes the parts of the reference that no docstring holds: commands, presets, problem codes, files of a run."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,7 +31,12 @@ def write(folder: Path) -> None:
 def commands() -> str:
     """Return what `--help` says of every command, without the list of commands, which the page's own is."""
     text = app.generate_docs(output_format="markdown", usage_name="mien")
-    return text[text.index("## mien ") :]
+    return re.sub(r"(?<=Example: )mien .+?(?=\n\n)", _examples, text[text.index("## mien ") :], flags=re.DOTALL)
+
+
+def _examples(found: re.Match[str]) -> str:
+    """Mark the commands in the words behind "Example:" as code; what is between them is divided off by ", "."""
+    return re.sub(r"mien .+?(?=, |$)", r"`\g<0>`", " ".join(found[0].split()))
 
 
 def error_tree() -> str:

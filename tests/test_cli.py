@@ -385,6 +385,7 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
         (["predict", "{run}"], "name at least one SOURCE"),
+        (["explain", "{run}"], "SOURCE requires an argument"),
         (["predict", "{run}", "{data}", "--timeout-s", "0"], "timeout_s is 0"),
         (["evaluate", "{run}", "nowhere"], "'nowhere': No such file or directory"),
     ],

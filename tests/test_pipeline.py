@@ -368,6 +368,17 @@ def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path
     assert contents(moods) == before
 
 
+@pytest.mark.parametrize(("decision", "counts"), [("happy", (1, 0)), ("leave-out", (0, 1)), ("keep", (0, 0))])
+def test_how_many_decisions_took_effect_is_said_be_it_none(
+    moods: Path, tmp_path: Path, decision: str, counts: tuple[int, int]
+) -> None:
+    (tmp_path / "mine.csv").write_text(f"path,decision\nsad/20.jpg,{decision}\n")
+    heard = Heard()
+    train(moods, replace(QUICK, labels=LabelConfig(str(tmp_path / "mine.csv"))), out=tmp_path / "run", progress=heard)
+    said = [line for line in heard.lines if line.startswith("by decision")]
+    assert said == [f"by decision: {counts[0]} relabelled, {counts[1]} left out"]
+
+
 def test_the_decisions_of_a_run_stay_with_it(moods: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,decision\nsad/20.jpg,happy\n")
     config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))

@@ -36,7 +36,7 @@ def moods(*extra: ImageRecord) -> Dataset:
         "\ufeffpath,decision\r\nsad/é.jpg,happy\r\n\r\n,,\r\nsad/2.jpg,leave-out",
         "path\tdecision\nsad/é.jpg\thappy\nsad/2.jpg\tleave-out\n".encode("utf-16"),
         "Decision,Path\nhappy,sad/é.jpg\nleave-out,sad/2.jpg\n",
-        'rank,path,decision\n1,"sad/é.jpg",happy\n2,sad/2.jpg,leave-out,more\n3,sad/3.jpg\n',
+        'rank,path,decision\n1,"sad/é.jpg",happy\n2,sad/2.jpg,leave-out\n3,sad/3.jpg\n',
     ],
 )
 def test_the_tables_that_spreadsheets_save_are_read(tmp_path: Path, content: str | bytes) -> None:
@@ -67,6 +67,28 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 def test_what_is_no_table_of_decisions_is_refused(tmp_path: Path, content: str | bytes, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         decisions(tmp_path, content)
+
+
+@pytest.mark.parametrize(
+    ("row", "num_cells"),
+    [
+        ("2,sad/2.jpg,leave-out,more", 4),
+        ("happy", 1),
+        ("2", 1),
+        ("2,sad/2.jpg,,", 4),
+        ("2;sad/2.jpg;leave-out", 1),
+    ],
+)
+def test_a_row_with_too_few_or_too_many_cells_is_named(tmp_path: Path, row: str, num_cells: int) -> None:
+    """As an editor leaves them that writes a decision behind the end of its line."""
+    with pytest.raises(SettingsError, match=rf"row 4 of .*decisions\.csv' has {num_cells} cells?, .* has 3") as refused:
+        decisions(tmp_path, f"rank,path,decision\r\n1,sad/1.jpg,\r\n\r\n{row}\n3,sad/3.jpg,\r\n")
+    assert row in str(refused.value)
+
+
+def test_a_word_alone_is_no_path_of_a_table_of_two_columns(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="row 3 of"):
+        decisions(tmp_path, "path,decision\r\nsad/1.jpg,\rkeep\n")
 
 
 def test_a_quote_that_is_never_closed_swallows_no_decision(tmp_path: Path) -> None:

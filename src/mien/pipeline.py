@@ -82,7 +82,8 @@ def train(
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         refuse_straddling([dataset, *parts], config.clean.near_bits)
         shortcuts = find_shortcuts(dataset)
-        for line in (*describe(dataset), *describe_shortcuts(shortcuts), f"run folder: {run.path}"):
+        counts = describe(dataset, decided=bool(config.labels.relabel))
+        for line in (*counts, *describe_shortcuts(shortcuts), f"run folder: {run.path}"):
             progress.say(line)
         begun = run.manifest_path.exists()
         if begun:

@@ -29,7 +29,7 @@ def load_decisions(path: str | Path) -> dict[str, str]:
 
     Raises:
         SourceNotFoundError: The file cannot be read.
-        SettingsError: It is no such table, or names a path twice.
+        SettingsError: It is no such table, a row has too few or too many cells, or a path is named twice.
     """
     rows = list(_rows(_text(Path(path)), Path(path)))
     counts = Counter(picture for picture, _ in rows)
@@ -120,8 +120,17 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, str]]:
             f"it is {first[:100]!r}"
         )
     at_path, at_decision = names.index("path"), names.index("decision")
-    for row in rows[1:]:
-        if len(row) > at_path and row[at_path]:
+    # Excel leaves out the last cell of rows where it is empty in many on end.
+    fewest = max(2, at_decision) if at_decision == len(names) - 1 else len(names)
+    for number, row in enumerate(rows[1:], start=2):
+        if not any(row):
+            continue
+        if not fewest <= len(row) <= len(names):
+            raise SettingsError(
+                f"row {number} of {str(path)!r} has {len(row)} cell{'s' * (len(row) > 1)}, and the first row has "
+                f"{len(names)}: {mark.join(row)[:100]!r}; write the decision into the column decision of its picture"
+            )
+        if row[at_path]:
             yield row[at_path], row[at_decision].strip() if len(row) > at_decision else ""
 
 

@@ -209,7 +209,7 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
 def explain(
     run: RunPath,
     /,
-    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
+    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True, required=True)],
     out: OutPath | None = None,
     label: Annotated[str | None, Parameter(name="--class")] = None,
     json: Flag = False,
@@ -217,10 +217,10 @@ def explain(
 ) -> int:
     """Show where the classifier looked: a PNG file for each picture. Exit code 1 where one could not be read.
 
-    Beside the picture stands the same with a map on it: orange speaks for the class, blue against it, for the others;
-    the stronger, the more. Presets fast and best give exact maps (class activation); for others, parts of the picture
-    are hidden in turn, to see how much that changes the answer (occlusion). The map says what the answer comes from,
-    not whether that is a good reason: a watermark in orange is worth knowing.
+    Beside the picture stands the same with a map on it: orange parts speak for the class, blue ones against it, and so
+    for another class; the stronger the colour, the more. Presets fast and best give exact maps (class activation);
+    for others, parts of the picture are hidden in turn, to see how much that changes the answer (occlusion). The map
+    says what the answer comes from, not whether that is a good reason: a watermark in orange is worth knowing.
 
     Example: mien explain runs/train photo.jpg, or: mien explain runs/train holiday/ --class sad --out maps
 
@@ -244,8 +244,6 @@ def explain(
     from mien.run_screens import show_explanations
     from mien.terminal_progress import TerminalProgress
 
-    if not sources:
-        raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
     classifier = load(run)
     out = out or (run if run.is_dir() else run.parent) / "explained"
     with TerminalProgress() as progress:

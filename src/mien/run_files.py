@@ -26,17 +26,22 @@ _KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")
 _PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")
 
 
-def describe(dataset: Dataset) -> list[str]:
-    """Return the counts of a split Dataset in words: a line for each class, and one for the split."""
+def describe(dataset: Dataset, *, decided: bool = False) -> list[str]:
+    """Return the counts of a split Dataset in words: a line for each class, and one for the split.
+
+    Args:
+        dataset: What `split` returned.
+        decided: Whether decisions on labels were asked for; then a line says how many took effect, be it none.
+    """
     before, after = dataset.counts(), dataset.counts(used_only=True)
     lines = []
     for number, name in enumerate(dataset.class_names):
         reasons = ", ".join(f"{count} {code}" for code, count in dataset.left_out(name).items())
         line = f"class {number}, {name}: {after[name]} of {before[name]} files are used"
         lines.append(f"{line} (left out: {reasons})" if reasons else line)
-    decided = Counter(p.code for r in dataset.records for p in r.problems if p.code in ("relabelled", "left_out"))
     if decided:
-        lines.append(f"by decision: {decided['relabelled']} relabelled, {decided['left_out']} left out")
+        counts = Counter(problem.code for record in dataset.records for problem in record.problems)
+        lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
     sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
     return [*lines, f"split: {sizes}; copies never stand on two sides"]
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 import mien
 from conftest import classifier_of, draw_folder, evaluation_of
+from mien.errors import SettingsError
 from mien.evaluation import score
 from mien.figures import plot_suspects, save_figure
 from mien.progress import Epoch
@@ -56,6 +57,19 @@ def test_names_of_a_classifier_that_knows_more_classes_are_its_own(data: Path) -
     (axes,) = mien.plot_mistakes(dataset, answers).axes
     assert axes.texts[0].get_text().startswith("$x$ 90%, not happy")
     assert not axes.texts[0].get_parse_math()
+
+
+def test_answers_about_other_pictures_and_odd_numbers_are_refused(data: Path) -> None:
+    dataset = mien.clean(mien.scan(data))
+    probs = np.array([[0.9, 0.1]], np.float32)
+    for place, label in ((0, 1), (10_000, 0)):
+        answers = mien.Answers(np.array([place]), np.array([label]), probs, class_names=("happy", "sad"))
+        with pytest.raises(SettingsError, match="other pictures"):
+            mien.plot_mistakes(dataset, answers)
+    with pytest.raises(SettingsError, match="num_images is 0"):
+        mien.plot_samples(dataset, num_images=0)
+    with pytest.raises(SettingsError, match="seed is -1"):
+        mien.plot_samples(dataset, seed=-1)
 
 
 def test_where_nothing_was_answered_wrongly_that_is_said(data: Path) -> None:

@@ -38,10 +38,14 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
         num_images: How many pictures at most.
         seed: Decides which pictures.
 
+    Raises:
+        SettingsError: `num_images` is below 1, or `seed` below 0.
+
     Example:
         >>> import mien
         >>> mien.plot_samples(mien.clean(mien.scan("data"))).savefig("samples.png")
     """
+    _refuse_below(num_images=(num_images, 1), seed=(seed, 0))
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
     rng = np.random.default_rng(seed)
@@ -73,6 +77,9 @@ def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -
         answers: Those of a run, or what `answer` returned.
         num_images: How many pictures at most.
 
+    Raises:
+        SettingsError: `num_images` is below 1, or the answers are about other pictures.
+
     Example:
         >>> import mien
         >>> run = mien.train("data", out="runs/looked-at")
@@ -80,6 +87,11 @@ def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -
         >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
         >>> mien.plot_mistakes(other, mien.answer(run.classifier, other)).savefig("others.png")
     """
+    _refuse_below(num_images=(num_images, 1))
+    labels = dict(enumerate(record.label for record in dataset.records))
+    asked = zip(answers.indexes.tolist(), answers.labels.tolist(), strict=True)
+    if any(labels.get(place) != answers.class_names[label] for place, label in asked):
+        raise SettingsError("these answers are about other pictures: name the Dataset that was asked about")
     chosen, sure = answers.probs.argmax(axis=1), answers.probs.max(axis=1)
     wrong = np.flatnonzero(chosen != answers.labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
@@ -257,6 +269,12 @@ def _sheet(
             title = "\n".join(_fitting(line, room, font_size) for line in lines.split("\n"))
             place.text(left + across / 2, top - gap / 4, title, ha="center", va="bottom", fontsize=font_size)
         return figure
+
+
+def _refuse_below(**given: tuple[int, int]) -> None:
+    for name, (value, least) in given.items():
+        if value < least:
+            raise SettingsError(f"{name} is {value}; expected {least} or more")
 
 
 def _short(name: str, length: int) -> str:

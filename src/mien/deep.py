@@ -252,5 +252,6 @@ def _extracted(body: keras.Model, dataset: Dataset, progress: Progress) -> NDArr
 
 def _summary(model: keras.Model) -> str:
     lines: list[str] = []
-    model.summary(print_fn=lines.append)
+    # Of one width, however narrow the terminal is.
+    model.summary(line_length=80, print_fn=lines.append)
     return "\n".join(lines)

@@ -22,7 +22,7 @@ from mien.errors import OutputError, SourceNotFoundError
 from mien.finished_run import load_run
 from mien.finishing import Run
 from mien.progress import Silence
-from mien.reporting import percent, render, report, shown
+from mien.reporting import _TITLES, percent, render, report, shown
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 ROOT = Path(mien.__file__).parent.parent.parent
@@ -344,3 +344,9 @@ def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
     config = replace(found.config, fit=replace(found.config.fit, method="cnn"))
     alone = replace(found, config=config, scores={"test": found.scores["test"]})
     assert "They were not looked for" in Page(render(alone)).text
+
+
+def test_every_finding_has_a_title_of_its_own() -> None:
+    source = (Path(mien.__file__).parent / "judgement.py").read_text("utf-8")
+    kinds = set(re.findall(r'Finding\(\s*"(\w+)"', source))
+    assert {"fine", "stopped_in_time"} < kinds <= _TITLES.keys()

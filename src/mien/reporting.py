@@ -54,6 +54,7 @@ _TITLES = {
     "too_little_data": "Too little data to tell",
     "underfitting": "Underfitting: it has not learnt enough",
     "overfitting": "Overfitting: it learnt its pictures by heart",
+    "stopped_in_time": "Kept in time, before it learnt its pictures by heart",
     "miscalibrated": "Its probabilities are off",
     "unfamiliar": "Some pictures are unlike those of the training",
     "threshold": "When it says that it is not sure",

@@ -60,7 +60,7 @@ def test_what_happened_after_the_kept_epoch_is_no_fault_of_it() -> None:
     first, finding = verdict(judged(180, 200), RISING)
     assert (first.kind, finding.kind) == ("fine", "stopped_in_time")
     assert "epoch 2 were kept" in finding.text
-    assert "accuracy 85% to 100%" in finding.text and "0.50 to 0.90" in finding.text
+    assert "0.40 to 0.10" in finding.text and "0.50 to 0.90" in finding.text
 
 
 def test_a_gap_between_training_and_validation_is_overfitting_where_the_kept_epoch_has_it() -> None:

@@ -146,8 +146,8 @@ def _judge_later_epochs(history: Sequence[Epoch], config: TrainConfig) -> list[F
     if _is_overfitted(best) or last.val_loss <= 1.1 * best.val_loss or last.loss >= best.loss:
         return []
     text = (
-        f"The weights of epoch {best.epoch} were kept: after it the network would have overfitted. Its loss fell on the "
-        f"training pictures ({best.loss:.2f} to {last.loss:.2f}) and rose on the validation pictures "
+        f"The weights of epoch {best.epoch} were kept: after it the network would have overfitted. Its loss fell on "
+        f"the training pictures ({best.loss:.2f} to {last.loss:.2f}) and rose on the validation pictures "
         f"({best.val_loss:.2f} to {last.val_loss:.2f})."
     )
     return [Finding("stopped_in_time", text, f"More epochs would not help. {_against_overfitting(config)}.")]

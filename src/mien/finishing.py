@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mien import files
 from mien.classifier import Classifier
@@ -62,6 +63,13 @@ class Doubts:
     suspects: tuple[Suspect, ...]
     shortcuts: tuple[Shortcut, ...]
 
+    def to_dict(self, dataset: Dataset) -> dict[str, Any]:
+        """Return plain JSON values, with the pictures by their paths in the Dataset."""
+        return {
+            "suspects": [suspect.to_dict(dataset) for suspect in self.suspects],
+            "shortcuts": [shortcut.to_dict() for shortcut in self.shortcuts],
+        }
+
 
 def finish(
     run: RunFolder,
@@ -106,17 +114,8 @@ def finish(
     dataset.save(run.manifest_path)
     classifier.save(run.model_path)
     save_card(run, classifier)
-    found = metrics(scores, findings, dataset, fitted.details) | {
-        "suspects": [suspect.to_dict(dataset) for suspect in doubts.suspects],
-        "shortcuts": [shortcut.to_dict() for shortcut in doubts.shortcuts],
-    }
-    try:
-        save_report(run, found, dataset)
-    except Exception as error:
-        # Whatever keeps a page from being written is no reason to lose a training.
-        progress.say(
-            f"report.html is missing: {files.reason_of(error).rstrip('.')}. To write it: mien report {run.path}"
-        )
+    found = metrics(scores, findings, dataset, fitted.details) | doubts.to_dict(dataset)
+    _save_page(run, found, dataset, progress)
     run.save_json(run.metrics_path, found)
     run.tidy()
     return Run(
@@ -131,6 +130,15 @@ def finish(
         suspects=doubts.suspects,
         shortcuts=doubts.shortcuts,
     )
+
+
+def _save_page(run: RunFolder, found: dict[str, Any], dataset: Dataset, progress: Progress) -> None:
+    """Write report.html. Whatever keeps a page from being written is no reason to lose a training."""
+    try:
+        save_report(run, found, dataset)
+    except Exception as error:
+        reason = files.reason_of(error).rstrip(".")
+        progress.say(f"report.html is missing: {reason}. To write it: mien report {run.path}")
 
 
 def _judged(

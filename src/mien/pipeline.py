@@ -61,12 +61,7 @@ def train(
         >>> run.evaluation.accuracy.num_images, run.out_of_fold.accuracy.num_images
         (2, 22)
     """
-    linear = config.fit.method == "linear"
-    require("train", *_MODULES, *(() if linear else _KERAS_MODULES))
-    if save_h5 and linear:
-        raise SettingsError(
-            "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
-        )
+    _refuse_at_once(config, save_h5=save_h5)
     if cache_dir:
         files.refuse_among(Path(cache_dir), Path(folder), "--cache-dir")
     backbone, decisions = find_backbone(config), _decisions(config)
@@ -100,6 +95,16 @@ def train(
         save_training(run, fitted, save_h5=save_h5)
         doubts = Doubts(suspects, shortcuts)
         return finish(run, dataset, config, fitted, out_of_fold=out_of_fold, doubts=doubts, progress=progress)
+
+
+def _refuse_at_once(config: TrainConfig, *, save_h5: bool) -> None:
+    """Say before any work that a package is missing, or that what is asked for cannot be."""
+    linear = config.fit.method == "linear"
+    require("train", *_MODULES, *(() if linear else _KERAS_MODULES))
+    if save_h5 and linear:
+        raise SettingsError(
+            "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
+        )
 
 
 def _decisions(config: TrainConfig) -> dict[str, str]:

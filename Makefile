@@ -7,6 +7,8 @@ NUM_PICTURES = 5000
 # How much `make fuzz` and `make kills` do.
 NUM_INPUTS = 100000
 NUM_KILLS = 200
+# On Debian, as root, what a target needs can be had at once.
+INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
 .PHONY: setup demo test slow browser check notebooks docs bench fuzz kills format lock clean
 .DEFAULT_GOAL := help
@@ -33,13 +35,14 @@ slow: .venv/ready ## run the tests that take minutes
 	$(BIN)/pytest -m slow
 
 browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
-	@command -v chromium || command -v chromium-browser || command -v google-chrome || { test "$$(id -u)" = 0 && \
-		apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium; } || \
+	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
+		{ $(INSTALL) chromium fonts-dejavu-core; } || \
 		{ echo "make browser needs Chromium: install it, on Debian by: apt-get install chromium"; exit 1; }
 	$(BIN)/pytest -m browser
 
 tests/browser/node_modules: tests/browser/package-lock.json
-	@command -v npm || { echo "make browser needs npm: install Node.js, on Debian by: apt-get install npm"; exit 1; }
+	@command -v npm || { $(INSTALL) npm; } || \
+		{ echo "make browser needs npm: install Node.js, on Debian by: apt-get install npm"; exit 1; }
 	npm ci --prefix tests/browser
 	touch $@
 

@@ -136,11 +136,7 @@ class Dataset:
 
     def groups(self) -> list[list[ImageRecord]]:
         """Return the groups of near copies."""
-        members: dict[int, list[ImageRecord]] = {}
-        for record in self.records:
-            if record.group is not None:
-                members.setdefault(record.group, []).append(record)
-        return [members[number] for number in sorted(members)]
+        return groups_of(self.records)
 
     def pixels(self, indexes: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the pictures at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
@@ -237,6 +233,15 @@ def split_fingerprint(records: Iterable[ImageRecord]) -> str:
     """Return one hash for the used pictures among records: their contents, labels, splits and perceptual hashes."""
     placed = sorted(f"{r.split}/{r.label}/{r.sha256}/{r.phash}" for r in records if r.used)
     return hashlib.sha256("\n".join(placed).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def groups_of(records: Iterable[ImageRecord]) -> list[list[ImageRecord]]:
+    """Return the groups of near copies among records, by their numbers."""
+    members: dict[int, list[ImageRecord]] = {}
+    for record in records:
+        if record.group is not None:
+            members.setdefault(record.group, []).append(record)
+    return [members[number] for number in sorted(members)]
 
 
 def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from mien.dataset import ImageRecord
+from mien.dataset import ImageRecord, groups_of
 from mien.finished_run import Answered, FinishedRun
 from mien.suspects import Suspect
 
@@ -83,11 +83,7 @@ def _spread(records: Sequence[ImageRecord], most: int) -> tuple[ImageRecord, ...
 
 
 def _groups(records: Iterable[ImageRecord]) -> list[Group]:
-    members: dict[int, list[ImageRecord]] = {}
-    for record in records:
-        if record.group is not None:
-            members.setdefault(record.group, []).append(record)
-    found = [_group(copies) for copies in members.values() if len(copies) > 1]
+    found = [_group(copies) for copies in groups_of(records) if len(copies) > 1]
     return sorted(found, key=lambda group: (not group.conflicting, -group.size))
 
 

@@ -23,6 +23,7 @@ from mien.model_card import limits
 from mien.progress import SILENCE, Progress, best_epoch
 from mien.results import UNSURE, Evaluation
 from mien.run_folder import RunFolder
+from mien.safe_names import visible
 from mien.scores import Score
 from mien.thumbnails import load_thumbnails
 
@@ -171,8 +172,7 @@ def shown(value: Any) -> Any:
     # Markup is text too; it was made here. And the pictures are long texts, all of it printable.
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
-    kept = "\n" + _JOINERS
-    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in value)
+    return visible(value, kept=f"\n{_JOINERS}")
 
 
 def short(name: str) -> str:

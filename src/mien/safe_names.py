@@ -48,3 +48,13 @@ def safe_stem(name: str) -> str:
     last = re.split(r"[/\\]", name)[-1].rpartition(".")
     words = re.findall(r"[A-Za-z0-9]+", last[0] or last[2])
     return "-".join(words)[:_MAX_STEM].strip("-") or "picture"
+
+
+def visible(text: str, *, kept: str = "") -> str:
+    """Return text with every letter that cannot be seen, or turns the direction of writing, written as an escape.
+
+    Args:
+        text: Hostile text, which may hold bytes that could not be decoded.
+        kept: Letters to leave as they are all the same.
+    """
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)

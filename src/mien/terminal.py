@@ -8,6 +8,8 @@ from rich import box
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 
+from mien.safe_names import visible
+
 TABLE_WIDTH = 72
 _LEAST_ROOM = 20
 
@@ -32,8 +34,7 @@ ERR = Console(markup=False, highlight=False, emoji=False, soft_wrap=True, stderr
 
 def printable(text: str, *, keep_lines: bool = False) -> str:
     """Return text with everything that could move a terminal's cursor, or cannot be printed, written as an escape."""
-    kept = "\n" if keep_lines else ""
-    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+    return visible(text, kept="\n" if keep_lines else "")
 
 
 def show_prose(text: str, *, head: str = "") -> None:

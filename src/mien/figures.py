@@ -45,7 +45,8 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
         >>> import mien
         >>> mien.plot_samples(mien.clean(mien.scan("data"))).savefig("samples.png")
     """
-    _refuse_below(num_images=(num_images, 1), seed=(seed, 0))
+    _refuse_below(1, "num_images", num_images)
+    _refuse_below(0, "seed", seed)
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
     rng = np.random.default_rng(seed)
@@ -87,7 +88,7 @@ def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -
         >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
         >>> mien.plot_mistakes(other, mien.answer(run.classifier, other)).savefig("others.png")
     """
-    _refuse_below(num_images=(num_images, 1))
+    _refuse_below(1, "num_images", num_images)
     labels = dict(enumerate(record.label for record in dataset.records))
     asked = zip(answers.indexes.tolist(), answers.labels.tolist(), strict=True)
     if any(labels.get(place) != answers.class_names[label] for place, label in asked):
@@ -271,10 +272,9 @@ def _sheet(
         return figure
 
 
-def _refuse_below(**given: tuple[int, int]) -> None:
-    for name, (value, least) in given.items():
-        if value < least:
-            raise SettingsError(f"{name} is {value}; expected {least} or more")
+def _refuse_below(least: int, name: str, value: int) -> None:
+    if value < least:
+        raise SettingsError(f"{name} is {value}; expected {least} or more")
 
 
 def _short(name: str, length: int) -> str:

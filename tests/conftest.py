@@ -3,12 +3,14 @@
 import hashlib
 import io
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,7 +20,11 @@ from mien.dataset import Dataset, ImageRecord
 from mien.evaluation import score
 from mien.results import Answers, Evaluation
 
+if TYPE_CHECKING:
+    from mien.finishing import Run
+
 pytest_plugins = ["browsing"]
+Mien = Callable[..., tuple[int, str, str]]
 
 
 def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
@@ -117,6 +123,37 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with twelve distinct JPEGs in each of happy/ and sad/. Tests must not change it."""
     return draw_folder(tmp_path_factory.mktemp("moods") / "data", 12)
+
+
+@pytest.fixture(scope="session")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A finished run of the preset fast. Tests must not change it: `copied` is a copy of its folder."""
+    import mien
+
+    return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture
+def copied(run: "Run", tmp_path: Path) -> Path:
+    """A copy of the folder of a finished run."""
+    shutil.copytree(run.path, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
+    """Run a command in this process: its exit code, and what it prints on stdout and stderr."""
+    from mien.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("mien.cli._silence_native_libraries", lambda: None)
+        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture

@@ -11,31 +11,15 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import mien
-from conftest import draw_folder, draw_picture
-from mien.cli import main
+from conftest import Mien, draw_folder, draw_picture
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
-Mien = Callable[..., tuple[int, str, str]]
 QUICK = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("mien.cli._silence_native_libraries", lambda: None)
-        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -2,27 +2,14 @@
 
 import json
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-import mien
 from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
 from mien.finished_run import load_run
 from mien.finishing import Run
-
-
-@pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
-
-
-@pytest.fixture
-def copied(run: Run, tmp_path: Path) -> Path:
-    shutil.copytree(run.path, tmp_path / "run")
-    return tmp_path / "run"
 
 
 def test_what_was_written_comes_back(run: Run) -> None:

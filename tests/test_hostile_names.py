@@ -3,34 +3,27 @@
 import json
 import os
 import re
-import sys
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from conftest import Mien
 from hostile_names import NAMES, draw_hostile_folder
-from mien.cli import main
 from mien.csv_tables import read_records
 from mien.dataset import load_records
 
-Mien = Callable[..., tuple[int, str, str]]
 FORMULAS = re.compile(r'(^|[,;"\n])[=+@\t＝＋－＠-]')
 
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
+def command(command: Mien) -> Mien:
     """Run a command; whatever it prints must be safe for a terminal."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("mien.cli._silence_native_libraries", lambda: None)
-        monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
+        code, out, err = command(*arguments)
         assert {letter for letter in out + err if not letter.isprintable()} <= {"\n"}
-        return int(ended.value.code or 0), out, err
+        return code, out, err
 
     return run
 

@@ -78,17 +78,6 @@ def page_of(run_dir: Path) -> Page:
     return Page((run_dir / "report.html").read_text("utf-8"))
 
 
-@pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
-
-
-@pytest.fixture
-def copied(run: Run, tmp_path: Path) -> Path:
-    shutil.copytree(run.path, tmp_path / "run")
-    return tmp_path / "run"
-
-
 def test_a_training_writes_the_report_that_can_be_written_anew(run: Run, copied: Path) -> None:
     (copied / "report.html").write_text("spoilt")
     assert report(copied) == copied / "report.html"

@@ -12,18 +12,18 @@ import mien
 ROWS = [
     {"__main__"},
     {"cli"},
-    {"data_commands", "run_commands"},
-    {"data_screens", "run_screens", "flags", "notebook"},
+    {"data_commands", "run_commands", "serve_commands"},
+    {"data_screens", "run_screens", "flags", "notebook", "hosting"},
     {"terminal_progress"},
     {"terminal"},
     {"demo", "forgetting"},
-    {"pipeline", "reviewing", "checking", "comparison"},
+    {"pipeline", "reviewing", "checking", "comparison", "server"},
     {"finishing"},
     {"reporting"},
     {"looks"},
     {"highlights"},
     {"finished_run"},
-    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures"},
+    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures", "inference_queue", "refusals"},
     {"linear", "deep"},
     {
         "scanning",
@@ -80,6 +80,7 @@ ROWS = [
         "feature_cache",
         "near_pairs",
         "provenance",
+        "uploads",
     },
     {"fetching", "inference", "hardware"},
     {
@@ -93,11 +94,24 @@ ROWS = [
         "safe_names",
         "sample_styles",
         "scores",
+        "serve_config",
         "union_find",
     },
     {"errors", "json_values"},
 ]
-HEAVY = {"keras", "tensorflow", "onnxruntime", "matplotlib", "cv2", "sklearn", "ray", "onnx", "httpx"}
+HEAVY = {
+    "keras",
+    "tensorflow",
+    "onnxruntime",
+    "matplotlib",
+    "cv2",
+    "sklearn",
+    "ray",
+    "onnx",
+    "httpx",
+    "fastapi",
+    "uvicorn",
+}
 SOURCE_DIR = Path(mien.__file__).parent
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 MODULES = sorted(path.stem for path in SOURCE_DIR.glob("*.py") if path.stem != "__init__")

@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from mien.results import Prediction as Prediction
     from mien.scanning import scan as scan
     from mien.scores import Score as Score
+    from mien.serve_config import ServeConfig as ServeConfig
+    from mien.server import create_app as create_app
     from mien.splitting import split as split
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
@@ -78,6 +80,7 @@ _HOMES = {
     "Prediction": "results",
     "ScanConfig": "config",
     "Score": "scores",
+    "ServeConfig": "serve_config",
     "SplitConfig": "config",
     "TrainConfig": "config",
     "answer": "evaluation",
@@ -85,6 +88,7 @@ _HOMES = {
     "check": "checking",
     "clean": "cleaning",
     "compare": "comparison",
+    "create_app": "server",
     "evaluate": "evaluation",
     "explain": "explanation",
     "fit": "fitting",
@@ -110,7 +114,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
     from mien.extras import needing
 
-    with needing("train"):
+    with needing("serve" if name == "create_app" else "train"):
         value = getattr(import_module(f"mien.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

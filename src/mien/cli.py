@@ -15,6 +15,7 @@ from mien.data_commands import check, clean, fetch
 from mien.errors import GateError, MienError, UserError
 from mien.flags import fill_in_settings, spelled_out
 from mien.run_commands import compare, demo, evaluate, explain, predict, report, train
+from mien.serve_commands import serve
 
 app = App(
     name="mien",
@@ -23,7 +24,7 @@ app = App(
     config=fill_in_settings,
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, fetch, check, clean, train, report, evaluate, compare, predict, explain):
+for command in (demo, fetch, check, clean, train, report, evaluate, compare, predict, explain, serve):
     app.command(command)
 app.register_install_completion_command(help="Install completion for this shell.")
 

@@ -13,6 +13,15 @@ MienError
 ├── ImageError                one picture cannot be used; has `problem`     ValueError
 ├── FetchError                one URL cannot be fetched                     OSError
 ├── IntakeError               an archive or a repository cannot be used     ValueError
+├── ServiceError              a request to the server is refused
+│   ├── RequestError          it is not one that the server knows           ValueError
+│   ├── WrongMediaTypeError   it brings something else than pictures        ValueError
+│   ├── TooLargeError         it goes beyond a limit of size or number      ValueError
+│   ├── SlowRequestError      it did not come in whole in time              TimeoutError
+│   ├── WrongKeyError         it does not bring the API key                 PermissionError
+│   ├── ForbiddenError        it asks for what the server does not do       PermissionError
+│   ├── BusyError             others are served first; has `retry_after_s`
+│   └── NotReadyError         the server is stopping, or was too slow
 ├── ExportMismatchError       a saved model answers differently             ArithmeticError
 └── GateError                 a gate said no: exit code 3                   ValueError
     └── LeakError             a copy of a picture to judge by was trained on
@@ -99,6 +108,50 @@ class FetchError(MienError, OSError):
 
 class IntakeError(MienError, ValueError):
     """An archive or a repository is damaged, goes beyond a limit, or must not be opened."""
+
+
+class ServiceError(MienError):
+    """A request to the server is refused; the message is shown to whoever sent it, and repeats nothing of it."""
+
+
+class RequestError(ServiceError, ValueError):
+    """A request is not one that the server knows."""
+
+
+class WrongMediaTypeError(ServiceError, ValueError):
+    """A request brings something else than pictures."""
+
+
+class TooLargeError(ServiceError, ValueError):
+    """A request goes beyond a limit of size or number."""
+
+
+class SlowRequestError(ServiceError, TimeoutError):
+    """A request did not come in whole in time."""
+
+
+class WrongKeyError(ServiceError, PermissionError):
+    """A request does not bring the API key."""
+
+
+class ForbiddenError(ServiceError, PermissionError):
+    """A request asks for what this server does not do, or comes from where it must not."""
+
+
+class BusyError(ServiceError):
+    """As many requests are waiting as may.
+
+    Attributes:
+        retry_after_s: When another try may go well, in whole seconds.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotReadyError(ServiceError):
+    """The server is stopping, or could not answer in time."""
 
 
 class ExportMismatchError(MienError, ArithmeticError):

@@ -122,7 +122,8 @@ def show_run(run: "Run") -> None:
 
         show_prose(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)
-    OUT.print(f"\nUse it: mien predict {printable(str(run.path))} photo.jpg")
+    path = printable(str(run.path))
+    OUT.print(f"\nUse it: mien predict {path} photo.jpg\nLet others use it: mien serve {path}")
 
 
 def show_about(facts: "ModelFacts") -> None:

@@ -106,7 +106,10 @@ export class Card {
   }
 
   #showProbs() {
-    const rows = this.#ranked().map(([name, prob]) => bar(name, prob));
+    const ranked = this.#ranked();
+    // The first share is rounded down; of two the other must make it a whole.
+    const shareOf = (prob, place) => percent(prob, !place ? Math.floor : ranked.length === 2 ? Math.ceil : Math.round);
+    const rows = ranked.map(([name, prob], place) => bar(name, prob, shareOf(prob, place)));
     const [first, rest] = this.element.querySelectorAll(".probs");
     first.append(...rows.splice(0, rows.length > MOST_BARS + 1 ? MOST_BARS : rows.length));
     rest.append(...rows);
@@ -142,11 +145,11 @@ export class Card {
   }
 }
 
-function bar(name, prob) {
+function bar(name, prob, told) {
   const row = document.createElement("li");
   const [label, share, rail] = ["bdi", "span", "span"].map((tag) => document.createElement(tag));
   label.textContent = short(name);
-  share.textContent = percent(prob);
+  share.textContent = told;
   share.className = "share";
   rail.className = "rail";
   rail.style.setProperty("--part", `${100 * prob}%`);

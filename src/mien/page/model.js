@@ -18,7 +18,7 @@ export function showModel(model) {
   element("not-for").replaceChildren(...model.not_for.map((text) => Object.assign(document.createElement("li"), { textContent: visible(text) })));
   element("model-card").replaceChildren(...elementsOf(model.model_card));
   put("version", `mien ${model.mien_version}, model ${model.model_sha256.slice(0, 12)}`);
-  element("model").hidden = false;
+  element("model").hidden = element("trust").hidden = false;
   element("url-form").hidden = !model.allows_urls;
   element("key-form").hidden = !model.needs_key;
 }
@@ -44,7 +44,7 @@ function tenths(share) {
 function showAccuracy({ accuracy, evaluations }) {
   if (!accuracy) return put("accuracy", "Nothing is known of how often it is right: it carries no scores.");
   const [value, low, high] = [accuracy.value, accuracy.low, accuracy.high].map((share) => Math.round(100 * share));
-  put("accuracy", `It is right for ${value} of 100 pictures that it had not seen; in truth for some number between ${low} and ${high} of 100.`);
+  put("accuracy", `It was right for ${value} of 100 pictures that it had not seen. Of more of the same kind, expect ${low} to ${high}.`);
   const judge = evaluations?.[KEPT_IN[accuracy.judged_by]];
   const guess = judge ? ` Always saying ${short(judge.baseline_label)} would be right for ${Math.round(100 * judge.baseline.value)} of 100.` : "";
   put("how-judged", `By ${accuracy.judged_by === "test split" ? "the test" : accuracy.judged_by}, on ${accuracy.num_images} pictures from the same source as those of the training; 95% interval.${guess} On other pictures it may be right less often.`);

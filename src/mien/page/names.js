@@ -16,8 +16,8 @@ export function short(name) {
   return `${letters.slice(0, LONGEST - 20).join("")}…${letters.slice(-18).join("")}`;
 }
 
-/** Return a share in percent; what is below a threshold must not read as if it were not. */
-export function percent(share) {
+/** Return a share in percent, rounded down: what is below a threshold must not read as if it were not. */
+export function percent(share, round = Math.floor) {
   if (share > 0 && share < 0.01) return "<1%";
-  return `${Math.floor(100 * share + 1e-9)}%`;
+  return `${round(100 * share + (round === Math.floor ? 1e-9 : -1e-9))}%`;
 }

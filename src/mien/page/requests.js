@@ -39,7 +39,7 @@ export function askModel() {
  * options: `explain` asks for a map of where it looked; `signal` ends the request.
  */
 export async function ask(picture, { explain = false, signal } = {}) {
-  const options = { method: "POST", signal, headers: key ? { "X-API-Key": key } : {} };
+  const options = { method: "POST", signal, headers: {} };
   const query = explain ? "?explain=true" : "";
   if (picture.url) {
     options.body = JSON.stringify({ urls: [picture.url] });
@@ -57,7 +57,7 @@ export async function ask(picture, { explain = false, signal } = {}) {
 async function send(address, options) {
   let response, answer;
   try {
-    response = await fetch(address, { cache: "no-store", ...options });
+    response = await fetch(address, { cache: "no-store", ...options, headers: { ...options.headers, ...(key && { "X-API-Key": key }) } });
     answer = await response.json().catch(() => null);
   } catch (error) {
     if (options.signal?.aborted) throw error;

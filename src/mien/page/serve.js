@@ -16,14 +16,16 @@ const queue = new Queue();
 let cards = [];
 let model = null;
 let numTold = 0;
+let problem = null;
+const STOPPED = new Error("Stopped.");
 
 async function start() {
   try {
     model = await askModel();
     showModel(model);
-    showNotice(null);
+    showProblem(null);
   } catch (error) {
-    showNotice(error.message);
+    showProblem(error);
   }
 }
 
@@ -54,7 +56,7 @@ function showAll() {
   bar.max = Math.max(1, cards.length);
   bar.value = done.length;
   counts.textContent = summary(done);
-  if (model) showNotice(queue.stopped?.message ?? null);
+  if (model) showProblem(queue.stopped);
   announce(done, isBusy && queue.stopped === null);
 }
 
@@ -77,13 +79,18 @@ function announce(done, isBusy) {
   numTold = done.length;
 }
 
-function showNotice(message) {
-  notice.hidden = message === null;
-  document.getElementById("notice-text").textContent = message ?? "";
-  again.textContent = message === STOPPED.message ? "Go on" : "Try again";
+function showProblem(error) {
+  // What is shown already is not written again: it would be read out again.
+  if (error === problem) return;
+  problem = error;
+  notice.hidden = error === null;
+  document.getElementById("notice-text").textContent = error?.message ?? "";
+  again.textContent = error === STOPPED ? "Go on" : "Try again";
+  again.hidden = Boolean(error?.wantsKey);
+  if (!error?.wantsKey) return;
+  document.getElementById("key-form").hidden = false;
+  document.getElementById("key").select();
 }
-
-const STOPPED = new Error("Stopped.");
 
 async function goOn() {
   if (!model) await start();

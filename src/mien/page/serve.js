@@ -9,13 +9,14 @@ import { short } from "./names.js";
 import { Queue } from "./queue.js";
 import { askModel, useKey } from "./requests.js";
 
-const [answers, again, bar, choose, counts, drop, files, list, live, notice, save, stop] = [
-  "answers", "again", "progress", "choose", "counts", "drop", "files", "cards", "live", "notice", "save", "stop",
+const [answers, again, bar, choose, counts, drop, files, key, keyForm, list, live, notice, save, stop] = [
+  "answers", "again", "progress", "choose", "counts", "drop", "files", "key", "key-form", "cards", "live", "notice", "save", "stop",
 ].map((id) => document.getElementById(id));
 const queue = new Queue();
 let cards = [];
 let model = null;
 let numTold = 0;
+let hasKey = false;
 let problem = null;
 const STOPPED = new Error("Stopped.");
 
@@ -23,6 +24,7 @@ async function start() {
   try {
     model = await askModel();
     showModel(model);
+    keyForm.hidden = !model.needs_key || hasKey;
     showProblem(null);
   } catch (error) {
     showProblem(error);
@@ -88,8 +90,8 @@ function showProblem(error) {
   again.textContent = error === STOPPED ? "Go on" : "Try again";
   again.hidden = Boolean(error?.wantsKey);
   if (!error?.wantsKey) return;
-  document.getElementById("key-form").hidden = false;
-  document.getElementById("key").select();
+  keyForm.hidden = false;
+  key.select();
 }
 
 async function goOn() {
@@ -167,9 +169,10 @@ document.getElementById("url-form").addEventListener("submit", (event) => {
   const field = document.getElementById("url");
   if (takeAddresses(field.value)) field.value = "";
 });
-document.getElementById("key-form").addEventListener("submit", (event) => {
+keyForm.addEventListener("submit", (event) => {
   event.preventDefault();
-  useKey(document.getElementById("key").value);
+  useKey(key.value);
+  hasKey = keyForm.hidden = true;
   goOn();
 });
 

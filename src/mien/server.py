@@ -10,6 +10,7 @@ from mien import __version__
 from mien.classifier import Classifier
 from mien.errors import ImageError, MienError
 from mien.inference_queue import InferenceQueue
+from mien.page_files import page_routes
 from mien.refusals import refusal
 from mien.results import Prediction
 from mien.serve_config import ServeConfig
@@ -50,6 +51,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         """Say that the process is alive."""
         return JSONResponse({"status": "alive"})
 
+    app.router.routes.extend(page_routes())
     return app
 
 

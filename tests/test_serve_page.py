@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import mien
 from browsing import complaints_of, violations
@@ -155,6 +157,15 @@ def test_a_picture_gets_the_answer_that_the_command_line_gives(wide: "Page", url
     assert told(wide) == f"03.jpg: {prediction.label}, {percent}"
     size = wide.locator(".answer").evaluate("element => parseFloat(getComputedStyle(element).fontSize)")
     assert size > 90
+
+
+def test_a_picture_unlike_those_of_the_training_is_marked(wide: "Page", url: str, run: "Run", tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    path = save_picture(tmp_path / "noise.jpg", Image.fromarray(noise))
+    assert next(iter(mien.predict(mien.load(run.path), [path]))).unfamiliar
+    chosen(opened(wide, url), path)
+    assert texts(wide, ".warning:visible") == ["Unlike the training pictures: the answer may mean little."]
+    assert told(wide).endswith("; unlike the training pictures")
 
 
 def test_pictures_and_folders_can_be_dropped_anywhere(wide: "Page", url: str, tmp_path: Path) -> None:
@@ -327,13 +338,14 @@ def test_asking_can_be_stopped_and_goes_on(wide: "Page", url: str, data: Path) -
     held: list[Route] = []
     wide.route("**/predict", lambda route: held.append(route))
     chosen(wide, *sorted((data / "happy").iterdir()), wait=False)
-    wide.wait_for_function("document.querySelectorAll('.card[data-state=asking]').length === 4")
+    wide.wait_for_function("() => document.querySelectorAll('.card[data-state=asking]').length === 4")
     assert wide.locator("#progress").is_visible() and len(held) == 4
-    wide.click("#stop")
-    wide.wait_for_function("document.querySelectorAll('.card[data-state=waiting]').length === 12")
-    assert wide.evaluate("document.activeElement.id") == "again"
+    stop = wide.locator("#stop")
+    stop.click()
+    wide.wait_for_function("() => document.querySelectorAll('.card[data-state=waiting]').length === 12")
+    assert stop.inner_text() == "Go on" and wide.locator("#counts").inner_text() == "0 of 12, stopped"
     wide.unroute("**/predict")
-    wide.click("#again")
+    stop.click()
     wait_for(wide, 12)
     assert wide.locator("#progress").is_hidden() and wide.locator("#notice").is_hidden()
 

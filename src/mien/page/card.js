@@ -31,7 +31,8 @@ export class Card {
   /** One sentence, for those who listen. */
   get sentence() {
     if (this.error !== null) return `${short(this.name)}: ${visible(this.error)}`;
-    return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${this.prediction.unfamiliar ? "; unlike the training pictures" : ""}`;
+    const doubt = this.prediction.unfamiliar ? "; unlike the training pictures" : "";
+    return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${doubt}`;
   }
 
   show(state) {
@@ -44,8 +45,10 @@ export class Card {
     this.show(this.#isUnsure() ? "unsure" : "answered");
     this.#say(short(prediction.label));
     this.#find(".sureness").textContent = this.#sureness();
-    if (prediction.unfamiliar)
+    if (prediction.unfamiliar) {
+      this.element.classList.add("doubtful");
       this.#reveal(".warning", "Unlike the training pictures: the answer may mean little.");
+    }
     this.#showProbs();
     this.#find(".look").hidden = !this.model.explains;
   }
@@ -140,9 +143,13 @@ export class Card {
     const map = this.#find(".map");
     map.src = heatMap.image;
     map.alt = `Where it looked in ${short(this.name)}`;
-    const [likeFor, against] = ["for", "against"].map((word) => Object.assign(document.createElement("span"), { className: word, textContent: word === "for" ? "Orange" : "blue" }));
-    this.#find(".legend").replaceChildren(likeFor, ` speaks for ${short(heatMap.label)}, `, against, " against it.");
+    const parts = [swatch("for", "Orange"), ` speaks for ${short(heatMap.label)}, `, swatch("against", "blue"), " against it."];
+    this.#find(".legend").replaceChildren(...parts);
   }
+}
+
+function swatch(className, textContent) {
+  return Object.assign(document.createElement("span"), { className, textContent });
 }
 
 function bar(name, prob, told) {

@@ -61,7 +61,7 @@ function list(lines) {
 
 function paragraph(lines) {
   const text = [lines.shift(), ...taken(lines, /^(?!#{1,3} |```|\||- )\s*\S/)];
-  return filled("p", text.map((line) => line.replace(/\\$/, "")).join(" "));
+  return filled("p", text.map((line) => line.replace(/\\$/, "\n")).join(" "));
 }
 
 function taken(lines, pattern) {

@@ -52,13 +52,14 @@ function showAll() {
   document.body.classList.toggle("has-answers", cards.length > 0);
   list.classList.toggle("single", cards.length === 1);
   answers.hidden = !cards.length;
-  stop.hidden = !isBusy || queue.stopped !== null;
+  stop.hidden = !isBusy;
+  stop.textContent = queue.stopped === null ? "Stop" : "Go on";
   save.disabled = !done.length;
   bar.hidden = !isBusy;
   bar.max = Math.max(1, cards.length);
   bar.value = done.length;
   counts.textContent = summary(done);
-  if (model) showProblem(queue.stopped);
+  if (model) showProblem(queue.stopped === STOPPED ? null : queue.stopped);
   announce(done, isBusy && queue.stopped === null);
 }
 
@@ -69,8 +70,13 @@ function summary(done) {
     parts.set(kind, (parts.get(kind) ?? 0) + 1);
   }
   const told = [...parts].sort((one, other) => other[1] - one[1]).map(([kind, count]) => `${count} ${kind}`);
-  if (done.length < cards.length) told.unshift(`${done.length} of ${cards.length}${queue.isHeld ? ", the server is busy, going on soon" : ""}`);
+  if (done.length < cards.length) told.unshift(`${done.length} of ${cards.length}${delay()}`);
   return told.join(" · ");
+}
+
+function delay() {
+  if (queue.stopped !== null) return queue.stopped === STOPPED ? ", stopped" : ", the server does not answer";
+  return queue.isHeld ? ", the server is busy: going on soon" : "";
 }
 
 /** Say what is new once all is done, and on the way now and then: who listens is not to be talked to all the time. */
@@ -87,7 +93,6 @@ function showProblem(error) {
   problem = error;
   notice.hidden = error === null;
   document.getElementById("notice-text").textContent = error?.message ?? "";
-  again.textContent = error === STOPPED ? "Go on" : "Try again";
   again.hidden = Boolean(error?.wantsKey);
   if (!error?.wantsKey) return;
   keyForm.hidden = false;
@@ -130,10 +135,7 @@ function takeAddresses(text) {
 
 queue.addEventListener("change", showAll);
 again.addEventListener("click", goOn);
-stop.addEventListener("click", () => {
-  queue.stop(STOPPED);
-  again.focus();
-});
+stop.addEventListener("click", () => (queue.stopped === null ? queue.stop(STOPPED) : goOn()));
 save.addEventListener("click", saveTable);
 document.getElementById("clear").addEventListener("click", clearAll);
 choose.addEventListener("click", () => files.click());

@@ -65,7 +65,7 @@ class InferenceQueue:
             explain: Say where the classifier looked, too.
 
         Raises:
-            BusyError: There are not as many places in the queue; nothing of the request was taken on.
+            BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long, or the server is stopping.
         """
         self._check(len(uploads))
@@ -79,6 +79,9 @@ class InferenceQueue:
                 return await asyncio.gather(*futures)
         except TimeoutError as error:
             raise NotReadyError("the answer took too long") from error
+        finally:
+            for future in futures:
+                future.cancel()
 
     def stop(self) -> None:
         """Take on nothing more; what was accepted is finished."""
@@ -92,8 +95,8 @@ class InferenceQueue:
     def _check(self, num_pictures: int) -> None:
         if self.is_stopping:
             raise NotReadyError("the server is stopping")
-        if self.num_waiting + num_pictures > self._config.max_waiting:
-            wait_s = self.num_waiting * self._mean_s / self._num_threads
+        wait_s = self.num_waiting * self._mean_s / self._num_threads
+        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
             raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     def _leave(self, _future: Any) -> None:

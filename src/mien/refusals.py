@@ -1,5 +1,6 @@
 """Refusals: every error that a request can meet -> its HTTP status and a JSON body, and never a traceback."""
 
+import logging
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -80,6 +81,8 @@ def refuse_errors(app: FastAPI) -> None:
     async def confess(_request: Request, _error: Exception) -> Response:
         return JSONResponse({"error": "internal error"}, 500)
 
+    # What the parser says of a damaged body, whoever sent it is told; it would fill the log.
+    logging.getLogger("python_multipart").addHandler(logging.NullHandler())
     for kind in STATUS:
         app.add_exception_handler(kind, refuse)
     app.add_exception_handler(RequestValidationError, refuse_query)

@@ -40,7 +40,6 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
-        fetcher.close()
         queue.close()
 
     app = FastAPI(

@@ -3,10 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mien.errors import RequestError, SlowRequestError, TooLargeError, WrongMediaTypeError
@@ -53,16 +54,12 @@ async def read_uploads(request: "Request", share: Share, config: ServeConfig) ->
         BusyError: There is no memory for it.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
-    if kind == b"multipart/form-data":
-        form = _Form(config)
-        await _read_form(options.get(b"boundary", b""), form, _chunks(request, share, config))
-        return form.uploads
-    if kind.startswith(b"image/") or kind in (b"", b"application/octet-stream"):
-        _check_length(request, config.max_file_bytes, f"a picture has more than {config.max_file_mb:g} MiB")
-        content = bytearray()
-        async for chunk in _chunks(request, share, config):
-            _add(content, chunk, config)
-        return [Upload("-", bytes(content))]
+    async with _in_time(config):
+        if kind == b"multipart/form-data":
+            return await _read_form(options.get(b"boundary", b""), _chunks(request, share), config)
+        if kind.startswith(b"image/") or kind in (b"", b"application/octet-stream"):
+            told = f"a picture has more than {config.max_file_mb:g} MiB"
+            return [Upload("-", await _read_whole(request, share, config.max_file_bytes, told))]
     raise WrongMediaTypeError("send pictures as multipart/form-data, or one as image/jpeg or the like")
 
 
@@ -84,14 +81,10 @@ async def read_urls(request: "Request", share: Share, config: ServeConfig) -> li
     kind, _ = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"application/json":
         raise WrongMediaTypeError("send URLs as application/json")
-    max_bytes, told = config.max_files * _MAX_QUOTED_URL_BYTES + 1024, "the list of URLs is too long"
-    _check_length(request, max_bytes, told)
-    content = bytearray()
-    async for chunk in _chunks(request, share, config):
-        content += chunk
-        if len(content) > max_bytes:
-            raise TooLargeError(told)
-    return _checked_urls(bytes(content), config)
+    max_bytes = config.max_files * _MAX_QUOTED_URL_BYTES + 1024
+    async with _in_time(config):
+        content = await _read_whole(request, share, max_bytes, "the list of URLs is too long")
+    return _checked_urls(content, config)
 
 
 def _checked_urls(content: bytes, config: ServeConfig) -> list[str]:
@@ -109,18 +102,35 @@ def _checked_urls(content: bytes, config: ServeConfig) -> list[str]:
     return urls
 
 
-async def _chunks(request: "Request", share: Share, config: ServeConfig) -> AsyncIterator[bytes]:
-    """Yield the body as it comes in, for as long as there is memory and time; what cannot go well is refused unread."""
+@asynccontextmanager
+async def _in_time(config: ServeConfig) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(config.upload_timeout_s):
+            yield
+    except TimeoutError as error:
+        raise SlowRequestError(f"the request did not come in whole within {config.upload_timeout_s:g} s") from error
+
+
+async def _chunks(request: "Request", share: Share) -> AsyncIterator[bytes]:
+    """Yield the body as it comes in, for as long as there is memory; what cannot go well is refused unread."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise WrongMediaTypeError("send it as it is, without a content encoding")
     share.check(_length(request))
-    try:
-        async with asyncio.timeout(config.upload_timeout_s):
-            async for chunk in request.stream():
-                share.take(len(chunk))
-                yield chunk
-    except TimeoutError as error:
-        raise SlowRequestError(f"the request did not come in whole within {config.upload_timeout_s:g} s") from error
+    async for chunk in request.stream():
+        share.take(len(chunk))
+        yield chunk
+
+
+async def _read_whole(request: "Request", share: Share, max_bytes: int, told: str) -> bytes:
+    """Return a body of at most so many bytes; a larger one is refused in these words."""
+    if _length(request) > max_bytes:
+        raise TooLargeError(told)
+    content = bytearray()
+    async for chunk in _chunks(request, share):
+        content += chunk
+        if len(content) > max_bytes:
+            raise TooLargeError(told)
+    return bytes(content)
 
 
 def _length(request: "Request") -> int:
@@ -129,28 +139,19 @@ def _length(request: "Request") -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
 
-def _check_length(request: "Request", max_bytes: int, told: str) -> None:
-    if _length(request) > max_bytes:
-        raise TooLargeError(told)
-
-
-async def _read_form(boundary: bytes, form: "_Form", chunks: AsyncIterator[bytes]) -> None:
+async def _read_form(boundary: bytes, chunks: AsyncIterator[bytes], config: ServeConfig) -> list[Upload]:
+    form = _Form(config)
     try:
         parser = MultipartParser(boundary, form.callbacks())
         async for chunk in chunks:
             parser.write(chunk)
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise RequestError("the multipart body is damaged") from error
     if not form.is_whole:
         raise RequestError("the multipart body has no end")
     if not form.uploads:
         raise RequestError("there is no file in the form")
-
-
-def _add(content: bytearray, chunk: bytes, config: ServeConfig) -> None:
-    if len(content) + len(chunk) > config.max_file_bytes:
-        raise TooLargeError(f"a picture has more than {config.max_file_mb:g} MiB")
-    content += chunk
+    return form.uploads
 
 
 class _Form:
@@ -191,19 +192,23 @@ class _Form:
         if b"filename" in options:
             if len(self.uploads) == self._config.max_files:
                 raise TooLargeError(f"more than {self._config.max_files} pictures in one request")
-            self._name = options[b"filename"].decode("utf-8", "replace") or "-"
+            self._name = options[b"filename"].decode("utf-8", "replace")
             return
         self._num_others += 1
         if self._num_others > _MAX_OTHER_FIELDS:
             raise TooLargeError(f"more than {_MAX_OTHER_FIELDS} parts that are no files in one request")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
-        if self._name is not None:
-            _add(self._content, data[start:end], self._config)
+        if self._name is None:
+            return
+        if len(self._content) + end - start > self._config.max_file_bytes:
+            raise TooLargeError(f"a picture has more than {self._config.max_file_mb:g} MiB")
+        self._content += data[start:end]
 
     def _end(self) -> None:
-        if self._name is not None:
-            self.uploads.append(Upload(self._name, bytes(self._content)))
+        # A field for a file in which none was chosen comes as one without a name and without content.
+        if self._name or self._content:
+            self.uploads.append(Upload(self._name or "-", bytes(self._content)))
         self._content = bytearray()
 
     def _end_form(self) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
 
 from mien.answers import Answer, refused
 from mien.errors import BusyError, FetchError, NotReadyError
@@ -23,7 +25,6 @@ class UrlFetcher:
         self._limits = FetchLimits(
             timeout_s=config.upload_timeout_s, max_bytes=config.max_file_bytes, allow_private=allow_private
         )
-        self._pool = ThreadPoolExecutor(_NUM_AT_A_TIME, thread_name_prefix="mien-url")
         self._places = asyncio.Semaphore(_NUM_AT_A_TIME)
         self._num_waiting = 0
 
@@ -53,22 +54,36 @@ class UrlFetcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    def close(self) -> None:
-        """Fetch nothing more."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
     async def _fetch_one(self, url: str, share: Share) -> Upload | Answer:
-        async with self._places:
-            # Taken before the size is known, and what is too much is given back.
-            share.take(self._limits.max_bytes)
-            content = b""
+        await self._places.acquire()
+        content = b""
+        fetched = self._begin(url)
+        # Taken before the size is known, and what is too much is given back.
+        share.take(self._limits.max_bytes)
+        try:
+            content = await asyncio.wrap_future(fetched)
+        except FetchError as error:
+            return refused(url, FetchError(_told(error)))
+        finally:
+            share.give_back(self._limits.max_bytes - len(content))
+        return Upload(url, content)
+
+    def _begin(self, url: str) -> "Future[bytes]":
+        """Fetch in a thread that the process need not wait for when it ends; only then another may have its place."""
+        loop = asyncio.get_running_loop()
+        fetched: Future[bytes] = Future()
+        fetched.set_running_or_notify_cancel()
+
+        def run() -> None:
             try:
-                content = await asyncio.get_running_loop().run_in_executor(self._pool, fetch, url, self._limits)
-            except FetchError as error:
-                return refused(url, FetchError(_told(error)))
-            finally:
-                share.give_back(self._limits.max_bytes - len(content))
-            return Upload(url, content)
+                fetched.set_result(fetch(url, self._limits))
+            except BaseException as error:
+                fetched.set_exception(error)
+            with suppress(RuntimeError):  # The server has ended meanwhile.
+                loop.call_soon_threadsafe(self._places.release)
+
+        Thread(target=run, name="mien-url", daemon=True).start()
+        return fetched
 
 
 def _told(error: FetchError) -> str:

@@ -15,7 +15,9 @@ const [answers, again, bar, choose, counts, drop, files, key, keyForm, list, liv
 const queue = new Queue();
 let cards = [];
 let model = null;
+let newest = null;
 let numTold = 0;
+let numAtRest = 0;
 let hasKey = false;
 let problem = null;
 const STOPPED = new Error("Stopped.");
@@ -35,6 +37,7 @@ function take(pictures) {
   if (!model || !pictures.length) return;
   const added = pictures.map((picture) => new Card(picture, model));
   cards.push(...added);
+  newest = added.at(-1);
   // The newest are seen first, in the order in which they came.
   list.prepend(...added.map((card) => card.element));
   const [tooLarge, fine] = divided(added, (card) => card.file?.size > model.limits.max_file_bytes);
@@ -82,9 +85,10 @@ function delay() {
 /** Say what is new once all is done, and on the way now and then: who listens is not to be talked to all the time. */
 function announce(done, isBusy) {
   if (done.length === numTold || (isBusy && done.length < numTold + 25)) return;
-  const isOne = done.length === numTold + 1;
-  live.textContent = isOne ? done.at(-1).sentence : `${done.length} of ${cards.length} pictures: ${summary(done)}`;
+  const isOne = !isBusy && done.length === numAtRest + 1;
+  live.textContent = isOne ? newest.sentence : `${done.length} of ${cards.length} pictures: ${summary(done)}`;
   numTold = done.length;
+  if (!isBusy) numAtRest = done.length;
 }
 
 function showProblem(error) {
@@ -108,7 +112,7 @@ function clearAll() {
   queue.clear();
   for (const card of cards) card.remove();
   cards = [];
-  numTold = 0;
+  numTold = numAtRest = 0;
   live.textContent = "";
   showAll();
   choose.focus();

@@ -115,7 +115,8 @@ def dropped(page: "Page", *paths: Path) -> None:
 
 
 def texts(page: "Page", selector: str) -> list[str]:
-    return page.locator(selector).all_inner_texts()
+    """Return the texts of elements, those below the window too, which are not laid out."""
+    return page.locator(selector).all_text_contents()
 
 
 def told(page: "Page") -> str:

@@ -53,5 +53,11 @@ def test_what_is_no_picture_is_told(classifier: Classifier, content: bytes, prob
     found = answer(classifier, Upload("x", content), classifier.facts.scan_config(), explain=True)
     assert isinstance(found.refusal, ImageError) and found.refusal.problem == problem
     assert found == refused("x", found.refusal)
-    told = {"source": "x", "label": None, "probs": {}, "error": str(found.refusal), "unfamiliar": False}
+    told: dict[str, object] = {
+        "source": "x",
+        "label": None,
+        "probs": {},
+        "error": str(found.refusal),
+        "unfamiliar": False,
+    }
     assert found.to_dict(explain=True) == {**told, "heat_map": None}

@@ -18,7 +18,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison", "server"},
-    {"finishing"},
+    {"finishing", "request_layers"},
     {"reporting"},
     {"looks"},
     {"highlights"},
@@ -51,6 +51,8 @@ ROWS = [
         "intake_sources",
         "picture_folder",
         "repositories",
+        "gatekeeping",
+        "service_metrics",
     },
     {
         "dataset",
@@ -85,6 +87,7 @@ ROWS = [
     {"fetching", "inference", "hardware"},
     {
         "files",
+        "access_log",
         "config",
         "csv_tables",
         "engine",

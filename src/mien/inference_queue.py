@@ -18,6 +18,7 @@ from mien.errors import BusyError, ImageError, NotReadyError
 from mien.prediction import predict_picture
 from mien.results import Prediction
 from mien.serve_config import ServeConfig
+from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 
 # What a picture takes, in seconds, until one has been timed.
@@ -27,12 +28,14 @@ _FIRST_GUESS_S = 0.02
 class InferenceQueue:
     """Answers for uploaded pictures, in a bounded number of threads and places."""
 
-    def __init__(self, classifier: Classifier, config: ServeConfig) -> None:
+    def __init__(self, classifier: Classifier, config: ServeConfig, metrics: ServiceMetrics | None = None) -> None:
         self._classifier = classifier
+        self._metrics = metrics or ServiceMetrics(classifier.class_names)
         self._config = config
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
         self._num_threads = max(1, LOCAL.num_threads // config.workers)
+        self._metrics.num_threads.set(self._num_threads)
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
         self._mean_s = _FIRST_GUESS_S
         self.num_waiting = 0
@@ -50,6 +53,7 @@ class InferenceQueue:
         loop = asyncio.get_running_loop()
         futures = [loop.run_in_executor(self._pool, self._answer_one, upload) for upload in uploads]
         self.num_waiting += len(uploads)
+        self._metrics.num_waiting.inc(len(uploads))
         for future in futures:
             future.add_done_callback(self._leave)
         try:
@@ -64,10 +68,18 @@ class InferenceQueue:
 
     def _leave(self, _future: Any) -> None:
         self.num_waiting -= 1
+        self._metrics.num_waiting.dec()
 
     def _answer_one(self, upload: Upload) -> Prediction | ImageError:
+        answer = self._judge(upload)
+        self._metrics.count_answer(answer)
+        return answer
+
+    def _judge(self, upload: Upload) -> Prediction | ImageError:
         try:
-            picture = images.to_array(upload.content, self._scan_config)
+            with self._metrics.timed("decoding"):
+                picture = images.to_array(upload.content, self._scan_config)
         except ImageError as error:
             return error
-        return predict_picture(self._classifier, picture, source=upload.name)
+        with self._metrics.timed("inference"):
+            return predict_picture(self._classifier, picture, source=upload.name)

@@ -52,7 +52,6 @@ ROWS = [
         "picture_folder",
         "repositories",
         "gatekeeping",
-        "service_metrics",
     },
     {
         "dataset",
@@ -84,7 +83,7 @@ ROWS = [
         "provenance",
         "uploads",
     },
-    {"fetching", "inference", "hardware"},
+    {"fetching", "inference", "hardware", "service_metrics"},
     {
         "files",
         "access_log",

@@ -40,7 +40,11 @@ class Exchange:
 
 
 class AccessLog:
-    """Lines on their way out. A thread of its own writes them: whoever does not read them holds up no request."""
+    """Lines on their way out. A thread of its own writes them: whoever does not read them holds up no request.
+
+    Attributes:
+        num_lost: Lines that could not be written, and this was not yet told.
+    """
 
     def __init__(self, stream: TextIO | None) -> None:
         """Begin.
@@ -50,7 +54,7 @@ class AccessLog:
         """
         self._descriptor = _descriptor_of(stream)
         self._waiting: Queue[bytes | None] = Queue(_MAX_WAITING)
-        self._num_lost = 0
+        self.num_lost = 0
         self._thread: Thread | None = None
 
     def write(self, exchange: Exchange) -> None:
@@ -63,7 +67,7 @@ class AccessLog:
         try:
             self._waiting.put_nowait(line_of(exchange))
         except Full:
-            self._num_lost += 1
+            self.num_lost += 1
 
     def close(self) -> None:
         """Write what waits, as far as that takes no more than a second."""
@@ -74,14 +78,14 @@ class AccessLog:
 
     def _write_all(self, descriptor: int) -> None:
         while (line := self._waiting.get()) is not None:
-            lost, self._num_lost = self._num_lost, 0
+            lost, self.num_lost = self.num_lost, 0
             if lost:
                 line = _json_line({"num_lines_lost": lost}) + line
             try:
                 # In one piece, so that those of several processes do not mix.
                 os.write(descriptor, line)
             except OSError:
-                self._num_lost += lost + 1
+                self.num_lost += lost + 1
 
 
 def line_of(exchange: Exchange) -> bytes:

@@ -72,7 +72,10 @@ class InferenceQueue:
 
     def _answer_one(self, upload: Upload) -> Prediction | ImageError:
         answer = self._judge(upload)
-        self._metrics.count_answer(answer)
+        if isinstance(answer, ImageError):
+            self._metrics.count_answer(None)
+        else:
+            self._metrics.count_answer(answer.label, unfamiliar=answer.unfamiliar)
         return answer
 
     def _judge(self, upload: Upload) -> Prediction | ImageError:

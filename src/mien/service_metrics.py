@@ -23,8 +23,6 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 
 from mien import files
-from mien.errors import ImageError
-from mien.results import Prediction
 from mien.safe_names import visible
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -69,16 +67,17 @@ class ServiceMetrics:
         self._requests.labels(route or "none", str(status or "none")).inc()
         self._durations.labels(route or "none").observe(duration_s)
 
-    def count_answer(self, answer: Prediction | ImageError) -> None:
-        """Count what was said of a picture."""
-        if isinstance(answer, ImageError) or answer.label is None:
-            outcome, name = "error", ""
-        else:
-            # A class may be called "unsure" or "error" as well: the two labels together cannot be mistaken.
-            name = self._class_names.get(answer.label, "")
-            outcome = "class" if name else "unsure"
-            self._unfamiliar.inc(answer.unfamiliar)
-        self._pictures.labels(outcome, name).inc()
+    def count_answer(self, label: str | None, *, unfamiliar: bool = False) -> None:
+        """Count what was said of a picture.
+
+        Args:
+            label: A class name, or "unsure"; None where there was an error.
+            unfamiliar: The picture is unlike those of the training.
+        """
+        # A class may be called "unsure" or "error" as well: the two labels together cannot be mistaken.
+        name = self._class_names.get(label or "", "")
+        self._pictures.labels("class" if name else "unsure" if label else "error", name).inc()
+        self._unfamiliar.inc(unfamiliar)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -184,9 +183,11 @@ def _make_room() -> None:
     folder = _shared_folder()
     for number in _processes(folder):
         if not _is_alive(number):
-            multiprocess.mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]
-    for kind in ("counter", "histogram", f"gauge_{_SUM}"):
-        with files.writing(folder), (folder / f"{kind}_{os.getpid()}.db").open("ab") as file:
+            # Another that begins now may be doing the same.
+            _gauge_path(folder, number).unlink(missing_ok=True)
+    own = os.getpid()
+    for path in (folder / f"counter_{own}.db", folder / f"histogram_{own}.db", _gauge_path(folder, own)):
+        with files.writing(folder), path.open("ab") as file:
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, _SHARED_BYTES)
 
@@ -197,6 +198,10 @@ def _is_shared() -> bool:
 
 def _shared_folder() -> Path:
     return Path(os.environ[FOLDER_VARIABLE])
+
+
+def _gauge_path(folder: Path, process: int) -> Path:
+    return folder / f"gauge_{_SUM}_{process}.db"
 
 
 def _processes(folder: Path) -> set[int]:

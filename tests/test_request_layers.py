@@ -1,6 +1,8 @@
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,13 +11,21 @@ from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from conftest import draw_picture, encoded
 from mien.access_log import Exchange
+from mien.classifier import load
+from mien.errors import SettingsError
+from mien.finishing import Run
 from mien.gatekeeping import SECURITY_HEADERS, gate_for
 from mien.request_layers import guarded, hardened, observed, shielded
 from mien.serve_config import ServeConfig
+from mien.server import create_app
 
 KEY = "correct-horse-battery-staple"
+
+PICTURE = encoded(draw_picture(7), "JPEG")
 
 
 def small_app() -> FastAPI:
@@ -54,6 +64,14 @@ def small_app() -> FastAPI:
     return app
 
 
+def ask(app: ASGIApp, method: str, path: str, **options: Any) -> httpx.Response:
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.request(method, path, **options)
+
+    return asyncio.run(ask())
+
+
 class Visit:
     """What a client gets, and what is noted."""
 
@@ -68,13 +86,7 @@ class Visit:
         self._app = app
 
     def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(
-                transport=httpx.ASGITransport(self._app), base_url="http://localhost"
-            ) as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(ask())
+        return ask(self._app, method, path, **options)
 
     def last(self) -> Exchange:
         return self.noted[-1]
@@ -186,3 +198,76 @@ def test_the_start_and_the_end_of_the_server_pass_through_all_layers() -> None:
     with pytest.raises(OSError, match="no room"):
         asyncio.run(pass_through({"type": "lifespan"}, receive, send))
     assert passed == [("lifespan", {"type": "lifespan.startup"}), {"type": "lifespan.startup.complete"}]
+
+
+@pytest.fixture(scope="module")
+def served(run: Run) -> ASGIApp:
+    return create_app(load(run.path))
+
+
+def test_what_the_server_answers_is_counted_and_hardened(served: ASGIApp) -> None:
+    files = [("picture", ("a.jpg", PICTURE)), ("picture", ("b.jpg", PICTURE)), ("text", ("c.jpg", b"no picture"))]
+    response = ask(served, "POST", "/predict", files=files)
+    assert response.status_code == 200
+    assert_hardened(response)
+    response = ask(served, "GET", "/metrics")
+    assert_hardened(response)
+    lines = response.text.splitlines()
+    assert 'mien_requests_total{route="/predict",status="200"} 1.0' in lines
+    assert 'mien_pictures_total{class="",outcome="error"} 1.0' in lines
+    assert "mien_pictures_waiting 0.0" in lines and "mien_threads_busy 0.0" in lines
+    worked = [line for line in lines if line.startswith("mien_work_seconds_total") and not line.endswith(" 0.0")]
+    assert len(worked) == 2
+
+
+def test_the_server_lets_in_whom_its_settings_say(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY)
+    app = create_app(load(run.path), ServeConfig(api_key_file=tmp_path / "key", allow_host=("photos.example.org",)))
+    for headers, status in (
+        ({"X-API-Key": KEY}, 200),
+        ({"Authorization": f"Bearer {KEY}", "Host": "photos.example.org"}, 200),
+        ({}, 401),
+        ({"X-API-Key": KEY, "Host": "evil.example"}, 403),
+        ({"X-API-Key": KEY, "Origin": "http://evil.example"}, 403),
+    ):
+        response = ask(app, "POST", "/predict", files={"picture": PICTURE}, headers=headers)
+        assert (response.status_code, headers) == (status, headers)
+        assert_hardened(response)
+
+
+def test_the_description_of_the_api_asks_for_the_key_where_there_is_one(
+    run: Run, served: ASGIApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "security" not in ask(served, "GET", "/openapi.json").text
+    monkeypatch.setenv("MIEN_API_KEY", KEY)
+    described = ask(create_app(load(run.path)), "GET", "/openapi.json").json()
+    assert described["paths"]["/predict"]["post"]["security"] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
+    schemes = described["components"]["securitySchemes"]
+    assert schemes["APIKeyHeader"] == {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    assert schemes["HTTPBearer"] == {"type": "http", "scheme": "bearer"}
+
+
+def test_a_server_with_a_key_that_is_none_does_not_start(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_API_KEY", "")
+    with pytest.raises(SettingsError, match="the variable MIEN_API_KEY"):
+        create_app(load(run.path))
+
+
+def test_the_server_logs_requests_on_standard_output_unless_told_not_to(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def visit(app: FastAPI) -> None:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+        ):
+            await client.post("/predict", files={"picture": ("secret-name.jpg", PICTURE)})
+            await client.get("/nowhere/secret-path")
+
+    asyncio.run(visit(create_app(load(run.path), ServeConfig(access_log=False))))
+    assert capfd.readouterr().out == ""
+    asyncio.run(visit(create_app(load(run.path))))
+    predicted, missing = (json.loads(line) for line in capfd.readouterr().out.splitlines())
+    assert (predicted["route"], predicted["status"], predicted["num_pictures"]) == ("/predict", 200, 1)
+    assert (missing["route"], missing["status"], missing["num_pictures"]) == (None, 404, 0)
+    assert "secret" not in str((predicted, missing))

@@ -9,7 +9,6 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -44,10 +43,6 @@ def small_app() -> FastAPI:
     @app.get("/mistake")
     async def fail() -> None:
         raise RuntimeError("a secret\x1b[2J")
-
-    @app.get("/gone")
-    async def leave() -> None:
-        raise ClientDisconnect
 
     @app.get("/half")
     async def fail_half_way() -> StreamingResponse:
@@ -152,12 +147,6 @@ def test_a_mistake_after_the_answer_has_begun_ends_the_connection(visit: Visit) 
     with pytest.raises(RuntimeError, match="a secret"):
         visit.ask("GET", "/half")
     assert (visit.last().status, visit.last().bytes_out) == (200, 4)
-
-
-def test_a_client_that_left_is_no_mistake(visit: Visit, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(AssertionError):
-        visit.ask("GET", "/gone")
-    assert (visit.last().route, visit.last().status, caplog.records) == ("/gone", None, [])
 
 
 def test_who_may_not_come_in_is_refused_before_the_body_is_read(visit: Visit) -> None:

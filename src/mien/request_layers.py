@@ -10,12 +10,11 @@ from collections.abc import Callable
 from time import perf_counter
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.access_log import AccessLog, Exchange
-from mien.errors import MienError, WrongKeyError
+from mien.errors import MienError
 from mien.gatekeeping import SECURITY_HEADERS, Gate
 from mien.refusals import refusal
 from mien.safe_names import visible
@@ -23,8 +22,6 @@ from mien.service_metrics import ServiceMetrics
 
 _LOG = logging.getLogger(__name__)
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-# A browser asks nobody for a key of this kind; programs see what is missing.
-_CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 
 def layered(app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics) -> ASGIApp:
@@ -120,9 +117,6 @@ def shielded(app: ASGIApp) -> ASGIApp:
 
         try:
             await app(scope, receive, send_watched)
-        except ClientDisconnect:
-            # Nobody is there to be told.
-            return
         except Exception:
             # What has begun cannot be taken back: the server ends the connection, and logs it.
             if has_begun or scope["type"] != "http":
@@ -141,9 +135,7 @@ def guarded(app: ASGIApp, gate: Gate) -> ASGIApp:
             try:
                 gate.check(scope["method"], scope["path"], Headers(scope=scope))
             except MienError as error:
-                response = refusal(error)
-                response.headers.update(_CHALLENGE if isinstance(error, WrongKeyError) else {})
-                return await response(scope, receive, send)
+                return await refusal(error)(scope, receive, send)
         await app(scope, receive, send)
 
     return guard

@@ -14,6 +14,7 @@ ROWS = [
     {"cli"},
     {"data_commands", "run_commands", "serve_commands"},
     {"data_screens", "run_screens", "flags", "notebook", "hosting"},
+    {"serving"},
     {"terminal_progress"},
     {"terminal"},
     {"demo", "forgetting"},
@@ -81,6 +82,7 @@ ROWS = [
         "near_pairs",
         "provenance",
         "uploads",
+        "connections",
     },
     {"fetching", "inference", "hardware"},
     {
@@ -95,6 +97,7 @@ ROWS = [
         "sample_styles",
         "scores",
         "serve_config",
+        "streams",
         "union_find",
     },
     {"errors", "json_values"},

@@ -31,6 +31,8 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         queue.close()
 
     app = FastAPI(title="mien", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    # Whoever runs the application says so.
+    app.state.is_stopping = False
 
     @app.exception_handler(MienError)
     async def refuse(_request: Request, error: MienError) -> Response:

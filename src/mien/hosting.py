@@ -12,6 +12,7 @@ from mien.extras import needing
 from mien.serve_config import ServeConfig
 
 _BACKLOG = 2048
+_MOST_CLASSES = 10
 
 
 def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
@@ -68,8 +69,10 @@ def greeting(classifier: Classifier, config: ServeConfig, address: tuple[str, in
     """
     where, port = ip_address(address[0].partition("%")[0]), address[1]
     name = "localhost" if where.is_unspecified else f"[{where}]" if where.version == 6 else str(where)
-    classes = terminal.printable(", ".join(classifier.class_names))
-    lines = [f"Serving at http://{name}:{port} what tells apart {classes}. Ctrl-C stops it."]
+    classes = ", ".join(classifier.class_names[:_MOST_CLASSES])
+    if len(classifier.class_names) > _MOST_CLASSES:
+        classes += f" and {len(classifier.class_names) - _MOST_CLASSES} more"
+    lines = [f"Serving at http://{name}:{port} a classifier of {terminal.printable(classes)}. Ctrl-C stops it."]
     if not where.is_loopback and not has_key(config):
         lines.append(
             "WARNING: everybody who can reach this machine can ask it, and what is sent is not encrypted. Give an "

@@ -1,11 +1,13 @@
 """Serving: the processes that answer, one or several, from the first request to the last."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
 import socket
 import threading
 import warnings
+from contextlib import suppress
 from functools import partial
 from math import ceil
 from multiprocessing.connection import wait
@@ -27,12 +29,16 @@ from mien.streams import show_native_libraries, silence_native_libraries
 _KEEP_ALIVE_S = 75
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SPAWN = multiprocessing.get_context("spawn")
+# Of mallopt.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE_BYTES = 128 * 1024
 # How long a worker may take to end, after it has given up on its requests.
 _GRACE_S = 3.0
 
 
 def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
     """Answer requests in this process until it is told to stop, and what was accepted is finished."""
+    _give_memory_back()
     _Server(
         uvicorn.Config(
             app,
@@ -90,6 +96,18 @@ class _Server(uvicorn.Server):
         self.should_exit = True
         cast(FastAPI, self.config.app).state.is_stopping = True
         _let_signals_end_this()
+
+
+def _give_memory_back() -> None:
+    """Let the C library return the memory of pictures to the system, which it would rather keep for the next large one.
+
+    Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    # Other C libraries have no such setting, or none that is called so.
+    with suppress(AttributeError, OSError, TypeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        set_option(_M_TRIM_THRESHOLD, _LARGE_BYTES)
 
 
 def _let_signals_end_this() -> None:

@@ -24,7 +24,9 @@ ROWS = [
     {"looks"},
     {"highlights"},
     {"finished_run"},
-    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures", "inference_queue", "refusals"},
+    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures", "api_page"},
+    {"inference_queue", "url_fetcher", "while_connected", "model_document", "api_description", "refusals"},
+    {"answers"},
     {"linear", "deep"},
     {
         "scanning",
@@ -84,6 +86,7 @@ ROWS = [
         "uploads",
         "connections",
     },
+    {"memory_budget"},
     {"fetching", "inference", "hardware"},
     {
         "files",

@@ -94,7 +94,7 @@ class _Server(uvicorn.Server):
             # Ctrl-C reaches all processes; the supervisor tells its workers.
             return
         self.should_exit = True
-        cast(FastAPI, self.config.app).state.is_stopping = True
+        cast(FastAPI, self.config.app).state.queue.stop()
         _let_signals_end_this()
 
 

@@ -53,6 +53,8 @@ class InferenceQueue:
         Raises:
             NotReadyError: It would not.
         """
+        if self.is_stopping:
+            raise NotReadyError("the server is stopping")
         try:
             self._check(1)
         except BusyError as error:
@@ -69,7 +71,7 @@ class InferenceQueue:
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
-            NotReadyError: It took too long, or the server is stopping.
+            NotReadyError: It took too long.
         """
         self._check(len(uploads))
         loop = asyncio.get_running_loop()
@@ -88,7 +90,7 @@ class InferenceQueue:
                 future.cancel()
 
     def stop(self) -> None:
-        """Take on nothing more; what was accepted is finished."""
+        """Say from now on that the server is not ready; who is connected still gets an answer."""
         self.is_stopping = True
 
     def close(self) -> None:
@@ -97,8 +99,6 @@ class InferenceQueue:
         self._pool.shutdown()
 
     def _check(self, num_pictures: int) -> None:
-        if self.is_stopping:
-            raise NotReadyError("the server is stopping")
         wait_s = self.num_waiting * self._mean_s / self._num_threads
         if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
             raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))

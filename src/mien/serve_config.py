@@ -41,14 +41,18 @@ class ServeConfig:
     """Give up on a request that has not come in whole after so many seconds."""
     answer_timeout_s: float = 30.0
     """Give up on a request that has waited so many seconds for its answer."""
+    stop_timeout_s: float = 10.0
+    """When told to stop, finish what is in work for at most so many seconds."""
+    max_connections: int = 500
+    """Keep at most so many connections open in each process; those that ask nothing make room."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port is {self.port}; expected 0 to 65535")
-        for name in ("workers", "max_files", "max_pixels", "max_waiting"):
+        for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s"):
+        for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
             if not 0 < getattr(self, name) <= 1e6:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected above 0 and at most a million")
         if self.max_file_bytes > self.max_memory_bytes:

@@ -41,7 +41,7 @@ PASTE = """async ([content, name]) => {
 
 
 @contextmanager
-def serving(run: Path, *options: str) -> Iterator[str]:
+def serving(run: Path, *options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Serve a run on a free port, in a process of its own."""
     command = [sys.executable, "-m", "mien", "serve", str(run), "--port", "0", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
@@ -51,7 +51,7 @@ def serving(run: Path, *options: str) -> Iterator[str]:
             for line in process.stderr:
                 said += line
                 if found := re.search(r"http://127\.0\.0\.1:[1-9]\d*", line):
-                    yield found[0]
+                    yield found[0], process
                     break
             else:
                 pytest.fail(f"the server did not start: {said}")
@@ -62,7 +62,7 @@ def serving(run: Path, *options: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def url(run: "Run") -> Iterator[str]:
     """A server of happy and sad pictures."""
-    with serving(run.path, "--allow-urls") as url:
+    with serving(run.path, "--allow-urls") as (url, _):
         yield url
 
 
@@ -72,7 +72,7 @@ def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("hostile")
     data = draw_hostile_folder(folder / "data", NAMES[:12])
     run = mien.train(data, config=mien.PRESETS["fast"].changed(threshold=0.9), out=folder / "run")
-    with serving(run.path) as url:
+    with serving(run.path) as (url, _):
         yield url
 
 
@@ -334,6 +334,33 @@ def test_a_server_that_is_gone_is_told_and_nothing_is_lost(wide: "Page", url: st
     assert notice.is_hidden()
 
 
+def test_the_end_of_the_server_is_told(wide: "Page", run: "Run", data: Path) -> None:
+    with serving(run.path) as (url, process):
+        chosen(opened(wide, url), data / "happy" / "00.jpg")
+        process.kill()
+        process.wait()
+        chosen(wide, data / "happy" / "01.jpg", wait=False)
+        wide.get_by_text("The server does not answer. Is it still running?").wait_for()
+        assert texts(wide, ".card .answer")[0] == "waiting"
+
+
+def test_a_key_is_asked_for_and_used(wide: "Page", run: "Run", data: Path, tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text("a key of enough letters".replace(" ", "-"))
+    with serving(run.path, "--api-key-file", str(tmp_path / "key.txt")) as (url, _):
+        field = opened(wide, url).get_by_label("Key")
+        chosen(wide, data / "happy" / "00.jpg", wait=False)
+        wide.get_by_text("Give the key first.").wait_for()
+        field.fill("another key")
+        wide.keyboard.press("Enter")
+        wide.get_by_text("That is not the key.").wait_for()
+        field.fill("a-key-of-enough-letters")
+        wide.keyboard.press("Enter")
+        wait_for(wide, 1)
+        assert field.is_hidden() and wide.locator("#notice").is_hidden()
+        wide.click(".look button")
+        wide.locator(".map").wait_for()
+
+
 def test_asking_can_be_stopped_and_goes_on(wide: "Page", url: str, data: Path) -> None:
     opened(wide, url)
     held: list[Route] = []
@@ -368,6 +395,18 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     assert "Judging people." in wide.locator("#not-for").inner_text()
     wide.click("#model summary")
     assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 2
+
+
+def test_no_script_but_the_page_s_own_can_run_in_it(browser: "Browser", url: str) -> None:
+    page = opened(browser.new_page(), url)
+    complaints = complaints_of(page)
+    page.evaluate("""() => {
+        document.body.append(Object.assign(document.createElement("script"), {textContent: "window.ran = true"}));
+        document.body.append(Object.assign(document.createElement("img"), {src: "https://example.invalid/a.png"}));
+    }""")
+    assert page.evaluate("window.ran") is None
+    page.wait_for_function("() => document.querySelector('img[src^=https]').complete")
+    assert len([complaint for complaint in complaints if "Content Security Policy" in complaint]) == 2
 
 
 def test_without_javascript_the_page_says_what_to_do(browser: "Browser", url: str) -> None:

@@ -1,6 +1,6 @@
 // A card: one picture, and what the classifier says of it.
 
-import { percent, short, visible } from "./names.js";
+import { percent, sentence, short, visible } from "./names.js";
 import { ask } from "./requests.js";
 
 const MOST_BARS = 4;
@@ -57,7 +57,7 @@ export class Card {
     this.error = reason;
     this.show("refused");
     this.#say("no answer");
-    this.#reveal(".warning", `${visible(reason).replace(/^./u, (letter) => letter.toUpperCase())}.`.replace(/\.\.$/, "."));
+    this.#reveal(".warning", sentence(reason));
   }
 
   /** Let go of the picture. */
@@ -128,7 +128,7 @@ export class Card {
       try {
         this.#setMap((await ask(this, { explain: true })).heat_map);
       } catch (error) {
-        return this.#reveal(".legend", `${visible(error.message)}. Try again later.`);
+        return this.#reveal(".legend", `${sentence(error.message)} Try again later.`);
       } finally {
         button.removeAttribute("aria-busy");
       }

@@ -1,7 +1,5 @@
 """The page that describes the API: Swagger UI from the server's own address, under a policy."""
 
-
-
 from http_asking import app_of, ask
 
 

@@ -20,6 +20,7 @@ from mien.gatekeeping import gate_for, key_schemes, read_api_key
 from mien.inference_queue import InferenceQueue
 from mien.memory_budget import MemoryBudget, Share
 from mien.model_document import model_document
+from mien.page_files import page_routes
 from mien.refusals import refuse_errors
 from mien.request_layers import layered
 from mien.serve_config import ServeConfig
@@ -63,6 +64,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
     _tell_model(app, classifier, config, needs_key=api_key is not None)
     _tell_health(app, queue, metrics)
     add_api_page(app)
+    app.router.routes.extend(page_routes())
     return app
 
 

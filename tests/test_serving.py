@@ -52,7 +52,7 @@ def is_alive(service: Service) -> bool:
 
 @pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
 def service(request: pytest.FixtureRequest, run: "Run") -> Iterator[Service]:
-    with served(run.path, "--workers", request.param, "--stop-timeout-s", 2) as service:
+    with served(run.path, "--workers", request.param) as service:
         assert comes_true(lambda: is_alive(service))
         yield service
 
@@ -101,8 +101,10 @@ def _accepts(port: int) -> bool:
     return True
 
 
-def test_who_never_stops_sending_cannot_hold_it(service: Service) -> None:
-    with service.connect() as connection:
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) -> None:
+    flags = ("--workers", num_workers, "--stop-timeout-s", 1)
+    with served(run.path, *flags) as service, service.connect() as connection:
         connection.sendall(request("/predict", PICTURES[0])[:-1])
         time.sleep(0.2)
         assert service.stop(timeout_s=8) == 0

@@ -19,7 +19,7 @@ ROWS = [
     {"terminal"},
     {"demo", "forgetting"},
     {"pipeline", "reviewing", "checking", "comparison", "server"},
-    {"finishing"},
+    {"finishing", "request_layers"},
     {"reporting"},
     {"looks"},
     {"highlights"},
@@ -54,6 +54,7 @@ ROWS = [
         "intake_sources",
         "picture_folder",
         "repositories",
+        "gatekeeping",
     },
     {
         "dataset",
@@ -87,9 +88,10 @@ ROWS = [
         "connections",
     },
     {"memory_budget"},
-    {"fetching", "inference", "hardware"},
+    {"fetching", "inference", "hardware", "service_metrics"},
     {
         "files",
+        "access_log",
         "config",
         "csv_tables",
         "engine",

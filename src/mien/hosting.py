@@ -25,13 +25,15 @@ def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
     with needing("serve"):
         from mien import serving
         from mien.server import create_app
+        from mien.service_metrics import counted_together
     app = create_app(classifier, config)
     with listen(config) as listener:
         terminal.ERR.print(greeting(classifier, config, listener.getsockname()))
         if config.workers == 1:
             serving.serve(app, config, listener)
         else:
-            serving.supervise(classifier, config, listener)
+            with counted_together():
+                serving.supervise(classifier, config, listener)
 
 
 def listen(config: ServeConfig) -> socket.socket:

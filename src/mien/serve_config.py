@@ -1,5 +1,6 @@
 """How a server behaves: where it listens, who may ask, and the limits of what it takes on."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class ServeConfig:
     """A name by which the server may be called, as in a URL; localhost and IP addresses always may. May be repeated."""
     api_key_file: Path | None = None
     """A file with the key that requests must bring in the header X-API-Key; or the variable MIEN_API_KEY holds it."""
+    access_log: bool = True
+    """Write a line of JSON on standard output for each request; no file, URL or picture is named in it."""
     allow_urls: bool = False
     """Also take URLs of pictures, and fetch them: from public addresses alone."""
     explain: bool = True
@@ -59,6 +62,9 @@ class ServeConfig:
             )
         if self.max_files > self.max_waiting:
             raise SettingsError(f"max_files is {self.max_files}, more than the {self.max_waiting} that may wait")
+        for name in self.allow_host:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+                raise SettingsError(f"allow_host is {name!r}; expected a name alone, such as photos.example.org")
 
     @property
     def max_file_bytes(self) -> int:

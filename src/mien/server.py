@@ -41,7 +41,6 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
 
     Raises:
         SettingsError: The API key is none.
-        ModelFileError: The scores in the classifier's file are damaged.
         MissingExtraError: A package is not installed.
     """
     api_key = read_api_key(config, os.environ)

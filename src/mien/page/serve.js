@@ -13,6 +13,7 @@ import { askModel, useKey } from "./requests.js";
 const STOPPED = new Error("stopped");
 // So many more answers are announced at once, while others are still to come.
 const MANY = 25;
+const MOST_KINDS = 4;
 const queue = new Queue();
 let model = null;
 let hasKey = false;
@@ -69,7 +70,10 @@ function summary(done) {
     const kind = card.error === null ? short(card.prediction.label) : "without an answer";
     numOf.set(kind, (numOf.get(kind) ?? 0) + 1);
   }
-  const told = [...numOf].sort((one, other) => other[1] - one[1]).map(([kind, count]) => `${count} ${kind}`);
+  const ranked = [...numOf].sort((one, other) => other[1] - one[1]);
+  const told = ranked.slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`);
+  const numOthers = ranked.slice(MOST_KINDS).reduce((sum, [, count]) => sum + count, 0);
+  if (numOthers) told.push(`${numOthers} others`);
   if (done.length < cards.length) told.unshift(`${done.length} of ${cards.length}${delay()}`);
   return told.join(" · ");
 }

@@ -78,9 +78,9 @@ def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Ro
     result = Round({})
     with running(command, port, environment=environment_of(model)) as server:
         first_s = server.first_reply(requests[0])
-        in_loop(lambda: crowd(port, requests, num_clients=8, seconds=WARM_UP_S))
+        in_loop(crowd(port, requests, num_clients=8, seconds=WARM_UP_S))
         for num_clients in given.clients:
-            load = in_loop(lambda number=num_clients: crowd(port, requests, num_clients=number, seconds=given.seconds))
+            load = in_loop(crowd(port, requests, num_clients=num_clients, seconds=given.seconds))
             if set(load.statuses) != {200}:
                 sys.exit(f"{name} refused pictures of {num_clients} clients: {dict(load.statuses)}\n{server.log}")
             result.rates[num_clients] = load.rate
@@ -160,7 +160,7 @@ def main() -> None:
         run_dir, photos = given_or_made(given.run, given.photos, Path(work_dir))
         contents = [Path(name).read_bytes() for name in readable(photos)]
         random.Random(0).shuffle(contents)
-        requests = [form_request({"picture.jpg": content}) for content in contents]
+        requests = [form_request(("picture.jpg", content)) for content in contents]
         classifier = mien.load(run_dir)
         for _ in range(given.rounds):
             for name in names:

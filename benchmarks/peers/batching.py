@@ -1,6 +1,6 @@
 """A server with LitServe, which gathers requests into batches. MODEL names the model file.
 
-    MODEL=model.onnx python benchmarks/peers/batching.py PORT WORKERS
+MODEL=model.onnx python benchmarks/peers/batching.py PORT WORKERS
 """
 
 import os

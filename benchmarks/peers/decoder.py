@@ -1,6 +1,6 @@
 """A server as one who knows FastAPI well writes it: its own threads, and mien's decoder. MODEL names the model file.
 
-    MODEL=model.onnx uvicorn --app-dir benchmarks/peers decoder:app
+MODEL=model.onnx uvicorn --app-dir benchmarks/peers decoder:app
 """
 
 import os

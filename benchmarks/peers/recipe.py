@@ -1,6 +1,6 @@
 """A server as tutorials write it: FastAPI, and the recipe of mien's model card. MODEL names the model file.
 
-    MODEL=model.onnx uvicorn --app-dir benchmarks/peers recipe:app
+MODEL=model.onnx uvicorn --app-dir benchmarks/peers recipe:app
 """
 
 import json

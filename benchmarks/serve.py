@@ -2,11 +2,12 @@
 
     python benchmarks/serve.py [PHOTOS] [--run RUN] [--litserve-python PATH] [--clients 1 8 64] [--seconds 5] [--json]
 
-The same model file and the same pictures behind four servers, by turns: mien; LitServe with batches of 8, with one
-worker and with two; and FastAPI twice: with the recipe of the model card in an `async def` handler, as tutorials write
-it, and with mien's decoder in a `def` handler, whose threads use all cores. They stand in benchmarks/peers. In each
-round each is started anew, warmed up, and asked by 1, 8 and 64 clients, each of which sends its next picture when it
-has the answer to the last. Beside them, the limit: decoding and inference alone, in this process, on all cores.
+The same model file and the same pictures behind several servers, by turns: mien; LitServe with batches of 8, with one
+worker and with two; FastAPI with the recipe of the model card in an `async def` handler, as tutorials write it, in one
+process and in one a core; and FastAPI with mien's decoder in a `def` handler, whose threads use all cores. They stand
+in benchmarks/peers. In each round each is started anew, warmed up, and asked by 1, 8 and 64 clients, each of which
+sends its next picture when it has the answer to the last. Beside them, the limit: decoding and inference alone, in this
+process, on all cores.
 
 Prints answers per second with the lowest and highest, the median and the 99th percentile of how long an answer takes,
 the seconds from the start of the process to its first answer, and its memory after the load: medians of the rounds.
@@ -32,10 +33,11 @@ from timing import MIEN, arguments, readable, seconds_for
 
 PEERS = Path(__file__).with_name("peers")
 WARM_UP_S = 1.0
-MINE, RECIPE, DECODER, LIMIT = "mien", "FastAPI, recipe", "FastAPI, mien's decoder, threads", "limit"
-BATCHING = "LitServe, workers: {}"
+MINE, LIMIT, BATCHING = "mien", "limit", "LitServe, workers: {}"
+RECIPE, RECIPES = "FastAPI, recipe", "FastAPI, recipe, one process a core"
+DECODER = "FastAPI, mien's decoder, threads"
 # What mien is to be, as a ratio of answers per second with the most clients.
-GOALS = {RECIPE: 2.0, "LitServe": 1.3}
+GOALS = {RECIPE: 2.0, BATCHING.format(1): 1.3, BATCHING.format(2): 1.3}
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,10 @@ def command_of(name: str, model: Path, port: int, litserve_python: str) -> list[
     """Return the words that start a server."""
     if name == MINE:
         return [*MIEN, "serve", model, "--port", str(port)]
-    if name in (RECIPE, DECODER):
-        app = "recipe:app" if name == RECIPE else "decoder:app"
-        return [sys.executable, "-m", "uvicorn", "--app-dir", PEERS, app, "--port", str(port)]
+    if name in (RECIPE, RECIPES, DECODER):
+        app = "decoder:app" if name == DECODER else "recipe:app"
+        workers = ["--workers", str(os.cpu_count())] if name == RECIPES else []
+        return [sys.executable, "-m", "uvicorn", "--app-dir", PEERS, app, "--port", str(port), *workers]
     return [litserve_python, PEERS / "batching.py", str(port), name[-1]]
 
 
@@ -140,8 +143,8 @@ def show(servers: Mapping[str, Any]) -> None:
             process = f"{found['first_s']:.2f} | {found['memory_mb']:.0f}"
             print(f"| {name} | {num_clients} | {rate} | {facts['p50_ms']:.1f} | {facts['p99_ms']:.1f} | {process} |")
     for name, ratio in ratios(servers).items():
-        goals = [f", goal {goal}" for beginning, goal in GOALS.items() if name.startswith(f"mien / {beginning}")]
-        print(f"{name}: {ratio:.2f}{''.join(goals)}")
+        goal = GOALS.get(name.removeprefix("mien / "))
+        print(f"{name}: {ratio:.2f}" + (f", goal {goal}" if goal else ""))
 
 
 def main() -> None:
@@ -154,7 +157,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of every load (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args()
-    names = [MINE, *(BATCHING.format(number) for number in (1, 2) if given.litserve_python), RECIPE, DECODER]
+    names = [MINE, *(BATCHING.format(number) for number in (1, 2) if given.litserve_python), RECIPE, RECIPES, DECODER]
     rounds: dict[str, list[Round]] = {name: [] for name in [*names, LIMIT]}
     with tempfile.TemporaryDirectory() as work_dir:
         run_dir, photos = given_or_made(given.run, given.photos, Path(work_dir))

@@ -171,7 +171,7 @@ def test_what_is_no_picture_is_refused_with_what_is_expected(picture: Any, recei
 @pytest.mark.parametrize("size", [(97, 61), (40, 300), (300, 40), (7, 7)])
 def test_a_map_on_the_picture_is_the_part_of_the_whole_map_that_lies_there(size: tuple[int, int], rule: str) -> None:
     height, width = size
-    box = _box((height, width, 3), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
+    box = _box((height, width), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
     values = np.random.default_rng(0).normal(size=(7, 9)).astype(np.float32)
     left, top, right, bottom = (round(share * side) for share, side in zip(box, (width, height) * 2, strict=True))
     drawn = Image.fromarray(values).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
@@ -184,7 +184,7 @@ def test_a_map_on_the_picture_is_the_part_of_the_whole_map_that_lies_there(size:
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(1, 4_000_000), (4_000_000, 1)])
 def test_the_map_of_a_very_thin_picture_takes_no_more_room_than_the_picture(shape: tuple[int, int], rule: str) -> None:
-    box = _box((*shape, 3), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
+    box = _box(shape, replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     found = HeatMap("red", "occlusion", values, box).at(*shape)
     assert found.shape == shape and found.max() > 0

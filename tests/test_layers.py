@@ -23,7 +23,9 @@ ROWS = [
     {"looks"},
     {"highlights"},
     {"finished_run"},
-    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures", "inference_queue", "refusals"},
+    {"run_files", "logs", "fitting", "suspects", "intake", "explained_pictures", "api_page"},
+    {"inference_queue", "url_fetcher", "while_connected", "model_document", "api_description", "refusals"},
+    {"answers"},
     {"linear", "deep"},
     {
         "scanning",
@@ -82,6 +84,7 @@ ROWS = [
         "provenance",
         "uploads",
     },
+    {"memory_budget"},
     {"fetching", "inference", "hardware"},
     {
         "files",

@@ -1,5 +1,6 @@
 """The Classifier: one ONNX file with everything in it, run by ONNX Runtime alone."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -83,6 +84,11 @@ class Classifier:
     def class_names(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities."""
         return self.facts.class_names
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the ONNX file: by it two classifiers are told apart."""
+        return hashlib.sha256(self._content).hexdigest()
 
     def prepare(self, content: bytes) -> NDArray[np.uint8]:
         """Decode a picture file in the way of the training: uint8 (H, W, 3).

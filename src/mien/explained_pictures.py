@@ -19,7 +19,7 @@ from mien import sources as intake
 from mien.classifier import MODEL_NAME, Classifier
 from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError, OutputError
-from mien.explanation import COOL, WARM, HeatMap, check_label, explain, overlay
+from mien.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
 from mien.fetching import FetchLimits
 from mien.formats import EXTENSIONS
 from mien.prediction import predict_picture
@@ -32,8 +32,6 @@ _MOST_LABEL_WIDTH = 135
 _FONT_NAME = "DejaVuSans.ttf"
 # By this a file is known as one of ours: no other is written over.
 _MAKER = ("Software", "mien explain")
-# The longer side of a picture as it is drawn, in pixels.
-_LEAST_ACROSS, _MOST_ACROSS = 320, 640
 _GAP = 16
 # So many letters of a class fit twice below the narrowest paper.
 _MOST_LETTERS = 20
@@ -153,19 +151,12 @@ def _explained(classifier: Classifier, name: str, png: Path, label: str | None, 
         return Explained(Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error)))
     prediction = predict_picture(classifier, images.resize(rgb, config), source=name)
     heat_map = explain(classifier, np.asarray(rgb), label=label)
-    shown = _at_a_fair_size(rgb)
+    shown = fair_size(rgb)
     # Rounded down, as the answers are.
     percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
     title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method})"
     _save(draw_explanation(shown, heat_map, title), png)
     return Explained(prediction, heat_map.label, heat_map.method, png)
-
-
-def _at_a_fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
-    longest = max(rgb.size)
-    scale = min(max(longest, _LEAST_ACROSS), _MOST_ACROSS) / longest
-    width, height = (max(round(side * scale), 1) for side in rgb.size)
-    return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
 def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 from mien import images
 from mien.classifier import Classifier
 from mien.config import ScanConfig
-from mien.engine import LOCAL
+from mien.engine import LOCAL, Engine
 from mien.errors import SettingsError
 from mien.heads import softmax
 
@@ -25,6 +25,8 @@ _LEAST_PROB = 1e-7
 WARM, COOL = (230, 97, 0), (26, 93, 204)
 _MOST_COVERED = 0.75
 _SMOOTH = Image.Resampling.BICUBIC
+# The longer side of a picture as it is drawn, in pixels.
+_LEAST_ACROSS, _MOST_ACROSS = 320, 640
 
 
 @dataclass(frozen=True)
@@ -92,16 +94,41 @@ def explain(
     if method not in (None, *get_args(Method)):
         raise SettingsError(f"there is no method {method!r}: name one of {', '.join(map(repr, get_args(Method)))}")
     _check_picture(picture)
-    config = classifier.facts.scan_config()
-    fitted = images.resize(Image.fromarray(picture), config)
+    fitted = images.resize(Image.fromarray(picture), classifier.facts.scan_config())
+    return explain_fitted(classifier, fitted, picture.shape[:2], label=label, method=method)
+
+
+def explain_fitted(
+    classifier: Classifier,
+    fitted: NDArray[np.uint8],
+    shape: tuple[int, int],
+    *,
+    label: str | None = None,
+    method: Method | None = None,
+    engine: Engine = LOCAL,
+) -> HeatMap:
+    """Do what `explain` does, for a picture that is brought to size already.
+
+    Args:
+        classifier: What `load` returned.
+        fitted: What its `prepare` returned, uint8 (H, W, 3).
+        shape: (height, width) of the picture before that, in any unit.
+        label: As for `explain`.
+        method: As for `explain`.
+        engine: Where the work of occlusion runs.
+
+    Raises:
+        SettingsError: The file has no class activation maps.
+        ModelFileError: The file gives no map where it claims to.
+    """
     probs = classifier.probs(fitted[None])[0]
     number = int(probs.argmax()) if label is None else classifier.class_names.index(label)
     heat = None if method == "occlusion" else classifier.heat(fitted)
     if heat is None and method == "class activation":
         raise SettingsError("this classifier has no class activation maps: leave out the method, or name 'occlusion'")
-    values = _by_occlusion(classifier, fitted, probs, number) if heat is None else _evidence(heat, probs, number)
     found: Method = "occlusion" if heat is None else "class activation"
-    return HeatMap(classifier.class_names[number], found, values, _box(picture.shape, config))
+    values = _by_occlusion(classifier, fitted, number, engine) if heat is None else _evidence(heat, probs, number)
+    return HeatMap(classifier.class_names[number], found, values, _box(shape, classifier.facts.scan_config()))
 
 
 def check_label(classifier: Classifier, label: str | None) -> None:
@@ -140,6 +167,14 @@ def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
     return mixed
 
 
+def fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
+    """Bring a picture to a size at which a map on it can be looked at: uint8 (H, W, 3), 320 to 640 pixels long."""
+    longest = max(rgb.size)
+    scale = min(max(longest, _LEAST_ACROSS), _MOST_ACROSS) / longest
+    width, height = (max(round(side * scale), 1) for side in rgb.size)
+    return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
+
+
 def _check_picture(picture: object) -> None:
     if not isinstance(picture, np.ndarray):
         raise SettingsError(f"the picture is {type(picture).__name__}; expected an array, uint8 (H, W, 3)")
@@ -174,7 +209,7 @@ def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int
 
 
 def _by_occlusion(
-    classifier: Classifier, picture: NDArray[np.uint8], probs: NDArray[np.float32], number: int
+    classifier: Classifier, picture: NDArray[np.uint8], number: int, engine: Engine
 ) -> NDArray[np.float32]:
     """Return how far the log-odds of a class fall where a place is hidden, (h, w): the mean over the patches there."""
     height, width = picture.shape[:2]
@@ -192,10 +227,10 @@ def _by_occlusion(
         covered[rows[top] : rows[bottom], columns[left] : columns[right]] = hidden
         return whole - _log_odds(classifier.probs(covered[None])[0], number)
 
-    whole = _log_odds(probs, number)
+    whole = _log_odds(classifier.probs(picture[None])[0], number)
     total = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
     times = np.zeros_like(total)
-    for (top, bottom, left, right), value in zip(patches, LOCAL.map(fall, patches), strict=True):
+    for (top, bottom, left, right), value in zip(patches, engine.map(fall, patches), strict=True):
         total[top:bottom, left:right] += value
         times[top:bottom, left:right] += 1
     return total / times
@@ -206,11 +241,11 @@ def _log_odds(probs: NDArray[np.float32], number: int) -> float:
     return float(np.log(max(float(probs[number]), _LEAST_PROB)) - np.log(max(others, _LEAST_PROB)))
 
 
-def _box(shape: tuple[int, ...], config: ScanConfig) -> Box:
-    """Return which part of a picture of some shape, (H, W, 3), the classifier sees."""
+def _box(shape: tuple[int, int], config: ScanConfig) -> Box:
+    """Return which part of a picture of some shape, (height, width), the classifier sees."""
     if config.fit_rule == "stretch":
         return _WHOLE
-    height, width = shape[:2]
+    height, width = shape
     across, down = config.image_size[1] / width, config.image_size[0] / height
     scale = max(across, down) if config.fit_rule == "crop" else min(across, down)
     # What is seen, in widths and heights of the picture, lies in its middle.

@@ -9,23 +9,29 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import perf_counter
 from typing import Any
 
-from mien import images
+from mien import answers
+from mien.answers import Answer
 from mien.classifier import Classifier
 from mien.engine import LOCAL
-from mien.errors import BusyError, ImageError, NotReadyError
-from mien.prediction import predict_picture
-from mien.results import Prediction
+from mien.errors import BusyError, NotReadyError
 from mien.serve_config import ServeConfig
 from mien.uploads import Upload
 
-# What a picture takes, in seconds, until one has been timed.
+# What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.
 _FIRST_GUESS_S = 0.02
+_WEIGHT_OF_LAST = 0.05
 
 
 class InferenceQueue:
-    """Answers for uploaded pictures, in a bounded number of threads and places."""
+    """Answers for uploaded pictures, in a bounded number of threads and places.
+
+    Attributes:
+        num_waiting: Pictures that wait or are in work.
+        is_stopping: Set by `stop`.
+    """
 
     def __init__(self, classifier: Classifier, config: ServeConfig) -> None:
         self._classifier = classifier
@@ -36,19 +42,35 @@ class InferenceQueue:
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
         self._mean_s = _FIRST_GUESS_S
         self.num_waiting = 0
+        self.is_stopping = False
 
-    async def answer(self, uploads: Sequence[Upload]) -> list[Prediction | ImageError]:
-        """Return what the classifier says of pictures, in their order; an ImageError for one that cannot be used.
+    def check_ready(self) -> None:
+        """Make sure that another picture would be taken on.
 
         Raises:
-            BusyError: There are not as many places in the queue; nothing of the request was taken on.
-            NotReadyError: It took too long.
+            NotReadyError: It would not.
         """
-        if self.num_waiting + len(uploads) > self._config.max_waiting:
-            wait_s = self.num_waiting * self._mean_s / self._num_threads
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
+        try:
+            self._check(1)
+        except BusyError as error:
+            raise NotReadyError(str(error)) from error
+
+    async def answer(self, uploads: Sequence[Upload], *, explain: bool = False) -> list[Answer]:
+        """Return what the classifier says of pictures, in their order.
+
+        Cancelled, it takes those from the queue that no thread has begun with.
+
+        Args:
+            uploads: Whatever was sent.
+            explain: Say where the classifier looked, too.
+
+        Raises:
+            BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
+            NotReadyError: It took too long, or the server is stopping.
+        """
+        self._check(len(uploads))
         loop = asyncio.get_running_loop()
-        futures = [loop.run_in_executor(self._pool, self._answer_one, upload) for upload in uploads]
+        futures = [loop.run_in_executor(self._pool, self._answer_one, upload, explain) for upload in uploads]
         self.num_waiting += len(uploads)
         for future in futures:
             future.add_done_callback(self._leave)
@@ -57,17 +79,32 @@ class InferenceQueue:
                 return await asyncio.gather(*futures)
         except TimeoutError as error:
             raise NotReadyError("the answer took too long") from error
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def stop(self) -> None:
+        """Take on nothing more; what was accepted is finished."""
+        self.is_stopping = True
 
     def close(self) -> None:
-        """Finish what was accepted."""
+        """Finish what was accepted, and end the threads."""
+        self.stop()
         self._pool.shutdown()
+
+    def _check(self, num_pictures: int) -> None:
+        if self.is_stopping:
+            raise NotReadyError("the server is stopping")
+        wait_s = self.num_waiting * self._mean_s / self._num_threads
+        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     def _leave(self, _future: Any) -> None:
         self.num_waiting -= 1
 
-    def _answer_one(self, upload: Upload) -> Prediction | ImageError:
-        try:
-            picture = images.to_array(upload.content, self._scan_config)
-        except ImageError as error:
-            return error
-        return predict_picture(self._classifier, picture, source=upload.name)
+    def _answer_one(self, upload: Upload, explain: bool) -> Answer:
+        start_s = perf_counter()
+        answer = answers.answer(self._classifier, upload, self._scan_config, explain=explain)
+        # Several threads may write at once, and one be lost: it is an estimate.
+        self._mean_s += _WEIGHT_OF_LAST * (perf_counter() - start_s - self._mean_s)
+        return answer

@@ -48,6 +48,11 @@ class ServeConfig:
         for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s"):
             if not 0 < getattr(self, name) <= 1e6:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected above 0 and at most a million")
+        if self.max_file_bytes > self.max_memory_bytes:
+            raise SettingsError(
+                f"max_file_mb is {self.max_file_mb:g}, more than the max_memory_mb of {self.max_memory_mb:g} "
+                f"in each of {self.workers} workers"
+            )
         if self.max_files > self.max_waiting:
             raise SettingsError(f"max_files is {self.max_files}, more than the {self.max_waiting} that may wait")
 
@@ -55,3 +60,8 @@ class ServeConfig:
     def max_file_bytes(self) -> int:
         """The largest picture, in bytes."""
         return int(self.max_file_mb * 1024**2)
+
+    @property
+    def max_memory_bytes(self) -> int:
+        """The share of one process in the memory for pictures, in bytes."""
+        return int(self.max_memory_mb * 1024**2) // self.workers

@@ -1,59 +1,121 @@
-"""The server: a classifier behind HTTP, and a page for people."""
+"""The server: a classifier behind HTTP, and a page for people. Read this first."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 from starlette.responses import JSONResponse, Response
 
 from mien import __version__
+from mien.answers import Answer
+from mien.api_description import PICTURES, URLS, ModelDocument, PredictionsDocument, StatusDocument, refusals
+from mien.api_page import add_api_page
 from mien.classifier import Classifier
-from mien.errors import ImageError, MienError
+from mien.errors import ForbiddenError
 from mien.inference_queue import InferenceQueue
-from mien.refusals import refusal
-from mien.results import Prediction
+from mien.memory_budget import MemoryBudget, Share
+from mien.model_document import model_document
+from mien.refusals import refuse_errors
 from mien.serve_config import ServeConfig
-from mien.uploads import Upload, read_uploads
+from mien.uploads import Upload, read_uploads, read_urls
+from mien.url_fetcher import UrlFetcher
+from mien.while_connected import while_connected
 
 
 def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> FastAPI:
     """Return the ASGI application that serves a classifier.
 
+    Its `state.queue` is the InferenceQueue: whoever stops the process first tells that to stop.
+
     Args:
         classifier: What `load` returned.
         config: Who may ask, and the limits.
+
+    Raises:
+        ModelFileError: The scores in the classifier's file are damaged.
+        MissingExtraError: A package is not installed.
     """
-    queue = InferenceQueue(classifier, config)
+    queue, fetcher = InferenceQueue(classifier, config), UrlFetcher(config)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         queue.close()
 
-    app = FastAPI(title="mien", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="mien", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
+    app.state.queue = queue
+    refuse_errors(app)
+    _answer_pictures(app, queue, fetcher, config=config)
+    _tell_model(app, classifier, config)
+    _tell_health(app, queue)
+    add_api_page(app)
+    return app
 
-    @app.exception_handler(MienError)
-    async def refuse(_request: Request, error: MienError) -> Response:
-        return refusal(error)
 
-    @app.post("/predict")
-    async def predict(request: Request) -> Response:
-        """Say which class pictures belong to."""
-        uploads = await read_uploads(request.headers.get("content-type", ""), request.stream(), config)
-        answers = await queue.answer(uploads)
-        if len(answers) == 1 and isinstance(answers[0], ImageError):
-            raise answers[0]
-        return JSONResponse({"predictions": [_told(*pair) for pair in zip(uploads, answers, strict=True)]})
+def _answer_pictures(app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *, config: ServeConfig) -> None:
+    memory = MemoryBudget(config.max_memory_bytes)
+    refused = refusals(400, 401, 403, 408, 413, 415, 422, 429, 503)
 
-    @app.get("/healthz")
+    @app.post("/predict", response_model=PredictionsDocument, responses=refused, openapi_extra=PICTURES)
+    async def predict(request: Request, explain: bool = False) -> Response:
+        """Say which class pictures belong to, and with explain=true where the classifier looked.
+
+        Send one or more files as multipart/form-data, in fields of any name; or a single picture as it is. Among
+        several, one that cannot be used gets its error, and the others their answers.
+        """
+        _check_explain(explain, config)
+        with memory.share() as share:
+            uploads = await read_uploads(request, share, config)
+            return _response(await while_connected(request, queue.answer(uploads, explain=explain)), explain)
+
+    @app.post("/predict/url", response_model=PredictionsDocument, responses=refused, openapi_extra=URLS)
+    async def predict_url(request: Request, explain: bool = False) -> Response:
+        """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
+        if not config.allow_urls:
+            raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
+        _check_explain(explain, config)
+        with memory.share() as share:
+            urls = await read_urls(request, share, config)
+            return _response(await while_connected(request, answer_urls(urls, share, explain)), explain)
+
+    async def answer_urls(urls: list[str], share: Share, explain: bool) -> list[Answer]:
+        fetched = await fetcher.fetch(urls, share)
+        pictures = [item for item in fetched if isinstance(item, Upload)]
+        answers = iter(await queue.answer(pictures, explain=explain))
+        return [next(answers) if isinstance(item, Upload) else item for item in fetched]
+
+
+def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig) -> None:
+    document = model_document(classifier, config, needs_key=config.api_key_file is not None)
+
+    @app.get("/model", response_model=ModelDocument, responses=refusals(401, 403))
+    async def model() -> Response:
+        """Say what the classifier is, how sure one can be of it, and what may be sent."""
+        return JSONResponse(document)
+
+
+def _tell_health(app: FastAPI, queue: InferenceQueue) -> None:
+    @app.get("/healthz", response_model=StatusDocument)
     async def healthz() -> Response:
         """Say that the process is alive."""
         return JSONResponse({"status": "alive"})
 
-    return app
+    @app.get("/readyz", response_model=StatusDocument, responses=refusals(503))
+    async def readyz() -> Response:
+        """Say that another picture would be taken on now."""
+        queue.check_ready()
+        return JSONResponse({"status": "ready"})
 
 
-def _told(upload: Upload, answer: Prediction | ImageError) -> dict[str, object]:
-    if isinstance(answer, ImageError):
-        answer = Prediction(upload.name, None, {}, str(answer))
-    return answer.to_dict()
+def _check_explain(explain: bool, config: ServeConfig) -> None:
+    if explain and not config.explain:
+        raise ForbiddenError("this server gives no heat maps")
+
+
+def _response(answers: Sequence[Answer], explain: bool) -> Response:
+    """Return the answers; a picture alone that cannot be used is an error of the request."""
+    if len(answers) == 1 and answers[0].refusal:
+        raise answers[0].refusal
+    return JSONResponse({"predictions": [answer.to_dict(explain=explain) for answer in answers]})

@@ -1,17 +1,28 @@
 """Uploads: the body of a request, as it comes in -> the pictures in it, held in memory alone."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from mien.errors import RequestError, TooLargeError, WrongMediaTypeError
+from mien.errors import RequestError, SlowRequestError, TooLargeError, WrongMediaTypeError
+from mien.memory_budget import Share
 from mien.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+    from starlette.requests import Request
+
+# Of a form, beside its files: a key or a check box, as other programs send them along. They are passed over.
+_MAX_OTHER_FIELDS = 32
+_MAX_URL_BYTES = 2048
+# A URL in JSON, where each letter may be written as \uXXXX.
+_MAX_QUOTED_URL_BYTES = 6 * _MAX_URL_BYTES + 16
 
 
 @dataclass(frozen=True)
@@ -27,50 +38,120 @@ class Upload:
     content: bytes
 
 
-async def read_uploads(content_type: str, chunks: AsyncIterator[bytes], config: ServeConfig) -> list[Upload]:
-    """Return the files in a request, in the order sent.
+async def read_uploads(request: "Request", share: Share, config: ServeConfig) -> list[Upload]:
+    """Return the pictures in a request, in the order sent.
 
     Args:
-        content_type: The header of that name: multipart/form-data, or that of a single picture.
-        chunks: The body, as it comes in.
+        request: Its body is multipart/form-data, or a single picture.
+        share: What it holds is taken from here.
         config: The limits.
 
     Raises:
         WrongMediaTypeError: The content type is of something else than pictures.
         TooLargeError: A file is too large, or there are too many.
         RequestError: It is not a whole multipart body, or there is no file in it.
+        SlowRequestError: It did not come in whole in time.
+        BusyError: There is no memory for it.
     """
-    kind, options = parse_options_header(content_type)
-    if kind == b"multipart/form-data":
-        uploads = await _files_in_form(options.get(b"boundary", b""), chunks, config)
-    elif kind.startswith(b"image/") or kind in (b"", b"application/octet-stream"):
-        content = bytearray()
-        async for chunk in chunks:
-            _add(content, chunk, config)
-        uploads = [Upload("-", bytes(content))]
-    else:
-        raise WrongMediaTypeError("send pictures as multipart/form-data, or one as image/jpeg or the like")
-    return uploads
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    async with _in_time(config):
+        if kind == b"multipart/form-data":
+            return await _read_form(options.get(b"boundary", b""), _chunks(request, share), config)
+        if kind.startswith(b"image/") or kind in (b"", b"application/octet-stream"):
+            told = f"a picture has more than {config.max_file_mb:g} MiB"
+            return [Upload("-", await _read_whole(request, share, config.max_file_bytes, told))]
+    raise WrongMediaTypeError("send pictures as multipart/form-data, or one as image/jpeg or the like")
 
 
-async def _files_in_form(boundary: bytes, chunks: AsyncIterator[bytes], config: ServeConfig) -> list[Upload]:
+async def read_urls(request: "Request", share: Share, config: ServeConfig) -> list[str]:
+    """Return the URLs in a request, in the order sent; they are not looked at.
+
+    Args:
+        request: Its body is JSON: {"urls": ["https://..."]}.
+        share: What it holds is taken from here.
+        config: The limits.
+
+    Raises:
+        WrongMediaTypeError: The content type is not that of JSON.
+        RequestError: It is other JSON, or none.
+        TooLargeError: There are too many, or one is too long.
+        SlowRequestError: It did not come in whole in time.
+        BusyError: There is no memory for it.
+    """
+    kind, _ = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"application/json":
+        raise WrongMediaTypeError("send URLs as application/json")
+    max_bytes = config.max_files * _MAX_QUOTED_URL_BYTES + 1024
+    async with _in_time(config):
+        content = await _read_whole(request, share, max_bytes, "the list of URLs is too long")
+    return _checked_urls(content, config)
+
+
+def _checked_urls(content: bytes, config: ServeConfig) -> list[str]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise RequestError("the body is not JSON") from error
+    urls = document.get("urls") if isinstance(document, dict) and len(document) == 1 else None
+    if not isinstance(urls, list) or not urls or not all(isinstance(url, str) and url for url in urls):
+        raise RequestError('expected {"urls": [...]} with one URL or more, and nothing else')
+    if len(urls) > config.max_files:
+        raise TooLargeError(f"more than {config.max_files} URLs in one request")
+    if max(map(len, urls)) > _MAX_URL_BYTES:
+        raise TooLargeError(f"a URL has more than {_MAX_URL_BYTES} letters")
+    return urls
+
+
+@asynccontextmanager
+async def _in_time(config: ServeConfig) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(config.upload_timeout_s):
+            yield
+    except TimeoutError as error:
+        raise SlowRequestError(f"the request did not come in whole within {config.upload_timeout_s:g} s") from error
+
+
+async def _chunks(request: "Request", share: Share) -> AsyncIterator[bytes]:
+    """Yield the body as it comes in, for as long as there is memory; what cannot go well is refused unread."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise WrongMediaTypeError("send it as it is, without a content encoding")
+    share.check(_length(request))
+    async for chunk in request.stream():
+        share.take(len(chunk))
+        yield chunk
+
+
+async def _read_whole(request: "Request", share: Share, max_bytes: int, told: str) -> bytes:
+    """Return a body of at most so many bytes; a larger one is refused in these words."""
+    if _length(request) > max_bytes:
+        raise TooLargeError(told)
+    content = bytearray()
+    async for chunk in _chunks(request, share):
+        content += chunk
+        if len(content) > max_bytes:
+            raise TooLargeError(told)
+    return bytes(content)
+
+
+def _length(request: "Request") -> int:
+    """Return how many bytes a request announces; 0 where it does not."""
+    text = request.headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
+
+
+async def _read_form(boundary: bytes, chunks: AsyncIterator[bytes], config: ServeConfig) -> list[Upload]:
     form = _Form(config)
     try:
         parser = MultipartParser(boundary, form.callbacks())
         async for chunk in chunks:
             parser.write(chunk)
-        parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise RequestError("the multipart body is damaged") from error
+    if not form.is_whole:
+        raise RequestError("the multipart body has no end")
     if not form.uploads:
         raise RequestError("there is no file in the form")
     return form.uploads
-
-
-def _add(content: bytearray, chunk: bytes, config: ServeConfig) -> None:
-    if len(content) + len(chunk) > config.max_file_bytes:
-        raise TooLargeError(f"a picture has more than {config.max_file_mb:g} MiB")
-    content += chunk
 
 
 class _Form:
@@ -78,9 +159,12 @@ class _Form:
 
     def __init__(self, config: ServeConfig) -> None:
         self.uploads: list[Upload] = []
+        self.is_whole = False
         self._config = config
+        self._num_others = 0
         self._field, self._value = bytearray(), bytearray()
         self._headers: dict[bytes, bytes] = {}
+        self._name: str | None = None
         self._content = bytearray()
 
     def callbacks(self) -> "MultipartCallbacks":
@@ -90,21 +174,42 @@ class _Form:
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
             "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
             "on_header_end": self._end_header,
-            "on_part_data": lambda data, start, end: _add(self._content, data[start:end], self._config),
+            "on_headers_finished": self._end_headers,
+            "on_part_data": self._take,
             "on_part_end": self._end,
+            "on_end": self._end_form,
         }
 
     def _begin(self) -> None:
-        self._headers, self._content = {}, bytearray()
+        self._headers, self._name, self._content = {}, None, bytearray()
 
     def _end_header(self) -> None:
         self._headers[bytes(self._field).lower()] = bytes(self._value)
         self._field, self._value = bytearray(), bytearray()
 
-    def _end(self) -> None:
+    def _end_headers(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        if b"filename" not in options:
+        if b"filename" in options:
+            if len(self.uploads) == self._config.max_files:
+                raise TooLargeError(f"more than {self._config.max_files} pictures in one request")
+            self._name = options[b"filename"].decode("utf-8", "replace")
             return
-        if len(self.uploads) == self._config.max_files:
-            raise TooLargeError(f"more than {self._config.max_files} pictures in one request")
-        self.uploads.append(Upload(options[b"filename"].decode("utf-8", "replace"), bytes(self._content)))
+        self._num_others += 1
+        if self._num_others > _MAX_OTHER_FIELDS:
+            raise TooLargeError(f"more than {_MAX_OTHER_FIELDS} parts that are no files in one request")
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if self._name is None:
+            return
+        if len(self._content) + end - start > self._config.max_file_bytes:
+            raise TooLargeError(f"a picture has more than {self._config.max_file_mb:g} MiB")
+        self._content += data[start:end]
+
+    def _end(self) -> None:
+        # A field for a file in which none was chosen comes as one without a name and without content.
+        if self._name or self._content:
+            self.uploads.append(Upload(self._name or "-", bytes(self._content)))
+        self._content = bytearray()
+
+    def _end_form(self) -> None:
+        self.is_whole = True

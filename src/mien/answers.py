@@ -1,0 +1,80 @@
+"""Answers: one uploaded picture -> what the classifier says of it, and where it looked; or why there is no answer."""
+
+import base64
+import io
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL import Image
+
+from mien import images
+from mien.classifier import Classifier
+from mien.config import ScanConfig
+from mien.engine import Local
+from mien.errors import FetchError, ImageError
+from mien.explanation import explain_fitted, fair_size, overlay
+from mien.prediction import predict_picture
+from mien.results import Prediction
+from mien.uploads import Upload
+
+# The other threads of the server are for other pictures.
+_HERE = Local(1)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one picture of a request.
+
+    Attributes:
+        prediction: As `mien.predict` gives it.
+        refusal: Why there is none; None where there is one.
+        heat_map: Where the classifier looked, as JSON values; None where that was not asked, or there is no answer.
+    """
+
+    prediction: Prediction
+    refusal: ImageError | FetchError | None = None
+    heat_map: dict[str, str] | None = None
+
+    def to_dict(self, *, explain: bool = False) -> dict[str, Any]:
+        """Return plain JSON values: those of the Prediction, with `explain` also the heat map."""
+        return self.prediction.to_dict() | ({"heat_map": self.heat_map} if explain else {})
+
+
+def answer(classifier: Classifier, upload: Upload, config: ScanConfig, *, explain: bool = False) -> Answer:
+    """Say which class an uploaded picture belongs to, in the thread that asks.
+
+    Args:
+        classifier: What `load` returned.
+        upload: Whatever was sent.
+        config: How it is decoded: that of the classifier, or one with fewer pixels.
+        explain: Say where the classifier looked, too.
+    """
+    try:
+        rgb = images.decode(upload.content, config).rgb
+        fitted = images.resize(rgb, config)
+    except ImageError as error:
+        return refused(upload.name, error)
+    answered = Answer(predict_picture(classifier, fitted, source=upload.name))
+    if not explain:
+        return answered
+    heat_map = explain_fitted(classifier, fitted, (rgb.height, rgb.width), engine=_HERE)
+    drawn = overlay(fair_size(rgb), heat_map)
+    return replace(
+        answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": _png(Image.fromarray(drawn))}
+    )
+
+
+def refused(name: str, error: ImageError | FetchError) -> Answer:
+    """Return the answer that says why there is none.
+
+    Args:
+        name: What the sender calls the picture.
+        error: Why it cannot be used.
+    """
+    return Answer(Prediction(name, None, {}, str(error)), error)
+
+
+def _png(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=1)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -1,0 +1,169 @@
+"""The description of the API, for OpenAPI: what each request may bring, and each answer that it may get."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+_REFUSED_FOR = {
+    400: "A picture alone, or a URL alone, that cannot be used.",
+    401: "The API key is missing, or another.",
+    403: "This server does not do that, or not for whoever asks.",
+    408: "The request did not come in whole in time.",
+    413: "Too large, or too many.",
+    415: "Something else than pictures.",
+    422: "The request cannot be read.",
+    429: "Others are served first.",
+    503: "The server is stopping, or too slow.",
+}
+_EXAMPLE: Any = {
+    "source": "photo.jpg",
+    "label": "happy",
+    "probs": {"happy": 0.97, "sad": 0.03},
+    "error": None,
+    "unfamiliar": False,
+}
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+
+class HeatMapDocument(_Document):
+    """Where the classifier looked."""
+
+    label: str
+    """The class that is explained: the most probable one."""
+    method: Literal["class activation", "occlusion"]
+    image: str
+    """A PNG as a data: URL. The picture in grey; orange speaks for the class, blue against it."""
+
+
+class PredictionDocument(_Document):
+    """What the classifier says of one picture."""
+
+    source: str
+    """The name sent; "-" for a picture without one."""
+    label: str | None
+    """A class name; "unsure" where none is probable enough; null with an error."""
+    probs: dict[str, float]
+    """The probability of each class; empty with an error."""
+    error: str | None
+    """Why there is no answer."""
+    unfamiliar: bool
+    """The picture is unlike those of the training: the probabilities may mean little."""
+    heat_map: HeatMapDocument | None = None
+    """There where explain=true was asked; null with an error."""
+
+
+class PredictionsDocument(_Document):
+    """The answers, in the order of the pictures."""
+
+    predictions: list[PredictionDocument]
+    model_config = ConfigDict(json_schema_extra={"example": {"predictions": [_EXAMPLE]}})
+
+
+class UrlsDocument(_Document):
+    """Where pictures are."""
+
+    urls: list[str]
+    """From public addresses, by http or https."""
+    model_config = ConfigDict(json_schema_extra={"example": {"urls": ["https://example.org/photo.jpg"]}})
+
+
+class AccuracyDocument(_Document):
+    """How often it is right for pictures that it had not seen, with the 95% interval."""
+
+    value: float
+    low: float
+    high: float
+    num_images: int
+    judged_by: Literal["cross-validation", "test split"]
+
+
+class LimitsDocument(_Document):
+    """What one request may bring."""
+
+    max_files: int
+    max_file_bytes: int
+    max_pixels: int
+
+
+class ModelDocument(_Document):
+    """What the classifier is, how sure one can be of it, and what may be sent."""
+
+    class_names: list[str]
+    image_size: tuple[int, int]
+    """Height and width that a picture is brought to, in pixels."""
+    fit_rule: Literal["stretch", "crop", "pad"]
+    """How one of another shape is brought to it."""
+    threshold: float
+    """Where no class is as probable, the label is "unsure"."""
+    data_fingerprint: str
+    """Hash of the pictures that it was made from."""
+    model_sha256: str
+    """Hash of its file."""
+    mien_version: str
+    """The version of mien that made it."""
+    accuracy: AccuracyDocument | None
+    """null where its file carries no scores."""
+    evaluations: dict[str, Any]
+    """All scores, as mien evaluate --json has them: "out_of_fold" and "test"."""
+    not_for: list[str]
+    """What it must not be used for, in sentences."""
+    model_card: str
+    """Its model card, in Markdown."""
+    limits: LimitsDocument
+    allows_urls: bool
+    """Whether /predict/url may be used."""
+    explains: bool
+    """Whether explain=true may be asked."""
+    needs_key: bool
+    """Whether requests must bring an API key."""
+
+
+class StatusDocument(_Document):
+    """How the server is."""
+
+    status: Literal["alive", "ready"]
+
+
+class RefusalDocument(_Document):
+    """Why a request is refused."""
+
+    error: str
+    """One sentence."""
+    model_config = ConfigDict(json_schema_extra={"example": {"error": "there is no file in the form"}})
+
+
+_FILE = {"type": "string", "format": "binary"}
+PICTURES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"files": {"type": "array", "items": _FILE, "minItems": 1}},
+                    "required": ["files"],
+                }
+            },
+            "application/octet-stream": {"schema": _FILE},
+            "image/*": {"schema": _FILE},
+        },
+    }
+}
+URLS: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": UrlsDocument.model_json_schema()}}}
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the description of some statuses, for FastAPI's `responses`."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for status in statuses:
+        found[status] = {"model": RefusalDocument, "description": _REFUSED_FOR[status]}
+        if status == 429:
+            found[status]["headers"] = {
+                "Retry-After": {"description": "When to try again, in seconds.", "schema": {"type": "integer"}}
+            }
+    return found

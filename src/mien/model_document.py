@@ -1,0 +1,59 @@
+"""What the server tells of its classifier: what it is, how sure one can be, what it is not for, what may be sent."""
+
+from typing import Any
+
+from mien.classifier import Classifier
+from mien.model_card import evaluations, limits, model_card
+from mien.results import Evaluation
+from mien.serve_config import ServeConfig
+
+_JUDGED_BY = {"out_of_fold": "cross-validation", "test": "test split"}
+
+
+def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bool = False) -> dict[str, Any]:
+    """Return what GET /model answers, as JSON values.
+
+    Args:
+        classifier: What `load` returned.
+        config: What may be sent.
+        needs_key: Whether requests must bring the API key.
+
+    Raises:
+        ModelFileError: The scores in the classifier's file are damaged.
+    """
+    facts, scores = classifier.facts, evaluations(classifier.facts)
+    return {
+        "class_names": list(facts.class_names),
+        "image_size": list(facts.image_size),
+        "fit_rule": facts.fit_rule,
+        "threshold": facts.threshold,
+        "data_fingerprint": facts.data_fingerprint,
+        "model_sha256": classifier.sha256,
+        "mien_version": facts.mien_version,
+        "accuracy": _accuracy(scores),
+        "evaluations": {name: evaluation.to_dict() for name, evaluation in scores.items()},
+        "not_for": list(limits(facts.class_names)),
+        "model_card": model_card(facts),
+        "limits": {
+            "max_files": config.max_files,
+            "max_file_bytes": config.max_file_bytes,
+            "max_pixels": min(facts.max_pixels, config.max_pixels),
+        },
+        "allows_urls": config.allow_urls,
+        "explains": config.explain,
+        "needs_key": needs_key,
+    }
+
+
+def _accuracy(scores: dict[str, Evaluation]) -> dict[str, Any] | None:
+    """Return the accuracy that says most: that of cross-validation, where there was one."""
+    for name, evaluation in scores.items():
+        score = evaluation.accuracy
+        return {
+            "value": score.value,
+            "low": score.low,
+            "high": score.high,
+            "num_images": score.num_images,
+            "judged_by": _JUDGED_BY[name],
+        }
+    return None

@@ -1,0 +1,95 @@
+"""URLs that a request names -> the pictures there: a few at a time, from public addresses alone, in bounded memory."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from threading import Thread
+
+from mien.answers import Answer, refused
+from mien.errors import BusyError, FetchError, NotReadyError
+from mien.fetching import FetchLimits, fetch
+from mien.memory_budget import Share
+from mien.serve_config import ServeConfig
+from mien.uploads import Upload
+
+_NUM_AT_A_TIME = 8
+
+
+class UrlFetcher:
+    """Fetches for all requests together, in threads of its own, so that no slow host keeps a picture waiting."""
+
+    def __init__(self, config: ServeConfig, *, allow_private: bool = False) -> None:
+        """Fetch within the limits of a server; from private addresses only where a test asks for that."""
+        self._config = config
+        self._limits = FetchLimits(
+            timeout_s=config.upload_timeout_s, max_bytes=config.max_file_bytes, allow_private=allow_private
+        )
+        self._places = asyncio.Semaphore(_NUM_AT_A_TIME)
+        self._num_waiting = 0
+
+    async def fetch(self, urls: Sequence[str], share: Share) -> list[Upload | Answer]:
+        """Return the picture of each URL, in their order; or the answer that says why there is none.
+
+        Args:
+            urls: Whatever was sent.
+            share: What they hold is taken from here.
+
+        Raises:
+            BusyError: Too many are waiting already, or there is no memory.
+            NotReadyError: It took too long.
+        """
+        if self._num_waiting + len(urls) > self._config.max_waiting:
+            raise BusyError("the server is busy")
+        self._num_waiting += len(urls)
+        tasks = [asyncio.create_task(self._fetch_one(url, share)) for url in urls]
+        try:
+            async with asyncio.timeout(self._config.upload_timeout_s):
+                return await asyncio.gather(*tasks)
+        except TimeoutError as error:
+            raise NotReadyError("the URLs took too long to fetch") from error
+        finally:
+            self._num_waiting -= len(urls)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _fetch_one(self, url: str, share: Share) -> Upload | Answer:
+        await self._places.acquire()
+        content = b""
+        fetched = self._begin(url)
+        # Taken before the size is known, and what is too much is given back.
+        share.take(self._limits.max_bytes)
+        try:
+            content = await asyncio.wrap_future(fetched)
+        except FetchError as error:
+            return refused(url, FetchError(_told(error)))
+        finally:
+            share.give_back(self._limits.max_bytes - len(content))
+        return Upload(url, content)
+
+    def _begin(self, url: str) -> "Future[bytes]":
+        """Fetch in a thread that the process need not wait for when it ends; only then another may have its place."""
+        loop = asyncio.get_running_loop()
+        fetched: Future[bytes] = Future()
+        fetched.set_running_or_notify_cancel()
+
+        def run() -> None:
+            try:
+                fetched.set_result(fetch(url, self._limits))
+            except BaseException as error:
+                fetched.set_exception(error)
+            with suppress(RuntimeError):  # The server has ended meanwhile.
+                loop.call_soon_threadsafe(self._places.release)
+
+        Thread(target=run, name="mien-url", daemon=True).start()
+        return fetched
+
+
+def _told(error: FetchError) -> str:
+    """Say why a URL cannot be fetched, without what only this machine can see: names and addresses of its network."""
+    if error.status_code:
+        return f"the URL cannot be fetched: its server answered {error.status_code}"
+    if error.may_pass:
+        return "the URL cannot be fetched: its server cannot be reached, or is too slow"
+    return "the URL cannot be fetched: expected a picture at a public address, by http or https, within the limits"

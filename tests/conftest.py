@@ -146,7 +146,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
     from mien.cli import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("mien.cli._silence_native_libraries", lambda: None)
+        monkeypatch.setattr("mien.cli.silence_native_libraries", lambda: None)
         monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()

@@ -11,6 +11,7 @@ from conftest import draw_folder
 
 MODULES = sorted(path.stem for path in Path(mien.__file__).parent.glob("*.py") if path.stem != "__main__")
 WITH_EXAMPLES = {
+    "access_log",
     "scanning",
     "cleaning",
     "comparison",

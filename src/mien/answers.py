@@ -15,6 +15,7 @@ from mien.errors import FetchError, ImageError
 from mien.explanation import explain_fitted, fair_size, overlay
 from mien.prediction import predict_picture
 from mien.results import Prediction
+from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 
 # The other threads of the server are for other pictures.
@@ -40,28 +41,32 @@ class Answer:
         return self.prediction.to_dict() | ({"heat_map": self.heat_map} if explain else {})
 
 
-def answer(classifier: Classifier, upload: Upload, config: ScanConfig, *, explain: bool = False) -> Answer:
+def answer(
+    classifier: Classifier, upload: Upload, config: ScanConfig, *, metrics: ServiceMetrics, explain: bool = False
+) -> Answer:
     """Say which class an uploaded picture belongs to, in the thread that asks.
 
     Args:
         classifier: What `load` returned.
         upload: Whatever was sent.
         config: How it is decoded: that of the classifier, or one with fewer pixels.
+        metrics: Are told how long each stage takes.
         explain: Say where the classifier looked, too.
     """
     try:
-        rgb = images.decode(upload.content, config).rgb
-        fitted = images.resize(rgb, config)
+        with metrics.timed("decoding"):
+            rgb = images.decode(upload.content, config).rgb
+            fitted = images.resize(rgb, config)
     except ImageError as error:
         return refused(upload.name, error)
-    answered = Answer(predict_picture(classifier, fitted, source=upload.name))
+    with metrics.timed("inference"):
+        answered = Answer(predict_picture(classifier, fitted, source=upload.name))
     if not explain:
         return answered
-    heat_map = explain_fitted(classifier, fitted, (rgb.height, rgb.width), engine=_HERE)
-    drawn = overlay(fair_size(rgb), heat_map)
-    return replace(
-        answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": _png(Image.fromarray(drawn))}
-    )
+    with metrics.timed("heat_map"):
+        heat_map = explain_fitted(classifier, fitted, (rgb.height, rgb.width), engine=_HERE)
+        image = _png(Image.fromarray(overlay(fair_size(rgb), heat_map)))
+    return replace(answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": image})
 
 
 def refused(name: str, error: ImageError | FetchError) -> Answer:

@@ -2,8 +2,19 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+_REFUSED_FOR = {
+    400: "A picture alone, or a URL alone, that cannot be used.",
+    401: "The API key is missing, or another.",
+    403: "This server does not do that, or not for whoever asks.",
+    408: "The request did not come in whole in time.",
+    413: "Too large, or too many.",
+    415: "Something else than pictures.",
+    422: "The request cannot be read.",
+    429: "Others are served first.",
+    503: "The server is stopping, or too slow.",
+}
 _REFUSED_FOR = {
     400: "A picture alone, or a URL alone, that cannot be used.",
     401: "The API key is missing, or another.",
@@ -41,15 +52,15 @@ class HeatMapDocument(_Document):
 class PredictionDocument(_Document):
     """What the classifier says of one picture."""
 
-    source: str
+    source: str = Field(examples=["photo.jpg"])
     """The name sent; "-" for a picture without one."""
-    label: str | None
+    label: str | None = Field(examples=["happy"])
     """A class name; "unsure" where none is probable enough; null with an error."""
-    probs: dict[str, float]
+    probs: dict[str, float] = Field(examples=[{"happy": 0.97, "sad": 0.03}])
     """The probability of each class; empty with an error."""
-    error: str | None
+    error: str | None = Field(examples=[None])
     """Why there is no answer."""
-    unfamiliar: bool
+    unfamiliar: bool = Field(examples=[False])
     """The picture is unlike those of the training: the probabilities may mean little."""
     heat_map: HeatMapDocument | None = None
     """There where explain=true was asked; null with an error."""
@@ -59,15 +70,13 @@ class PredictionsDocument(_Document):
     """The answers, in the order of the pictures."""
 
     predictions: list[PredictionDocument]
-    model_config = ConfigDict(json_schema_extra={"example": {"predictions": [_EXAMPLE]}})
 
 
 class UrlsDocument(_Document):
     """Where pictures are."""
 
-    urls: list[str]
+    urls: list[str] = Field(examples=[["https://example.org/photo.jpg"]], min_length=1)
     """From public addresses, by http or https."""
-    model_config = ConfigDict(json_schema_extra={"example": {"urls": ["https://example.org/photo.jpg"]}})
 
 
 class AccuracyDocument(_Document):
@@ -130,9 +139,8 @@ class StatusDocument(_Document):
 class RefusalDocument(_Document):
     """Why a request is refused."""
 
-    error: str
+    error: str = Field(examples=["there is no file in the form"])
     """One sentence."""
-    model_config = ConfigDict(json_schema_extra={"example": {"error": "there is no file in the form"}})
 
 
 _FILE = {"type": "string", "format": "binary"}

@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 
@@ -16,6 +15,7 @@ from mien.errors import GateError, MienError, UserError
 from mien.flags import fill_in_settings, spelled_out
 from mien.run_commands import compare, demo, evaluate, explain, predict, report, train
 from mien.serve_commands import serve
+from mien.streams import silence_native_libraries
 
 app = App(
     name="mien",
@@ -38,18 +38,6 @@ def _use_any_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def _silence_native_libraries() -> None:
-    """Keep what C libraries write to stderr off the screen; Python's own messages still get there.
-
-    TensorFlow announces its CPU features there, libtiff complains of damaged files, and no setting turns that off.
-    """
-    # Where stderr is closed, there is nothing to keep off.
-    with suppress(OSError):
-        sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-
-
 def _drop_output() -> None:
     """Let what is still to be printed go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -58,7 +46,7 @@ def _drop_output() -> None:
 def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
     _use_any_streams()
-    _silence_native_libraries()
+    silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "tf2onnx", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,18 +1,88 @@
-"""Hosting: the server as a process, from the first request to the last."""
+"""Hosting: where the server listens, and what it says when it starts."""
 
+import errno
+import os
+import socket
+from ipaddress import ip_address
+
+from mien import terminal
 from mien.classifier import Classifier
+from mien.errors import SettingsError
 from mien.extras import needing
 from mien.serve_config import ServeConfig
 
+_BACKLOG = 2048
+_MOST_CLASSES = 10
+
 
 def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
-    """Serve a classifier until the process is told to stop; then finish what was accepted.
+    """Serve a classifier until SIGINT or SIGTERM; then finish what was accepted. A second signal ends it at once.
 
     Raises:
         MissingExtraError: A package is not installed.
+        SettingsError: It cannot listen where it should.
     """
     with needing("serve"):
-        import uvicorn
-
+        from mien import serving
         from mien.server import create_app
-    uvicorn.run(create_app(classifier, config), host=config.host, port=config.port, access_log=False)
+        from mien.service_metrics import counted_together
+    app = create_app(classifier, config)
+    with listen(config) as listener:
+        terminal.ERR.print(greeting(classifier, config, listener.getsockname()))
+        if config.workers == 1:
+            serving.serve(app, config, listener)
+        else:
+            with counted_together():
+                serving.supervise(classifier, config, listener)
+
+
+def listen(config: ServeConfig) -> socket.socket:
+    """Return a socket to which connections can be made from now on, though nobody answers yet.
+
+    Raises:
+        SettingsError: The host is not one of this machine, or the port is not to be had.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except (socket.gaierror, UnicodeError) as error:
+        raise SettingsError(f"the host {config.host!r} is not known; expected an address, as 127.0.0.1") from error
+    except OSError as error:
+        raise SettingsError(f"cannot listen at port {config.port} of {config.host!r}: {_advice(error)}") from error
+
+
+def _advice(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "another program does. Choose another --port; 0 takes a free one"
+    if error.errno == errno.EACCES:
+        return "you may not. Choose a --port of 1024 or above"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "it is no address of this machine. Choose another --host, such as 127.0.0.1 or 0.0.0.0"
+    return os.strerror(error.errno or 0)
+
+
+def greeting(classifier: Classifier, config: ServeConfig, address: tuple[str, int]) -> str:
+    """Return what to say when the server starts: where it is, what it tells apart, and who can ask it.
+
+    Args:
+        classifier: What is served.
+        config: Who may ask.
+        address: Where it listens: the address, the port, and what else a system says of it.
+    """
+    where, port = ip_address(address[0].partition("%")[0]), address[1]
+    name = "localhost" if where.is_unspecified else f"[{where}]" if where.version == 6 else str(where)
+    classes = ", ".join(classifier.class_names[:_MOST_CLASSES])
+    if len(classifier.class_names) > _MOST_CLASSES:
+        classes += f" and {len(classifier.class_names) - _MOST_CLASSES} more"
+    lines = [f"Serving at http://{name}:{port} a classifier of {terminal.printable(classes)}. Ctrl-C stops it."]
+    if not where.is_loopback and not has_key(config):
+        lines.append(
+            "WARNING: everybody who can reach this machine can ask it, and what is sent is not encrypted. Give an "
+            "--api-key-file, or leave out --host, so that only this machine can."
+        )
+    return "\n".join(lines)
+
+
+def has_key(config: ServeConfig) -> bool:
+    """Tell whether requests must bring a key."""
+    return config.api_key_file is not None or "MIEN_API_KEY" in os.environ

@@ -18,6 +18,7 @@ from mien.classifier import Classifier
 from mien.engine import LOCAL
 from mien.errors import BusyError, NotReadyError
 from mien.serve_config import ServeConfig
+from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 
 # What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.
@@ -33,12 +34,14 @@ class InferenceQueue:
         is_stopping: Set by `stop`.
     """
 
-    def __init__(self, classifier: Classifier, config: ServeConfig) -> None:
+    def __init__(self, classifier: Classifier, config: ServeConfig, metrics: ServiceMetrics | None = None) -> None:
         self._classifier = classifier
+        self._metrics = metrics or ServiceMetrics(classifier.class_names)
         self._config = config
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
         self._num_threads = max(1, LOCAL.num_threads // config.workers)
+        self._metrics.num_threads.set(self._num_threads)
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
         self._mean_s = _FIRST_GUESS_S
         self.num_waiting = 0
@@ -50,6 +53,8 @@ class InferenceQueue:
         Raises:
             NotReadyError: It would not.
         """
+        if self.is_stopping:
+            raise NotReadyError("the server is stopping")
         try:
             self._check(1)
         except BusyError as error:
@@ -66,12 +71,13 @@ class InferenceQueue:
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
-            NotReadyError: It took too long, or the server is stopping.
+            NotReadyError: It took too long.
         """
         self._check(len(uploads))
         loop = asyncio.get_running_loop()
         futures = [loop.run_in_executor(self._pool, self._answer_one, upload, explain) for upload in uploads]
         self.num_waiting += len(uploads)
+        self._metrics.num_waiting.inc(len(uploads))
         for future in futures:
             future.add_done_callback(self._leave)
         try:
@@ -84,7 +90,7 @@ class InferenceQueue:
                 future.cancel()
 
     def stop(self) -> None:
-        """Take on nothing more; what was accepted is finished."""
+        """Say from now on that the server is not ready; who is connected still gets an answer."""
         self.is_stopping = True
 
     def close(self) -> None:
@@ -93,18 +99,18 @@ class InferenceQueue:
         self._pool.shutdown()
 
     def _check(self, num_pictures: int) -> None:
-        if self.is_stopping:
-            raise NotReadyError("the server is stopping")
         wait_s = self.num_waiting * self._mean_s / self._num_threads
         if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
             raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     def _leave(self, _future: Any) -> None:
         self.num_waiting -= 1
+        self._metrics.num_waiting.dec()
 
     def _answer_one(self, upload: Upload, explain: bool) -> Answer:
         start_s = perf_counter()
-        answer = answers.answer(self._classifier, upload, self._scan_config, explain=explain)
+        answer = answers.answer(self._classifier, upload, self._scan_config, metrics=self._metrics, explain=explain)
+        self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
         # Several threads may write at once, and one be lost: it is an estimate.
         self._mean_s += _WEIGHT_OF_LAST * (perf_counter() - start_s - self._mean_s)
         return answer

@@ -58,11 +58,13 @@ def refusal(error: MienError) -> JSONResponse:
     if isinstance(error, SlowRequestError):
         # The rest of the body may be on its way for hours.
         headers["Connection"] = "close"
+    if isinstance(error, WrongKeyError):
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": str(error)}, status_of(error), headers)
 
 
 def refuse_errors(app: FastAPI) -> None:
-    """Make an application answer every error in this form; what is a mistake of ours is raised anew, for the log."""
+    """Make an application answer every error in this form; mistakes of ours are left to `request_layers`."""
 
     async def refuse(_request: Request, error: Any) -> Response:
         return refusal(error)
@@ -78,9 +80,6 @@ def refuse_errors(app: FastAPI) -> None:
     async def forget(_request: Request, _error: Exception) -> Response:
         return Response(status_code=_CLIENT_GONE)
 
-    async def confess(_request: Request, _error: Exception) -> Response:
-        return JSONResponse({"error": "internal error"}, 500)
-
     # What the parser says of a damaged body, whoever sent it is told; it would fill the log.
     logging.getLogger("python_multipart").addHandler(logging.NullHandler())
     for kind in STATUS:
@@ -88,4 +87,3 @@ def refuse_errors(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, refuse_query)
     app.add_exception_handler(HTTPException, refuse_address)
     app.add_exception_handler(ClientDisconnect, forget)
-    app.add_exception_handler(Exception, confess)

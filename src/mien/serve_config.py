@@ -1,5 +1,6 @@
 """How a server behaves: where it listens, who may ask, and the limits of what it takes on."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ class ServeConfig:
     """A name by which the server may be called, as in a URL; localhost and IP addresses always may. May be repeated."""
     api_key_file: Path | None = None
     """A file with the key that requests must bring in the header X-API-Key; or the variable MIEN_API_KEY holds it."""
+    access_log: bool = True
+    """Write a line of JSON on standard output for each request; no file, URL or picture is named in it."""
     allow_urls: bool = False
     """Also take URLs of pictures, and fetch them: from public addresses alone."""
     explain: bool = True
@@ -38,14 +41,18 @@ class ServeConfig:
     """Give up on a request that has not come in whole after so many seconds."""
     answer_timeout_s: float = 30.0
     """Give up on a request that has waited so many seconds for its answer."""
+    stop_timeout_s: float = 10.0
+    """When told to stop, finish what is in work for at most so many seconds."""
+    max_connections: int = 500
+    """Keep at most so many connections open in each process; those that ask nothing make room."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port is {self.port}; expected 0 to 65535")
-        for name in ("workers", "max_files", "max_pixels", "max_waiting"):
+        for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s"):
+        for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
             if not 0 < getattr(self, name) <= 1e6:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected above 0 and at most a million")
         if self.max_file_bytes > self.max_memory_bytes:
@@ -55,6 +62,9 @@ class ServeConfig:
             )
         if self.max_files > self.max_waiting:
             raise SettingsError(f"max_files is {self.max_files}, more than the {self.max_waiting} that may wait")
+        for name in self.allow_host:
+            if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+                raise SettingsError(f"allow_host is {name!r}; expected a name alone, such as photos.example.org")
 
     @property
     def max_file_bytes(self) -> int:

@@ -1,22 +1,29 @@
 """The server: a classifier behind HTTP, and a page for people. Read this first."""
 
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse, Response
+from fastapi.params import Security
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mien import __version__
+from mien.access_log import AccessLog
 from mien.answers import Answer
 from mien.api_description import PICTURES, URLS, ModelDocument, PredictionsDocument, StatusDocument, refusals
 from mien.api_page import add_api_page
 from mien.classifier import Classifier
 from mien.errors import ForbiddenError
+from mien.gatekeeping import gate_for, key_schemes, read_api_key
 from mien.inference_queue import InferenceQueue
 from mien.memory_budget import MemoryBudget, Share
 from mien.model_document import model_document
 from mien.refusals import refuse_errors
+from mien.request_layers import layered
 from mien.serve_config import ServeConfig
+from mien.service_metrics import CONTENT_TYPE, ServiceMetrics
 from mien.uploads import Upload, read_uploads, read_urls
 from mien.url_fetcher import UrlFetcher
 from mien.while_connected import while_connected
@@ -32,33 +39,42 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         config: Who may ask, and the limits.
 
     Raises:
+        SettingsError: The API key is none.
         ModelFileError: The scores in the classifier's file are damaged.
         MissingExtraError: A package is not installed.
     """
-    queue, fetcher = InferenceQueue(classifier, config), UrlFetcher(config)
+    api_key = read_api_key(config, os.environ)
+    metrics, log = ServiceMetrics(classifier.class_names), AccessLog(sys.stdout if config.access_log else None)
+    queue, fetcher = InferenceQueue(classifier, config, metrics), UrlFetcher(config)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         queue.close()
+        log.close()
 
     app = FastAPI(
         title="mien", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.queue = queue
+    app.add_middleware(layered, gate=gate_for(config, api_key), log=log, metrics=metrics)
     refuse_errors(app)
-    _answer_pictures(app, queue, fetcher, config=config)
-    _tell_model(app, classifier, config)
-    _tell_health(app, queue)
+    _answer_pictures(app, queue, fetcher, config=config, schemes=key_schemes(api_key))
+    _tell_model(app, classifier, config, needs_key=api_key is not None)
+    _tell_health(app, queue, metrics)
     add_api_page(app)
     return app
 
 
-def _answer_pictures(app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *, config: ServeConfig) -> None:
+def _answer_pictures(
+    app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *, config: ServeConfig, schemes: Sequence[Security]
+) -> None:
     memory = MemoryBudget(config.max_memory_bytes)
     refused = refusals(400, 401, 403, 408, 413, 415, 422, 429, 503)
 
-    @app.post("/predict", response_model=PredictionsDocument, responses=refused, openapi_extra=PICTURES)
+    @app.post(
+        "/predict", response_model=PredictionsDocument, responses=refused, openapi_extra=PICTURES, dependencies=schemes
+    )
     async def predict(request: Request, explain: bool = False) -> Response:
         """Say which class pictures belong to, and with explain=true where the classifier looked.
 
@@ -68,9 +84,12 @@ def _answer_pictures(app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *
         _check_explain(explain, config)
         with memory.share() as share:
             uploads = await read_uploads(request, share, config)
+            request.state.num_pictures = len(uploads)
             return _response(await while_connected(request, queue.answer(uploads, explain=explain)), explain)
 
-    @app.post("/predict/url", response_model=PredictionsDocument, responses=refused, openapi_extra=URLS)
+    @app.post(
+        "/predict/url", response_model=PredictionsDocument, responses=refused, openapi_extra=URLS, dependencies=schemes
+    )
     async def predict_url(request: Request, explain: bool = False) -> Response:
         """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
         if not config.allow_urls:
@@ -78,6 +97,7 @@ def _answer_pictures(app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *
         _check_explain(explain, config)
         with memory.share() as share:
             urls = await read_urls(request, share, config)
+            request.state.num_pictures = len(urls)
             return _response(await while_connected(request, answer_urls(urls, share, explain)), explain)
 
     async def answer_urls(urls: list[str], share: Share, explain: bool) -> list[Answer]:
@@ -87,8 +107,8 @@ def _answer_pictures(app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *
         return [next(answers) if isinstance(item, Upload) else item for item in fetched]
 
 
-def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig) -> None:
-    document = model_document(classifier, config, needs_key=config.api_key_file is not None)
+def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig, *, needs_key: bool) -> None:
+    document = model_document(classifier, config, needs_key=needs_key)
 
     @app.get("/model", response_model=ModelDocument, responses=refusals(401, 403))
     async def model() -> Response:
@@ -96,7 +116,7 @@ def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig) -> No
         return JSONResponse(document)
 
 
-def _tell_health(app: FastAPI, queue: InferenceQueue) -> None:
+def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -> None:
     @app.get("/healthz", response_model=StatusDocument)
     async def healthz() -> Response:
         """Say that the process is alive."""
@@ -107,6 +127,11 @@ def _tell_health(app: FastAPI, queue: InferenceQueue) -> None:
         """Say that another picture would be taken on now."""
         queue.check_ready()
         return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", response_class=PlainTextResponse, responses=refusals(403))
+    async def tell_metrics() -> Response:
+        """Count requests, pictures and seconds, in the form that Prometheus reads."""
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
 def _check_explain(explain: bool, config: ServeConfig) -> None:

@@ -90,6 +90,8 @@ async def read_urls(request: "Request", share: Share, config: ServeConfig) -> li
 def _checked_urls(content: bytes, config: ServeConfig) -> list[str]:
     try:
         document = json.loads(content)
+        # Half a letter can be read from JSON, but not be written.
+        json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise RequestError("the body is not JSON") from error
     urls = document.get("urls") if isinstance(document, dict) and len(document) == 1 else None

@@ -1,0 +1,140 @@
+"""Connections: clients that send too slowly, too much or nothing, and take their answers too late, hold nobody up."""
+
+import asyncio
+import json
+from typing import Any, cast
+
+from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from mien.serve_config import ServeConfig
+
+_MOST_HEAD_BYTES = 64 * 1024
+# When the server stops, a request may be on its way on a connection that seems idle.
+_LAST_REQUESTS_S = 0.3
+
+
+class Connection(HttpToolsProtocol):
+    """A client's connection: uvicorn's, with the bounds that it lacks.
+
+    Each of these may take the time of an upload at most: the head of a request, from its first byte on; what is left of
+    a request that is answered already; and the answer, until the client has taken it. Where as many connections
+    are open as may, the one that has asked nothing for longest makes room for another.
+
+    Source: https://en.wikipedia.org/wiki/Slowloris_(cyber_attack)
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        limits: ServeConfig,
+    ) -> None:
+        """Take what uvicorn gives to a protocol, and the limits."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._limits = limits
+        self._deadline: asyncio.TimerHandle | None = None
+        # A head is what comes before the body: the first line of a request, and its headers.
+        self._is_in_head = True
+        self._num_head_bytes = 0
+        self._idle_since_s = self.loop.time()
+        self._is_stopping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Make room for the client, or send it away."""
+        super().connection_made(transport)
+        self._expect_progress()
+        if len(self.connections) > self._limits.max_connections and not self._make_room():
+            self._refuse(503, "too many connections are open")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more."""
+        self._settle()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take on what came in, as long as it can become a request."""
+        if self._is_in_head:
+            self._num_head_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing() or not self._num_head_bytes:
+            return
+        if self._num_head_bytes > _MOST_HEAD_BYTES:
+            self._refuse(431, "the headers are too large")
+        elif self._deadline is None:
+            self._expect_progress()
+
+    def on_headers_complete(self) -> None:
+        """Let the application see to the body."""
+        self._is_in_head, self._num_head_bytes = False, 0
+        self._settle()
+        super().on_headers_complete()
+        if self._is_stopping:
+            super().shutdown()
+
+    def on_message_complete(self) -> None:
+        """Be ready for the next request."""
+        self._is_in_head = True
+        self._settle()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for what the client has still to send, or to take."""
+        super().on_response_complete()
+        self._idle_since_s = self.loop.time()
+        self._settle()
+        if not self._is_in_head or self.transport.get_write_buffer_size():
+            self._expect_progress()
+
+    def shutdown(self) -> None:
+        """Take no further request, but for one that is on its way."""
+        self._is_stopping = True
+        if self._is_at_work:
+            super().shutdown()
+        else:
+            self.loop.call_later(_LAST_REQUESTS_S, super().shutdown)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, in the form of all refusals."""
+        self._refuse(400, "this is no HTTP request")
+
+    @property
+    def _is_at_work(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _expect_progress(self) -> None:
+        self._deadline = self.loop.call_later(self._limits.upload_timeout_s, self._give_up)
+
+    def _settle(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        elif self._is_at_work:
+            # The start of a second request has come in while the first is in work.
+            self.shutdown()
+        elif self._num_head_bytes:
+            self._refuse(408, "the request did not come in whole in time")
+        else:
+            self.transport.close()
+
+    def _make_room(self) -> bool:
+        others = [cast(Connection, other) for other in self.connections if other is not self]
+        idle = [other for other in others if not (other._is_at_work or other.transport.is_closing())]
+        if idle:
+            min(idle, key=lambda other: other._idle_since_s).transport.abort()
+        return bool(idle)
+
+    def _refuse(self, status: int, sentence: str) -> None:
+        body = json.dumps({"error": sentence}).encode()
+        headers = b"content-type: application/json\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + headers + length + body)
+        self.transport.close()

@@ -1,0 +1,141 @@
+"""The layers around the routes, which every request goes through: counted, hardened, kept from tracebacks, let in.
+
+Each is a plain ASGI application around another, and adds some millionths of a second.
+"""
+
+import inspect
+import logging
+import traceback
+from collections.abc import Callable
+from time import perf_counter
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mien.access_log import AccessLog, Exchange
+from mien.errors import MienError
+from mien.gatekeeping import SECURITY_HEADERS, Gate
+from mien.refusals import refusal
+from mien.safe_names import visible
+from mien.service_metrics import ServiceMetrics
+
+_LOG = logging.getLogger(__name__)
+_RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
+
+def layered(app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics) -> ASGIApp:
+    """Return an application within all layers.
+
+    Args:
+        app: What answers.
+        gate: Who may come in.
+        log: Gets a line for each request.
+        metrics: Count each request.
+    """
+
+    def note(exchange: Exchange) -> None:
+        log.write(exchange)
+        metrics.count_request(exchange.route, exchange.status, exchange.duration_s)
+
+    return observed(hardened(shielded(guarded(app, gate))), note)
+
+
+def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
+    """Return an application whose requests are noted: how long, how much, and with what status.
+
+    A route leaves the number of pictures in the request's state, as `num_pictures`.
+
+    Args:
+        app: What answers.
+        note: Told of each request when its answer has been sent, or nobody waits for it any more.
+    """
+
+    async def observe(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        exchange = Exchange(client=(scope.get("client") or ("",))[0], method=scope["method"])
+        state = scope.setdefault("state", {})
+
+        async def receive_counted() -> Message:
+            message = await receive()
+            exchange.bytes_in += len(message.get("body", b""))
+            return message
+
+        async def send_counted(message: Message) -> None:
+            exchange.status = message.get("status", exchange.status)
+            exchange.bytes_out += len(message.get("body", b""))
+            await send(message)
+
+        began = perf_counter()
+        try:
+            await app(scope, receive_counted, send_counted)
+        finally:
+            exchange.duration_s = perf_counter() - began
+            exchange.route = _route_in(scope)
+            exchange.num_pictures = state.get("num_pictures", 0)
+            note(exchange)
+
+    return observe
+
+
+def _route_in(scope: Scope) -> str | None:
+    """Return the template of the route that answered, never a path that a client made up."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    # FastAPI names those that it made itself. Of others only one without parts to fill in is its own template.
+    is_plain = inspect.isroutine(scope.get("endpoint")) and not scope.get("path_params")
+    return str(scope["path"]) if is_plain else None
+
+
+def hardened(app: ASGIApp) -> ASGIApp:
+    """Return an application with the headers that tell browsers what not to do, where it has not set its own."""
+
+    async def harden(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_hardened(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = list(message.get("headers", []))
+                names = {name.lower() for name, _ in own}
+                message["headers"] = own + [header for header in _RAW_HEADERS if header[0] not in names]
+            await send(message)
+
+        await app(scope, receive, send_hardened)
+
+    return harden
+
+
+def shielded(app: ASGIApp) -> ASGIApp:
+    """Return an application whose mistakes are logged with their traceback, and told without."""
+
+    async def shield(scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def send_watched(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, send_watched)
+        except Exception:
+            # What has begun cannot be taken back: the server ends the connection, and logs it.
+            if has_begun or scope["type"] != "http":
+                raise
+            _LOG.error("%s", visible(traceback.format_exc(), kept="\n"))
+            await JSONResponse({"error": "internal error"}, 500)(scope, receive, send)
+
+    return shield
+
+
+def guarded(app: ASGIApp, gate: Gate) -> ASGIApp:
+    """Return an application that only those reach whom the gate lets in."""
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            try:
+                gate.check(scope["method"], scope["path"], Headers(scope=scope))
+            except MienError as error:
+                return await refusal(error)(scope, receive, send)
+        await app(scope, receive, send)
+
+    return guard

@@ -1,0 +1,128 @@
+"""Serving: the processes that answer, one or several, from the first request to the last."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import warnings
+from contextlib import suppress
+from functools import partial
+from math import ceil
+from multiprocessing.connection import wait
+from multiprocessing.context import SpawnProcess
+from types import FrameType
+from typing import cast
+
+import uvicorn
+from fastapi import FastAPI
+
+from mien import terminal
+from mien.classifier import Classifier
+from mien.connections import Connection
+from mien.serve_config import ServeConfig
+from mien.server import create_app
+from mien.streams import show_native_libraries, silence_native_libraries
+
+# A proxy keeps idle connections for a minute as a rule; were the server's time shorter, both would close at once.
+_KEEP_ALIVE_S = 75
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SPAWN = multiprocessing.get_context("spawn")
+# Of mallopt.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE_BYTES = 128 * 1024
+# How long a worker may take to end, after it has given up on its requests.
+_GRACE_S = 3.0
+
+
+def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
+    """Answer requests in this process until it is told to stop, and what was accepted is finished."""
+    _give_memory_back()
+    _Server(
+        uvicorn.Config(
+            app,
+            http=cast("type[Connection]", partial(Connection, limits=config)),
+            ws="none",
+            log_config=None,
+            # What clients do wrong is told to them alone.
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=ceil(config.stop_timeout_s),
+        )
+    ).run([listener])
+
+
+def supervise(classifier: Classifier, config: ServeConfig, listener: socket.socket) -> None:
+    """Keep as many processes answering as asked for, until told to stop, and what was accepted is finished."""
+    signals: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        _let_signals_end_this()
+
+    def start() -> SpawnProcess:
+        worker = _SPAWN.Process(target=_work, args=(classifier, config, listener))
+        worker.start()
+        return worker
+
+    for number in _SIGNALS:
+        signal.signal(number, stop)
+    show_native_libraries()
+    workers = [start() for _ in range(config.workers)]
+    while not signals:
+        wait([worker.sentinel for worker in workers], timeout=0.2)
+        for place, worker in enumerate(workers):
+            if not signals and worker.exitcode is not None:
+                terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
+                workers[place] = start()
+    listener.close()
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(config.stop_timeout_s + _GRACE_S)
+        worker.kill()
+
+
+class _Server(uvicorn.Server):
+    """Ends with exit code 0 when it is told to, and at once when it is told again."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if sig == signal.SIGINT and multiprocessing.parent_process() is not None:
+            # Ctrl-C reaches all processes; the supervisor tells its workers.
+            return
+        self.should_exit = True
+        cast(FastAPI, self.config.app).state.queue.stop()
+        _let_signals_end_this()
+
+
+def _give_memory_back() -> None:
+    """Let the C library return the memory of pictures to the system, which it would rather keep for the next large one.
+
+    Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    # Other C libraries have no such setting, or none that is called so.
+    with suppress(AttributeError, OSError, TypeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+        set_option(_M_TRIM_THRESHOLD, _LARGE_BYTES)
+
+
+def _let_signals_end_this() -> None:
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _work(classifier: Classifier, config: ServeConfig, listener: socket.socket) -> None:
+    silence_native_libraries()
+    warnings.filterwarnings("ignore", module="PIL")
+    threading.Thread(target=_follow_supervisor, daemon=True).start()
+    serve(create_app(classifier, config), config, listener)
+
+
+def _follow_supervisor() -> None:
+    """Stop when the supervisor is gone, however it ended: nothing may keep the port."""
+    cast(multiprocessing.process.BaseProcess, multiprocessing.parent_process()).join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,170 @@
+"""Clients that are slow, greedy, silent or hostile: they get their answer or are let go, and others do not notice."""
+
+import random
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+
+from conftest import draw_picture, encoded
+from serve_process import Service, answer, request, served
+
+if TYPE_CHECKING:
+    from mien.finishing import Run
+
+TIMEOUT_S = 1.0
+MAX_CONNECTIONS = 12
+HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nX-Slow: "
+
+
+@pytest.fixture(scope="module")
+def service(run: "Run") -> Iterator[Service]:
+    """A server that is quick to lose its patience. At the end it has said nothing, and none of this was its mistake."""
+    flags = ("--upload-timeout-s", TIMEOUT_S, "--max-connections", MAX_CONNECTIONS)
+    with served(run.path, *flags) as service:
+        yield service
+        assert service.stop() == 0
+        assert service.process.stderr is not None
+        assert service.process.stderr.read() == ""
+
+
+@pytest.fixture(autouse=True)
+def _others_are_served(service: Service) -> Iterator[None]:
+    yield
+    assert service.ask(request("/healthz")) == (200, {"status": "alive"})
+
+
+def until_closed(connection: socket.socket) -> float:
+    started = time.monotonic()
+    with suppress(ConnectionResetError):
+        while connection.recv(1 << 16):
+            pass
+    return time.monotonic() - started
+
+
+def drip(connection: socket.socket, drop: bytes) -> float:
+    """Send a drop now and then, until the server closes; return how long that took."""
+    started = time.monotonic()
+    with suppress(ConnectionResetError, BrokenPipeError):
+        while time.monotonic() - started < 10 * TIMEOUT_S:
+            connection.sendall(drop)
+            time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def test_a_connection_serves_many_requests(service: Service) -> None:
+    picture = encoded(draw_picture(1), "JPEG")
+    with service.connect() as connection:
+        for _ in range(5):
+            connection.sendall(request("/predict", picture))
+            status, document = answer(connection)
+            assert (status, document["predictions"][0]["source"]) == (200, "-")
+
+
+def test_requests_may_be_sent_ahead(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(request("/healthz") * 50 + HALF_A_HEAD)
+        assert [answer(connection)[0] for _ in range(50)] == [200] * 50
+        connection.sendall(b"\r\n\r\n")
+        assert answer(connection)[0] == 200
+
+
+def test_half_a_head_is_not_waited_for(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(HALF_A_HEAD)
+        assert answer(connection) == (408, {"error": "the request did not come in whole in time"})
+        assert until_closed(connection) < TIMEOUT_S
+
+
+@pytest.mark.parametrize(("start", "drop"), [(HALF_A_HEAD, b"x"), (b"", b"\r\n"), (request("/healthz"), b"\r\n")])
+def test_a_head_that_drips_in_is_not_waited_for(service: Service, start: bytes, drop: bytes) -> None:
+    with service.connect() as connection:
+        connection.sendall(start)
+        assert TIMEOUT_S / 2 < drip(connection, drop) < 4 * TIMEOUT_S
+
+
+def test_who_says_nothing_is_let_go_without_a_word(service: Service) -> None:
+    with service.connect() as connection:
+        assert answer(connection) == (0, None)
+
+
+@pytest.mark.parametrize("head", [b"GET /" + b"x" * 400_000, HALF_A_HEAD + b"x" * 400_000, b"X: y\r\n" * 80_000])
+def test_heads_have_a_limit(service: Service, head: bytes) -> None:
+    start = b"" if head.startswith(b"GET") else b"GET / HTTP/1.1\r\n"
+    with service.connect() as connection:
+        with suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(start + head)
+        # Where bytes are still under way, the system may throw the answer away.
+        assert answer(connection) in [(431, {"error": "the headers are too large"}), (0, None)]
+
+
+def test_a_head_just_above_the_limit_is_told(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(HALF_A_HEAD + b"x" * 66_000)
+        assert answer(connection) == (431, {"error": "the headers are too large"})
+
+
+def test_what_is_no_http_is_told_so(service: Service) -> None:
+    for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET\r\n\r\n", b"GET \xff HTTP/1.1\r\n\r\n"):
+        with service.connect() as connection:
+            connection.sendall(nonsense)
+            assert answer(connection) == (400, {"error": "this is no HTTP request"})
+
+
+def test_random_requests_never_break_it(service: Service) -> None:
+    rng = random.Random(0)
+    good = [request("/healthz"), request("/predict", b"x" * 50), request("/predict", b"--x--", "multipart/form-data")]
+    for _ in range(200):
+        content = bytearray(rng.choice(good))
+        for _ in range(rng.randrange(1, 6)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        with service.connect() as connection:
+            connection.sendall(content)
+
+
+def test_the_rest_of_a_request_that_was_refused_is_not_read_for_ever(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(request("/nowhere", b"x" * 1_000_000)[:5000])
+        assert answer(connection)[0] == 404
+        assert drip(connection, b"x") < 4 * TIMEOUT_S
+
+
+def test_who_does_not_take_the_answers_is_let_go(service: Service) -> None:
+    num_requests = 6000
+    with socket.socket() as connection:
+        connection.settimeout(20)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", service.port))
+        connection.settimeout(2 * TIMEOUT_S)
+        with suppress(TimeoutError, ConnectionError):
+            connection.sendall(request("/openapi.json") * num_requests)
+        time.sleep(3 * TIMEOUT_S)
+        received = bytearray()
+        with suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                received += part
+    assert 0 < received.count(b"HTTP/1.1 200") < num_requests
+
+
+def test_silent_connections_make_room(service: Service) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(service.connect()) for _ in range(3 * MAX_CONNECTIONS)]
+        assert service.ask(request("/healthz"))[0] == 200
+        # The first that came have made room at once.
+        silent[0].settimeout(TIMEOUT_S / 2)
+        assert until_closed(silent[0]) < TIMEOUT_S / 2
+
+
+def test_where_all_connections_are_at_work_a_further_one_is_told(service: Service) -> None:
+    with ExitStack() as stack:
+        at_work = [stack.enter_context(service.connect()) for _ in range(MAX_CONNECTIONS)]
+        for connection in at_work:
+            connection.sendall(request("/predict", b"x" * 1000)[:-1])
+        time.sleep(TIMEOUT_S / 4)
+        assert service.ask(b"") == (503, {"error": "too many connections are open"})
+        for connection in at_work:
+            connection.sendall(b"x")
+            assert answer(connection)[0] == 415

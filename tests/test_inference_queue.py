@@ -1,0 +1,184 @@
+"""The queue: a bounded number wait, nobody for ever, and what nobody waits for is not done."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from http_asking import JPEG
+from mien import answers
+from mien.answers import Answer
+from mien.errors import BusyError, NotReadyError
+from mien.inference_queue import InferenceQueue
+from mien.serve_config import ServeConfig
+from mien.uploads import Upload
+from test_explanation import colour_classifier
+
+
+class Gate:
+    """Holds every picture back until it is opened, and counts those that came to it."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.names: list[str] = []
+
+    def answer(self, *arguments: Any, **options: Any) -> Answer:
+        self.names.append(arguments[1].name)
+        assert self.opened.wait(5)
+        return _answer(*arguments, **options)
+
+
+_answer = answers.answer
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    gate = Gate()
+    monkeypatch.setattr(answers, "answer", gate.answer)
+    yield gate
+    gate.opened.set()
+
+
+def uploads(num: int) -> list[Upload]:
+    return [Upload(str(number), JPEG) for number in range(num)]
+
+
+def queue_of(**settings: Any) -> InferenceQueue:
+    return InferenceQueue(colour_classifier(), ServeConfig(**settings))
+
+
+async def until(holds: Any) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it never came to that")
+
+
+def test_answers_come_in_the_order_of_the_pictures() -> None:
+    found = asyncio.run(queue_of().answer(uploads(20)))
+    assert [answer.prediction.source for answer in found] == [str(number) for number in range(20)]
+    assert len({answer.prediction.label for answer in found}) == 1
+
+
+def test_what_has_no_place_is_not_taken_on(gate: Gate) -> None:
+    queue = queue_of(max_waiting=4, max_files=4)
+
+    async def ask() -> None:
+        waiting = asyncio.create_task(queue.answer(uploads(3)))
+        await until(lambda: queue.num_waiting == 3)
+        with pytest.raises(BusyError) as refused:
+            await queue.answer(uploads(2))
+        assert refused.value.retry_after_s >= 1 and queue.num_waiting == 3
+        queue.check_ready()
+        last = asyncio.create_task(queue.answer(uploads(1)))
+        await until(lambda: queue.num_waiting == 4)
+        with pytest.raises(NotReadyError, match="busy"):
+            queue.check_ready()
+        gate.opened.set()
+        assert len(await waiting) == 3 and len(await last) == 1
+        assert queue.num_waiting == 0
+        queue.check_ready()
+
+    asyncio.run(ask())
+
+
+def test_what_could_not_be_answered_in_time_is_not_taken_on(gate: Gate) -> None:
+    # Each picture is thought to take 0.02 s at first.
+    queue = queue_of(answer_timeout_s=0.1, max_waiting=2000)
+
+    async def ask() -> None:
+        waiting = asyncio.create_task(queue.answer(uploads(1000)))
+        await until(lambda: queue.num_waiting == 1000 or waiting.done())
+        with pytest.raises(BusyError):
+            await queue.answer(uploads(1))
+        with pytest.raises(NotReadyError, match="took too long"):
+            await waiting
+
+    asyncio.run(ask())
+
+
+def test_nobody_waits_for_ever_and_what_was_not_begun_leaves_the_queue(gate: Gate) -> None:
+    queue = queue_of(answer_timeout_s=0.2)
+
+    async def ask() -> None:
+        with pytest.raises(NotReadyError, match="took too long"):
+            await queue.answer(uploads(60))
+        assert queue.num_waiting == 0
+        num_begun = len(gate.names)
+        gate.opened.set()
+        assert len(await queue.answer([Upload("last", JPEG)])) == 1
+        assert gate.names[num_begun:] == ["last"]
+
+    asyncio.run(ask())
+
+
+def test_who_goes_away_takes_the_pictures_out_of_the_queue(gate: Gate) -> None:
+    queue = queue_of()
+
+    async def ask() -> None:
+        leaving = asyncio.create_task(queue.answer(uploads(60)))
+        await until(lambda: gate.names)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        assert queue.num_waiting == 0
+        gate.opened.set()
+
+    asyncio.run(ask())
+    queue.close()
+    assert len(gate.names) < 60
+
+
+def test_what_was_accepted_is_finished_when_it_stops(gate: Gate) -> None:
+    queue = queue_of()
+
+    async def ask() -> None:
+        waiting = asyncio.create_task(queue.answer(uploads(20)))
+        await until(lambda: queue.num_waiting == 20)
+        queue.stop()
+        with pytest.raises(NotReadyError, match="the server is stopping"):
+            await queue.answer(uploads(1))
+        with pytest.raises(NotReadyError, match="the server is stopping"):
+            queue.check_ready()
+        gate.opened.set()
+        assert len(await waiting) == 20
+
+    asyncio.run(ask())
+
+
+def test_a_mistake_of_ours_ends_its_request_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_classifier: Any, upload: Upload, *arguments: Any, **options: Any) -> Answer:
+        if upload.name == "3":
+            raise ZeroDivisionError
+        return _answer(_classifier, upload, *arguments, **options)
+
+    monkeypatch.setattr(answers, "answer", fail)
+    queue = queue_of()
+
+    async def ask() -> None:
+        with pytest.raises(ZeroDivisionError):
+            await queue.answer(uploads(20))
+        await until(lambda: queue.num_waiting == 0)
+        assert len(await queue.answer(uploads(3))) == 3
+
+    asyncio.run(ask())
+
+
+def test_the_wait_that_it_names_follows_what_pictures_take(gate: Gate) -> None:
+    queue = queue_of(max_waiting=1, max_files=1)
+    threading.Timer(0.5, gate.opened.set).start()
+    started_s = time.monotonic()
+    asyncio.run(queue.answer(uploads(1)))
+    assert time.monotonic() - started_s > 0.4
+    queue.num_waiting = 1000
+
+    async def ask() -> None:
+        with pytest.raises(BusyError) as refused:
+            await queue.answer(uploads(1))
+        assert refused.value.retry_after_s > 1000 * 0.03 / queue._num_threads
+
+    asyncio.run(ask())

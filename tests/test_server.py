@@ -1,0 +1,251 @@
+"""The server: the answers of `mien predict` over HTTP, one form for every refusal, and a description that is true."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+import mien
+from conftest import Mien
+from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
+from mien import answers, url_fetcher
+from mien.errors import ModelFileError
+from mien.fetching import FetchLimits
+from mien.serve_config import ServeConfig
+from mien.server import create_app
+from servers import gallery
+from test_explanation import colour_classifier
+
+if TYPE_CHECKING:
+    from mien.finishing import Run
+
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def near(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let URLs lead to this machine, where the servers of the tests are."""
+    monkeypatch.setattr(url_fetcher, "FetchLimits", lambda **limits: FetchLimits(**{**limits, "allow_private": True}))
+
+
+def ask_urls(app: FastAPI, *urls: str, explain: bool = False) -> httpx.Response:
+    return ask(app, "POST", f"/predict/url?explain={explain}", json={"urls": urls})
+
+
+def test_answers_are_those_of_the_command_line(run: "Run", data: Path, command: Mien, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no picture")
+    paths = [*sorted(data.rglob("*.jpg")), tmp_path / "notes.txt"]
+    _, out, _ = command("predict", run.path, *paths, "--json")
+    expected = [json.loads(line) for line in out.splitlines()]
+    app = create_app(mien.load(run.path))
+    answered = post(app, *((str(path), path.read_bytes()) for path in paths))
+    assert answered.status_code == 200
+    assert answered.json() == {"predictions": expected}
+    alone = ask(app, "POST", "/predict", content=paths[0].read_bytes(), headers={"Content-Type": "image/jpeg"})
+    assert alone.json() == {"predictions": [{**expected[0], "source": "-"}]}
+
+
+def test_a_heat_map_comes_where_it_is_asked_for() -> None:
+    answered = ask(app_of(), "POST", "/predict?explain=true", files=[("a", ("a", JPEG)), ("b", ("b", b"text"))])
+    first, second = answered.json()["predictions"]
+    assert first["heat_map"]["label"] == first["label"] and first["heat_map"]["method"] == "class activation"
+    assert first["heat_map"]["image"].startswith("data:image/png;base64,")
+    assert second["heat_map"] is None and second["error"]
+
+
+def test_a_bad_picture_among_several_stops_no_other_and_alone_is_refused() -> None:
+    for content, status in ((b"text", 415), (b"", 400), (JPEG[:-200], 400)):
+        among = post(app_of(), ("good.jpg", JPEG), ("bad.jpg", content))
+        assert among.status_code == 200
+        good, bad = among.json()["predictions"]
+        assert good["error"] is None and bad["label"] is None
+        alone = post(app_of(), ("bad.jpg", content))
+        assert (alone.status_code, alone.json()) == (status, {"error": bad["error"]})
+    large = post(app_of(max_pixels=100), ("large.jpg", JPEG))
+    assert (large.status_code, large.json()) == (413, {"error": "96 x 96 pixels; at most 100 are decoded"})
+
+
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "<b>x</b>.jpg", "é\u202e.jpg", "=1+1", "x" * 3000, "a\x00b", "a%22b"]
+)
+def test_names_come_back_as_they_were_sent(name: str) -> None:
+    body = form(part(JPEG, name), part(PNG, "b"))
+    answered = ask(app_of(), "POST", "/predict", content=body, headers=FORM)
+    assert answered.json()["predictions"][0]["source"] == name
+
+
+def test_the_model_is_described(run: "Run") -> None:
+    classifier = mien.load(run.path)
+    told = ask(create_app(classifier, ServeConfig(max_file_mb=2, explain=False)), "GET", "/model").json()
+    score = run.out_of_fold.accuracy if run.out_of_fold else run.evaluation.accuracy
+    assert told["accuracy"] == {
+        "value": score.value,
+        "low": score.low,
+        "high": score.high,
+        "num_images": 22,
+        "judged_by": "cross-validation",
+    }
+    assert told["class_names"] == ["happy", "sad"] and told["image_size"] == [224, 224]
+    assert told["model_sha256"] == classifier.sha256 and len(told["model_sha256"]) == 64
+    assert told["model_card"] == (run.path / "MODEL_CARD.md").read_text("utf-8")
+    assert told["evaluations"]["test"] == json.loads(json.dumps(run.evaluation.to_dict()))
+    assert told["limits"] == {"max_files": 64, "max_file_bytes": 2 * 1024**2, "max_pixels": 50_000_000}
+    assert (told["allows_urls"], told["explains"], told["needs_key"]) == (False, False, False)
+    assert any("A smile is not an emotion" in text for text in told["not_for"])
+
+
+def test_a_classifier_without_scores_has_no_accuracy_and_one_with_damaged_scores_is_not_served() -> None:
+    assert ask(app_of(), "GET", "/model").json()["accuracy"] is None
+    damaged = colour_classifier().telling(scores={"test": {"accuracy": 2}})
+    with pytest.raises(ModelFileError, match="the scores in the file are damaged"):
+        create_app(damaged)
+
+
+@pytest.mark.usefixtures("near")
+def test_pictures_at_urls_are_answered_in_order() -> None:
+    with gallery({"/a.jpg": JPEG, "/b.png": PNG, "/c.txt": b"text"}) as shown:
+        urls = [f"{shown.url}/{name}" for name in ("a.jpg", "gone.jpg", "c.txt", "b.png")]
+        answered = ask_urls(app_of(allow_urls=True), *urls, explain=True)
+    found = answered.json()["predictions"]
+    assert [item["source"] for item in found] == urls
+    assert [item["error"] for item in found] == [
+        None,
+        "the URL cannot be fetched: its server answered 404",
+        "text, not a picture",
+        None,
+    ]
+    sent = post(app_of(), (urls[0], JPEG), (urls[3], PNG)).json()["predictions"]
+    assert [{**item, "heat_map": None} for item in found[::3]] == [{**item, "heat_map": None} for item in sent]
+    assert [item["heat_map"] is None for item in found] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://127.0.0.1:9/", "http://169.254.169.254/", "file:///etc/passwd", "http://[::1]/", "x", "http://localhost/"],
+)
+def test_a_url_tells_nothing_of_this_machine_and_its_network(url: str) -> None:
+    answered = ask_urls(app_of(allow_urls=True), url)
+    told = "the URL cannot be fetched: expected a picture at a public address, by http or https, within the limits"
+    assert (answered.status_code, answered.json()) == (400, {"error": told})
+
+
+def test_urls_are_fetched_only_where_that_is_allowed() -> None:
+    assert ask_urls(app_of(), "https://example.org/a.jpg").status_code == 403
+
+
+def test_what_the_api_does_not_have_is_refused_in_its_form() -> None:
+    app = app_of()
+    for method, path, status in (
+        ("GET", "/nothing", 404),
+        ("GET", "/predict/", 404),
+        ("GET", "/predict", 405),
+        ("DELETE", "/model", 405),
+        ("POST", "/predict?explain=<script>", 422),
+    ):
+        refused = ask(app, method, path)
+        assert refused.status_code == status and set(refused.json()) == {"error"}
+        assert "script" not in refused.text
+    assert ask(app, "GET", "/predict").headers["allow"] == "POST"
+
+
+def test_a_mistake_of_ours_is_confessed_without_its_details(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(answers, "answer", fail)
+    app = app_of()
+    answered = post(app, ("a.jpg", JPEG))
+    assert (answered.status_code, answered.json()) == (500, {"error": "internal error"})
+    with pytest.raises(ZeroDivisionError):  # It reaches the log.
+        asyncio.run(httpx.AsyncClient(transport=httpx.ASGITransport(app)).post("http://x/predict", files={"a": JPEG}))
+
+
+def test_a_slow_request_is_given_up_and_its_connection_closed() -> None:
+    body = sent_slowly(*[b"-"] * 100)
+    refused = ask(app_of(upload_timeout_s=0.1), "POST", "/predict", content=body, headers=FORM)
+    assert (refused.status_code, refused.headers["connection"]) == (408, "close")
+
+
+def test_health_is_told() -> None:
+    app = app_of()
+    assert ask(app, "GET", "/healthz").json() == {"status": "alive"}
+    assert ask(app, "GET", "/readyz").json() == {"status": "ready"}
+    app.state.queue.stop()
+    assert ask(app, "GET", "/healthz").json() == {"status": "alive"}
+    stopping = ask(app, "GET", "/readyz")
+    assert (stopping.status_code, stopping.json()) == (503, {"error": "the server is stopping"})
+    assert post(app, ("a.jpg", JPEG)).status_code == 503
+
+
+def test_bodies_of_all_requests_share_the_memory() -> None:
+    app = app_of(max_file_mb=1, max_memory_mb=1)
+    head, rest = part(bytes(600_000))[:-2], f"\r\n--{BOUNDARY}--\r\n".encode()
+
+    async def both() -> list[httpx.Response]:
+        first = ask_in_loop(app, "POST", "/predict", content=sent_slowly(head, rest, pause_s=0.2), headers=FORM)
+        second = ask_in_loop(app, "POST", "/predict", content=sent_slowly(b"", head, rest, pause_s=0.1), headers=FORM)
+        return list(await asyncio.gather(first, second))
+
+    first, second = asyncio.run(both())
+    assert (first.status_code, second.status_code) == (415, 429)
+    assert int(second.headers["retry-after"]) >= 1
+    assert post(app, ("a.jpg", JPEG)).status_code == 200
+
+
+def test_who_goes_away_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, begun = threading.Event(), threading.Event()
+    answer: Callable[..., Any] = answers.answer
+
+    def wait(*arguments: Any, **options: Any) -> Any:
+        begun.set()
+        assert opened.wait(5)
+        return answer(*arguments, **options)
+
+    monkeypatch.setattr(answers, "answer", wait)
+    app, sent = app_of(), list[dict[str, Any]]()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "query_string": b"",
+        "headers": [],
+        "http_version": "1.1",
+    }
+    scope["headers"] = [(b"content-type", FORM["Content-Type"].encode())]
+
+    async def leave() -> None:
+        events = iter([{"type": "http.request", "body": form(*[part(JPEG)] * 60), "more_body": False}])
+
+        async def receive() -> dict[str, Any]:
+            for event in events:
+                return event
+            await asyncio.to_thread(begun.wait, 5)
+            return {"type": "http.disconnect"}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await app(scope, receive, send)  # type: ignore[arg-type]
+        assert app.state.queue.num_waiting == 0
+        opened.set()
+
+    asyncio.run(leave())
+    assert sent[0]["status"] == 499
+
+
+def test_the_description_of_the_api_loads_nothing_from_elsewhere() -> None:
+    app = app_of()
+    page = ask(app, "GET", "/docs")
+    assert "default-src 'none'; script-src 'self'" in page.headers["content-security-policy"]
+    for path, kind in (("docs.js", "javascript"), ("swagger-ui-bundle.js", "javascript"), ("swagger-ui.css", "css")):
+        assert f'"docs/{path}"' in page.text
+        file = ask(app, "GET", f"/docs/{path}")
+        assert file.status_code == 200 and kind in file.headers["content-type"]
+    assert "http" not in page.text and "<script>" not in page.text and "style=" not in page.text
+    assert ask(app, "GET", "/docs/../server.py").status_code == 404

@@ -1,0 +1,208 @@
+"""Uploads: pictures come out as they went in, however they are cut; what is hostile is refused, within its limits."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from http_asking import BOUNDARY, FORM, form, part
+from mien.errors import BusyError, RequestError, ServiceError, SlowRequestError, TooLargeError, WrongMediaTypeError
+from mien.memory_budget import MemoryBudget
+from mien.serve_config import ServeConfig
+from mien.uploads import Upload, read_uploads, read_urls
+
+SMALL = ServeConfig(max_files=3, max_file_mb=0.001, max_memory_mb=0.01)
+
+
+def request_of(headers: dict[str, str], chunks: list[bytes], *, pause_s: float = 0) -> Any:
+    async def stream() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            await asyncio.sleep(pause_s)
+            yield chunk
+
+    return SimpleNamespace(headers={name.lower(): value for name, value in headers.items()}, stream=stream)
+
+
+def read(
+    body: bytes, headers: dict[str, str] = FORM, *, config: ServeConfig = ServeConfig(), size: int = 1 << 16
+) -> list[Upload]:
+    chunks = [body[start : start + size] for start in range(0, len(body), size)]
+    with MemoryBudget(config.max_memory_bytes).share() as share:
+        return asyncio.run(read_uploads(request_of(headers, chunks), share, config))
+
+
+def urls_of(body: bytes, config: ServeConfig = ServeConfig(), kind: str = "application/json") -> list[str]:
+    with MemoryBudget(config.max_memory_bytes).share() as share:
+        return asyncio.run(read_urls(request_of({"Content-Type": kind}, [body]), share, config))
+
+
+@given(st.lists(st.tuples(st.text("abc é", min_size=1), st.binary(max_size=300)), min_size=1), st.integers(1, 400))
+@settings(max_examples=50, deadline=None)
+def test_files_come_out_as_they_went_in_however_the_body_is_cut(files: list[tuple[str, bytes]], size: int) -> None:
+    body = form(*(part(content, name) for name, content in files[:64]))
+    assert read(body, size=size) == [Upload(name, content) for name, content in files[:64]]
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", "IMAGE/PNG; x=y"])
+def test_a_body_that_is_a_picture_has_no_name(kind: str) -> None:
+    assert read(b"picture", {"Content-Type": kind}, size=2) == [Upload("-", b"picture")]
+    assert read(b"picture", {}) == [Upload("-", b"picture")]
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/html", "application/x-www-form-urlencoded", "video/mp4", "multipart/mixed", "\x00", "é"]
+)
+def test_other_kinds_of_content_are_refused(kind: str) -> None:
+    with pytest.raises(WrongMediaTypeError, match="send pictures as multipart/form-data"):
+        read(b"picture", {"Content-Type": kind})
+
+
+def test_a_packed_body_is_not_unpacked() -> None:
+    with pytest.raises(WrongMediaTypeError, match="without a content encoding"):
+        read(b"picture", {"Content-Type": "image/png", "Content-Encoding": "gzip"})
+
+
+def test_fields_that_are_no_files_are_passed_over_and_so_is_an_empty_choice() -> None:
+    body = form(part(b"secret", None), part(b"", ""), part(b"picture", "a.png"), part(b"unnamed", ""))
+    assert read(body) == [Upload("a.png", b"picture"), Upload("-", b"unnamed")]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "has no end"),
+        (b"no form at all", "damaged"),
+        (part(b"picture"), "has no end"),
+        (form(part(b"picture"))[:-8], "has no end"),
+        (part(b"picture")[:40], "has no end"),
+        (form(part(b"secret", None)), "no file in the form"),
+        (form(part(b"", "")), "no file in the form"),
+        (form(), "no file in the form"),
+        (f"--{BOUNDARY}\r\nno colon\r\n\r\n".encode(), "damaged"),
+        (f"--{BOUNDARY}\r\nA: {'a' * 100_000}\r\n\r\n".encode(), "damaged"),
+        (f"--{BOUNDARY}\r\n".encode() + b"A: a\r\n" * 1000, "damaged"),
+    ],
+)
+def test_a_form_that_is_none_is_refused(body: bytes, told: str) -> None:
+    with pytest.raises(RequestError, match=told):
+        read(body)
+    with pytest.raises(RequestError):
+        read(body, {"Content-Type": "multipart/form-data"})
+    with pytest.raises(RequestError):
+        read(body, {"Content-Type": f"multipart/form-data; boundary={'x' * 1000}"})
+
+
+def test_a_file_goes_in_up_to_the_very_limit() -> None:
+    content = bytes(SMALL.max_file_bytes)
+    assert read(form(part(content)), config=SMALL)[0].content == content
+    assert read(content, {"Content-Type": "image/png"}, config=SMALL)[0].content == content
+    for size in (100, 10_000):
+        with pytest.raises(TooLargeError, match=r"a picture has more than 0\.001 MiB"):
+            read(form(part(content + b"x")), config=SMALL, size=size)
+        with pytest.raises(TooLargeError, match=r"a picture has more than 0\.001 MiB"):
+            read(content + b"x", {"Content-Type": "image/png"}, config=SMALL, size=size)
+
+
+def test_there_is_a_limit_to_the_number_of_files_and_of_other_parts() -> None:
+    assert len(read(form(*[part(b"p")] * 3), config=SMALL)) == 3
+    with pytest.raises(TooLargeError, match="more than 3 pictures in one request"):
+        read(form(*[part(b"p")] * 4), config=SMALL)
+    with pytest.raises(TooLargeError, match="more than 32 parts that are no files"):
+        read(b"".join([part(b"", None)] * 100_000))
+
+
+def test_what_is_passed_over_counts_too() -> None:
+    for body in (form(part(bytes(20_000), None)), form(part(b"p")) + bytes(20_000)):
+        with pytest.raises(TooLargeError, match=r"a request has more than 0\.0099"):
+            read(body, config=SMALL, size=100)
+
+
+@pytest.mark.parametrize("length", ["999999999999", "9" * 18])
+def test_what_announces_too_much_is_refused_unread(length: str) -> None:
+    def stream() -> Iterator[bytes]:
+        raise AssertionError("it was read")
+
+    for kind in (FORM["Content-Type"], "image/png"):
+        request: Any = SimpleNamespace(headers={"content-type": kind, "content-length": length}, stream=stream)
+        with MemoryBudget(10**6).share() as share, pytest.raises(TooLargeError):
+            asyncio.run(read_uploads(request, share, ServeConfig()))
+
+
+@pytest.mark.parametrize("length", ["", "-1", "1e3", "²", "9" * 5000])
+def test_a_length_that_is_no_number_says_nothing(length: str) -> None:
+    assert read(b"picture", {"Content-Length": length}) == [Upload("-", b"picture")]
+
+
+def test_a_body_that_dribbles_in_is_given_up() -> None:
+    request, started_s = request_of(FORM, [b"-"] * 100, pause_s=0.05), time.monotonic()
+    with MemoryBudget(10**6).share() as share, pytest.raises(SlowRequestError, match=r"within 0\.1 s"):
+        asyncio.run(read_uploads(request, share, ServeConfig(upload_timeout_s=0.1)))
+    assert time.monotonic() - started_s < 1
+
+
+def test_memory_that_others_hold_is_not_there() -> None:
+    budget = MemoryBudget(1000)
+    with budget.share() as first:
+        first.take(600)
+        with pytest.raises(BusyError), budget.share() as second:
+            asyncio.run(read_uploads(request_of({}, [bytes(300), bytes(300)]), second, ServeConfig()))
+        assert budget.num_taken == 600
+    assert budget.num_taken == 0
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+@settings(max_examples=200, deadline=None)
+def test_any_bytes_in_a_form_are_read_or_refused(noise: bytes, size: int) -> None:
+    for body in (noise, form(part(noise)), part(b"p")[:-2] + noise, f"--{BOUNDARY}\r\n".encode() + noise):
+        with suppress(ServiceError):
+            assert read(body, config=SMALL, size=size)
+
+
+@given(st.text(st.characters(max_codepoint=255), max_size=100))
+@settings(max_examples=200, deadline=None)
+def test_any_content_type_is_known_or_refused(kind: str) -> None:
+    for value in (kind, f"multipart/form-data; {kind}", f"multipart/form-data; boundary={kind}"):
+        with suppress(ServiceError):
+            assert read(b"p", {"Content-Type": value})
+
+
+def test_urls_come_out_as_they_went_in() -> None:
+    assert urls_of('{"urls": ["https://example.org/é", "x"]}'.encode()) == ["https://example.org/é", "x"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"urls": []}',
+        b'{"urls": [1]}',
+        b'{"urls": [""]}',
+        b'{"urls": "https://example.org"}',
+        b'{"urls": ["x"], "other": 1}',
+        b'{"urls": ["\\ud800"]}',
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
+def test_json_that_is_no_list_of_urls_is_refused(body: bytes) -> None:
+    with pytest.raises(RequestError):
+        urls_of(body)
+
+
+def test_urls_have_limits() -> None:
+    with pytest.raises(TooLargeError, match="more than 3 URLs"):
+        urls_of(b'{"urls": ["x", "x", "x", "x"]}', SMALL)
+    with pytest.raises(TooLargeError, match="more than 2048 letters"):
+        urls_of(b'{"urls": ["' + b"x" * 2049 + b'"]}')
+    with pytest.raises(TooLargeError, match="the list of URLs is too long"):
+        urls_of(b" " * 10_000_000)
+    with pytest.raises(WrongMediaTypeError, match="application/json"):
+        urls_of(b'{"urls": ["x"]}', kind="text/plain")

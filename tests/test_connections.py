@@ -62,6 +62,9 @@ def test_a_connection_serves_many_requests(service: Service) -> None:
             connection.sendall(request("/predict", picture))
             status, document = answer(connection)
             assert (status, document["predictions"][0]["source"]) == (200, "-")
+        time.sleep(1.5 * TIMEOUT_S)
+        connection.sendall(request("/healthz"))
+        assert answer(connection)[0] == 200
 
 
 def test_requests_may_be_sent_ahead(service: Service) -> None:

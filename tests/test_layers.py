@@ -83,6 +83,7 @@ ROWS = [
         "calibration",
         "feature_cache",
         "near_pairs",
+        "page_files",
         "provenance",
         "uploads",
         "connections",

@@ -5,7 +5,7 @@ import json
 from typing import Any, cast
 
 from uvicorn import Config
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from mien.serve_config import ServeConfig
@@ -43,6 +43,8 @@ class Connection(HttpToolsProtocol):
         self._num_head_bytes = 0
         self._idle_since_s = self.loop.time()
         self._is_stopping = False
+        # Of the requests that have come in, the one that is being answered.
+        self._running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room for the client, or send it away."""
@@ -52,8 +54,12 @@ class Connection(HttpToolsProtocol):
             self._refuse(503, "too many connections are open")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Expect nothing any more."""
+        """Expect nothing any more, and let the application know."""
         self._settle()
+        if self._running is not None and self._is_at_work:
+            # uvicorn tells the request that came in last, which may still wait for its turn.
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -71,19 +77,23 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Let the application see to the body."""
         self._is_in_head, self._num_head_bytes = False, 0
-        self._settle()
+        self._settle_if_taken()
         super().on_headers_complete()
+        if not self._is_at_work:
+            self._running = self.cycle
         if self._is_stopping:
             super().shutdown()
 
     def on_message_complete(self) -> None:
         """Be ready for the next request."""
         self._is_in_head = True
-        self._settle()
+        self._settle_if_taken()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for what the client has still to send, or to take."""
+        if self.pipeline:
+            self._running = self.pipeline[-1][0]
         super().on_response_complete()
         self._idle_since_s = self.loop.time()
         self._settle()
@@ -104,7 +114,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _is_at_work(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._running is not None and not self._running.response_complete
 
     def _expect_progress(self) -> None:
         self._deadline = self.loop.call_later(self._limits.upload_timeout_s, self._give_up)
@@ -114,7 +124,13 @@ class Connection(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _settle_if_taken(self) -> None:
+        # Where an earlier answer is still to be taken, the next request does not put that off.
+        if not self.transport.get_write_buffer_size():
+            self._settle()
+
     def _give_up(self) -> None:
+        self._deadline = None
         if self.transport.get_write_buffer_size():
             self.transport.abort()
         elif self._is_at_work:
@@ -122,7 +138,7 @@ class Connection(HttpToolsProtocol):
             self.shutdown()
         elif self._num_head_bytes:
             self._refuse(408, "the request did not come in whole in time")
-        else:
+        elif self._running is None or not self._is_in_head:
             self.transport.close()
 
     def _make_room(self) -> bool:

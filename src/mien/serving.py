@@ -1,5 +1,6 @@
 """Serving: the processes that answer, one or several, from the first request to the last."""
 
+import asyncio
 import ctypes
 import multiprocessing
 import os
@@ -29,6 +30,8 @@ from mien.streams import show_native_libraries, silence_native_libraries
 _KEEP_ALIVE_S = 75
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SPAWN = multiprocessing.get_context("spawn")
+# The event loop takes in all who wait to be connected whenever it comes round.
+_LAST_CONNECTIONS_S = 0.05
 # Of mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES = 128 * 1024
@@ -96,6 +99,11 @@ class _Server(uvicorn.Server):
         self.should_exit = True
         cast(FastAPI, self.config.app).state.queue.stop()
         _let_signals_end_this()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close, after those who had connected before have come in."""
+        await asyncio.sleep(_LAST_CONNECTIONS_S)
+        await super().shutdown(sockets)
 
 
 def _give_memory_back() -> None:

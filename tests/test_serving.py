@@ -1,0 +1,171 @@
+"""The processes of the server: they end in order when they are told to, and nothing that was accepted is lost."""
+
+import os
+import re
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from conftest import draw_picture, encoded
+from serve_process import Service, answer, request, served
+
+if TYPE_CHECKING:
+    from mien.finishing import Run
+
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+PICTURES = [encoded(draw_picture(seed, width=400, height=300), "JPEG") for seed in range(8)]
+
+
+def children(process: int) -> list[int]:
+    """Return the workers of a supervisor; it has a process that only keeps track of resources, too."""
+    numbers = map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
+    return [number for number in numbers if "spawn_main" in Path(f"/proc/{number}/cmdline").read_text()]
+
+
+def memory_mb(process: int) -> float:
+    found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
+    assert found
+    return int(found[1]) / 1024
+
+
+def comes_true(condition: Callable[[], Any], timeout_s: float = 15) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        with suppress(ConnectionRefusedError, FileNotFoundError):
+            if condition():
+                return True
+        time.sleep(0.02)
+    return False
+
+
+def is_alive(service: Service) -> bool:
+    return service.ask(request("/healthz"))[0] == 200
+
+
+@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+def service(request: pytest.FixtureRequest, run: "Run") -> Iterator[Service]:
+    with served(run.path, "--workers", request.param) as service:
+        assert comes_true(lambda: is_alive(service))
+        yield service
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_at_a_signal_and_gives_the_port_back(service: Service, run: "Run", number: int) -> None:
+    with service.connect(), service.connect() as connection:
+        connection.sendall(request("/healthz"))
+        assert answer(connection)[0] == 200
+        # Idle connections hold nothing up.
+        assert service.stop(number, timeout_s=5) == 0
+    with served(run.path, port=service.port) as second:
+        assert is_alive(second)
+
+
+def test_what_was_accepted_is_answered_when_it_stops(service: Service) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(service.connect()) for _ in range(64)]
+        for number, client in enumerate(clients):
+            client.sendall(request("/predict", PICTURES[number % len(PICTURES)]))
+        service.process.send_signal(signal.SIGTERM)
+        answers = [answer(client) for client in clients]
+    assert [status for status, _ in answers] == [200] * 64
+    assert service.process.wait(5) == 0
+    for number, (_, document) in enumerate(answers):
+        assert document == answers[number % len(PICTURES)][1]
+
+
+def test_who_is_still_sending_gets_an_answer_but_no_new_connection_is_made(service: Service) -> None:
+    sent = request("/predict", PICTURES[0])
+    with service.connect() as connection:
+        connection.sendall(sent[:-1])
+        time.sleep(0.2)
+        service.process.send_signal(signal.SIGTERM)
+        assert comes_true(lambda: not _accepts(service.port))
+        connection.sendall(sent[-1:])
+        assert answer(connection)[0] == 200
+    assert service.process.wait(5) == 0
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) -> None:
+    flags = ("--workers", num_workers, "--stop-timeout-s", 1)
+    with served(run.path, *flags) as service, service.connect() as connection:
+        connection.sendall(request("/predict", PICTURES[0])[:-1])
+        time.sleep(0.2)
+        assert service.stop(timeout_s=8) == 0
+
+
+def test_a_second_signal_ends_it_at_once(run: "Run") -> None:
+    with served(run.path, "--stop-timeout-s", 60) as service, service.connect() as connection:
+        connection.sendall(request("/predict", PICTURES[0])[:-1])
+        assert comes_true(lambda: is_alive(service))
+        service.process.send_signal(signal.SIGTERM)
+        assert comes_true(lambda: not _accepts(service.port))
+        assert service.process.poll() is None
+        assert service.stop(timeout_s=3) == -signal.SIGTERM
+
+
+def test_after_a_kill_the_port_is_free(service: Service, run: "Run") -> None:
+    with service.connect() as connection:
+        connection.sendall(request("/healthz"))
+        assert answer(connection)[0] == 200
+        service.stop(signal.SIGKILL)
+        # Workers notice that they are alone.
+        assert comes_true(lambda: not _accepts(service.port))
+    with served(run.path, port=service.port) as second:
+        assert is_alive(second)
+
+
+@on_linux
+def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
+    with served(run.path, "--workers", 2) as service:
+        assert comes_true(lambda: is_alive(service))
+        before = children(service.process.pid)
+        os.kill(before[0], signal.SIGKILL)
+        assert comes_true(lambda: len({*children(service.process.pid)} - {*before}) == 1)
+        workers = children(service.process.pid)
+        assert len(workers) == 2
+        with ThreadPoolExecutor(16) as pool:
+            answers = list(pool.map(lambda _: service.ask(request("/predict", PICTURES[0])), range(32)))
+        assert [status for status, _ in answers] == [200] * 32
+        assert service.stop() == 0
+        assert not [number for number in workers if Path(f"/proc/{number}").exists()]
+
+
+@on_linux
+@pytest.mark.slow
+def test_the_first_answer_comes_soon(run: "Run") -> None:
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        with served(run.path) as service:
+            assert service.ask(request("/predict", PICTURES[0]))[0] == 200
+            times.append(time.monotonic() - began)
+    assert min(times) < 1.5
+
+
+@on_linux
+@pytest.mark.slow
+def test_memory_stays_small_under_load_and_goes_back_after_large_pictures(run: "Run") -> None:
+    large = encoded(draw_picture(0, width=4000, height=3000), "JPEG", quality=95)
+    with served(run.path) as service, ThreadPoolExecutor(64) as pool:
+        ask = lambda picture: service.ask(request("/predict", picture))[0]  # noqa: E731
+        assert list(pool.map(ask, PICTURES * 100)) == [200] * 800
+        assert memory_mb(service.process.pid) < 250
+        assert list(pool.map(ask, [large] * 64)) == [200] * 64
+        assert comes_true(lambda: memory_mb(service.process.pid) < 250)

@@ -10,11 +10,11 @@ says of the same file, exactly. Broken promises, each of which is printed and ma
 - an answer that differs, or a picture that is refused in another way than it must be;
 - a status other than 200, those of bad pictures, 408 for slow clients, 429 with Retry-After, and 503;
 - a connection that ends without a reply, or a reply that does not come;
-- accepted requests whose 99th percentile is beyond four times what a full queue takes;
+- accepted requests whose 99th percentile is beyond four times what a full queue takes at the rate of the storm;
 - /healthz that does not say "alive" within two seconds;
 - memory that grows by more than --max-growth-mb from the second third of the time to the last;
-- when the clients are gone: files or connections that stay open, places in the queue that stay taken, or less than half
-  the answers a second;
+- when the clients are gone: files or connections that stay open, or places in the queue that stay taken;
+- less than a third of the answers a second, when it is over;
 - a traceback on stderr.
 
 Without PHOTOS, people are drawn; without --run, one is trained on the pictures.
@@ -337,15 +337,16 @@ def weather(server: Server, cases: Mapping[str, Case], given: argparse.Namespace
     time.sleep(SETTLING_S)
     files_after = server.num_open_files
     in_loop(storm.look_around())
-    rate_after = capacity(server, cases, calm_s)
-    p99_s, limit_s = percentile(tally.latencies, 0.99), 4 * MAX_WAITING / rate
+    # Of three, as something else may keep the machine busy for a moment.
+    rate_after = max(capacity(server, cases, calm_s / 3) for _ in range(3))
+    rates = {"before": rate, "in_the_storm": num_answers / storm_s, "after": rate_after}
+    tally.expect(rate_after > rate / 3, f"{rate_after:.0f} answers/s after the storm, {rate:.0f} before")
+    p99_s, limit_s = percentile(tally.latencies, 0.99), 4 * MAX_WAITING / max(1.0, rates["in_the_storm"])
     tally.expect(p99_s < limit_s, f"p99 of {p99_s:.1f} s, beyond {limit_s:.1f} s")
-    tally.expect(rate_after > rate / 2, f"{rate_after:.0f} answers/s after the storm, {rate:.0f} before")
     tally.expect(tally.growth_mb < given.max_growth_mb, f"memory grew by {tally.growth_mb:.0f} MiB")
     tally.expect(files_after <= files_before + 4, f"{files_after} open files, {files_before} before the storm")
     tally.expect(set(tally.statuses) <= STATUSES, f"statuses {sorted(tally.statuses)}")
     tally.expect("Traceback" not in server.log, f"a traceback: {server.log[-600:]}")
-    rates = {"before": rate, "in_the_storm": num_answers / storm_s, "after": rate_after}
     return {"seconds": storm_s, "answers_per_s": rates, **told(tally)}
 
 

@@ -9,11 +9,12 @@ in benchmarks/peers. In each round each is started anew, warmed up, and asked by
 sends its next picture when it has the answer to the last. Beside them, the limit: decoding and inference alone, in this
 process, on all cores.
 
-Prints answers per second with the lowest and highest, the median and the 99th percentile of how long an answer takes,
-the seconds from the start of the process to its first answer, and its memory after the load: medians of the rounds.
-Then ratios. A server that refuses a picture ends the benchmark. Without PHOTOS, people are drawn; without --run, one is
-trained on the pictures. LitServe is left out without --litserve-python; for one that has it, see requirements.txt. The
-clients run on the same machine, in one process, and take their share of the cores from every server alike.
+Prints answers per second with the lowest and highest, the processor time of an answer, the median and the 99th
+percentile of how long an answer takes, the seconds from the start of the process to its first answer, and its memory
+after the load: medians of the rounds. Then ratios. A server that refuses a picture ends the benchmark. Without PHOTOS,
+people are drawn; without --run, one is trained on the pictures. LitServe is left out without --litserve-python; for one
+that has it, see requirements.txt. The clients run on the same machine, in one process, and take their share of the
+cores from every server alike.
 """
 
 import json
@@ -22,8 +23,9 @@ import random
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +48,14 @@ class Round:
 
     Attributes:
         rates: Answers per second, by the number of clients.
+        processor_ms: The processor time of an answer, in ms, likewise; 0 where the system does not tell.
         latencies: How long the answers took in seconds, likewise.
         first_s: From the start of the process to the first answer.
         memory_mb: After the load.
     """
 
     rates: dict[int, float]
+    processor_ms: dict[int, float]
     latencies: dict[int, list[float]] = field(default_factory=dict)
     first_s: float | None = None
     memory_mb: float | None = None
@@ -78,17 +82,19 @@ def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Ro
     """Start a server, let crowds of clients ask it, and end it."""
     port = free_port()
     command = command_of(name, model, port, given.litserve_python)
-    result = Round({})
+    result = Round({}, {})
     with running(command, port, environment=environment_of(model)) as server:
         first_s = server.first_reply(requests[0])
         in_loop(crowd(port, requests, num_clients=8, seconds=WARM_UP_S))
         for num_clients in given.clients:
+            before_s = server.processor_s
             load = in_loop(crowd(port, requests, num_clients=num_clients, seconds=given.seconds))
             if set(load.statuses) != {200}:
                 sys.exit(f"{name} refused pictures of {num_clients} clients: {dict(load.statuses)}\n{server.log}")
             result.rates[num_clients] = load.rate
+            result.processor_ms[num_clients] = 1000 * (server.processor_s - before_s) / load.statuses[200]
             result.latencies[num_clients] = load.latencies
-        return Round(result.rates, result.latencies, first_s, server.memory_mb)
+        return replace(result, first_s=first_s, memory_mb=server.memory_mb)
 
 
 def measure_limit(classifier: "mien.Classifier", contents: Sequence[bytes], given: Any) -> Round:
@@ -103,8 +109,10 @@ def measure_limit(classifier: "mien.Classifier", contents: Sequence[bytes], give
         return seconds_for(lambda: list(LOCAL.map(answer, list(contents) * times)))
 
     times = max(1, round(given.seconds / all_of(1)))
+    before_s = time.process_time()
     rate = times * len(contents) / all_of(times)
-    return Round(dict.fromkeys(given.clients, rate))
+    processor_ms = 1000 * (time.process_time() - before_s) / (times * len(contents))
+    return Round(dict.fromkeys(given.clients, rate), dict.fromkeys(given.clients, processor_ms))
 
 
 def summary(rounds: Sequence[Round]) -> dict[str, Any]:
@@ -113,6 +121,7 @@ def summary(rounds: Sequence[Round]) -> dict[str, Any]:
     for num_clients in rounds[0].rates:
         rates = [each.rates[num_clients] for each in rounds]
         facts: dict[str, Any] = {"per_second": statistics.median(rates), "low": min(rates), "high": max(rates)}
+        facts["processor_ms"] = statistics.median(each.processor_ms[num_clients] for each in rounds)
         if rounds[0].latencies:
             for key, share in (("p50_ms", 0.5), ("p99_ms", 0.99)):
                 found = [1000 * percentile(each.latencies[num_clients], share) for each in rounds]
@@ -132,11 +141,12 @@ def ratios(servers: Mapping[str, Any]) -> dict[str, float]:
 
 def show(servers: Mapping[str, Any]) -> None:
     """Print a table, and the ratios."""
-    print("| server | clients | answers/s | p50 ms | p99 ms | first answer s | memory MiB |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    print("| server | clients | answers/s | processor ms | p50 ms | p99 ms | first answer s | memory MiB |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     for name, found in servers.items():
         for num_clients, facts in found["clients"].items():
             rate = f"{facts['per_second']:.0f} ({facts['low']:.0f} to {facts['high']:.0f})"
+            rate += f" | {facts['processor_ms']:.1f}"
             if name == LIMIT:
                 print(f"| {name} | none | {rate} | | | | |")
                 break

@@ -91,6 +91,11 @@ def test_a_name_that_the_owner_allows_names_the_server_and_none_below_it_does() 
             call(host, config)
 
 
+def test_a_server_that_listens_on_an_empty_name_is_not_called_by_what_is_no_name() -> None:
+    with pytest.raises(ForbiddenError):
+        call("evil.example/", ServeConfig(host=""))
+
+
 def test_a_request_names_one_host_or_none() -> None:
     gate = gate_for(ServeConfig())
     gate.check("GET", "/", headers())

@@ -62,9 +62,19 @@ class InferenceQueue:
         if self.is_stopping:
             raise NotReadyError("the server is stopping")
         try:
-            self._check(1)
+            self.check_room(1)
         except BusyError as error:
             raise NotReadyError(str(error)) from error
+
+    def check_room(self, num_pictures: int) -> None:
+        """Make sure that so many pictures would be taken on now.
+
+        Raises:
+            BusyError: There are not as many places in the queue, or it would take too long.
+        """
+        wait_s = self.num_waiting * self._mean_s / self._num_threads
+        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     async def answer(self, uploads: Sequence[Upload], *, explain: bool = False) -> list[Answer]:
         """Return what the classifier says of pictures, in their order.
@@ -79,7 +89,7 @@ class InferenceQueue:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long.
         """
-        self._check(len(uploads))
+        self.check_room(len(uploads))
         loop = asyncio.get_running_loop()
         places = [[upload] for upload in uploads]
         futures = [loop.run_in_executor(self._pool, self._answer_one, place, explain) for place in places]
@@ -104,11 +114,6 @@ class InferenceQueue:
         """Finish what was accepted, and end the threads."""
         self.stop()
         self._pool.shutdown()
-
-    def _check(self, num_pictures: int) -> None:
-        wait_s = self.num_waiting * self._mean_s / self._num_threads
-        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     def _leave(self, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.

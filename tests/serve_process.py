@@ -35,10 +35,10 @@ class Service:
 
 
 @contextmanager
-def served(run: Path, *flags: object, port: int = 0) -> Iterator[Service]:
+def served(run: Path, *flags: object, port: int = 0, stdout: int = subprocess.DEVNULL) -> Iterator[Service]:
     """Run the command; at the end it is killed, where the test has not stopped it."""
     command = [sys.executable, "-m", "mien", "serve", str(run), "--port", str(port), *map(str, flags)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             greeting = process.stderr.readline()

@@ -88,7 +88,7 @@ ROWS = [
         "uploads",
         "connections",
     },
-    {"memory_budget"},
+    {"memory_budget", "decoding_room"},
     {"fetching", "inference", "hardware", "service_metrics"},
     {
         "files",

@@ -16,6 +16,7 @@ from typing import Any
 from mien import answers
 from mien.answers import Answer
 from mien.classifier import Classifier
+from mien.decoding_room import DecodingRoom
 from mien.engine import LOCAL
 from mien.errors import BusyError, NotReadyError
 from mien.serve_config import ServeConfig
@@ -25,6 +26,9 @@ from mien.uploads import Upload
 # What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.
 _FIRST_GUESS_S = 0.02
 _WEIGHT_OF_LAST = 0.05
+
+# So many pixels each thread may decode at any time, whatever the others do.
+_PIXELS_A_THREAD = 1_000_000
 
 
 class InferenceQueue:
@@ -44,6 +48,7 @@ class InferenceQueue:
         self._num_threads = max(1, LOCAL.num_threads // config.workers)
         self._metrics.num_threads.set(self._num_threads)
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
+        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * self._num_threads))
         self._mean_s = _FIRST_GUESS_S
         self.num_waiting = 0
         self.is_stopping = False
@@ -57,9 +62,19 @@ class InferenceQueue:
         if self.is_stopping:
             raise NotReadyError("the server is stopping")
         try:
-            self._check(1)
+            self.check_room(1)
         except BusyError as error:
             raise NotReadyError(str(error)) from error
+
+    def check_room(self, num_pictures: int) -> None:
+        """Make sure that so many pictures would be taken on now.
+
+        Raises:
+            BusyError: There are not as many places in the queue, or it would take too long.
+        """
+        wait_s = self.num_waiting * self._mean_s / self._num_threads
+        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     async def answer(self, uploads: Sequence[Upload], *, explain: bool = False) -> list[Answer]:
         """Return what the classifier says of pictures, in their order.
@@ -74,7 +89,7 @@ class InferenceQueue:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long.
         """
-        self._check(len(uploads))
+        self.check_room(len(uploads))
         loop = asyncio.get_running_loop()
         places = [[upload] for upload in uploads]
         futures = [loop.run_in_executor(self._pool, self._answer_one, place, explain) for place in places]
@@ -100,11 +115,6 @@ class InferenceQueue:
         self.stop()
         self._pool.shutdown()
 
-    def _check(self, num_pictures: int) -> None:
-        wait_s = self.num_waiting * self._mean_s / self._num_threads
-        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
-
     def _leave(self, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.
         place.clear()
@@ -113,8 +123,9 @@ class InferenceQueue:
 
     def _answer_one(self, place: list[Upload], explain: bool) -> Answer:
         start_s = perf_counter()
-        upload = place.pop()
-        answer = answers.answer(self._classifier, upload, self._scan_config, metrics=self._metrics, explain=explain)
+        answer = answers.answer(
+            self._classifier, place.pop(), self._scan_config, room=self._room, metrics=self._metrics, explain=explain
+        )
         self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
         # Several threads may write at once, and one be lost: it is an estimate.
         self._mean_s += _WEIGHT_OF_LAST * (perf_counter() - start_s - self._mean_s)

@@ -13,6 +13,7 @@ from functools import partial
 from math import ceil
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import cast
 
@@ -64,7 +65,6 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
-        _let_signals_end_this()
 
     def start() -> SpawnProcess:
         worker = _SPAWN.Process(target=_work, args=(classifier, config, listener))
@@ -81,6 +81,7 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
             if not signals and worker.exitcode is not None:
                 terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
                 workers[place] = start()
+    _let_signals_end_this()
     listener.close()
     for worker in workers:
         worker.terminate()
@@ -93,16 +94,17 @@ class _Server(uvicorn.Server):
     """Ends with exit code 0 when it is told to, and at once when it is told again."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig == signal.SIGINT and multiprocessing.parent_process() is not None:
-            # Ctrl-C reaches all processes; the supervisor tells its workers.
-            return
-        self.should_exit = True
-        cast(FastAPI, self.config.app).state.queue.stop()
-        _let_signals_end_this()
+        # Ctrl-C reaches all processes; it is the supervisor that tells its workers.
+        if sig != signal.SIGINT or not _is_worker():
+            self.should_exit = True
+            cast(FastAPI, self.config.app).state.queue.stop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close, after those who had connected before have come in."""
         await asyncio.sleep(_LAST_CONNECTIONS_S)
+        if not _is_worker():
+            # Only now: some who end a process tell it twice, of whom they mean one.
+            _let_signals_end_this()
         await super().shutdown(sockets)
 
 
@@ -126,11 +128,18 @@ def _let_signals_end_this() -> None:
 def _work(classifier: Classifier, config: ServeConfig, listener: socket.socket) -> None:
     silence_native_libraries()
     warnings.filterwarnings("ignore", module="PIL")
-    threading.Thread(target=_follow_supervisor, daemon=True).start()
-    serve(create_app(classifier, config), config, listener)
+    app = create_app(classifier, config)
+    threading.Thread(target=_follow_supervisor, args=(app,), daemon=True).start()
+    serve(app, config, listener)
 
 
-def _follow_supervisor() -> None:
+def _follow_supervisor(app: FastAPI) -> None:
     """Stop when the supervisor is gone, however it ended: nothing may keep the port."""
-    cast(multiprocessing.process.BaseProcess, multiprocessing.parent_process()).join()
+    cast(BaseProcess, multiprocessing.parent_process()).join()
+    if app.state.queue.is_stopping:
+        os._exit(1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_worker() -> bool:
+    return multiprocessing.parent_process() is not None

@@ -155,6 +155,29 @@ def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
 
 
 @on_linux
+def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
+    with served(run.path, "--workers", 2) as service:
+        assert comes_true(lambda: children(service.process.pid))
+        os.kill(children(service.process.pid)[0], signal.SIGKILL)
+        assert comes_true(lambda: len(children(service.process.pid)) == 2)
+        assert is_alive(service)
+        assert service.stop() == 0
+        assert service.process.stderr is not None
+        assert service.process.stderr.read() == "A worker ended with -9; another takes its place.\n"
+
+
+@on_linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_can_be_stopped_while_its_workers_start(run: "Run", number: int) -> None:
+    with served(run.path, "--workers", 2) as service:
+        assert comes_true(lambda: children(service.process.pid))
+        os.killpg(service.process.pid, number)
+        assert service.process.wait(10) == 0
+        assert service.process.stderr is not None
+        assert service.process.stderr.read() == ""
+
+
+@on_linux
 @pytest.mark.slow
 def test_the_first_answer_comes_soon(run: "Run") -> None:
     times = []

@@ -1,6 +1,7 @@
 # Set-up happens by itself: the first target that needs the packages installs them into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # What `make bench` runs on: a folder of two class folders, and how many pictures it draws for the check of very many.
 PHOTOS = mien-demo/data
 NUM_PICTURES = 5000
@@ -93,8 +94,6 @@ format: .venv/ready ## put the code in its form
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
-
-COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 
 lock: ## work out requirements.lock anew, and what a server needs of it (needs uv)
 	$(COMPILE) --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock

@@ -1,4 +1,4 @@
-"""What `deploy/` holds: it is well formed and safe, installs what the server needs and no more, and the server answers."""
+"""What `deploy/` holds: it is well formed and safe, installs what the server needs and no more, and it answers."""
 
 import re
 import shutil

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import ceil
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection as PipeConnection
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
@@ -159,10 +160,12 @@ def _follow_supervisor(app: FastAPI) -> None:
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Have workers never see Ctrl-C, which reaches all processes of a terminal: it is the supervisor that tells them."""
+    """Start processes that never see Ctrl-C, which reaches all those of a terminal: the supervisor tells them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    # Started later, it would unblock them again.
+    resource_tracker.ensure_running()
     # What is blocked when a process starts stays so in it; here it comes through afterwards.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -79,7 +79,7 @@ class Graph:
 
 
 def _session(content: bytes) -> "onnxruntime.InferenceSession":
-    # Its releases tell Microsoft about their use, unless this is said before they are loaded; mien tells nobody anything.
+    # Its releases tell Microsoft about their use, unless this is said before they are loaded. Nothing is sent anywhere.
     # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime

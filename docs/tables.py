@@ -4,7 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from mien import errors
+from mien.api_description import REFUSED_FOR, ModelDocument, PredictionDocument
 from mien.checking import GATES
 from mien.cli import app
 from mien.config import PRESETS
@@ -22,6 +25,9 @@ def write(folder: Path) -> None:
         "problems": table(("code", "what it means"), ((f"`{code}`", meaning) for code, meaning in PROBLEMS.items())),
         "gates": table(("gate", "problem codes"), ((f"`{gate}`", _codes(codes)) for gate, codes in GATES.items())),
         "run-files": table(("file", "what it holds"), ((f"`{name}`", meaning) for name, meaning in RUN_FILES.items())),
+        "statuses": table(("status", "what it means"), ((f"`{code}`", text) for code, text in REFUSED_FOR.items())),
+        "prediction": described(PredictionDocument),
+        "model": described(ModelDocument),
         "demo-files": table(("file", "what it is"), ((f"`{name}`", meaning) for name, meaning in DEMO_FILES.items())),
     }
     for name, text in parts.items():
@@ -53,6 +59,12 @@ def presets() -> str:
     names = [name for name in columns[0] if name != "preset" and len({str(column[name]) for column in columns}) > 1]
     rows = ((f"`{name}`", *(f"`{column[name]}`" for column in columns)) for name in names)
     return table(("setting", *(f"`{name}`" for name in PRESETS)), rows)
+
+
+def described(document: type[BaseModel]) -> str:
+    """Return the fields of a document of the API, and what they say."""
+    fields = document.model_fields.items()
+    return table(("field", "what it says"), ((f"`{name}`", field.description or "") for name, field in fields))
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -42,8 +42,8 @@ _FOCUSED = """() => {
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator["Browser"]:
-    """Chromium, as the system has it; a test that needs it fails where it is missing."""
+def chromium() -> Iterator[Callable[..., "Browser"]]:
+    """Start Chromium, as the system has it, with further arguments; a test that needs it fails where it is missing."""
     from playwright.sync_api import sync_playwright
 
     found = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
@@ -51,11 +51,16 @@ def browser() -> Iterator["Browser"]:
     if path is None or not AXE_PATH.exists():
         pytest.fail("Chromium or axe-core is missing: type make browser")
     # Chromium's own sandbox refuses to work for root.
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    own = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=path, args=arguments)
+        yield lambda *arguments: playwright.chromium.launch(executable_path=path, args=[*own, *arguments])
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: Callable[..., "Browser"]) -> Iterator["Browser"]:
+    """Chromium, without more."""
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture(params=LOOKS, ids=[f"{scheme}-{width}" for scheme, width in LOOKS])

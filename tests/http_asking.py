@@ -20,7 +20,7 @@ FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 def app_of(**settings: Any) -> FastAPI:
     """Return an application that tells dark, red and green pictures apart, at once."""
-    return create_app(colour_classifier(), ServeConfig(**settings))
+    return create_app(colour_classifier(), ServeConfig(**{"access_log": False, **settings}))
 
 
 def part(content: bytes, name: str | None = "a.jpg", field: str = "files") -> bytes:

@@ -12,12 +12,16 @@ from conftest import draw_picture, encoded
 from http_asking import JPEG
 from mien.answers import Answer, answer, refused
 from mien.classifier import Classifier
+from mien.decoding_room import DecodingRoom
 from mien.errors import ImageError
 from mien.explanation import explain, overlay
 from mien.prediction import predict_picture
+from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 from test_explanation import FACTS, colour_classifier
 
+ROOM = DecodingRoom(10**6)
+METRICS = ServiceMetrics(FACTS.class_names)
 WIDE = draw_picture(0, width=400, height=300)
 
 
@@ -28,14 +32,14 @@ def classifier(request: pytest.FixtureRequest) -> Classifier:
 
 def test_the_answer_is_the_prediction(classifier: Classifier) -> None:
     content = encoded(WIDE, "PNG")
-    found = answer(classifier, Upload("wide.png", content), classifier.facts.scan_config())
+    found = answer(classifier, Upload("wide.png", content), classifier.facts.scan_config(), room=ROOM, metrics=METRICS)
     assert found == Answer(predict_picture(classifier, classifier.prepare(content), source="wide.png"))
     assert found.to_dict() == found.prediction.to_dict()
 
 
 def test_the_heat_map_is_that_of_the_whole_picture(classifier: Classifier) -> None:
     upload = Upload("wide.png", encoded(WIDE, "PNG"))
-    found = answer(classifier, upload, classifier.facts.scan_config(), explain=True)
+    found = answer(classifier, upload, classifier.facts.scan_config(), room=ROOM, metrics=METRICS, explain=True)
     expected = explain(classifier, np.asarray(WIDE))
     assert found.heat_map is not None
     assert (found.heat_map["label"], found.heat_map["method"]) == (expected.label, expected.method)
@@ -50,7 +54,9 @@ def test_the_heat_map_is_that_of_the_whole_picture(classifier: Classifier) -> No
     ("content", "problem"), [(b"", "empty"), (b"<html>", "not_an_image"), (JPEG[:-100], "unreadable")]
 )
 def test_what_is_no_picture_is_told(classifier: Classifier, content: bytes, problem: str) -> None:
-    found = answer(classifier, Upload("x", content), classifier.facts.scan_config(), explain=True)
+    found = answer(
+        classifier, Upload("x", content), classifier.facts.scan_config(), room=ROOM, metrics=METRICS, explain=True
+    )
     assert isinstance(found.refusal, ImageError) and found.refusal.problem == problem
     assert found == refused("x", found.refusal)
     told: dict[str, object] = {

@@ -9,8 +9,9 @@ from PIL import Image, ImageOps, features
 
 from conftest import draw_picture, encoded
 from mien.config import FitRule, ScanConfig
+from mien.errors import ImageError
 from mien.formats import FORMATS
-from mien.images import decode, resize, room_for, shades, to_array
+from mien.images import decode, num_pixels, resize, room_for, shades, to_array
 
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_picture(1, width=90, height=70)
@@ -213,3 +214,15 @@ def test_room_is_in_memory_while_it_lasts_and_in_a_file_beyond() -> None:
 )
 def test_shades_say_how_bright_and_how_colourful_a_picture_is(colour: str, expected: tuple[float, float]) -> None:
     assert shades(Image.new("RGB", (90, 30), colour)) == pytest.approx(expected, abs=0.001)
+
+
+def test_how_many_pixels_a_file_becomes_is_known_before_it_is_decoded() -> None:
+    wide, config = draw_picture(0, width=2000, height=1000), ScanConfig(max_pixels=2_000_000)
+    for format_ in ("PNG", "JPEG", "WEBP"):
+        content = encoded(wide, format_)
+        rgb = decode(content, config).rgb
+        assert num_pixels(content, config) == rgb.width * rgb.height
+    assert num_pixels(encoded(wide, "JPEG"), config) < 2_000_000
+    for content in (b"text", b"", encoded(draw_picture(0, width=2001, height=1000), "PNG")):
+        with pytest.raises(ImageError):
+            num_pixels(content, config)

@@ -83,11 +83,12 @@ ROWS = [
         "calibration",
         "feature_cache",
         "near_pairs",
+        "page_files",
         "provenance",
         "uploads",
         "connections",
     },
-    {"memory_budget"},
+    {"memory_budget", "decoding_room"},
     {"fetching", "inference", "hardware", "service_metrics"},
     {
         "files",

@@ -2,12 +2,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from conftest import draw_picture, encoded
 from mien.errors import OutputError
 from mien.service_metrics import FOLDER_VARIABLE, ServiceMetrics, counted_together
+from serve_process import request, served
+
+if TYPE_CHECKING:
+    from mien.finishing import Run
 
 Samples = dict[tuple[str, ...], float]
 
@@ -150,5 +157,16 @@ def test_a_folder_that_others_chose_is_theirs_again(monkeypatch: pytest.MonkeyPa
 
 def test_a_folder_for_counting_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    with pytest.raises(OutputError, match="cannot write"), counted_together():
+    with pytest.raises(OutputError, match="Set TMPDIR"), counted_together():
         pass
+
+
+@pytest.mark.slow
+def test_the_workers_of_a_server_count_together(run: "Run") -> None:
+    with served(run.path, "--workers", 2) as service:
+        for _ in range(20):
+            assert service.ask(request("/predict", encoded(draw_picture(1), "JPEG")))[0] == 200
+        found = samples(httpx.get(f"http://127.0.0.1:{service.port}/metrics").content)
+        assert found["mien_requests_total", "/predict", "200"] == 20
+        assert found["mien_pictures_total", "happy", "class"] + found["mien_pictures_total", "sad", "class"] == 20
+        assert service.stop() == 0

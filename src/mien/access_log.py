@@ -40,11 +40,7 @@ class Exchange:
 
 
 class AccessLog:
-    """Lines on their way out. A thread of its own writes them: whoever does not read them holds up no request.
-
-    Attributes:
-        num_lost: Lines that could not be written, and this was not yet told.
-    """
+    """Lines on their way out. A thread of its own writes them: whoever does not read them holds up no request."""
 
     def __init__(self, stream: TextIO | None) -> None:
         """Begin.
@@ -54,7 +50,8 @@ class AccessLog:
         """
         self._descriptor = _descriptor_of(stream)
         self._waiting: Queue[bytes | None] = Queue(_MAX_WAITING)
-        self.num_lost = 0
+        # Each is changed by one thread alone: the one that asks, and the one that writes.
+        self._num_left_out, self._num_failed = 0, 0
         self._thread: Thread | None = None
 
     def write(self, exchange: Exchange) -> None:
@@ -67,25 +64,32 @@ class AccessLog:
         try:
             self._waiting.put_nowait(line_of(exchange))
         except Full:
-            self.num_lost += 1
+            self._num_left_out += 1
+
+    @property
+    def num_lost(self) -> int:
+        """How many lines could not be written."""
+        return self._num_left_out + self._num_failed
 
     def close(self) -> None:
         """Write what waits, as far as that takes no more than a second."""
         if self._thread is not None:
             with suppress(Full):
-                self._waiting.put_nowait(None)
-            self._thread.join(_CLOSING_S)
+                self._waiting.put(None, timeout=_CLOSING_S / 2)
+            self._thread.join(_CLOSING_S / 2)
 
     def _write_all(self, descriptor: int) -> None:
+        num_told = 0
         while (line := self._waiting.get()) is not None:
-            lost, self.num_lost = self.num_lost, 0
-            if lost:
-                line = _json_line({"num_lines_lost": lost}) + line
+            num_lost = self.num_lost
+            if num_lost > num_told:
+                line = _json_line({"num_lines_lost": num_lost - num_told}) + line
             try:
                 # In one piece, so that those of several processes do not mix.
                 os.write(descriptor, line)
+                num_told = num_lost
             except OSError:
-                self.num_lost += lost + 1
+                self._num_failed += 1
 
 
 def line_of(exchange: Exchange) -> bytes:

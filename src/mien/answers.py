@@ -5,11 +5,14 @@ import io
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from mien import images
 from mien.classifier import Classifier
 from mien.config import ScanConfig
+from mien.decoding_room import DecodingRoom
 from mien.engine import Local
 from mien.errors import FetchError, ImageError
 from mien.explanation import explain_fitted, fair_size, overlay
@@ -18,6 +21,7 @@ from mien.results import Prediction
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 
+_Pixels = NDArray[np.uint8]
 # The other threads of the server are for other pictures.
 _HERE = Local(1)
 
@@ -42,7 +46,13 @@ class Answer:
 
 
 def answer(
-    classifier: Classifier, upload: Upload, config: ScanConfig, *, metrics: ServiceMetrics, explain: bool = False
+    classifier: Classifier,
+    upload: Upload,
+    config: ScanConfig,
+    *,
+    room: DecodingRoom,
+    metrics: ServiceMetrics,
+    explain: bool = False,
 ) -> Answer:
     """Say which class an uploaded picture belongs to, in the thread that asks.
 
@@ -50,13 +60,13 @@ def answer(
         classifier: What `load` returned.
         upload: Whatever was sent.
         config: How it is decoded: that of the classifier, or one with fewer pixels.
+        room: Where it is decoded.
         metrics: Are told how long each stage takes.
         explain: Say where the classifier looked, too.
     """
     try:
-        with metrics.timed("decoding"):
-            rgb = images.decode(upload.content, config).rgb
-            fitted = images.resize(rgb, config)
+        with room.taking(images.num_pixels(upload.content, config)), metrics.timed("decoding"):
+            fitted, shown, shape = _decoded(upload, config, explain)
     except ImageError as error:
         return refused(upload.name, error)
     with metrics.timed("inference"):
@@ -64,8 +74,8 @@ def answer(
     if not explain:
         return answered
     with metrics.timed("heat_map"):
-        heat_map = explain_fitted(classifier, fitted, (rgb.height, rgb.width), engine=_HERE)
-        image = _png(Image.fromarray(overlay(fair_size(rgb), heat_map)))
+        heat_map = explain_fitted(classifier, fitted, shape, engine=_HERE)
+        image = _png(Image.fromarray(overlay(shown, heat_map)))
     return replace(answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": image})
 
 
@@ -77,6 +87,13 @@ def refused(name: str, error: ImageError | FetchError) -> Answer:
         error: Why it cannot be used.
     """
     return Answer(Prediction(name, None, {}, str(error)), error)
+
+
+def _decoded(upload: Upload, config: ScanConfig, explain: bool) -> tuple[_Pixels, _Pixels, tuple[int, int]]:
+    """Return a picture at the classifier's size, at one to be looked at where it is explained, and its shape."""
+    rgb = images.decode(upload.content, config).rgb
+    fitted = images.resize(rgb, config)
+    return fitted, fair_size(rgb) if explain else fitted, (rgb.height, rgb.width)
 
 
 def _png(picture: Image.Image) -> str:

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_REFUSED_FOR = {
+# What each status means, in the words of the description and of the documentation.
+REFUSED_FOR = {
     400: "A picture alone, or a URL alone, that cannot be used.",
     401: "The API key is missing, or another.",
     403: "This server does not do that, or not for whoever asks.",
@@ -15,7 +16,8 @@ _REFUSED_FOR = {
     429: "Others are served first.",
     503: "The server is stopping, or too slow.",
 }
-_REFUSED_FOR = {
+# What each status means, in the words of the description and of the documentation.
+REFUSED_FOR = {
     400: "A picture alone, or a URL alone, that cannot be used.",
     401: "The API key is missing, or another.",
     403: "This server does not do that, or not for whoever asks.",
@@ -45,6 +47,7 @@ class HeatMapDocument(_Document):
     label: str
     """The class that is explained: the most probable one."""
     method: Literal["class activation", "occlusion"]
+    """How: exact class activation, or by hiding parts of the picture in turn."""
     image: str
     """A PNG as a data: URL. The picture in grey; orange speaks for the class, blue against it."""
 
@@ -101,6 +104,7 @@ class ModelDocument(_Document):
     """What the classifier is, how sure one can be of it, and what may be sent."""
 
     class_names: list[str]
+    """The classes."""
     image_size: tuple[int, int]
     """Height and width that a picture is brought to, in pixels."""
     fit_rule: Literal["stretch", "crop", "pad"]
@@ -114,7 +118,7 @@ class ModelDocument(_Document):
     mien_version: str
     """The version of mien that made it."""
     accuracy: AccuracyDocument | None
-    """null where its file carries no scores."""
+    """How often it is right for pictures that it had not seen, with its 95% interval; null where nothing is known."""
     evaluations: dict[str, Any]
     """All scores, as mien evaluate --json has them: "out_of_fold" and "test"."""
     not_for: list[str]
@@ -122,6 +126,7 @@ class ModelDocument(_Document):
     model_card: str
     """Its model card, in Markdown."""
     limits: LimitsDocument
+    """What one request may bring: `max_files`, `max_file_bytes`, `max_pixels`."""
     allows_urls: bool
     """Whether /predict/url may be used."""
     explains: bool
@@ -169,7 +174,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of some statuses, for FastAPI's `responses`."""
     found: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        found[status] = {"model": RefusalDocument, "description": _REFUSED_FOR[status]}
+        found[status] = {"model": RefusalDocument, "description": REFUSED_FOR[status]}
         if status == 429:
             found[status]["headers"] = {
                 "Retry-After": {"description": "When to try again, in seconds.", "schema": {"type": "integer"}}

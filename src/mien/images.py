@@ -63,11 +63,10 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     Raises:
         ImageError: Not a picture, damaged, or too large; `problem` tells which.
     """
-    min_side = max(*config.image_size, _HASH_SIDE)
     image = _opened(content, config.max_pixels)
     width, height = image.size
     try:
-        image.draft(None, (min_side, min_side))
+        image.draft(None, _least_size(config))
         image.load()
         orientation = _orientation(image)
         rgb = _rgb(image)
@@ -78,6 +77,20 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     if 5 <= orientation <= 8:
         width, height = height, width
     return Picture(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
+
+
+def num_pixels(content: bytes, config: ScanConfig) -> int:
+    """Return how many pixels `decode` makes of a picture file: of a JPEG fewer than it has.
+
+    Raises:
+        ImageError: Not a picture, damaged in its first bytes, or too large.
+    """
+    image = _opened(content, config.max_pixels)
+    try:
+        image.draft(None, _least_size(config))
+    except Exception as error:  # See _why.
+        raise _why(error) from error
+    return image.width * image.height
 
 
 def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
@@ -135,6 +148,12 @@ def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
         return np.empty(shape, np.uint8)
     with files.temporary_file(num_bytes) as file:
         return np.memmap(file, np.uint8, "r+", shape=shape)
+
+
+def _least_size(config: ScanConfig) -> tuple[int, int]:
+    """Return the size below which no JPEG is decoded."""
+    min_side = max(*config.image_size, _HASH_SIDE)
+    return min_side, min_side
 
 
 def _opened(content: bytes, max_pixels: int) -> Image.Image:

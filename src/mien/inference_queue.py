@@ -15,6 +15,7 @@ from typing import Any
 from mien import answers
 from mien.answers import Answer
 from mien.classifier import Classifier
+from mien.decoding_room import DecodingRoom
 from mien.engine import LOCAL
 from mien.errors import BusyError, NotReadyError
 from mien.serve_config import ServeConfig
@@ -24,6 +25,9 @@ from mien.uploads import Upload
 # What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.
 _FIRST_GUESS_S = 0.02
 _WEIGHT_OF_LAST = 0.05
+
+# So many pixels each thread may decode at any time, whatever the others do.
+_PIXELS_A_THREAD = 1_000_000
 
 
 class InferenceQueue:
@@ -43,6 +47,7 @@ class InferenceQueue:
         self._num_threads = max(1, LOCAL.num_threads // config.workers)
         self._metrics.num_threads.set(self._num_threads)
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
+        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * self._num_threads))
         self._mean_s = _FIRST_GUESS_S
         self.num_waiting = 0
         self.is_stopping = False
@@ -109,7 +114,9 @@ class InferenceQueue:
 
     def _answer_one(self, upload: Upload, explain: bool) -> Answer:
         start_s = perf_counter()
-        answer = answers.answer(self._classifier, upload, self._scan_config, metrics=self._metrics, explain=explain)
+        answer = answers.answer(
+            self._classifier, upload, self._scan_config, room=self._room, metrics=self._metrics, explain=explain
+        )
         self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
         # Several threads may write at once, and one be lost: it is an estimate.
         self._mean_s += _WEIGHT_OF_LAST * (perf_counter() - start_s - self._mean_s)

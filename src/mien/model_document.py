@@ -1,8 +1,10 @@
 """What the server tells of its classifier: what it is, how sure one can be, what it is not for, what may be sent."""
 
+from dataclasses import replace
 from typing import Any
 
-from mien.classifier import Classifier
+from mien.classifier import Classifier, ModelFacts
+from mien.errors import ModelFileError
 from mien.model_card import evaluations, limits, model_card
 from mien.results import Evaluation
 from mien.serve_config import ServeConfig
@@ -17,11 +19,8 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         classifier: What `load` returned.
         config: What may be sent.
         needs_key: Whether requests must bring the API key.
-
-    Raises:
-        ModelFileError: The scores in the classifier's file are damaged.
     """
-    facts, scores = classifier.facts, evaluations(classifier.facts)
+    facts, scores = _readable(classifier.facts)
     return {
         "class_names": list(facts.class_names),
         "image_size": list(facts.image_size),
@@ -43,6 +42,14 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         "explains": config.explain,
         "needs_key": needs_key,
     }
+
+
+def _readable(facts: ModelFacts) -> tuple[ModelFacts, dict[str, Evaluation]]:
+    """Return the facts and their scores; scores in the form of another version count as none."""
+    try:
+        return facts, evaluations(facts)
+    except ModelFileError:
+        return replace(facts, scores={}), {}
 
 
 def _accuracy(scores: dict[str, Evaluation]) -> dict[str, Any] | None:

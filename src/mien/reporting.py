@@ -135,7 +135,7 @@ def render(run: FinishedRun, dataset: Dataset | None = None) -> str:
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.records}
     thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan, dataset=dataset)
-    css = (package_files("mien") / "page" / "report.css").read_text("utf-8")
+    css = "".join((package_files("mien") / "page" / name).read_text("utf-8") for name in ("base.css", "report.css"))
     page = _environment().get_template("report.html.jinja")
     return page.render(
         run=run,

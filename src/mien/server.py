@@ -20,6 +20,7 @@ from mien.gatekeeping import gate_for, key_schemes, read_api_key
 from mien.inference_queue import InferenceQueue
 from mien.memory_budget import MemoryBudget, Share
 from mien.model_document import model_document
+from mien.page_files import page_routes
 from mien.refusals import refuse_errors
 from mien.request_layers import layered
 from mien.serve_config import ServeConfig
@@ -40,7 +41,6 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
 
     Raises:
         SettingsError: The API key is none.
-        ModelFileError: The scores in the classifier's file are damaged.
         MissingExtraError: A package is not installed.
     """
     api_key = read_api_key(config, os.environ)
@@ -63,6 +63,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
     _tell_model(app, classifier, config, needs_key=api_key is not None)
     _tell_health(app, queue, metrics)
     add_api_page(app)
+    app.router.routes.extend(page_routes())
     return app
 
 
@@ -110,19 +111,19 @@ def _answer_pictures(
 def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig, *, needs_key: bool) -> None:
     document = model_document(classifier, config, needs_key=needs_key)
 
-    @app.get("/model", response_model=ModelDocument, responses=refusals(401, 403))
+    @app.get("/model", response_model=ModelDocument, responses=refusals(403))
     async def model() -> Response:
         """Say what the classifier is, how sure one can be of it, and what may be sent."""
         return JSONResponse(document)
 
 
 def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -> None:
-    @app.get("/healthz", response_model=StatusDocument)
+    @app.get("/healthz", response_model=StatusDocument, responses=refusals(403))
     async def healthz() -> Response:
         """Say that the process is alive."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", response_model=StatusDocument, responses=refusals(503))
+    @app.get("/readyz", response_model=StatusDocument, responses=refusals(403, 503))
     async def readyz() -> Response:
         """Say that another picture would be taken on now."""
         queue.check_ready()

@@ -23,6 +23,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 
 from mien import files
+from mien.errors import OutputError
 from mien.safe_names import visible
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -147,10 +148,13 @@ def counted_together() -> Iterator[Path]:
         The folder.
 
     Raises:
-        OutputError: There is no room for it.
+        OutputError: There is no place for it.
     """
-    with files.writing(Path(tempfile.gettempdir())):
+    try:
         folder = tempfile.TemporaryDirectory(prefix="mien-metrics-", ignore_cleanup_errors=True)
+    except OSError as error:
+        reason = files.reason_of(error)
+        raise OutputError(f"no place for what workers count together: {reason}. Set TMPDIR, or --workers 1") from error
     before = os.environ.get(FOLDER_VARIABLE)
     with folder as name:
         # The package reads it when it is first imported, in each process.

@@ -1,0 +1,60 @@
+// The camera: a photo taken in a dialog. It is on only while that is open.
+
+const REASONS = {
+  NotAllowedError: "The camera was refused. Allow it in the settings of the browser, beside the address of this page.",
+  NotFoundError: "There is no camera here.",
+  NotReadableError: "Another program uses the camera.",
+};
+const NO_CAMERA =
+  "The browser gives no camera to this page: it would only by https, or on the machine of the server itself. On a phone, “Choose pictures” offers the camera too.";
+
+/** Open the dialog when a button is pressed; call `take` with each photo, a File. */
+export function setUpCamera(opener, dialog, take) {
+  const [video, said, shoot, close] = ["video", "#camera-said", "#shoot", "#camera-close"].map((name) => dialog.querySelector(name));
+
+  async function open() {
+    said.textContent = "";
+    video.hidden = shoot.hidden = false;
+    shoot.disabled = true;
+    dialog.showModal();
+    try {
+      if (!navigator.mediaDevices) throw new Error(NO_CAMERA);
+      const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
+      if (!dialog.open) return end(stream);
+      video.srcObject = stream;
+    } catch (error) {
+      video.hidden = shoot.hidden = true;
+      said.textContent = REASONS[error.name] ?? error.message;
+      close.focus();
+    }
+  }
+
+  opener.addEventListener("click", open);
+  video.addEventListener("playing", () => {
+    shoot.disabled = false;
+    shoot.focus();
+  });
+  close.addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => {
+    if (video.srcObject) end(video.srcObject);
+    video.srcObject = null;
+  });
+  shoot.addEventListener("click", async () => {
+    take(await photoOf(video));
+    dialog.close();
+  });
+}
+
+function end(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
+async function photoOf(video) {
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const content = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+  const time = new Date().toLocaleTimeString("en-GB").replaceAll(":", "-");
+  return new File([content], `photo ${time}.jpg`, { type: "image/jpeg" });
+}

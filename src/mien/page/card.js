@@ -1,0 +1,165 @@
+// A card: one picture, and what the classifier says of it.
+
+import { percent, short, visible } from "./names.js";
+import { ask } from "./requests.js";
+
+const MOST_BARS = 4;
+const STATES = { waiting: "waiting", asking: "looking …" };
+
+export class Card {
+  /** What the server said; null where it has not, or refused. */
+  prediction = null;
+  /** Why there is no answer. */
+  error = null;
+
+  /** source: `name`, and `file` or `url`. model: what the server says of its classifier. */
+  constructor({ name, file = null, url = null }, model) {
+    Object.assign(this, { name, file, url });
+    this.model = model;
+    this.element = document.querySelector("template#card").content.firstElementChild.cloneNode(true);
+    const shown = this.#find(".name bdi");
+    shown.textContent = short(name);
+    shown.title = visible(name);
+    this.#showPicture();
+    this.#find(".look button").addEventListener("click", () => this.#look());
+  }
+
+  get isDone() {
+    return this.prediction !== null || this.error !== null;
+  }
+
+  /** One sentence, for those who listen. */
+  get sentence() {
+    if (this.error !== null) return `${short(this.name)}: ${visible(this.error)}`;
+    const doubt = this.prediction.unfamiliar ? "; unlike the training pictures" : "";
+    return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${doubt}`;
+  }
+
+  show(state) {
+    this.element.dataset.state = state;
+    if (state in STATES) this.#say(STATES[state]);
+  }
+
+  answer(prediction) {
+    this.prediction = prediction;
+    this.show(this.#isUnsure() ? "unsure" : "answered");
+    this.#say(short(prediction.label));
+    this.#find(".sureness").textContent = this.#sureness();
+    if (prediction.unfamiliar) {
+      this.element.classList.add("doubtful");
+      this.#reveal(".warning", "Unlike the training pictures: the answer may mean little.");
+    }
+    this.#showProbs();
+    this.#find(".look").hidden = !this.model.explains;
+  }
+
+  refuse(reason) {
+    this.error = reason;
+    this.show("refused");
+    this.#say("no answer");
+    this.#reveal(".warning", `${visible(reason).replace(/^./u, (letter) => letter.toUpperCase())}.`.replace(/\.\.$/, "."));
+  }
+
+  /** Let go of the picture. */
+  remove() {
+    URL.revokeObjectURL(this.#find(".picture").src);
+    this.element.remove();
+  }
+
+  #find(name) {
+    return this.element.querySelector(name);
+  }
+
+  #say(text) {
+    const answer = this.#find(".answer");
+    answer.textContent = text;
+    answer.style.setProperty("--letters", Math.max(5, [...text].length));
+  }
+
+  #reveal(name, text) {
+    const element = this.#find(name);
+    element.textContent = text;
+    element.hidden = false;
+  }
+
+  #isUnsure() {
+    return !Object.hasOwn(this.prediction.probs, this.prediction.label);
+  }
+
+  #sureness() {
+    const [[likeliest, prob]] = this.#ranked();
+    return this.#isUnsure() ? `perhaps ${short(likeliest)}, ${percent(prob)} sure` : `${percent(prob)} sure`;
+  }
+
+  #ranked() {
+    return Object.entries(this.prediction.probs).sort((one, other) => other[1] - one[1]);
+  }
+
+  #showPicture() {
+    const picture = this.#find(".picture");
+    if (this.url) return this.#showNone("Fetched by the server; not shown here.");
+    picture.alt = short(this.name);
+    picture.addEventListener("error", () => this.#showNone("This browser cannot show it."));
+    picture.src = URL.createObjectURL(this.file);
+  }
+
+  #showNone(why) {
+    this.#find(".picture").hidden = true;
+    this.#reveal(".gone", why);
+  }
+
+  #showProbs() {
+    const ranked = this.#ranked();
+    // The first share is rounded down; of two the other must make it a whole.
+    const shareOf = (prob, place) => percent(prob, !place ? Math.floor : ranked.length === 2 ? Math.ceil : Math.round);
+    const rows = ranked.map(([name, prob], place) => bar(name, prob, shareOf(prob, place)));
+    const [first, rest] = this.element.querySelectorAll(".probs");
+    first.append(...rows.splice(0, rows.length > MOST_BARS + 1 ? MOST_BARS : rows.length));
+    rest.append(...rows);
+    this.#find(".more").hidden = !rows.length;
+    this.#find(".more summary").textContent = `${rows.length} more`;
+  }
+
+  async #look() {
+    const [button, map] = [this.#find(".look button"), this.#find(".map")];
+    if (button.getAttribute("aria-busy")) return;
+    if (!map.src) {
+      button.setAttribute("aria-busy", "true");
+      try {
+        this.#setMap((await ask(this, { explain: true })).heat_map);
+      } catch (error) {
+        return this.#reveal(".legend", `${visible(error.message)}. Try again later.`);
+      } finally {
+        button.removeAttribute("aria-busy");
+      }
+    }
+    const isShown = button.getAttribute("aria-pressed") !== "true";
+    button.setAttribute("aria-pressed", String(isShown));
+    this.element.classList.toggle("looked", isShown);
+    map.hidden = this.#find(".legend").hidden = !isShown;
+  }
+
+  #setMap(heatMap) {
+    const map = this.#find(".map");
+    map.src = heatMap.image;
+    map.alt = `Where it looked in ${short(this.name)}`;
+    const parts = [swatch("for", "Orange"), ` speaks for ${short(heatMap.label)}, `, swatch("against", "blue"), " against it."];
+    this.#find(".legend").replaceChildren(...parts);
+  }
+}
+
+function swatch(className, textContent) {
+  return Object.assign(document.createElement("span"), { className, textContent });
+}
+
+function bar(name, prob, told) {
+  const row = document.createElement("li");
+  const [label, share, rail] = ["bdi", "span", "span"].map((tag) => document.createElement(tag));
+  label.textContent = short(name);
+  share.textContent = told;
+  share.className = "share";
+  rail.className = "rail";
+  rail.style.setProperty("--part", `${100 * prob}%`);
+  row.append(label, " ", share, rail);
+  return row;
+}

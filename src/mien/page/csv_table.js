@@ -1,0 +1,26 @@
+// The answers as a CSV table, written as `mien predict --csv` does.
+
+// A spreadsheet takes a cell that begins so for a formula; some begin a cell at a semicolon, a tab or a new line too.
+// https://owasp.org/www-community/attacks/CSV_Injection
+const FORMULA = /(?<![^;\t\r\n])(?=[=+\-@＝＋－＠'\t]|\r(?!\n))/g;
+
+/** Return rows of texts as CSV; what a spreadsheet would take for a formula gets an apostrophe. */
+export function tableText(rows) {
+  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+}
+
+/** Return the table of pictures that have an answer, or a reason why not. */
+export function answersTable(classNames, cards) {
+  const columns = ["source", "label", ...classNames.map((name) => `prob_${name}`), "unfamiliar", "error"];
+  return tableText([columns, ...cards.map((card) => answerRow(classNames, card))]);
+}
+
+function answerRow(classNames, { name, prediction, error }) {
+  const probs = classNames.map((className) => (prediction ? prediction.probs[className].toFixed(6) : ""));
+  return [name, prediction?.label ?? "", ...probs, prediction?.unfamiliar ? "yes" : "", error ?? ""];
+}
+
+function cell(text) {
+  const marked = text.replace(FORMULA, "'");
+  return /[,"\r\n]/.test(marked) ? `"${marked.replaceAll('"', '""')}"` : marked;
+}

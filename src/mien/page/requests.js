@@ -1,0 +1,79 @@
+// Requests to the server, and what can come of them.
+
+/** Nothing can be asked until something changes: the server is gone, or wants another key. */
+export class Unreachable extends Error {
+  constructor(message, { wantsKey = false } = {}) {
+    super(message);
+    this.wantsKey = wantsKey;
+  }
+}
+
+/** The server has too much to do, and says when to come back. */
+export class Busy extends Error {
+  constructor(waitSeconds) {
+    super("the server is busy");
+    this.waitSeconds = waitSeconds;
+  }
+}
+
+/** The server does not answer this one question. */
+export class Refused extends Error {}
+
+const GONE = "The server does not answer. Is it still running?";
+let key = "";
+
+/** Send this key from now on. It is kept in memory alone. */
+export function useKey(text) {
+  key = text;
+}
+
+/** Return what the server says of its classifier. */
+export function askModel() {
+  return send("model", {});
+}
+
+/**
+ * Return what the classifier says of one picture.
+ *
+ * picture: with a `file` and its `name`, or a `url`.
+ * options: `explain` asks for a map of where it looked; `signal` ends the request.
+ */
+export async function ask(picture, { explain = false, signal } = {}) {
+  const options = { method: "POST", signal, headers: {} };
+  const query = explain ? "?explain=true" : "";
+  if (picture.url) {
+    options.body = JSON.stringify({ urls: [picture.url] });
+    options.headers["Content-Type"] = "application/json";
+  } else {
+    options.body = new FormData();
+    options.body.append("picture", picture.file, picture.name);
+  }
+  const answer = await send((picture.url ? "predict/url" : "predict") + query, options);
+  const [prediction] = answer.predictions;
+  if (prediction.error !== null) throw new Refused(prediction.error);
+  return prediction;
+}
+
+async function send(address, options) {
+  let response, answer;
+  try {
+    response = await fetch(address, { cache: "no-store", ...options, headers: { ...options.headers, ...(key && { "X-API-Key": key }) } });
+    answer = await response.json().catch(() => null);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    throw (await isAlive()) ? new Refused("it could not be read, or the connection broke") : new Unreachable(GONE);
+  }
+  if (options.signal?.aborted) throw new DOMException("stopped", "AbortError");
+  if (response.ok && answer !== null) return answer;
+  throw problem(response, answer?.error ?? `the server answered with status ${response.status}`);
+}
+
+function problem(response, message) {
+  if (response.status === 401) return new Unreachable(key ? "That is not the key." : "Give the key first.", { wantsKey: true });
+  if (response.status === 429 || response.status === 503) return new Busy(Number(response.headers.get("Retry-After")) || 2);
+  return new Refused(message);
+}
+
+async function isAlive() {
+  return fetch("healthz", { cache: "no-store" }).then((response) => response.ok, () => false);
+}

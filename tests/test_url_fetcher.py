@@ -1,0 +1,149 @@
+"""Fetching for requests: a few at a time in all, within memory and time, and telling nothing of the network here."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from mien import url_fetcher
+from mien.answers import Answer
+from mien.errors import BusyError, FetchError, NotReadyError, TooLargeError
+from mien.memory_budget import MemoryBudget
+from mien.serve_config import ServeConfig
+from mien.uploads import Upload
+from mien.url_fetcher import UrlFetcher
+
+BUDGET = 100 * 1024**2
+
+
+class Internet:
+    """Answers only when it is told to, and knows how many wait for it."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+        self.num_asking = 0
+        self.most_asking = 0
+        self._lock = threading.Lock()
+
+    def fetch(self, url: str, limits: Any) -> bytes:
+        with self._lock:
+            self.num_asking += 1
+            self.most_asking = max(self.most_asking, self.num_asking)
+        assert self.opened.wait(5)
+        with self._lock:
+            self.num_asking -= 1
+        return url.encode()
+
+
+@pytest.fixture
+def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
+    internet = Internet()
+    monkeypatch.setattr(url_fetcher, "fetch", internet.fetch)
+    yield internet
+    internet.opened.set()
+
+
+async def fetch(fetcher: UrlFetcher, budget: MemoryBudget, num_urls: int) -> list[Upload | Answer]:
+    with budget.share() as share:
+        return await fetcher.fetch([f"https://example.org/{number}" for number in range(num_urls)], share)
+
+
+def fetcher_of(**settings: Any) -> UrlFetcher:
+    return UrlFetcher(ServeConfig(**{"max_file_mb": 1, **settings}))
+
+
+def test_pictures_come_in_order_and_only_a_few_are_fetched_at_a_time(internet: Internet) -> None:
+    internet.opened.set()
+    budget = MemoryBudget(BUDGET)
+    found = asyncio.run(fetch(fetcher_of(), budget, 64))
+    assert found == [Upload(url, url.encode()) for url in (f"https://example.org/{number}" for number in range(64))]
+    assert 1 <= internet.most_asking <= 8
+    assert budget.num_taken == 0
+
+
+def test_what_is_being_fetched_counts_as_large_as_it_may_be(internet: Internet) -> None:
+    budget = MemoryBudget(BUDGET)
+
+    async def look() -> None:
+        fetching = asyncio.create_task(fetch(fetcher_of(), budget, 3))
+        await until(lambda: internet.num_asking == 3)
+        assert budget.num_taken == 3 * 1024**2
+        internet.opened.set()
+        await fetching
+
+    asyncio.run(look())
+    assert budget.num_taken == 0
+    with pytest.raises(TooLargeError):
+        asyncio.run(fetch(fetcher_of(), MemoryBudget(2 * 1024**2), 3))
+
+
+def test_threads_that_nobody_waits_for_keep_their_places(internet: Internet) -> None:
+    fetcher, budget = fetcher_of(), MemoryBudget(BUDGET)
+
+    async def leave_often() -> None:
+        for _ in range(5):
+            leaving = asyncio.create_task(fetch(fetcher, budget, 8))
+            await asyncio.sleep(0.05)
+            leaving.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await leaving
+            assert budget.num_taken == 0
+        assert internet.most_asking == 8
+        internet.opened.set()
+        assert len(await fetch(fetcher, budget, 20)) == 20
+
+    asyncio.run(leave_often())
+    assert internet.most_asking == 8
+
+
+def test_there_is_a_limit_to_what_waits_and_for_how_long(internet: Internet) -> None:
+    fetcher, budget = fetcher_of(max_waiting=10, max_files=10, upload_timeout_s=0.3), MemoryBudget(BUDGET)
+
+    async def ask() -> None:
+        waiting = asyncio.create_task(fetch(fetcher, budget, 10))
+        await until(lambda: internet.num_asking == 8)
+        with pytest.raises(BusyError):
+            await fetch(fetcher, budget, 1)
+        with pytest.raises(NotReadyError, match="took too long to fetch"):
+            await waiting
+        assert budget.num_taken == 0
+        internet.opened.set()
+        assert len(await fetch(fetcher, budget, 10)) == 10
+
+    started_s = time.monotonic()
+    asyncio.run(ask())
+    assert time.monotonic() - started_s < 2
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (FetchError("10.0.0.7 is not a public address"), "expected a picture at a public address"),
+        (FetchError("the name 'db.internal' is not known"), "expected a picture at a public address"),
+        (FetchError("connection to 10.0.0.7 refused", may_pass=True), "cannot be reached, or is too slow"),
+        (FetchError("the server at db answered 404 secret", status_code=404), "its server answered 404"),
+        (FetchError("the server answered 503", status_code=503, may_pass=True), "its server answered 503"),
+    ],
+)
+def test_why_a_url_cannot_be_fetched_is_told_without_what_only_the_server_knows(
+    error: FetchError, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(url: str, limits: Any) -> bytes:
+        raise error
+
+    monkeypatch.setattr(url_fetcher, "fetch", fail)
+    (answer,) = asyncio.run(fetch(fetcher_of(), MemoryBudget(BUDGET), 1))
+    assert isinstance(answer, Answer) and isinstance(answer.refusal, FetchError)
+    assert told in str(answer.prediction.error)
+    assert not any(secret in str(answer) for secret in ("10.0", "db", "secret"))
+
+
+async def until(holds: Any) -> None:
+    for _ in range(500):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it never came to that")

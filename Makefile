@@ -8,10 +8,12 @@ NUM_PICTURES = 5000
 # How much `make fuzz` and `make kills` do.
 NUM_INPUTS = 100000
 NUM_KILLS = 200
+# How long `make overload` goes on.
+MINUTES = 10
 # On Debian, as root, what a target needs can be had at once.
 INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
-.PHONY: setup demo test slow browser check notebooks docs bench fuzz kills format lock clean
+.PHONY: setup demo test slow browser check notebooks docs bench fuzz kills overload format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -69,6 +71,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/serve.py "$(PHOTOS)" --litserve-python .venv-bench/bin/python
 
 docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors, and follow its links
 	@echo "this takes some minutes: the commands and notebooks in the pages are run"
@@ -81,6 +84,9 @@ fuzz: .venv/ready ## mutate picture files until something breaks
 
 kills: .venv/ready ## kill commands at random moments, and count what is lost
 	$(BIN)/python benchmarks/kills.py --num-kills $(NUM_KILLS)
+
+overload: .venv/ready ## ask more of the server than it can do, and compare each reply
+	$(BIN)/python benchmarks/overload.py --minutes $(MINUTES)
 
 mien-demo/data: | .venv/ready
 	$(BIN)/python -c 'from mien.samples import draw; draw("mien-demo")'

@@ -4,11 +4,8 @@ import base64
 import csv
 import random
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +18,7 @@ from browsing import complaints_of, violations
 from conftest import draw_folder, draw_picture, encoded, save_picture
 from hostile_names import NAMES, draw_hostile_folder
 from mien.csv_tables import read_records, table_text
+from serve_process import Service, served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
@@ -40,30 +38,11 @@ PASTE = """async ([content, name]) => {
 }"""
 
 
-@contextmanager
-def serving(run: Path, *options: str) -> Iterator[str]:
-    """Serve a run on a free port, in a process of its own."""
-    command = [sys.executable, "-m", "mien", "serve", str(run), "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        said = ""
-        try:
-            assert process.stderr is not None
-            for line in process.stderr:
-                said += line
-                if found := re.search(r"http://127\.0\.0\.1:[1-9]\d*", line):
-                    yield found[0]
-                    break
-            else:
-                pytest.fail(f"the server did not start: {said}")
-        finally:
-            process.kill()
-
-
 @pytest.fixture(scope="session")
 def url(run: "Run") -> Iterator[str]:
     """A server of happy and sad pictures."""
-    with serving(run.path, "--allow-urls") as url:
-        yield url
+    with served(run.path, "--allow-urls") as service:
+        yield address(service)
 
 
 @pytest.fixture(scope="session")
@@ -72,8 +51,8 @@ def hostile_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("hostile")
     data = draw_hostile_folder(folder / "data", NAMES[:12])
     run = mien.train(data, config=mien.PRESETS["fast"].changed(threshold=0.9), out=folder / "run")
-    with serving(run.path) as url:
-        yield url
+    with served(run.path) as service:
+        yield address(service)
 
 
 @pytest.fixture
@@ -84,6 +63,10 @@ def wide(browser: "Browser") -> Iterator["Page"]:
         complaints = complaints_of(page)
         yield page
         assert [complaint for complaint in complaints if not complaint.startswith(REFUSED)] == []
+
+
+def address(service: Service) -> str:
+    return f"http://127.0.0.1:{service.port}"
 
 
 def opened(page: "Page", url: str) -> "Page":
@@ -334,6 +317,32 @@ def test_a_server_that_is_gone_is_told_and_nothing_is_lost(wide: "Page", url: st
     assert notice.is_hidden()
 
 
+def test_the_end_of_the_server_is_told(wide: "Page", run: "Run", data: Path) -> None:
+    with served(run.path) as service:
+        chosen(opened(wide, address(service)), data / "happy" / "00.jpg")
+        service.stop()
+        chosen(wide, data / "happy" / "01.jpg", wait=False)
+        wide.get_by_text("The server does not answer. Is it still running?").wait_for()
+        assert texts(wide, ".card .answer")[0] == "waiting"
+
+
+def test_a_key_is_asked_for_and_used(wide: "Page", run: "Run", data: Path, tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text("a-key-of-enough-letters")
+    with served(run.path, "--api-key-file", tmp_path / "key.txt") as service:
+        field = opened(wide, address(service)).get_by_label("Key")
+        chosen(wide, data / "happy" / "00.jpg", wait=False)
+        wide.get_by_text("Give the key first.").wait_for()
+        field.fill("another key")
+        wide.keyboard.press("Enter")
+        wide.get_by_text("That is not the key.").wait_for()
+        field.fill("a-key-of-enough-letters")
+        wide.keyboard.press("Enter")
+        wait_for(wide, 1)
+        assert field.is_hidden() and wide.locator("#notice").is_hidden()
+        wide.click(".look button")
+        wide.locator(".map").wait_for()
+
+
 def test_asking_can_be_stopped_and_goes_on(wide: "Page", url: str, data: Path) -> None:
     opened(wide, url)
     held: list[Route] = []
@@ -368,6 +377,18 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     assert "Judging people." in wide.locator("#not-for").inner_text()
     wide.click("#model summary")
     assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 2
+
+
+def test_no_script_but_the_page_s_own_can_run_in_it(browser: "Browser", url: str) -> None:
+    page = opened(browser.new_page(), url)
+    complaints = complaints_of(page)
+    page.evaluate("""() => {
+        document.body.append(Object.assign(document.createElement("script"), {textContent: "window.ran = true"}));
+        document.body.append(Object.assign(document.createElement("img"), {src: "https://example.invalid/a.png"}));
+    }""")
+    assert page.evaluate("window.ran") is None
+    page.wait_for_function("() => document.querySelector('img[src^=https]').complete")
+    assert len([complaint for complaint in complaints if "Content Security Policy" in complaint]) == 2
 
 
 def test_without_javascript_the_page_says_what_to_do(browser: "Browser", url: str) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +163,19 @@ def test_bodies_of_all_requests_share_the_memory() -> None:
     assert (first.status_code, second.status_code) == (415, 429)
     assert int(second.headers["retry-after"]) >= 1
     assert post(app, ("a.jpg", JPEG)).status_code == 200
+
+
+def test_what_would_find_no_room_is_not_read() -> None:
+    app, read = app_of(), list[bytes]()
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"-")
+        yield b"-"
+
+    app.state.queue.num_waiting = 256
+    refused = ask(app, "POST", "/predict", content=body(), headers=FORM)
+    assert (refused.status_code, read) == (429, [])
+    assert int(refused.headers["retry-after"]) >= 1
 
 
 def test_who_goes_away_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ _NAMES = (
     "camera.js",
     "card.js",
     "csv_table.js",
+    "elements.js",
     "icon.svg",
     "intake.js",
     "markdown.js",

@@ -1,16 +1,19 @@
 // The camera: a photo taken in a dialog. It is on only while that is open.
 
+import { byId, made } from "./elements.js";
+
 const REASONS = {
   NotAllowedError: "The camera was refused. Allow it in the settings of the browser, beside the address of this page.",
   NotFoundError: "There is no camera here.",
   NotReadableError: "Another program uses the camera.",
 };
 const NO_CAMERA =
-  "The browser gives no camera to this page: it would only by https, or on the machine of the server itself. On a phone, “Choose pictures” offers the camera too.";
+  "The browser gives no camera to this page: it would only by https, or on the machine of the server itself. " +
+  "On a phone, “Choose pictures” offers the camera too.";
 
 /** Open the dialog when a button is pressed; call `take` with each photo, a File. */
 export function setUpCamera(opener, dialog, take) {
-  const [video, said, shoot, close] = ["video", "#camera-said", "#shoot", "#camera-close"].map((name) => dialog.querySelector(name));
+  const [video, said, shoot, close] = ["video", "camera-said", "shoot", "camera-close"].map(byId);
 
   async function open() {
     said.textContent = "";
@@ -50,7 +53,7 @@ function end(stream) {
 }
 
 async function photoOf(video) {
-  const canvas = document.createElement("canvas");
+  const canvas = made("canvas");
   canvas.width = video.videoWidth;
   canvas.height = video.videoHeight;
   canvas.getContext("2d").drawImage(video, 0, 0);

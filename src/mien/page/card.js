@@ -1,6 +1,7 @@
 // A card: one picture, and what the classifier says of it.
 
-import { percent, short, visible } from "./names.js";
+import { byId, made } from "./elements.js";
+import { percent, sentence, short, visible } from "./names.js";
 import { ask } from "./requests.js";
 
 const MOST_BARS = 4;
@@ -16,7 +17,7 @@ export class Card {
   constructor({ name, file = null, url = null }, model) {
     Object.assign(this, { name, file, url });
     this.model = model;
-    this.element = document.querySelector("template#card").content.firstElementChild.cloneNode(true);
+    this.element = byId("card").content.firstElementChild.cloneNode(true);
     const shown = this.#find(".name bdi");
     shown.textContent = short(name);
     shown.title = visible(name);
@@ -57,7 +58,7 @@ export class Card {
     this.error = reason;
     this.show("refused");
     this.#say("no answer");
-    this.#reveal(".warning", `${visible(reason).replace(/^./u, (letter) => letter.toUpperCase())}.`.replace(/\.\.$/, "."));
+    this.#reveal(".warning", sentence(reason));
   }
 
   /** Let go of the picture. */
@@ -128,7 +129,7 @@ export class Card {
       try {
         this.#setMap((await ask(this, { explain: true })).heat_map);
       } catch (error) {
-        return this.#reveal(".legend", `${visible(error.message)}. Try again later.`);
+        return this.#reveal(".legend", `${sentence(error.message)} Try again later.`);
       } finally {
         button.removeAttribute("aria-busy");
       }
@@ -143,23 +144,16 @@ export class Card {
     const map = this.#find(".map");
     map.src = heatMap.image;
     map.alt = `Where it looked in ${short(this.name)}`;
-    const parts = [swatch("for", "Orange"), ` speaks for ${short(heatMap.label)}, `, swatch("against", "blue"), " against it."];
-    this.#find(".legend").replaceChildren(...parts);
+    const orange = made("span", { className: "for", textContent: "Orange" });
+    const blue = made("span", { className: "against", textContent: "blue" });
+    this.#find(".legend").replaceChildren(orange, ` speaks for ${short(heatMap.label)}, `, blue, " against it.");
   }
 }
 
-function swatch(className, textContent) {
-  return Object.assign(document.createElement("span"), { className, textContent });
-}
-
 function bar(name, prob, told) {
-  const row = document.createElement("li");
-  const [label, share, rail] = ["bdi", "span", "span"].map((tag) => document.createElement(tag));
-  label.textContent = short(name);
-  share.textContent = told;
-  share.className = "share";
-  rail.className = "rail";
+  const [row, rail] = [made("li"), made("span", { className: "rail" })];
   rail.style.setProperty("--part", `${100 * prob}%`);
-  row.append(label, " ", share, rail);
+  const share = made("span", { className: "share", textContent: told });
+  row.append(made("bdi", { textContent: short(name) }), " ", share, rail);
   return row;
 }

@@ -1,6 +1,6 @@
-// Pictures from wherever they come: chosen, pasted, or dropped, with all that lies in dropped folders.
+// What is dropped on the page: files, and folders of them.
 
-/** Return the files in what was dropped or pasted; of folders only what is a picture by its name, whatever lies deep. */
+/** Return the files in what was dropped, and those in folders, to the bottom, that are pictures by their names. */
 export async function filesOf(transfer) {
   // Entries can be had only until the event ends: all of them first.
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());

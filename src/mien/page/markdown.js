@@ -1,5 +1,7 @@
 // Markdown as model cards have it -> elements of the page. What it does not know stays text; nothing becomes markup.
 
+import { made } from "./elements.js";
+
 // The titles of the page itself are of the first two levels.
 const LEVELS_BELOW = 2;
 const KINDS = [
@@ -31,15 +33,14 @@ function code(lines) {
   const end = lines.findIndex((line) => line.startsWith("```"));
   const inside = lines.splice(0, end < 0 ? lines.length : end);
   lines.shift();
-  const block = document.createElement("pre");
-  block.tabIndex = 0;
-  block.append(Object.assign(document.createElement("code"), { textContent: inside.join("\n") }));
+  const block = made("pre", { tabIndex: 0 });
+  block.append(made("code", { textContent: inside.join("\n") }));
   return block;
 }
 
 function table(lines) {
   const rows = taken(lines, /^\|/).map((line) => line.replace(/^\||\|\s*$/g, "").split("|").map((cell) => cell.trim()));
-  const found = document.createElement("table");
+  const found = made("table");
   rows.filter((_, place) => place !== 1).forEach((cells, place) => {
     const row = found.insertRow();
     cells.forEach((text, column) => {
@@ -48,13 +49,13 @@ function table(lines) {
       row.append(cell);
     });
   });
-  const frame = Object.assign(document.createElement("div"), { className: "scroll", tabIndex: 0 });
+  const frame = made("div", { className: "scroll", tabIndex: 0 });
   frame.append(found);
   return frame;
 }
 
 function list(lines) {
-  const found = document.createElement("ul");
+  const found = made("ul");
   found.append(...taken(lines, /^- /).map((line) => filled("li", line.slice(2))));
   return found;
 }
@@ -70,11 +71,11 @@ function taken(lines, pattern) {
 }
 
 function filled(tag, text) {
-  const element = document.createElement(tag);
+  const element = made(tag);
   // Every second part stood between backticks.
   text.split("`").forEach((part, place) => {
     const plain = part.replace(/&#(\d{1,6});/g, (_, number) => String.fromCodePoint(Math.min(number, 0x10ffff)));
-    element.append(place % 2 ? Object.assign(document.createElement("code"), { textContent: plain }) : plain);
+    element.append(place % 2 ? made("code", { textContent: plain }) : plain);
   });
   return element;
 }

@@ -16,6 +16,11 @@ export function short(name) {
   return `${letters.slice(0, LONGEST - 20).join("")}…${letters.slice(-18).join("")}`;
 }
 
+/** Return what somebody else said as a sentence. */
+export function sentence(text) {
+  return `${visible(text).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
+}
+
 /** Return a share in percent, rounded down: what is below a threshold must not read as if it were not. */
 export function percent(share, round = Math.floor) {
   if (share > 0 && share < 0.01) return "<1%";

@@ -19,6 +19,7 @@ export class Busy extends Error {
 /** The server does not answer this one question. */
 export class Refused extends Error {}
 
+const BUSY = [429, 503];
 const GONE = "The server does not answer. Is it still running?";
 let key = "";
 
@@ -57,7 +58,7 @@ export async function ask(picture, { explain = false, signal } = {}) {
 async function send(address, options) {
   let response, answer;
   try {
-    response = await fetch(address, { cache: "no-store", ...options, headers: { ...options.headers, ...(key && { "X-API-Key": key }) } });
+    response = await fetch(address, { cache: "no-store", ...options, headers: { ...options.headers, ...keyHeader() } });
     answer = await response.json().catch(() => null);
   } catch (error) {
     if (options.signal?.aborted) throw error;
@@ -69,9 +70,14 @@ async function send(address, options) {
 }
 
 function problem(response, message) {
-  if (response.status === 401) return new Unreachable(key ? "That is not the key." : "Give the key first.", { wantsKey: true });
-  if (response.status === 429 || response.status === 503) return new Busy(Number(response.headers.get("Retry-After")) || 2);
+  if (response.status === 401)
+    return new Unreachable(key ? "That is not the key." : "Give the key first.", { wantsKey: true });
+  if (BUSY.includes(response.status)) return new Busy(Number(response.headers.get("Retry-After")) || 2);
   return new Refused(message);
+}
+
+function keyHeader() {
+  return key ? { "X-API-Key": key } : {};
 }
 
 async function isAlive() {

@@ -1,92 +1,94 @@
-// The page: pictures come in, cards with answers come out. They stay in memory.
+// The page: pictures come in, cards with answers come out. They stay in memory. Read this first.
 
 import { setUpCamera } from "./camera.js";
 import { Card } from "./card.js";
 import { answersTable } from "./csv_table.js";
+import { byId, made } from "./elements.js";
 import { filesOf } from "./intake.js";
 import { showModel, size } from "./model.js";
 import { short } from "./names.js";
 import { Queue } from "./queue.js";
 import { askModel, useKey } from "./requests.js";
 
-const [answers, again, bar, choose, counts, drop, files, key, keyForm, list, live, notice, save, stop] = [
-  "answers", "again", "progress", "choose", "counts", "drop", "files", "key", "key-form", "cards", "live", "notice", "save", "stop",
-].map((id) => document.getElementById(id));
+const STOPPED = new Error("stopped");
+// So many more answers are announced at once, while others are still to come.
+const MANY = 25;
+const MOST_KINDS = 4;
 const queue = new Queue();
-let cards = [];
 let model = null;
-let newest = null;
-let numTold = 0;
-let numAtRest = 0;
 let hasKey = false;
+/** In the order in which they came. */
+let cards = [];
+/** Why nothing can be asked; null where all is well. */
 let problem = null;
-const STOPPED = new Error("Stopped.");
+let [numTold, numAtRest] = [0, 0];
 
 async function start() {
   try {
     model = await askModel();
-    showModel(model);
-    keyForm.hidden = !model.needs_key || hasKey;
-    showProblem(null);
   } catch (error) {
-    showProblem(error);
+    return showProblem(error);
   }
+  showModel(model);
+  byId("key-form").hidden = !model.needs_key || hasKey;
+  showProblem(null);
 }
 
+/** Ask about pictures: objects with a `name`, and a `file` or a `url`. */
 function take(pictures) {
   if (!model || !pictures.length) return;
   const added = pictures.map((picture) => new Card(picture, model));
   cards.push(...added);
-  newest = added.at(-1);
   // The newest are seen first, in the order in which they came.
-  list.prepend(...added.map((card) => card.element));
-  const [tooLarge, fine] = divided(added, (card) => card.file?.size > model.limits.max_file_bytes);
-  for (const card of tooLarge) card.refuse(`it has ${size(card.file.size)}; at most ${size(model.limits.max_file_bytes)} are taken, so it was not sent`);
-  queue.add(fine);
-}
-
-function divided(items, test) {
-  return [items.filter(test), items.filter((item) => !test(item))];
+  byId("cards").prepend(...added.map((card) => card.element));
+  const most = model.limits.max_file_bytes;
+  const tooLarge = added.filter(({ file }) => file?.size > most);
+  for (const card of tooLarge)
+    card.refuse(`it has ${size(card.file.size)}; at most ${size(most)} are taken, so it was not sent`);
+  queue.add(added.filter((card) => !card.isDone));
 }
 
 function showAll() {
   const done = cards.filter((card) => card.isDone);
   const isBusy = done.length < cards.length;
   document.body.classList.toggle("has-answers", cards.length > 0);
-  list.classList.toggle("single", cards.length === 1);
-  answers.hidden = !cards.length;
-  stop.hidden = !isBusy;
-  stop.textContent = queue.stopped === null ? "Stop" : "Go on";
-  save.disabled = !done.length;
-  bar.hidden = !isBusy;
-  bar.max = Math.max(1, cards.length);
-  bar.value = done.length;
-  counts.textContent = summary(done);
+  byId("answers").hidden = !cards.length;
+  byId("cards").classList.toggle("single", cards.length === 1);
+  byId("counts").textContent = summary(done);
+  byId("save").disabled = !done.length;
+  byId("stop").hidden = byId("progress").hidden = !isBusy;
+  byId("stop").textContent = queue.stopped === null ? "Stop" : "Go on";
+  byId("progress").max = Math.max(1, cards.length);
+  byId("progress").value = done.length;
   if (model) showProblem(queue.stopped === STOPPED ? null : queue.stopped);
   announce(done, isBusy && queue.stopped === null);
 }
 
 function summary(done) {
-  const parts = new Map();
+  const numOf = new Map();
   for (const card of done) {
     const kind = card.error === null ? short(card.prediction.label) : "without an answer";
-    parts.set(kind, (parts.get(kind) ?? 0) + 1);
+    numOf.set(kind, (numOf.get(kind) ?? 0) + 1);
   }
-  const told = [...parts].sort((one, other) => other[1] - one[1]).map(([kind, count]) => `${count} ${kind}`);
+  const ranked = [...numOf].sort((one, other) => other[1] - one[1]);
+  const told = ranked.slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`);
+  const numOthers = ranked.slice(MOST_KINDS).reduce((sum, [, count]) => sum + count, 0);
+  if (numOthers) told.push(`${numOthers} others`);
   if (done.length < cards.length) told.unshift(`${done.length} of ${cards.length}${delay()}`);
   return told.join(" · ");
 }
 
 function delay() {
-  if (queue.stopped !== null) return queue.stopped === STOPPED ? ", stopped" : ", the server does not answer";
+  if (queue.stopped !== null) return queue.stopped === STOPPED ? ", stopped" : ", waiting";
   return queue.isHeld ? ", the server is busy: going on soon" : "";
 }
 
 /** Say what is new once all is done, and on the way now and then: who listens is not to be talked to all the time. */
 function announce(done, isBusy) {
-  if (done.length === numTold || (isBusy && done.length < numTold + 25)) return;
-  const isOne = !isBusy && done.length === numAtRest + 1;
-  live.textContent = isOne ? newest.sentence : `${done.length} of ${cards.length} pictures: ${summary(done)}`;
+  if (done.length < numTold + (isBusy ? MANY : 1)) return;
+  const isOne = !isBusy && done.length === numAtRest + 1 && cards.at(-1).isDone;
+  const all = `${done.length} of ${cards.length} pictures: ${summary(done)}`;
+  byId("live").textContent = isOne ? cards.at(-1).sentence : all;
   numTold = done.length;
   if (!isBusy) numAtRest = done.length;
 }
@@ -95,12 +97,12 @@ function showProblem(error) {
   // What is shown already is not written again: it would be read out again.
   if (error === problem) return;
   problem = error;
-  notice.hidden = error === null;
-  document.getElementById("notice-text").textContent = error?.message ?? "";
-  again.hidden = Boolean(error?.wantsKey);
+  byId("notice").hidden = error === null;
+  byId("notice-text").textContent = error?.message ?? "";
+  byId("again").hidden = Boolean(error?.wantsKey);
   if (!error?.wantsKey) return;
-  keyForm.hidden = false;
-  key.select();
+  byId("key-form").hidden = false;
+  byId("key").select();
 }
 
 async function goOn() {
@@ -109,77 +111,85 @@ async function goOn() {
 }
 
 function clearAll() {
-  queue.clear();
   for (const card of cards) card.remove();
   cards = [];
-  numTold = numAtRest = 0;
-  live.textContent = "";
-  showAll();
-  choose.focus();
+  [numTold, numAtRest] = [0, 0];
+  byId("live").textContent = "";
+  queue.clear();
+  byId("choose").focus();
 }
 
 function saveTable() {
   const table = answersTable(model.class_names, cards.filter((card) => card.isDone));
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
-  link.download = "answers.csv";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  const href = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
+  made("a", { href, download: "answers.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
 
-function takeFiles(transfer) {
-  filesOf(transfer).then(take);
+function takeFiles(files) {
+  take(Array.from(files, (file) => ({ file, name: file.name })));
 }
 
+/** Take the addresses in a text; say whether there was one. */
 function takeAddresses(text) {
   const found = text.split(/\s+/).filter((word) => /^https?:\/\//i.test(word));
   take(found.map((url) => ({ name: url, url })));
   return found.length > 0;
 }
 
+function on(id, kind, act) {
+  byId(id).addEventListener(kind, act);
+}
+
+function onSubmit(id, act) {
+  on(id, "submit", (event) => {
+    event.preventDefault();
+    act();
+  });
+}
+
 queue.addEventListener("change", showAll);
-again.addEventListener("click", goOn);
-stop.addEventListener("click", () => (queue.stopped === null ? queue.stop(STOPPED) : goOn()));
-save.addEventListener("click", saveTable);
-document.getElementById("clear").addEventListener("click", clearAll);
-choose.addEventListener("click", () => files.click());
-files.addEventListener("change", () => {
-  take([...files.files].map((file) => ({ file, name: file.name })));
-  files.value = "";
+on("stop", "click", () => (queue.stopped === null ? queue.stop(STOPPED) : goOn()));
+on("again", "click", goOn);
+on("save", "click", saveTable);
+on("clear", "click", clearAll);
+on("choose", "click", () => byId("files").click());
+on("drop", "click", (event) => {
+  if (!event.target.closest("button, input")) byId("files").click();
 });
-drop.addEventListener("click", (event) => {
-  if (!event.target.closest("button, input")) files.click();
+on("files", "change", ({ target }) => {
+  takeFiles(target.files);
+  // Otherwise the same file could not be chosen again.
+  target.value = "";
 });
-setUpCamera(document.getElementById("camera"), document.getElementById("camera-dialog"), (file) => take([{ file, name: file.name }]));
+onSubmit("key-form", () => {
+  useKey(byId("key").value);
+  hasKey = byId("key-form").hidden = true;
+  goOn();
+});
+onSubmit("url-form", () => {
+  if (takeAddresses(byId("url").value)) byId("url").value = "";
+});
+setUpCamera(byId("camera"), byId("camera-dialog"), (photo) => takeFiles([photo]));
 
 for (const kind of ["dragenter", "dragover"])
   addEventListener(kind, (event) => {
     event.preventDefault();
-    drop.classList.add("over");
+    byId("drop").classList.add("over");
   });
 addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) drop.classList.remove("over");
+  if (!event.relatedTarget) byId("drop").classList.remove("over");
 });
-addEventListener("drop", (event) => {
+addEventListener("drop", async (event) => {
   event.preventDefault();
-  drop.classList.remove("over");
-  takeFiles(event.dataTransfer);
+  byId("drop").classList.remove("over");
+  take(await filesOf(event.dataTransfer));
 });
 addEventListener("paste", (event) => {
-  if (event.clipboardData.files.length) takeFiles(event.clipboardData);
-  else if (model?.allows_urls && !event.target.closest("input") && takeAddresses(event.clipboardData.getData("text"))) event.preventDefault();
-});
-
-document.getElementById("url-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  const field = document.getElementById("url");
-  if (takeAddresses(field.value)) field.value = "";
-});
-keyForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  useKey(key.value);
-  hasKey = keyForm.hidden = true;
-  goOn();
+  const { files } = event.clipboardData;
+  if (files.length) takeFiles(files);
+  else if (model?.allows_urls && document.activeElement.tagName !== "INPUT")
+    takeAddresses(event.clipboardData.getData("text"));
 });
 
 start();

@@ -1,16 +1,19 @@
 # Set-up happens by itself: the first target that needs the packages installs them into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # What `make bench` runs on: a folder of two class folders, and how many pictures it draws for the check of very many.
 PHOTOS = mien-demo/data
 NUM_PICTURES = 5000
 # How much `make fuzz` and `make kills` do.
 NUM_INPUTS = 100000
 NUM_KILLS = 200
+# How long `make overload` goes on.
+MINUTES = 10
 # On Debian, as root, what a target needs can be had at once.
 INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
-.PHONY: setup demo test slow browser check notebooks docs bench fuzz kills format lock clean
+.PHONY: setup demo test slow browser check notebooks docs bench fuzz kills overload format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -68,6 +71,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/serve.py "$(PHOTOS)" --litserve-python .venv-bench/bin/python
 
 docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors, and follow its links
 	@echo "this takes some minutes: the commands and notebooks in the pages are run"
@@ -80,6 +84,9 @@ fuzz: .venv/ready ## mutate picture files until something breaks
 
 kills: .venv/ready ## kill commands at random moments, and count what is lost
 	$(BIN)/python benchmarks/kills.py --num-kills $(NUM_KILLS)
+
+overload: .venv/ready ## ask more of the server than it can do, and compare each reply
+	$(BIN)/python benchmarks/overload.py --minutes $(MINUTES)
 
 mien-demo/data: | .venv/ready
 	$(BIN)/python -c 'from mien.samples import draw; draw("mien-demo")'
@@ -94,9 +101,9 @@ format: .venv/ready ## put the code in its form
 	$(BIN)/ruff check --fix
 	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
-lock: ## work out requirements.lock anew (needs uv)
-	uv pip compile --universal --generate-hashes --all-extras --group dev --python-version 3.11 \
-		--no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
+lock: ## work out requirements.lock anew, and what a server needs of it (needs uv)
+	$(COMPILE) --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made
 	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache

@@ -75,6 +75,11 @@ def test_every_address_says_what_it_is_for(app: FastAPI) -> None:
     assert all(operation["description"] for methods in described.values() for operation in methods.values())
 
 
+def test_the_documentation_names_every_address() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "reference" / "http.md").read_text("utf-8")
+    assert [path for method, path in PATHS if f"| `{method} {path}` |" not in page] == []
+
+
 JSON = {"Content-Type": "application/json"}
 URLS = b'{"urls": ["https://example.org/a.jpg"]}'
 KEY_PATH, FULL = Path("key"), dict[str, Any]()

@@ -1,14 +1,19 @@
 """The benchmarks: each says how it is run, at once; those that look for faults find none in a small round."""
 
+import json
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+if TYPE_CHECKING:
+    from mien.finishing import Run
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
-SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name != "timing.py")
+SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name not in ("timing.py", "serving.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -33,3 +38,24 @@ def test_mutated_files_are_decoded_or_named(tmp_path: Path) -> None:
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.endswith("\n0 failures\n")
+
+
+@pytest.mark.slow
+def test_an_overloaded_server_keeps_its_promises(run: "Run", data: Path) -> None:
+    words = [sys.executable, str(BENCHMARKS / "overload.py"), str(data), "--run", str(run.path)]
+    done = subprocess.run([*words, "--minutes", "0.33", "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert told["broken_promises"] == {}
+    # It was overloaded indeed, and answered meanwhile.
+    assert told["statuses"]["429"] > 0 and told["statuses"]["200"] > 100
+
+
+@pytest.mark.slow
+def test_the_server_is_timed_beside_others(run: "Run", data: Path) -> None:
+    words = [sys.executable, str(BENCHMARKS / "serve.py"), str(data), "--run", str(run.path)]
+    words += ["--rounds", "1", "--seconds", "1", "--clients", "2", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    servers = json.loads(done.stdout)["servers"]
+    assert len(servers) == 5 and all(found["clients"]["2"]["per_second"] > 0 for found in servers.values())

@@ -1,6 +1,9 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from starlette.datastructures import Headers
 
@@ -8,6 +11,13 @@ from conftest import without_permission
 from mien.errors import ForbiddenError, SettingsError, WrongKeyError
 from mien.gatekeeping import SECURITY_HEADERS, gate_for, read_api_key
 from mien.serve_config import ServeConfig
+from serve_process import served
+from servers import gallery
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from mien.finishing import Run
 
 KEY = "correct-horse-battery-staple"
 
@@ -79,6 +89,11 @@ def test_a_name_that_the_owner_allows_names_the_server_and_none_below_it_does() 
     for host in ("example.org", "a.photos.example.org", "photos.example.orgx"):
         with pytest.raises(ForbiddenError):
             call(host, config)
+
+
+def test_a_server_that_listens_on_an_empty_name_is_not_called_by_what_is_no_name() -> None:
+    with pytest.raises(ForbiddenError):
+        call("evil.example/", ServeConfig(host=""))
 
 
 def test_a_request_names_one_host_or_none() -> None:
@@ -224,3 +239,34 @@ def test_the_policy_lets_a_page_load_nothing_from_elsewhere() -> None:
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
     sources = {source for value in policy.values() for source in value.split()}
     assert sources == {"'none'", "'self'", "blob:", "data:"}
+
+
+ATTACK = """async url => {
+    const body = new FormData(), told = asked => asked.then(response => response.text(), error => error.name);
+    body.append("picture", new Blob(["picture"]), "a.jpg");
+    const ways = [{mode: "no-cors"}, {mode: "cors"}, {mode: "cors", headers: {"X-API-Key": "guess"}}];
+    const answers = ways.map(way => told(fetch(url + "/predict", {method: "POST", body, ...way})));
+    return await Promise.all([...answers, told(fetch(url + "/model"))]);
+}"""
+
+
+@pytest.mark.browser
+def test_a_page_of_another_site_gets_nothing_from_the_server_by_a_real_browser(
+    chromium: "Callable[..., Browser]", run: "Run"
+) -> None:
+    with (
+        served(run.path) as service,
+        gallery({"/": b"<!doctype html><title>evil</title>"}) as elsewhere,
+        chromium("--host-resolver-rules=MAP *.example 127.0.0.1") as browser,
+    ):
+        url = f"http://127.0.0.1:{service.port}"
+        page = browser.new_page()
+        page.goto(elsewhere.url.replace("127.0.0.1", "evil.example"))
+        assert page.evaluate(ATTACK, url) == ["TypeError"] * 4
+        counts = httpx.get(f"{url}/metrics").text.splitlines()
+        # Of the four, two were sent and refused; before the third the browser asks, and is told of no permission.
+        assert 'mien_requests_total{route="none",status="403"} 2.0' in counts
+        assert not [line for line in counts if 'route="/predict",status="200"' in line]
+        # Somebody's name, pointed at this machine.
+        rebound = page.goto(f"http://evil.example:{service.port}/model")
+        assert rebound is not None and rebound.status == 403

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -131,6 +132,27 @@ def test_who_goes_away_takes_the_pictures_out_of_the_queue(gate: Gate) -> None:
     asyncio.run(ask())
     queue.close()
     assert len(gate.names) < 60
+
+
+def test_a_picture_that_nobody_waits_for_is_held_no_longer(gate: Gate) -> None:
+    async def run() -> None:
+        queue = queue_of()
+        staying = asyncio.create_task(queue.answer(uploads(64)))
+        await asyncio.sleep(0)
+        gone = uploads(1)
+        picture = weakref.ref(gone[0])
+        going = asyncio.create_task(queue.answer(gone))
+        await asyncio.sleep(0)
+        going.cancel()
+        await asyncio.wait([going])
+        del going, gone
+        await until(lambda: picture() is None)
+        assert not gate.opened.is_set()
+        gate.opened.set()
+        assert len(await staying) == 64
+        queue.close()
+
+    asyncio.run(run())
 
 
 def test_what_was_accepted_is_finished_when_it_stops_and_nobody_new_is_invited(gate: Gate) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import mien
 from conftest import Mien
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien import answers, url_fetcher
-from mien.fetching import FetchLimits
+from mien.fetching import fetch
 from mien.server import create_app
 from servers import gallery
 
@@ -28,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let URLs lead to this machine, where the servers of the tests are."""
-    monkeypatch.setattr(url_fetcher, "FetchLimits", lambda **limits: FetchLimits(**{**limits, "allow_private": True}))
+    monkeypatch.setattr(url_fetcher, "fetch", lambda url, limits: fetch(url, replace(limits, allow_private=True)))
 
 
 def ask_urls(app: FastAPI, *urls: str, explain: bool = False) -> httpx.Response:
@@ -163,6 +164,19 @@ def test_bodies_of_all_requests_share_the_memory() -> None:
     assert (first.status_code, second.status_code) == (415, 429)
     assert int(second.headers["retry-after"]) >= 1
     assert post(app, ("a.jpg", JPEG)).status_code == 200
+
+
+def test_what_would_find_no_room_is_not_read() -> None:
+    app, read = app_of(), list[bytes]()
+
+    async def body() -> AsyncIterator[bytes]:
+        read.append(b"-")
+        yield b"-"
+
+    app.state.queue.num_waiting = 256
+    refused = ask(app, "POST", "/predict", content=body(), headers=FORM)
+    assert (refused.status_code, read) == (429, [])
+    assert int(refused.headers["retry-after"]) >= 1
 
 
 def test_who_goes_away_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

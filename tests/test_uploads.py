@@ -74,6 +74,20 @@ def test_fields_that_are_no_files_are_passed_over_and_so_is_an_empty_choice() ->
 
 
 @pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("filename=x.jpg", "x.jpg"),
+        ('filename="a;b\\"c.jpg"', 'a;b"c.jpg'),
+        ("filename*=utf-8''Jos%C3%A9%20%27.jpg", "José '.jpg"),
+        ("FileName*=UTF-8'es'%FF.jpg; x=y", "\ufffd.jpg"),
+    ],
+)
+def test_names_are_read_in_every_way_in_which_programs_write_them(sent: str, name: str) -> None:
+    body = form(f"--{BOUNDARY}\r\nContent-Disposition: form-data; name=f; {sent}\r\n\r\nx\r\n".encode())
+    assert read(body) == [Upload(name, b"x")]
+
+
+@pytest.mark.parametrize(
     ("body", "told"),
     [
         (b"", "has no end"),

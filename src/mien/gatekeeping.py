@@ -86,7 +86,8 @@ class Gate:
 def gate_for(config: ServeConfig, api_key: str | None = None) -> Gate:
     """Return the gate that settings describe; localhost, and the name that the server listens on, always may."""
     names = {"localhost", config.host, *config.allow_host}
-    return Gate(frozenset(name.lower().rstrip(".") for name in names), api_key)
+    # What cannot be read as a name comes to an empty one, which must never be right.
+    return Gate(frozenset(name.lower().rstrip(".") for name in names) - {""}, api_key)
 
 
 def read_api_key(config: ServeConfig, environment: Mapping[str, str]) -> str | None:

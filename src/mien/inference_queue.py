@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -61,9 +62,19 @@ class InferenceQueue:
         if self.is_stopping:
             raise NotReadyError("the server is stopping")
         try:
-            self._check(1)
+            self.check_room(1)
         except BusyError as error:
             raise NotReadyError(str(error)) from error
+
+    def check_room(self, num_pictures: int) -> None:
+        """Make sure that so many pictures would be taken on now.
+
+        Raises:
+            BusyError: There are not as many places in the queue, or it would take too long.
+        """
+        wait_s = self.num_waiting * self._mean_s / self._num_threads
+        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
     async def answer(self, uploads: Sequence[Upload], *, explain: bool = False) -> list[Answer]:
         """Return what the classifier says of pictures, in their order.
@@ -78,13 +89,14 @@ class InferenceQueue:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long.
         """
-        self._check(len(uploads))
+        self.check_room(len(uploads))
         loop = asyncio.get_running_loop()
-        futures = [loop.run_in_executor(self._pool, self._answer_one, upload, explain) for upload in uploads]
+        places = [[upload] for upload in uploads]
+        futures = [loop.run_in_executor(self._pool, self._answer_one, place, explain) for place in places]
         self.num_waiting += len(uploads)
         self._metrics.num_waiting.inc(len(uploads))
-        for future in futures:
-            future.add_done_callback(self._leave)
+        for place, future in zip(places, futures, strict=True):
+            future.add_done_callback(partial(self._leave, place))
         try:
             async with asyncio.timeout(self._config.answer_timeout_s):
                 return await asyncio.gather(*futures)
@@ -103,19 +115,16 @@ class InferenceQueue:
         self.stop()
         self._pool.shutdown()
 
-    def _check(self, num_pictures: int) -> None:
-        wait_s = self.num_waiting * self._mean_s / self._num_threads
-        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
-
-    def _leave(self, _future: Any) -> None:
+    def _leave(self, place: list[Upload], _future: Any) -> None:
+        # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.
+        place.clear()
         self.num_waiting -= 1
         self._metrics.num_waiting.dec()
 
-    def _answer_one(self, upload: Upload, explain: bool) -> Answer:
+    def _answer_one(self, place: list[Upload], explain: bool) -> Answer:
         start_s = perf_counter()
         answer = answers.answer(
-            self._classifier, upload, self._scan_config, room=self._room, metrics=self._metrics, explain=explain
+            self._classifier, place.pop(), self._scan_config, room=self._room, metrics=self._metrics, explain=explain
         )
         self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
         # Several threads may write at once, and one be lost: it is an estimate.

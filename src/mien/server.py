@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.params import Security
@@ -71,11 +72,13 @@ def _answer_pictures(
     app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *, config: ServeConfig, schemes: Sequence[Security]
 ) -> None:
     memory = MemoryBudget(config.max_memory_bytes)
-    refused = refusals(400, 401, 403, 408, 413, 415, 422, 429, 503)
+    described: dict[str, Any] = {
+        "response_model": PredictionsDocument,
+        "responses": refusals(400, 401, 403, 408, 413, 415, 422, 429, 503),
+        "dependencies": schemes,
+    }
 
-    @app.post(
-        "/predict", response_model=PredictionsDocument, responses=refused, openapi_extra=PICTURES, dependencies=schemes
-    )
+    @app.post("/predict", openapi_extra=PICTURES, **described)
     async def predict(request: Request, explain: bool = False) -> Response:
         """Say which class pictures belong to, and with explain=true where the classifier looked.
 
@@ -83,19 +86,20 @@ def _answer_pictures(
         several, one that cannot be used gets its error, and the others their answers.
         """
         _check_explain(explain, config)
+        # What would find no room need not come in.
+        queue.check_room(1)
         with memory.share() as share:
             uploads = await read_uploads(request, share, config)
             request.state.num_pictures = len(uploads)
             return _response(await while_connected(request, queue.answer(uploads, explain=explain)), explain)
 
-    @app.post(
-        "/predict/url", response_model=PredictionsDocument, responses=refused, openapi_extra=URLS, dependencies=schemes
-    )
+    @app.post("/predict/url", openapi_extra=URLS, **described)
     async def predict_url(request: Request, explain: bool = False) -> Response:
         """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
         if not config.allow_urls:
             raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
         _check_explain(explain, config)
+        queue.check_room(1)
         with memory.share() as share:
             urls = await read_urls(request, share, config)
             request.state.num_pictures = len(urls)

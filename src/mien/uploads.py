@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 # Of a form, beside its files: a key or a check box, as other programs send them along. They are passed over.
 _MAX_OTHER_FIELDS = 32
+# Not for forms any more, but some programs still send names so that are not ASCII.
+# https://www.rfc-editor.org/rfc/rfc7578#section-4.2
+_EXTENDED_NAME = re.compile(rb""";\s*filename\*\s*=\s*utf-8'[^';]*'([^;\s"]*)""", re.IGNORECASE)
 _MAX_URL_BYTES = 2048
 # A URL in JSON, where each letter may be written as \uXXXX.
 _MAX_QUOTED_URL_BYTES = 6 * _MAX_URL_BYTES + 16
@@ -156,6 +161,14 @@ async def _read_form(boundary: bytes, chunks: AsyncIterator[bytes], config: Serv
     return form.uploads
 
 
+def _file_name(disposition: bytes) -> str | None:
+    """Return the name of the file in a part of a form; None where it is no file."""
+    if extended := _EXTENDED_NAME.search(disposition):
+        return unquote(extended[1].decode("latin-1"), errors="replace")
+    _, options = parse_options_header(disposition)
+    return options[b"filename"].decode("utf-8", "replace") if b"filename" in options else None
+
+
 class _Form:
     """What a multipart parser has found so far."""
 
@@ -190,13 +203,10 @@ class _Form:
         self._field, self._value = bytearray(), bytearray()
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        if b"filename" in options:
-            if len(self.uploads) == self._config.max_files:
-                raise TooLargeError(f"more than {self._config.max_files} pictures in one request")
-            self._name = options[b"filename"].decode("utf-8", "replace")
-            return
-        self._num_others += 1
+        self._name = _file_name(self._headers.get(b"content-disposition", b""))
+        if self._name is not None and len(self.uploads) == self._config.max_files:
+            raise TooLargeError(f"more than {self._config.max_files} pictures in one request")
+        self._num_others += self._name is None
         if self._num_others > _MAX_OTHER_FIELDS:
             raise TooLargeError(f"more than {_MAX_OTHER_FIELDS} parts that are no files in one request")
 

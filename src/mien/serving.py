@@ -40,7 +40,9 @@ _TWICE_S = 0.05
 _LAST_CONNECTIONS_S = 1.0
 # Of mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_LARGE_BYTES = 128 * 1024
+# What a picture of a megapixel takes is kept for the next one: given back each time, it costs a tenth of the time in
+# page faults. What one of twelve megapixels takes is given back.
+_LARGE_BYTES, _KEPT_BYTES = 4 * 1024**2, 16 * 1024**2
 # How long a worker may take to end, after it has given up on its requests.
 _GRACE_S = 3.0
 
@@ -126,7 +128,7 @@ class _Server(uvicorn.Server):
 
 
 def _give_memory_back() -> None:
-    """Let the C library return the memory of pictures to the system, which it would rather keep for the next large one.
+    """Let the C library return the memory of large pictures to the system, which it would rather keep for the next.
 
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
     """
@@ -134,7 +136,7 @@ def _give_memory_back() -> None:
     with suppress(AttributeError, OSError, TypeError):
         set_option = ctypes.CDLL(None).mallopt
         set_option(_M_MMAP_THRESHOLD, _LARGE_BYTES)
-        set_option(_M_TRIM_THRESHOLD, _LARGE_BYTES)
+        set_option(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _let_signals_end_this() -> None:

@@ -1,6 +1,7 @@
 # Set-up happens by itself: the first target that needs the packages installs them into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # What `make bench` runs on: a folder of two class folders, and how many pictures it draws for the check of very many.
 PHOTOS = mien-demo/data
 NUM_PICTURES = 5000
@@ -100,9 +101,9 @@ format: .venv/ready ## put the code in its form
 	$(BIN)/ruff check --fix
 	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
-lock: ## work out requirements.lock anew (needs uv)
-	uv pip compile --universal --generate-hashes --all-extras --group dev --python-version 3.11 \
-		--no-header --no-emit-index-url --upgrade pyproject.toml --output-file requirements.lock
+lock: ## work out requirements.lock anew, and what a server needs of it (needs uv)
+	$(COMPILE) --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made
 	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache

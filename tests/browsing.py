@@ -41,6 +41,11 @@ _FOCUSED = """() => {
 }"""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what needs a browser last: once Playwright has begun, no event loop but its own can run."""
+    items.sort(key=lambda item: "browser" in item.keywords)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Callable[..., "Browser"]]:
     """Start Chromium, as the system has it, with further arguments; a test that needs it fails where it is missing."""

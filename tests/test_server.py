@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import mien
 from conftest import Mien
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien import answers, url_fetcher
-from mien.fetching import FetchLimits
+from mien.fetching import fetch
 from mien.server import create_app
 from servers import gallery
 
@@ -28,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let URLs lead to this machine, where the servers of the tests are."""
-    monkeypatch.setattr(url_fetcher, "FetchLimits", lambda **limits: FetchLimits(**{**limits, "allow_private": True}))
+    monkeypatch.setattr(url_fetcher, "fetch", lambda url, limits: fetch(url, replace(limits, allow_private=True)))
 
 
 def ask_urls(app: FastAPI, *urls: str, explain: bool = False) -> httpx.Response:

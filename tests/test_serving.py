@@ -68,12 +68,15 @@ def test_it_ends_at_a_signal_and_gives_the_port_back(service: Service, run: "Run
         assert is_alive(second)
 
 
-def test_what_was_accepted_is_answered_when_it_stops(service: Service) -> None:
+@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["the process", "all processes"])
+def test_what_was_accepted_is_answered_when_it_stops(service: Service, tell: Callable[[int, int], None]) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(service.connect()) for _ in range(64)]
         for number, client in enumerate(clients):
             client.sendall(request("/predict", PICTURES[number % len(PICTURES)]))
-        service.process.send_signal(signal.SIGTERM)
+        # As timeout(1) does.
+        tell(service.process.pid, signal.SIGTERM)
+        tell(service.process.pid, signal.SIGTERM)
         answers = [answer(client) for client in clients]
     assert [status for status, _ in answers] == [200] * 64
     assert service.process.wait(5) == 0
@@ -110,14 +113,18 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
         assert service.stop(timeout_s=8) == 0
 
 
-def test_a_second_signal_ends_it_at_once(run: "Run") -> None:
-    with served(run.path, "--stop-timeout-s", 60) as service, service.connect() as connection:
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_second_signal_ends_it_at_once(run: "Run", num_workers: int) -> None:
+    flags = ("--workers", num_workers, "--stop-timeout-s", 60)
+    with served(run.path, *flags) as service, service.connect() as connection:
         connection.sendall(request("/predict", PICTURES[0])[:-1])
         assert comes_true(lambda: is_alive(service))
         service.process.send_signal(signal.SIGTERM)
         assert comes_true(lambda: not _accepts(service.port))
         assert service.process.poll() is None
         assert service.stop(timeout_s=3) == -signal.SIGTERM
+        connection.settimeout(3)
+        assert answer(connection) == (0, None)
 
 
 def test_after_a_kill_the_port_is_free(service: Service, run: "Run") -> None:
@@ -145,6 +152,29 @@ def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
         assert [status for status, _ in answers] == [200] * 32
         assert service.stop() == 0
         assert not [number for number in workers if Path(f"/proc/{number}").exists()]
+
+
+@on_linux
+def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
+    with served(run.path, "--workers", 2) as service:
+        assert comes_true(lambda: children(service.process.pid))
+        os.kill(children(service.process.pid)[0], signal.SIGKILL)
+        assert comes_true(lambda: len(children(service.process.pid)) == 2)
+        assert is_alive(service)
+        assert service.stop() == 0
+        assert service.process.stderr is not None
+        assert service.process.stderr.read() == "A worker ended with -9; another takes its place.\n"
+
+
+@on_linux
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_can_be_stopped_while_its_workers_start(run: "Run", number: int) -> None:
+    with served(run.path, "--workers", 2) as service:
+        assert comes_true(lambda: children(service.process.pid))
+        os.killpg(service.process.pid, number)
+        assert service.process.wait(10) == 0
+        assert service.process.stderr is not None
+        assert service.process.stderr.read() == ""
 
 
 @on_linux

@@ -24,11 +24,13 @@ def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
     """
     with needing("serve"):
         from mien import serving
+        from mien.gatekeeping import read_api_key
         from mien.server import create_app
         from mien.service_metrics import counted_together
     app = create_app(classifier, config)
+    has_key = read_api_key(config, os.environ) is not None
     with listen(config) as listener:
-        terminal.ERR.print(greeting(classifier, config, listener.getsockname()))
+        terminal.ERR.print(greeting(classifier, listener.getsockname(), has_key=has_key))
         if config.workers == 1:
             serving.serve(app, config, listener)
         else:
@@ -61,13 +63,13 @@ def _advice(error: OSError) -> str:
     return os.strerror(error.errno or 0)
 
 
-def greeting(classifier: Classifier, config: ServeConfig, address: tuple[str, int]) -> str:
+def greeting(classifier: Classifier, address: tuple[str, int], *, has_key: bool) -> str:
     """Return what to say when the server starts: where it is, what it tells apart, and who can ask it.
 
     Args:
         classifier: What is served.
-        config: Who may ask.
         address: Where it listens: the address, the port, and what else a system says of it.
+        has_key: Requests must bring a key.
     """
     where, port = ip_address(address[0].partition("%")[0]), address[1]
     name = "localhost" if where.is_unspecified else f"[{where}]" if where.version == 6 else str(where)
@@ -75,14 +77,9 @@ def greeting(classifier: Classifier, config: ServeConfig, address: tuple[str, in
     if len(classifier.class_names) > _MOST_CLASSES:
         classes += f" and {len(classifier.class_names) - _MOST_CLASSES} more"
     lines = [f"Serving at http://{name}:{port} a classifier of {terminal.printable(classes)}. Ctrl-C stops it."]
-    if not where.is_loopback and not has_key(config):
+    if not where.is_loopback and not has_key:
         lines.append(
             "WARNING: everybody who can reach this machine can ask it, and what is sent is not encrypted. Give an "
             "--api-key-file, or leave out --host, so that only this machine can."
         )
     return "\n".join(lines)
-
-
-def has_key(config: ServeConfig) -> bool:
-    """Tell whether requests must bring a key."""
-    return config.api_key_file is not None or "MIEN_API_KEY" in os.environ

@@ -1,5 +1,6 @@
 """Inference: an ONNX graph, run by ONNX Runtime on all cores, from pictures to rows of numbers."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -78,6 +79,9 @@ class Graph:
 
 
 def _session(content: bytes) -> "onnxruntime.InferenceSession":
+    # Its releases tell Microsoft about their use, unless this is said before they are loaded. Nothing is sent anywhere.
+    # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

@@ -4,15 +4,20 @@ import asyncio
 import ctypes
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import threading
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from math import ceil
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection as PipeConnection
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import cast
 
@@ -30,8 +35,9 @@ from mien.streams import show_native_libraries, silence_native_libraries
 _KEEP_ALIVE_S = 75
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _SPAWN = multiprocessing.get_context("spawn")
-# The event loop takes in all who wait to be connected whenever it comes round.
-_LAST_CONNECTIONS_S = 0.05
+_TWICE_S = 0.05
+# How long those who had connected before a signal are taken in.
+_LAST_CONNECTIONS_S = 1.0
 # Of mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 # What a picture of a megapixel takes is kept for the next one: given back each time, it costs a tenth of the time in
@@ -66,11 +72,17 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
 
     def stop(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
-        _let_signals_end_this()
 
     def start() -> SpawnProcess:
-        worker = _SPAWN.Process(target=_work, args=(classifier, config, listener))
-        worker.start()
+        receiver, sender = _SPAWN.Pipe(duplex=False)
+        worker = _SPAWN.Process(target=_work, args=(receiver, config, listener))
+        with _interrupts_blocked():
+            worker.start()
+        receiver.close()
+        # As an argument it would be sent through a pipe whose end this process keeps open: a worker that died before
+        # it had read all would be waited for to the end of time.
+        with sender, suppress(BrokenPipeError):
+            sender.send(classifier)
         return worker
 
     for number in _SIGNALS:
@@ -83,6 +95,7 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
             if not signals and worker.exitcode is not None:
                 terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
                 workers[place] = start()
+    _let_signals_end_this()
     listener.close()
     for worker in workers:
         worker.terminate()
@@ -95,16 +108,22 @@ class _Server(uvicorn.Server):
     """Ends with exit code 0 when it is told to, and at once when it is told again."""
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        if sig == signal.SIGINT and multiprocessing.parent_process() is not None:
-            # Ctrl-C reaches all processes; the supervisor tells its workers.
-            return
-        self.should_exit = True
-        cast(FastAPI, self.config.app).state.queue.stop()
-        _let_signals_end_this()
+        # Where Ctrl-C cannot be blocked.
+        if sig != signal.SIGINT or not _is_worker():
+            self.should_exit = True
+            cast(FastAPI, self.config.app).state.queue.stop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close, after those who had connected before have come in."""
-        await asyncio.sleep(_LAST_CONNECTIONS_S)
+        # Some that end a process tell it twice at a time, as timeout(1) does.
+        await asyncio.sleep(_TWICE_S)
+        if not _is_worker():
+            _let_signals_end_this()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _LAST_CONNECTIONS_S
+        while select.select(sockets or [], [], [], 0)[0] and loop.time() < deadline:
+            # Whenever the event loop comes round, it takes in one of those who wait.
+            await asyncio.sleep(0)
         await super().shutdown(sockets)
 
 
@@ -125,14 +144,37 @@ def _let_signals_end_this() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _work(classifier: Classifier, config: ServeConfig, listener: socket.socket) -> None:
+def _work(receiver: "PipeConnection[Classifier, Classifier]", config: ServeConfig, listener: socket.socket) -> None:
     silence_native_libraries()
     warnings.filterwarnings("ignore", module="PIL")
-    threading.Thread(target=_follow_supervisor, daemon=True).start()
-    serve(create_app(classifier, config), config, listener)
+    app = create_app(receiver.recv(), config)
+    threading.Thread(target=_follow_supervisor, args=(app,), daemon=True).start()
+    serve(app, config, listener)
 
 
-def _follow_supervisor() -> None:
+def _follow_supervisor(app: FastAPI) -> None:
     """Stop when the supervisor is gone, however it ended: nothing may keep the port."""
-    cast(multiprocessing.process.BaseProcess, multiprocessing.parent_process()).join()
+    cast(BaseProcess, multiprocessing.parent_process()).join()
+    if app.state.queue.is_stopping:
+        os._exit(1)
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Start processes that never see Ctrl-C, which reaches all those of a terminal: the supervisor tells them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # Started later, it would unblock them again.
+    resource_tracker.ensure_running()
+    # What is blocked when a process starts stays so in it; here it comes through afterwards.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _is_worker() -> bool:
+    return multiprocessing.parent_process() is not None

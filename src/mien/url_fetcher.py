@@ -7,24 +7,23 @@ from contextlib import suppress
 from threading import Thread
 
 from mien.answers import Answer, refused
-from mien.errors import BusyError, FetchError, NotReadyError
+from mien.errors import BusyError, FetchError
 from mien.fetching import FetchLimits, fetch
 from mien.memory_budget import Share
 from mien.serve_config import ServeConfig
 from mien.uploads import Upload
 
 _NUM_AT_A_TIME = 8
+_TOO_SLOW = "the URL cannot be fetched: its server cannot be reached, or is too slow"
 
 
 class UrlFetcher:
     """Fetches for all requests together, in threads of its own, so that no slow host keeps a picture waiting."""
 
-    def __init__(self, config: ServeConfig, *, allow_private: bool = False) -> None:
-        """Fetch within the limits of a server; from private addresses only where a test asks for that."""
+    def __init__(self, config: ServeConfig) -> None:
         self._config = config
-        self._limits = FetchLimits(
-            timeout_s=config.upload_timeout_s, max_bytes=config.max_file_bytes, allow_private=allow_private
-        )
+        timeout_s = min(config.upload_timeout_s, FetchLimits.timeout_s)
+        self._limits = FetchLimits(timeout_s=timeout_s, max_bytes=config.max_file_bytes)
         self._places = asyncio.Semaphore(_NUM_AT_A_TIME)
         self._num_waiting = 0
 
@@ -37,17 +36,18 @@ class UrlFetcher:
 
         Raises:
             BusyError: Too many are waiting already, or there is no memory.
-            NotReadyError: It took too long.
+            TooLargeError: They have more bytes together than even an idle server holds.
         """
         if self._num_waiting + len(urls) > self._config.max_waiting:
             raise BusyError("the server is busy")
         self._num_waiting += len(urls)
         tasks = [asyncio.create_task(self._fetch_one(url, share)) for url in urls]
         try:
-            async with asyncio.timeout(self._config.upload_timeout_s):
-                return await asyncio.gather(*tasks)
-        except TimeoutError as error:
-            raise NotReadyError("the URLs took too long to fetch") from error
+            await asyncio.wait(tasks, timeout=self._config.upload_timeout_s, return_when=asyncio.FIRST_EXCEPTION)
+            return [
+                task.result() if task.done() else refused(url, FetchError(_TOO_SLOW))
+                for url, task in zip(urls, tasks, strict=True)
+            ]
         finally:
             self._num_waiting -= len(urls)
             for task in tasks:
@@ -91,5 +91,5 @@ def _told(error: FetchError) -> str:
     if error.status_code:
         return f"the URL cannot be fetched: its server answered {error.status_code}"
     if error.may_pass:
-        return "the URL cannot be fetched: its server cannot be reached, or is too slow"
+        return _TOO_SLOW
     return "the URL cannot be fetched: expected a picture at a public address, by http or https, within the limits"

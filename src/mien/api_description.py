@@ -16,18 +16,6 @@ REFUSED_FOR = {
     429: "Others are served first.",
     503: "The server is stopping, or too slow.",
 }
-# What each status means, in the words of the description and of the documentation.
-REFUSED_FOR = {
-    400: "A picture alone, or a URL alone, that cannot be used.",
-    401: "The API key is missing, or another.",
-    403: "This server does not do that, or not for whoever asks.",
-    408: "The request did not come in whole in time.",
-    413: "Too large, or too many.",
-    415: "Something else than pictures.",
-    422: "The request cannot be read.",
-    429: "Others are served first.",
-    503: "The server is stopping, or too slow.",
-}
 _EXAMPLE: Any = {
     "source": "photo.jpg",
     "label": "happy",

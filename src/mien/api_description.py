@@ -16,13 +16,6 @@ REFUSED_FOR = {
     429: "Others are served first.",
     503: "The server is stopping, or too slow.",
 }
-_EXAMPLE: Any = {
-    "source": "photo.jpg",
-    "label": "happy",
-    "probs": {"happy": 0.97, "sad": 0.03},
-    "error": None,
-    "unfamiliar": False,
-}
 
 
 class _Document(BaseModel):

@@ -91,7 +91,7 @@ class Classifier:
 
     @property
     def sha256(self) -> str:
-        """The hash of the ONNX file: by it two classifiers are told apart."""
+        """The hash of the ONNX file, by which two classifiers are told apart."""
         return hashlib.sha256(self._content).hexdigest()
 
     def prepare(self, content: bytes) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The queue of the server: pictures wait, a thread a core decodes and judges them one by one, nobody waits for ever.
+"""The queue of the server: pictures wait, threads decode and judge them one by one, nobody waits for ever.
 
 Batches would not make it faster: one picture at a time in one thread is half as fast again as batches over all cores
 (see `mien.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
@@ -45,7 +45,8 @@ class InferenceQueue:
         self._config = config
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
-        self._num_threads = max(1, LOCAL.num_threads // config.workers)
+        # One more than cores: a thread that waits for another's Python code would leave its core idle.
+        self._num_threads = max(1, LOCAL.num_threads // config.workers) + 1
         self._metrics.num_threads.set(self._num_threads)
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
         self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * self._num_threads))

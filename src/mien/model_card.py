@@ -29,6 +29,8 @@ $ mien predict model.onnx --about
 $ mien evaluate . other-photos
 ```
 
+To let others use it, by a page and an HTTP API: `mien serve model.onnx`.
+
 From Python:
 
 ```python

@@ -380,10 +380,20 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(wide: "Page", url: st
     assert len(refused) == 2 and 0.9 < refused[1] - refused[0] < 5
 
 
-def test_a_picture_whose_connection_broke_can_be_asked_about_again(wide: "Page", url: str, data: Path) -> None:
-    opened(wide, url).route("**/predict", lambda route: route.abort())
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda route: route.abort(), "The connection broke."),
+        (lambda route: route.fulfill(status=408, json={"error": "too slow"}), "Too slow."),
+    ],
+    ids=["broken", "slow"],
+)
+def test_a_picture_that_did_not_get_there_can_be_asked_about_again(
+    wide: "Page", url: str, data: Path, act: "Callable[[Route], None]", reason: str
+) -> None:
+    opened(wide, url).route("**/predict", act)
     chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg")
-    assert texts(wide, ".warning:visible") == ["The connection broke."] * 2
+    assert texts(wide, ".warning:visible") == [reason] * 2
     wide.unroute("**/predict")
     wide.locator(".retry").last.click()
     wide.wait_for_selector(".card[data-state=answered]")
@@ -437,6 +447,7 @@ def test_a_key_is_asked_for_and_used(wide: "Page", run: "Run", data: Path, tmp_p
         field.fill("another key")
         wide.keyboard.press("Enter")
         wide.get_by_text("That is not the key.").wait_for()
+        assert wide.locator("#drop").is_hidden()
         field.fill("a-key-of-enough-letters")
         wide.keyboard.press("Enter")
         wait_for(wide, 1)
@@ -474,7 +485,7 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     opened(wide, url)
     assert wide.locator("h1").inner_text() == "happy or sad?" and wide.title() == "happy or sad? · mien"
     accuracy = (run.out_of_fold or run.evaluation).accuracy
-    right = round(accuracy.value * accuracy.num_images)
+    right = round((accuracy.value or 0) * accuracy.num_images)
     assert wide.locator("#accuracy").inner_text() == (
         f"It was right for {right} of {accuracy.num_images} pictures that it had not seen. "
         f"Of many more like these it would be right for between {accuracy.low:.0%} and {accuracy.high:.0%}."
@@ -517,7 +528,7 @@ def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_a
         .inner_text()
         .endswith(f"Where it is less than {100 * row.threshold:.1f}% sure, it says “unsure”.")
     )
-    right = round(row.accuracy.value * row.accuracy.num_images)
+    right = round((row.accuracy.value or 0) * row.accuracy.num_images)
     assert (
         wide.locator("#accuracy")
         .inner_text()
@@ -529,6 +540,16 @@ def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_a
     wide.route("**/predict", lambda route: route.fulfill(json={"predictions": [nearly_sure(row.threshold - 0.0024)]}))
     chosen(wide, data / "happy" / "00.jpg")
     assert texts(wide, ".sureness") == [f"perhaps happy, {100 * row.threshold - 0.3:.1f}% sure"]
+
+
+def test_a_threshold_below_which_nothing_was_leaves_the_words_as_they_are(wide: "Page", url: str, run: "Run") -> None:
+    assert run.out_of_fold is not None
+    judged = run.out_of_fold.to_dict()
+    every = judged["coverage"][0] | {"threshold": 0.5}
+    telling(wide, threshold=0.5, evaluations={"out_of_fold": judged | {"coverage": [every]}})
+    opened(wide, url)
+    assert re.fullmatch(r"Right .*\. Where it is less than 50% sure, .*", wide.locator("#lead").inner_text())
+    assert wide.locator("#accuracy").inner_text().startswith("It was right for ")
 
 
 def nearly_sure(prob: float) -> dict[str, Any]:

@@ -20,7 +20,6 @@ export function showModel(model) {
   put("version", `mien ${model.mien_version}, model ${model.model_sha256.slice(0, 12)}`);
   document.title = `${title} · mien`;
   showTrust(model);
-  byId("url-form").hidden = !model.allows_urls;
 }
 
 /** Return a number of bytes in words. */
@@ -108,9 +107,9 @@ function showScale({ value, low, high }, judge) {
   put("scale-says", `${parts.join("; ")}.`);
 }
 
-/** What was found at the threshold of the classifier; nothing where it has none. */
+/** What was found at the threshold of the classifier; nothing where it left no picture without an answer. */
 function rowOf(judge, threshold) {
-  return judge?.coverage.find((row) => row.threshold === threshold && threshold > 0);
+  return judge?.coverage.find((row) => row.threshold === threshold && row.answered.value < 1);
 }
 
 function rightOf({ value, num_images }) {

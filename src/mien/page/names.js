@@ -40,9 +40,8 @@ export function exact(share) {
 /** Return a share in percent, with the digits of a threshold that would otherwise read the same. */
 export function percentBeside(share, threshold) {
   const numDigits = exact(threshold).split(".")[1]?.slice(0, -1).length ?? 0;
-  const isClose = Math.floor(100 * share) === Math.floor(100 * threshold + 1e-9);
-  if (!isClose || !numDigits) return percent(share);
-  return `${(Math.floor(share * 10 ** (numDigits + 2) + 1e-9) / 10 ** numDigits).toFixed(numDigits)}%`;
+  if (!numDigits || percent(share) !== percent(threshold)) return percent(share);
+  return `${(Math.floor(100 * share * 10 ** numDigits + 1e-9) / 10 ** numDigits).toFixed(numDigits)}%`;
 }
 
 /** Return a share in percent, rounded down: what is below a threshold must not read as if it were not. */

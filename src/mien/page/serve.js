@@ -119,7 +119,8 @@ function showProblem(error) {
 /** Without a key nothing is answered: as long as it is asked for, nothing else is. */
 function askForKey(isAsked) {
   byId("key-form").hidden = !isAsked;
-  document.body.classList.toggle("locked", isAsked);
+  byId("drop").hidden = isAsked;
+  byId("url-form").hidden = isAsked || !model?.allows_urls;
 }
 
 async function goOn() {

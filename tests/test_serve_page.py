@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -91,10 +91,25 @@ def wait_for(page: "Page", num_answers: int) -> None:
 
 def dropped(page: "Page", *paths: Path) -> None:
     """Drop files and folders on the page, as a person does."""
+    for kind in ("dragEnter", "dragOver", "drop"):
+        dragged(page, kind, *paths)
+
+
+def dragged(page: "Page", kind: str, *paths: Path) -> None:
+    """Let one thing happen of what happens when a person drags files."""
     session = page.context.new_cdp_session(page)
     transfer = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": transfer})
+    session.send("Input.dispatchDragEvent", {"type": kind, "x": 300, "y": 300, "data": transfer})
+
+
+def telling(page: "Page", **changes: Any) -> None:
+    """Let the server tell something else of its classifier from now on."""
+
+    def tell(route: "Route") -> None:
+        response = route.fetch()
+        route.fulfill(response=response, json=response.json() | changes)
+
+    page.route("**/model", tell)
 
 
 def texts(page: "Page", selector: str) -> list[str]:
@@ -186,7 +201,9 @@ def test_a_file_that_is_no_picture_is_told_in_words_and_the_others_are_answered(
     chosen(opened(wide, url), tmp_path / "notes.jpg", tmp_path / "empty.jpg", data / "happy" / "00.jpg")
     assert texts(wide, ".answer")[:2] == ["no answer", "no answer"]
     assert texts(wide, ".card .warning:visible")[0] == "Text, not a picture."
-    assert "2 without an answer" in wide.locator("#counts").inner_text()
+    assert texts(wide, ".card .warning:visible")[1] == "The file is empty."
+    wide.locator(".gone", has_text="Nothing to show.").nth(1).wait_for()
+    assert wide.locator("#counts").inner_text().endswith(" · 2 without an answer")
     assert wide.locator(".card[data-state=answered]").count() == 1
 
 
@@ -212,6 +229,38 @@ def test_a_map_is_made_when_it_is_asked_for_and_the_picture_comes_back(wide: "Pa
     )
     button.click()
     assert picture.is_hidden() and button.get_attribute("aria-pressed") == "false"
+
+
+def test_a_map_covers_what_is_said_of_a_picture_that_the_browser_cannot_show(
+    wide: "Page", url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "scan.tif"
+    path.write_bytes(encoded(draw_picture(4), "TIFF"))
+    chosen(opened(wide, url), path)
+    gone = wide.locator(".gone")
+    gone.get_by_text("This browser cannot show it.").wait_for()
+    wide.click(".look button")
+    wide.wait_for_selector(".map:not([hidden])")
+    assert gone.is_hidden()
+    wide.click(".look button")
+    assert gone.is_visible()
+
+
+def test_too_many_pixels_are_told_in_megapixels(wide: "Page", run: "Run", tmp_path: Path) -> None:
+    path = save_picture(tmp_path / "large.png", Image.new("RGB", (4000, 3000)))
+    with served(run.path, "--max-pixels", 2_500_000) as service:
+        chosen(opened(wide, address(service)), path)
+    assert texts(wide, ".warning:visible") == ["It has 12 megapixels; at most 2.5 are taken."]
+
+
+def test_the_answers_are_saved_in_the_order_in_which_they_are_seen(wide: "Page", url: str, data: Path) -> None:
+    opened(wide, url)
+    chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg")
+    chosen(wide, data / "sad" / "02.jpg")
+    with wide.expect_download() as download:
+        wide.click("#save")
+    rows = read_records(download.value.path().read_text("utf-8").splitlines(keepends=True))
+    assert [row["source"] for row in rows] == texts(wide, ".card .name") == ["02.jpg", "00.jpg", "01.jpg"]
 
 
 def test_the_answers_can_be_saved_as_the_table_that_the_command_line_writes(
@@ -266,6 +315,24 @@ def test_a_camera_that_is_missing_or_refused_is_told_in_words(wide: "Page", url:
     assert said.is_hidden()
 
 
+@pytest.mark.parametrize("has_touch", [True, False])
+def test_where_the_browser_gives_no_camera_a_phone_uses_its_own_and_others_have_no_button(
+    browser: "Browser", url: str, data: Path, has_touch: bool
+) -> None:
+    with browser.new_context(has_touch=has_touch, is_mobile=has_touch) as context:
+        page = context.new_page()
+        page.add_init_script("Object.defineProperty(Navigator.prototype, 'mediaDevices', {value: undefined})")
+        opened(page, url)
+        assert page.locator("#camera").is_visible() == has_touch
+        if not has_touch:
+            return
+        with page.expect_file_chooser() as chooser:
+            page.tap("#camera")
+        assert chooser.value.element.get_attribute("capture") == "environment"
+        chooser.value.set_files([data / "happy" / "00.jpg"])
+        wait_for(page, 1)
+
+
 def test_all_can_be_done_by_the_keyboard(wide: "Page", url: str, data: Path) -> None:
     opened(wide, url)
     with wide.expect_file_chooser() as chooser:
@@ -279,6 +346,15 @@ def test_all_can_be_done_by_the_keyboard(wide: "Page", url: str, data: Path) -> 
     pressed_on(wide, "Clear all")
     assert wide.locator(".card").count() == 0
     assert wide.evaluate("document.activeElement.id") == "choose"
+
+
+def test_clearing_takes_the_address_too_and_leads_back_to_the_top(wide: "Page", url: str, data: Path) -> None:
+    wide.emulate_media(reduced_motion="reduce")
+    chosen(opened(wide, url), *sorted((data / "happy").iterdir()))
+    wide.fill("#url", "https://example.org/a.jpg")
+    wide.evaluate("scrollTo(0, 900)")
+    wide.click("#clear")
+    assert wide.input_value("#url") == "" and wide.evaluate("scrollY") == 0
 
 
 def test_what_is_cleared_is_gone_and_other_pictures_can_follow(wide: "Page", url: str, data: Path) -> None:
@@ -302,6 +378,40 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(wide: "Page", url: st
     opened(wide, url).route("**/predict", refuse_twice)
     chosen(wide, data / "happy" / "00.jpg")
     assert len(refused) == 2 and 0.9 < refused[1] - refused[0] < 5
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        (lambda route: route.abort(), "The connection broke."),
+        (lambda route: route.fulfill(status=408, json={"error": "too slow"}), "Too slow."),
+    ],
+    ids=["broken", "slow"],
+)
+def test_a_picture_that_did_not_get_there_can_be_asked_about_again(
+    wide: "Page", url: str, data: Path, act: "Callable[[Route], None]", reason: str
+) -> None:
+    opened(wide, url).route("**/predict", act)
+    chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg")
+    assert texts(wide, ".warning:visible") == [reason] * 2
+    wide.unroute("**/predict")
+    wide.locator(".retry").last.click()
+    wide.wait_for_selector(".card[data-state=answered]")
+    assert wide.locator(".retry:visible, .warning:visible").count() == 2
+    assert told(wide).startswith("01.jpg: ")
+
+
+def test_a_file_that_changed_since_it_was_chosen_is_told(wide: "Page", url: str, tmp_path: Path) -> None:
+    path = save_picture(tmp_path / "moved.jpg", draw_picture(2))
+    opened(wide, url).context.set_offline(True)
+    chosen(wide, path, wait=False)
+    wide.locator("#notice").wait_for()
+    path.unlink()
+    wide.context.set_offline(False)
+    wide.click("#again")
+    wait_for(wide, 1)
+    assert texts(wide, ".warning")[0] == "It cannot be read any more: it was moved or changed."
+    assert wide.locator(".retry:visible").count() == 0
 
 
 def test_a_server_that_is_gone_is_told_and_nothing_is_lost(wide: "Page", url: str, data: Path) -> None:
@@ -330,15 +440,18 @@ def test_a_key_is_asked_for_and_used(wide: "Page", run: "Run", data: Path, tmp_p
     (tmp_path / "key.txt").write_text("a-key-of-enough-letters")
     with served(run.path, "--api-key-file", tmp_path / "key.txt") as service:
         field = opened(wide, address(service)).get_by_label("Key")
+        assert field.is_visible() and wide.locator("#drop").is_hidden()
         chosen(wide, data / "happy" / "00.jpg", wait=False)
         wide.get_by_text("Give the key first.").wait_for()
+        assert wide.locator("#key-help").is_visible()
         field.fill("another key")
         wide.keyboard.press("Enter")
         wide.get_by_text("That is not the key.").wait_for()
+        assert wide.locator("#drop").is_hidden()
         field.fill("a-key-of-enough-letters")
         wide.keyboard.press("Enter")
         wait_for(wide, 1)
-        assert field.is_hidden() and wide.locator("#notice").is_hidden()
+        assert field.is_hidden() and wide.locator("#notice").is_hidden() and wide.locator("#drop").is_visible()
         wide.click(".look button")
         wide.locator(".map").wait_for()
 
@@ -372,11 +485,97 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     opened(wide, url)
     assert wide.locator("h1").inner_text() == "happy or sad?" and wide.title() == "happy or sad? · mien"
     accuracy = (run.out_of_fold or run.evaluation).accuracy
-    words = f"expect {round(100 * accuracy.low)} to {round(100 * accuracy.high)}."
-    assert words in wide.locator("#accuracy").inner_text()
+    right = round((accuracy.value or 0) * accuracy.num_images)
+    assert wide.locator("#accuracy").inner_text() == (
+        f"It was right for {right} of {accuracy.num_images} pictures that it had not seen. "
+        f"Of many more like these it would be right for between {accuracy.low:.0%} and {accuracy.high:.0%}."
+    )
+    assert "the dashed line is what always saying" in wide.locator("#scale-says").inner_text()
     assert "Judging people." in wide.locator("#not-for").inner_text()
     wide.click("#model summary")
     assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.84, "Right about eight times in ten."),
+        (0.98, "Right about 98 times in 100."),
+        (0.999, "Right about 99 times in 100."),
+        (1.0, "Right for all 57 pictures that it was judged by."),
+        (0.02, "Right about 2 times in 100, which may be no better than guessing."),
+    ],
+)
+def test_that_it_is_always_right_is_said_of_the_pictures_alone(
+    wide: "Page", url: str, share: float, words: str
+) -> None:
+    accuracy = {"value": share, "low": 0.9 * share, "high": share, "num_images": 57, "judged_by": "cross-validation"}
+    telling(wide, accuracy=accuracy)
+    assert opened(wide, url).locator("#lead").inner_text() == words
+
+
+def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_are_right(
+    wide: "Page", url: str, run: "Run", data: Path
+) -> None:
+    judged = run.out_of_fold or run.evaluation
+    total = judged.accuracy.num_images
+    row = next(row for row in judged.coverage if 0 < row.accuracy.num_images < total and 1000 * row.threshold % 10 == 5)
+    telling(wide, threshold=row.threshold)
+    opened(wide, url)
+    assert f"It answers about {row.answered.value:.0%} of the pictures" in wide.locator("#lead").inner_text()
+    assert (
+        wide.locator("#lead")
+        .inner_text()
+        .endswith(f"Where it is less than {100 * row.threshold:.1f}% sure, it says “unsure”.")
+    )
+    right = round((row.accuracy.value or 0) * row.accuracy.num_images)
+    assert (
+        wide.locator("#accuracy")
+        .inner_text()
+        .startswith(
+            f"It answered {row.accuracy.num_images} of {total} pictures that it had not seen, "
+            f"and was right for {right} of {row.accuracy.num_images}."
+        )
+    )
+    wide.route("**/predict", lambda route: route.fulfill(json={"predictions": [nearly_sure(row.threshold - 0.0024)]}))
+    chosen(wide, data / "happy" / "00.jpg")
+    assert texts(wide, ".sureness") == [f"perhaps happy, {100 * row.threshold - 0.3:.1f}% sure"]
+
+
+def test_a_threshold_below_which_nothing_was_leaves_the_words_as_they_are(wide: "Page", url: str, run: "Run") -> None:
+    assert run.out_of_fold is not None
+    judged = run.out_of_fold.to_dict()
+    every = judged["coverage"][0] | {"threshold": 0.5}
+    telling(wide, threshold=0.5, evaluations={"out_of_fold": judged | {"coverage": [every]}})
+    opened(wide, url)
+    assert re.fullmatch(r"Right .*\. Where it is less than 50% sure, .*", wide.locator("#lead").inner_text())
+    assert wide.locator("#accuracy").inner_text().startswith("It was right for ")
+
+
+def nearly_sure(prob: float) -> dict[str, Any]:
+    probs = {"happy": prob, "sad": 1 - prob}
+    return {"source": "a.jpg", "label": "unsure", "probs": probs, "error": None, "unfamiliar": False}
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_how_far_to_trust_it_stays_when_there_are_answers(wide: "Page", url: str, data: Path, width: int) -> None:
+    wide.set_viewport_size({"width": width, "height": 800})
+    accuracy = opened(wide, url).locator("#accuracy")
+    size = "element => getComputedStyle(element).fontSize"
+    before = accuracy.evaluate(size)
+    chosen(wide, data / "happy" / "00.jpg")
+    assert accuracy.is_visible() and accuracy.evaluate(size) == before
+    assert wide.locator("#trust").is_visible()
+
+
+def test_files_over_a_page_that_is_scrolled_down_frame_the_window(wide: "Page", url: str, data: Path) -> None:
+    chosen(opened(wide, url), *sorted((data / "happy").iterdir()))
+    wide.evaluate("scrollTo(0, 900)")
+    dragged(wide, "dragEnter", data / "sad" / "00.jpg")
+    frame = "getComputedStyle(document.body, '::after')"
+    assert wide.evaluate(f"[{frame}.position, {frame}.borderTopStyle]") == ["fixed", "solid"]
+    dropped(wide, data / "sad" / "00.jpg")
+    wide.wait_for_function(f"() => {frame}.content === 'none'")
 
 
 def test_no_script_but_the_page_s_own_can_run_in_it(browser: "Browser", url: str) -> None:

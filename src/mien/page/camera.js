@@ -7,9 +7,15 @@ const REASONS = {
   NotFoundError: "There is no camera here.",
   NotReadableError: "Another program uses the camera.",
 };
-const NO_CAMERA =
-  "The browser gives no camera to this page: it would only by https, or on the machine of the server itself. " +
-  "On a phone, “Choose pictures” offers the camera too.";
+
+/**
+ * Where the browser gives no camera to the page, as by plain http: let a phone open its own program for photos by a
+ * field for files. Elsewhere there is none, and no button.
+ */
+export function useCameraProgram(opener, field) {
+  opener.hidden = !matchMedia("(hover: none)").matches;
+  opener.addEventListener("click", () => field.click());
+}
 
 /** Open the dialog when a button is pressed; call `take` with each photo, a File. */
 export function setUpCamera(opener, dialog, take) {
@@ -21,7 +27,6 @@ export function setUpCamera(opener, dialog, take) {
     shoot.disabled = true;
     dialog.showModal();
     try {
-      if (!navigator.mediaDevices) throw new Error(NO_CAMERA);
       const stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1280 } } });
       if (!dialog.open) return end(stream);
       video.srcObject = stream;

@@ -1,7 +1,7 @@
 // A card: one picture, and what the classifier says of it.
 
 import { byId, made } from "./elements.js";
-import { percent, sentence, short, visible } from "./names.js";
+import { percent, percentBeside, reasonInWords, sentence, short, visible } from "./names.js";
 import { ask } from "./requests.js";
 
 const MOST_BARS = 4;
@@ -13,8 +13,11 @@ export class Card {
   /** Why there is no answer. */
   error = null;
 
-  /** source: `name`, and `file` or `url`. model: what the server says of its classifier. */
-  constructor({ name, file = null, url = null }, model) {
+  /**
+   * source: `name`, and `file` or `url`. model: what the server says of its classifier.
+   * askAgain: called with the card when somebody wants that.
+   */
+  constructor({ name, file = null, url = null }, model, askAgain) {
     Object.assign(this, { name, file, url });
     this.model = model;
     this.element = byId("card").content.firstElementChild.cloneNode(true);
@@ -23,6 +26,7 @@ export class Card {
     shown.title = visible(name);
     this.#showPicture();
     this.#find(".look button").addEventListener("click", () => this.#look());
+    this.#find(".retry").addEventListener("click", () => askAgain(this));
   }
 
   get isDone() {
@@ -31,7 +35,7 @@ export class Card {
 
   /** One sentence, for those who listen. */
   get sentence() {
-    if (this.error !== null) return `${short(this.name)}: ${visible(this.error)}`;
+    if (this.error !== null) return `${short(this.name)}: ${reasonInWords(this.error)}`;
     const doubt = this.prediction.unfamiliar ? "; unlike the training pictures" : "";
     return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${doubt}`;
   }
@@ -52,13 +56,24 @@ export class Card {
     }
     this.#showProbs();
     this.#find(".look").hidden = !this.model.explains;
+    this.#sayWhyUnseen();
   }
 
-  refuse(reason) {
+  /** reason: Why there is no answer. mayPass: whether there may be one another time. */
+  refuse(reason, { mayPass = false } = {}) {
     this.error = reason;
     this.show("refused");
     this.#say("no answer");
-    this.#reveal(".warning", sentence(reason));
+    this.#reveal(".warning", reasonInWords(reason));
+    this.#find(".retry").hidden = !mayPass;
+    this.#sayWhyUnseen();
+  }
+
+  /** Forget why there was no answer. */
+  wait() {
+    this.error = null;
+    this.show("waiting");
+    this.#find(".warning").hidden = this.#find(".retry").hidden = true;
   }
 
   /** Let go of the picture. */
@@ -89,7 +104,8 @@ export class Card {
 
   #sureness() {
     const [[likeliest, prob]] = this.#ranked();
-    return this.#isUnsure() ? `perhaps ${short(likeliest)}, ${percent(prob)} sure` : `${percent(prob)} sure`;
+    const sure = `${percentBeside(prob, this.model.threshold)} sure`;
+    return this.#isUnsure() ? `perhaps ${short(likeliest)}, ${sure}` : sure;
   }
 
   #ranked() {
@@ -100,13 +116,22 @@ export class Card {
     const picture = this.#find(".picture");
     if (this.url) return this.#showNone("Fetched by the server; not shown here.");
     picture.alt = short(this.name);
-    picture.addEventListener("error", () => this.#showNone("This browser cannot show it."));
+    picture.addEventListener("error", () => {
+      this.#showNone("");
+      this.#sayWhyUnseen();
+    });
     picture.src = URL.createObjectURL(this.file);
   }
 
   #showNone(why) {
     this.#find(".picture").hidden = true;
     this.#reveal(".gone", why);
+  }
+
+  /** Whether it is a picture at all is known only when the server has answered. */
+  #sayWhyUnseen() {
+    if (this.url || !this.isDone || !this.#find(".picture").hidden) return;
+    this.#find(".gone").textContent = this.error === null ? "This browser cannot show it." : "Nothing to show.";
   }
 
   #showProbs() {

@@ -2,12 +2,12 @@
 
 import { byId, made } from "./elements.js";
 import { elementsOf } from "./markdown.js";
-import { percent, short, visible } from "./names.js";
+import { exact, short, visible } from "./names.js";
 
 const LONGEST_TITLE = 48;
 const KEPT_IN = { "cross-validation": "out_of_fold", "test split": "test" };
-const NUMBERS = ["three", "four", "five", "six", "seven", "eight", "nine", "ten"];
-const TIMES = ["no time", "once", "twice", ...NUMBERS.map((number) => `${number} times`)];
+const NUMBERS = ["three", "four", "five", "six", "seven", "eight", "nine"];
+const TIMES = [null, "once", "twice", ...NUMBERS.map((number) => `${number} times`)];
 
 /** Fill in the page what depends on the model alone. */
 export function showModel(model) {
@@ -20,7 +20,6 @@ export function showModel(model) {
   put("version", `mien ${model.mien_version}, model ${model.model_sha256.slice(0, 12)}`);
   document.title = `${title} · mien`;
   showTrust(model);
-  byId("url-form").hidden = !model.allows_urls;
 }
 
 /** Return a number of bytes in words. */
@@ -29,56 +28,108 @@ export function size(numBytes) {
   return mebibytes < 1 ? `${Math.ceil(numBytes / 1024)} KB` : `${Number(mebibytes.toFixed(1))} MB`;
 }
 
-function summary({ accuracy, evaluations, threshold }) {
-  const parts = [];
-  if (accuracy) {
-    const isGuessing = accuracy.low <= judgeOf(accuracy, evaluations)?.baseline.value;
-    const doubt = isGuessing ? ", which may be no better than guessing" : "";
-    parts.push(`Right about ${TIMES[Math.round(10 * accuracy.value)]} in ten${doubt}.`);
-  }
-  if (threshold > 0) parts.push(`Below ${percent(threshold)} it says “unsure”.`);
+function summary(model) {
+  const { accuracy, threshold } = model;
+  const judge = judgeOf(accuracy, model.evaluations);
+  const row = rowOf(judge, threshold);
+  const parts = threshold > 0 ? [`Where it is less than ${exact(threshold)} sure, it says “unsure”.`] : [];
+  if (row && !row.accuracy.num_images) parts.unshift("It answered none of the pictures that it was judged by.");
+  else if (accuracy) parts.unshift(rightInWords(row, row?.accuracy ?? accuracy, judge));
   return parts.join(" ");
 }
 
+function rightInWords(row, score, judge) {
+  const doubt = score.low <= judge?.baseline.value ? ", which may be no better than guessing" : "";
+  if (!row) return `Right ${often(score)}${doubt}.`;
+  return `It answers about ${rounded(row.answered.value)} of the pictures, and then is right ${often(score)}${doubt}.`;
+}
+
+/** Say how often it is right: that nothing is wrong is said of pictures that were counted alone. */
+function often({ value, num_images }) {
+  if (value === 1) return `for all ${num_images} pictures that it was judged by`;
+  const [tenths, hundredths] = [Math.round(10 * value), Math.min(99, Math.round(100 * value))];
+  return TIMES[tenths] ? `about ${TIMES[tenths]} in ten` : `about ${hundredths} times in 100`;
+}
+
 function showTrust(model) {
-  if (model.accuracy) showAccuracy(model.accuracy, judgeOf(model.accuracy, model.evaluations));
+  if (model.accuracy) showAccuracy(model.accuracy, judgeOf(model.accuracy, model.evaluations), model.threshold);
   else put("accuracy", "Nothing is known of how often it is right: it carries no scores.");
   byId("not-for").replaceChildren(...model.not_for.map((text) => made("li", { textContent: visible(text) })));
   byId("model-card").replaceChildren(...elementsOf(model.model_card));
   byId("model").hidden = byId("trust").hidden = false;
 }
 
-function showAccuracy({ value, low, high, num_images, judged_by }, judge) {
-  const expected = `Of more of the same kind, expect ${hundredths(low)} to ${hundredths(high)}.`;
-  put("accuracy", `It was right for ${hundredths(value)} of 100 pictures that it had not seen. ${expected}`);
-  const judged = judged_by === "test split" ? "the test" : judged_by;
+function showAccuracy(accuracy, judge, threshold) {
+  const row = rowOf(judge, threshold);
+  put("accuracy", row ? answeredInWords(row) : allInWords(accuracy));
+  const score = row?.accuracy ?? accuracy;
+  if (score.num_images) showScale(score, judge);
+  const judged = accuracy.judged_by === "test split" ? "the test" : accuracy.judged_by;
   const parts = [
-    `By ${judged}, on ${num_images} pictures from the same source as those of the training; 95% interval.`,
-    "On other pictures it may be right less often.",
+    `Found by ${judged}, on pictures from the same source as those of the training;`,
+    "on others it may be right less often.",
   ];
-  byId("interval").style.left = `${100 * low}%`;
-  byId("interval").style.width = `${100 * (high - low)}%`;
-  byId("value").style.left = `${100 * value}%`;
-  if (judge) {
-    const { baseline, baseline_label: label } = judge;
-    parts.push(`Always saying ${short(label)} would be right for ${hundredths(baseline.value)} of 100.`);
-    byId("guessing").style.left = `${100 * baseline.value}%`;
-  }
-  byId("guessing").hidden = !judge;
-  byId("scale").hidden = false;
+  if (row) parts.unshift(unsureInWords(row, accuracy, threshold));
   put("how-judged", parts.join(" "));
 }
 
+function allInWords(accuracy) {
+  const told = `It was right for ${rightOf(accuracy)} pictures that it had not seen.`;
+  return `${told} Of many more like these it would be right for ${interval(accuracy)}.`;
+}
+
+function answeredInWords({ answered, accuracy }) {
+  const told = `It answered ${rightOf(answered)} pictures that it had not seen`;
+  if (!accuracy.num_images) return `${told}.`;
+  const right = `${told}, and was right for ${rightOf(accuracy)}.`;
+  return `${right} Of many more such answers ${interval(accuracy)} would be right.`;
+}
+
+function unsureInWords({ answered }, accuracy, threshold) {
+  return (
+    `Of the others it was less than ${exact(threshold)} sure. Of many more it would answer ${interval(answered)}. ` +
+    `If it had to answer all, it would have been right for ${rightOf(accuracy)}.`
+  );
+}
+
+function showScale({ value, low, high }, judge) {
+  byId("interval").style.left = `${100 * low}%`;
+  byId("interval").style.width = `${100 * (high - low)}%`;
+  byId("value").style.left = `${100 * value}%`;
+  const parts = ["The dot is how often it was right; the bar is the interval of 95%"];
+  if (judge) {
+    const { baseline, baseline_label: label } = judge;
+    parts.push(`the dashed line is what always saying ${short(label)} gets, ${rounded(baseline.value)}`);
+    byId("guessing").style.left = `${100 * baseline.value}%`;
+  }
+  byId("guessing").hidden = !judge;
+  byId("scale").hidden = byId("scale-says").hidden = false;
+  put("scale-says", `${parts.join("; ")}.`);
+}
+
+/** What was found at the threshold of the classifier; nothing where it left no picture without an answer. */
+function rowOf(judge, threshold) {
+  return judge?.coverage.find((row) => row.threshold === threshold && row.answered.value < 1);
+}
+
+function rightOf({ value, num_images }) {
+  return `${Math.round(value * num_images)} of ${num_images}`;
+}
+
+function interval({ low, high }) {
+  return `between ${rounded(low)} and ${rounded(high)}`;
+}
+
 function judgeOf(accuracy, evaluations) {
-  return evaluations?.[KEPT_IN[accuracy.judged_by]];
+  return evaluations?.[KEPT_IN[accuracy?.judged_by]];
 }
 
 function listed(names) {
   return names.length < 3 ? names.join(" or ") : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
 }
 
-function hundredths(share) {
-  return Math.round(100 * share);
+function rounded(share) {
+  return `${Math.round(100 * share)}%`;
 }
 
 function put(id, text) {

@@ -21,6 +21,29 @@ export function sentence(text) {
   return `${visible(text).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
 }
 
+/** Return why there is no answer as a sentence, in the words of people rather than of programs. */
+export function reasonInWords(text) {
+  if (text === "0 bytes") return "The file is empty.";
+  const [, width, height, most] = text.match(/^(\d+) x (\d+) pixels; at most (\d+) are decoded$/) ?? [];
+  return most ? `It has ${millions(width * height)} megapixels; at most ${millions(most)} are taken.` : sentence(text);
+}
+
+function millions(number) {
+  return Number((number / 1e6).toPrecision(3));
+}
+
+/** Return a threshold in percent, to the last digit. */
+export function exact(share) {
+  return `${Number((100 * share).toFixed(10))}%`;
+}
+
+/** Return a share in percent, with the digits of a threshold that would otherwise read the same. */
+export function percentBeside(share, threshold) {
+  const numDigits = exact(threshold).split(".")[1]?.slice(0, -1).length ?? 0;
+  if (!numDigits || percent(share) !== percent(threshold)) return percent(share);
+  return `${(Math.floor(100 * share * 10 ** numDigits + 1e-9) / 10 ** numDigits).toFixed(numDigits)}%`;
+}
+
 /** Return a share in percent, rounded down: what is below a threshold must not read as if it were not. */
 export function percent(share, round = Math.floor) {
   if (share > 0 && share < 0.01) return "<1%";

@@ -76,7 +76,7 @@ export class Queue extends EventTarget {
 
   #failed(card, error) {
     const waits = error instanceof Busy || error instanceof Unreachable || error.name === "AbortError";
-    if (!waits) return card.refuse(error.message);
+    if (!waits) return card.refuse(error.message, error);
     card.show("waiting");
     this.#waiting.unshift(card);
     if (error instanceof Busy) this.#hold(error.waitSeconds);

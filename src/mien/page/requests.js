@@ -17,9 +17,16 @@ export class Busy extends Error {
 }
 
 /** The server does not answer this one question. */
-export class Refused extends Error {}
+export class Refused extends Error {
+  constructor(message, { mayPass = false } = {}) {
+    super(message);
+    /** Whether the same question may be answered another time. */
+    this.mayPass = mayPass;
+  }
+}
 
 const BUSY = [429, 503];
+const SLOW = 408;
 const GONE = "The server does not answer. Is it still running?";
 let key = "";
 
@@ -49,20 +56,21 @@ export async function ask(picture, { explain = false, signal } = {}) {
     options.body = new FormData();
     options.body.append("picture", picture.file, picture.name);
   }
-  const answer = await send((picture.url ? "predict/url" : "predict") + query, options);
+  const answer = await send((picture.url ? "predict/url" : "predict") + query, { ...options, file: picture.file });
   const [prediction] = answer.predictions;
   if (prediction.error !== null) throw new Refused(prediction.error);
   return prediction;
 }
 
-async function send(address, options) {
+async function send(address, { file, ...options }) {
   let response, answer;
   try {
     response = await fetch(address, { cache: "no-store", ...options, headers: { ...options.headers, ...keyHeader() } });
     answer = await response.json().catch(() => null);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw (await isAlive()) ? new Refused("it could not be read, or the connection broke") : new Unreachable(GONE);
+    if (file && !(await canRead(file))) throw new Refused("it cannot be read any more: it was moved or changed");
+    throw (await isAlive()) ? new Refused("the connection broke", { mayPass: true }) : new Unreachable(GONE);
   }
   if (options.signal?.aborted) throw new DOMException("stopped", "AbortError");
   if (response.ok && answer !== null) return answer;
@@ -73,11 +81,16 @@ function problem(response, message) {
   if (response.status === 401)
     return new Unreachable(key ? "That is not the key." : "Give the key first.", { wantsKey: true });
   if (BUSY.includes(response.status)) return new Busy(Number(response.headers.get("Retry-After")) || 2);
-  return new Refused(message);
+  return new Refused(message, { mayPass: response.status === SLOW || response.status >= 500 });
 }
 
 function keyHeader() {
   return key ? { "X-API-Key": key } : {};
+}
+
+/** A browser reads a file again when it is sent, and refuses one that is another by then. */
+async function canRead(file) {
+  return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 }
 
 async function isAlive() {

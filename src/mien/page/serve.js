@@ -1,6 +1,6 @@
 // The page: pictures come in, cards with answers come out. They stay in memory. Read this first.
 
-import { setUpCamera } from "./camera.js";
+import { setUpCamera, useCameraProgram } from "./camera.js";
 import { Card } from "./card.js";
 import { answersTable } from "./csv_table.js";
 import { byId, made } from "./elements.js";
@@ -17,11 +17,13 @@ const MOST_KINDS = 4;
 const queue = new Queue();
 let model = null;
 let hasKey = false;
-/** In the order in which they came. */
+/** In the order in which they are seen: the newest first. */
 let cards = [];
 /** Why nothing can be asked; null where all is well. */
 let problem = null;
-let [numTold, numAtRest] = [0, 0];
+/** The cards that were spoken of when all was done, and how many more since. */
+const atRest = new Set();
+let numTold = 0;
 
 async function start() {
   try {
@@ -30,22 +32,28 @@ async function start() {
     return showProblem(error);
   }
   showModel(model);
-  byId("key-form").hidden = !model.needs_key || hasKey;
+  askForKey(model.needs_key && !hasKey);
   showProblem(null);
 }
 
 /** Ask about pictures: objects with a `name`, and a `file` or a `url`. */
 function take(pictures) {
   if (!model || !pictures.length) return;
-  const added = pictures.map((picture) => new Card(picture, model));
-  cards.push(...added);
-  // The newest are seen first, in the order in which they came.
+  const added = pictures.map((picture) => new Card(picture, model, askAgain));
+  // Those that came together stay in the order in which they came.
+  cards.unshift(...added);
   byId("cards").prepend(...added.map((card) => card.element));
   const most = model.limits.max_file_bytes;
   const tooLarge = added.filter(({ file }) => file?.size > most);
   for (const card of tooLarge)
     card.refuse(`it has ${size(card.file.size)}; at most ${size(most)} are taken, so it was not sent`);
   queue.add(added.filter((card) => !card.isDone));
+}
+
+function askAgain(card) {
+  atRest.delete(card);
+  card.wait();
+  queue.add([card]);
 }
 
 function showAll() {
@@ -66,14 +74,16 @@ function showAll() {
 
 function summary(done) {
   const numOf = new Map();
-  for (const card of done) {
-    const kind = card.error === null ? short(card.prediction.label) : "without an answer";
+  const answered = done.filter((card) => card.error === null);
+  for (const card of answered) {
+    const kind = short(card.prediction.label);
     numOf.set(kind, (numOf.get(kind) ?? 0) + 1);
   }
   const ranked = [...numOf].sort((one, other) => other[1] - one[1]);
   const told = ranked.slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`);
   const numOthers = ranked.slice(MOST_KINDS).reduce((sum, [, count]) => sum + count, 0);
   if (numOthers) told.push(`${numOthers} others`);
+  if (answered.length < done.length) told.push(`${done.length - answered.length} without an answer`);
   if (done.length < cards.length) told.unshift(`${done.length} of ${cards.length}${delay()}`);
   return told.join(" · ");
 }
@@ -85,12 +95,13 @@ function delay() {
 
 /** Say what is new once all is done, and on the way now and then: who listens is not to be talked to all the time. */
 function announce(done, isBusy) {
-  if (done.length < numTold + (isBusy ? MANY : 1)) return;
-  const isOne = !isBusy && done.length === numAtRest + 1 && cards.at(-1).isDone;
+  const fresh = done.filter((card) => !atRest.has(card));
+  if (fresh.length < numTold + (isBusy ? MANY : 1)) return;
+  const isOne = !isBusy && fresh.length === 1;
   const all = `${done.length} of ${cards.length} pictures: ${summary(done)}`;
-  byId("live").textContent = isOne ? cards.at(-1).sentence : all;
-  numTold = done.length;
-  if (!isBusy) numAtRest = done.length;
+  byId("live").textContent = isOne ? fresh[0].sentence : all;
+  numTold = isBusy ? fresh.length : 0;
+  if (!isBusy) fresh.forEach((card) => atRest.add(card));
 }
 
 function showProblem(error) {
@@ -101,8 +112,15 @@ function showProblem(error) {
   byId("notice-text").textContent = error?.message ?? "";
   byId("again").hidden = Boolean(error?.wantsKey);
   if (!error?.wantsKey) return;
-  byId("key-form").hidden = false;
+  askForKey(true);
   byId("key").select();
+}
+
+/** Without a key nothing is answered: as long as it is asked for, nothing else is. */
+function askForKey(isAsked) {
+  byId("key-form").hidden = !isAsked;
+  byId("drop").hidden = isAsked;
+  byId("url-form").hidden = isAsked || !model?.allows_urls;
 }
 
 async function goOn() {
@@ -113,10 +131,12 @@ async function goOn() {
 function clearAll() {
   for (const card of cards) card.remove();
   cards = [];
-  [numTold, numAtRest] = [0, 0];
-  byId("live").textContent = "";
+  atRest.clear();
+  numTold = 0;
+  byId("live").textContent = byId("url").value = "";
   queue.clear();
-  byId("choose").focus();
+  byId("choose").focus({ preventScroll: true });
+  scrollTo(0, 0);
 }
 
 function saveTable() {
@@ -157,32 +177,35 @@ on("choose", "click", () => byId("files").click());
 on("drop", "click", (event) => {
   if (!event.target.closest("button, input")) byId("files").click();
 });
-on("files", "change", ({ target }) => {
-  takeFiles(target.files);
-  // Otherwise the same file could not be chosen again.
-  target.value = "";
-});
+for (const id of ["files", "photo"])
+  on(id, "change", ({ target }) => {
+    takeFiles(target.files);
+    // Otherwise the same file could not be chosen again.
+    target.value = "";
+  });
 onSubmit("key-form", () => {
   useKey(byId("key").value);
-  hasKey = byId("key-form").hidden = true;
+  hasKey = true;
+  askForKey(false);
   goOn();
 });
 onSubmit("url-form", () => {
   if (takeAddresses(byId("url").value)) byId("url").value = "";
 });
-setUpCamera(byId("camera"), byId("camera-dialog"), (photo) => takeFiles([photo]));
+if (navigator.mediaDevices) setUpCamera(byId("camera"), byId("camera-dialog"), (photo) => takeFiles([photo]));
+else useCameraProgram(byId("camera"), byId("photo"));
 
 for (const kind of ["dragenter", "dragover"])
   addEventListener(kind, (event) => {
     event.preventDefault();
-    byId("drop").classList.add("over");
+    document.body.classList.toggle("dragging", event.dataTransfer.types.includes("Files"));
   });
 addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) byId("drop").classList.remove("over");
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
 });
 addEventListener("drop", async (event) => {
   event.preventDefault();
-  byId("drop").classList.remove("over");
+  document.body.classList.remove("dragging");
   take(await filesOf(event.dataTransfer));
 });
 addEventListener("paste", (event) => {

@@ -2,6 +2,8 @@
 
 Batches would not make it faster: one picture at a time in one thread is half as fast again as batches over all cores
 (see `mien.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
+
+Those who ask for heat maps wait in a line of their own: a map may take as long as 200 answers.
 """
 
 import asyncio
@@ -31,11 +33,35 @@ _WEIGHT_OF_LAST = 0.05
 _PIXELS_A_THREAD = 1_000_000
 
 
+class _Line:
+    """Pictures that wait for the same threads.
+
+    Attributes:
+        num_waiting: Pictures that wait or are in work.
+        pool: The threads.
+    """
+
+    def __init__(self, num_threads: int, name: str) -> None:
+        self.num_waiting = 0
+        self.pool = ThreadPoolExecutor(num_threads, thread_name_prefix=name)
+        self._num_threads = num_threads
+        self._mean_s = _FIRST_GUESS_S
+
+    @property
+    def wait_s(self) -> float:
+        """How long another picture would wait."""
+        return self.num_waiting * self._mean_s / self._num_threads
+
+    def note(self, duration_s: float) -> None:
+        """Learn from what a picture took; several threads may at once, and one be lost: it is an estimate."""
+        self._mean_s += _WEIGHT_OF_LAST * (duration_s - self._mean_s)
+
+
 class InferenceQueue:
     """Answers for uploaded pictures, in a bounded number of threads and places.
 
     Attributes:
-        num_waiting: Pictures that wait or are in work.
+        num_waiting: Pictures that wait or are in work, in both lines.
         is_stopping: Set by `stop`.
     """
 
@@ -45,12 +71,12 @@ class InferenceQueue:
         self._config = config
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
+        num_cores = max(1, LOCAL.num_threads // config.workers)
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
-        self._num_threads = max(1, LOCAL.num_threads // config.workers) + 1
-        self._metrics.num_threads.set(self._num_threads)
-        self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
-        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * self._num_threads))
-        self._mean_s = _FIRST_GUESS_S
+        self._plain, self._explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
+        num_threads = 2 * num_cores + 1
+        self._metrics.num_threads.set(num_threads)
+        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * num_threads))
         self.num_waiting = 0
         self.is_stopping = False
 
@@ -67,13 +93,17 @@ class InferenceQueue:
         except BusyError as error:
             raise NotReadyError(str(error)) from error
 
-    def check_room(self, num_pictures: int) -> None:
+    def check_room(self, num_pictures: int, *, explain: bool = False) -> None:
         """Make sure that so many pictures would be taken on now.
+
+        Args:
+            num_pictures: How many.
+            explain: Where the classifier looked is to be said, too.
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long.
         """
-        wait_s = self.num_waiting * self._mean_s / self._num_threads
+        wait_s = self._line(explain).wait_s
         if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
             raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
@@ -90,14 +120,15 @@ class InferenceQueue:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long.
         """
-        self.check_room(len(uploads))
-        loop = asyncio.get_running_loop()
+        self.check_room(len(uploads), explain=explain)
+        loop, line = asyncio.get_running_loop(), self._line(explain)
         places = [[upload] for upload in uploads]
-        futures = [loop.run_in_executor(self._pool, self._answer_one, place, explain) for place in places]
+        futures = [loop.run_in_executor(line.pool, self._answer_one, place, explain) for place in places]
         self.num_waiting += len(uploads)
+        line.num_waiting += len(uploads)
         self._metrics.num_waiting.inc(len(uploads))
         for place, future in zip(places, futures, strict=True):
-            future.add_done_callback(partial(self._leave, place))
+            future.add_done_callback(partial(self._leave, line, place))
         try:
             async with asyncio.timeout(self._config.answer_timeout_s):
                 return await asyncio.gather(*futures)
@@ -114,12 +145,17 @@ class InferenceQueue:
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         self.stop()
-        self._pool.shutdown()
+        for line in (self._plain, self._explaining):
+            line.pool.shutdown()
 
-    def _leave(self, place: list[Upload], _future: Any) -> None:
+    def _line(self, explain: bool) -> _Line:
+        return self._explaining if explain else self._plain
+
+    def _leave(self, line: _Line, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.
         place.clear()
         self.num_waiting -= 1
+        line.num_waiting -= 1
         self._metrics.num_waiting.dec()
 
     def _answer_one(self, place: list[Upload], explain: bool) -> Answer:
@@ -128,6 +164,5 @@ class InferenceQueue:
             self._classifier, place.pop(), self._scan_config, room=self._room, metrics=self._metrics, explain=explain
         )
         self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
-        # Several threads may write at once, and one be lost: it is an estimate.
-        self._mean_s += _WEIGHT_OF_LAST * (perf_counter() - start_s - self._mean_s)
+        self._line(explain).note(perf_counter() - start_s)
         return answer

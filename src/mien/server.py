@@ -87,7 +87,7 @@ def _answer_pictures(
         """
         _check_explain(explain, config)
         # What would find no room need not come in.
-        queue.check_room(1)
+        queue.check_room(1, explain=explain)
         with memory.share() as share:
             uploads = await read_uploads(request, share, config)
             request.state.num_pictures = len(uploads)
@@ -99,7 +99,7 @@ def _answer_pictures(
         if not config.allow_urls:
             raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
         _check_explain(explain, config)
-        queue.check_room(1)
+        queue.check_room(1, explain=explain)
         with memory.share() as share:
             urls = await read_urls(request, share, config)
             request.state.num_pictures = len(urls)

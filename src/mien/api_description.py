@@ -91,7 +91,7 @@ class ModelDocument(_Document):
     fit_rule: Literal["stretch", "crop", "pad"]
     """How one of another shape is brought to it."""
     threshold: float
-    """Where no class is as probable, the label is "unsure"."""
+    """Where no class is as probable, the label is "unsure", unless a request asks for another threshold."""
     data_fingerprint: str
     """Hash of the pictures that it was made from."""
     model_sha256: str

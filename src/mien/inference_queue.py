@@ -21,6 +21,7 @@ from mien.classifier import Classifier
 from mien.decoding_room import DecodingRoom
 from mien.engine import LOCAL
 from mien.errors import BusyError, NotReadyError
+from mien.prediction import threshold_in_force
 from mien.serve_config import ServeConfig
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
@@ -69,6 +70,7 @@ class InferenceQueue:
         self._classifier = classifier
         self._metrics = metrics or ServiceMetrics(classifier.class_names)
         self._config = config
+        self._threshold = threshold_in_force(classifier, config.threshold)
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
         num_cores = max(1, LOCAL.num_threads // config.workers)
@@ -107,7 +109,9 @@ class InferenceQueue:
         if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
             raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
 
-    async def answer(self, uploads: Sequence[Upload], *, explain: bool = False) -> list[Answer]:
+    async def answer(
+        self, uploads: Sequence[Upload], *, explain: bool = False, threshold: float | None = None
+    ) -> list[Answer]:
         """Return what the classifier says of pictures, in their order.
 
         Cancelled, it takes those from the queue that no thread has begun with.
@@ -115,15 +119,17 @@ class InferenceQueue:
         Args:
             uploads: Whatever was sent.
             explain: Say where the classifier looked, too.
+            threshold: Say "unsure" where no class is as probable as this; by default what the server is set to.
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long.
         """
         self.check_room(len(uploads), explain=explain)
+        least = self._threshold if threshold is None else threshold
         loop, line = asyncio.get_running_loop(), self._line(explain)
         places = [[upload] for upload in uploads]
-        futures = [loop.run_in_executor(line.pool, self._answer_one, place, explain) for place in places]
+        futures = [loop.run_in_executor(line.pool, self._answer_one, place, explain, least) for place in places]
         self.num_waiting += len(uploads)
         line.num_waiting += len(uploads)
         self._metrics.num_waiting.inc(len(uploads))
@@ -158,10 +164,16 @@ class InferenceQueue:
         line.num_waiting -= 1
         self._metrics.num_waiting.dec()
 
-    def _answer_one(self, place: list[Upload], explain: bool) -> Answer:
+    def _answer_one(self, place: list[Upload], explain: bool, threshold: float) -> Answer:
         start_s = perf_counter()
         answer = answers.answer(
-            self._classifier, place.pop(), self._scan_config, room=self._room, metrics=self._metrics, explain=explain
+            self._classifier,
+            place.pop(),
+            self._scan_config,
+            room=self._room,
+            metrics=self._metrics,
+            threshold=threshold,
+            explain=explain,
         )
         self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
         self._line(explain).note(perf_counter() - start_s)

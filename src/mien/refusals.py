@@ -37,6 +37,7 @@ STATUS: dict[type[MienError], int] = {
 }
 # Problems of pictures that have a status of their own.
 _STATUS_OF_PROBLEM = {"not_an_image": 415, "too_many_pixels": 413}
+QUERY_TOLD = "the query may have explain, true or false, and threshold, 0 to 1, and nothing else"
 # What the framework itself refuses.
 _TOLD = {404: "there is nothing at this address; /docs describes the API", 405: "this address takes another method"}
 # Nobody reads it: it stands in the log. https://nginx.org/en/docs/dev/development_guide.html#http_request
@@ -71,7 +72,7 @@ def refuse_errors(app: FastAPI) -> None:
 
     async def refuse_query(_request: Request, _error: Exception) -> Response:
         # What the framework would say repeats the request.
-        return refusal(RequestError("the query cannot be read; explain is true or false"))
+        return refusal(RequestError(QUERY_TOLD))
 
     async def refuse_address(_request: Request, error: Any) -> Response:
         told = _TOLD.get(error.status_code, "the request cannot be read")

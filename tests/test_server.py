@@ -167,6 +167,26 @@ def test_what_the_api_does_not_have_is_refused_in_its_form() -> None:
     assert ask(app, "GET", "/predict").headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize(
+    ("path", "host", "status", "told"),
+    [
+        ("/", "photos.lan", 403, "--allow-host NAME"),
+        ("/<script>", "localhost", 404, "/docs"),
+        ("/predict", "localhost", 405, "/docs"),
+        ("/readyz", "localhost", 503, "busy"),
+    ],
+)
+def test_people_who_open_an_address_that_is_refused_get_a_page(path: str, host: str, status: int, told: str) -> None:
+    browser = {"Host": host, "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    app = app_of()
+    app.state.queue.num_waiting = 10**6
+    for headers, kind in ((browser, "text/html"), ({"Host": host, "Accept": "*/*"}, "application/json")):
+        refused = ask(app, "GET", path, headers=headers)
+        assert refused.status_code == status and refused.headers["content-type"].startswith(kind)
+        assert told in refused.text and "photos" not in refused.text and "script" not in refused.text
+    assert ask(app, "POST", "/nothing", headers=browser).json()["error"]
+
+
 def test_a_mistake_of_ours_is_confessed_without_its_details(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any, **options: Any) -> None:
         raise ZeroDivisionError("secret")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -135,7 +136,7 @@ def guarded(app: ASGIApp, gate: Gate) -> ASGIApp:
             try:
                 gate.check(scope["method"], scope["path"], Headers(scope=scope))
             except MienError as error:
-                return await refusal(error)(scope, receive, send)
+                return await refusal(error, Request(scope))(scope, receive, send)
         await app(scope, receive, send)
 
     return guard

@@ -79,8 +79,8 @@ class Gate:
         name = _name_in(hosts[0]) if hosts else "localhost"
         if name not in self.host_names and not _is_address(name):
             raise ForbiddenError(
-                "this server is not known by that name: use its IP address, or localhost on its own machine, or start it "
-                "by mien serve RUN --allow-host NAME"
+                "this server is not known by that name: use its IP address, or localhost on its own machine; or start "
+                "it with --allow-host NAME"
             )
 
 

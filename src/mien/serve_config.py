@@ -58,7 +58,10 @@ class ServeConfig:
         for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
+        for name in ("max_file_mb", "max_memory_mb"):
+            if not 0.001 <= getattr(self, name) <= 1e6:
+                raise SettingsError(f"{name} is {getattr(self, name)}; expected 0.001 to a million")
+        for name in ("upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
             if not 0 < getattr(self, name) <= 1e6:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected above 0 and at most a million")
         if self.max_file_bytes > self.max_memory_bytes:

@@ -13,7 +13,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from mien import __version__
 from mien.access_log import AccessLog
 from mien.answers import Answer
-from mien.api_description import PICTURES, URLS, ModelDocument, PredictionsDocument, StatusDocument, refusals
+from mien.api_description import (
+    DESCRIPTION,
+    MODEL,
+    PICTURES,
+    PREDICTING,
+    SERVER,
+    URLS,
+    ModelDocument,
+    PredictionsDocument,
+    StatusDocument,
+    refusals,
+)
 from mien.api_page import add_api_page
 from mien.classifier import Classifier
 from mien.errors import ForbiddenError, RequestError, SettingsError
@@ -61,7 +72,13 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         log.close()
 
     app = FastAPI(
-        title="mien", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="mien",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.queue = queue
     app.add_middleware(layered, gate=gate_for(config, api_key), log=log, metrics=metrics)
@@ -88,9 +105,10 @@ def _answer_pictures(
         "response_model": PredictionsDocument,
         "responses": refusals(400, 401, 403, 408, 413, 415, 422, 429, 503),
         "dependencies": schemes,
+        "tags": [PREDICTING],
     }
 
-    @app.post("/predict", openapi_extra=PICTURES, **described)
+    @app.post("/predict", summary="Classify pictures", openapi_extra=PICTURES, **described)
     async def predict(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
         """Say which class pictures belong to, and with explain=true where the classifier looked.
 
@@ -106,7 +124,7 @@ def _answer_pictures(
             answering = queue.answer(uploads, explain=explain, threshold=threshold)
             return _response(await while_connected(request, answering), explain)
 
-    @app.post("/predict/url", openapi_extra=URLS, **described)
+    @app.post("/predict/url", summary="Classify pictures at URLs", openapi_extra=URLS, **described)
     async def predict_url(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
         """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
         if not config.allow_urls:
@@ -139,25 +157,39 @@ def _answer_pictures(
 def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig, *, needs_key: bool) -> None:
     document = model_document(classifier, config, needs_key=needs_key)
 
-    @app.get("/model", response_model=ModelDocument, responses=refusals(403))
+    @app.get(
+        "/model",
+        response_model=ModelDocument,
+        responses=refusals(403),
+        tags=[MODEL],
+        summary="Describe the classifier",
+    )
     async def model() -> Response:
         """Say what the classifier is, how sure one can be of it, and what may be sent."""
         return JSONResponse(document)
 
 
 def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -> None:
-    @app.get("/healthz", response_model=StatusDocument, responses=refusals(403))
+    told: dict[str, Any] = {"response_model": StatusDocument, "tags": [SERVER]}
+
+    @app.get("/healthz", responses=refusals(403), summary="Is it alive?", **told)
     async def healthz() -> Response:
         """Say that the process is alive."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", response_model=StatusDocument, responses=refusals(403, 503))
+    @app.get("/readyz", responses=refusals(403, 503), summary="Is there room?", **told)
     async def readyz() -> Response:
         """Say that another picture would be taken on now."""
         queue.check_ready()
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", response_class=PlainTextResponse, responses=refusals(403))
+    @app.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses=refusals(403),
+        tags=[SERVER],
+        summary="Count for Prometheus",
+    )
     async def tell_metrics() -> Response:
         """Count requests, pictures and seconds, in the form that Prometheus reads."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)

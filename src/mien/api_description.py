@@ -17,7 +17,7 @@ REFUSED_FOR = {
     503: "The server is stopping, or too slow.",
 }
 _EXAMPLES = {
-    400: "the picture is damaged",
+    400: "damaged: it begins like a picture, but goes on otherwise",
     401: "this needs the API key, in the header X-API-Key",
     403: "this server gives no heat maps",
     408: "the request did not come in whole within 30 s",

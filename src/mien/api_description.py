@@ -27,8 +27,8 @@ _EXAMPLES = {
     429: "the server is busy",
     503: "the server is stopping",
 }
-DESCRIPTION = """Send pictures, and get the class of each with how sure the classifier is. `GET /model` names the
-classes, says how often the answers are right, and what may be sent. Every refusal is `{"error": "one sentence"}`."""
+DESCRIPTION = """Send pictures, and get the class of each with how sure the classifier is. GET /model names the
+classes, says how often the answers are right, and what may be sent. Every refusal is {"error": "one sentence"}."""
 # The headings under which the addresses stand.
 PREDICTING, MODEL, SERVER = "Answers", "The classifier", "The server"
 

@@ -62,7 +62,8 @@ class InferenceQueue:
     """Answers for uploaded pictures, in a bounded number of threads and places.
 
     Attributes:
-        num_waiting: Pictures that wait or are in work, in both lines.
+        plain: Who waits for answers alone.
+        explaining: Who waits for heat maps, too.
         is_stopping: Set by `stop`.
     """
 
@@ -75,12 +76,16 @@ class InferenceQueue:
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
         num_cores = max(1, LOCAL.num_threads // config.workers)
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
-        self._plain, self._explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
+        self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
         num_threads = 2 * num_cores + 1
         self._metrics.num_threads.set(num_threads)
         self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * num_threads))
-        self.num_waiting = 0
         self.is_stopping = False
+
+    @property
+    def num_waiting(self) -> int:
+        """How many pictures wait or are in work."""
+        return self.plain.num_waiting + self.explaining.num_waiting
 
     def check_ready(self) -> None:
         """Make sure that another picture would be taken on.
@@ -105,9 +110,9 @@ class InferenceQueue:
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long.
         """
-        wait_s = self._line(explain).wait_s
-        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
+        line, most = self._line(explain), self._config.max_waiting
+        if line.num_waiting + num_pictures > most or line.wait_s > self._config.answer_timeout_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(line.wait_s)))
 
     async def answer(
         self, uploads: Sequence[Upload], *, explain: bool = False, threshold: float | None = None
@@ -130,7 +135,6 @@ class InferenceQueue:
         loop, line = asyncio.get_running_loop(), self._line(explain)
         places = [[upload] for upload in uploads]
         futures = [loop.run_in_executor(line.pool, self._answer_one, place, explain, least) for place in places]
-        self.num_waiting += len(uploads)
         line.num_waiting += len(uploads)
         self._metrics.num_waiting.inc(len(uploads))
         for place, future in zip(places, futures, strict=True):
@@ -151,16 +155,15 @@ class InferenceQueue:
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         self.stop()
-        for line in (self._plain, self._explaining):
+        for line in (self.plain, self.explaining):
             line.pool.shutdown()
 
     def _line(self, explain: bool) -> _Line:
-        return self._explaining if explain else self._plain
+        return self.explaining if explain else self.plain
 
     def _leave(self, line: _Line, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.
         place.clear()
-        self.num_waiting -= 1
         line.num_waiting -= 1
         self._metrics.num_waiting.dec()
 

@@ -38,7 +38,7 @@ class ServeConfig:
     max_pixels: int = 50_000_000
     """Take pictures of at most so many pixels."""
     max_waiting: int = 256
-    """Let at most so many pictures wait; further requests are told to come back later."""
+    """Let at most so many pictures wait, and as many for heat maps; further requests are told to come back later."""
     max_memory_mb: float = 512.0
     """Hold at most so many MiB of pictures that wait or are still coming in."""
     upload_timeout_s: float = 30.0

@@ -75,6 +75,19 @@ def test_every_address_says_what_it_is_for(app: FastAPI) -> None:
     assert all(operation["description"] for methods in described.values() for operation in methods.values())
 
 
+def test_every_address_stands_under_a_heading_and_every_refusal_has_an_example_of_its_own(app: FastAPI) -> None:
+    operations = [operation for methods in description_of(app)["paths"].values() for operation in methods.values()]
+    assert all(operation["tags"] for operation in operations)
+    assert len({operation["summary"] for operation in operations}) == len(PATHS)
+    examples = {
+        status: response["content"]["application/json"]["example"]
+        for operation in operations
+        for status, response in operation["responses"].items()
+        if status != "200"
+    }
+    assert len({RefusalDocument(**example).error for example in examples.values()}) == len(examples) > 5
+
+
 def test_the_documentation_names_every_address() -> None:
     page = (Path(__file__).parent.parent / "docs" / "reference" / "http.md").read_text("utf-8")
     assert [path for method, path in PATHS if f"| `{method} {path}` |" not in page] == []
@@ -127,7 +140,7 @@ def test_every_documented_status_is_reached(
     KEY_PATH.write_text("0123456789abcdef" * 2)
     config, request = REACHED[path, status]
     app = app_of(**{"allow_urls": True, **config})
-    app.state.queue.num_waiting = 10**6 if config is FULL else 0
+    app.state.queue.plain.num_waiting = 10**6 if config is FULL else 0
     if isinstance(request.get("content"), list):
         request = {**request, "content": sent_slowly(*request["content"])}
     answered = ask(app, {path: method for method, path in PATHS}[path], path, **request)

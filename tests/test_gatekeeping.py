@@ -184,6 +184,16 @@ def test_answers_are_given_for_the_key_alone(pair: tuple[str, str], path: str) -
         bring(pair, path=path)
 
 
+def test_no_key_is_told_apart_from_a_wrong_one() -> None:
+    for pairs in ((), (("x-api-key", ""),), (("authorization", "Bearer "),)):
+        with pytest.raises(WrongKeyError, match="this needs the API key"):
+            bring(*pairs)
+    for pair in (("x-api-key", "guess"), ("authorization", "Bearer guess")):
+        with pytest.raises(WrongKeyError, match="is not that of this server") as caught:
+            bring(pair)
+        assert "guess" not in str(caught.value)
+
+
 @pytest.mark.parametrize("path", ["/", "/model", "/healthz", "/metrics", "/docs"])
 def test_what_is_no_answer_needs_no_key(path: str) -> None:
     bring(path=path)

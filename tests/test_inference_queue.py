@@ -1,6 +1,7 @@
 """The queue: a bounded number wait, nobody for ever, and what nobody waits for is not done."""
 
 import asyncio
+import os
 import threading
 import time
 import weakref
@@ -191,16 +192,50 @@ def test_a_mistake_of_ours_ends_its_request_and_no_other(monkeypatch: pytest.Mon
 
 
 def test_the_wait_that_it_names_follows_what_pictures_take(gate: Gate) -> None:
-    queue = queue_of(max_waiting=1, max_files=1)
-    threading.Timer(0.5, gate.opened.set).start()
-    started_s = time.monotonic()
-    asyncio.run(queue.answer(uploads(1)))
-    assert time.monotonic() - started_s > 0.4
-    queue.num_waiting = 1000
+    queue = queue_of(max_waiting=1000, max_files=1)
 
     async def ask() -> None:
+        threading.Timer(0.5, gate.opened.set).start()
+        started_s = time.monotonic()
+        await queue.answer(uploads(1))
+        assert time.monotonic() - started_s > 0.4
+        gate.opened.clear()
+        leaving = asyncio.create_task(queue.answer(uploads(1000)))
+        await until(lambda: queue.num_waiting == 1000)
         with pytest.raises(BusyError) as refused:
             await queue.answer(uploads(1))
-        assert refused.value.retry_after_s > 1000 * 0.03 / queue._num_threads
+        assert refused.value.retry_after_s > 1000 * 0.03 / ((os.cpu_count() or 1) + 1)
+        leaving.cancel()
+        gate.opened.set()
+
+    asyncio.run(ask())
+
+
+def test_heat_maps_keep_no_plain_answer_waiting_and_have_a_time_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = threading.Event()
+
+    def answer(*arguments: Any, **options: Any) -> Answer:
+        assert not options["explain"] or opened.wait(5)
+        return _answer(*arguments, **options)
+
+    monkeypatch.setattr(answers, "answer", answer)
+    queue, num_maps = queue_of(answer_timeout_s=2), os.cpu_count() or 1
+
+    async def ask() -> None:
+        explaining = asyncio.create_task(queue.answer(uploads(num_maps), explain=True))
+        await until(lambda: queue.num_waiting == num_maps)
+        assert len(await queue.answer(uploads(20))) == 20
+        await asyncio.sleep(0.5)
+        opened.set()
+        assert all(item.heat_map for item in await explaining)
+        opened.clear()
+        # What maps take is known now, and is nothing to those who ask for none.
+        explaining = asyncio.create_task(queue.answer(uploads(240), explain=True))
+        await until(lambda: queue.num_waiting == 240)
+        with pytest.raises(BusyError):
+            queue.check_room(1, explain=True)
+        queue.check_room(256)
+        opened.set()
+        explaining.cancel()
 
     asyncio.run(ask())

@@ -89,7 +89,7 @@ ROWS = [
         "connections",
     },
     {"memory_budget", "decoding_room"},
-    {"fetching", "inference", "hardware", "service_metrics"},
+    {"fetching", "inference", "hardware", "serve_config", "service_metrics"},
     {
         "files",
         "access_log",
@@ -102,7 +102,6 @@ ROWS = [
         "safe_names",
         "sample_styles",
         "scores",
-        "serve_config",
         "streams",
         "union_find",
     },

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from conftest import draw_picture, encoded
+from http_asking import app_of
 from mien.access_log import Exchange
 from mien.classifier import load
 from mien.errors import SettingsError
@@ -260,3 +262,24 @@ def test_the_server_logs_requests_on_standard_output_unless_told_not_to(
     assert (predicted["route"], predicted["status"], predicted["num_pictures"]) == ("/predict", 200, 1)
     assert (missing["route"], missing["status"], missing["num_pictures"]) == (None, 404, 0)
     assert "secret" not in str((predicted, missing))
+
+
+@pytest.mark.parametrize("path", ["/model", "/healthz", "/readyz", "/metrics", "/docs", "/", "/openapi.json"])
+def test_what_can_be_got_can_be_asked_for_its_head(path: str) -> None:
+    app = app_of()
+    assert ask(app, "HEAD", path).status_code == 200
+    assert ask(app, "HEAD", "/predict").headers["allow"] == "POST"
+
+
+def test_an_application_that_is_mounted_counts_each_address_by_its_own_name() -> None:
+    outer = FastAPI()
+    outer.mount("/mood", app_of())
+    for path in ("/mood/", "/mood/page/serve.css", "/mood/healthz", "/mood/nothing"):
+        ask(outer, "GET", path)
+    counts = ask(outer, "GET", "/mood/metrics").text
+    assert set(re.findall(r'mien_requests_total{route="([^"]+)"', counts)) == {
+        "/",
+        "/page/serve.css",
+        "/healthz",
+        "none",
+    }

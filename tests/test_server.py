@@ -16,9 +16,12 @@ import mien
 from conftest import Mien
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien import answers, url_fetcher
+from mien.errors import SettingsError
 from mien.fetching import fetch
+from mien.serve_config import ServeConfig
 from mien.server import create_app
 from servers import gallery
+from test_explanation import FACTS, colour_classifier
 
 if TYPE_CHECKING:
     from mien.finishing import Run
@@ -110,6 +113,45 @@ def test_urls_are_fetched_only_where_that_is_allowed() -> None:
     assert ask_urls(app_of(), "https://example.org/a.jpg").status_code == 403
 
 
+@pytest.mark.usefixtures("near")
+def test_who_asks_may_choose_when_the_answer_is_unsure() -> None:
+    with gallery({"/a.jpg": JPEG}) as shown:
+        for settings, query, label in (
+            ({}, "", "red"),
+            ({}, "?threshold=1", "unsure"),
+            ({"threshold": 1.0}, "", "unsure"),
+            ({"threshold": 1.0}, "?threshold=0", "red"),
+        ):
+            app = app_of(allow_urls=True, **settings)
+            sent = ask(app, "POST", f"/predict{query}", files={"a": JPEG})
+            fetched = ask(app, "POST", f"/predict/url{query}", json={"urls": [f"{shown.url}/a.jpg"]})
+            for answered in (sent, fetched):
+                (found,) = answered.json()["predictions"]
+                assert (found["label"] == "unsure") == (label == "unsure")
+            assert ask(app, "GET", "/model").json()["threshold"] == settings.get("threshold", 0.0)
+
+
+def test_a_threshold_and_a_class_called_unsure_exclude_one_another() -> None:
+    odd = colour_classifier(replace(FACTS, class_names=("dark", "red", "unsure"), largest_class="dark"))
+    with pytest.raises(SettingsError, match="give no threshold"):
+        create_app(odd, ServeConfig(threshold=0.9))
+    app = create_app(odd, ServeConfig(access_log=False))
+    refused = ask(app, "POST", "/predict?threshold=0.9", files={"a": JPEG})
+    assert refused.status_code == 422 and "give no threshold" in refused.json()["error"]
+    assert ask(app, "POST", "/predict?threshold=0", files={"a": JPEG}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["explian=true", "treshold=0.9", "threshold=1.1", "threshold=-1", "threshold=nan", "threshold="],
+)
+@pytest.mark.parametrize("path", ["/predict", "/predict/url"])
+def test_a_query_that_asks_for_something_else_is_told_what_there_is(path: str, query: str) -> None:
+    refused = ask(app_of(allow_urls=True), "POST", f"{path}?{query}", json={"urls": ["https://example.org/a.jpg"]})
+    told = "the query may have explain, true or false, and threshold, 0 to 1, and nothing else"
+    assert (refused.status_code, refused.json()) == (422, {"error": told})
+
+
 def test_what_the_api_does_not_have_is_refused_in_its_form() -> None:
     app = app_of()
     for method, path, status in (
@@ -123,6 +165,26 @@ def test_what_the_api_does_not_have_is_refused_in_its_form() -> None:
         assert refused.status_code == status and set(refused.json()) == {"error"}
         assert "script" not in refused.text
     assert ask(app, "GET", "/predict").headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "status", "told"),
+    [
+        ("/", "photos.lan", 403, "--allow-host NAME"),
+        ("/<script>", "localhost", 404, "/docs"),
+        ("/predict", "localhost", 405, "/docs"),
+        ("/readyz", "localhost", 503, "busy"),
+    ],
+)
+def test_people_who_open_an_address_that_is_refused_get_a_page(path: str, host: str, status: int, told: str) -> None:
+    browser = {"Host": host, "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    app = app_of()
+    app.state.queue.plain.num_waiting = 10**6
+    for headers, kind in ((browser, "text/html"), ({"Host": host, "Accept": "*/*"}, "application/json")):
+        refused = ask(app, "GET", path, headers=headers)
+        assert refused.status_code == status and refused.headers["content-type"].startswith(kind)
+        assert told in refused.text and "photos" not in refused.text and "script" not in refused.text
+    assert ask(app, "POST", "/nothing", headers=browser).json()["error"]
 
 
 def test_a_mistake_of_ours_is_confessed_without_its_details(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +235,7 @@ def test_what_would_find_no_room_is_not_read() -> None:
         read.append(b"-")
         yield b"-"
 
-    app.state.queue.num_waiting = 256
+    app.state.queue.plain.num_waiting = 256
     refused = ask(app, "POST", "/predict", content=body(), headers=FORM)
     assert (refused.status_code, read) == (429, [])
     assert int(refused.headers["retry-after"]) >= 1

@@ -61,6 +61,15 @@ def test_requests_are_counted_by_route_and_status() -> None:
     assert found["mien_request_duration_seconds_sum", "/predict"] == pytest.approx(99.025)
 
 
+def test_classes_whose_names_look_alike_are_counted_apart() -> None:
+    names = ["\u202e", "\\u202e", "\\\\u202e"]
+    metrics = ServiceMetrics(names)
+    for name in names:
+        metrics.count_answer(name)
+    found = {key[1]: value for key, value in counted(metrics).items() if key[0] == "mien_pictures_total" and key[1]}
+    assert list(found.values()) == [1, 1, 1] and all(name.isprintable() for name in found)
+
+
 def test_pictures_are_counted_by_what_was_said_of_them_and_every_label_is_there_from_the_start() -> None:
     metrics = ServiceMetrics(["happy", "sad"])
     before = {key: value for key, value in counted(metrics).items() if key[0] == "mien_pictures_total"}

@@ -199,3 +199,15 @@ def test_memory_stays_small_under_load_and_goes_back_after_large_pictures(run: "
         assert memory_mb(service.process.pid) < 250
         assert list(pool.map(ask, [large] * 64)) == [200] * 64
         assert comes_true(lambda: memory_mb(service.process.pid) < 250)
+
+
+def test_the_head_of_an_answer_comes_without_its_body(run: "Run") -> None:
+    with served(run.path) as service, service.connect() as connection:
+        assert comes_true(lambda: is_alive(service))
+        for path in (b"/model", b"/docs", b"/healthz"):
+            connection.sendall(b"HEAD " + path + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        connection.sendall(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    heads = received.split(b"\r\n\r\n")
+    assert heads.pop() == b"" and len(heads) == 4
+    assert all(head.startswith(b"HTTP/1.1 200 OK\r\n") and b"content-length: 0" not in head for head in heads)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 
 from http_asking import BOUNDARY, FORM, form, part
 from mien.errors import BusyError, RequestError, ServiceError, SlowRequestError, TooLargeError, WrongMediaTypeError
@@ -26,7 +27,7 @@ def request_of(headers: dict[str, str], chunks: list[bytes], *, pause_s: float =
             await asyncio.sleep(pause_s)
             yield chunk
 
-    return SimpleNamespace(headers={name.lower(): value for name, value in headers.items()}, stream=stream)
+    return SimpleNamespace(headers=Headers(headers), stream=stream)
 
 
 def read(
@@ -49,23 +50,42 @@ def test_files_come_out_as_they_went_in_however_the_body_is_cut(files: list[tupl
     assert read(body, size=size) == [Upload(name, content) for name, content in files[:64]]
 
 
-@pytest.mark.parametrize("kind", ["image/jpeg", "application/octet-stream", "IMAGE/PNG; x=y"])
+@pytest.mark.parametrize(
+    "kind", ["image/jpeg", "application/octet-stream", "application/x-www-form-urlencoded", "IMAGE/PNG; x=y"]
+)
 def test_a_body_that_is_a_picture_has_no_name(kind: str) -> None:
     assert read(b"picture", {"Content-Type": kind}, size=2) == [Upload("-", b"picture")]
     assert read(b"picture", {}) == [Upload("-", b"picture")]
 
 
-@pytest.mark.parametrize(
-    "kind", ["text/html", "application/x-www-form-urlencoded", "video/mp4", "multipart/mixed", "\x00", "é"]
-)
+@pytest.mark.parametrize("kind", ["text/html", "application/json", "video/mp4", "multipart/mixed", "\x00", "é"])
 def test_other_kinds_of_content_are_refused(kind: str) -> None:
     with pytest.raises(WrongMediaTypeError, match="send pictures as multipart/form-data"):
         read(b"picture", {"Content-Type": kind})
 
 
 def test_a_packed_body_is_not_unpacked() -> None:
-    with pytest.raises(WrongMediaTypeError, match="without a content encoding"):
-        read(b"picture", {"Content-Type": "image/png", "Content-Encoding": "gzip"})
+    for pairs in (["gzip"], ["identity", "gzip"], ["identity, br"], ["GZIP"]):
+        with pytest.raises(WrongMediaTypeError, match="without a content encoding"):
+            read_encoded(*pairs)
+    for pairs in (["identity"], ["Identity"], [""], ["identity", "IDENTITY"], []):
+        assert read_encoded(*pairs) == [Upload("-", b"picture")]
+
+
+def read_encoded(*encodings: str) -> list[Upload]:
+    request = request_of({"Content-Type": "image/png"}, [b"picture"])
+    request.headers = Headers(raw=[*request.headers.raw, *((b"content-encoding", e.encode()) for e in encodings)])
+    with MemoryBudget(1000).share() as share:
+        return asyncio.run(read_uploads(request, share, ServeConfig()))
+
+
+def test_a_media_type_that_is_refused_says_what_to_send() -> None:
+    for kind, told in (
+        ("text/plain", "header Content-Type: image/jpeg$"),
+        ("application/json", "URLs go to /predict/url"),
+    ):
+        with pytest.raises(WrongMediaTypeError, match=told):
+            read(b"picture", {"Content-Type": kind})
 
 
 def test_fields_that_are_no_files_are_passed_over_and_so_is_an_empty_choice() -> None:
@@ -143,7 +163,7 @@ def test_what_announces_too_much_is_refused_unread(length: str) -> None:
         raise AssertionError("it was read")
 
     for kind in (FORM["Content-Type"], "image/png"):
-        request: Any = SimpleNamespace(headers={"content-type": kind, "content-length": length}, stream=stream)
+        request: Any = SimpleNamespace(headers=Headers({"content-type": kind, "content-length": length}), stream=stream)
         with MemoryBudget(10**6).share() as share, pytest.raises(TooLargeError):
             asyncio.run(read_uploads(request, share, ServeConfig()))
 

@@ -84,8 +84,38 @@ def test_what_is_being_fetched_counts_as_large_as_it_may_be(internet: Internet) 
 
     asyncio.run(look())
     assert budget.num_taken == 0
-    with pytest.raises(TooLargeError):
-        asyncio.run(fetch(fetcher_of(), MemoryBudget(2 * 1024**2), 3))
+
+
+def test_small_pictures_wait_for_memory_that_large_ones_would_need(internet: Internet) -> None:
+    fetcher, budget = fetcher_of(), MemoryBudget(int(2.5 * 1024**2))
+
+    async def ask() -> None:
+        together = [asyncio.create_task(fetch(fetcher, budget, 20)) for _ in range(2)]
+        await until(lambda: internet.num_asking == 2)
+        internet.opened.set()
+        for found in await asyncio.gather(*together):
+            assert len(found) == 20 and all(isinstance(item, Upload) for item in found)
+
+    asyncio.run(ask())
+    assert internet.most_asking == 2 and budget.num_taken == 0
+
+
+def test_pictures_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(url_fetcher, "fetch", lambda url, limits: bytes(900_000))
+    fetcher, budget = fetcher_of(), MemoryBudget(2 * 1024**2)
+    for _ in range(10):
+        with pytest.raises(TooLargeError):
+            asyncio.run(fetch(fetcher, budget, 3))
+    assert budget.num_taken == 0
+    assert len(asyncio.run(fetch(fetcher, budget, 1))) == 1
+
+
+def test_memory_that_is_not_for_fetching_is_not_waited_for(internet: Internet) -> None:
+    budget = MemoryBudget(2 * 1024**2)
+    with budget.share() as other:
+        other.take(1_500_000)
+        with pytest.raises(BusyError):
+            asyncio.run(fetch(fetcher_of(), budget, 1))
 
 
 def test_threads_that_nobody_waits_for_keep_their_places(internet: Internet) -> None:

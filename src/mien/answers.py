@@ -52,6 +52,7 @@ def answer(
     *,
     room: DecodingRoom,
     metrics: ServiceMetrics,
+    threshold: float | None = None,
     explain: bool = False,
 ) -> Answer:
     """Say which class an uploaded picture belongs to, in the thread that asks.
@@ -62,6 +63,7 @@ def answer(
         config: How it is decoded: that of the classifier, or one with fewer pixels.
         room: Where it is decoded.
         metrics: Are told how long each stage takes.
+        threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
         explain: Say where the classifier looked, too.
     """
     try:
@@ -70,7 +72,7 @@ def answer(
     except ImageError as error:
         return refused(upload.name, error)
     with metrics.timed("inference"):
-        answered = Answer(predict_picture(classifier, fitted, source=upload.name))
+        answered = Answer(predict_picture(classifier, fitted, source=upload.name, threshold=threshold))
     if not explain:
         return answered
     with metrics.timed("heat_map"):

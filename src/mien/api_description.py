@@ -16,6 +16,21 @@ REFUSED_FOR = {
     429: "Others are served first.",
     503: "The server is stopping, or too slow.",
 }
+_EXAMPLES = {
+    400: "damaged: it begins like a picture, but goes on otherwise",
+    401: "this needs the API key, in the header X-API-Key",
+    403: "this server gives no heat maps",
+    408: "the request did not come in whole within 30 s",
+    413: "a picture has more than 32 MiB",
+    415: "text, not a picture",
+    422: "there is no file in the form",
+    429: "the server is busy",
+    503: "the server is stopping",
+}
+DESCRIPTION = """Send pictures, and get the class of each with how sure the classifier is. GET /model names the
+classes, says how often the answers are right, and what may be sent. Every refusal is {"error": "one sentence"}."""
+# The headings under which the addresses stand.
+PREDICTING, MODEL, SERVER = "Answers", "The classifier", "The server"
 
 
 class _Document(BaseModel):
@@ -91,7 +106,7 @@ class ModelDocument(_Document):
     fit_rule: Literal["stretch", "crop", "pad"]
     """How one of another shape is brought to it."""
     threshold: float
-    """Where no class is as probable, the label is "unsure"."""
+    """Where no class is as probable, the label is "unsure", unless a request asks for another threshold."""
     data_fingerprint: str
     """Hash of the pictures that it was made from."""
     model_sha256: str
@@ -155,7 +170,8 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the description of some statuses, for FastAPI's `responses`."""
     found: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
-        found[status] = {"model": RefusalDocument, "description": REFUSED_FOR[status]}
+        example = {"application/json": {"example": {"error": _EXAMPLES[status]}}}
+        found[status] = {"model": RefusalDocument, "description": REFUSED_FOR[status], "content": example}
         if status == 429:
             found[status]["headers"] = {
                 "Retry-After": {"description": "When to try again, in seconds.", "schema": {"type": "integer"}}

@@ -79,7 +79,8 @@ class Gate:
         name = _name_in(hosts[0]) if hosts else "localhost"
         if name not in self.host_names and not _is_address(name):
             raise ForbiddenError(
-                "the server is not called so: use its address or localhost, or start it with --allow-host and the name"
+                "this server is not known by that name: use its IP address, or localhost on its own machine; or start "
+                "it with --allow-host NAME"
             )
 
 
@@ -145,8 +146,11 @@ def _check_key(headers: Headers, api_key: str) -> None:
         scheme, _, token = value.partition(" ")
         given += [token.strip()] if scheme.lower() == "bearer" else []
     # How long a comparison takes must not tell how much of a guess is right.
-    if not any(hmac.compare_digest(key.encode(), api_key.encode()) for key in given):
-        raise WrongKeyError("this needs the API key, in the header X-API-Key")
+    if any(hmac.compare_digest(key.encode(), api_key.encode()) for key in given):
+        return
+    if any(given):
+        raise WrongKeyError("the API key in the header X-API-Key, or Authorization, is not that of this server")
+    raise WrongKeyError("this needs the API key, in the header X-API-Key")
 
 
 def _name_in(authority: str) -> str:

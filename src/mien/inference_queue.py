@@ -2,6 +2,8 @@
 
 Batches would not make it faster: one picture at a time in one thread is half as fast again as batches over all cores
 (see `mien.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
+
+Those who ask for heat maps wait in a line of their own: a map may take as long as 200 answers.
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from mien.classifier import Classifier
 from mien.decoding_room import DecodingRoom
 from mien.engine import LOCAL
 from mien.errors import BusyError, NotReadyError
+from mien.prediction import threshold_in_force
 from mien.serve_config import ServeConfig
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
@@ -31,11 +34,36 @@ _WEIGHT_OF_LAST = 0.05
 _PIXELS_A_THREAD = 1_000_000
 
 
+class _Line:
+    """Pictures that wait for the same threads.
+
+    Attributes:
+        num_waiting: Pictures that wait or are in work.
+        pool: The threads.
+    """
+
+    def __init__(self, num_threads: int, name: str) -> None:
+        self.num_waiting = 0
+        self.pool = ThreadPoolExecutor(num_threads, thread_name_prefix=name)
+        self._num_threads = num_threads
+        self._mean_s = _FIRST_GUESS_S
+
+    @property
+    def wait_s(self) -> float:
+        """How long another picture would wait."""
+        return self.num_waiting * self._mean_s / self._num_threads
+
+    def note(self, duration_s: float) -> None:
+        """Learn from what a picture took; several threads may at once, and one be lost: it is an estimate."""
+        self._mean_s += _WEIGHT_OF_LAST * (duration_s - self._mean_s)
+
+
 class InferenceQueue:
     """Answers for uploaded pictures, in a bounded number of threads and places.
 
     Attributes:
-        num_waiting: Pictures that wait or are in work.
+        plain: Who waits for answers alone.
+        explaining: Who waits for heat maps, too.
         is_stopping: Set by `stop`.
     """
 
@@ -43,16 +71,21 @@ class InferenceQueue:
         self._classifier = classifier
         self._metrics = metrics or ServiceMetrics(classifier.class_names)
         self._config = config
+        self._threshold = threshold_in_force(classifier, config.threshold)
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
+        num_cores = max(1, LOCAL.num_threads // config.workers)
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
-        self._num_threads = max(1, LOCAL.num_threads // config.workers) + 1
-        self._metrics.num_threads.set(self._num_threads)
-        self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
-        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * self._num_threads))
-        self._mean_s = _FIRST_GUESS_S
-        self.num_waiting = 0
+        self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
+        num_threads = 2 * num_cores + 1
+        self._metrics.num_threads.set(num_threads)
+        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * num_threads))
         self.is_stopping = False
+
+    @property
+    def num_waiting(self) -> int:
+        """How many pictures wait or are in work."""
+        return self.plain.num_waiting + self.explaining.num_waiting
 
     def check_ready(self) -> None:
         """Make sure that another picture would be taken on.
@@ -67,17 +100,23 @@ class InferenceQueue:
         except BusyError as error:
             raise NotReadyError(str(error)) from error
 
-    def check_room(self, num_pictures: int) -> None:
+    def check_room(self, num_pictures: int, *, explain: bool = False) -> None:
         """Make sure that so many pictures would be taken on now.
+
+        Args:
+            num_pictures: How many.
+            explain: Where the classifier looked is to be said, too.
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long.
         """
-        wait_s = self.num_waiting * self._mean_s / self._num_threads
-        if self.num_waiting + num_pictures > self._config.max_waiting or wait_s > self._config.answer_timeout_s:
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
+        line, most = self._line(explain), self._config.max_waiting
+        if line.num_waiting + num_pictures > most or line.wait_s > self._config.answer_timeout_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(line.wait_s)))
 
-    async def answer(self, uploads: Sequence[Upload], *, explain: bool = False) -> list[Answer]:
+    async def answer(
+        self, uploads: Sequence[Upload], *, explain: bool = False, threshold: float | None = None
+    ) -> list[Answer]:
         """Return what the classifier says of pictures, in their order.
 
         Cancelled, it takes those from the queue that no thread has begun with.
@@ -85,19 +124,21 @@ class InferenceQueue:
         Args:
             uploads: Whatever was sent.
             explain: Say where the classifier looked, too.
+            threshold: Say "unsure" where no class is as probable as this; by default what the server is set to.
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
             NotReadyError: It took too long.
         """
-        self.check_room(len(uploads))
-        loop = asyncio.get_running_loop()
+        self.check_room(len(uploads), explain=explain)
+        least = self._threshold if threshold is None else threshold
+        loop, line = asyncio.get_running_loop(), self._line(explain)
         places = [[upload] for upload in uploads]
-        futures = [loop.run_in_executor(self._pool, self._answer_one, place, explain) for place in places]
-        self.num_waiting += len(uploads)
+        futures = [loop.run_in_executor(line.pool, self._answer_one, place, explain, least) for place in places]
+        line.num_waiting += len(uploads)
         self._metrics.num_waiting.inc(len(uploads))
         for place, future in zip(places, futures, strict=True):
-            future.add_done_callback(partial(self._leave, place))
+            future.add_done_callback(partial(self._leave, line, place))
         try:
             async with asyncio.timeout(self._config.answer_timeout_s):
                 return await asyncio.gather(*futures)
@@ -114,20 +155,29 @@ class InferenceQueue:
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         self.stop()
-        self._pool.shutdown()
+        for line in (self.plain, self.explaining):
+            line.pool.shutdown()
 
-    def _leave(self, place: list[Upload], _future: Any) -> None:
+    def _line(self, explain: bool) -> _Line:
+        return self.explaining if explain else self.plain
+
+    def _leave(self, line: _Line, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.
         place.clear()
-        self.num_waiting -= 1
+        line.num_waiting -= 1
         self._metrics.num_waiting.dec()
 
-    def _answer_one(self, place: list[Upload], explain: bool) -> Answer:
+    def _answer_one(self, place: list[Upload], explain: bool, threshold: float) -> Answer:
         start_s = perf_counter()
         answer = answers.answer(
-            self._classifier, place.pop(), self._scan_config, room=self._room, metrics=self._metrics, explain=explain
+            self._classifier,
+            place.pop(),
+            self._scan_config,
+            room=self._room,
+            metrics=self._metrics,
+            threshold=threshold,
+            explain=explain,
         )
         self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
-        # Several threads may write at once, and one be lost: it is an estimate.
-        self._mean_s += _WEIGHT_OF_LAST * (perf_counter() - start_s - self._mean_s)
+        self._line(explain).note(perf_counter() - start_s)
         return answer

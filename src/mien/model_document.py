@@ -6,6 +6,7 @@ from typing import Any
 from mien.classifier import Classifier, ModelFacts
 from mien.errors import ModelFileError
 from mien.model_card import evaluations, limits, model_card
+from mien.prediction import threshold_in_force
 from mien.results import Evaluation
 from mien.serve_config import ServeConfig
 
@@ -19,13 +20,16 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         classifier: What `load` returned.
         config: What may be sent.
         needs_key: Whether requests must bring the API key.
+
+    Raises:
+        SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
     """
     facts, scores = _readable(classifier.facts)
     return {
         "class_names": list(facts.class_names),
         "image_size": list(facts.image_size),
         "fit_rule": facts.fit_rule,
-        "threshold": facts.threshold,
+        "threshold": threshold_in_force(classifier, config.threshold),
         "data_fingerprint": facts.data_fingerprint,
         "model_sha256": classifier.sha256,
         "mien_version": facts.mien_version,

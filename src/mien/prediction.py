@@ -49,10 +49,7 @@ def predict(
         data/happy/00.jpg ['happy', 'sad'] None
         notes.txt [] text, not a picture
     """
-    names = intake.expand(sources)
-    least = classifier.facts.threshold if threshold is None else AnswerConfig(threshold=threshold).threshold
-    if least and UNSURE in classifier.class_names:
-        raise SettingsError(f"a class is called {UNSURE!r}, as an answer that is none: give no threshold")
+    names, least = intake.expand(sources), threshold_in_force(classifier, threshold)
 
     def predict_one(name: str) -> Prediction:
         try:
@@ -63,6 +60,22 @@ def predict(
         return predict_picture(classifier, picture, source=name, threshold=least)
 
     return engine.map(predict_one, names)
+
+
+def threshold_in_force(classifier: Classifier, threshold: float | None = None) -> float:
+    """Return how probable the label must be.
+
+    Args:
+        classifier: What `load` returned.
+        threshold: What was asked for; None takes what the classifier was made with.
+
+    Raises:
+        SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
+    """
+    least = classifier.facts.threshold if threshold is None else AnswerConfig(threshold=threshold).threshold
+    if least and UNSURE in classifier.class_names:
+        raise SettingsError(f"a class is called {UNSURE!r}, as an answer that is none: give no threshold")
+    return least
 
 
 def predict_picture(

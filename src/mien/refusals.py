@@ -1,13 +1,15 @@
 """Refusals: every error that a request can meet -> its HTTP status and a JSON body, and never a traceback."""
 
+import html
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from mien.errors import (
     BusyError,
@@ -37,8 +39,23 @@ STATUS: dict[type[MienError], int] = {
 }
 # Problems of pictures that have a status of their own.
 _STATUS_OF_PROBLEM = {"not_an_image": 415, "too_many_pixels": 413}
+QUERY_TOLD = "the query may have explain, true or false, and threshold, 0 to 1, and nothing else"
 # What the framework itself refuses.
-_TOLD = {404: "there is nothing at this address; /docs describes the API", 405: "this address takes another method"}
+_TOLD_OF_ADDRESS = {
+    404: "there is nothing at this address; /docs describes the API",
+    405: "this address takes another method; /docs describes the API",
+}
+# The policy of the server lets it have no styles.
+_PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>mien: {status}</title>
+<h1>This does not work</h1>
+<p>{told}.</p>
+</html>
+"""
 # Nobody reads it: it stands in the log. https://nginx.org/en/docs/dev/development_guide.html#http_request
 _CLIENT_GONE = 499
 
@@ -50,8 +67,13 @@ def status_of(error: MienError) -> int:
     return STATUS[type(error)]
 
 
-def refusal(error: MienError) -> JSONResponse:
-    """Return the response to a request that met an error."""
+def refusal(error: MienError, request: Request | None = None) -> Response:
+    """Return the response to a request that met an error: JSON, or a page for a browser that asked for one.
+
+    Args:
+        error: What it met.
+        request: What was asked; nothing of it is repeated.
+    """
     headers = {}
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
@@ -60,22 +82,33 @@ def refusal(error: MienError) -> JSONResponse:
         headers["Connection"] = "close"
     if isinstance(error, WrongKeyError):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": str(error)}, status_of(error), headers)
+    return _told(str(error), status_of(error), headers, request)
+
+
+def _told(told: str, status: int, headers: Mapping[str, str] | None, request: Request | None) -> Response:
+    if request is not None and request.method in ("GET", "HEAD") and _is_for_reading(request.headers.get("accept", "")):
+        return HTMLResponse(_PAGE.format(status=status, told=html.escape(told[:1].upper() + told[1:])), status, headers)
+    return JSONResponse({"error": told}, status, headers)
+
+
+def _is_for_reading(accept: str) -> bool:
+    """Tell whether a page comes first among what a client accepts, as it does where a browser opens an address."""
+    return accept.lstrip().lower().startswith("text/html")
 
 
 def refuse_errors(app: FastAPI) -> None:
     """Make an application answer every error in this form; mistakes of ours are left to `request_layers`."""
 
-    async def refuse(_request: Request, error: Any) -> Response:
-        return refusal(error)
+    async def refuse(request: Request, error: Any) -> Response:
+        return refusal(error, request)
 
-    async def refuse_query(_request: Request, _error: Exception) -> Response:
+    async def refuse_query(request: Request, _error: Exception) -> Response:
         # What the framework would say repeats the request.
-        return refusal(RequestError("the query cannot be read; explain is true or false"))
+        return refusal(RequestError(QUERY_TOLD), request)
 
-    async def refuse_address(_request: Request, error: Any) -> Response:
-        told = _TOLD.get(error.status_code, "the request cannot be read")
-        return JSONResponse({"error": told}, error.status_code, error.headers)
+    async def refuse_address(request: Request, error: Any) -> Response:
+        told = _TOLD_OF_ADDRESS.get(error.status_code, "the request cannot be read")
+        return _told(told, error.status_code, error.headers, request)
 
     async def forget(_request: Request, _error: Exception) -> Response:
         return Response(status_code=_CLIENT_GONE)

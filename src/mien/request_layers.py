@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,6 +57,9 @@ def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
             return await app(scope, receive, send)
         exchange = Exchange(client=(scope.get("client") or ("",))[0], method=scope["method"])
         state = scope.setdefault("state", {})
+        if scope["method"] == "HEAD":
+            # What answers GET answers HEAD; the server, which holds the scope as it was, sends no body.
+            scope = {**scope, "method": "GET"}
 
         async def receive_counted() -> Message:
             message = await receive()
@@ -85,7 +89,8 @@ def _route_in(scope: Scope) -> str | None:
         return str(scope["route"].path)
     # FastAPI names those that it made itself. Of others only one without parts to fill in is its own template.
     is_plain = inspect.isroutine(scope.get("endpoint")) and not scope.get("path_params")
-    return str(scope["path"]) if is_plain else None
+    # Mounted below another application, it has that one's path before its own.
+    return str(scope["path"]).removeprefix(scope.get("root_path", "")) if is_plain else None
 
 
 def hardened(app: ASGIApp) -> ASGIApp:
@@ -135,7 +140,7 @@ def guarded(app: ASGIApp, gate: Gate) -> ASGIApp:
             try:
                 gate.check(scope["method"], scope["path"], Headers(scope=scope))
             except MienError as error:
-                return await refusal(error)(scope, receive, send)
+                return await refusal(error, Request(scope))(scope, receive, send)
         await app(scope, receive, send)
 
     return guard

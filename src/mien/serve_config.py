@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from mien.config import AnswerConfig
 from mien.errors import SettingsError
 
 
@@ -25,6 +26,9 @@ class ServeConfig:
     """Write a line of JSON on standard output for each request; no file, URL or picture is named in it."""
     allow_urls: bool = False
     """Also take URLs of pictures, and fetch them: from public addresses alone."""
+    threshold: float | None = None
+    """Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training; requests
+    may ask for another."""
     explain: bool = True
     """Give heat maps to those who ask for them; a map costs a picture's time again, for some classifiers 200 times."""
     max_files: int = 64
@@ -34,7 +38,7 @@ class ServeConfig:
     max_pixels: int = 50_000_000
     """Take pictures of at most so many pixels."""
     max_waiting: int = 256
-    """Let at most so many pictures wait; further requests are told to come back later."""
+    """Let at most so many pictures wait, and as many for heat maps; further requests are told to come back later."""
     max_memory_mb: float = 512.0
     """Hold at most so many MiB of pictures that wait or are still coming in."""
     upload_timeout_s: float = 30.0
@@ -49,10 +53,15 @@ class ServeConfig:
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65535:
             raise SettingsError(f"port is {self.port}; expected 0 to 65535")
+        if self.threshold is not None:
+            AnswerConfig(threshold=self.threshold)
         for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected 1 or more")
-        for name in ("max_file_mb", "max_memory_mb", "upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
+        for name in ("max_file_mb", "max_memory_mb"):
+            if not 0.001 <= getattr(self, name) <= 1e6:
+                raise SettingsError(f"{name} is {getattr(self, name)}; expected 0.001 to a million")
+        for name in ("upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
             if not 0 < getattr(self, name) <= 1e6:
                 raise SettingsError(f"{name} is {getattr(self, name)}; expected above 0 and at most a million")
         if self.max_file_bytes > self.max_memory_bytes:

@@ -4,31 +4,48 @@ import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.params import Security
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mien import __version__
 from mien.access_log import AccessLog
 from mien.answers import Answer
-from mien.api_description import PICTURES, URLS, ModelDocument, PredictionsDocument, StatusDocument, refusals
+from mien.api_description import (
+    DESCRIPTION,
+    MODEL,
+    PICTURES,
+    PREDICTING,
+    SERVER,
+    URLS,
+    ModelDocument,
+    PredictionsDocument,
+    StatusDocument,
+    refusals,
+)
 from mien.api_page import add_api_page
 from mien.classifier import Classifier
-from mien.errors import ForbiddenError
+from mien.errors import ForbiddenError, RequestError, SettingsError
 from mien.gatekeeping import gate_for, key_schemes, read_api_key
 from mien.inference_queue import InferenceQueue
 from mien.memory_budget import MemoryBudget, Share
 from mien.model_document import model_document
 from mien.page_files import page_routes
-from mien.refusals import refuse_errors
+from mien.prediction import threshold_in_force
+from mien.refusals import QUERY_TOLD, refuse_errors
 from mien.request_layers import layered
 from mien.serve_config import ServeConfig
 from mien.service_metrics import CONTENT_TYPE, ServiceMetrics
 from mien.uploads import Upload, read_uploads, read_urls
 from mien.url_fetcher import UrlFetcher
 from mien.while_connected import while_connected
+
+_Threshold = Annotated[
+    float | None,
+    Query(ge=0, le=1, description='Say "unsure" where no class is as probable as this; 0 always names one.'),
+]
 
 
 def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> FastAPI:
@@ -41,7 +58,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         config: Who may ask, and the limits.
 
     Raises:
-        SettingsError: The API key is none.
+        SettingsError: The API key is none, or there is a threshold, and a class is called "unsure" too.
         MissingExtraError: A package is not installed.
     """
     api_key = read_api_key(config, os.environ)
@@ -55,12 +72,18 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         log.close()
 
     app = FastAPI(
-        title="mien", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+        title="mien",
+        description=DESCRIPTION,
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.queue = queue
     app.add_middleware(layered, gate=gate_for(config, api_key), log=log, metrics=metrics)
     refuse_errors(app)
-    _answer_pictures(app, queue, fetcher, config=config, schemes=key_schemes(api_key))
+    _answer_pictures(app, classifier, queue, fetcher, config=config, schemes=key_schemes(api_key))
     _tell_model(app, classifier, config, needs_key=api_key is not None)
     _tell_health(app, queue, metrics)
     add_api_page(app)
@@ -69,79 +92,107 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
 
 
 def _answer_pictures(
-    app: FastAPI, queue: InferenceQueue, fetcher: UrlFetcher, *, config: ServeConfig, schemes: Sequence[Security]
+    app: FastAPI,
+    classifier: Classifier,
+    queue: InferenceQueue,
+    fetcher: UrlFetcher,
+    *,
+    config: ServeConfig,
+    schemes: Sequence[Security],
 ) -> None:
     memory = MemoryBudget(config.max_memory_bytes)
     described: dict[str, Any] = {
         "response_model": PredictionsDocument,
         "responses": refusals(400, 401, 403, 408, 413, 415, 422, 429, 503),
         "dependencies": schemes,
+        "tags": [PREDICTING],
     }
 
-    @app.post("/predict", openapi_extra=PICTURES, **described)
-    async def predict(request: Request, explain: bool = False) -> Response:
+    @app.post("/predict", summary="Classify pictures", openapi_extra=PICTURES, **described)
+    async def predict(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
         """Say which class pictures belong to, and with explain=true where the classifier looked.
 
         Send one or more files as multipart/form-data, in fields of any name; or a single picture as it is. Among
         several, one that cannot be used gets its error, and the others their answers.
         """
-        _check_explain(explain, config)
+        check_query(request, explain, threshold)
         # What would find no room need not come in.
-        queue.check_room(1)
+        queue.check_room(1, explain=explain)
         with memory.share() as share:
             uploads = await read_uploads(request, share, config)
             request.state.num_pictures = len(uploads)
-            return _response(await while_connected(request, queue.answer(uploads, explain=explain)), explain)
+            answering = queue.answer(uploads, explain=explain, threshold=threshold)
+            return _response(await while_connected(request, answering), explain)
 
-    @app.post("/predict/url", openapi_extra=URLS, **described)
-    async def predict_url(request: Request, explain: bool = False) -> Response:
+    @app.post("/predict/url", summary="Classify pictures at URLs", openapi_extra=URLS, **described)
+    async def predict_url(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
         """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
         if not config.allow_urls:
             raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
-        _check_explain(explain, config)
-        queue.check_room(1)
+        check_query(request, explain, threshold)
+        queue.check_room(1, explain=explain)
         with memory.share() as share:
             urls = await read_urls(request, share, config)
             request.state.num_pictures = len(urls)
-            return _response(await while_connected(request, answer_urls(urls, share, explain)), explain)
+            answering = answer_urls(urls, share, explain, threshold)
+            return _response(await while_connected(request, answering), explain)
 
-    async def answer_urls(urls: list[str], share: Share, explain: bool) -> list[Answer]:
+    def check_query(request: Request, explain: bool, threshold: float | None) -> None:
+        if not request.query_params.keys() <= {"explain", "threshold"}:
+            raise RequestError(QUERY_TOLD)
+        if explain and not config.explain:
+            raise ForbiddenError("this server gives no heat maps")
+        try:
+            threshold_in_force(classifier, threshold)
+        except SettingsError as error:
+            raise RequestError(str(error)) from error
+
+    async def answer_urls(urls: list[str], share: Share, explain: bool, threshold: float | None) -> list[Answer]:
         fetched = await fetcher.fetch(urls, share)
         pictures = [item for item in fetched if isinstance(item, Upload)]
-        answers = iter(await queue.answer(pictures, explain=explain))
+        answers = iter(await queue.answer(pictures, explain=explain, threshold=threshold))
         return [next(answers) if isinstance(item, Upload) else item for item in fetched]
 
 
 def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig, *, needs_key: bool) -> None:
     document = model_document(classifier, config, needs_key=needs_key)
 
-    @app.get("/model", response_model=ModelDocument, responses=refusals(403))
+    @app.get(
+        "/model",
+        response_model=ModelDocument,
+        responses=refusals(403),
+        tags=[MODEL],
+        summary="Describe the classifier",
+    )
     async def model() -> Response:
         """Say what the classifier is, how sure one can be of it, and what may be sent."""
         return JSONResponse(document)
 
 
 def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -> None:
-    @app.get("/healthz", response_model=StatusDocument, responses=refusals(403))
+    told: dict[str, Any] = {"response_model": StatusDocument, "tags": [SERVER]}
+
+    @app.get("/healthz", responses=refusals(403), summary="Is it alive?", **told)
     async def healthz() -> Response:
         """Say that the process is alive."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", response_model=StatusDocument, responses=refusals(403, 503))
+    @app.get("/readyz", responses=refusals(403, 503), summary="Is there room?", **told)
     async def readyz() -> Response:
         """Say that another picture would be taken on now."""
         queue.check_ready()
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", response_class=PlainTextResponse, responses=refusals(403))
+    @app.get(
+        "/metrics",
+        response_class=PlainTextResponse,
+        responses=refusals(403),
+        tags=[SERVER],
+        summary="Count for Prometheus",
+    )
     async def tell_metrics() -> Response:
         """Count requests, pictures and seconds, in the form that Prometheus reads."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
-
-
-def _check_explain(explain: bool, config: ServeConfig) -> None:
-    if explain and not config.explain:
-        raise ForbiddenError("this server gives no heat maps")
 
 
 def _response(answers: Sequence[Answer], explain: bool) -> Response:

@@ -46,7 +46,8 @@ class ServiceMetrics:
         # They would double the number of lines, for dates that nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
-        self._class_names = {name: visible(name) for name in class_names}
+        # A backslash is doubled, so that no name looks as the escape of another.
+        self._class_names = {name: visible(name.replace("\\", r"\\")) for name in class_names}
         if _is_shared():
             _make_room()
         else:

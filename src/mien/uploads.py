@@ -25,6 +25,8 @@ _MAX_OTHER_FIELDS = 32
 # Not for forms any more, but some programs still send names so that are not ASCII.
 # https://www.rfc-editor.org/rfc/rfc7578#section-4.2
 _EXTENDED_NAME = re.compile(rb""";\s*filename\*\s*=\s*utf-8'[^';]*'([^;\s"]*)""", re.IGNORECASE)
+# What programs name that do not know what they send; curl takes any body for a form. A form is then no picture.
+_KINDS_OF_ANYTHING = (b"", b"application/octet-stream", b"application/x-www-form-urlencoded")
 _MAX_URL_BYTES = 2048
 # A URL in JSON, where each letter may be written as \uXXXX.
 _MAX_QUOTED_URL_BYTES = 6 * _MAX_URL_BYTES + 16
@@ -62,10 +64,11 @@ async def read_uploads(request: "Request", share: Share, config: ServeConfig) ->
     async with _in_time(config):
         if kind == b"multipart/form-data":
             return await _read_form(options.get(b"boundary", b""), _chunks(request, share), config)
-        if kind.startswith(b"image/") or kind in (b"", b"application/octet-stream"):
+        if kind.startswith(b"image/") or kind in _KINDS_OF_ANYTHING:
             told = f"a picture has more than {config.max_file_mb:g} MiB"
             return [Upload("-", await _read_whole(request, share, config.max_file_bytes, told))]
-    raise WrongMediaTypeError("send pictures as multipart/form-data, or one as image/jpeg or the like")
+    told = "send pictures as multipart/form-data, or a single one with the header Content-Type: image/jpeg"
+    raise WrongMediaTypeError(f"{told}; URLs go to /predict/url" if kind == b"application/json" else told)
 
 
 async def read_urls(request: "Request", share: Share, config: ServeConfig) -> list[str]:
@@ -120,7 +123,8 @@ async def _in_time(config: ServeConfig) -> AsyncIterator[None]:
 
 async def _chunks(request: "Request", share: Share) -> AsyncIterator[bytes]:
     """Yield the body as it comes in, for as long as there is memory; what cannot go well is refused unread."""
-    if request.headers.get("content-encoding", "identity") != "identity":
+    encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
+    if any(encoding.strip() not in ("", "identity") for encoding in encodings):
         raise WrongMediaTypeError("send it as it is, without a content encoding")
     share.check(_length(request))
     async for chunk in request.stream():

@@ -7,7 +7,7 @@ from contextlib import suppress
 from threading import Thread
 
 from mien.answers import Answer, refused
-from mien.errors import BusyError, FetchError
+from mien.errors import BusyError, FetchError, TooLargeError
 from mien.fetching import FetchLimits, fetch
 from mien.memory_budget import Share
 from mien.serve_config import ServeConfig
@@ -25,6 +25,7 @@ class UrlFetcher:
         timeout_s = min(config.upload_timeout_s, FetchLimits.timeout_s)
         self._limits = FetchLimits(timeout_s=timeout_s, max_bytes=config.max_file_bytes)
         self._places = asyncio.Semaphore(_NUM_AT_A_TIME)
+        self._under_way: set[asyncio.Future[bytes]] = set()
         self._num_waiting = 0
 
     async def fetch(self, urls: Sequence[str], share: Share) -> list[Upload | Answer]:
@@ -56,17 +57,37 @@ class UrlFetcher:
 
     async def _fetch_one(self, url: str, share: Share) -> Upload | Answer:
         await self._places.acquire()
-        content = b""
-        fetched = self._begin(url)
-        # Taken before the size is known, and what is too much is given back.
-        share.take(self._limits.max_bytes)
         try:
-            content = await asyncio.wrap_future(fetched)
+            await self._take(share)
+        except BaseException:
+            self._places.release()
+            raise
+        content = b""
+        fetched = asyncio.wrap_future(self._begin(url))
+        self._under_way.add(fetched)
+        try:
+            content = await fetched
         except FetchError as error:
             return refused(url, FetchError(_told(error)))
         finally:
+            self._under_way.discard(fetched)
             share.give_back(self._limits.max_bytes - len(content))
         return Upload(url, content)
+
+    async def _take(self, share: Share) -> None:
+        """Take what the largest picture has, as the size is not known; wait for those under way, which give much back.
+
+        Raises:
+            BusyError: Others hold too many bytes, and are not fetching.
+            TooLargeError: There are too many in what has been fetched already.
+        """
+        while True:
+            try:
+                return share.take(self._limits.max_bytes)
+            except (BusyError, TooLargeError):
+                if not self._under_way:
+                    raise
+            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
 
     def _begin(self, url: str) -> "Future[bytes]":
         """Fetch in a thread that the process need not wait for when it ends; only then another may have its place."""

@@ -111,6 +111,28 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
         connection.sendall(request("/predict", PICTURES[0])[:-1])
         time.sleep(0.2)
         assert service.stop(timeout_s=8) == 0
+        assert answer(connection) == (503, {"error": "the server is stopping"})
+        assert answer(connection) == (0, None)
+        assert service.process.stderr is not None
+        told = service.process.stderr.read()
+        assert told == "Stopping: 1 request is still in work; a second signal, as Ctrl-C, ends it now.\n"
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: int) -> None:
+    with served(run.path, "--workers", num_workers) as service:
+        assert comes_true(lambda: is_alive(service))
+        with service.connect() as connection:
+            sent = request("/predict", PICTURES[0])
+            connection.sendall(sent[:-1])
+            time.sleep(0.2)
+            # Both the shell and the system may tell it.
+            os.killpg(service.process.pid, signal.SIGHUP)
+            assert comes_true(lambda: not _accepts(service.port))
+            os.killpg(service.process.pid, signal.SIGHUP)
+            connection.sendall(sent[-1:])
+            assert answer(connection)[0] == 200
+        assert service.process.wait(8) == 0
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import logging
 import multiprocessing
 import os
 import select
@@ -9,7 +10,7 @@ import signal
 import socket
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import ceil
@@ -34,6 +35,8 @@ from mien.streams import show_native_libraries, silence_native_libraries
 # A proxy keeps idle connections for a minute as a rule; were the server's time shorter, both would close at once.
 _KEEP_ALIVE_S = 75
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A terminal that is closed may say so more than once: the second time never ends the process.
+_HANGUP = getattr(signal, "SIGHUP", None)
 _SPAWN = multiprocessing.get_context("spawn")
 _TWICE_S = 0.05
 # How long those who had connected before a signal are taken in.
@@ -50,7 +53,7 @@ _GRACE_S = 3.0
 def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
     """Answer requests in this process until it is told to stop, and what was accepted is finished."""
     _give_memory_back()
-    _Server(
+    server = _Server(
         uvicorn.Config(
             app,
             http=cast("type[Connection]", partial(Connection, limits=config)),
@@ -61,9 +64,13 @@ def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=ceil(config.stop_timeout_s),
-        )
-    ).run([listener])
+            # After the server's own time: for those who do not take their answers.
+            timeout_graceful_shutdown=ceil(config.stop_timeout_s) + 1,
+        ),
+        config.stop_timeout_s,
+    )
+    _at_hangup(server.handle_exit)
+    server.run([listener])
 
 
 def supervise(classifier: Classifier, config: ServeConfig, listener: socket.socket) -> None:
@@ -87,6 +94,7 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
 
     for number in _SIGNALS:
         signal.signal(number, stop)
+    _at_hangup(stop)
     show_native_libraries()
     workers = [start() for _ in range(config.workers)]
     while not signals:
@@ -107,6 +115,10 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when it is told to, and at once when it is told again."""
 
+    def __init__(self, config: uvicorn.Config, stop_timeout_s: float) -> None:
+        super().__init__(config)
+        self._stop_timeout_s = stop_timeout_s
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Where Ctrl-C cannot be blocked.
         if sig != signal.SIGINT or not _is_worker():
@@ -124,7 +136,29 @@ class _Server(uvicorn.Server):
         while select.select(sockets or [], [], [], 0)[0] and loop.time() < deadline:
             # Whenever the event loop comes round, it takes in one of those who wait.
             await asyncio.sleep(0)
+        if num_left := len(self.server_state.tasks):
+            _say_what_is_left(num_left)
+        loop.call_later(self._stop_timeout_s, self._cut_off)
         await super().shutdown(sockets)
+
+    def _cut_off(self) -> None:
+        # What uvicorn says from here on are tracebacks of requests that it ends.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
+
+def _say_what_is_left(num_requests: int) -> None:
+    requests = "1 request is" if num_requests == 1 else f"{num_requests} requests are"
+    # Its terminal may be gone.
+    with suppress(OSError):
+        terminal.ERR.print(f"Stopping: {requests} still in work; a second signal, as Ctrl-C, ends it now.")
+
+
+def _at_hangup(stop: Callable[[int, FrameType | None], object]) -> None:
+    """Stop when the terminal is closed, but where that is to be ignored, as under nohup."""
+    if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+        signal.signal(_HANGUP, stop)
 
 
 def _give_memory_back() -> None:

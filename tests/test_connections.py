@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import draw_picture, encoded
+from mien.gatekeeping import SECURITY_HEADERS
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
@@ -165,6 +166,14 @@ def test_it_is_no_proxy(service: Service) -> None:
         assert answer(connection) == (0, None)
 
 
+def test_a_refusal_tells_browsers_what_not_to_do(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"GET\r\n\r\n")
+        received = connection.recv(1 << 16).decode()
+    for name, value in SECURITY_HEADERS.items():
+        assert f"\r\n{name}: {value}\r\n" in received
+
+
 def test_what_is_no_http_is_told_so(service: Service) -> None:
     for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET\r\n\r\n", b"GET \xff HTTP/1.1\r\n\r\n"):
         with service.connect() as connection:
@@ -226,3 +235,19 @@ def test_where_all_connections_are_at_work_a_further_one_is_told(service: Servic
         for connection in at_work:
             connection.sendall(b"x")
             assert answer(connection)[0] == 415
+
+
+@pytest.mark.slow
+def test_those_who_send_slowly_make_room_for_others(run: "Run") -> None:
+    sent = request("/predict", b"x" * 6_000_000)
+    with served(run.path, "--max-connections", MAX_CONNECTIONS) as service, ExitStack() as stack:
+        fast, slow, *_ = sending = [stack.enter_context(service.connect()) for _ in range(MAX_CONNECTIONS)]
+        for connection in sending:
+            connection.sendall(sent[:300])
+        time.sleep(0.2)
+        assert service.ask(b"") == (503, {"error": "too many connections are open"})
+        for _ in range(6):
+            time.sleep(1)
+            fast.sendall(b"x" * 100_000)
+        assert service.ask(request("/healthz")) == (200, {"status": "alive"})
+        assert answer(slow) == (408, {"error": "the request came in slowly, and others wait"})

@@ -9,11 +9,15 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from mien.gatekeeping import SECURITY_HEADERS
 from mien.serve_config import ServeConfig
 
 _MOST_HEAD_BYTES = 64 * 1024
 # When the server stops, a request may be on its way on a connection that seems idle.
 _LAST_REQUESTS_S = 0.3
+# A body that brings less in that time makes room for others.
+_SLOW_S, _SLOW_BYTES = 5.0, 64 * 1024
+_HEADERS = {"Content-Type": "application/json", **SECURITY_HEADERS, "Connection": "close"}
 
 
 class Connection(HttpToolsProtocol):
@@ -21,7 +25,7 @@ class Connection(HttpToolsProtocol):
 
     Each of these may take the time of an upload at most: the head of a request, from its first byte on; what is left of
     a request that is answered already; and the answer, until the client has taken it. Where as many connections
-    are open as may, the one that has asked nothing for longest makes room for another.
+    are open as may, the one that has asked nothing for longest makes room for another, or else one that sends slowly.
 
     Source: https://en.wikipedia.org/wiki/Slowloris_(cyber_attack)
     """
@@ -45,6 +49,8 @@ class Connection(HttpToolsProtocol):
         # Of the head, or since the last bytes of the body: what may follow those are headers, too.
         self._num_head_bytes = 0
         self._idle_since_s = self.loop.time()
+        # When the body had brought something worth of late, and how much has come since.
+        self._progress_s, self._num_body_bytes = self._idle_since_s, 0
         self._is_stopping = False
         # Of the requests that have come in, the one that is being answered.
         self._running: RequestResponseCycle | None = None
@@ -90,6 +96,7 @@ class Connection(HttpToolsProtocol):
             # The parser comes back with a head that says nothing of it.
             return
         self._is_in_head, self._num_head_bytes = False, 0
+        self._progress_s, self._num_body_bytes = self.loop.time(), 0
         self._settle_if_taken()
         super().on_headers_complete()
         if not self._is_at_work:
@@ -100,6 +107,9 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Pass on what came in of the body."""
         self._num_head_bytes = 0
+        self._num_body_bytes += len(body)
+        if self._num_body_bytes >= _SLOW_BYTES:
+            self._progress_s, self._num_body_bytes = self.loop.time(), 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -142,6 +152,12 @@ class Connection(HttpToolsProtocol):
     def _is_at_work(self) -> bool:
         return self._running is not None and not self._running.response_complete
 
+    @property
+    def _is_slow(self) -> bool:
+        # Where the server does not read on, the client cannot help it.
+        is_sending = self._is_at_work and not (self._is_in_head or self.flow.read_paused)
+        return is_sending and self.loop.time() - self._progress_s > _SLOW_S
+
     def _expect_progress(self) -> None:
         self._deadline = self.loop.call_later(self._limits.upload_timeout_s, self._give_up)
 
@@ -169,10 +185,14 @@ class Connection(HttpToolsProtocol):
 
     def _make_room(self) -> bool:
         others = [cast(Connection, other) for other in self.connections if other is not self]
-        idle = [other for other in others if not (other._is_at_work or other.transport.is_closing())]
-        if idle:
+        others = [other for other in others if not other.transport.is_closing()]
+        if idle := [other for other in others if not other._is_at_work]:
             min(idle, key=lambda other: other._idle_since_s).transport.abort()
-        return bool(idle)
+        elif slow := [other for other in others if other._is_slow]:
+            min(slow, key=lambda other: other._progress_s)._refuse(408, "the request came in slowly, and others wait")
+        else:
+            return False
+        return True
 
     def _refuse(self, status: int, sentence: str) -> None:
         is_over = self._is_in_head and not self._is_at_work
@@ -180,9 +200,8 @@ class Connection(HttpToolsProtocol):
             # It would stand in the midst of the answer, or be a second one.
             return self.transport.abort()
         body = json.dumps({"error": sentence}).encode()
-        headers = b"content-type: application/json\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
-        length = b"content-length: %d\r\n\r\n" % len(body)
-        self.transport.write(STATUS_LINE[status] + headers + length + body)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in {**_HEADERS, "Content-Length": len(body)}.items())
+        self.transport.write(STATUS_LINE[status] + headers.encode() + b"\r\n" + body)
         self.transport.close()
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -186,6 +187,38 @@ def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
         assert service.stop() == 0
         assert service.process.stderr is not None
         assert service.process.stderr.read() == "A worker ended with -9; another takes its place.\n"
+
+
+@on_linux
+def test_workers_that_always_die_at_once_are_given_up(run: "Run") -> None:
+    with served(run.path, "--workers", 2) as service:
+        while service.process.poll() is None:
+            for number in children(service.process.pid):
+                os.kill(number, signal.SIGKILL)
+            time.sleep(0.05)
+        assert service.process.returncode == 1
+        assert service.process.stderr is not None
+        *_, last = service.process.stderr.read().splitlines()
+        assert last.startswith("MienError: 5 workers ended within 5 s of their start, the last with -9")
+        assert not _accepts(service.port)
+
+
+@on_linux
+def test_workers_need_no_open_streams(run: "Run") -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", str(port), "--workers", "2"]
+    with subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], start_new_session=True) as process:
+        try:
+            service = Service(process, port, "")  # type: ignore[arg-type]
+            assert comes_true(lambda: is_alive(service))
+            workers = children(process.pid)
+            time.sleep(1)
+            assert children(process.pid) == workers
+            assert len(workers) == 2
+            assert service.stop() == 0
+        finally:
+            process.kill()
 
 
 @on_linux

@@ -9,8 +9,9 @@ import select
 import signal
 import socket
 import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import ceil
@@ -28,6 +29,7 @@ from fastapi import FastAPI
 from mien import terminal
 from mien.classifier import Classifier
 from mien.connections import Connection
+from mien.errors import MienError
 from mien.serve_config import ServeConfig
 from mien.server import create_app
 from mien.streams import show_native_libraries, silence_native_libraries
@@ -48,6 +50,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES, _KEPT_BYTES = 4 * 1024**2, 16 * 1024**2
 # How long a worker may take to end, after it has given up on its requests.
 _GRACE_S = 3.0
+# Workers that end so soon after their start are replaced ever later, and given up when there are too many in a minute.
+_EARLY_S, _MOST_EARLY, _REMEMBERED_S = 5.0, 5, 60.0
+_FIRST_PAUSE_S = 0.05
 
 
 def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
@@ -97,19 +102,38 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
     _at_hangup(stop)
     show_native_libraries()
     workers = [start() for _ in range(config.workers)]
+    try:
+        _keep_alive(workers, start, signals)
+    finally:
+        _let_signals_end_this()
+        listener.close()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(config.stop_timeout_s + _GRACE_S)
+            worker.kill()
+
+
+def _keep_alive(workers: list[SpawnProcess], start: Callable[[], SpawnProcess], signals: Sequence[int]) -> None:
+    """Replace each worker that ends, until a signal comes; give up where that is of no use."""
+    started_s = [time.monotonic()] * len(workers)
+    early_s: list[float] = []
     while not signals:
         wait([worker.sentinel for worker in workers], timeout=0.2)
         for place, worker in enumerate(workers):
-            if not signals and worker.exitcode is not None:
-                terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
-                workers[place] = start()
-    _let_signals_end_this()
-    listener.close()
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(config.stop_timeout_s + _GRACE_S)
-        worker.kill()
+            if signals or worker.exitcode is None:
+                continue
+            now_s = time.monotonic()
+            if now_s - started_s[place] < _EARLY_S:
+                early_s = [end_s for end_s in early_s if now_s - end_s < _REMEMBERED_S] + [now_s]
+                if len(early_s) == _MOST_EARLY:
+                    raise MienError(
+                        f"{_MOST_EARLY} workers ended within {_EARLY_S:g} s of their start, the last with "
+                        f"{worker.exitcode}; without --workers the server may tell more, or get by with the memory"
+                    )
+                time.sleep(_FIRST_PAUSE_S * 2 ** len(early_s))
+            terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
+            workers[place], started_s[place] = start(), time.monotonic()
 
 
 class _Server(uvicorn.Server):

@@ -204,6 +204,25 @@ def test_workers_that_always_die_at_once_are_given_up(run: "Run") -> None:
 
 
 @on_linux
+def test_a_terminal_shows_the_start_and_the_end_and_no_requests(run: "Run") -> None:
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", "0"]
+    with subprocess.Popen(command, start_new_session=True, stdin=its, stdout=its, stderr=its, text=True) as process:
+        try:
+            shown = os.read(ours, 10_000).decode()
+            found = re.search(r":(\d+) ", shown)
+            assert found, shown
+            service = Service(process, int(found[1]), shown)
+            assert comes_true(lambda: is_alive(service))
+            assert service.stop(signal.SIGINT) == 0
+        finally:
+            process.kill()
+    assert os.read(ours, 10_000).decode() == "stopped\r\n"
+    os.close(ours)
+    os.close(its)
+
+
+@on_linux
 def test_workers_need_no_open_streams(run: "Run") -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

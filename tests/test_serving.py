@@ -116,7 +116,7 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
         assert answer(connection) == (0, None)
         assert service.process.stderr is not None
         told = service.process.stderr.read()
-        assert told == "Stopping: 1 request is still in work; a second signal, as Ctrl-C, ends it now.\n"
+        assert told == "Stopping: 1 request is still in work; Ctrl-C again ends it now.\n"
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])

@@ -176,7 +176,7 @@ def _say_what_is_left(num_requests: int) -> None:
     requests = "1 request is" if num_requests == 1 else f"{num_requests} requests are"
     # Its terminal may be gone.
     with suppress(OSError):
-        terminal.ERR.print(f"Stopping: {requests} still in work; a second signal, as Ctrl-C, ends it now.")
+        terminal.ERR.print(f"Stopping: {requests} still in work; Ctrl-C again ends it now.")
 
 
 def _at_hangup(stop: Callable[[int, FrameType | None], object]) -> None:

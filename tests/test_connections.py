@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import draw_picture, encoded
+from mien.gatekeeping import SECURITY_HEADERS
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
@@ -110,6 +111,69 @@ def test_a_head_just_above_the_limit_is_told(service: Service) -> None:
         assert answer(connection) == (431, {"error": "the headers are too large"})
 
 
+CHUNKED = b"Host: localhost\r\nTransfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize("trailer", [b"a: b\r\n" * 40_000, b"a: " + b"b" * 240_000], ids=["many", "one"])
+@pytest.mark.parametrize("start", [b"POST /predict", b"GET /healthz"])
+def test_what_follows_a_body_has_a_limit(service: Service, start: bytes, trailer: bytes) -> None:
+    with service.connect() as connection:
+        with suppress(ConnectionResetError, BrokenPipeError):
+            connection.sendall(start + b" HTTP/1.1\r\n" + CHUNKED + b"\r\n0\r\n")
+            connection.sendall(trailer)
+        assert answer(connection)[0] in (0, 200, 431)
+        until_closed(connection)
+        with pytest.raises(OSError):
+            connection.sendall(trailer * 50)
+
+
+def test_a_body_may_come_in_many_small_chunks(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\n" + CHUNKED + b"Content-Type: image/jpeg\r\n\r\n")
+        picture = encoded(draw_picture(1, width=300, height=300), "PNG")
+        for start in range(len(picture)):
+            connection.sendall(b"1;what=%s\r\n%c\r\n" % (b"x" * 9, picture[start]))
+        connection.sendall(b"0\r\nSum: 1\r\n\r\n")
+        assert answer(connection)[0] == 200
+
+
+def test_a_header_after_the_body_is_none(service: Service) -> None:
+    late = b"Host: evil.example\r\nSec-Fetch-Site: cross-site\r\n"
+    with service.connect() as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\n" + CHUNKED + b"\r\n1\r\nx\r\n0\r\n" + late + b"\r\n")
+        assert answer(connection)[0] == 415
+
+
+@pytest.mark.parametrize("offer", [b"h2c", b"websocket"])
+@pytest.mark.parametrize("pause_s", [0, 0.1])
+def test_an_offer_to_speak_something_else_is_passed_over(service: Service, offer: bytes, pause_s: float) -> None:
+    upgrade = b"HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: " + offer + b"\r\n"
+    sent = request("/predict", encoded(draw_picture(1), "JPEG")).replace(b"HTTP/1.1\r\n", upgrade)
+    head, end, picture = sent.partition(b"\r\n\r\n")
+    with service.connect() as connection:
+        for _ in range(2):
+            connection.sendall(head + end)
+            time.sleep(pause_s)
+            connection.sendall(picture + request("/healthz").replace(b"HTTP/1.1\r\n", upgrade))
+            assert answer(connection)[0] == 200
+            assert answer(connection) == (200, {"status": "alive"})
+
+
+def test_it_is_no_proxy(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\n\r\n" + request("/healthz"))
+        assert answer(connection) == (400, {"error": "this is no HTTP request"})
+        assert answer(connection) == (0, None)
+
+
+def test_a_refusal_tells_browsers_what_not_to_do(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"GET\r\n\r\n")
+        received = connection.recv(1 << 16).decode()
+    for name, value in SECURITY_HEADERS.items():
+        assert f"\r\n{name}: {value}\r\n" in received
+
+
 def test_what_is_no_http_is_told_so(service: Service) -> None:
     for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET\r\n\r\n", b"GET \xff HTTP/1.1\r\n\r\n"):
         with service.connect() as connection:
@@ -171,3 +235,19 @@ def test_where_all_connections_are_at_work_a_further_one_is_told(service: Servic
         for connection in at_work:
             connection.sendall(b"x")
             assert answer(connection)[0] == 415
+
+
+@pytest.mark.slow
+def test_those_who_send_slowly_make_room_for_others(run: "Run") -> None:
+    sent = request("/predict", b"x" * 6_000_000)
+    with served(run.path, "--max-connections", MAX_CONNECTIONS) as service, ExitStack() as stack:
+        fast, slow, *_ = sending = [stack.enter_context(service.connect()) for _ in range(MAX_CONNECTIONS)]
+        for connection in sending:
+            connection.sendall(sent[:300])
+        time.sleep(0.2)
+        assert service.ask(b"") == (503, {"error": "too many connections are open"})
+        for _ in range(6):
+            time.sleep(1)
+            fast.sendall(b"x" * 100_000)
+        assert service.ask(request("/healthz")) == (200, {"status": "alive"})
+        assert answer(slow) == (408, {"error": "the request came in slowly, and others wait"})

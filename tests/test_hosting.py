@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 HAPPY_OR_SAD = classifier_of(("happy", "sad"))
 
 
+@pytest.fixture(autouse=True)
+def _the_network_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.hosting._ELSEWHERE", {4: (socket.AF_INET, "127.0.0.1"), 6: (socket.AF_INET6, "::1")})
+
+
 def test_a_free_port_is_found() -> None:
     with listen(ServeConfig(port=0)) as listener:
         host, port = listener.getsockname()
@@ -80,7 +85,14 @@ def test_a_package_that_is_missing_is_named(run: "Run", command: Mien, monkeypat
 def test_the_greeting_says_where_and_what(address: tuple[str, int], url: str) -> None:
     text = greeting(HAPPY_OR_SAD, address, has_key=False)
     assert url in text
-    assert "happy, sad. Ctrl-C stops it" in text
+    assert "happy, sad. Ctrl-C stops it; /docs describes the API." in text
+
+
+def test_the_greeting_names_the_address_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True)
+    assert text.startswith("Serving at http://localhost:80 and http://127.0.0.1:80 a classifier")
+    monkeypatch.setattr("mien.hosting._ELSEWHERE", {4: (socket.AF_INET, "::1")})
+    assert greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True).startswith("Serving at http://localhost:80 a")
 
 
 @pytest.mark.parametrize(("host", "is_open"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("::", True)])
@@ -94,4 +106,4 @@ def test_class_names_cannot_play_tricks_on_the_terminal_or_fill_it() -> None:
     text = greeting(classifier_of(("\x1b[2J", *map(str, range(999)))), ("127.0.0.1", 80), has_key=False)
     assert "\x1b" not in text
     assert "and 990 more" in text
-    assert len(text) < 200
+    assert len(text) < 240

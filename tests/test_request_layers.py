@@ -46,6 +46,10 @@ def small_app() -> FastAPI:
     async def fail() -> None:
         raise RuntimeError("a secret\x1b[2J")
 
+    @app.get("/cut-off")
+    async def cut_off() -> None:
+        raise asyncio.CancelledError
+
     @app.get("/half")
     async def fail_half_way() -> StreamingResponse:
         async def parts() -> AsyncIterator[bytes]:
@@ -149,6 +153,13 @@ def test_a_mistake_after_the_answer_has_begun_ends_the_connection(visit: Visit) 
     with pytest.raises(RuntimeError, match="a secret"):
         visit.ask("GET", "/half")
     assert (visit.last().status, visit.last().bytes_out) == (200, 4)
+
+
+def test_who_is_cut_off_is_told_that_the_server_stops(visit: Visit) -> None:
+    response = visit.ask("GET", "/cut-off")
+    assert (response.status_code, response.json()) == (503, {"error": "the server is stopping"})
+    assert_hardened(response)
+    assert visit.last().status == 503
 
 
 def test_who_may_not_come_in_is_refused_before_the_body_is_read(visit: Visit) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -111,6 +112,28 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
         connection.sendall(request("/predict", PICTURES[0])[:-1])
         time.sleep(0.2)
         assert service.stop(timeout_s=8) == 0
+        assert answer(connection) == (503, {"error": "the server is stopping"})
+        assert answer(connection) == (0, None)
+        assert service.process.stderr is not None
+        told = service.process.stderr.read()
+        assert told == "Stopping: 1 request is still in work; Ctrl-C again ends it now.\n"
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: int) -> None:
+    with served(run.path, "--workers", num_workers) as service:
+        assert comes_true(lambda: is_alive(service))
+        with service.connect() as connection:
+            sent = request("/predict", PICTURES[0])
+            connection.sendall(sent[:-1])
+            time.sleep(0.2)
+            # Both the shell and the system may tell it.
+            os.killpg(service.process.pid, signal.SIGHUP)
+            assert comes_true(lambda: not _accepts(service.port))
+            os.killpg(service.process.pid, signal.SIGHUP)
+            connection.sendall(sent[-1:])
+            assert answer(connection)[0] == 200
+        assert service.process.wait(8) == 0
 
 
 @pytest.mark.parametrize("num_workers", [1, 2])
@@ -164,6 +187,57 @@ def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
         assert service.stop() == 0
         assert service.process.stderr is not None
         assert service.process.stderr.read() == "A worker ended with -9; another takes its place.\n"
+
+
+@on_linux
+def test_workers_that_always_die_at_once_are_given_up(run: "Run") -> None:
+    with served(run.path, "--workers", 2) as service:
+        while service.process.poll() is None:
+            for number in children(service.process.pid):
+                os.kill(number, signal.SIGKILL)
+            time.sleep(0.05)
+        assert service.process.returncode == 1
+        assert service.process.stderr is not None
+        *_, last = service.process.stderr.read().splitlines()
+        assert last.startswith("MienError: 5 workers ended within 5 s of their start, the last with -9")
+        assert not _accepts(service.port)
+
+
+@on_linux
+def test_a_terminal_shows_the_start_and_the_end_and_no_requests(run: "Run") -> None:
+    ours, its = os.openpty()
+    command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", "0"]
+    with subprocess.Popen(command, start_new_session=True, stdin=its, stdout=its, stderr=its, text=True) as process:
+        try:
+            shown = os.read(ours, 10_000).decode()
+            found = re.search(r":(\d+) ", shown)
+            assert found, shown
+            service = Service(process, int(found[1]), shown)
+            assert comes_true(lambda: is_alive(service))
+            assert service.stop(signal.SIGINT) == 0
+        finally:
+            process.kill()
+    assert os.read(ours, 10_000).decode() == "stopped\r\n"
+    os.close(ours)
+    os.close(its)
+
+
+@on_linux
+def test_workers_need_no_open_streams(run: "Run") -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", str(port), "--workers", "2"]
+    with subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], start_new_session=True) as process:
+        try:
+            service = Service(process, port, "")  # type: ignore[arg-type]
+            assert comes_true(lambda: is_alive(service))
+            workers = children(process.pid)
+            time.sleep(1)
+            assert children(process.pid) == workers
+            assert len(workers) == 2
+            assert service.stop() == 0
+        finally:
+            process.kill()
 
 
 @on_linux

@@ -46,7 +46,7 @@ class AccessLog:
         """Begin.
 
         Args:
-            stream: What to write to, such as `sys.stdout`; None, or what is no open file, takes no lines.
+            stream: What to write to, such as `sys.stdout`; a terminal, None, or what is no open file, takes no lines.
         """
         self._descriptor = _descriptor_of(stream)
         self._waiting: Queue[bytes | None] = Queue(_MAX_WAITING)
@@ -124,5 +124,5 @@ def _json_line(document: dict[str, object]) -> bytes:
 def _descriptor_of(stream: TextIO | None) -> int | None:
     """Return an open file's number, never a fixed one: where standard output is closed, a socket may have number 1."""
     with suppress(OSError, ValueError):
-        return stream.fileno() if stream else None
+        return stream.fileno() if stream and not stream.isatty() else None
     return None

@@ -15,7 +15,7 @@ from mien.errors import GateError, MienError, UserError
 from mien.flags import fill_in_settings, spelled_out
 from mien.run_commands import compare, demo, evaluate, explain, predict, report, train
 from mien.serve_commands import serve
-from mien.streams import silence_native_libraries
+from mien.streams import open_missing_streams, silence_native_libraries
 
 app = App(
     name="mien",
@@ -45,6 +45,7 @@ def _drop_output() -> None:
 
 def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
+    open_missing_streams()
     _use_any_streams()
     silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

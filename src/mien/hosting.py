@@ -3,7 +3,8 @@
 import errno
 import os
 import socket
-from ipaddress import ip_address
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from mien import terminal
 from mien.classifier import Classifier
@@ -13,12 +14,15 @@ from mien.serve_config import ServeConfig
 
 _BACKLOG = 2048
 _MOST_CLASSES = 10
+# For examples, and nobody's: https://www.rfc-editor.org/rfc/rfc5737, https://www.rfc-editor.org/rfc/rfc3849
+_ELSEWHERE = {4: (socket.AF_INET, "192.0.2.1"), 6: (socket.AF_INET6, "2001:db8::1")}
 
 
 def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
-    """Serve a classifier until SIGINT or SIGTERM; then finish what was accepted. A second signal ends it at once.
+    """Serve a classifier until SIGINT, SIGTERM or SIGHUP; then finish what was accepted, unless told again.
 
     Raises:
+        MienError: The processes that should answer always end at once.
         MissingExtraError: A package is not installed.
         SettingsError: It cannot listen where it should.
     """
@@ -36,6 +40,9 @@ def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
         else:
             with counted_together():
                 serving.supervise(classifier, config, listener)
+    # Otherwise whoever ended it is a program.
+    if terminal.ERR.is_terminal:
+        terminal.ERR.print("stopped")
 
 
 def listen(config: ServeConfig) -> socket.socket:
@@ -72,14 +79,30 @@ def greeting(classifier: Classifier, address: tuple[str, int], *, has_key: bool)
         has_key: Requests must bring a key.
     """
     where, port = ip_address(address[0].partition("%")[0]), address[1]
-    name = "localhost" if where.is_unspecified else f"[{where}]" if where.version == 6 else str(where)
+    names = ["localhost", *_network_names(where.version)] if where.is_unspecified else [_name_of(where)]
     classes = ", ".join(classifier.class_names[:_MOST_CLASSES])
     if len(classifier.class_names) > _MOST_CLASSES:
         classes += f" and {len(classifier.class_names) - _MOST_CLASSES} more"
-    lines = [f"Serving at http://{name}:{port} a classifier of {terminal.printable(classes)}. Ctrl-C stops it."]
+    urls = " and ".join(f"http://{name}:{port}" for name in names)
+    lines = [
+        f"Serving at {urls} a classifier of {terminal.printable(classes)}. Ctrl-C stops it; /docs describes the API."
+    ]
     if not where.is_loopback and not has_key:
         lines.append(
             "WARNING: everybody who can reach this machine can ask it, and what is sent is not encrypted. Give an "
             "--api-key-file, or leave out --host, so that only this machine can."
         )
     return "\n".join(lines)
+
+
+def _name_of(where: IPv4Address | IPv6Address) -> str:
+    return f"[{where}]" if where.version == 6 else str(where)
+
+
+def _network_names(version: int) -> list[str]:
+    """Return by what others may call this machine: the address that it would use towards elsewhere, if it has one."""
+    family, elsewhere = _ELSEWHERE[version]
+    with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as nothing_is_sent:
+        nothing_is_sent.connect((elsewhere, 9))
+        return [_name_of(ip_address(nothing_is_sent.getsockname()[0].partition("%")[0]))]
+    return []

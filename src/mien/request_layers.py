@@ -3,6 +3,7 @@
 Each is a plain ASGI application around another, and adds some millionths of a second.
 """
 
+import asyncio
 import inspect
 import logging
 import traceback
@@ -110,7 +111,10 @@ def hardened(app: ASGIApp) -> ASGIApp:
 
 
 def shielded(app: ASGIApp) -> ASGIApp:
-    """Return an application whose mistakes are logged with their traceback, and told without."""
+    """Return an application whose mistakes are logged with their traceback, and told without.
+
+    A request that is cut off, as at the end of the server, is told that.
+    """
 
     async def shield(scope: Scope, receive: Receive, send: Send) -> None:
         has_begun = False
@@ -122,6 +126,10 @@ def shielded(app: ASGIApp) -> ASGIApp:
 
         try:
             await app(scope, receive, send_watched)
+        except asyncio.CancelledError:
+            if has_begun or scope["type"] != "http":
+                raise
+            await JSONResponse({"error": "the server is stopping"}, 503)(scope, receive, send)
         except Exception:
             # What has begun cannot be taken back: the server ends the connection, and logs it.
             if has_begun or scope["type"] != "http":

@@ -23,7 +23,7 @@ class ServeConfig:
     api_key_file: Path | None = None
     """A file with the key that requests must bring in the header X-API-Key; or the variable MIEN_API_KEY holds it."""
     access_log: bool = True
-    """Write a line of JSON on standard output for each request; no file, URL or picture is named in it."""
+    """Write a line of JSON for each request, which names no picture; into a file or a program, not on a terminal."""
     allow_urls: bool = False
     """Also take URLs of pictures, and fetch them: from public addresses alone."""
     threshold: float | None = None

@@ -2,14 +2,16 @@
 
 import asyncio
 import ctypes
+import logging
 import multiprocessing
 import os
 import select
 import signal
 import socket
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import ceil
@@ -27,6 +29,7 @@ from fastapi import FastAPI
 from mien import terminal
 from mien.classifier import Classifier
 from mien.connections import Connection
+from mien.errors import MienError
 from mien.serve_config import ServeConfig
 from mien.server import create_app
 from mien.streams import show_native_libraries, silence_native_libraries
@@ -34,6 +37,8 @@ from mien.streams import show_native_libraries, silence_native_libraries
 # A proxy keeps idle connections for a minute as a rule; were the server's time shorter, both would close at once.
 _KEEP_ALIVE_S = 75
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A terminal that is closed may say so more than once: the second time never ends the process.
+_HANGUP = getattr(signal, "SIGHUP", None)
 _SPAWN = multiprocessing.get_context("spawn")
 _TWICE_S = 0.05
 # How long those who had connected before a signal are taken in.
@@ -45,12 +50,15 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BYTES, _KEPT_BYTES = 4 * 1024**2, 16 * 1024**2
 # How long a worker may take to end, after it has given up on its requests.
 _GRACE_S = 3.0
+# Workers that end so soon after their start are replaced ever later, and given up when there are too many in a minute.
+_EARLY_S, _MOST_EARLY, _REMEMBERED_S = 5.0, 5, 60.0
+_FIRST_PAUSE_S = 0.05
 
 
 def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
     """Answer requests in this process until it is told to stop, and what was accepted is finished."""
     _give_memory_back()
-    _Server(
+    server = _Server(
         uvicorn.Config(
             app,
             http=cast("type[Connection]", partial(Connection, limits=config)),
@@ -61,9 +69,13 @@ def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
             access_log=False,
             server_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=ceil(config.stop_timeout_s),
-        )
-    ).run([listener])
+            # After the server's own time: for those who do not take their answers.
+            timeout_graceful_shutdown=ceil(config.stop_timeout_s) + 1,
+        ),
+        config.stop_timeout_s,
+    )
+    _at_hangup(server.handle_exit)
+    server.run([listener])
 
 
 def supervise(classifier: Classifier, config: ServeConfig, listener: socket.socket) -> None:
@@ -87,25 +99,49 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
 
     for number in _SIGNALS:
         signal.signal(number, stop)
+    _at_hangup(stop)
     show_native_libraries()
     workers = [start() for _ in range(config.workers)]
+    try:
+        _keep_alive(workers, start, signals)
+    finally:
+        _let_signals_end_this()
+        listener.close()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(config.stop_timeout_s + _GRACE_S)
+            worker.kill()
+
+
+def _keep_alive(workers: list[SpawnProcess], start: Callable[[], SpawnProcess], signals: Sequence[int]) -> None:
+    """Replace each worker that ends, until a signal comes; give up where that is of no use."""
+    started_s = [time.monotonic()] * len(workers)
+    early_s: list[float] = []
     while not signals:
         wait([worker.sentinel for worker in workers], timeout=0.2)
         for place, worker in enumerate(workers):
-            if not signals and worker.exitcode is not None:
-                terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
-                workers[place] = start()
-    _let_signals_end_this()
-    listener.close()
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(config.stop_timeout_s + _GRACE_S)
-        worker.kill()
+            if signals or worker.exitcode is None:
+                continue
+            now_s = time.monotonic()
+            if now_s - started_s[place] < _EARLY_S:
+                early_s = [end_s for end_s in early_s if now_s - end_s < _REMEMBERED_S] + [now_s]
+                if len(early_s) == _MOST_EARLY:
+                    raise MienError(
+                        f"{_MOST_EARLY} workers ended within {_EARLY_S:g} s of their start, the last with "
+                        f"{worker.exitcode}; without --workers the server may tell more, or get by with the memory"
+                    )
+                time.sleep(_FIRST_PAUSE_S * 2 ** len(early_s))
+            terminal.ERR.print(f"A worker ended with {worker.exitcode}; another takes its place.")
+            workers[place], started_s[place] = start(), time.monotonic()
 
 
 class _Server(uvicorn.Server):
     """Ends with exit code 0 when it is told to, and at once when it is told again."""
+
+    def __init__(self, config: uvicorn.Config, stop_timeout_s: float) -> None:
+        super().__init__(config)
+        self._stop_timeout_s = stop_timeout_s
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Where Ctrl-C cannot be blocked.
@@ -124,7 +160,29 @@ class _Server(uvicorn.Server):
         while select.select(sockets or [], [], [], 0)[0] and loop.time() < deadline:
             # Whenever the event loop comes round, it takes in one of those who wait.
             await asyncio.sleep(0)
+        if num_left := len(self.server_state.tasks):
+            _say_what_is_left(num_left)
+        loop.call_later(self._stop_timeout_s, self._cut_off)
         await super().shutdown(sockets)
+
+    def _cut_off(self) -> None:
+        # What uvicorn says from here on are tracebacks of requests that it ends.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
+
+def _say_what_is_left(num_requests: int) -> None:
+    requests = "1 request is" if num_requests == 1 else f"{num_requests} requests are"
+    # Its terminal may be gone.
+    with suppress(OSError):
+        terminal.ERR.print(f"Stopping: {requests} still in work; Ctrl-C again ends it now.")
+
+
+def _at_hangup(stop: Callable[[int, FrameType | None], object]) -> None:
+    """Stop when the terminal is closed, but where that is to be ignored, as under nohup."""
+    if _HANGUP is not None and signal.getsignal(_HANGUP) != signal.SIG_IGN:
+        signal.signal(_HANGUP, stop)
 
 
 def _give_memory_back() -> None:

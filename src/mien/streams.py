@@ -4,6 +4,15 @@ import os
 import sys
 from contextlib import suppress
 
+_STDERR = 2
+
+
+def open_missing_streams() -> None:
+    """Open the null device where stdin, stdout or stderr is closed: else the next file or socket would become that."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+
 
 def silence_native_libraries() -> None:
     """Keep what C libraries write to stderr off the screen; Python's own messages still get there.

@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,12 @@ _MAX_PASSES = 500
 _PASS_MARKER = b"\xff\xda"
 # Run-length coding puts at most 255 pixels into two bytes; Pillow fills up what a file lacks, slowly.
 _MAX_BMP_PIXELS_PER_BYTE = 128
+# A file of 32 MB can hold millions of remarks, each of which Pillow reads and keeps; real ones need some hundred reads
+# before their pixels. Each KB counts as a read more, as of some kinds the pieces are appended to a growing whole.
+_MAX_READS_OF_HEADER = 20_000
+_BLOCK_BYTES, _MAX_BLOCKS = 1024, 64
+# With the pixels: PNG comes in pieces of 8 KB as a rule, and TIFF in rows.
+_MAX_READS, _MIN_BYTES_PER_READ = 500_000, 64
 _SHADES_SIDE = 32
 # Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -67,6 +74,7 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     width, height = image.size
     try:
         image.draft(None, _least_size(config))
+        cast(_Content, image.fp).allow_pixels()
         image.load()
         orientation = _orientation(image)
         rgb = _rgb(image)
@@ -150,6 +158,30 @@ def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
         return np.memmap(file, np.uint8, "r+", shape=shape)
 
 
+class _Content(io.BytesIO):
+    """A picture file that is not read without end: whatever its format, Pillow goes through its pieces in Python."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._num_bytes = len(content)
+        self._num_reads_left = _MAX_READS_OF_HEADER
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on.
+
+        Raises:
+            OSError: There were too many reads before.
+        """
+        self._num_reads_left -= 1 + min((size or 0) // _BLOCK_BYTES, _MAX_BLOCKS)
+        if self._num_reads_left < 0:
+            raise OSError("it is in far more pieces than real pictures are")
+        return super().read(size)
+
+    def allow_pixels(self) -> None:
+        """Allow as many reads as the pixels of real pictures need."""
+        self._num_reads_left = _MAX_READS + self._num_bytes // _MIN_BYTES_PER_READ
+
+
 def _least_size(config: ScanConfig) -> tuple[int, int]:
     """Return the size below which no JPEG is decoded."""
     min_side = max(*config.image_size, _HASH_SIDE)
@@ -160,7 +192,7 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
     if not content:
         raise ImageError("empty", "0 bytes")
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(_Content(content), formats=FORMATS)
     except UnidentifiedImageError as error:
         if begins_like_a_picture(content[:32]) and b"hei" not in content[:32]:
             raise ImageError("unreadable", "damaged: it begins like a picture, but goes on otherwise") from error

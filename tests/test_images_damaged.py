@@ -110,6 +110,15 @@ def test_a_jpeg_that_asks_for_thousands_of_passes_is_refused_at_once() -> None:
     assert time.perf_counter() - begun < 0.2
 
 
+def test_fewer_passes_are_allowed_over_more_pixels() -> None:
+    content = encoded(Image.new("L", (5000, 4000)), "JPEG", progressive=True)
+    assert decode(content, CONFIG).width == 5000
+    last = content.rindex(b"\xff\xda")
+    begun = time.perf_counter()
+    assert "more than 100 passes" in str(problem_of(content[:-2] + 120 * content[last:-2] + content[-2:]))
+    assert time.perf_counter() - begun < 0.2
+
+
 def floods() -> dict[str, bytes]:
     jpeg, png, gif = encoded(BLOBS, "JPEG"), encoded(BLOBS, "PNG"), encoded(Image.new("1", (9, 9)), "GIF")
     image_of_gif = gif.index(b"\x2c", 13 + 3 * 2 ** ((gif[10] & 7) + 1))

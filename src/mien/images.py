@@ -18,6 +18,7 @@ _HASH_SIDE = 256
 # A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
 _MAX_PASSES = 500
+_MAX_PASSED_PIXELS = 2 * 10**9
 _PASS_MARKER = b"\xff\xda"
 # Run-length coding puts at most 255 pixels into two bytes; Pillow fills up what a file lacks, slowly.
 _MAX_BMP_PIXELS_PER_BYTE = 128
@@ -204,8 +205,11 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
         raise ImageError("too_many_pixels", f"{width} x {height} pixels; at most {max_pixels} are decoded")
     if image.format == "BMP" and width * height > _MAX_BMP_PIXELS_PER_BYTE * len(content):
         raise ImageError("unreadable", f"{width} x {height} pixels cannot be in {len(content)} bytes")
-    if image.format in ("JPEG", "MPO") and content.count(_PASS_MARKER) > _MAX_PASSES:
-        raise ImageError("unreadable", f"more than {_MAX_PASSES} passes over its pixels; real pictures have about ten")
+    if image.format in ("JPEG", "MPO"):
+        max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))
+        if content.count(_PASS_MARKER) > max_passes:
+            reason = f"more than {max_passes} passes over {width} x {height} pixels; real pictures have about ten"
+            raise ImageError("unreadable", reason)
     return image
 
 

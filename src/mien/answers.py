@@ -65,7 +65,7 @@ def answer(
         explain: Say where the classifier looked, too.
     """
     try:
-        with room.taking(images.num_pixels(upload.content, config)), metrics.timed("decoding"):
+        with room.taking(images.decoding_bytes(upload.content, config)), metrics.timed("decoding"):
             fitted, shown, shape = _decoded(upload, config, explain)
     except ImageError as error:
         return refused(upload.name, error)

@@ -6,7 +6,8 @@ from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from mien import files
 from mien.config import ScanConfig
@@ -28,6 +29,8 @@ _MAX_READS_OF_HEADER = 20_000
 _BLOCK_BYTES, _MAX_BLOCKS = 1024, 64
 # With the pixels: PNG comes in pieces of 8 KB as a rule, and TIFF in rows.
 _MAX_READS, _MIN_BYTES_PER_READ = 500_000, 64
+# What decoding takes at most, with the copy that is RGB, by measurement: some decoders keep two or three of their own.
+_BYTES_PER_PIXEL = {"JPEG": 8, "MPO": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 16, "WEBP": 20}
 _SHADES_SIDE = 32
 # Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -88,18 +91,19 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     return Picture(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
 
 
-def num_pixels(content: bytes, config: ScanConfig) -> int:
-    """Return how many pixels `decode` makes of a picture file: of a JPEG fewer than it has.
+def decoding_bytes(content: bytes, config: ScanConfig) -> int:
+    """Return about how much memory `decode` takes for a picture file, at most: beside the file, and as RGB.
 
     Raises:
         ImageError: Not a picture, damaged in its first bytes, or too large.
     """
     image = _opened(content, config.max_pixels)
+    num_bytes = _bytes_of_passes(image)
     try:
         image.draft(None, _least_size(config))
     except Exception as error:  # See _why.
         raise _why(error) from error
-    return image.width * image.height
+    return num_bytes + image.width * image.height * _BYTES_PER_PIXEL[str(image.format)]
 
 
 def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
@@ -166,6 +170,7 @@ class _Content(io.BytesIO):
         super().__init__(content)
         self._num_bytes = len(content)
         self._num_reads_left = _MAX_READS_OF_HEADER
+        self.start_of_last_read = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """Read on.
@@ -176,7 +181,9 @@ class _Content(io.BytesIO):
         self._num_reads_left -= 1 + min((size or 0) // _BLOCK_BYTES, _MAX_BLOCKS)
         if self._num_reads_left < 0:
             raise OSError("it is in far more pieces than real pictures are")
-        return super().read(size)
+        piece = super().read(size)
+        self.start_of_last_read = piece[:1]
+        return piece
 
     def allow_pixels(self) -> None:
         """Allow as many reads as the pixels of real pictures need."""
@@ -189,7 +196,7 @@ def _least_size(config: ScanConfig) -> tuple[int, int]:
     return min_side, min_side
 
 
-def _opened(content: bytes, max_pixels: int) -> Image.Image:
+def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not content:
         raise ImageError("empty", "0 bytes")
     try:
@@ -223,6 +230,17 @@ def _why(error: Exception) -> ImageError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return ImageError("too_many_pixels", reason)
     return ImageError("unreadable", f"damaged: {reason}")
+
+
+def _bytes_of_passes(image: Image.Image) -> int:
+    """Return how much of a JPEG is kept, at its full size, because it comes in several passes."""
+    if not isinstance(image, JpegImageFile):
+        return 0
+    # Opening it ends with the first pass, which begins with how many of the colours are in it.
+    in_one_pass = cast(_Content, image.fp).start_of_last_read == bytes([image.layers])
+    if in_one_pass and "progressive" not in image.info:
+        return 0
+    return 2 * image.layers * image.width * image.height
 
 
 def _orientation(image: Image.Image) -> int:

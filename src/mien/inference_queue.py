@@ -27,9 +27,6 @@ from mien.uploads import Upload
 _FIRST_GUESS_S = 0.02
 _WEIGHT_OF_LAST = 0.05
 
-# So many pixels each thread may decode at any time, whatever the others do.
-_PIXELS_A_THREAD = 1_000_000
-
 
 class InferenceQueue:
     """Answers for uploaded pictures, in a bounded number of threads and places.
@@ -49,7 +46,7 @@ class InferenceQueue:
         self._num_threads = max(1, LOCAL.num_threads // config.workers) + 1
         self._metrics.num_threads.set(self._num_threads)
         self._pool = ThreadPoolExecutor(self._num_threads, thread_name_prefix="mien")
-        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * self._num_threads))
+        self._room = DecodingRoom()
         self._mean_s = _FIRST_GUESS_S
         self.num_waiting = 0
         self.is_stopping = False

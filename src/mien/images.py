@@ -30,7 +30,7 @@ _BLOCK_BYTES, _MAX_BLOCKS = 1024, 64
 # With the pixels: PNG comes in pieces of 8 KB as a rule, and TIFF in rows.
 _MAX_READS, _MIN_BYTES_PER_READ = 500_000, 64
 # What decoding takes at most, with the copy that is RGB, by measurement: some decoders keep two or three of their own.
-_BYTES_PER_PIXEL = {"JPEG": 8, "MPO": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 16, "WEBP": 20}
+_BYTES_PER_PIXEL = {"JPEG": 8, "MPO": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 20, "WEBP": 20}
 _SHADES_SIDE = 32
 # Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -67,3 +68,11 @@ def test_what_is_no_picture_is_told(classifier: Classifier, content: bytes, prob
         "unfamiliar": False,
     }
     assert found.to_dict(explain=True) == {**told, "heat_map": None}
+
+
+@pytest.mark.parametrize("content", [b"<html>", JPEG[:-100], JPEG])
+def test_no_answer_keeps_the_file_in_memory(classifier: Classifier, content: bytes) -> None:
+    kept = bytes(bytearray(content))
+    num_holders = sys.getrefcount(kept)
+    found = answer(classifier, Upload("x", kept), classifier.facts.scan_config(), room=ROOM, metrics=METRICS)
+    assert found.prediction.source == "x" and sys.getrefcount(kept) == num_holders

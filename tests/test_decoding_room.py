@@ -20,12 +20,12 @@ def test_what_fits_together_is_decoded_together() -> None:
     assert room.num_taken == 0
 
 
-@pytest.mark.parametrize("num_pixels", [51, 100, 1000])
-def test_what_does_not_fit_together_is_decoded_one_after_the_other(num_pixels: int) -> None:
+@pytest.mark.parametrize("num_bytes", [51, 100, 1000])
+def test_what_does_not_fit_together_is_decoded_one_after_the_other(num_bytes: int) -> None:
     room, lock = DecodingRoom(100), Lock()
 
     def decode(_number: int) -> None:
-        with room.taking(num_pixels):
+        with room.taking(num_bytes):
             assert lock.acquire(blocking=False)
             lock.release()
 

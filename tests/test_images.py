@@ -11,7 +11,7 @@ from conftest import draw_picture, encoded
 from mien.config import FitRule, ScanConfig
 from mien.errors import ImageError
 from mien.formats import FORMATS
-from mien.images import decode, num_pixels, resize, room_for, shades, to_array
+from mien.images import decode, decoding_bytes, resize, room_for, shades, to_array
 
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_picture(1, width=90, height=70)
@@ -216,13 +216,31 @@ def test_shades_say_how_bright_and_how_colourful_a_picture_is(colour: str, expec
     assert shades(Image.new("RGB", (90, 30), colour)) == pytest.approx(expected, abs=0.001)
 
 
-def test_how_many_pixels_a_file_becomes_is_known_before_it_is_decoded() -> None:
+def test_what_decoding_takes_is_known_before() -> None:
     wide, config = draw_picture(0, width=2000, height=1000), ScanConfig(max_pixels=2_000_000)
-    for format_ in ("PNG", "JPEG", "WEBP"):
-        content = encoded(wide, format_)
-        rgb = decode(content, config).rgb
-        assert num_pixels(content, config) == rgb.width * rgb.height
-    assert num_pixels(encoded(wide, "JPEG"), config) < 2_000_000
+    taken = {name: decoding_bytes(encoded(wide, name), config) for name in ("PNG", "JPEG", "WEBP")}
+    assert taken["PNG"] == 24_000_000 and taken["WEBP"] > taken["PNG"]
+    assert taken["JPEG"] == 8 * (2000 // 2) * (1000 // 2)
     for content in (b"text", b"", encoded(draw_picture(0, width=2001, height=1000), "PNG")):
         with pytest.raises(ImageError):
-            num_pixels(content, config)
+            decoding_bytes(content, config)
+
+
+def one_colour_a_pass(picture: Image.Image) -> bytes:
+    """Return a JPEG whose first pass says that it has one colour alone."""
+    content = bytearray(encoded(picture, "JPEG"))
+    content[content.rindex(b"\xff\xda") + 4] = 1
+    return bytes(content)
+
+
+def test_a_jpeg_of_several_passes_is_kept_whole_while_it_is_decoded() -> None:
+    wide, config = draw_picture(0, width=2000, height=1000), ScanConfig()
+    small = decoding_bytes(encoded(wide, "JPEG"), config)
+    thumbnail = Image.Exif()
+    thumbnail[0x010E] = encoded(draw_picture(0), "JPEG", progressive=True).decode("latin-1")
+    assert decoding_bytes(encoded(wide, "JPEG", exif=thumbnail), config) == small
+    assert decoding_bytes(encoded(wide, "MPO", save_all=True, append_images=[wide]), config) == small
+    for content in (encoded(wide, "JPEG", progressive=True), one_colour_a_pass(wide)):
+        assert decoding_bytes(content, config) == small + 3 * 2 * 2000 * 1000
+    grey = encoded(wide.convert("L"), "JPEG", progressive=True)
+    assert decoding_bytes(grey, config) == small + 2 * 2000 * 1000

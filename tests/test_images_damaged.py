@@ -110,6 +110,45 @@ def test_a_jpeg_that_asks_for_thousands_of_passes_is_refused_at_once() -> None:
     assert time.perf_counter() - begun < 0.2
 
 
+def test_fewer_passes_are_allowed_over_more_pixels() -> None:
+    content = encoded(Image.new("L", (5000, 4000)), "JPEG", progressive=True)
+    assert decode(content, CONFIG).width == 5000
+    last = content.rindex(b"\xff\xda")
+    begun = time.perf_counter()
+    assert "more than 100 passes" in str(problem_of(content[:-2] + 120 * content[last:-2] + content[-2:]))
+    assert time.perf_counter() - begun < 0.2
+
+
+def floods() -> dict[str, bytes]:
+    jpeg, png, gif = encoded(BLOBS, "JPEG"), encoded(BLOBS, "PNG"), encoded(Image.new("1", (9, 9)), "GIF")
+    image_of_gif = gif.index(b"\x2c", 13 + 3 * 2 ** ((gif[10] & 7) + 1))
+    exif = b"\xff\xe1" + struct.pack(">H", 4002) + b"Exif\0\0" + bytes(3994)
+    return {
+        "remarks of a JPEG": jpeg[:2] + 500_000 * b"\xff\xfe\0\2" + jpeg[2:],
+        "EXIF of a JPEG": jpeg[:2] + 5000 * exif + jpeg[2:],
+        "chunks of a PNG": png[:33] + 200_000 * png_chunk(b"abCd", b"") + png[33:],
+        "chunks at the end of a PNG": png[:-12] + 500_000 * png_chunk(b"abCd", b"") + png[-12:],
+        "a remark of a GIF": gif[:image_of_gif] + b"!\xfe" + 20_000 * (b"\xff" + bytes(255)) + gif[image_of_gif - 1 :],
+    }
+
+
+@pytest.mark.parametrize("kind", floods())
+def test_a_file_in_countless_pieces_is_refused_soon(kind: str) -> None:
+    content = floods()[kind]
+    begun = time.process_time()
+    problem = problem_of(content)
+    assert problem.problem == "unreadable" and "pieces" in str(problem)
+    assert time.process_time() - begun < 2.5
+
+
+def test_as_many_pieces_as_real_pictures_have_are_read() -> None:
+    png, jpeg = encoded(BLOBS, "PNG"), encoded(BLOBS, "JPEG")
+    assert decode(png[:33] + 1000 * png_chunk(b"abCd", bytes(500)) + png[33:], CONFIG).width == 90
+    assert (
+        decode(jpeg[:2] + 150 * (b"\xff\xe2" + struct.pack(">H", 65535) + bytes(65533)) + jpeg[2:], CONFIG).width == 90
+    )
+
+
 DAMAGED_EXIF = {
     "no header": b"Exif\0\0" + bytes(range(40)),
     "directory beyond its end": b"Exif\0\0II*\0\xff\xff\xff\x7f",

@@ -67,10 +67,12 @@ def answer(
         explain: Say where the classifier looked, too.
     """
     try:
-        with room.taking(images.num_pixels(upload.content, config)), metrics.timed("decoding"):
+        with room.taking(images.decoding_bytes(upload.content, config)), metrics.timed("decoding"):
             fitted, shown, shape = _decoded(upload, config, explain)
     except ImageError as error:
-        return refused(upload.name, error)
+        # What led to it would keep the file in memory for as long as somebody keeps the error.
+        error.__cause__ = error.__context__ = None
+        return refused(upload.name, error.with_traceback(None))
     with metrics.timed("inference"):
         answered = Answer(predict_picture(classifier, fitted, source=upload.name, threshold=threshold))
     if not explain:

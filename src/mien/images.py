@@ -2,10 +2,12 @@
 
 import io
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from mien import files
 from mien.config import ScanConfig
@@ -17,9 +19,18 @@ _HASH_SIDE = 256
 # A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
 _MAX_PASSES = 500
+_MAX_PASSED_PIXELS = 2 * 10**9
 _PASS_MARKER = b"\xff\xda"
 # Run-length coding puts at most 255 pixels into two bytes; Pillow fills up what a file lacks, slowly.
 _MAX_BMP_PIXELS_PER_BYTE = 128
+# A file of 32 MB can hold millions of remarks, each of which Pillow reads and keeps; real ones need some hundred reads
+# before their pixels. Each KB counts as a read more, as of some kinds the pieces are appended to a growing whole.
+_MAX_READS_OF_HEADER = 20_000
+_BLOCK_BYTES, _MAX_BLOCKS = 1024, 64
+# With the pixels: PNG comes in pieces of 8 KB as a rule, and TIFF in rows.
+_MAX_READS, _MIN_BYTES_PER_READ = 500_000, 64
+# What decoding takes at most, with the copy that is RGB, by measurement: some decoders keep two or three of their own.
+_BYTES_PER_PIXEL = {"JPEG": 8, "MPO": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 20, "WEBP": 20}
 _SHADES_SIDE = 32
 # Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -67,6 +78,7 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     width, height = image.size
     try:
         image.draft(None, _least_size(config))
+        cast(_Content, image.fp).allow_pixels()
         image.load()
         orientation = _orientation(image)
         rgb = _rgb(image)
@@ -79,18 +91,19 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
     return Picture(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
 
 
-def num_pixels(content: bytes, config: ScanConfig) -> int:
-    """Return how many pixels `decode` makes of a picture file: of a JPEG fewer than it has.
+def decoding_bytes(content: bytes, config: ScanConfig) -> int:
+    """Return about how much memory `decode` takes for a picture file, at most: beside the file, and as RGB.
 
     Raises:
         ImageError: Not a picture, damaged in its first bytes, or too large.
     """
     image = _opened(content, config.max_pixels)
+    num_bytes = _bytes_of_passes(image)
     try:
         image.draft(None, _least_size(config))
     except Exception as error:  # See _why.
         raise _why(error) from error
-    return image.width * image.height
+    return num_bytes + image.width * image.height * _BYTES_PER_PIXEL[str(image.format)]
 
 
 def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
@@ -150,17 +163,44 @@ def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
         return np.memmap(file, np.uint8, "r+", shape=shape)
 
 
+class _Content(io.BytesIO):
+    """A picture file that is not read without end: whatever its format, Pillow goes through its pieces in Python."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._num_bytes = len(content)
+        self._num_reads_left = _MAX_READS_OF_HEADER
+        self.start_of_last_read = b""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read on.
+
+        Raises:
+            OSError: There were too many reads before.
+        """
+        self._num_reads_left -= 1 + min((size or 0) // _BLOCK_BYTES, _MAX_BLOCKS)
+        if self._num_reads_left < 0:
+            raise OSError("it is in far more pieces than real pictures are")
+        piece = super().read(size)
+        self.start_of_last_read = piece[:1]
+        return piece
+
+    def allow_pixels(self) -> None:
+        """Allow as many reads as the pixels of real pictures need."""
+        self._num_reads_left = _MAX_READS + self._num_bytes // _MIN_BYTES_PER_READ
+
+
 def _least_size(config: ScanConfig) -> tuple[int, int]:
     """Return the size below which no JPEG is decoded."""
     min_side = max(*config.image_size, _HASH_SIDE)
     return min_side, min_side
 
 
-def _opened(content: bytes, max_pixels: int) -> Image.Image:
+def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if not content:
         raise ImageError("empty", "0 bytes")
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(_Content(content), formats=FORMATS)
     except UnidentifiedImageError as error:
         if begins_like_a_picture(content[:32]) and b"hei" not in content[:32]:
             raise ImageError("unreadable", "damaged: it begins like a picture, but goes on otherwise") from error
@@ -172,8 +212,11 @@ def _opened(content: bytes, max_pixels: int) -> Image.Image:
         raise ImageError("too_many_pixels", f"{width} x {height} pixels; at most {max_pixels} are decoded")
     if image.format == "BMP" and width * height > _MAX_BMP_PIXELS_PER_BYTE * len(content):
         raise ImageError("unreadable", f"{width} x {height} pixels cannot be in {len(content)} bytes")
-    if image.format in ("JPEG", "MPO") and content.count(_PASS_MARKER) > _MAX_PASSES:
-        raise ImageError("unreadable", f"more than {_MAX_PASSES} passes over its pixels; real pictures have about ten")
+    if image.format in ("JPEG", "MPO"):
+        max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))
+        if content.count(_PASS_MARKER) > max_passes:
+            reason = f"more than {max_passes} passes over {width} x {height} pixels; real pictures have about ten"
+            raise ImageError("unreadable", reason)
     return image
 
 
@@ -187,6 +230,17 @@ def _why(error: Exception) -> ImageError:
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return ImageError("too_many_pixels", reason)
     return ImageError("unreadable", f"damaged: {reason}")
+
+
+def _bytes_of_passes(image: Image.Image) -> int:
+    """Return how much of a JPEG is kept, at its full size, because it comes in several passes."""
+    if not isinstance(image, JpegImageFile):
+        return 0
+    # Opening it ends with the first pass, which begins with how many of the colours are in it.
+    in_one_pass = cast(_Content, image.fp).start_of_last_read == bytes([image.layers])
+    if in_one_pass and "progressive" not in image.info:
+        return 0
+    return 2 * image.layers * image.width * image.height
 
 
 def _orientation(image: Image.Image) -> int:

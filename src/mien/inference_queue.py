@@ -30,9 +30,6 @@ from mien.uploads import Upload
 _FIRST_GUESS_S = 0.02
 _WEIGHT_OF_LAST = 0.05
 
-# So many pixels each thread may decode at any time, whatever the others do.
-_PIXELS_A_THREAD = 1_000_000
-
 
 class _Line:
     """Pictures that wait for the same threads.
@@ -77,9 +74,8 @@ class InferenceQueue:
         num_cores = max(1, LOCAL.num_threads // config.workers)
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
         self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
-        num_threads = 2 * num_cores + 1
-        self._metrics.num_threads.set(num_threads)
-        self._room = DecodingRoom(max(self._scan_config.max_pixels, _PIXELS_A_THREAD * num_threads))
+        self._metrics.num_threads.set(2 * num_cores + 1)
+        self._room = DecodingRoom()
         self.is_stopping = False
 
     @property

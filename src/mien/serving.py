@@ -40,7 +40,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A terminal that is closed may say so more than once: the second time never ends the process.
 _HANGUP = getattr(signal, "SIGHUP", None)
 _SPAWN = multiprocessing.get_context("spawn")
-_TWICE_S = 0.05
+_TWICE_S = 0.2
 # How long those who had connected before a signal are taken in.
 _LAST_CONNECTIONS_S = 1.0
 # Of mallopt.
@@ -105,10 +105,11 @@ def supervise(classifier: Classifier, config: ServeConfig, listener: socket.sock
     try:
         _keep_alive(workers, start, signals)
     finally:
-        _let_signals_end_this()
         listener.close()
         for worker in workers:
             worker.terminate()
+        time.sleep(_TWICE_S)
+        _let_signals_end_this()
         for worker in workers:
             worker.join(config.stop_timeout_s + _GRACE_S)
             worker.kill()

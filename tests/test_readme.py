@@ -10,6 +10,7 @@ import pytest
 
 import mien
 from conftest import draw_folder, draw_picture
+from serve_process import request, served
 
 REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text("utf-8")
@@ -38,9 +39,14 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_commands_of_the_readme_work_as_they_stand(photos: Path) -> None:
     lines = [line for block in blocks("console") for line in block.splitlines()]
     commands = [line.removeprefix("$ ").split("#")[0].split() for line in lines if line.startswith("$ mien ")]
-    expected = ["check", "clean", "train", "predict", "explain", "evaluate", "train", "predict"]
+    expected = ["check", "clean", "train", "predict", "explain", "evaluate", "serve", "train", "predict"]
     assert [command[1] for command in commands] == expected
     for command in commands:
+        if command[1] == "serve":
+            # On a free port, and not to the end of time.
+            with served(Path(*command[2:])) as service:
+                assert service.ask(request("/healthz"))[0] == 200
+            continue
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
         assert done.stdout

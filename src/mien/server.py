@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -42,6 +43,7 @@ from mien.uploads import Upload, read_uploads, read_urls
 from mien.url_fetcher import UrlFetcher
 from mien.while_connected import while_connected
 
+_Answering = Callable[[list[Upload]], Coroutine[Any, Any, list[Answer]]]
 _Threshold = Annotated[
     float | None,
     Query(ge=0, le=1, description='Say "unsure" where no class is as probable as this; 0 always names one.'),
@@ -115,7 +117,7 @@ def _answer_pictures(
         Send one or more files as multipart/form-data, in fields of any name; or a single picture as it is. Among
         several, one that cannot be used gets its error, and the others their answers.
         """
-        check_query(request, explain, threshold)
+        _check_query(request, classifier, config, explain=explain, threshold=threshold)
         # What would find no room need not come in.
         queue.check_room(1, explain=explain)
         with memory.share() as share:
@@ -129,29 +131,33 @@ def _answer_pictures(
         """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
         if not config.allow_urls:
             raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
-        check_query(request, explain, threshold)
+        _check_query(request, classifier, config, explain=explain, threshold=threshold)
         queue.check_room(1, explain=explain)
         with memory.share() as share:
             urls = await read_urls(request, share, config)
             request.state.num_pictures = len(urls)
-            answering = answer_urls(urls, share, explain, threshold)
-            return _response(await while_connected(request, answering), explain)
+            answer = partial(queue.answer, explain=explain, threshold=threshold)
+            return _response(await while_connected(request, _answer_urls(urls, share, fetcher, answer)), explain)
 
-    def check_query(request: Request, explain: bool, threshold: float | None) -> None:
-        if not request.query_params.keys() <= {"explain", "threshold"}:
-            raise RequestError(QUERY_TOLD)
-        if explain and not config.explain:
-            raise ForbiddenError("this server gives no heat maps")
-        try:
-            threshold_in_force(classifier, threshold)
-        except SettingsError as error:
-            raise RequestError(str(error)) from error
 
-    async def answer_urls(urls: list[str], share: Share, explain: bool, threshold: float | None) -> list[Answer]:
-        fetched = await fetcher.fetch(urls, share)
-        pictures = [item for item in fetched if isinstance(item, Upload)]
-        answers = iter(await queue.answer(pictures, explain=explain, threshold=threshold))
-        return [next(answers) if isinstance(item, Upload) else item for item in fetched]
+def _check_query(
+    request: Request, classifier: Classifier, config: ServeConfig, *, explain: bool, threshold: float | None
+) -> None:
+    if not request.query_params.keys() <= {"explain", "threshold"}:
+        raise RequestError(QUERY_TOLD)
+    if explain and not config.explain:
+        raise ForbiddenError("this server gives no heat maps")
+    try:
+        threshold_in_force(classifier, threshold)
+    except SettingsError as error:
+        raise RequestError(str(error)) from error
+
+
+async def _answer_urls(urls: list[str], share: Share, fetcher: UrlFetcher, answer: _Answering) -> list[Answer]:
+    """Return what is said of the pictures at URLs, in their order; where there is none, why."""
+    fetched = await fetcher.fetch(urls, share)
+    answers = iter(await answer([item for item in fetched if isinstance(item, Upload)]))
+    return [next(answers) if isinstance(item, Upload) else item for item in fetched]
 
 
 def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig, *, needs_key: bool) -> None:

@@ -11,7 +11,7 @@ for prediction in mien.predict(classifier, ["photo.jpg"]):
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from mien.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from mien.checking import Check as Check

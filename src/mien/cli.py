@@ -9,13 +9,13 @@ import warnings
 
 from cyclopts import App, CycloptsError
 
-from mien import __version__
 from mien.data_commands import check, clean, fetch
 from mien.errors import GateError, MienError, UserError
 from mien.flags import fill_in_settings, spelled_out
 from mien.run_commands import compare, demo, evaluate, explain, predict, report, train
 from mien.serve_commands import serve
 from mien.streams import open_missing_streams, silence_native_libraries
+from mien.version import __version__
 
 app = App(
     name="mien",

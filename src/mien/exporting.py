@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import __version__, files
+from mien import files
 from mien.activation_maps import add_heat
 from mien.backbone import Backbone
 from mien.classifier import Classifier, ModelFacts, with_facts
@@ -22,6 +22,7 @@ from mien.errors import ExportMismatchError
 from mien.familiarity import Familiarity, fit_familiarity
 from mien.heads import Head
 from mien.inference import Graph
+from mien.version import __version__
 
 if TYPE_CHECKING:
     import keras

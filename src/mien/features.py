@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import __version__
 from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.dataset import Dataset
@@ -13,6 +12,7 @@ from mien.feature_cache import FeatureCache
 from mien.heads import Head, fit_head
 from mien.leave_one_out import leave_one_out
 from mien.progress import SILENCE, Progress
+from mien.version import __version__
 
 # So many are made between two visits to the cache: a kill loses no more.
 _PORTION = 1024

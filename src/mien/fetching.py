@@ -13,8 +13,9 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mien import __version__, files
+from mien import files
 from mien.errors import FetchError, SettingsError
+from mien.version import __version__
 
 if TYPE_CHECKING:
     import ssl

@@ -12,7 +12,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien import __version__, charts, files
+from mien import charts, files
 from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.extras import needing
@@ -26,6 +26,7 @@ from mien.run_folder import RunFolder
 from mien.safe_names import visible
 from mien.scores import Score
 from mien.thumbnails import load_thumbnails
+from mien.version import __version__
 
 if TYPE_CHECKING:
     from jinja2 import Environment

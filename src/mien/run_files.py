@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from mien import __version__, files
+from mien import files
 from mien.classifier import Classifier
 from mien.config import PRESETS, TrainConfig
 from mien.csv_tables import table_text
@@ -21,6 +21,7 @@ from mien.provenance import Provenance
 from mien.relabelling import decisions_csv
 from mien.results import Answers, Evaluation, Finding
 from mien.run_folder import RunFolder
+from mien.version import __version__
 
 _KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")
 _PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")

@@ -11,7 +11,6 @@ from fastapi import FastAPI, Query, Request
 from fastapi.params import Security
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from mien import __version__
 from mien.access_log import AccessLog
 from mien.answers import Answer
 from mien.api_description import (
@@ -41,6 +40,7 @@ from mien.serve_config import ServeConfig
 from mien.service_metrics import CONTENT_TYPE, ServiceMetrics
 from mien.uploads import Upload, read_uploads, read_urls
 from mien.url_fetcher import UrlFetcher
+from mien.version import __version__
 from mien.while_connected import while_connected
 
 _Answering = Callable[[list[Upload]], Coroutine[Any, Any, list[Answer]]]

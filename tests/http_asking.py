@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from conftest import draw_picture, encoded
-from mien.serve_config import ServeConfig
+from mien.config import ServeConfig
 from mien.server import create_app
 from test_explanation import colour_classifier
 

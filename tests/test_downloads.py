@@ -7,10 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from mien import downloads
-from mien.config import IntakeLimits
+from mien.config import FetchLimits, IntakeLimits
 from mien.downloads import download
 from mien.errors import FetchError, SettingsError
-from mien.fetching import FetchLimits
 from servers import Answer, reply, say_nothing, serving
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)

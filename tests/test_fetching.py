@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from mien.config import FetchLimits
 from mien.engine import Local
 from mien.errors import FetchError, SettingsError
-from mien.fetching import FetchLimits, fetch, fetch_into, is_public
+from mien.fetching import fetch, fetch_into, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)

@@ -5,9 +5,9 @@ import pytest
 
 from archive_files import write_zip
 from conftest import draw_picture, encoded
+from mien.config import FetchLimits
 from mien.errors import OutputError, SourceNotFoundError
 from mien.feature_cache import FeatureCache
-from mien.fetching import FetchLimits
 from mien.forgetting import forget
 from mien.intake import take_in
 from mien.source_log import LOG_NAME, load_sources

@@ -9,9 +9,9 @@ import pytest
 
 import mien
 from conftest import Mien, classifier_of
+from mien.config import ServeConfig
 from mien.errors import SettingsError
 from mien.hosting import greeting, listen
-from mien.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from mien.finishing import Run

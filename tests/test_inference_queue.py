@@ -13,9 +13,9 @@ import pytest
 from http_asking import JPEG
 from mien import answers
 from mien.answers import Answer
+from mien.config import ServeConfig
 from mien.errors import BusyError, NotReadyError
 from mien.inference_queue import InferenceQueue
-from mien.serve_config import ServeConfig
 from mien.uploads import Upload
 from test_explanation import colour_classifier
 

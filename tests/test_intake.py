@@ -14,9 +14,8 @@ import pytest
 from archive_files import write_tar, write_zip
 from conftest import draw_picture, encoded
 from mien import downloads
-from mien.config import IntakeLimits
+from mien.config import FetchLimits, IntakeLimits
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
-from mien.fetching import FetchLimits
 from mien.forgetting import forget
 from mien.intake import Intake, source_url, take_in
 from mien.source_log import LOG_NAME, SourceRecord, load_sources, write_sources

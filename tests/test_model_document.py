@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import mien
 from http_asking import ask
-from mien.serve_config import ServeConfig
+from mien.config import ServeConfig
 from mien.server import create_app
 from test_explanation import colour_classifier
 

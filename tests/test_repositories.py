@@ -9,9 +9,8 @@ import pytest
 
 from conftest import draw_picture, encoded
 from mien import repositories
-from mien.config import IntakeLimits
+from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError, IntakeError
-from mien.fetching import FetchLimits
 from mien.intake import take_in
 from mien.repositories import clone, is_repository, repository_members
 from mien.source_log import LOG_NAME

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.serve_config import ServeConfig
 
 
 @pytest.mark.parametrize(

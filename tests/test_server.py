@@ -16,9 +16,9 @@ import mien
 from conftest import Mien
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien import answers, url_fetcher
+from mien.config import ServeConfig
 from mien.errors import SettingsError
 from mien.fetching import fetch
-from mien.serve_config import ServeConfig
 from mien.server import create_app
 from servers import gallery
 from test_explanation import FACTS, colour_classifier

@@ -9,8 +9,8 @@ import pytest
 
 from conftest import without_permission
 from mien import sources
+from mien.config import FetchLimits
 from mien.errors import FetchError, ImageError, SourceNotFoundError
-from mien.fetching import FetchLimits
 from mien.formats import MAX_FILE_BYTES
 from mien.sources import expand, read
 from servers import reply, serving

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from http_asking import BOUNDARY, FORM, form, part
+from mien.config import ServeConfig
 from mien.errors import BusyError, RequestError, ServiceError, SlowRequestError, TooLargeError, WrongMediaTypeError
 from mien.memory_budget import MemoryBudget
-from mien.serve_config import ServeConfig
 from mien.uploads import Upload, read_uploads, read_urls
 
 SMALL = ServeConfig(max_files=3, max_file_mb=0.001, max_memory_mb=0.01)

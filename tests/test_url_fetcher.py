@@ -10,9 +10,9 @@ import pytest
 
 from mien import url_fetcher
 from mien.answers import Answer
+from mien.config import ServeConfig
 from mien.errors import BusyError, FetchError, TooLargeError
 from mien.memory_budget import MemoryBudget
-from mien.serve_config import ServeConfig
 from mien.uploads import Upload
 from mien.url_fetcher import UrlFetcher
 

@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from mien.config import AugmentConfig as AugmentConfig
     from mien.config import BackboneConfig as BackboneConfig
     from mien.config import CleanConfig as CleanConfig
+    from mien.config import FetchLimits as FetchLimits
     from mien.config import FitConfig as FitConfig
     from mien.config import ScanConfig as ScanConfig
+    from mien.config import ServeConfig as ServeConfig
     from mien.config import SplitConfig as SplitConfig
     from mien.config import TrainConfig as TrainConfig
     from mien.dataset import Dataset as Dataset
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from mien.explanation import HeatMap as HeatMap
     from mien.explanation import explain as explain
     from mien.explanation import overlay as overlay
-    from mien.fetching import FetchLimits as FetchLimits
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_mistakes as plot_mistakes
@@ -48,14 +49,13 @@ if TYPE_CHECKING:
     from mien.networks import build_cnn as build_cnn
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
+    from mien.prediction import Prediction as Prediction
     from mien.prediction import predict as predict
     from mien.reporting import report as report
     from mien.results import Answers as Answers
     from mien.results import Evaluation as Evaluation
-    from mien.results import Prediction as Prediction
     from mien.scanning import scan as scan
     from mien.scores import Score as Score
-    from mien.serve_config import ServeConfig as ServeConfig
     from mien.server import create_app as create_app
     from mien.splitting import split as split
 
@@ -70,17 +70,17 @@ _HOMES = {
     "CleanConfig": "config",
     "Dataset": "dataset",
     "Evaluation": "results",
-    "FetchLimits": "fetching",
+    "FetchLimits": "config",
     "FitConfig": "config",
     "HeatMap": "explanation",
     "ImageRecord": "dataset",
     "MienError": "errors",
     "NotebookProgress": "notebook",
     "PRESETS": "config",
-    "Prediction": "results",
+    "Prediction": "prediction",
     "ScanConfig": "config",
     "Score": "scores",
-    "ServeConfig": "serve_config",
+    "ServeConfig": "config",
     "SplitConfig": "config",
     "TrainConfig": "config",
     "answer": "evaluation",

@@ -16,8 +16,7 @@ from mien.decoding_room import DecodingRoom
 from mien.engine import Local
 from mien.errors import FetchError, ImageError
 from mien.explanation import explain_fitted, fair_size, overlay
-from mien.prediction import predict_picture
-from mien.results import Prediction
+from mien.prediction import Prediction, predict_picture
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 

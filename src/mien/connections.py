@@ -9,8 +9,8 @@ from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from mien.config import ServeConfig
 from mien.gatekeeping import SECURITY_HEADERS
-from mien.serve_config import ServeConfig
 
 _MOST_HEAD_BYTES = 64 * 1024
 # When the server stops, a request may be on its way on a connection that seems idle.

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from mien import files
-from mien.config import CleanConfig, IntakeLimits, LabelConfig
+from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig
 from mien.errors import SettingsError
-from mien.fetching import FetchLimits
 from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
 
 if TYPE_CHECKING:

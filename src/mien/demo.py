@@ -7,9 +7,8 @@ from pathlib import Path
 from mien.config import PRESETS, CleanConfig
 from mien.extras import require
 from mien.pipeline import train
-from mien.prediction import predict
+from mien.prediction import Prediction, predict
 from mien.progress import SILENCE, Progress
-from mien.results import Prediction
 from mien.reviewing import Review, review
 from mien.run_folder import RunFolder
 from mien.sample_styles import HELD_OUT

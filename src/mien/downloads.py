@@ -10,9 +10,8 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from mien import fetching
-from mien.config import IntakeLimits
+from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError
-from mien.fetching import FetchLimits
 
 # Servers may ask for hours; then the next run is soon enough.
 _MAX_PAUSE_S = 30.0

@@ -17,14 +17,13 @@ from PIL.PngImagePlugin import PngInfo
 from mien import files, images
 from mien import sources as intake
 from mien.classifier import MODEL_NAME, Classifier
+from mien.config import FetchLimits
 from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError, OutputError
 from mien.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
-from mien.fetching import FetchLimits
 from mien.formats import EXTENSIONS
-from mien.prediction import predict_picture
+from mien.prediction import Prediction, predict_picture
 from mien.progress import SILENCE, Progress
-from mien.results import Prediction
 from mien.safe_names import safe_stem
 
 # So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.

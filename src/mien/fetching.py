@@ -7,14 +7,14 @@ import struct
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mien import files
-from mien.errors import FetchError, SettingsError
+from mien.config import FetchLimits
+from mien.errors import FetchError
 from mien.version import __version__
 
 if TYPE_CHECKING:
@@ -42,27 +42,6 @@ _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 
 _Take = Callable[[bytes], object]
-
-
-@dataclass(frozen=True)
-class FetchLimits:
-    """How far fetching a URL may go."""
-
-    timeout_s: float = 20.0
-    """Give up on a URL after this many seconds, redirects included."""
-    max_bytes: int = 32 * 1024**2
-    """Give up on a URL that sends more bytes than this."""
-    max_redirects: int = 3
-    """Follow at most this many redirects of one URL."""
-    allow_private: bool = False
-    """Also fetch from this machine and from local networks, whose addresses are not public."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.timeout_s <= 24 * 3600:
-            raise SettingsError(f"timeout_s is {self.timeout_s}; expected above 0 and at most a day")
-        for name, least in (("max_bytes", 1), ("max_redirects", 0)):
-            if getattr(self, name) < least:
-                raise SettingsError(f"{name} is {getattr(self, name)}; expected {least} or more")
 
 
 def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:

@@ -13,8 +13,8 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
 from mien import files
+from mien.config import ServeConfig
 from mien.errors import ForbiddenError, SettingsError, WrongKeyError
-from mien.serve_config import ServeConfig
 
 KEY_VARIABLE = "MIEN_API_KEY"
 # The page brings its own scripts and styles; the pictures on it never left the browser, or came as part of an answer.

@@ -18,11 +18,11 @@ from typing import Any
 from mien import answers
 from mien.answers import Answer
 from mien.classifier import Classifier
+from mien.config import ServeConfig
 from mien.decoding_room import DecodingRoom
 from mien.engine import LOCAL
 from mien.errors import BusyError, NotReadyError
 from mien.prediction import threshold_in_force
-from mien.serve_config import ServeConfig
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 

@@ -15,10 +15,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mien import fetching, files
 from mien.archives import Member, members
-from mien.config import IntakeLimits
+from mien.config import FetchLimits, IntakeLimits
 from mien.downloads import download, trying_again
 from mien.errors import FetchError, IntakeError, SettingsError
-from mien.fetching import FetchLimits
 from mien.formats import EXTENSIONS, begins_like_a_picture
 from mien.intake_sources import refuse, sort_out
 from mien.picture_folder import PictureFolder, open_folder

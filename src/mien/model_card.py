@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from mien.classifier import ModelFacts
 from mien.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
+from mien.prediction import UNSURE
 from mien.provenance import Provenance
-from mien.results import UNSURE, Evaluation, evaluation_from_dict
+from mien.results import Evaluation, evaluation_from_dict
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
 _NOT_FOR = (

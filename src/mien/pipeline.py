@@ -13,9 +13,9 @@ from mien.extras import require
 from mien.finishing import Doubts, Run, finish
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.leaks import refuse_straddling
+from mien.prediction import UNSURE
 from mien.progress import SILENCE, Progress
 from mien.relabelling import keep_splits, load_decisions, relabel
-from mien.results import UNSURE
 from mien.run_files import describe, save_data, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.scanning import scan

@@ -1,7 +1,9 @@
 """Prediction: files, folders and URLs -> one Prediction per picture, in order."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,31 @@ from mien.config import AnswerConfig
 from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import FetchLimits
-from mien.results import UNSURE, Prediction
+
+UNSURE = "unsure"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the classifier says of one picture.
+
+    Attributes:
+        source: The file, URL, or "-".
+        label: A class name; "unsure" where none is probable enough; None where `error` is set.
+        probs: Probability of every class.
+        error: Why there is no answer.
+        unfamiliar: The picture is unlike those of the training: the probabilities may mean little.
+    """
+
+    source: str
+    label: str | None
+    probs: dict[str, float]
+    error: str | None = None
+    unfamiliar: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
 
 
 def predict(

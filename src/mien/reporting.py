@@ -20,8 +20,9 @@ from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, most_confused
 from mien.looks import find_looks
 from mien.model_card import limits
+from mien.prediction import UNSURE
 from mien.progress import SILENCE, Progress, best_epoch
-from mien.results import UNSURE, Evaluation
+from mien.results import Evaluation
 from mien.run_folder import RunFolder
 from mien.safe_names import visible
 from mien.scores import Score

@@ -15,9 +15,8 @@ from urllib.parse import urlsplit
 
 from mien import fetching, files
 from mien.archives import Member, name_problem
-from mien.config import IntakeLimits
+from mien.config import FetchLimits, IntakeLimits
 from mien.errors import IntakeError
-from mien.fetching import FetchLimits
 
 # Pages of a repository there have an address without .git, which is what people copy.
 _HOSTS = {"github.com", "gitlab.com", "codeberg.org", "bitbucket.org"}

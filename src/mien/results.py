@@ -10,8 +10,6 @@ from mien.calibration import Calibration, Coverage
 from mien.json_values import built
 from mien.scores import ClassScores, Score
 
-UNSURE = "unsure"
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -104,26 +102,3 @@ class Finding:
     kind: str
     text: str
     advice: str
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the classifier says of one picture.
-
-    Attributes:
-        source: The file, URL, or "-".
-        label: A class name; "unsure" where none is probable enough; None where `error` is set.
-        probs: Probability of every class.
-        error: Why there is no answer.
-        unfamiliar: The picture is unlike those of the training: the probabilities may mean little.
-    """
-
-    source: str
-    label: str | None
-    probs: dict[str, float]
-    error: str | None = None
-    unfamiliar: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)

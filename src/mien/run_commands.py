@@ -11,6 +11,7 @@ from mien.config import (
     AugmentConfig,
     BackboneConfig,
     CleanConfig,
+    FetchLimits,
     FitConfig,
     LabelConfig,
     ScanConfig,
@@ -18,7 +19,6 @@ from mien.config import (
     TrainConfig,
 )
 from mien.errors import SettingsError
-from mien.fetching import FetchLimits
 from mien.flags import (
     Answering,
     Augmentation,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from mien.csv_tables import table_text
 from mien.dataset import SPLITS
 from mien.files import write_text
-from mien.results import UNSURE, Evaluation, Finding, Prediction
+from mien.prediction import UNSURE, Prediction
+from mien.results import Evaluation, Finding
 from mien.scores import Score
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 

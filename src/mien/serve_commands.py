@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
+from mien.config import ServeConfig
 from mien.flags import RunPath, section
-from mien.serve_config import ServeConfig
 
 
 def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")] = ServeConfig()) -> None:

@@ -27,6 +27,7 @@ from mien.api_description import (
 )
 from mien.api_page import add_api_page
 from mien.classifier import Classifier
+from mien.config import ServeConfig
 from mien.errors import ForbiddenError, RequestError, SettingsError
 from mien.gatekeeping import gate_for, key_schemes, read_api_key
 from mien.inference_queue import InferenceQueue
@@ -36,7 +37,6 @@ from mien.page_files import page_routes
 from mien.prediction import threshold_in_force
 from mien.refusals import QUERY_TOLD, refuse_errors
 from mien.request_layers import layered
-from mien.serve_config import ServeConfig
 from mien.service_metrics import CONTENT_TYPE, ServiceMetrics
 from mien.uploads import Upload, read_uploads, read_urls
 from mien.url_fetcher import UrlFetcher

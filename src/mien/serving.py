@@ -28,9 +28,9 @@ from fastapi import FastAPI
 
 from mien import terminal
 from mien.classifier import Classifier
+from mien.config import ServeConfig
 from mien.connections import Connection
 from mien.errors import MienError
-from mien.serve_config import ServeConfig
 from mien.server import create_app
 from mien.streams import show_native_libraries, silence_native_libraries
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mien import fetching, files
+from mien.config import FetchLimits
 from mien.errors import ImageError, SourceNotFoundError
-from mien.fetching import FetchLimits
 from mien.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_a_picture
 
 

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from mien.config import ServeConfig
 from mien.errors import RequestError, SlowRequestError, TooLargeError, WrongMediaTypeError
 from mien.memory_budget import Share
-from mien.serve_config import ServeConfig
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

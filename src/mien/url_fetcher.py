@@ -7,10 +7,10 @@ from contextlib import suppress
 from threading import Thread
 
 from mien.answers import Answer, refused
+from mien.config import FetchLimits, ServeConfig
 from mien.errors import BusyError, FetchError, TooLargeError
-from mien.fetching import FetchLimits, fetch
+from mien.fetching import fetch
 from mien.memory_budget import Share
-from mien.serve_config import ServeConfig
 from mien.uploads import Upload
 
 _NUM_AT_A_TIME = 8

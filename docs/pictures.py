@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from mien.calibration import choose_threshold, measure_calibration, measure_coverage
 from mien.cleaning import clean
-from mien.heads import best_temperature, softmax
+from mien.probabilities import best_temperature, softmax
 from mien.scanning import scan
 from mien.scores import Score, wilson_score
 from mien.shortcuts import find_shortcuts

@@ -290,7 +290,7 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     config = finetuning(application_weights, learning_rate=1e-9)
     run = train(data, config, out=tmp_path / "run", progress=heard)
     # Steps that small change nothing but rounding: whatever is kept, both have the same loss.
-    losses = mien.run_folder.read_json(run.path / "metrics.json")["training"]["val_loss"]
+    losses = mien.files.read_json(run.path / "metrics.json")["training"]["val_loss"]
     assert losses["frozen"] == pytest.approx(losses["finetuned"], abs=1e-3)
     assert any(line.startswith("kept, for the lowest loss on 4 validation pictures") for line in heard.lines)
     assert (run.path / "model.keras").exists()

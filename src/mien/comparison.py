@@ -13,8 +13,9 @@ from mien.csv_tables import read_records, read_rows
 from mien.dataset import ImageRecord, load_records
 from mien.duplicates import group_near_copies
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.files import read_json
 from mien.pairs import mcnemar, num_needed, paired_difference
-from mien.run_folder import RunFolder, load_config, read_json
+from mien.run_folder import RunFolder, load_config
 from mien.scores import Score, wilson_score
 
 _LEVEL = 0.05

@@ -16,8 +16,9 @@ from mien.exporting import export, prove_equal
 from mien.feature_cache import FeatureCache
 from mien.features import answer_from_others, extract, fit_head_on
 from mien.hardware import chosen_precision
-from mien.heads import Head, best_temperature, cross_entropy
+from mien.heads import Head
 from mien.methods import Fitted, describe_choice, places_seen
+from mien.probabilities import best_temperature, cross_entropy
 from mien.progress import Progress, best_epoch
 from mien.training import Trained, announce, train_network
 

@@ -4,7 +4,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol, TypeVar
+
+from mien.extras import needing
+
+_FEW_ROWS = 5000
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,3 +47,14 @@ class Local:
 
 
 LOCAL = Local()
+
+
+def threads_for(num_rows: int) -> AbstractContextManager[object]:
+    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another.
+
+    Raises:
+        MissingExtraError: The package threadpoolctl is not installed.
+    """
+    with needing("train"):
+        from threadpoolctl import threadpool_limits
+    return threadpool_limits(1) if num_rows < _FEW_ROWS else nullcontext()

@@ -6,7 +6,7 @@ from mien.calibration import measure_calibration, measure_coverage
 from mien.classifier import Classifier
 from mien.dataset import Dataset
 from mien.errors import NotADatasetError, TooFewImagesError
-from mien.heads import cross_entropy
+from mien.probabilities import cross_entropy
 from mien.results import Answers, Evaluation
 from mien.scores import class_scores, wilson_score
 

@@ -12,7 +12,7 @@ from mien.classifier import Classifier
 from mien.config import ScanConfig
 from mien.engine import LOCAL, Engine
 from mien.errors import SettingsError
-from mien.heads import softmax
+from mien.probabilities import softmax
 
 Method = Literal["class activation", "occlusion"]
 Box = tuple[float, float, float, float]

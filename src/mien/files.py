@@ -4,6 +4,7 @@ import ctypes
 import errno
 import hashlib
 import io
+import json
 import os
 import stat
 import sys
@@ -12,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from mien.errors import ImageError, MienError, OutputError, SourceNotFoundError
 
@@ -269,3 +270,17 @@ def _rename_in_one_step(source: bytes, target: bytes) -> int:
     else:
         return errno.ENOSYS
     return ctypes.get_errno() if failed else 0
+
+
+def read_json(path: Path) -> Any:
+    """Read one JSON document.
+
+    Raises:
+        SourceNotFoundError: It is missing, or no JSON.
+    """
+    try:
+        with open_text(path) as file:
+            return json.load(file)
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {reason}") from error

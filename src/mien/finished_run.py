@@ -12,12 +12,13 @@ from mien.config import TrainConfig, from_json
 from mien.csv_tables import read_rows
 from mien.dataset import ImageRecord, load_records
 from mien.errors import MienError, SettingsError, SourceNotFoundError
+from mien.files import read_json
 from mien.json_values import built
 from mien.methods import describe_choice
 from mien.progress import Epoch
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
-from mien.run_folder import RunFolder, read_json
+from mien.run_folder import RunFolder
 from mien.shortcuts import Shortcut
 from mien.suspects import Suspect
 

@@ -1,14 +1,11 @@
 """The hardware: which precision the training is to compute in on this machine, and in how many threads."""
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 
 from mien.config import FitConfig
-from mien.extras import needing
 
 _INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
-_FEW_ROWS = 5000
 
 
 def chosen_precision(config: FitConfig) -> str:
@@ -45,14 +42,3 @@ def has_gpu() -> bool:
 
         return bool(tensorflow.config.list_physical_devices("GPU"))
     return False
-
-
-def threads_for(num_rows: int) -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another.
-
-    Raises:
-        MissingExtraError: The package threadpoolctl is not installed.
-    """
-    with needing("train"):
-        from threadpoolctl import threadpool_limits
-    return threadpool_limits(1) if num_rows < _FEW_ROWS else nullcontext()

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.hardware import threads_for
+from mien.engine import threads_for
+from mien.probabilities import best_temperature, cross_entropy, softmax
 
 # Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))
@@ -14,7 +15,6 @@ _NUM_FOLDS = 5
 _MAX_STEPS = 1000
 # A fit is done when a step changes no logit by more than this.
 _STILL = 1e-4
-_TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(8), 201))
 
 
 @dataclass(frozen=True)
@@ -74,24 +74,6 @@ def fit_head(
     slopes = back @ slopes / scale[:, None] / temperature
     bias = bias / temperature - mean @ slopes
     return Head(slopes.astype(np.float32), bias.astype(np.float32), strength, temperature)
-
-
-def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return probabilities, (N, C), that sum to 1 in each row."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probs: NDArray[np.floating] = powers / powers.sum(axis=1, keepdims=True)
-    return probs
-
-
-def best_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return what to divide logits (N, C) by, for the lowest cross-entropy."""
-    losses = [cross_entropy(softmax(logits / temperature), labels) for temperature in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
-
-
-def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return the mean cross-entropy, in nats, of probabilities (N, C) for true class numbers (N,)."""
-    return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-7)).mean())
 
 
 def _rotated(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from mien import files
 from mien.errors import SourceNotFoundError
-from mien.run_folder import read_json
+from mien.files import read_json
 
 JOURNAL_NAME = "journal.json"
 _FORMAT_VERSION = 1

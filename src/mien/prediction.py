@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from mien import sources as intake
 from mien.classifier import Classifier
-from mien.config import AnswerConfig
+from mien.config import AnswerConfig, FetchLimits
 from mien.engine import LOCAL, Engine
 from mien.errors import FetchError, ImageError, SettingsError
-from mien.fetching import FetchLimits
 
 UNSURE = "unsure"
 

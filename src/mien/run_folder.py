@@ -10,6 +10,7 @@ from typing import Any
 from mien import files
 from mien.config import TrainConfig, from_json, to_json
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
+from mien.files import read_json
 
 RUNS_DIR = Path("runs")
 
@@ -111,20 +112,6 @@ def run_of(path: Path) -> RunFolder:
     """Return the run that a path names: by its folder, or by the model.onnx that lies there."""
     run = RunFolder(path.parent)
     return run if path == run.model_path and run.manifest_path.is_file() else RunFolder(path)
-
-
-def read_json(path: Path) -> Any:
-    """Read one JSON document.
-
-    Raises:
-        SourceNotFoundError: It is missing, or no JSON.
-    """
-    try:
-        with files.open_text(path) as file:
-            return json.load(file)
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"not JSON: {error}"
-        raise SourceNotFoundError(f"cannot read {str(path)!r}: {reason}") from error
 
 
 def load_config(path: Path) -> TrainConfig:

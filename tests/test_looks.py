@@ -12,7 +12,7 @@ import mien
 from conftest import draw_folder
 from mien.explanation import HeatMap
 from mien.finished_run import FinishedRun, load_run
-from mien.looks import find_looks
+from mien.highlights import find_looks
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from mien import near_pairs
-from mien.near_pairs import Words, near_labels
-from mien.union_find import Indexes
+from mien.near_pairs import Indexes, Words, near_labels
 
 Maker = Callable[[random.Random, int], list[int]]
 

@@ -14,8 +14,8 @@ from starlette.datastructures import Headers
 
 from http_asking import BOUNDARY, FORM, form, part
 from mien.config import ServeConfig
+from mien.decoding_room import MemoryBudget
 from mien.errors import BusyError, RequestError, ServiceError, SlowRequestError, TooLargeError, WrongMediaTypeError
-from mien.memory_budget import MemoryBudget
 from mien.uploads import Upload, read_uploads, read_urls
 
 SMALL = ServeConfig(max_files=3, max_file_mb=0.001, max_memory_mb=0.01)

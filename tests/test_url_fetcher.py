@@ -11,8 +11,8 @@ import pytest
 from mien import url_fetcher
 from mien.answers import Answer
 from mien.config import ServeConfig
+from mien.decoding_room import MemoryBudget
 from mien.errors import BusyError, FetchError, TooLargeError
-from mien.memory_budget import MemoryBudget
 from mien.uploads import Upload
 from mien.url_fetcher import UrlFetcher
 

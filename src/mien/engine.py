@@ -10,8 +10,6 @@ from typing import Protocol, TypeVar
 from mien.extras import needing
 
 _FEW_ROWS = 5000
-
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

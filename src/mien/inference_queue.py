@@ -8,12 +8,14 @@ Those who ask for heat maps wait in a line of their own: a map may take as long 
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
 
 from mien import answers
 from mien.answers import Answer
@@ -26,9 +28,39 @@ from mien.prediction import threshold_in_force
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 
+T = TypeVar("T")
 # What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.
 _FIRST_GUESS_S = 0.02
 _WEIGHT_OF_LAST = 0.05
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Return what some work comes to; cancel it where the client goes away before that.
+
+    Args:
+        request: Its body has been read whole.
+        work: What the client waits for.
+
+    Raises:
+        ClientDisconnect: The client is gone.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        working.cancel()
+        leaving.cancel()
+        # What the work holds is given back before anybody else goes on.
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 class _Line:

@@ -14,22 +14,20 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from mien import fetching, files
-from mien.archives import Member, members
+from mien.archives import Member, is_archive, members
 from mien.config import FetchLimits, IntakeLimits
 from mien.downloads import download, trying_again
-from mien.errors import FetchError, IntakeError, SettingsError
+from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
 from mien.formats import EXTENSIONS, begins_like_a_picture
-from mien.intake_sources import refuse, sort_out
 from mien.picture_folder import PictureFolder, open_folder
 from mien.progress import SILENCE, Progress
 from mien.repositories import clone, is_repository, repository_members
 from mien.source_log import LOG_NAME, SourceRecord
-from mien.url_lists import Wanted
+from mien.url_lists import Wanted, read_lists
 
+_MAX_NAMED = 10
 # Hidden files, and what a Mac adds to an archive.
 _JUNK = re.compile(r"(^|[/\\])(\.(?!\.?[/\\])|__MACOSX[/\\])")
-
-
 _MAX_QUOTED = 4000
 
 
@@ -300,3 +298,59 @@ def _class_of(name: str) -> str:
 def _kind_of(error: FetchError) -> str:
     """Say whether the next run tries again: not where the server understood, and said no."""
     return "refused" if 400 <= error.status_code < 500 and not error.may_pass else "failed"
+
+
+def sort_out(sources: Iterable[str]) -> tuple[list[Wanted], list[str]]:
+    """Return the pictures that lists name, and the sources that are archives or repositories.
+
+    Args:
+        sources: Lists of URLs or folders of them, zip and tar archives, http(s) URLs of archives or repositories.
+
+    Raises:
+        SourceNotFoundError: Sources cannot be read, or lines of lists are wrong; the message names them.
+    """
+    problems: list[str] = []
+    lists: list[Path] = []
+    others: list[str] = []
+    for source in dict.fromkeys(sources):
+        if re.match(r"[a-z][a-z0-9+.-]*:(//|:)|[\w.-]+@[\w.-]+:", source, re.IGNORECASE):
+            others.append(source)
+            if re.match(r"[^/]*//[^/?#]*@", source):
+                problems.append("a URL holds a user name or a password: take them out")
+            elif not re.fullmatch(r"(git\+)?https?://[!-~]+", source):
+                problems.append(f"{source!r}: of URLs, only those with http:// or https:// are fetched")
+            continue
+        try:
+            found = _lists_of(Path(source))
+        except (OSError, ValueError) as error:
+            problems.append(f"{source!r}: {files.reason_of(error)}")
+            continue
+        lists += found
+        others += [] if found else [source]
+    wanted, wrong_lines = read_lists(lists)
+    refuse(problems + wrong_lines)
+    return wanted, others
+
+
+def refuse(problems: list[str]) -> None:
+    """Refuse to start where there are problems.
+
+    Raises:
+        SourceNotFoundError: There are.
+    """
+    if problems:
+        more = f"; and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
+        raise SourceNotFoundError(f"nothing was fetched: {'; '.join(problems[:_MAX_NAMED])}{more}")
+
+
+def _lists_of(path: Path) -> list[Path]:
+    """Return the lists that a path names; none for an archive."""
+    if path.is_dir():
+        found = sorted(path.glob("*.txt"))
+        if not found:
+            raise ValueError("a folder without lists of URLs, such as happy.txt")
+        return found
+    if path.exists() and not path.is_file():
+        raise ValueError("neither a file nor a folder")
+    with open(path, "rb") as file:
+        return [] if is_archive(file.read(512)) else [path]

@@ -3,11 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from mien.classifier import ModelFacts
+from mien.classifier import ModelFacts, Provenance
 from mien.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.prediction import UNSURE
-from mien.provenance import Provenance
 from mien.results import Evaluation, evaluation_from_dict
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())

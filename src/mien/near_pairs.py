@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, groupby
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.engine import LOCAL
-from mien.union_find import Indexes, UnionFind
 
+Indexes = NDArray[np.intp]
 Words = NDArray[np.uint64]
-
 # Chunks take the bits in this order: those side by side in a hash, often equal together, go to different chunks.
 _SPREAD = [79 * place % 128 for place in range(128)]
 _MAX_CHUNKS = 16
@@ -26,6 +26,46 @@ _BLOCK = 2**16
 _LONG = 2**11
 # What it takes, in nanoseconds, to look up a key; to compare a pair found so; to compare one of a step by itself.
 _LOOKUP, _PAIR, _PAIR_IN_ROW = 3.0, 15.0, 1.2
+
+
+class UnionFind:
+    """Groups of the numbers below a size; at first each is alone. A forest, with a tree for each group.
+
+    Many threads may join pairs at a time.
+
+    Source:
+        B. Galler, M. Fischer, An Improved Equivalence Algorithm, Communications of the ACM, 1964.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._parents = np.arange(size)
+        self._lock = Lock()
+
+    def join(self, first: Indexes, second: Indexes) -> None:
+        """Make one group of the groups of the first and the second of each pair."""
+        with self._lock:
+            while len(first):
+                first, second = self._roots(first), self._roots(second)
+                apart = first != second
+                first, second = first[apart], second[apart]
+                # A root that is in many pairs goes under the least other; what that leaves apart is joined next time.
+                higher = np.maximum(first, second)
+                np.minimum.at(self._parents, higher, np.minimum(first, second))
+                self._roots(higher)
+
+    def labels(self) -> Indexes:
+        """Return for each number the least of its group."""
+        with self._lock:
+            return self._roots(np.arange(len(self._parents)))
+
+    def _roots(self, items: Indexes) -> Indexes:
+        """Return the roots of some numbers, and put these right under them."""
+        while True:
+            parents = self._parents[items]
+            above = self._parents[parents]
+            if np.array_equal(parents, above):
+                return parents
+            self._parents[items] = above
 
 
 def near_labels(words: Words, near_bits: int) -> Indexes:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mien import files
 from mien.csv_tables import read_records, table_text
 from mien.errors import SourceNotFoundError
-from mien.event_files import EventFile
 from mien.extras import needing
+from mien.logs import EventFile
 from mien.progress import Epoch
 from mien.run_folder import RunFolder
 

@@ -17,8 +17,7 @@ from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.extras import needing
 from mien.finished_run import FinishedRun, load_run
-from mien.highlights import Highlights, find_highlights, most_confused
-from mien.looks import find_looks
+from mien.highlights import Highlights, find_highlights, find_looks, most_confused
 from mien.model_card import limits
 from mien.prediction import UNSURE
 from mien.progress import SILENCE, Progress, best_epoch

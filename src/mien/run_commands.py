@@ -15,6 +15,7 @@ from mien.config import (
     FitConfig,
     LabelConfig,
     ScanConfig,
+    ServeConfig,
     SplitConfig,
     TrainConfig,
 )
@@ -34,6 +35,7 @@ from mien.flags import (
     RunPath,
     Splitting,
     Training,
+    section,
     user_cache_dir,
 )
 
@@ -295,3 +297,19 @@ def predict(
     classifier = load(run)
     predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
+
+
+def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")] = ServeConfig()) -> None:
+    """Serve a classifier on this machine: a page for people at /, an HTTP API for programs, described at /docs.
+
+    Example: mien serve runs/train
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train, or a model.onnx.
+    """
+    from mien.classifier import load
+    from mien.hosting import host
+
+    host(load(run), config)

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from mien import files
-from mien.classifier import Classifier
+from mien.classifier import Classifier, Provenance
 from mien.config import PRESETS, TrainConfig
 from mien.csv_tables import table_text
 from mien.dataset import SPLITS, Dataset, split_fingerprint
@@ -17,7 +17,6 @@ from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
 from mien.model_card import limits, model_card
-from mien.provenance import Provenance
 from mien.relabelling import decisions_csv
 from mien.results import Answers, Evaluation, Finding
 from mien.run_folder import RunFolder

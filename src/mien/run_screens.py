@@ -15,12 +15,11 @@ from mien.scores import Score
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:
-    from mien.classifier import ModelFacts
+    from mien.classifier import ModelFacts, Provenance
     from mien.comparison import Comparison
     from mien.demo import Demo
     from mien.explained_pictures import Explained
     from mien.finishing import Run
-    from mien.provenance import Provenance
 
 RUN_FILES = {
     "report.html": "start here: what it can do and how that is known, on one page",

@@ -25,15 +25,14 @@ from mien.api_description import (
     StatusDocument,
     refusals,
 )
-from mien.api_page import add_api_page
 from mien.classifier import Classifier
 from mien.config import ServeConfig
+from mien.decoding_room import MemoryBudget, Share
 from mien.errors import ForbiddenError, RequestError, SettingsError
 from mien.gatekeeping import gate_for, key_schemes, read_api_key
-from mien.inference_queue import InferenceQueue
-from mien.memory_budget import MemoryBudget, Share
+from mien.inference_queue import InferenceQueue, while_connected
 from mien.model_document import model_document
-from mien.page_files import page_routes
+from mien.page_files import add_api_page, page_routes
 from mien.prediction import threshold_in_force
 from mien.refusals import QUERY_TOLD, refuse_errors
 from mien.request_layers import layered
@@ -41,7 +40,6 @@ from mien.service_metrics import CONTENT_TYPE, ServiceMetrics
 from mien.uploads import Upload, read_uploads, read_urls
 from mien.url_fetcher import UrlFetcher
 from mien.version import __version__
-from mien.while_connected import while_connected
 
 _Answering = Callable[[list[Upload]], Coroutine[Any, Any, list[Answer]]]
 _Threshold = Annotated[

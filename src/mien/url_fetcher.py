@@ -8,9 +8,9 @@ from threading import Thread
 
 from mien.answers import Answer, refused
 from mien.config import FetchLimits, ServeConfig
+from mien.decoding_room import Share
 from mien.errors import BusyError, FetchError, TooLargeError
 from mien.fetching import fetch
-from mien.memory_budget import Share
 from mien.uploads import Upload
 
 _NUM_AT_A_TIME = 8

@@ -68,9 +68,9 @@ def readable(photos: Path) -> list[bytes]:
 
 def decode_all(decode: Callable[[bytes], Any], contents: list[bytes], num_threads: int) -> None:
     """Decode every picture, and keep none."""
-    from mien.engine import Local
+    from mien.engine import in_threads
 
-    pictures = map(decode, contents) if num_threads == 1 else Local(num_threads).map(decode, contents)
+    pictures = map(decode, contents) if num_threads == 1 else in_threads(decode, contents, num_threads=num_threads)
     for _ in pictures:
         pass
 
@@ -80,13 +80,13 @@ def main() -> None:
     given = arguments(__doc__, rounds=5).parse_args()
     import cv2
 
-    from mien.engine import LOCAL
+    from mien.engine import count_cores
 
     cv2.setNumThreads(1)
     contents = readable(given.photos)
     actions = {f"{name}, one thread": partial(decode_all, decode, contents, 1) for name, decode in DECODERS.items()}
-    threads = f"mien, {LOCAL.num_threads} threads"
-    actions[threads] = partial(decode_all, decode_with_mien, contents, LOCAL.num_threads)
+    threads = f"mien, {count_cores()} threads"
+    actions[threads] = partial(decode_all, decode_with_mien, contents, count_cores())
     seconds = by_turns({name: partial(seconds_for, do) for name, do in actions.items()}, given.rounds)
     rates = show_rates(seconds, len(contents))
     alone = rates["mien, one thread"]

@@ -21,7 +21,7 @@ from mien.cleaning import clean
 from mien.config import CleanConfig, ScanConfig
 from mien.dataset import Dataset, ImageRecord
 from mien.duplicates import FLIPS, bits_apart, flipped, perceptual_hash
-from mien.engine import LOCAL
+from mien.engine import in_threads
 from mien.images import decode
 from mien.scanning import scan
 from mien.scores import wilson_score
@@ -156,7 +156,7 @@ def bits_to_copies(dataset: Dataset, records: Sequence[ImageRecord]) -> dict[str
         hashes = [perceptual_hash(decode(distorted(image), ScanConfig()).rgb) for distorted in ways.values()]
         return [min(bits_apart(found, original) for original in originals) for found in hashes]
 
-    by_picture = np.array(list(LOCAL.map(distort, records)))
+    by_picture = np.array(list(in_threads(distort, records)))
     return dict(zip(ways, by_picture.T.tolist(), strict=True))
 
 

@@ -81,11 +81,11 @@ def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
     import numpy as np
 
     import mien
-    from mien.engine import LOCAL
+    from mien.engine import in_threads
 
     classifier = mien.load(run_dir)
     contents = [Path(photo).read_bytes() for photo in photos]
-    decoded = np.stack(list(LOCAL.map(classifier.prepare, contents)))
+    decoded = np.stack(list(in_threads(classifier.prepare, contents)))
     actions: dict[str, Callable[[], object]] = {
         "mien.predict": lambda: list(mien.predict(classifier, photos)),
         "ONNX Runtime alone": onnx_runtime_alone(run_dir / "model.onnx", decoded),
@@ -108,9 +108,9 @@ def onnx_runtime_alone(model_path: Path, decoded: "NDArray[np.uint8]") -> Callab
 
 def decode_alone(classifier: "Classifier", contents: list[bytes]) -> None:
     """Decode and resize, in as many threads as mien does, and keep nothing."""
-    from mien.engine import LOCAL
+    from mien.engine import in_threads
 
-    for _ in LOCAL.map(classifier.prepare, contents):
+    for _ in in_threads(classifier.prepare, contents):
         pass
 
 

@@ -61,7 +61,7 @@ def smooth_noise(seed: int) -> "Image.Image":
 
 def draw(folder: Path, num_pictures: int) -> None:
     """Draw the pictures, unless they are there."""
-    from mien.engine import LOCAL
+    from mien.engine import in_threads
 
     mark, heading = folder / "drawn.txt", f"{num_pictures} pictures drawn by benchmarks/scale.py\n"
     if mark.is_file() and mark.read_text("utf-8") == heading:
@@ -70,7 +70,7 @@ def draw(folder: Path, num_pictures: int) -> None:
         sys.exit(f"{str(folder)!r} holds something else: name another folder")
     for name in CLASS_NAMES:
         (folder / name).mkdir(parents=True)
-    for _ in LOCAL.map(partial(draw_one, folder), range(num_pictures)):
+    for _ in in_threads(partial(draw_one, folder), range(num_pictures)):
         pass
     mark.write_text(heading, "utf-8")
 

@@ -99,14 +99,14 @@ def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Ro
 
 def measure_limit(classifier: "mien.Classifier", contents: Sequence[bytes], given: Any) -> Round:
     """Decode and judge pictures in this process, in as many threads as mien has."""
-    from mien.engine import LOCAL
+    from mien.engine import in_threads
     from mien.prediction import predict_picture
 
     def answer(content: bytes) -> object:
         return predict_picture(classifier, classifier.prepare(content), source="-")
 
     def all_of(times: int) -> float:
-        return seconds_for(lambda: list(LOCAL.map(answer, list(contents) * times)))
+        return seconds_for(lambda: list(in_threads(answer, list(contents) * times)))
 
     times = max(1, round(given.seconds / all_of(1)))
     before_s = time.process_time()

@@ -112,7 +112,7 @@ def show_ratio(what: str, ratio: float) -> None:
 def readable(photos: Path) -> list[str]:
     """Name the pictures of a folder that can be decoded."""
     from mien.config import ScanConfig
-    from mien.engine import LOCAL
+    from mien.engine import in_threads
     from mien.errors import ImageError
     from mien.images import to_array
     from mien.sources import expand, read
@@ -125,7 +125,7 @@ def readable(photos: Path) -> list[str]:
         return True
 
     names = expand([photos])
-    return [name for name, good in zip(names, LOCAL.map(is_good, names), strict=True) if good]
+    return [name for name, good in zip(names, in_threads(is_good, names), strict=True) if good]
 
 
 def arguments(doc: str | None, *, rounds: int, photos: bool = True) -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mien.config import FetchLimits
-from mien.engine import Local
+from mien.engine import in_threads
 from mien.errors import FetchError, SettingsError
 from mien.fetching import fetch, fetch_into, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
@@ -482,4 +482,4 @@ def test_importing_fetching_does_not_import_httpx() -> None:
 
 def test_fetch_works_in_many_threads_at_once() -> None:
     with serving(reply()) as server:
-        assert list(Local(8).map(lambda url: fetch(url, HERE), [server.url] * 30)) == [b"picture"] * 30
+        assert list(in_threads(lambda url: fetch(url, HERE), [server.url] * 30, num_threads=8)) == [b"picture"] * 30

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.engine import Local
 from mien.errors import ModelFileError
 from mien.inference import Graph
 from onnx_models import pooling_network
@@ -20,7 +19,6 @@ def test_a_picture_gets_the_same_row_alone_and_among_others() -> None:
     together = graph.run(["features"], images)[0]
     alone = np.concatenate([graph.run(["features"], images[i : i + 1])[0] for i in range(9)])
     np.testing.assert_array_equal(together, alone)
-    np.testing.assert_array_equal(graph.run(["features"], images, engine=Local(1))[0], alone)
     np.testing.assert_allclose(together, images.mean(axis=(1, 2)), rtol=1e-5)
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mien import engine
 from mien.classifier import Classifier, with_facts
-from mien.engine import Local
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.prediction import predict
 from test_classifier import FACTS, make_graph
@@ -51,7 +51,8 @@ def test_a_folder_stands_for_the_pictures_below_it(classifier: Classifier, data:
     assert [Path(p.source).name for p in predict(classifier, [tmp_path])] == ["a.jpg"]
 
 
-def test_at_most_a_few_pictures_are_held_at_a_time(data: Path) -> None:
+def test_at_most_a_few_pictures_are_held_at_a_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "count_cores", lambda: 2)
     picture = next(data.rglob("*.jpg"))
     alive, most = 0, 0
 
@@ -62,9 +63,7 @@ def test_at_most_a_few_pictures_are_held_at_a_time(data: Path) -> None:
             most = max(most, alive)
             return super().prepare(content)
 
-    answers: Iterator[object] = predict(
-        Counting(with_facts(make_graph(), FACTS)), [picture] * 400, engine=Local(num_threads=2)
-    )
+    answers: Iterator[object] = predict(Counting(with_facts(make_graph(), FACTS)), [picture] * 400)
     for _ in answers:
         alive -= 1
     assert most <= 32 + 4 * 2 + 2

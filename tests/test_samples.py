@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageStat, UnidentifiedImageError
 
-from mien.engine import Local
+from mien import engine, samples
 from mien.errors import MissingExtraError, OutputError, SettingsError
 from mien.progress import Epoch
 from mien.sample_styles import HELD_OUT, STYLES
@@ -24,12 +24,10 @@ for package in ("dicebear", "dicebear_styles", "resvg_py"):
 NUM_IMAGES = 24
 
 
-class Full:
-    """An engine that finds the disk full after three pictures."""
-
-    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        yield from (function(item) for item in list(items)[:3])
-        raise OSError(errno.ENOSPC, "No space left on device")
+def in_full_disk(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """Do three items, then find the disk full."""
+    yield from (function(item) for item in list(items)[:3])
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class Heard:
@@ -57,7 +55,7 @@ def heard() -> Heard:
 def folder(tmp_path_factory: pytest.TempPathFactory, heard: Heard) -> Path:
     """A folder that is drawn once; no test changes it."""
     folder = tmp_path_factory.mktemp("here") / "samples"
-    draw(folder, num_images=NUM_IMAGES, engine=Local(3), progress=heard)
+    draw(folder, num_images=NUM_IMAGES, progress=heard)
     return folder
 
 
@@ -85,8 +83,11 @@ def definition(style: str) -> dict[str, Any]:
     return json.loads(files("dicebear_styles").joinpath(f"{style}.json").read_text("utf-8"))  # type: ignore[no-any-return]
 
 
-def test_the_same_seed_draws_the_same_bytes_on_any_number_of_threads(folder: Path, tmp_path: Path) -> None:
-    draw(tmp_path / "again", num_images=NUM_IMAGES, engine=Local(1))
+def test_the_same_seed_draws_the_same_bytes_on_any_number_of_threads(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "count_cores", lambda: 1)
+    draw(tmp_path / "again", num_images=NUM_IMAGES)
     assert contents(tmp_path / "again") == contents(folder)
 
 
@@ -216,9 +217,10 @@ def test_progress_hears_every_picture(folder: Path, heard: Heard) -> None:
     assert heard.steps == [("Drawing", number, total) for number in range(1, total + 1)]
 
 
-def test_a_second_call_reuses_what_is_there(folder: Path) -> None:
+def test_a_second_call_reuses_what_is_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = contents(folder)
-    assert draw(folder, num_images=NUM_IMAGES, engine=Full()) == folder / "data"
+    monkeypatch.setattr(samples, "in_threads", in_full_disk)
+    assert draw(folder, num_images=NUM_IMAGES) == folder / "data"
     assert contents(folder) == before
 
 
@@ -247,9 +249,10 @@ def test_a_file_in_the_way_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"samples": b"mine"}
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "in_threads", in_full_disk)
     with pytest.raises(OutputError, match="No space left"):
-        draw(tmp_path / "samples", num_images=20, engine=Full())
+        draw(tmp_path / "samples", num_images=20)
     assert list(tmp_path.iterdir()) == []
 
 

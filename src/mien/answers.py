@@ -13,7 +13,6 @@ from mien import images
 from mien.classifier import Classifier
 from mien.config import ScanConfig
 from mien.decoding_room import DecodingRoom
-from mien.engine import Local
 from mien.errors import FetchError, ImageError
 from mien.explanation import explain_fitted, fair_size, overlay
 from mien.prediction import Prediction, predict_picture
@@ -22,7 +21,6 @@ from mien.uploads import Upload
 
 _Pixels = NDArray[np.uint8]
 # The other threads of the server are for other pictures.
-_HERE = Local(1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def answer(
     if not explain:
         return answered
     with metrics.timed("heat_map"):
-        heat_map = explain_fitted(classifier, fitted, shape, engine=_HERE)
+        heat_map = explain_fitted(classifier, fitted, shape, num_threads=1)
         image = _png(Image.fromarray(overlay(shown, heat_map)))
     return replace(answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": image})
 

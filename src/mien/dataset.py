@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mien import files, images
 from mien.config import ScanConfig
 from mien.csv_tables import read_records, table_text
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.formats import MAX_FILE_BYTES
 
@@ -145,13 +145,13 @@ class Dataset:
         arrays = [self._decoded(self.records[i]) for i in indexes]
         return np.stack(arrays) if arrays else np.empty((0, *self.config.image_size, 3), np.uint8)
 
-    def keeping_images(self, engine: Engine = LOCAL) -> "Dataset":
+    def keeping_images(self) -> "Dataset":
         """Return the same Dataset with the pictures of its used records decoded and kept as `images`."""
         if self.images is not None:
             return self
         kept = images.room_for(len(self.records), self.config)
         indexes = self.indexes()
-        for index, array in zip(indexes, engine.map(lambda i: self._decoded(self.records[i]), indexes), strict=True):
+        for index, array in zip(indexes, in_threads(lambda i: self._decoded(self.records[i]), indexes), strict=True):
             kept[index] = array
         return replace(self, images=kept)
 

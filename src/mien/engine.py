@@ -1,11 +1,11 @@
-"""Where work runs: an engine is anything with this `map` method."""
+"""Parallel work: one function applied to many items in threads, and how many threads algebra takes."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from mien.extras import needing
 
@@ -14,37 +14,36 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Engine(Protocol):
-    """Something that applies a function to many items."""
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], *, num_threads: int | None = None
+) -> Iterator[Result]:
+    """Yield `function(item)` for every item, in the order of the items.
 
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `function(item)` for every item, in the order of the items."""
-        ...
+    At most a few items are in work at a time, so that memory stays flat.
 
-
-class Local:
-    """Threads on this machine. At most a few items are in work at a time, so memory stays flat."""
-
-    def __init__(self, num_threads: int | None = None) -> None:
-        self.num_threads = num_threads or os.cpu_count() or 1
-
-    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield `function(item)` for every item, in the order of the items."""
-        with ThreadPoolExecutor(self.num_threads, thread_name_prefix="mien") as pool:
-            running: deque[Future[Result]] = deque()
-            try:
-                for item in items:
-                    running.append(pool.submit(function, item))
-                    if len(running) > 4 * self.num_threads:
-                        yield running.popleft().result()
-                while running:
+    Args:
+        function: What to do with an item.
+        items: Taken one by one, as threads become free.
+        num_threads: How many there are; by default one for each core.
+    """
+    num_threads = num_threads or count_cores()
+    with ThreadPoolExecutor(num_threads, thread_name_prefix="mien") as pool:
+        running: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                running.append(pool.submit(function, item))
+                if len(running) > 4 * num_threads:
                     yield running.popleft().result()
-            finally:
-                for future in running:
-                    future.cancel()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
 
 
-LOCAL = Local()
+def count_cores() -> int:
+    """Return how many threads can compute at a time on this machine."""
+    return os.cpu_count() or 1
 
 
 def threads_for(num_rows: int) -> AbstractContextManager[object]:

@@ -18,7 +18,7 @@ from mien import files, images
 from mien import sources as intake
 from mien.classifier import MODEL_NAME, Classifier
 from mien.config import FetchLimits
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import FetchError, ImageError, OutputError
 from mien.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
 from mien.formats import EXTENSIONS
@@ -65,7 +65,6 @@ def explain_sources(
     *,
     label: str | None = None,
     limits: FetchLimits = FetchLimits(),
-    engine: Engine = LOCAL,
     progress: Progress = SILENCE,
 ) -> Iterator[Explained]:
     """Write where a classifier looked, a PNG file for each picture, and say what it answered, in order.
@@ -78,7 +77,6 @@ def explain_sources(
             not lie among the pictures, unless it is explained/ of a run.
         label: The class to explain; by default for each picture the one that is most probable.
         limits: What may be fetched from a URL.
-        engine: Where the work runs.
         progress: Told how far it is.
 
     Yields:
@@ -100,7 +98,7 @@ def explain_sources(
     def explain_one(place: int) -> Explained:
         return _explained(classifier, names[place], pngs[place], label, limits)
 
-    for done, explained in enumerate(engine.map(explain_one, range(len(names))), start=1):
+    for done, explained in enumerate(in_threads(explain_one, range(len(names))), start=1):
         progress.step("Pictures", done, len(names))
         yield explained
 

@@ -10,7 +10,7 @@ from PIL import Image
 from mien import images
 from mien.classifier import Classifier
 from mien.config import ScanConfig
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import SettingsError
 from mien.probabilities import softmax
 
@@ -105,7 +105,7 @@ def explain_fitted(
     *,
     label: str | None = None,
     method: Method | None = None,
-    engine: Engine = LOCAL,
+    num_threads: int | None = None,
 ) -> HeatMap:
     """Do what `explain` does, for a picture that is brought to size already.
 
@@ -115,7 +115,7 @@ def explain_fitted(
         shape: (height, width) of the picture before that, in any unit.
         label: As for `explain`.
         method: As for `explain`.
-        engine: Where the work of occlusion runs.
+        num_threads: How many threads occlusion takes; by default one for each core.
 
     Raises:
         SettingsError: The file has no class activation maps.
@@ -127,7 +127,7 @@ def explain_fitted(
     if heat is None and method == "class activation":
         raise SettingsError("this classifier has no class activation maps: leave out the method, or name 'occlusion'")
     found: Method = "occlusion" if heat is None else "class activation"
-    values = _by_occlusion(classifier, fitted, number, engine) if heat is None else _evidence(heat, probs, number)
+    values = _by_occlusion(classifier, fitted, number, num_threads) if heat is None else _evidence(heat, probs, number)
     return HeatMap(classifier.class_names[number], found, values, _box(shape, classifier.facts.scan_config()))
 
 
@@ -209,7 +209,7 @@ def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int
 
 
 def _by_occlusion(
-    classifier: Classifier, picture: NDArray[np.uint8], number: int, engine: Engine
+    classifier: Classifier, picture: NDArray[np.uint8], number: int, num_threads: int | None
 ) -> NDArray[np.float32]:
     """Return how far the log-odds of a class fall where a place is hidden, (h, w): the mean over the patches there."""
     height, width = picture.shape[:2]
@@ -230,7 +230,9 @@ def _by_occlusion(
     whole = _log_odds(classifier.probs(picture[None])[0], number)
     total = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
     times = np.zeros_like(total)
-    for (top, bottom, left, right), value in zip(patches, engine.map(fall, patches), strict=True):
+    for (top, bottom, left, right), value in zip(
+        patches, in_threads(fall, patches, num_threads=num_threads), strict=True
+    ):
         total[top:bottom, left:right] += value
         times[top:bottom, left:right] += 1
     return total / times

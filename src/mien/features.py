@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.dataset import Dataset
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import OutputError
 from mien.feature_cache import FeatureCache
 from mien.heads import Head, fit_head
@@ -23,7 +23,6 @@ def extract(
     backbone: Backbone,
     *,
     cache: FeatureCache | None = None,
-    engine: Engine = LOCAL,
     progress: Progress = SILENCE,
 ) -> NDArray[np.float32]:
     """Return the features of the used pictures: float32 (num_records, D), rows of other files all zero.
@@ -32,7 +31,6 @@ def extract(
         dataset: Its pictures have the size that the backbone takes.
         backbone: What makes the features.
         cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
-        engine: Where the work runs.
         progress: Told how far it is.
     """
     maker = f"{backbone.fingerprint} {dataset.config.fit_rule} {dataset.config.image_size} {__version__}"
@@ -42,7 +40,7 @@ def extract(
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
     for start in range(0, len(missing), _PORTION):
         portion = missing[start : start + _PORTION]
-        rows = engine.map(lambda place: backbone.features(dataset.pixels(np.array([place])))[0], portion)
+        rows = in_threads(lambda place: backbone.features(dataset.pixels(np.array([place])))[0], portion)
         made = {}
         for done, (place, row) in enumerate(zip(portion, rows, strict=True), start=start + 1):
             made[dataset.records[place].sha256] = row

@@ -8,7 +8,7 @@ from typing import Any
 from mien import files, images
 from mien.config import CleanConfig, ScanConfig
 from mien.duplicates import perceptual_hash
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import ImageError, OutputError, SourceNotFoundError
 from mien.feature_cache import FeatureCache
 from mien.formats import MAX_FILE_BYTES
@@ -45,7 +45,6 @@ def forget(
     *,
     cache_dir: Path | None = None,
     near_bits: int = CleanConfig.near_bits,
-    engine: Engine = LOCAL,
 ) -> Forgotten:
     """Remove the picture that came from a URL, its features in the cache, and its line in the source log.
 
@@ -56,7 +55,6 @@ def forget(
         folder: A folder that was filled by `take_in`.
         cache_dir: Where features of pictures are kept.
         near_bits: Two pictures whose 128-bit hashes differ in at most this many bits are near copies.
-        engine: Where the work runs.
 
     Raises:
         SourceNotFoundError: Nothing came from there.
@@ -74,7 +72,7 @@ def forget(
         _refuse_links(doomed, pictures)
         _refuse_changed(doomed, root)
         removed = tuple(dict.fromkeys(record.path for record in doomed))
-        copies = _near_copies(removed, root, near_bits, engine)
+        copies = _near_copies(removed, root, near_bits)
         if cache_dir:
             FeatureCache(cache_dir).drop(record.sha256 for record in gone if record.path and not shared[record.path])
         # The pictures first: a kill in between leaves lines that can be forgotten again, and no picture without one.
@@ -109,13 +107,13 @@ def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
         )
 
 
-def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int, engine: Engine) -> tuple[str, ...]:
+def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, ...]:
     """Return the other pictures in the folder that look like one that is removed."""
     looks = [look for path in removed if (look := _look(root / path)) is not None]
     others = (
         [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)] if looks else []
     )
-    found = zip(others, engine.map(_look, others), strict=True)
+    found = zip(others, in_threads(_look, others), strict=True)
     return tuple(
         path.relative_to(root).as_posix()
         for path, look in found

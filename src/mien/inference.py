@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import ModelFileError
 
 if TYPE_CHECKING:
@@ -36,15 +36,12 @@ class Graph:
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.ends = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
 
-    def run(
-        self, outputs: Sequence[str], images: NDArray[np.uint8], *, engine: Engine = LOCAL
-    ) -> list[NDArray[np.float32]]:
+    def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Return what the graph gives for pictures: for each output float32, one row per picture.
 
         Args:
             outputs: Names of outputs.
             images: uint8 (N, H, W, 3), of the size that the graph takes; N is at least 1.
-            engine: Where the work runs.
 
         Raises:
             ModelFileError: The graph cannot be run on them, or gives something else than arrays.
@@ -59,7 +56,7 @@ class Graph:
 
         if len(images) == 1:
             return run_one(0)
-        rows = list(engine.map(run_one, range(len(images))))
+        rows = list(in_threads(run_one, range(len(images))))
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def output_shapes(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:

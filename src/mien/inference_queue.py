@@ -22,7 +22,7 @@ from mien.answers import Answer
 from mien.classifier import Classifier
 from mien.config import ServeConfig
 from mien.decoding_room import DecodingRoom
-from mien.engine import LOCAL
+from mien.engine import count_cores
 from mien.errors import BusyError, NotReadyError
 from mien.prediction import threshold_in_force
 from mien.service_metrics import ServiceMetrics
@@ -103,7 +103,7 @@ class InferenceQueue:
         self._threshold = threshold_in_force(classifier, config.threshold)
         facts = classifier.facts
         self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
-        num_cores = max(1, LOCAL.num_threads // config.workers)
+        num_cores = max(1, count_cores() // config.workers)
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
         self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
         self._metrics.num_threads.set(2 * num_cores + 1)

@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import LOCAL
+from mien.engine import in_threads
 
 Indexes = NDArray[np.intp]
 Words = NDArray[np.uint64]
@@ -84,7 +84,7 @@ def near_labels(words: Words, near_bits: int) -> Indexes:
     _join_neighbours(words, near_bits, groups)
     for chunk in _plan(words, near_bits):
         index = _Index(words, groups.labels(), chunk)
-        for _ in LOCAL.map(partial(_search, index, near_bits, groups), index.blocks()):
+        for _ in in_threads(partial(_search, index, near_bits, groups), index.blocks()):
             pass
     return groups.labels()
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mien import sources as intake
 from mien.classifier import Classifier
 from mien.config import AnswerConfig, FetchLimits
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import FetchError, ImageError, SettingsError
 
 UNSURE = "unsure"
@@ -46,7 +46,6 @@ def predict(
     *,
     threshold: float | None = None,
     limits: FetchLimits = FetchLimits(),
-    engine: Engine = LOCAL,
 ) -> Iterator[Prediction]:
     """Say which class each picture belongs to: one Prediction per picture, in order.
 
@@ -57,7 +56,6 @@ def predict(
         sources: Picture files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
         limits: What may be fetched from a URL.
-        engine: Where the work runs.
 
     Yields:
         Prediction(source, label, probs, error, unfamiliar); the probabilities sum to 1.
@@ -84,7 +82,7 @@ def predict(
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
         return predict_picture(classifier, picture, source=name, threshold=least)
 
-    return engine.map(predict_one, names)
+    return in_threads(predict_one, names)
 
 
 def threshold_in_force(classifier: Classifier, threshold: float | None = None) -> float:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageOps
 
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import OutputError, SettingsError
 from mien.extras import require
 from mien.files import write_text, writing
@@ -98,9 +98,7 @@ class _Person:
     seed: int
 
 
-def draw(
-    folder: str | Path, *, num_images: int = 600, seed: int = 7, engine: Engine = LOCAL, progress: Progress = SILENCE
-) -> Path:
+def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: Progress = SILENCE) -> Path:
     """Draw happy and sad people to train on and others to try the classifier on, and plant bad files among them.
 
     `folder` appears in one piece, at the end. Drawing it again with the same settings gives the same bytes; a folder
@@ -114,7 +112,6 @@ def draw(
         folder: Where to draw. It must not exist, or hold the same drawings.
         num_images: Pictures to train on: an even number, half for each class.
         seed: Number that decides every drawing.
-        engine: Where the work runs.
         progress: Hears how many are drawn.
 
     Returns:
@@ -133,7 +130,7 @@ def draw(
     if not _is_drawn(folder, heading):
         require("samples", "dicebear", "dicebear_styles", "resvg_py")
         with _whole(folder) as temporary:
-            _draw_people(temporary, _people(num_images, seed), engine=engine, progress=progress)
+            _draw_people(temporary, _people(num_images, seed), progress=progress)
             _plant(temporary / "data", seed)
             write_text(temporary / "CREDITS.txt", f"{heading}\n\n{_credits()}")
     return data_dir
@@ -179,8 +176,8 @@ def _people(num_images: int, seed: int) -> list[_Person]:
     return people
 
 
-def _draw_people(folder: Path, people: list[_Person], *, engine: Engine, progress: Progress) -> None:
-    pictures = engine.map(_picture, people)
+def _draw_people(folder: Path, people: list[_Person], *, progress: Progress) -> None:
+    pictures = in_threads(_picture, people)
     for num_drawn, (person, picture) in enumerate(zip(people, pictures, strict=True), 1):
         path = folder / person.path
         path.parent.mkdir(parents=True, exist_ok=True)

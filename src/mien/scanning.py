@@ -12,7 +12,7 @@ from mien import files, images
 from mien.config import ScanConfig
 from mien.dataset import Dataset, ImageRecord, Problem
 from mien.duplicates import perceptual_hash
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
 from mien.formats import EXTENSIONS, MAX_FILE_BYTES
 from mien.progress import SILENCE, Progress
@@ -25,7 +25,6 @@ def scan(
     config: ScanConfig = ScanConfig(),
     *,
     keep_images: bool = False,
-    engine: Engine = LOCAL,
     progress: Progress = SILENCE,
 ) -> Dataset:
     """Read every file of a folder of class folders once, and say what each one is.
@@ -36,7 +35,6 @@ def scan(
         folder: One sub-folder per class; pictures may lie deeper.
         config: How files become arrays.
         keep_images: Keep the resized pictures as `Dataset.images`, so that nothing is decoded again.
-        engine: Where the work runs.
         progress: Told how far it is.
 
     Raises:
@@ -58,7 +56,7 @@ def scan(
         return _scan_file(path, root, config, None if kept is None else kept[place])
 
     records = []
-    for record in engine.map(scan_one, enumerate(paths)):
+    for record in in_threads(scan_one, enumerate(paths)):
         records.append(record)
         progress.step("Reading", len(records), len(paths))
     return Dataset(root, class_names, tuple(records), config, kept)

@@ -15,7 +15,7 @@ from PIL import Image
 from mien import files, images
 from mien.config import ScanConfig
 from mien.dataset import Dataset, ImageRecord
-from mien.engine import LOCAL, Engine
+from mien.engine import in_threads
 from mien.errors import ImageError
 from mien.formats import MAX_FILE_BYTES
 
@@ -45,7 +45,6 @@ def load_thumbnails(
     config: ScanConfig,
     *,
     dataset: Dataset | None = None,
-    engine: Engine = LOCAL,
 ) -> dict[str, Thumbnail]:
     """Make a thumbnail of each picture, by its path; one that has gone or changed since gets one that says so.
 
@@ -54,7 +53,6 @@ def load_thumbnails(
         records: Those to show.
         config: Its `max_pixels` is heeded.
         dataset: Pictures that it keeps are shown as the classifier gets them, and need not be decoded again.
-        engine: Where the work runs.
     """
     wanted = list({record.path: record for record in records}.values())
     places = {record.path: place for place, record in enumerate(dataset.records)} if dataset else {}
@@ -66,7 +64,7 @@ def load_thumbnails(
             return _unfitted(dataset.images[places[record.path]], record, dataset.config)
         return _load(folder, record, small)
 
-    found = engine.map(make, wanted)
+    found = in_threads(make, wanted)
     return {record.path: thumbnail for record, thumbnail in zip(wanted, found, strict=True)}
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mien.augmentation import augment as vary
 from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.dataset import Dataset
-from mien.engine import LOCAL
+from mien.engine import in_threads
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.hardware import has_gpu
 from mien.progress import SILENCE, Epoch, Progress, best_epoch
@@ -205,7 +205,7 @@ class _Training:
                 images = vary(images, self._augment, np.random.default_rng([self._seed, epoch, step]))
             return images, labels.astype(np.float32), self._class_weights[labels]
 
-        return LOCAL.map(ready, range(self._num_steps(split)))
+        return in_threads(ready, range(self._num_steps(split)))
 
 
 class _Mean:

@@ -21,7 +21,7 @@ SIDE = 256
 def decode_with_mien(content: bytes) -> Any:
     """Decode as mien does."""
     from mien.config import ScanConfig
-    from mien.images import to_array
+    from mien.core.images import to_array
 
     return to_array(content, ScanConfig(image_size=(SIDE, SIDE)))
 
@@ -68,7 +68,7 @@ def readable(photos: Path) -> list[bytes]:
 
 def decode_all(decode: Callable[[bytes], Any], contents: list[bytes], num_threads: int) -> None:
     """Decode every picture, and keep none."""
-    from mien.engine import in_threads
+    from mien.core.parallel import in_threads
 
     pictures = map(decode, contents) if num_threads == 1 else in_threads(decode, contents, num_threads=num_threads)
     for _ in pictures:
@@ -80,7 +80,7 @@ def main() -> None:
     given = arguments(__doc__, rounds=5).parse_args()
     import cv2
 
-    from mien.engine import count_cores
+    from mien.core.parallel import count_cores
 
     cv2.setNumThreads(1)
     contents = readable(given.photos)

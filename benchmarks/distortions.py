@@ -19,12 +19,12 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from mien.cleaning import clean
 from mien.config import CleanConfig, ScanConfig
+from mien.core.images import decode
+from mien.core.parallel import in_threads
+from mien.core.scores import wilson_score
 from mien.dataset import Dataset, ImageRecord
 from mien.duplicates import FLIPS, bits_apart, flipped, perceptual_hash
-from mien.engine import in_threads
-from mien.images import decode
 from mien.scanning import scan
-from mien.scores import wilson_score
 from timing import arguments
 
 LIMITS = (8, 12, 16, 20, 24)

@@ -102,7 +102,7 @@ def distances(classifier: "Classifier", num_pictures: int, method: "Method | Non
 
 def accuracy(classifier: "Classifier", num_pictures: int) -> float:
     """Return the share of new pictures that are answered right."""
-    from mien.images import resize
+    from mien.core.images import resize
 
     labels = [CLASSES[number % len(CLASSES)] for number in range(num_pictures)]
     drawn = [draw_planted(label, _NEW + number)[0] for number, label in enumerate(labels)]
@@ -115,7 +115,7 @@ def accuracy(classifier: "Classifier", num_pictures: int) -> float:
 
 def show(name: str, found: Sequence[int]) -> None:
     """Print how many maps found the patch."""
-    from mien.scores import wilson_score
+    from mien.core.scores import wilson_score
 
     near, on = (wilson_score(sum(beside <= margin for beside in found), len(found)) for margin in (MARGIN, 0))
     print(f"  {name}: {near}; without the margin {on}", flush=True)

@@ -81,7 +81,7 @@ def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
     import numpy as np
 
     import mien
-    from mien.engine import in_threads
+    from mien.core.parallel import in_threads
 
     classifier = mien.load(run_dir)
     contents = [Path(photo).read_bytes() for photo in photos]
@@ -108,7 +108,7 @@ def onnx_runtime_alone(model_path: Path, decoded: "NDArray[np.uint8]") -> Callab
 
 def decode_alone(classifier: "Classifier", contents: list[bytes]) -> None:
     """Decode and resize, in as many threads as mien does, and keep nothing."""
-    from mien.engine import in_threads
+    from mien.core.parallel import in_threads
 
     for _ in in_threads(classifier.prepare, contents):
         pass

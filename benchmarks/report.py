@@ -43,8 +43,8 @@ def draw(folder: Path, number: int) -> Path:
 
 def make_pictures(folder: Path, num_pictures: int, class_names: list[str]) -> "list[ImageRecord]":
     """Give some drawn pictures many names in class folders; return what a scan and a split would say of them."""
+    from mien.core.files import sha256_of
     from mien.dataset import ImageRecord, Problem
-    from mien.files import sha256_of
 
     folder.mkdir()
     drawn = [draw(folder, number) for number in range(min(NUM_DRAWN, num_pictures))]

@@ -61,7 +61,7 @@ def smooth_noise(seed: int) -> "Image.Image":
 
 def draw(folder: Path, num_pictures: int) -> None:
     """Draw the pictures, unless they are there."""
-    from mien.engine import in_threads
+    from mien.core.parallel import in_threads
 
     mark, heading = folder / "drawn.txt", f"{num_pictures} pictures drawn by benchmarks/scale.py\n"
     if mark.is_file() and mark.read_text("utf-8") == heading:

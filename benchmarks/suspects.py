@@ -101,7 +101,7 @@ def show(
     seconds: list[float],
 ) -> None:
     """Print the shares over all rounds."""
-    from mien.scores import wilson_score
+    from mien.core.scores import wilson_score
 
     num_planted = int(planted.sum())
     first = sum(int(flips[order[: flips.sum()]].sum()) for flips, order in zip(planted, ranks, strict=True))

@@ -112,9 +112,9 @@ def show_ratio(what: str, ratio: float) -> None:
 def readable(photos: Path) -> list[str]:
     """Name the pictures of a folder that can be decoded."""
     from mien.config import ScanConfig
-    from mien.engine import in_threads
+    from mien.core.images import to_array
+    from mien.core.parallel import in_threads
     from mien.errors import ImageError
-    from mien.images import to_array
     from mien.sources import expand, read
 
     def is_good(name: str) -> bool:

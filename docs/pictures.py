@@ -16,9 +16,9 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from mien.calibration import choose_threshold, measure_calibration, measure_coverage
 from mien.cleaning import clean
-from mien.probabilities import best_temperature, softmax
+from mien.core.probabilities import best_temperature, softmax
+from mien.core.scores import Score, wilson_score
 from mien.scanning import scan
-from mien.scores import Score, wilson_score
 from mien.shortcuts import find_shortcuts
 
 Numbers = dict[str, str]

@@ -12,11 +12,11 @@ from mien.activation_maps import add_heat
 from mien.backbone import Backbone, load_backbone
 from mien.classifier import Classifier, ModelFacts
 from mien.config import BackboneConfig
+from mien.core.probabilities import softmax
 from mien.exporting import _name_ends, _write_onnx, join
 from mien.familiarity import Familiarity
 from mien.heads import Head
 from mien.inference import Graph
-from mien.probabilities import softmax
 from onnx_models import pooling_network
 
 LITE0 = load_backbone(BackboneConfig(), (224, 224))

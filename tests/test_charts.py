@@ -11,8 +11,8 @@ import pytest
 from conftest import evaluation_of
 from mien.calibration import Coverage
 from mien.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
-from mien.progress import Epoch
-from mien.scores import wilson_score
+from mien.core.progress import Epoch
+from mien.core.scores import wilson_score
 
 EVALUATION = evaluation_of([[20, 5], [3, 22]])
 HISTORY = tuple(

@@ -6,10 +6,10 @@ import pytest
 
 from conftest import dataset_of, record
 from mien.checking import GATES, Check, check, find_gates, refuse
+from mien.core.scores import wilson_score
 from mien.dataset import PROBLEMS, ImageRecord, Problem
 from mien.errors import GateError, LeakError, SettingsError
 from mien.leaks import Leak
-from mien.scores import wilson_score
 from mien.shortcuts import Shortcut
 
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from mien.csv_tables import read_records, read_rows, table_text
+from mien.core.csv_tables import read_records, read_rows, table_text
 
 FORMULAS = tuple("=+-@＝＋－＠\t\r")
 LETTERS = [*FORMULAS, *"'\"`,;\n\r\0 a1é😀\u202e", "\r\n", "\udcff", "\ud800"]

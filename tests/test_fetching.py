@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from mien.config import FetchLimits
-from mien.engine import in_threads
+from mien.core.parallel import in_threads
 from mien.errors import FetchError, SettingsError
 from mien.fetching import fetch, fetch_into, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate

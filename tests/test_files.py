@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import without_permission
-from mien import files
+from mien.core import files
 from mien.errors import ImageError, OutputError, SourceNotFoundError
 
 

@@ -15,6 +15,7 @@ import mien
 from conftest import draw_folder
 from mien.backbone import Backbone, load_backbone
 from mien.config import PRESETS, AugmentConfig, BackboneConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.core.progress import Epoch
 from mien.dataset import Dataset
 from mien.errors import BackboneError, SettingsError, TooFewImagesError
 from mien.feature_cache import FeatureCache
@@ -22,7 +23,6 @@ from mien.features import extract
 from mien.fitting import cross_validate, find_backbone, fit, num_folds, prepare
 from mien.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
 from mien.pipeline import train
-from mien.progress import Epoch
 from mien.run_folder import RunFolder
 from mien.splitting import folds, split
 from onnx_models import pooling_network
@@ -290,7 +290,7 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     config = finetuning(application_weights, learning_rate=1e-9)
     run = train(data, config, out=tmp_path / "run", progress=heard)
     # Steps that small change nothing but rounding: whatever is kept, both have the same loss.
-    losses = mien.files.read_json(run.path / "metrics.json")["training"]["val_loss"]
+    losses = mien.core.files.read_json(run.path / "metrics.json")["training"]["val_loss"]
     assert losses["frozen"] == pytest.approx(losses["finetuned"], abs=1e-3)
     assert any(line.startswith("kept, for the lowest loss on 4 validation pictures") for line in heard.lines)
     assert (run.path / "model.keras").exists()

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from mien.core.probabilities import best_temperature, cross_entropy, softmax
 from mien.heads import fit_head
-from mien.probabilities import best_temperature, cross_entropy, softmax
 
 
 def make_features(

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Mien
 from hostile_names import NAMES, draw_hostile_folder
-from mien.csv_tables import read_records
+from mien.core.csv_tables import read_records
 from mien.dataset import load_records
 
 FORMULAS = re.compile(r'(^|[,;"\n])[=+@\t＝＋－＠-]')

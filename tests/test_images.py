@@ -9,9 +9,9 @@ from PIL import Image, ImageOps, features
 
 from conftest import draw_picture, encoded
 from mien.config import FitRule, ScanConfig
+from mien.core.formats import FORMATS
+from mien.core.images import decode, decoding_bytes, resize, room_for, shades, to_array
 from mien.errors import ImageError
-from mien.formats import FORMATS
-from mien.images import decode, decoding_bytes, resize, room_for, shades, to_array
 
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_picture(1, width=90, height=70)

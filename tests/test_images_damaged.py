@@ -11,9 +11,9 @@ from PIL import Image, features
 
 from conftest import draw_picture, encoded
 from mien.config import ScanConfig
+from mien.core.formats import FORMATS
+from mien.core.images import decode, resize
 from mien.errors import ImageError
-from mien.formats import FORMATS
-from mien.images import decode, resize
 
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_picture(1, width=90, height=70)

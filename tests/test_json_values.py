@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mien.json_values import built
+from mien.schema import built
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import numpy as np
 
 from conftest import answers_of, classifier_of, evaluation_of
 from mien.config import PRESETS, AnswerConfig
+from mien.core.progress import Epoch
+from mien.core.scores import wilson_score
 from mien.evaluation import score
 from mien.judgement import decide_threshold, judge_threshold, kept_epochs, verdict
-from mien.progress import Epoch
 from mien.results import Answers, Evaluation
-from mien.scores import wilson_score
 
 
 def judged(num_right: int, num_images: int, sure: float | None = None) -> Evaluation:

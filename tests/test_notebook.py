@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from mien.core.progress import Epoch, Progress
 from mien.notebook import NotebookProgress
-from mien.progress import Epoch, Progress
 
 
 @pytest.fixture

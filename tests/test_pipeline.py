@@ -16,12 +16,12 @@ from PIL import Image
 import mien
 from conftest import draw_folder, draw_picture, save_picture
 from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.core.files import claimed
+from mien.core.progress import Epoch
 from mien.dataset import Dataset
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.files import claimed
 from mien.finishing import Run
 from mien.pipeline import train
-from mien.progress import Epoch
 from mien.reviewing import review
 from mien.run_folder import load_config
 from mien.splitting import split

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien import engine
 from mien.classifier import Classifier, with_facts
+from mien.core import parallel
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.prediction import predict
 from test_classifier import FACTS, make_graph
@@ -52,7 +52,7 @@ def test_a_folder_stands_for_the_pictures_below_it(classifier: Classifier, data:
 
 
 def test_at_most_a_few_pictures_are_held_at_a_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "count_cores", lambda: 2)
+    monkeypatch.setattr(parallel, "count_cores", lambda: 2)
     picture = next(data.rglob("*.jpg"))
     alive, most = 0, 0
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mien.classifier import Provenance
-from mien.json_values import built
+from mien.schema import built
 
 PROVENANCE = Provenance(
     made_on="2026-01-31",

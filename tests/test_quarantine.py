@@ -13,7 +13,7 @@ import pytest
 
 import mien
 from conftest import without_permission
-from mien import files
+from mien.core import files
 from mien.errors import OutputError, SourceNotFoundError
 from mien.quarantine import Plan, plan_quarantine, quarantine, restore
 

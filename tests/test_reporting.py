@@ -18,10 +18,10 @@ import pytest
 
 import mien
 from conftest import draw_picture, save_picture
+from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
 from mien.finished_run import load_run
 from mien.finishing import Run
-from mien.progress import Silence
 from mien.reporting import _TITLES, percent, render, report, shown
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}

@@ -1,6 +1,6 @@
 import pytest
 
-from mien.safe_names import class_name_problem, folded, safe_stem
+from mien.core.text import class_name_problem, folded, safe_stem
 
 
 @pytest.mark.parametrize(

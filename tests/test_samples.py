@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageStat, UnidentifiedImageError
 
-from mien import engine, samples
+from mien import samples
+from mien.core import parallel
+from mien.core.progress import Epoch
 from mien.errors import MissingExtraError, OutputError, SettingsError
-from mien.progress import Epoch
 from mien.sample_styles import HELD_OUT, STYLES
 from mien.samples import CLASS_NAMES, PLANTED, draw
 
@@ -86,7 +87,7 @@ def definition(style: str) -> dict[str, Any]:
 def test_the_same_seed_draws_the_same_bytes_on_any_number_of_threads(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "count_cores", lambda: 1)
+    monkeypatch.setattr(parallel, "count_cores", lambda: 1)
     draw(tmp_path / "again", num_images=NUM_IMAGES)
     assert contents(tmp_path / "again") == contents(folder)
 

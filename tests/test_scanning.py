@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from conftest import draw_folder, draw_picture, encoded, save_picture, without_permission
-from mien import files, images
 from mien.config import ScanConfig
+from mien.core import files, images
+from mien.core.progress import Silence
 from mien.dataset import Dataset, ImageRecord
 from mien.errors import NotADatasetError, OutputError, SourceNotFoundError
-from mien.progress import Silence
 from mien.scanning import scan
 
 SMALL = ScanConfig(image_size=(32, 48))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.scores import Score, class_scores, f1_score, wilson_score
+from mien.core.scores import Score, class_scores, f1_score, wilson_score
 
 
 @pytest.mark.parametrize(

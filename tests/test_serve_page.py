@@ -17,7 +17,7 @@ import mien
 from browsing import complaints_of, violations
 from conftest import draw_folder, draw_picture, encoded, save_picture
 from hostile_names import NAMES, draw_hostile_folder
-from mien.csv_tables import read_records, table_text
+from mien.core.csv_tables import read_records, table_text
 from serve_process import Service, served
 
 if TYPE_CHECKING:

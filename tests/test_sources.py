@@ -10,8 +10,8 @@ import pytest
 from conftest import without_permission
 from mien import sources
 from mien.config import FetchLimits
+from mien.core.formats import MAX_FILE_BYTES
 from mien.errors import FetchError, ImageError, SourceNotFoundError
-from mien.formats import MAX_FILE_BYTES
 from mien.sources import expand, read
 from servers import reply, serving
 

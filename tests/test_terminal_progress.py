@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from mien.progress import Epoch
+from mien.core.progress import Epoch
 from mien.terminal_progress import TerminalProgress
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from mien.classifier import Classifier
 from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
+from mien.core.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.dataset import Dataset, ImageRecord
 from mien.deep import Cnn
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
 from mien.exporting import export, prove_equal, save_keras
 from mien.networks import build_cnn, with_all_probs
-from mien.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.recording import Recorder, load_history
 from mien.run_folder import RunFolder
 from mien.training import train_network

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mien.config import ServeConfig as ServeConfig
     from mien.config import SplitConfig as SplitConfig
     from mien.config import TrainConfig as TrainConfig
+    from mien.core.scores import Score as Score
     from mien.dataset import Dataset as Dataset
     from mien.dataset import ImageRecord as ImageRecord
     from mien.errors import MienError as MienError
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from mien.results import Answers as Answers
     from mien.results import Evaluation as Evaluation
     from mien.scanning import scan as scan
-    from mien.scores import Score as Score
     from mien.server import create_app as create_app
     from mien.splitting import split as split
 
@@ -79,7 +79,7 @@ _HOMES = {
     "PRESETS": "config",
     "Prediction": "prediction",
     "ScanConfig": "config",
-    "Score": "scores",
+    "Score": "core.scores",
     "ServeConfig": "config",
     "SplitConfig": "config",
     "TrainConfig": "config",
@@ -112,7 +112,7 @@ __all__ = ["__version__", *sorted(_HOMES)]
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
-    from mien.extras import needing
+    from mien.core.extras import needing
 
     with needing("serve" if name == "create_app" else "train"):
         value = getattr(import_module(f"mien.{_HOMES[name]}"), name)

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien import images
 from mien.classifier import Classifier
 from mien.config import ScanConfig
+from mien.core import images
 from mien.decoding_room import DecodingRoom
 from mien.errors import FetchError, ImageError
 from mien.explanation import explain_fitted, fair_size, overlay

@@ -19,8 +19,8 @@ from time import monotonic
 from typing import BinaryIO
 
 from mien.config import IntakeLimits
+from mien.core.formats import begins_like_a_picture, describe_other
 from mien.errors import IntakeError
-from mien.formats import begins_like_a_picture, describe_other
 
 # What an entry of a table of contents takes in memory is a few times this.
 _MAX_ENTRY_BYTES = 300

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files
 from mien.config import BUILT_IN_BACKBONE, BackboneConfig
+from mien.core import files
+from mien.core.extras import needing
 from mien.errors import BackboneError, ImageError, ModelFileError
-from mien.extras import needing
 from mien.inference import Graph
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.scores import Score, wilson_score
+from mien.core.scores import Score, wilson_score
 
 _THRESHOLDS = (*(step / 40 for step in range(1, 40)), 0.99)
 _MAX_RESAMPLES, _MAX_DRAWN = 1000, 10_000_000

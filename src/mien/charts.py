@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 from mien.calibration import round_thresholds
-from mien.progress import Epoch, best_epoch
+from mien.core.progress import Epoch, best_epoch
+from mien.core.scores import Score
 from mien.results import Evaluation
-from mien.scores import Score
 
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42

@@ -7,10 +7,10 @@ from typing import Any
 
 from mien.cleaning import clean
 from mien.config import CleanConfig
+from mien.core.progress import SILENCE, Progress
 from mien.dataset import Dataset
 from mien.errors import GateError, LeakError, SettingsError
 from mien.leaks import Leak, find_leaks, load_seen
-from mien.progress import SILENCE, Progress
 from mien.relabelling import load_decisions, relabel
 from mien.run_folder import run_of
 from mien.scanning import scan

@@ -9,13 +9,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files, images
 from mien.activation_maps import HEAT
 from mien.config import AnswerConfig, FitRule, ScanConfig
+from mien.core import files, images
+from mien.core.extras import needing
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
-from mien.extras import needing
 from mien.inference import Graph
-from mien.json_values import built
+from mien.schema import built
 
 FORMAT_VERSION = 2
 MODEL_NAME = "model.onnx"

@@ -9,11 +9,11 @@ import warnings
 
 from cyclopts import App, CycloptsError
 
+from mien.core.streams import open_missing_streams, silence_native_libraries
 from mien.data_commands import check, clean, fetch
 from mien.errors import GateError, MienError, UserError
 from mien.flags import fill_in_settings, spelled_out
 from mien.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
-from mien.streams import open_missing_streams, silence_native_libraries
 from mien.version import __version__
 
 app = App(

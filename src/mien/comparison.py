@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mien import files
 from mien.config import CleanConfig
-from mien.csv_tables import read_records, read_rows
+from mien.core import files
+from mien.core.csv_tables import read_records, read_rows
+from mien.core.files import read_json
+from mien.core.scores import Score, wilson_score
 from mien.dataset import ImageRecord, load_records
 from mien.duplicates import group_near_copies
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.files import read_json
 from mien.pairs import mcnemar, num_needed, paired_difference
 from mien.run_folder import RunFolder, load_config
-from mien.scores import Score, wilson_score
 
 _LEVEL = 0.05
 _MAX_CSV_BYTES = 1024**3

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from mien.errors import SettingsError
-from mien.json_values import value_of
+from mien.schema import value_of
 
 Keep = Literal["largest", "first", "all"]
 FitRule = Literal["stretch", "crop", "pad"]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from mien import files
 from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig
+from mien.core import files
 from mien.errors import SettingsError
 from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files, images
 from mien.config import ScanConfig
-from mien.csv_tables import read_records, table_text
-from mien.engine import in_threads
+from mien.core import files, images
+from mien.core.csv_tables import read_records, table_text
+from mien.core.formats import MAX_FILE_BYTES
+from mien.core.parallel import in_threads
 from mien.errors import SettingsError, SourceNotFoundError
-from mien.formats import MAX_FILE_BYTES
 
 SPLITS = ("train", "val", "test")
 PROBLEMS = {

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from mien import networks
 from mien.backbone import Backbone
 from mien.config import TrainConfig
+from mien.core.probabilities import best_temperature, cross_entropy
+from mien.core.progress import Progress, best_epoch
 from mien.dataset import Dataset
 from mien.exporting import export, prove_equal
 from mien.feature_cache import FeatureCache
@@ -18,8 +20,6 @@ from mien.features import answer_from_others, extract, fit_head_on
 from mien.hardware import chosen_precision
 from mien.heads import Head
 from mien.methods import Fitted, describe_choice, places_seen
-from mien.probabilities import best_temperature, cross_entropy
-from mien.progress import Progress, best_epoch
 from mien.training import Trained, announce, train_network
 
 _BATCH_SIZE = 32

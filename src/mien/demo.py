@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.config import PRESETS, CleanConfig
-from mien.extras import require
+from mien.core.extras import require
+from mien.core.progress import SILENCE, Progress
+from mien.core.scores import Score, wilson_score
 from mien.pipeline import train
 from mien.prediction import Prediction, predict
-from mien.progress import SILENCE, Progress
 from mien.reviewing import Review, review
 from mien.run_folder import RunFolder
 from mien.sample_styles import HELD_OUT
 from mien.samples import draw
-from mien.scores import Score, wilson_score
 
 _MODULES = (
     "dicebear dicebear_styles resvg_py threadpoolctl onnx jinja2 matplotlib keras tf2onnx cv2 tensorboard".split()

@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from mien import files, images
 from mien import sources as intake
 from mien.classifier import MODEL_NAME, Classifier
 from mien.config import FetchLimits
-from mien.engine import in_threads
+from mien.core import files, images
+from mien.core.formats import EXTENSIONS
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
+from mien.core.text import safe_stem
 from mien.errors import FetchError, ImageError, OutputError
 from mien.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
-from mien.formats import EXTENSIONS
 from mien.prediction import Prediction, predict_picture
-from mien.progress import SILENCE, Progress
-from mien.safe_names import safe_stem
 
 # So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.
 _MOST_LABEL_WIDTH = 135

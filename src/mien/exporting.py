@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files
 from mien.activation_maps import add_heat
 from mien.backbone import Backbone
 from mien.classifier import Classifier, ModelFacts, with_facts
+from mien.core import files
 from mien.dataset import Dataset
 from mien.errors import ExportMismatchError
 from mien.familiarity import Familiarity, fit_familiarity

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import threads_for
+from mien.core.parallel import threads_for
 
 _NUM_FOLDS = 5
 _MAX_DIRECTIONS = 32

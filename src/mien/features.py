@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from mien.backbone import Backbone
 from mien.config import TrainConfig
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
 from mien.dataset import Dataset
-from mien.engine import in_threads
 from mien.errors import OutputError
 from mien.feature_cache import FeatureCache
 from mien.heads import Head, fit_head
 from mien.leave_one_out import leave_one_out
-from mien.progress import SILENCE, Progress
 from mien.version import __version__
 
 # So many are made between two visits to the cache: a kill loses no more.

@@ -12,8 +12,8 @@ from threading import Lock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mien import files
 from mien.config import FetchLimits
+from mien.core import files
 from mien.errors import FetchError
 from mien.version import __version__
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien import files
 from mien.calibration import round_thresholds
+from mien.core import files
+from mien.core.extras import needing
+from mien.core.progress import Epoch, best_epoch
+from mien.core.scores import Score
 from mien.dataset import Dataset
 from mien.errors import SettingsError
-from mien.extras import needing
-from mien.progress import Epoch, best_epoch
 from mien.results import Answers, Evaluation
-from mien.scores import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,7 +117,7 @@ def plot_history(history: Sequence[Epoch]) -> "Drawing":
 
     Example:
         >>> import mien
-        >>> from mien.progress import Epoch
+        >>> from mien.core.progress import Epoch
         >>> history = [Epoch(1, 0.7, 0.5, 0.6, 0.6, 1.0), Epoch(2, 0.5, 0.8, 0.7, 0.6, 1.0)]
         >>> mien.plot_history(history).savefig("curves.png")
     """

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mien import files
 from mien.classifier import Classifier, load
 from mien.config import TrainConfig, from_json
-from mien.csv_tables import read_rows
+from mien.core import files
+from mien.core.csv_tables import read_rows
+from mien.core.files import read_json
+from mien.core.progress import Epoch
 from mien.dataset import ImageRecord, load_records
 from mien.errors import MienError, SettingsError, SourceNotFoundError
-from mien.files import read_json
-from mien.json_values import built
 from mien.methods import describe_choice
-from mien.progress import Epoch
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder
+from mien.schema import built
 from mien.shortcuts import Shortcut
 from mien.suspects import Suspect
 

@@ -4,15 +4,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien import files
 from mien.classifier import Classifier
 from mien.config import AnswerConfig, TrainConfig
+from mien.core import files
+from mien.core.progress import SILENCE, Epoch, Progress
 from mien.dataset import Dataset
 from mien.evaluation import answer, score
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 from mien.logs import log_run
 from mien.methods import Fitted
-from mien.progress import SILENCE, Epoch, Progress
 from mien.relabelling import load_decisions
 from mien.reporting import save_report
 from mien.results import Answers, Evaluation, Finding

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mien import files, images
 from mien.config import CleanConfig, ScanConfig
+from mien.core import files, images
+from mien.core.formats import MAX_FILE_BYTES
+from mien.core.parallel import in_threads
 from mien.duplicates import perceptual_hash
-from mien.engine import in_threads
 from mien.errors import ImageError, OutputError, SourceNotFoundError
 from mien.feature_cache import FeatureCache
-from mien.formats import MAX_FILE_BYTES
 from mien.intake import source_url
 from mien.picture_folder import PictureFolder, open_folder
 from mien.source_log import LOG_NAME, SourceRecord

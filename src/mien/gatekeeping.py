@@ -12,8 +12,8 @@ from fastapi.params import Security as SecurityParameter
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.datastructures import Headers
 
-from mien import files
 from mien.config import ServeConfig
+from mien.core import files
 from mien.errors import ForbiddenError, SettingsError, WrongKeyError
 
 KEY_VARIABLE = "MIEN_API_KEY"

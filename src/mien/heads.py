@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import threads_for
-from mien.probabilities import best_temperature, cross_entropy, softmax
+from mien.core.parallel import threads_for
+from mien.core.probabilities import best_temperature, cross_entropy, softmax
 
 # Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import in_threads
+from mien.core.parallel import in_threads
 from mien.errors import ModelFileError
 
 if TYPE_CHECKING:

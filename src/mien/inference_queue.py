@@ -21,8 +21,8 @@ from mien import answers
 from mien.answers import Answer
 from mien.classifier import Classifier
 from mien.config import ServeConfig
+from mien.core.parallel import count_cores
 from mien.decoding_room import DecodingRoom
-from mien.engine import count_cores
 from mien.errors import BusyError, NotReadyError
 from mien.prediction import threshold_in_force
 from mien.service_metrics import ServiceMetrics

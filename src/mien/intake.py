@@ -13,14 +13,15 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from mien import fetching, files
+from mien import fetching
 from mien.archives import Member, is_archive, members
 from mien.config import FetchLimits, IntakeLimits
+from mien.core import files
+from mien.core.formats import EXTENSIONS, begins_like_a_picture
+from mien.core.progress import SILENCE, Progress
 from mien.downloads import download, trying_again
 from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
-from mien.formats import EXTENSIONS, begins_like_a_picture
 from mien.picture_folder import PictureFolder, open_folder
-from mien.progress import SILENCE, Progress
 from mien.repositories import clone, is_repository, repository_members
 from mien.source_log import LOG_NAME, SourceRecord
 from mien.url_lists import Wanted, read_lists

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien import files
+from mien.core import files
+from mien.core.files import read_json
 from mien.errors import SourceNotFoundError
-from mien.files import read_json
 
 JOURNAL_NAME = "journal.json"
 _FORMAT_VERSION = 1

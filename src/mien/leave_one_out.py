@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import threads_for
-from mien.probabilities import best_temperature, cross_entropy, softmax
+from mien.core.parallel import threads_for
+from mien.core.probabilities import best_temperature, cross_entropy, softmax
 
 # More are answered in blocks, each from the others of its block: the time grows with the third power of their number.
 _BLOCK_SIZE = 2000

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mien.backbone import Backbone
 from mien.config import TrainConfig
+from mien.core.progress import Progress
 from mien.dataset import Dataset
 from mien.exporting import facts_of, join, prove_equal
 from mien.familiarity import fit_familiarity
@@ -14,7 +15,6 @@ from mien.feature_cache import FeatureCache
 from mien.features import answer_from_others, extract, fit_head_on
 from mien.heads import Head
 from mien.methods import Fitted, places_seen
-from mien.progress import Progress
 
 # The joined file is shown to answer as the head does on at most this many pictures.
 _NUM_PROOFS = 64

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from mien import files
 from mien.config import TrainConfig
-from mien.extras import needing
+from mien.core import files
+from mien.core.extras import needing
 from mien.model_card import escaped
 from mien.results import Evaluation
 from mien.run_folder import RunFolder

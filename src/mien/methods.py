@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.classifier import Classifier
+from mien.core.progress import Epoch
 from mien.dataset import Dataset
-from mien.progress import Epoch
 
 if TYPE_CHECKING:
     import keras

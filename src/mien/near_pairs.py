@@ -14,7 +14,7 @@ from threading import Lock
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.engine import in_threads
+from mien.core.parallel import in_threads
 
 Indexes = NDArray[np.intp]
 Words = NDArray[np.uint64]

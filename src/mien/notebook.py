@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mien.progress import Epoch
+from mien.core.progress import Epoch
 from mien.terminal import printable
 from mien.terminal_progress import epochs_as_text
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
-from mien.extras import require
+from mien.core.extras import require
 
 _PAGE_DIR = Path(__file__).parent / "page"
 # As strict as Swagger UI works with: it puts style attributes and data: icons into the page.

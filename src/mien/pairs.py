@@ -2,7 +2,7 @@
 
 import math
 
-from mien.scores import Score, wilson_score
+from mien.core.scores import Score, wilson_score
 
 _Z_LEVEL, _Z_POWER = 1.959963984540054, 0.8416212335729143
 

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mien import files, images
 from mien.config import ScanConfig
+from mien.core import files, images
+from mien.core.formats import EXTENSIONS
+from mien.core.text import class_name_problem, folded, safe_stem
 from mien.errors import ImageError, OutputError
-from mien.formats import EXTENSIONS
-from mien.safe_names import class_name_problem, folded, safe_stem
 from mien.source_log import SourceRecord, add_source, load_sources, write_sources
 
 _WORK_NAME = ".mien-fetch"

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mien import files
 from mien.cleaning import clean
 from mien.config import PRESETS, AnswerConfig, TrainConfig
+from mien.core import files
+from mien.core.extras import require
+from mien.core.progress import SILENCE, Progress
 from mien.errors import SettingsError
-from mien.extras import require
 from mien.finishing import Doubts, Run, finish
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.leaks import refuse_straddling
 from mien.prediction import UNSURE
-from mien.progress import SILENCE, Progress
 from mien.relabelling import keep_splits, load_decisions, relabel
 from mien.run_files import describe, save_data, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mien import sources as intake
 from mien.classifier import Classifier
 from mien.config import AnswerConfig, FetchLimits
-from mien.engine import in_threads
+from mien.core.parallel import in_threads
 from mien.errors import FetchError, ImageError, SettingsError
 
 UNSURE = "unsure"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien import files
+from mien.core import files
 from mien.dataset import Dataset
 from mien.errors import OutputError
 from mien.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal, remove_leftovers

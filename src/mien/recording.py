@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files
-from mien.csv_tables import read_records, table_text
+from mien.core import files
+from mien.core.csv_tables import read_records, table_text
+from mien.core.extras import needing
+from mien.core.progress import Epoch
 from mien.errors import SourceNotFoundError
-from mien.extras import needing
 from mien.logs import EventFile
-from mien.progress import Epoch
 from mien.run_folder import RunFolder
 
 _MAX_EPOCHS = 10**9

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mien import files
-from mien.csv_tables import read_rows, table_text
+from mien.core import files
+from mien.core.csv_tables import read_rows, table_text
 from mien.dataset import Dataset, ImageRecord, Problem
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
 

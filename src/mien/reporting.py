@@ -12,19 +12,20 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien import charts, files
+from mien import charts
+from mien.core import files
+from mien.core.extras import needing
+from mien.core.progress import SILENCE, Progress, best_epoch
+from mien.core.scores import Score
+from mien.core.text import visible
 from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
-from mien.extras import needing
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, find_looks, most_confused
 from mien.model_card import limits
 from mien.prediction import UNSURE
-from mien.progress import SILENCE, Progress, best_epoch
 from mien.results import Evaluation
 from mien.run_folder import RunFolder
-from mien.safe_names import visible
-from mien.scores import Score
 from mien.thumbnails import load_thumbnails
 from mien.version import __version__
 

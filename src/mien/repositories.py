@@ -13,9 +13,10 @@ from time import monotonic
 from typing import IO
 from urllib.parse import urlsplit
 
-from mien import fetching, files
+from mien import fetching
 from mien.archives import Member, name_problem
 from mien.config import FetchLimits, IntakeLimits
+from mien.core import files
 from mien.errors import IntakeError
 
 # Pages of a repository there have an address without .git, which is what people copy.

@@ -16,10 +16,10 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.access_log import AccessLog, Exchange
+from mien.core.text import visible
 from mien.errors import MienError
 from mien.gatekeeping import SECURITY_HEADERS, Gate
 from mien.refusals import refusal
-from mien.safe_names import visible
 from mien.service_metrics import ServiceMetrics
 
 _LOG = logging.getLogger(__name__)

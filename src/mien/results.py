@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.calibration import Calibration, Coverage
-from mien.json_values import built
-from mien.scores import ClassScores, Score
+from mien.core.scores import ClassScores, Score
+from mien.schema import built
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from mien.classifier import Classifier, load
 from mien.cleaning import clean
+from mien.core.files import read_json, sha256_of
+from mien.core.progress import SILENCE, Epoch, Progress
 from mien.dataset import Dataset, load_records
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.evaluation import evaluate
-from mien.files import read_json, sha256_of
 from mien.judgement import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict
 from mien.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
-from mien.progress import SILENCE, Epoch, Progress
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder, load_config, run_of

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from mien import files
 from mien.classifier import Classifier, Provenance
 from mien.config import PRESETS, TrainConfig
-from mien.csv_tables import table_text
+from mien.core import files
+from mien.core.csv_tables import table_text
 from mien.dataset import SPLITS, Dataset, split_fingerprint
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure

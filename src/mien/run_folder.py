@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien import files
 from mien.config import TrainConfig, from_json, to_json
+from mien.core import files
+from mien.core.files import read_json
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
-from mien.files import read_json
 
 RUNS_DIR = Path("runs")
 

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.csv_tables import table_text
+from mien.core.csv_tables import table_text
+from mien.core.files import write_text
+from mien.core.scores import Score
 from mien.dataset import SPLITS
-from mien.files import write_text
 from mien.prediction import UNSURE, Prediction
 from mien.results import Evaluation, Finding
-from mien.scores import Score
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:

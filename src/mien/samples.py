@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageOps
 
-from mien.engine import in_threads
+from mien.core.extras import require
+from mien.core.files import write_text, writing
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
 from mien.errors import OutputError, SettingsError
-from mien.extras import require
-from mien.files import write_text, writing
-from mien.progress import SILENCE, Progress
 from mien.sample_styles import COVERS_MOUTH, HELD_OUT, STYLES, TRAINING_STYLES
 
 if TYPE_CHECKING:

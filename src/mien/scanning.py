@@ -8,14 +8,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files, images
 from mien.config import ScanConfig
+from mien.core import files, images
+from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
 from mien.dataset import Dataset, ImageRecord, Problem
 from mien.duplicates import perceptual_hash
-from mien.engine import in_threads
 from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
-from mien.formats import EXTENSIONS, MAX_FILE_BYTES
-from mien.progress import SILENCE, Progress
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 

@@ -22,9 +22,9 @@ from prometheus_client import (
 )
 from prometheus_client.core import GaugeMetricFamily
 
-from mien import files
+from mien.core import files
+from mien.core.text import visible
 from mien.errors import OutputError
-from mien.safe_names import visible
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"

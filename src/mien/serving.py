@@ -30,9 +30,9 @@ from mien import terminal
 from mien.classifier import Classifier
 from mien.config import ServeConfig
 from mien.connections import Connection
+from mien.core.streams import show_native_libraries, silence_native_libraries
 from mien.errors import MienError
 from mien.server import create_app
-from mien.streams import show_native_libraries, silence_native_libraries
 
 # A proxy keeps idle connections for a minute as a rule; were the server's time shorter, both would close at once.
 _KEEP_ALIVE_S = 75

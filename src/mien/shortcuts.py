@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.scores import Score, wilson_score
 from mien.dataset import Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
-from mien.scores import Score, wilson_score
 from mien.source_log import load_sources
 
 # So many pictures tell; of more, so many are drawn.

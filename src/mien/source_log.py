@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from mien import files
-from mien.csv_tables import read_rows, table_text
+from mien.core import files
+from mien.core.csv_tables import read_rows, table_text
+from mien.core.text import class_name_problem
 from mien.errors import SourceNotFoundError
-from mien.safe_names import class_name_problem
 
 LOG_NAME = "sources.csv"
 _PATH = re.compile(r"[^/]+/[A-Za-z0-9][A-Za-z0-9.-]*")

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mien import fetching, files
+from mien import fetching
 from mien.config import FetchLimits
+from mien.core import files
+from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_a_picture
 from mien.errors import ImageError, SourceNotFoundError
-from mien.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_a_picture
 
 
 def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import files
-from mien.csv_tables import table_text
+from mien.core import files
+from mien.core.csv_tables import table_text
+from mien.core.scores import wilson_score
 from mien.dataset import Dataset, Problem
 from mien.figures import plot_suspects, save_figure
 from mien.results import Answers
-from mien.scores import wilson_score
 
 _COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
 _NUM_DRAWN = 24

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console, ConsoleOptions
 from rich.table import Table
 
-from mien.safe_names import visible
+from mien.core.text import visible
 
 TABLE_WIDTH = 72
 _LEAST_ROOM = 20

@@ -14,7 +14,7 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
-from mien.progress import Epoch, best_epoch
+from mien.core.progress import Epoch, best_epoch
 from mien.terminal import ERR, TABLE_WIDTH, printable
 
 _LINE_EVERY_S = 10.0

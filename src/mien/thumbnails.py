@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien import files, images
 from mien.config import ScanConfig
+from mien.core import files, images
+from mien.core.formats import MAX_FILE_BYTES
+from mien.core.parallel import in_threads
 from mien.dataset import Dataset, ImageRecord
-from mien.engine import in_threads
 from mien.errors import ImageError
-from mien.formats import MAX_FILE_BYTES
 
 SIDE = 160
 _QUALITY = 80

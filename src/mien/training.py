@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from mien.augmentation import augment as vary
 from mien.config import AugmentConfig, FitConfig, SplitConfig
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Epoch, Progress, best_epoch
 from mien.dataset import Dataset
-from mien.engine import in_threads
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.hardware import has_gpu
-from mien.progress import SILENCE, Epoch, Progress, best_epoch
 from mien.recording import Checkpoint, Recorder
 from mien.run_folder import RunFolder
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mien import files
+from mien.core import files
+from mien.core.text import class_name_problem
 from mien.errors import ImageError
-from mien.safe_names import class_name_problem
 
 _MAX_BYTES = 64 * 1024**2
 _MAX_URL_LETTERS = 4000

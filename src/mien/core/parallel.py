@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from mien.extras import needing
+from mien.core.extras import needing
 
 _FEW_ROWS = 5000
 Item = TypeVar("Item")

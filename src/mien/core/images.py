@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from mien import files
 from mien.config import ScanConfig
+from mien.core import files
+from mien.core.formats import FORMATS, begins_like_a_picture, describe_other
 from mien.errors import ImageError
-from mien.formats import FORMATS, begins_like_a_picture, describe_other
 
 # Hashes are taken from pictures of at least this side, so that they do not depend on the size that is trained on.
 _HASH_SIDE = 256

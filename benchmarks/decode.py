@@ -53,7 +53,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 
 def readable(photos: Path) -> list[bytes]:
     """Return the contents of the pictures that every decoder can read."""
-    from mien.sources import expand, read
+    from mien.fetching.sources import expand, read
 
     def is_good(content: bytes) -> bool:
         try:

@@ -115,7 +115,7 @@ def readable(photos: Path) -> list[str]:
     from mien.core.images import to_array
     from mien.core.parallel import in_threads
     from mien.errors import ImageError
-    from mien.sources import expand, read
+    from mien.fetching.sources import expand, read
 
     def is_good(name: str) -> bool:
         try:

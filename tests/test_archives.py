@@ -17,9 +17,9 @@ from archive_files import (
     zip_changed,
     zip_with_link,
 )
-from mien.archives import is_archive, members, name_problem
 from mien.config import IntakeLimits
 from mien.errors import IntakeError
+from mien.fetching.archives import is_archive, members, name_problem
 
 FILES = {"happy/1.jpg": b"one", "sad/2.jpg": b"two" * 1000, "readme.txt": b""}
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from mien import downloads
 from mien.config import FetchLimits, IntakeLimits
-from mien.downloads import download
 from mien.errors import FetchError, SettingsError
+from mien.fetching import downloads
+from mien.fetching.downloads import download
 from servers import Answer, reply, say_nothing, serving
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)
@@ -89,7 +89,7 @@ def test_one_host_is_asked_for_a_few_at_a_time() -> None:
         return b""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mien.fetching.fetch", fetch)
+        patch.setattr("mien.fetching.http.fetch", fetch)
         urls = [f"http://pictures.test/{number}" for number in range(40)]
         assert len(list(download(urls, IntakeLimits(max_per_host=3), HERE))) == 40
     assert most == 3
@@ -99,7 +99,7 @@ def test_an_error_that_is_no_refusal_is_not_swallowed(monkeypatch: pytest.Monkey
     def fetch(url: str, limits: FetchLimits) -> bytes:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("mien.fetching.fetch", fetch)
+    monkeypatch.setattr("mien.fetching.http.fetch", fetch)
     with pytest.raises(RuntimeError, match="new thread"):
         list(download(["http://h/"], IntakeLimits(), HERE))
 

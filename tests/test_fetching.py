@@ -16,7 +16,7 @@ import pytest
 from mien.config import FetchLimits
 from mien.core.parallel import in_threads
 from mien.errors import FetchError, SettingsError
-from mien.fetching import fetch, fetch_into, is_public
+from mien.fetching.http import fetch, fetch_into, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)
@@ -476,7 +476,7 @@ def test_fetch_reports_a_port_where_nobody_listens() -> None:
 
 
 def test_importing_fetching_does_not_import_httpx() -> None:
-    code = "import sys, mien.fetching; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
+    code = "import sys, mien.fetching.http; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

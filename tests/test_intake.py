@@ -13,12 +13,12 @@ import pytest
 
 from archive_files import write_tar, write_zip
 from conftest import draw_picture, encoded
-from mien import downloads
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
+from mien.fetching import downloads
+from mien.fetching.intake import Intake, source_url, take_in
+from mien.fetching.source_log import LOG_NAME, SourceRecord, load_sources, write_sources
 from mien.forgetting import forget
-from mien.intake import Intake, source_url, take_in
-from mien.source_log import LOG_NAME, SourceRecord, load_sources, write_sources
 from servers import Gallery, gallery, pour, redirect, reply, say_nothing, serving
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)
@@ -312,7 +312,7 @@ def test_an_archive_and_a_repository_are_fetched_from_public_addresses_alone(tmp
 
 
 def test_two_fetches_into_one_folder_are_kept_apart(tmp_path: Path) -> None:
-    from mien.picture_folder import open_folder
+    from mien.fetching.image_folder import open_folder
 
     with open_folder(tmp_path / "data"), pytest.raises(OutputError, match="another mien is at work"):
         take(write_zip(tmp_path / "a.zip", {"happy/a.jpg": jpeg(1)}), to=tmp_path / "data")

@@ -5,7 +5,7 @@ import pytest
 
 from archive_files import write_zip
 from mien.errors import SourceNotFoundError
-from mien.intake import sort_out
+from mien.fetching.intake import sort_out
 
 
 def test_sources_are_told_apart_by_content_and_not_by_name(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from conftest import draw_picture, encoded
 from mien.errors import OutputError, SourceNotFoundError
-from mien.picture_folder import open_folder
-from mien.source_log import LOG_NAME, load_sources
+from mien.fetching.image_folder import open_folder
+from mien.fetching.source_log import LOG_NAME, load_sources
 
 JPEG = encoded(draw_picture(1), "JPEG")
 

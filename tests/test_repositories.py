@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from conftest import draw_picture, encoded
-from mien import repositories
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError, IntakeError
-from mien.intake import take_in
-from mien.repositories import clone, is_repository, repository_members
-from mien.source_log import LOG_NAME
+from mien.fetching import repositories
+from mien.fetching.intake import take_in
+from mien.fetching.repositories import clone, is_repository, repository_members
+from mien.fetching.source_log import LOG_NAME
 from servers import git_serving, redirect, reply, say_nothing, serving
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)
@@ -142,7 +142,7 @@ def test_a_repository_on_a_private_address_is_refused(tmp_path: Path, site: str)
 def test_git_connects_to_the_address_that_was_checked(
     tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mien.fetching.public_addresses", lambda host, limits: ["127.0.0.1"])
+    monkeypatch.setattr("mien.fetching.http.public_addresses", lambda host, limits: ["127.0.0.1"])
     # No name server knows pictures.test: what is cloned can only come from the address given above.
     port = site.rpartition(":")[2]
     assert clone(f"http://pictures.test:{port}/faces.git", tmp_path / "clone", LIMITS, HERE).is_dir()

@@ -18,7 +18,7 @@ from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, for
 from mien import answers, url_fetcher
 from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.fetching import fetch
+from mien.fetching.http import fetch
 from mien.server import create_app
 from servers import gallery
 from test_explanation import FACTS, colour_classifier

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import SourceNotFoundError
-from mien.source_log import LOG_NAME, SourceRecord, add_source, load_sources, write_sources
+from mien.fetching.source_log import LOG_NAME, SourceRecord, add_source, load_sources, write_sources
 
 SHA256 = "0a" * 32
 OK = SourceRecord("happy/a-0a0a.jpg", "http://h/a", "2026-01-01T00:00:00+00:00", "ok", SHA256)

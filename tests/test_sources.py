@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from conftest import without_permission
-from mien import sources
 from mien.config import FetchLimits
 from mien.core.formats import MAX_FILE_BYTES
 from mien.errors import FetchError, ImageError, SourceNotFoundError
-from mien.sources import expand, read
+from mien.fetching import sources
+from mien.fetching.sources import expand, read
 from servers import reply, serving
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(28)
@@ -271,5 +271,5 @@ def test_read_says_that_other_schemes_are_not_fetched(url: str) -> None:
 
 
 def test_importing_sources_does_not_import_httpx() -> None:
-    code = "import sys, mien.sources; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
+    code = "import sys, mien.fetching.sources; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

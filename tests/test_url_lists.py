@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from mien.url_lists import Wanted, read_lists
+from mien.fetching.url_lists import Wanted, read_lists
 
 
 def write(path: Path, text: str | bytes) -> Path:

@@ -43,7 +43,7 @@ def fetch(
         Print one JSON document.
     """
     from mien.data_screens import show_intake
-    from mien.intake import take_in
+    from mien.fetching.intake import take_in
     from mien.terminal import show_json
     from mien.terminal_progress import TerminalProgress
 

@@ -12,8 +12,8 @@ from mien.shortcuts import describe_shortcuts
 from mien.terminal import OUT, new_table, printable, show_prose
 
 if TYPE_CHECKING:
+    from mien.fetching.intake import Intake
     from mien.forgetting import Forgotten
-    from mien.intake import Intake
     from mien.quarantine import Plan
 
 _MAX_LINES = 10

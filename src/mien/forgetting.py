@@ -12,9 +12,9 @@ from mien.core.parallel import in_threads
 from mien.duplicates import perceptual_hash
 from mien.errors import ImageError, OutputError, SourceNotFoundError
 from mien.feature_cache import FeatureCache
-from mien.intake import source_url
-from mien.picture_folder import PictureFolder, open_folder
-from mien.source_log import LOG_NAME, SourceRecord
+from mien.fetching.image_folder import PictureFolder, open_folder
+from mien.fetching.intake import source_url
+from mien.fetching.source_log import LOG_NAME, SourceRecord
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.core.scores import Score, wilson_score
 from mien.dataset import Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
-from mien.source_log import load_sources
+from mien.fetching.source_log import load_sources
 
 # So many pictures tell; of more, so many are drawn.
 _MAX_IMAGES = 1000

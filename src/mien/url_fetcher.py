@@ -10,7 +10,7 @@ from mien.answers import Answer, refused
 from mien.config import FetchLimits, ServeConfig
 from mien.decoding_room import Share
 from mien.errors import BusyError, FetchError, TooLargeError
-from mien.fetching import fetch
+from mien.fetching.http import fetch
 from mien.uploads import Upload
 
 _NUM_AT_A_TIME = 8

@@ -13,7 +13,7 @@ from mien.core import files, images
 from mien.core.formats import EXTENSIONS
 from mien.core.text import class_name_problem, folded, safe_stem
 from mien.errors import ImageError, OutputError
-from mien.source_log import SourceRecord, add_source, load_sources, write_sources
+from mien.fetching.source_log import SourceRecord, add_source, load_sources, write_sources
 
 _WORK_NAME = ".mien-fetch"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"

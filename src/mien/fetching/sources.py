@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mien import fetching
 from mien.config import FetchLimits
 from mien.core import files
 from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_a_picture
 from mien.errors import ImageError, SourceNotFoundError
+from mien.fetching import http
 
 
 def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
@@ -56,7 +56,7 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
         return _read_standard_input()
     if _is_path(source):
         return files.read_bytes(Path(source), max_bytes=MAX_FILE_BYTES)
-    return fetching.fetch(source, limits)
+    return http.fetch(source, limits)
 
 
 def _is_path(name: str) -> bool:

@@ -9,9 +9,9 @@ from threading import Event, Lock, Semaphore, Thread
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from mien import fetching
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError
+from mien.fetching import http
 
 # Servers may ask for hours; then the next run is soon enough.
 _MAX_PAUSE_S = 30.0
@@ -100,7 +100,7 @@ def _outcome(
 ) -> bytes | Exception:
     def fetch() -> bytes:
         with hosts.free(url):
-            return fetching.fetch(url, fetch_limits)
+            return http.fetch(url, fetch_limits)
 
     try:
         return trying_again(fetch, limits, stop)

@@ -13,18 +13,18 @@ from threading import Event
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from mien import fetching
-from mien.archives import Member, is_archive, members
 from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
 from mien.core.formats import EXTENSIONS, begins_like_a_picture
 from mien.core.progress import SILENCE, Progress
-from mien.downloads import download, trying_again
 from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
-from mien.picture_folder import PictureFolder, open_folder
-from mien.repositories import clone, is_repository, repository_members
-from mien.source_log import LOG_NAME, SourceRecord
-from mien.url_lists import Wanted, read_lists
+from mien.fetching import http
+from mien.fetching.archives import Member, is_archive, members
+from mien.fetching.downloads import download, trying_again
+from mien.fetching.image_folder import PictureFolder, open_folder
+from mien.fetching.repositories import clone, is_repository, repository_members
+from mien.fetching.source_log import LOG_NAME, SourceRecord
+from mien.fetching.url_lists import Wanted, read_lists
 
 _MAX_NAMED = 10
 # Hidden files, and what a Mac adds to an archive.
@@ -225,7 +225,7 @@ class _Work:
 
         def fetch() -> None:
             with files.writing(path), open(path, "wb") as file:
-                fetching.fetch_into(file, url, as_archive)
+                http.fetch_into(file, url, as_archive)
 
         try:
             trying_again(fetch, limits, Event())

@@ -1,0 +1,1 @@
+"""Photos from the web: into class folders, or one at a time."""

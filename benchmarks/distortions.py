@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
-from mien.cleaning import clean
 from mien.config import CleanConfig, ScanConfig
 from mien.core.images import decode
 from mien.core.parallel import in_threads
 from mien.core.scores import wilson_score
-from mien.dataset import Dataset, ImageRecord
-from mien.duplicates import FLIPS, bits_apart, flipped, perceptual_hash
-from mien.scanning import scan
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.near_copies import FLIPS, bits_apart, flipped, perceptual_hash
+from mien.data.scanning import scan
 from timing import arguments
 
 LIMITS = (8, 12, 16, 20, 24)

@@ -191,7 +191,7 @@ def fuzz(corpus: Path, facts_path: Path, num_inputs: int, seed: int) -> NoReturn
     with atheris.instrument_imports(include=["PIL", "mien"]):
         from mien.config import ScanConfig
         from mien.core.images import decode, resize
-        from mien.duplicates import perceptual_hash
+        from mien.data.near_copies import perceptual_hash
         from mien.errors import ImageError
     config, facts = ScanConfig(), Facts()
     shared = mmap.mmap(os.open(facts_path, os.O_RDWR), _FACTS.size + MAX_INPUT_BYTES)

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from mien.config import CleanConfig
-from mien.duplicates import group_near_copies
+from mien.data.near_copies import group_near_copies
 from timing import arguments, by_turns, seconds_for, show_ratio, show_seconds
 
 NEAR_BITS = CleanConfig.near_bits

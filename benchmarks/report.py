@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from mien.classifier import Classifier
-    from mien.dataset import Dataset, ImageRecord
+    from mien.data.dataset import Dataset, ImageRecord
 
 LIMIT_S, LIMIT_MB = 10.0, 5.0
 NUM_DRAWN = 200
@@ -44,7 +44,7 @@ def draw(folder: Path, number: int) -> Path:
 def make_pictures(folder: Path, num_pictures: int, class_names: list[str]) -> "list[ImageRecord]":
     """Give some drawn pictures many names in class folders; return what a scan and a split would say of them."""
     from mien.core.files import sha256_of
-    from mien.dataset import ImageRecord, Problem
+    from mien.data.dataset import ImageRecord, Problem
 
     folder.mkdir()
     drawn = [draw(folder, number) for number in range(min(NUM_DRAWN, num_pictures))]
@@ -112,7 +112,7 @@ def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
     import numpy as np
 
     from mien.config import PRESETS
-    from mien.dataset import Dataset
+    from mien.data.dataset import Dataset
     from mien.evaluation import score
     from mien.judgement import verdict
     from mien.results import Answers

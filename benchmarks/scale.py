@@ -91,7 +91,7 @@ def show_check(checks: list[Finished], num_pictures: int) -> None:
 
 def read_hashes(folder: Path, hashes: list[str], labels: list[str]) -> None:
     """Read every picture, and append its hash and its class."""
-    from mien.scanning import scan
+    from mien.data.scanning import scan
 
     for record in scan(folder).records:
         hashes.append(record.phash)
@@ -101,7 +101,7 @@ def read_hashes(folder: Path, hashes: list[str], labels: list[str]) -> None:
 def show_stages(folder: Path, rounds: int) -> None:
     """Print what reading and grouping take within one process."""
     from mien.config import CleanConfig
-    from mien.duplicates import group_near_copies
+    from mien.data.near_copies import group_near_copies
 
     reading, grouping = [], []
     for _ in range(rounds):

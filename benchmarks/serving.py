@@ -303,7 +303,7 @@ def free_port() -> int:
 def given_or_made(run_dir: Path | None, photos: Path | None, work_dir: Path) -> tuple[Path, Path]:
     """Return a run folder and a folder of pictures: those given; else drawn, and trained on."""
     if photos is None:
-        from mien.samples import draw
+        from mien.data.samples import draw
 
         photos = draw(work_dir / "drawn", num_images=200)
     if run_dir is None:

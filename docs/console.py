@@ -23,7 +23,7 @@ from docutils.parsers.rst import directives
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from mien import samples
+from mien.data import samples
 from mien.errors import OutputError
 
 _WIDTH = 88

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
 from mien.calibration import choose_threshold, measure_calibration, measure_coverage
-from mien.cleaning import clean
 from mien.core.probabilities import best_temperature, softmax
 from mien.core.scores import Score, wilson_score
-from mien.scanning import scan
-from mien.shortcuts import find_shortcuts
+from mien.data.cleaning import clean
+from mien.data.scanning import scan
+from mien.data.shortcuts import find_shortcuts
 
 Numbers = dict[str, str]
 BLUE, ORANGE, GREY = "#3f8fd0", "#e07b39", "#808080"

@@ -11,7 +11,7 @@ from mien.api_description import REFUSED_FOR, ModelDocument, PredictionDocument
 from mien.checking import GATES
 from mien.cli import app
 from mien.config import PRESETS
-from mien.dataset import PROBLEMS
+from mien.data.dataset import PROBLEMS
 from mien.run_screens import DEMO_FILES, RUN_FILES
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.dataset import Dataset, ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
 from mien.evaluation import score
 from mien.results import Answers, Evaluation
 

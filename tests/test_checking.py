@@ -7,10 +7,10 @@ import pytest
 from conftest import dataset_of, record
 from mien.checking import GATES, Check, check, find_gates, refuse
 from mien.core.scores import wilson_score
-from mien.dataset import PROBLEMS, ImageRecord, Problem
+from mien.data.dataset import PROBLEMS, ImageRecord, Problem
+from mien.data.leaks import Leak
+from mien.data.shortcuts import Shortcut
 from mien.errors import GateError, LeakError, SettingsError
-from mien.leaks import Leak
-from mien.shortcuts import Shortcut
 
 
 def a_bad(code: str) -> ImageRecord:

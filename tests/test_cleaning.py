@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from conftest import dataset_of, draw_picture, record, save_picture
-from mien.cleaning import clean
 from mien.config import CleanConfig, Keep, ScanConfig
-from mien.dataset import Dataset, Problem, load_records
-from mien.duplicates import flipped
-from mien.scanning import scan
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, Problem, load_records
+from mien.data.near_copies import flipped
+from mien.data.scanning import scan
 
 FIRST = "00" * 16
 NEAR = "00" * 14 + "ffff"

@@ -11,7 +11,7 @@ import pytest
 from conftest import dataset_of, record
 from mien.comparison import compare
 from mien.config import PRESETS, TrainConfig
-from mien.dataset import ImageRecord
+from mien.data.dataset import ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
 from mien.run_folder import RunFolder
 

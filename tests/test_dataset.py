@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from conftest import dataset_of, draw_folder, record
-from mien.cleaning import clean
 from mien.config import CleanConfig, ScanConfig
-from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord, Problem, load_records
+from mien.data.cleaning import clean
+from mien.data.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord, Problem, load_records
+from mien.data.scanning import scan
+from mien.data.splitting import split
 from mien.errors import ImageError, OutputError, SettingsError, SourceNotFoundError
-from mien.scanning import scan
-from mien.splitting import split
 
 SMALL = ScanConfig(image_size=(32, 48))
 ODD = [

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 from conftest import draw_picture, encoded
 from mien.config import ScanConfig
 from mien.core.images import decode
-from mien.duplicates import FLIPS, bits_apart, flipped, group_near_copies, perceptual_hash
+from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies, perceptual_hash
 
 NEAR_BITS = 16
 SEEDS = range(12)

@@ -16,7 +16,8 @@ from conftest import draw_folder
 from mien.backbone import Backbone, load_backbone
 from mien.config import PRESETS, AugmentConfig, BackboneConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.core.progress import Epoch
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
+from mien.data.splitting import folds, split
 from mien.errors import BackboneError, SettingsError, TooFewImagesError
 from mien.feature_cache import FeatureCache
 from mien.features import extract
@@ -24,7 +25,6 @@ from mien.fitting import cross_validate, find_backbone, fit, num_folds, prepare
 from mien.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
 from mien.pipeline import train
 from mien.run_folder import RunFolder
-from mien.splitting import folds, split
 from onnx_models import pooling_network
 
 LITE0 = load_backbone(BackboneConfig(), (224, 224))

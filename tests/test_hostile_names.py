@@ -11,7 +11,7 @@ import pytest
 from conftest import Mien
 from hostile_names import NAMES, draw_hostile_folder
 from mien.core.csv_tables import read_records
-from mien.dataset import load_records
+from mien.data.dataset import load_records
 
 FORMULAS = re.compile(r'(^|[,;"\n])[=+@\t＝＋－＠-]')
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.data.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal
 from mien.errors import OutputError, SourceNotFoundError
-from mien.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal
 
 ODD = 'happy/\udcff\n"\\ 😀.jpg'
 JOURNAL = Journal(

@@ -156,7 +156,7 @@ def test_imports_point_down(module: str) -> None:
     [
         "import mien",
         "import mien.cli",
-        "import mien.scanning, mien.cleaning, mien.splitting, mien.prediction",
+        "import mien.data.scanning, mien.data.cleaning, mien.data.splitting, mien.prediction",
         "import mien.pipeline",
     ],
 )

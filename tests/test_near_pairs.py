@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from mien import near_pairs
-from mien.near_pairs import Indexes, Words, near_labels
+from mien.data import near_pairs
+from mien.data.near_pairs import Indexes, Words, near_labels
 
 Maker = Callable[[random.Random, int], list[int]]
 

@@ -18,13 +18,13 @@ from conftest import draw_folder, draw_picture, save_picture
 from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.core.files import claimed
 from mien.core.progress import Epoch
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
+from mien.data.splitting import split
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.finishing import Run
 from mien.pipeline import train
 from mien.reviewing import review
 from mien.run_folder import load_config
-from mien.splitting import split
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {

@@ -14,8 +14,8 @@ import pytest
 import mien
 from conftest import without_permission
 from mien.core import files
+from mien.data.quarantine import Plan, plan_quarantine, quarantine, restore
 from mien.errors import OutputError, SourceNotFoundError
-from mien.quarantine import Plan, plan_quarantine, quarantine, restore
 
 State = dict[str, tuple[bytes, int, int]]
 CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "ctypes.dlopen"}

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from conftest import dataset_of, record
-from mien.cleaning import clean
-from mien.dataset import Dataset, ImageRecord
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.relabelling import decisions_csv, keep_splits, load_decisions, relabel
+from mien.data.splitting import split
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.relabelling import decisions_csv, keep_splits, load_decisions, relabel
-from mien.splitting import split
 
 PHASH = "0" * 32
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from PIL import Image, ImageChops, ImageStat, UnidentifiedImageError
 
-from mien import samples
 from mien.core import parallel
 from mien.core.progress import Epoch
+from mien.data import samples
+from mien.data.sample_styles import HELD_OUT, STYLES
+from mien.data.samples import CLASS_NAMES, PLANTED, draw
 from mien.errors import MissingExtraError, OutputError, SettingsError
-from mien.sample_styles import HELD_OUT, STYLES
-from mien.samples import CLASS_NAMES, PLANTED, draw
 
 for package in ("dicebear", "dicebear_styles", "resvg_py"):
     pytest.importorskip(package)
@@ -273,7 +273,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 
 
 def test_importing_the_module_loads_no_drawing_package() -> None:
-    code = "import sys, mien.samples; print({'dicebear', 'resvg_py', 'jsonschema', 'numpy'} & set(sys.modules))"
+    code = "import sys, mien.data.samples; print({'dicebear', 'resvg_py', 'jsonschema', 'numpy'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

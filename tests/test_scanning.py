@@ -14,9 +14,9 @@ from conftest import draw_folder, draw_picture, encoded, save_picture, without_p
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.progress import Silence
-from mien.dataset import Dataset, ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.scanning import scan
 from mien.errors import NotADatasetError, OutputError, SourceNotFoundError
-from mien.scanning import scan
 
 SMALL = ScanConfig(image_size=(32, 48))
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from conftest import dataset_of, draw_folder, draw_picture, record, save_picture
-from mien.cleaning import clean
-from mien.dataset import Dataset, ImageRecord
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.scanning import scan
+from mien.data.shortcuts import describe_shortcuts, find_shortcuts, load_hosts
 from mien.fetching.source_log import SourceRecord, write_sources
-from mien.scanning import scan
-from mien.shortcuts import describe_shortcuts, find_shortcuts, load_hosts
 
 
 def moods(

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from conftest import dataset_of, draw_picture, encoded, record
-from mien.cleaning import clean
 from mien.config import CleanConfig, Keep, ScanConfig, SplitConfig
-from mien.dataset import SPLITS, Dataset, ImageRecord, Problem
+from mien.data.cleaning import clean
+from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem
+from mien.data.scanning import scan
+from mien.data.splitting import split
 from mien.errors import TooFewImagesError
-from mien.scanning import scan
-from mien.splitting import split
 
 SMALL = ScanConfig(image_size=(32, 32))
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import dataset_of, draw_folder, record
-from mien.relabelling import load_decisions
+from mien.data.relabelling import load_decisions
+from mien.data.scanning import scan
 from mien.results import Answers
-from mien.scanning import scan
 from mien.suspects import (
     confident_joint,
     describe_suspects,

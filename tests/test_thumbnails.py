@@ -11,8 +11,8 @@ from PIL import Image
 
 from conftest import draw_picture, record, save_picture
 from mien.config import ScanConfig
-from mien.dataset import ImageRecord
-from mien.scanning import scan
+from mien.data.dataset import ImageRecord
+from mien.data.scanning import scan
 from mien.thumbnails import SIDE, load_thumbnails, thumbnail_of
 
 

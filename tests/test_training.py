@@ -13,7 +13,7 @@ import pytest
 from mien.classifier import Classifier
 from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
 from mien.core.progress import SILENCE, Epoch, Progress, Silence, best_epoch
-from mien.dataset import Dataset, ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
 from mien.deep import Cnn
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
 from mien.exporting import export, prove_equal, save_keras

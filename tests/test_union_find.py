@@ -3,7 +3,7 @@ import threading
 
 import numpy as np
 
-from mien.near_pairs import Indexes, UnionFind
+from mien.data.near_pairs import Indexes, UnionFind
 
 
 def indexes(*numbers: int) -> Indexes:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from mien.checking import check as check
     from mien.classifier import Classifier as Classifier
     from mien.classifier import load as load
-    from mien.cleaning import clean as clean
     from mien.comparison import compare as compare
     from mien.config import PRESETS as PRESETS
     from mien.config import AnswerConfig as AnswerConfig
@@ -32,8 +31,11 @@ if TYPE_CHECKING:
     from mien.config import SplitConfig as SplitConfig
     from mien.config import TrainConfig as TrainConfig
     from mien.core.scores import Score as Score
-    from mien.dataset import Dataset as Dataset
-    from mien.dataset import ImageRecord as ImageRecord
+    from mien.data.cleaning import clean as clean
+    from mien.data.dataset import Dataset as Dataset
+    from mien.data.dataset import ImageRecord as ImageRecord
+    from mien.data.scanning import scan as scan
+    from mien.data.splitting import split as split
     from mien.errors import MienError as MienError
     from mien.evaluation import answer as answer
     from mien.evaluation import evaluate as evaluate
@@ -55,9 +57,7 @@ if TYPE_CHECKING:
     from mien.reporting import report as report
     from mien.results import Answers as Answers
     from mien.results import Evaluation as Evaluation
-    from mien.scanning import scan as scan
     from mien.server import create_app as create_app
-    from mien.splitting import split as split
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
@@ -68,12 +68,12 @@ _HOMES = {
     "Check": "checking",
     "Classifier": "classifier",
     "CleanConfig": "config",
-    "Dataset": "dataset",
+    "Dataset": "data.dataset",
     "Evaluation": "results",
     "FetchLimits": "config",
     "FitConfig": "config",
     "HeatMap": "explanation",
-    "ImageRecord": "dataset",
+    "ImageRecord": "data.dataset",
     "MienError": "errors",
     "NotebookProgress": "notebook",
     "PRESETS": "config",
@@ -86,7 +86,7 @@ _HOMES = {
     "answer": "evaluation",
     "build_cnn": "networks",
     "check": "checking",
-    "clean": "cleaning",
+    "clean": "data.cleaning",
     "compare": "comparison",
     "create_app": "server",
     "evaluate": "evaluation",
@@ -101,8 +101,8 @@ _HOMES = {
     "plot_samples": "figures",
     "predict": "prediction",
     "report": "reporting",
-    "scan": "scanning",
-    "split": "splitting",
+    "scan": "data.scanning",
+    "split": "data.splitting",
     "train": "pipeline",
     "verdict": "judgement",
 }

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.cleaning import clean
 from mien.config import CleanConfig
 from mien.core.progress import SILENCE, Progress
-from mien.dataset import Dataset
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset
+from mien.data.leaks import Leak, find_leaks, load_seen
+from mien.data.relabelling import load_decisions, relabel
+from mien.data.scanning import scan
+from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.errors import GateError, LeakError, SettingsError
-from mien.leaks import Leak, find_leaks, load_seen
-from mien.relabelling import load_decisions, relabel
 from mien.run_folder import run_of
-from mien.scanning import scan
-from mien.shortcuts import Shortcut, find_shortcuts
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {
@@ -59,7 +59,7 @@ def check(
     Args:
         folder: One sub-folder per class.
         config: Which pictures are used.
-        relabel_path: A CSV file of decisions on labels (see `mien.relabelling`).
+        relabel_path: A CSV file of decisions on labels (see `mien.data.relabelling`).
         against: A run: its folder or its model.onnx; what it was trained on is looked for among the pictures.
         progress: Told how far it is.
 

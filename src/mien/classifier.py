@@ -35,7 +35,7 @@ class Provenance:
         settings: Those that differ from the preset's, by name, as JSON values.
         seed: Decided the split.
         split: Number of pictures by class, then by split.
-        split_fingerprint: Hash of the pictures with the split of each (see `mien.dataset.split_fingerprint`).
+        split_fingerprint: Hash of the pictures with the split of each (see `mien.data.dataset.split_fingerprint`).
         left_out: Number of files that were not used, by problem code.
         smallest_side: Of all pictures used, in pixels.
         versions: Of Python and of every package that the answers may depend on.

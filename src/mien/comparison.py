@@ -12,8 +12,8 @@ from mien.core import files
 from mien.core.csv_tables import read_records, read_rows
 from mien.core.files import read_json
 from mien.core.scores import Score, wilson_score
-from mien.dataset import ImageRecord, load_records
-from mien.duplicates import group_near_copies
+from mien.data.dataset import ImageRecord, load_records
+from mien.data.near_copies import group_near_copies
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.pairs import mcnemar, num_needed, paired_difference
 from mien.run_folder import RunFolder, load_config

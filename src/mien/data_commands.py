@@ -11,7 +11,7 @@ from mien.errors import SettingsError
 from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
 
 if TYPE_CHECKING:
-    from mien.quarantine import Plan
+    from mien.data.quarantine import Plan
 
 
 def fetch(
@@ -147,8 +147,8 @@ def clean(
     json
         Print one JSON document.
     """
+    from mien.data.quarantine import restore
     from mien.data_screens import show_quarantine, show_restored
-    from mien.quarantine import restore
     from mien.terminal import show_json
 
     if undo and not (to or apply):
@@ -164,9 +164,9 @@ def clean(
 
 
 def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "Plan":
-    from mien.cleaning import clean as clean_dataset
-    from mien.quarantine import plan_quarantine, quarantine, refuse_place
-    from mien.scanning import scan
+    from mien.data.cleaning import clean as clean_dataset
+    from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
+    from mien.data.scanning import scan
     from mien.terminal_progress import TerminalProgress
 
     refuse_place(to, folder)

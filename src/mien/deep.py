@@ -13,7 +13,7 @@ from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.core.probabilities import best_temperature, cross_entropy
 from mien.core.progress import Progress, best_epoch
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.exporting import export, prove_equal
 from mien.feature_cache import FeatureCache
 from mien.features import answer_from_others, extract, fit_head_on

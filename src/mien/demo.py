@@ -8,12 +8,12 @@ from mien.config import PRESETS, CleanConfig
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
 from mien.core.scores import Score, wilson_score
+from mien.data.sample_styles import HELD_OUT
+from mien.data.samples import draw
 from mien.pipeline import train
 from mien.prediction import Prediction, predict
 from mien.reviewing import Review, review
 from mien.run_folder import RunFolder
-from mien.sample_styles import HELD_OUT
-from mien.samples import draw
 
 _MODULES = (
     "dicebear dicebear_styles resvg_py threadpoolctl onnx jinja2 matplotlib keras tf2onnx cv2 tensorboard".split()

@@ -72,7 +72,7 @@ class ImageError(MienError, ValueError):
     """One picture cannot be used.
 
     Attributes:
-        problem: The problem code, such as "unreadable" (the codes stand in `mien.dataset`).
+        problem: The problem code, such as "unreadable" (the codes stand in `mien.data.dataset`).
     """
 
     def __init__(self, problem: str, detail: str) -> None:

@@ -6,7 +6,7 @@ from mien.calibration import measure_calibration, measure_coverage
 from mien.classifier import Classifier
 from mien.core.probabilities import cross_entropy
 from mien.core.scores import class_scores, wilson_score
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.errors import NotADatasetError, TooFewImagesError
 from mien.results import Answers, Evaluation
 

@@ -17,7 +17,7 @@ from mien.activation_maps import add_heat
 from mien.backbone import Backbone
 from mien.classifier import Classifier, ModelFacts, with_facts
 from mien.core import files
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError
 from mien.familiarity import Familiarity, fit_familiarity
 from mien.heads import Head

@@ -7,7 +7,7 @@ from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.errors import OutputError
 from mien.feature_cache import FeatureCache
 from mien.heads import Head, fit_head

@@ -15,7 +15,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.results import Answers, Evaluation
 

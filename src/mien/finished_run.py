@@ -12,14 +12,14 @@ from mien.core import files
 from mien.core.csv_tables import read_rows
 from mien.core.files import read_json
 from mien.core.progress import Epoch
-from mien.dataset import ImageRecord, load_records
+from mien.data.dataset import ImageRecord, load_records
+from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.methods import describe_choice
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder
 from mien.schema import built
-from mien.shortcuts import Shortcut
 from mien.suspects import Suspect
 
 Source = Literal["test", "out_of_fold"]

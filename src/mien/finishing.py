@@ -8,17 +8,17 @@ from mien.classifier import Classifier
 from mien.config import AnswerConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Epoch, Progress
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
+from mien.data.relabelling import load_decisions
+from mien.data.shortcuts import Shortcut
 from mien.evaluation import answer, score
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 from mien.logs import log_run
 from mien.methods import Fitted
-from mien.relabelling import load_decisions
 from mien.reporting import save_report
 from mien.results import Answers, Evaluation, Finding
 from mien.run_files import metrics, provenance, save_card, save_scores
 from mien.run_folder import RunFolder
-from mien.shortcuts import Shortcut
 from mien.suspects import Suspect, save_suspects
 
 

@@ -11,13 +11,13 @@ from mien.backbone import Backbone, is_file_name, load_backbone
 from mien.config import BUILT_IN_BACKBONE, PRESETS, FitConfig, ScanConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
+from mien.data.splitting import smallest_class
 from mien.errors import SettingsError
 from mien.feature_cache import FeatureCache
 from mien.methods import Fitted, Method, places_seen
 from mien.results import Answers
 from mien.run_folder import RunFolder
-from mien.splitting import smallest_class
 
 _AUTO_FOLDS = 5
 _FEW_IMAGES = 1000

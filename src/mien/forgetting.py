@@ -9,7 +9,7 @@ from mien.config import CleanConfig, ScanConfig
 from mien.core import files, images
 from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
-from mien.duplicates import perceptual_hash
+from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, OutputError, SourceNotFoundError
 from mien.feature_cache import FeatureCache
 from mien.fetching.image_folder import PictureFolder, open_folder

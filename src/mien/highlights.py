@@ -9,7 +9,7 @@ from itertools import zip_longest
 
 import numpy as np
 
-from mien.dataset import ImageRecord, groups_of
+from mien.data.dataset import ImageRecord, groups_of
 from mien.errors import ImageError
 from mien.explanation import Method, explain, overlay
 from mien.finished_run import Answered, FinishedRun

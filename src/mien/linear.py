@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.core.progress import Progress
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.exporting import facts_of, join, prove_equal
 from mien.familiarity import fit_familiarity
 from mien.feature_cache import FeatureCache

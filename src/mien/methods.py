@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.classifier import Classifier
 from mien.core.progress import Epoch
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 
 if TYPE_CHECKING:
     import keras

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from mien.classifier import ModelFacts, Provenance
-from mien.dataset import PROBLEMS, SPLITS
+from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.prediction import UNSURE
 from mien.results import Evaluation, evaluation_from_dict

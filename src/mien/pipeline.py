@@ -5,22 +5,22 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mien.cleaning import clean
 from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
+from mien.data.cleaning import clean
+from mien.data.leaks import refuse_straddling
+from mien.data.relabelling import keep_splits, load_decisions, relabel
+from mien.data.scanning import scan
+from mien.data.shortcuts import describe_shortcuts, find_shortcuts
+from mien.data.splitting import folds, split
 from mien.errors import SettingsError
 from mien.finishing import Doubts, Run, finish
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
-from mien.leaks import refuse_straddling
 from mien.prediction import UNSURE
-from mien.relabelling import keep_splits, load_decisions, relabel
 from mien.run_files import describe, save_data, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
-from mien.scanning import scan
-from mien.shortcuts import describe_shortcuts, find_shortcuts
-from mien.splitting import folds, split
 from mien.suspects import find_suspects, mark_suspects
 
 _MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")

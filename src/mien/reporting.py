@@ -18,7 +18,7 @@ from mien.core.extras import needing
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
 from mien.core.text import visible
-from mien.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
+from mien.data.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, find_looks, most_confused

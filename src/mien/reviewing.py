@@ -5,18 +5,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mien.classifier import Classifier, load
-from mien.cleaning import clean
 from mien.core.files import read_json, sha256_of
 from mien.core.progress import SILENCE, Epoch, Progress
-from mien.dataset import Dataset, load_records
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, load_records
+from mien.data.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
+from mien.data.scanning import scan
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.evaluation import evaluate
 from mien.judgement import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict
-from mien.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder, load_config, run_of
-from mien.scanning import scan
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from mien.classifier import Classifier, Provenance
 from mien.config import PRESETS, TrainConfig
 from mien.core import files
 from mien.core.csv_tables import table_text
-from mien.dataset import SPLITS, Dataset, split_fingerprint
+from mien.data.dataset import SPLITS, Dataset, split_fingerprint
+from mien.data.relabelling import decisions_csv
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
 from mien.model_card import limits, model_card
-from mien.relabelling import decisions_csv
 from mien.results import Answers, Evaluation, Finding
 from mien.run_folder import RunFolder
 from mien.version import __version__

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
-from mien.dataset import SPLITS
+from mien.data.dataset import SPLITS
 from mien.prediction import UNSURE, Prediction
 from mien.results import Evaluation, Finding
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose

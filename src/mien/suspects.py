@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.core.scores import wilson_score
-from mien.dataset import Dataset, Problem
+from mien.data.dataset import Dataset, Problem
 from mien.figures import plot_suspects, save_figure
 from mien.results import Answers
 

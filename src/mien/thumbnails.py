@@ -16,7 +16,7 @@ from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
-from mien.dataset import Dataset, ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import ImageError
 
 SIDE = 160

@@ -16,7 +16,7 @@ from mien.augmentation import augment as vary
 from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Epoch, Progress, best_epoch
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.hardware import has_gpu
 from mien.recording import Checkpoint, Recorder

@@ -6,8 +6,8 @@ from itertools import chain
 
 from mien.classifier import load
 from mien.config import CleanConfig
-from mien.dataset import Dataset, ImageRecord, load_records, split_fingerprint
-from mien.duplicates import FLIPS, bits_apart, flipped, group_near_copies
+from mien.data.dataset import Dataset, ImageRecord, load_records, split_fingerprint
+from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
 from mien.errors import LeakError, SourceNotFoundError
 from mien.run_folder import RunFolder, load_config
 

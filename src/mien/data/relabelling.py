@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mien.core import files
 from mien.core.csv_tables import read_rows, table_text
-from mien.dataset import Dataset, ImageRecord, Problem
+from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
 
 LEAVE_OUT = "leave-out"

@@ -13,8 +13,8 @@ from mien.core import files, images
 from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
-from mien.dataset import Dataset, ImageRecord, Problem
-from mien.duplicates import perceptual_hash
+from mien.data.dataset import Dataset, ImageRecord, Problem
+from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
 
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mien.config import CleanConfig, Keep
-from mien.dataset import Dataset, ImageRecord, Problem
-from mien.duplicates import bits_apart, flipped, group_near_copies
+from mien.data.dataset import Dataset, ImageRecord, Problem
+from mien.data.near_copies import bits_apart, flipped, group_near_copies
 
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from mien.core import files
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
+from mien.data.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal, remove_leftovers
 from mien.errors import OutputError
-from mien.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal, remove_leftovers
 
 _MAX_NAMED = 5
 _BEHIND_A_LINK = "it lies behind a link to another folder"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mien.config import SplitConfig
-from mien.dataset import Dataset
+from mien.data.dataset import Dataset
 from mien.errors import TooFewImagesError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.near_pairs import Indexes, UnionFind, Words, near_labels
+from mien.data.near_pairs import Indexes, UnionFind, Words, near_labels
 
 FLIPS = ("mirrored", "upside down", "turned by 180 degrees")
 _SIDE = 32

@@ -21,8 +21,8 @@ from mien.core.extras import require
 from mien.core.files import write_text, writing
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.data.sample_styles import COVERS_MOUTH, HELD_OUT, STYLES, TRAINING_STYLES
 from mien.errors import OutputError, SettingsError
-from mien.sample_styles import COVERS_MOUTH, HELD_OUT, STYLES, TRAINING_STYLES
 
 if TYPE_CHECKING:
     from dicebear import Style

@@ -53,7 +53,7 @@ class ImageRecord:
         path: Below the root, with forward slashes.
         label: Name of its class.
         sha256: Of the content; empty where it could not be read.
-        phash: 128 bits as hex (see `mien.duplicates`); empty where it is no picture.
+        phash: 128 bits as hex (see `mien.data.near_copies`); empty where it is no picture.
         num_bytes: Size of the file.
         format: Kind of picture by its content, such as "JPEG".
         width: Pixels, upright; likewise `height`.

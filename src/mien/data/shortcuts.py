@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.scores import Score, wilson_score
-from mien.dataset import Dataset, ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.fetching.source_log import load_sources
 

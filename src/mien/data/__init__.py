@@ -1,0 +1,1 @@
+"""A folder of photos -> a Dataset: scanned, cleaned, split, without leaks."""

@@ -25,8 +25,8 @@ from PIL import Image
 from timing import arguments, by_turns, seconds_for, show_seconds
 
 if TYPE_CHECKING:
-    from mien.classifier import Classifier
-    from mien.explanation import Method
+    from mien.model.classifier import Classifier
+    from mien.model.explanation import Method
 
 CLASSES = ("patch", "plain")
 SIDE, PATCH = 256, 64
@@ -70,7 +70,7 @@ def shuffled(classifier: "Classifier", *, only_last: bool = False) -> "Classifie
     """Return the same network with the numbers in each table of weights in another order."""
     import onnx
 
-    from mien.classifier import Classifier
+    from mien.model.classifier import Classifier
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
@@ -88,7 +88,7 @@ def shuffled(classifier: "Classifier", *, only_last: bool = False) -> "Classifie
 
 def distances(classifier: "Classifier", num_pictures: int, method: "Method | None" = None) -> list[int]:
     """Return how many pixels beside the patch the largest value of the map lies, for new pictures with a patch."""
-    from mien.explanation import explain
+    from mien.model.explanation import explain
 
     found = []
     for number in range(num_pictures):
@@ -123,7 +123,7 @@ def show(name: str, found: Sequence[int]) -> None:
 
 def measure(classifier: "Classifier", method: "Method", num_pictures: int, rounds: int) -> None:
     """Print the shares of one method, and its seconds."""
-    from mien.explanation import explain
+    from mien.model.explanation import explain
 
     print(method)
     show("found", distances(classifier, num_pictures, method))

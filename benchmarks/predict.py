@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mien.classifier import Classifier
+    from mien.model.classifier import Classifier
 
 PARTS = ("cold", "batched", "memory")
 BATCH_SIZE = 32

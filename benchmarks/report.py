@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from mien.classifier import Classifier
     from mien.data.dataset import Dataset, ImageRecord
+    from mien.model.classifier import Classifier
 
 LIMIT_S, LIMIT_MB = 10.0, 5.0
 NUM_DRAWN = 200

@@ -100,7 +100,7 @@ def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Ro
 def measure_limit(classifier: "mien.Classifier", contents: Sequence[bytes], given: Any) -> Round:
     """Decode and judge pictures in this process, in as many threads as mien has."""
     from mien.core.parallel import in_threads
-    from mien.prediction import predict_picture
+    from mien.model.prediction import predict_picture
 
     def answer(content: bytes) -> object:
         return predict_picture(classifier, classifier.prepare(content), source="-")

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from mien import networks
 from mien.activation_maps import add_heat
 from mien.backbone import Backbone, load_backbone
-from mien.classifier import Classifier, ModelFacts
 from mien.config import BackboneConfig
 from mien.core.probabilities import softmax
 from mien.exporting import _name_ends, _write_onnx, join
 from mien.familiarity import Familiarity
 from mien.heads import Head
-from mien.inference import Graph
+from mien.model.classifier import Classifier, ModelFacts
+from mien.model.inference import Graph
 from onnx_models import pooling_network
 
 LITE0 = load_backbone(BackboneConfig(), (224, 224))

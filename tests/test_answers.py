@@ -12,11 +12,11 @@ from PIL import Image
 from conftest import draw_picture, encoded
 from http_asking import JPEG
 from mien.answers import Answer, answer, refused
-from mien.classifier import Classifier
 from mien.decoding_room import DecodingRoom
 from mien.errors import ImageError
-from mien.explanation import explain, overlay
-from mien.prediction import predict_picture
+from mien.model.classifier import Classifier
+from mien.model.explanation import explain, overlay
+from mien.model.prediction import predict_picture
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 from test_explanation import FACTS, colour_classifier

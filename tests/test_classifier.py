@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import mien
-from mien.classifier import FORMAT_VERSION, Classifier, ModelFacts, load, with_facts
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
+from mien.model.classifier import FORMAT_VERSION, Classifier, ModelFacts, load, with_facts
 
 FACTS = ModelFacts(
     class_names=("happy", "sad"),

@@ -10,8 +10,8 @@ from PIL import Image
 
 from conftest import draw_folder, draw_picture
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
-from mien.explained_pictures import _font, _targets, draw_explanation, explain_sources
-from mien.explanation import HeatMap
+from mien.model.explained_images import _font, _targets, draw_explanation, explain_sources
+from mien.model.explanation import HeatMap
 from test_explanation import colour_classifier
 
 
@@ -158,7 +158,7 @@ def test_letters_of_other_alphabets_are_drawn_as_such(label: str) -> None:
 
 def test_without_a_better_font_pillows_own_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     _font.cache_clear()
-    monkeypatch.setattr("mien.explained_pictures._FONT_NAME", "Missing.ttf")
+    monkeypatch.setattr("mien.model.explained_images._FONT_NAME", "Missing.ttf")
     assert _font(15).getlength("happy") > 10
     _font.cache_clear()
 

@@ -13,9 +13,9 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 import mien
-from mien.classifier import Classifier, ModelFacts, with_facts
 from mien.errors import ModelFileError, SettingsError
-from mien.explanation import COOL, WARM, HeatMap, _box, explain, overlay
+from mien.model.classifier import Classifier, ModelFacts, with_facts
+from mien.model.explanation import COOL, WARM, HeatMap, _box, explain, overlay
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 import explanation as planted

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mien.errors import ModelFileError
-from mien.inference import Graph
+from mien.model.inference import Graph
 from onnx_models import pooling_network
 
 
@@ -35,6 +35,10 @@ def test_nothing_is_noted_down_to_be_sent_to_anybody(tmp_path: Path) -> None:
     home.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ORT_", "XDG_"))}
     # Where others use ONNX Runtime, it keeps its notes below the home folder until it can send them.
-    command = [sys.executable, "-c", f"from mien.inference import Graph; Graph(open({str(model)!r}, 'rb').read())"]
+    command = [
+        sys.executable,
+        "-c",
+        f"from mien.model.inference import Graph; Graph(open({str(model)!r}, 'rb').read())",
+    ]
     subprocess.run(command, env=environment | {"HOME": str(home)}, check=True)
     assert list(home.rglob("*")) == []

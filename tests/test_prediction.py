@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.classifier import Classifier, with_facts
 from mien.core import parallel
 from mien.errors import SettingsError, SourceNotFoundError
-from mien.prediction import predict
+from mien.model.classifier import Classifier, with_facts
+from mien.model.prediction import predict
 from test_classifier import FACTS, make_graph
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mien.classifier import Provenance
+from mien.model.classifier import Provenance
 from mien.schema import built
 
 PROVENANCE = Provenance(

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from conftest import evaluation_of
-from mien.prediction import Prediction
+from mien.model.prediction import Prediction
 
 
 def test_results_become_json() -> None:

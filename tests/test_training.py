@@ -10,13 +10,13 @@ import keras
 import numpy as np
 import pytest
 
-from mien.classifier import Classifier
 from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
 from mien.core.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.data.dataset import Dataset, ImageRecord
 from mien.deep import Cnn
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
 from mien.exporting import export, prove_equal, save_keras
+from mien.model.classifier import Classifier
 from mien.networks import build_cnn, with_all_probs
 from mien.recording import Recorder, load_history
 from mien.run_folder import RunFolder

@@ -16,8 +16,6 @@ from mien.version import __version__ as __version__
 if TYPE_CHECKING:
     from mien.checking import Check as Check
     from mien.checking import check as check
-    from mien.classifier import Classifier as Classifier
-    from mien.classifier import load as load
     from mien.comparison import compare as compare
     from mien.config import PRESETS as PRESETS
     from mien.config import AnswerConfig as AnswerConfig
@@ -39,9 +37,6 @@ if TYPE_CHECKING:
     from mien.errors import MienError as MienError
     from mien.evaluation import answer as answer
     from mien.evaluation import evaluate as evaluate
-    from mien.explanation import HeatMap as HeatMap
-    from mien.explanation import explain as explain
-    from mien.explanation import overlay as overlay
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_mistakes as plot_mistakes
@@ -49,11 +44,16 @@ if TYPE_CHECKING:
     from mien.figures import plot_samples as plot_samples
     from mien.fitting import fit as fit
     from mien.judgement import verdict as verdict
+    from mien.model.classifier import Classifier as Classifier
+    from mien.model.classifier import load as load
+    from mien.model.explanation import HeatMap as HeatMap
+    from mien.model.explanation import explain as explain
+    from mien.model.explanation import overlay as overlay
+    from mien.model.prediction import Prediction as Prediction
+    from mien.model.prediction import predict as predict
     from mien.networks import build_cnn as build_cnn
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
-    from mien.prediction import Prediction as Prediction
-    from mien.prediction import predict as predict
     from mien.reporting import report as report
     from mien.results import Answers as Answers
     from mien.results import Evaluation as Evaluation
@@ -66,18 +66,18 @@ _HOMES = {
     "AugmentConfig": "config",
     "BackboneConfig": "config",
     "Check": "checking",
-    "Classifier": "classifier",
+    "Classifier": "model.classifier",
     "CleanConfig": "config",
     "Dataset": "data.dataset",
     "Evaluation": "results",
     "FetchLimits": "config",
     "FitConfig": "config",
-    "HeatMap": "explanation",
+    "HeatMap": "model.explanation",
     "ImageRecord": "data.dataset",
     "MienError": "errors",
     "NotebookProgress": "notebook",
     "PRESETS": "config",
-    "Prediction": "prediction",
+    "Prediction": "model.prediction",
     "ScanConfig": "config",
     "Score": "core.scores",
     "ServeConfig": "config",
@@ -90,16 +90,16 @@ _HOMES = {
     "compare": "comparison",
     "create_app": "server",
     "evaluate": "evaluation",
-    "explain": "explanation",
+    "explain": "model.explanation",
     "fit": "fitting",
-    "load": "classifier",
-    "overlay": "explanation",
+    "load": "model.classifier",
+    "overlay": "model.explanation",
     "plot_confusion": "figures",
     "plot_history": "figures",
     "plot_mistakes": "figures",
     "plot_reliability": "figures",
     "plot_samples": "figures",
-    "predict": "prediction",
+    "predict": "model.prediction",
     "report": "reporting",
     "scan": "data.scanning",
     "split": "data.splitting",

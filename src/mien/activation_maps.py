@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.errors import ModelFileError
-from mien.inference import Graph
+from mien.model.inference import Graph
 
 if TYPE_CHECKING:
     import onnx

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.classifier import Classifier
 from mien.config import ScanConfig
 from mien.core import images
 from mien.decoding_room import DecodingRoom
 from mien.errors import FetchError, ImageError
-from mien.explanation import explain_fitted, fair_size, overlay
-from mien.prediction import Prediction, predict_picture
+from mien.model.classifier import Classifier
+from mien.model.explanation import explain_fitted, fair_size, overlay
+from mien.model.prediction import Prediction, predict_picture
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 

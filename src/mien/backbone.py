@@ -14,7 +14,7 @@ from mien.config import BUILT_IN_BACKBONE, BackboneConfig
 from mien.core import files
 from mien.core.extras import needing
 from mien.errors import BackboneError, ImageError, ModelFileError
-from mien.inference import Graph
+from mien.model.inference import Graph
 
 if TYPE_CHECKING:
     import onnx

@@ -10,8 +10,8 @@ from mien.core.progress import SILENCE, Progress
 from mien.core.scores import Score, wilson_score
 from mien.data.sample_styles import HELD_OUT
 from mien.data.samples import draw
+from mien.model.prediction import Prediction, predict
 from mien.pipeline import train
-from mien.prediction import Prediction, predict
 from mien.reviewing import Review, review
 from mien.run_folder import RunFolder
 

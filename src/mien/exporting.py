@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from mien.activation_maps import add_heat
 from mien.backbone import Backbone
-from mien.classifier import Classifier, ModelFacts, with_facts
 from mien.core import files
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError
 from mien.familiarity import Familiarity, fit_familiarity
 from mien.heads import Head
-from mien.inference import Graph
+from mien.model.classifier import Classifier, ModelFacts, with_facts
+from mien.model.inference import Graph
 from mien.version import __version__
 
 if TYPE_CHECKING:

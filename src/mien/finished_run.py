@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mien.classifier import Classifier, load
 from mien.config import TrainConfig, from_json
 from mien.core import files
 from mien.core.csv_tables import read_rows
@@ -16,6 +15,7 @@ from mien.data.dataset import ImageRecord, load_records
 from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.methods import describe_choice
+from mien.model.classifier import Classifier, load
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder

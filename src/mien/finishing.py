@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.classifier import Classifier
 from mien.config import AnswerConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Epoch, Progress
@@ -15,6 +14,7 @@ from mien.evaluation import answer, score
 from mien.judgement import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 from mien.logs import log_run
 from mien.methods import Fitted
+from mien.model.classifier import Classifier
 from mien.reporting import save_report
 from mien.results import Answers, Evaluation, Finding
 from mien.run_files import metrics, provenance, save_card, save_scores

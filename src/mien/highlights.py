@@ -11,8 +11,8 @@ import numpy as np
 
 from mien.data.dataset import ImageRecord, groups_of
 from mien.errors import ImageError
-from mien.explanation import Method, explain, overlay
 from mien.finished_run import Answered, FinishedRun
+from mien.model.explanation import Method, explain, overlay
 from mien.suspects import Suspect
 from mien.thumbnails import Thumbnail, picture_of, thumbnail_of
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from mien import terminal
-from mien.classifier import Classifier
 from mien.config import ServeConfig
 from mien.core.extras import needing
 from mien.errors import SettingsError
+from mien.model.classifier import Classifier
 
 _BACKLOG = 2048
 _MOST_CLASSES = 10

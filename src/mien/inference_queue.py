@@ -1,7 +1,7 @@
 """The queue of the server: pictures wait, threads decode and judge them one by one, nobody waits for ever.
 
 Batches would not make it faster: one picture at a time in one thread is half as fast again as batches over all cores
-(see `mien.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
+(see `mien.model.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
 
 Those who ask for heat maps wait in a line of their own: a map may take as long as 200 answers.
 """
@@ -19,12 +19,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from mien import answers
 from mien.answers import Answer
-from mien.classifier import Classifier
 from mien.config import ServeConfig
 from mien.core.parallel import count_cores
 from mien.decoding_room import DecodingRoom
 from mien.errors import BusyError, NotReadyError
-from mien.prediction import threshold_in_force
+from mien.model.classifier import Classifier
+from mien.model.prediction import threshold_in_force
 from mien.service_metrics import ServiceMetrics
 from mien.uploads import Upload
 

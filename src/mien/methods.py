@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classifier import Classifier
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
+from mien.model.classifier import Classifier
 
 if TYPE_CHECKING:
     import keras

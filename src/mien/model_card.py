@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from mien.classifier import ModelFacts, Provenance
 from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
-from mien.prediction import UNSURE
+from mien.model.classifier import ModelFacts, Provenance
+from mien.model.prediction import UNSURE
 from mien.results import Evaluation, evaluation_from_dict
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())

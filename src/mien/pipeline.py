@@ -18,7 +18,7 @@ from mien.data.splitting import folds, split
 from mien.errors import SettingsError
 from mien.finishing import Doubts, Run, finish
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
-from mien.prediction import UNSURE
+from mien.model.prediction import UNSURE
 from mien.run_files import describe, save_data, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
 from mien.suspects import find_suspects, mark_suspects

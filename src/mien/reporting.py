@@ -22,8 +22,8 @@ from mien.data.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, find_looks, most_confused
+from mien.model.prediction import UNSURE
 from mien.model_card import limits
-from mien.prediction import UNSURE
 from mien.results import Evaluation
 from mien.run_folder import RunFolder
 from mien.thumbnails import load_thumbnails

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mien.classifier import Classifier, load
 from mien.core.files import read_json, sha256_of
 from mien.core.progress import SILENCE, Epoch, Progress
 from mien.data.cleaning import clean
@@ -14,6 +13,7 @@ from mien.data.scanning import scan
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.evaluation import evaluate
 from mien.judgement import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict
+from mien.model.classifier import Classifier, load
 from mien.recording import load_history
 from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder, load_config, run_of

@@ -241,8 +241,8 @@ def explain(
     json
         Print one JSON document per picture, a line each.
     """
-    from mien.classifier import load
-    from mien.explained_pictures import explain_sources
+    from mien.model.classifier import load
+    from mien.model.explained_images import explain_sources
     from mien.run_screens import show_explanations
     from mien.terminal_progress import TerminalProgress
 
@@ -283,8 +283,8 @@ def predict(
     about
         Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
     """
-    from mien.classifier import load
-    from mien.prediction import predict as predict_sources
+    from mien.model.classifier import load
+    from mien.model.prediction import predict as predict_sources
     from mien.run_screens import show_about, show_predictions
     from mien.terminal import show_json
 
@@ -309,7 +309,7 @@ def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")]
     run
         A run folder, such as runs/train, or a model.onnx.
     """
-    from mien.classifier import load
     from mien.hosting import host
+    from mien.model.classifier import load
 
     host(load(run), config)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from mien.classifier import Classifier, Provenance
 from mien.config import PRESETS, TrainConfig
 from mien.core import files
 from mien.core.csv_tables import table_text
@@ -17,6 +16,7 @@ from mien.data.relabelling import decisions_csv
 from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
+from mien.model.classifier import Classifier, Provenance
 from mien.model_card import limits, model_card
 from mien.results import Answers, Evaluation, Finding
 from mien.run_folder import RunFolder

@@ -10,16 +10,16 @@ from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.data.dataset import SPLITS
-from mien.prediction import UNSURE, Prediction
+from mien.model.prediction import UNSURE, Prediction
 from mien.results import Evaluation, Finding
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:
-    from mien.classifier import ModelFacts, Provenance
     from mien.comparison import Comparison
     from mien.demo import Demo
-    from mien.explained_pictures import Explained
     from mien.finishing import Run
+    from mien.model.classifier import ModelFacts, Provenance
+    from mien.model.explained_images import Explained
 
 RUN_FILES = {
     "report.html": "start here: what it can do and how that is known, on one page",

@@ -25,15 +25,15 @@ from mien.api_description import (
     StatusDocument,
     refusals,
 )
-from mien.classifier import Classifier
 from mien.config import ServeConfig
 from mien.decoding_room import MemoryBudget, Share
 from mien.errors import ForbiddenError, RequestError, SettingsError
 from mien.gatekeeping import gate_for, key_schemes, read_api_key
 from mien.inference_queue import InferenceQueue, while_connected
+from mien.model.classifier import Classifier
+from mien.model.prediction import threshold_in_force
 from mien.model_document import model_document
 from mien.page_files import add_api_page, page_routes
-from mien.prediction import threshold_in_force
 from mien.refusals import QUERY_TOLD, refuse_errors
 from mien.request_layers import layered
 from mien.service_metrics import CONTENT_TYPE, ServiceMetrics

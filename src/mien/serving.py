@@ -27,11 +27,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from mien import terminal
-from mien.classifier import Classifier
 from mien.config import ServeConfig
 from mien.connections import Connection
 from mien.core.streams import show_native_libraries, silence_native_libraries
 from mien.errors import MienError
+from mien.model.classifier import Classifier
 from mien.server import create_app
 
 # A proxy keeps idle connections for a minute as a rule; were the server's time shorter, both would close at once.

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from mien.classifier import load
 from mien.config import CleanConfig
 from mien.data.dataset import Dataset, ImageRecord, load_records, split_fingerprint
 from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
 from mien.errors import LeakError, SourceNotFoundError
+from mien.model.classifier import load
 from mien.run_folder import RunFolder, load_config
 
 _SEEN = ("train", "val")

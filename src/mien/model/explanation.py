@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.classifier import Classifier
 from mien.config import ScanConfig
 from mien.core import images
 from mien.core.parallel import in_threads
 from mien.core.probabilities import softmax
 from mien.errors import SettingsError
+from mien.model.classifier import Classifier
 
 Method = Literal["class activation", "occlusion"]
 Box = tuple[float, float, float, float]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from mien.classifier import MODEL_NAME, Classifier
 from mien.config import FetchLimits
 from mien.core import files, images
 from mien.core.formats import EXTENSIONS
@@ -22,9 +21,10 @@ from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import safe_stem
 from mien.errors import FetchError, ImageError, OutputError
-from mien.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
 from mien.fetching import sources as intake
-from mien.prediction import Prediction, predict_picture
+from mien.model.classifier import MODEL_NAME, Classifier
+from mien.model.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
+from mien.model.prediction import Prediction, predict_picture
 
 # So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.
 _MOST_LABEL_WIDTH = 135

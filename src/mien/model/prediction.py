@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classifier import Classifier
 from mien.config import AnswerConfig, FetchLimits
 from mien.core.parallel import in_threads
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import sources as intake
+from mien.model.classifier import Classifier
 
 UNSURE = "unsure"
 

@@ -14,7 +14,7 @@ from mien.config import AnswerConfig, FitRule, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
-from mien.inference import Graph
+from mien.model.inference import Graph
 from mien.schema import built
 
 FORMAT_VERSION = 2

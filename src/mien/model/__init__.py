@@ -1,0 +1,1 @@
+"""The classifier: one ONNX file; ask it, and see where it looked."""

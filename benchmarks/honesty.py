@@ -17,17 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.calibration import choose_threshold, measure_calibration
 from mien.config import PRESETS, TrainConfig
 from mien.core.scores import Score, wilson_score
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
 from mien.data.scanning import scan
 from mien.data.splitting import folds, split
-from mien.evaluation import answer, score
 from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
 from mien.methods import Method
 from mien.run_folder import RunFolder
+from mien.scoring.calibration import choose_threshold, measure_calibration
+from mien.scoring.evaluation import answer, score
 
 TARGET = 0.9
 

@@ -113,11 +113,11 @@ def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
 
     from mien.config import PRESETS
     from mien.data.dataset import Dataset
-    from mien.evaluation import score
-    from mien.judgement import verdict
-    from mien.results import Answers
     from mien.run_files import metrics, predictions_csv, provenance
     from mien.run_folder import RunFolder
+    from mien.scoring.evaluation import score
+    from mien.scoring.results import Answers
+    from mien.scoring.verdict import verdict
 
     class_names = [f"class {number:03}" for number in range(num_classes)]
     records = make_pictures(folder / "data", num_pictures, class_names)

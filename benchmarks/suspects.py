@@ -79,8 +79,8 @@ def mien_ranks(
     features: NDArray[np.float32], rounds: NDArray[np.int64]
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], list[float]]:
     """Return, for each round, all rows with the most suspect first, which of them are listed, and the seconds."""
-    from mien.leave_one_out import leave_one_out
-    from mien.suspects import label_margins, suspect_rows
+    from mien.scoring.label_issues import label_margins, suspect_rows
+    from mien.scoring.leave_one_out import leave_one_out
 
     ranks, chosen, seconds = [], [], []
     for labels in rounds:

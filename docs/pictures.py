@@ -14,12 +14,12 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageOps
 
-from mien.calibration import choose_threshold, measure_calibration, measure_coverage
 from mien.core.probabilities import best_temperature, softmax
 from mien.core.scores import Score, wilson_score
 from mien.data.cleaning import clean
 from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
+from mien.scoring.calibration import choose_threshold, measure_calibration, measure_coverage
 
 Numbers = dict[str, str]
 BLUE, ORANGE, GREY = "#3f8fd0", "#e07b39", "#808080"

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from mien.data.dataset import Dataset, ImageRecord
-from mien.evaluation import score
-from mien.results import Answers, Evaluation
+from mien.scoring.evaluation import score
+from mien.scoring.results import Answers, Evaluation
 
 if TYPE_CHECKING:
     from mien.finishing import Run

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.calibration import choose_threshold, measure_calibration, measure_coverage
+from mien.scoring.calibration import choose_threshold, measure_calibration, measure_coverage
 
 
 def draw(num_images: int, seed: int, *, sharper: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

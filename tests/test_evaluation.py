@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conftest import evaluation_of
-from mien.results import evaluation_from_dict
+from mien.scoring.results import evaluation_from_dict
 
 
 def test_scores_are_those_of_the_answers() -> None:

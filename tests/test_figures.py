@@ -12,9 +12,9 @@ import mien
 from conftest import classifier_of, draw_folder, evaluation_of
 from mien.core.progress import Epoch
 from mien.errors import SettingsError
-from mien.evaluation import score
 from mien.figures import plot_suspects, save_figure
-from mien.results import Evaluation
+from mien.scoring.evaluation import score
+from mien.scoring.results import Evaluation
 
 ODD_NAMES = ("$\\frac{1}", "😀 \u202e right to left", "a\nb\x00", "x" * 255)
 

@@ -9,9 +9,9 @@ from conftest import answers_of, classifier_of, evaluation_of
 from mien.config import PRESETS, AnswerConfig
 from mien.core.progress import Epoch
 from mien.core.scores import wilson_score
-from mien.evaluation import score
-from mien.judgement import decide_threshold, judge_threshold, kept_epochs, verdict
-from mien.results import Answers, Evaluation
+from mien.scoring.evaluation import score
+from mien.scoring.results import Answers, Evaluation
+from mien.scoring.verdict import decide_threshold, judge_threshold, kept_epochs, verdict
 
 
 def judged(num_right: int, num_images: int, sure: float | None = None) -> Evaluation:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien import leave_one_out as module
-from mien.leave_one_out import _without_own, leave_one_out
+from mien.scoring import leave_one_out as module
+from mien.scoring.leave_one_out import _without_own, leave_one_out
 
 
 def clouds(

@@ -15,7 +15,7 @@ from conftest import draw_picture, evaluation_of
 from mien.errors import ModelFileError
 from mien.finishing import Run
 from mien.model.classifier import ModelFacts, load
-from mien.model_card import escaped, evaluations, limits, model_card
+from mien.scoring.model_card import escaped, evaluations, limits, model_card
 from test_classifier import FACTS
 from test_provenance import PROVENANCE
 

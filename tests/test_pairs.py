@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from mien.pairs import mcnemar, num_needed, paired_difference
+from mien.scoring.paired import mcnemar, num_needed, paired_difference
 
 
 def test_the_exact_test_gives_published_and_enumerated_values() -> None:

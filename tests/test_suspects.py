@@ -11,8 +11,7 @@ from PIL import Image
 from conftest import dataset_of, draw_folder, record
 from mien.data.relabelling import load_decisions
 from mien.data.scanning import scan
-from mien.results import Answers
-from mien.suspects import (
+from mien.scoring.label_issues import (
     confident_joint,
     describe_suspects,
     find_suspects,
@@ -20,6 +19,7 @@ from mien.suspects import (
     save_suspects,
     suspect_rows,
 )
+from mien.scoring.results import Answers
 
 
 def answers(labels: list[int], chosen: list[int], *, sure: float = 0.9, num_classes: int = 2) -> Answers:

@@ -35,15 +35,12 @@ if TYPE_CHECKING:
     from mien.data.scanning import scan as scan
     from mien.data.splitting import split as split
     from mien.errors import MienError as MienError
-    from mien.evaluation import answer as answer
-    from mien.evaluation import evaluate as evaluate
     from mien.figures import plot_confusion as plot_confusion
     from mien.figures import plot_history as plot_history
     from mien.figures import plot_mistakes as plot_mistakes
     from mien.figures import plot_reliability as plot_reliability
     from mien.figures import plot_samples as plot_samples
     from mien.fitting import fit as fit
-    from mien.judgement import verdict as verdict
     from mien.model.classifier import Classifier as Classifier
     from mien.model.classifier import load as load
     from mien.model.explanation import HeatMap as HeatMap
@@ -55,21 +52,24 @@ if TYPE_CHECKING:
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
     from mien.reporting import report as report
-    from mien.results import Answers as Answers
-    from mien.results import Evaluation as Evaluation
+    from mien.scoring.evaluation import answer as answer
+    from mien.scoring.evaluation import evaluate as evaluate
+    from mien.scoring.results import Answers as Answers
+    from mien.scoring.results import Evaluation as Evaluation
+    from mien.scoring.verdict import verdict as verdict
     from mien.server import create_app as create_app
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
     "AnswerConfig": "config",
-    "Answers": "results",
+    "Answers": "scoring.results",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
     "Check": "checking",
     "Classifier": "model.classifier",
     "CleanConfig": "config",
     "Dataset": "data.dataset",
-    "Evaluation": "results",
+    "Evaluation": "scoring.results",
     "FetchLimits": "config",
     "FitConfig": "config",
     "HeatMap": "model.explanation",
@@ -83,13 +83,13 @@ _HOMES = {
     "ServeConfig": "config",
     "SplitConfig": "config",
     "TrainConfig": "config",
-    "answer": "evaluation",
+    "answer": "scoring.evaluation",
     "build_cnn": "networks",
     "check": "checking",
     "clean": "data.cleaning",
     "compare": "comparison",
     "create_app": "server",
-    "evaluate": "evaluation",
+    "evaluate": "scoring.evaluation",
     "explain": "model.explanation",
     "fit": "fitting",
     "load": "model.classifier",
@@ -104,7 +104,7 @@ _HOMES = {
     "scan": "data.scanning",
     "split": "data.splitting",
     "train": "pipeline",
-    "verdict": "judgement",
+    "verdict": "scoring.verdict",
 }
 __all__ = ["__version__", *sorted(_HOMES)]
 

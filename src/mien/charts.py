@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from mien.calibration import round_thresholds
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
-from mien.results import Evaluation
+from mien.scoring.calibration import round_thresholds
+from mien.scoring.results import Evaluation
 
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42

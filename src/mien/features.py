@@ -11,7 +11,7 @@ from mien.data.dataset import Dataset
 from mien.errors import OutputError
 from mien.feature_cache import FeatureCache
 from mien.heads import Head, fit_head
-from mien.leave_one_out import leave_one_out
+from mien.scoring.leave_one_out import leave_one_out
 from mien.version import __version__
 
 # So many are made between two visits to the cache: a kill loses no more.

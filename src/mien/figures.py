@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.calibration import round_thresholds
 from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
-from mien.results import Answers, Evaluation
+from mien.scoring.calibration import round_thresholds
+from mien.scoring.results import Answers, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,10 +17,10 @@ from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.methods import describe_choice
 from mien.model.classifier import Classifier, load
 from mien.recording import load_history
-from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder
 from mien.schema import built
-from mien.suspects import Suspect
+from mien.scoring.label_issues import Suspect
+from mien.scoring.results import Evaluation, Finding, evaluation_from_dict
 
 Source = Literal["test", "out_of_fold"]
 _ANSWER_FILES: dict[Source, str] = {"test": "predictions.csv", "out_of_fold": "out_of_fold.csv"}

@@ -10,16 +10,16 @@ from mien.core.progress import SILENCE, Epoch, Progress
 from mien.data.dataset import Dataset
 from mien.data.relabelling import load_decisions
 from mien.data.shortcuts import Shortcut
-from mien.evaluation import answer, score
-from mien.judgement import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 from mien.logs import log_run
 from mien.methods import Fitted
 from mien.model.classifier import Classifier
 from mien.reporting import save_report
-from mien.results import Answers, Evaluation, Finding
 from mien.run_files import metrics, provenance, save_card, save_scores
 from mien.run_folder import RunFolder
-from mien.suspects import Suspect, save_suspects
+from mien.scoring.evaluation import answer, score
+from mien.scoring.label_issues import Suspect, save_suspects
+from mien.scoring.results import Answers, Evaluation, Finding
+from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 
 
 @dataclass(frozen=True)

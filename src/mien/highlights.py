@@ -13,7 +13,7 @@ from mien.data.dataset import ImageRecord, groups_of
 from mien.errors import ImageError
 from mien.finished_run import Answered, FinishedRun
 from mien.model.explanation import Method, explain, overlay
-from mien.suspects import Suspect
+from mien.scoring.label_issues import Suspect
 from mien.thumbnails import Thumbnail, picture_of, thumbnail_of
 
 _SIDE = 240

@@ -12,9 +12,9 @@ from PIL import Image
 from mien.config import TrainConfig
 from mien.core import files
 from mien.core.extras import needing
-from mien.model_card import escaped
-from mien.results import Evaluation
 from mien.run_folder import RunFolder
+from mien.scoring.model_card import escaped
+from mien.scoring.results import Evaluation
 
 
 class EventFile:

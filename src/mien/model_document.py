@@ -7,8 +7,8 @@ from mien.config import ServeConfig
 from mien.errors import ModelFileError
 from mien.model.classifier import Classifier, ModelFacts
 from mien.model.prediction import threshold_in_force
-from mien.model_card import evaluations, limits, model_card
-from mien.results import Evaluation
+from mien.scoring.model_card import evaluations, limits, model_card
+from mien.scoring.results import Evaluation
 
 _JUDGED_BY = {"out_of_fold": "cross-validation", "test": "test split"}
 

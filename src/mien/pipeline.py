@@ -21,7 +21,7 @@ from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds,
 from mien.model.prediction import UNSURE
 from mien.run_files import describe, save_data, save_training
 from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
-from mien.suspects import find_suspects, mark_suspects
+from mien.scoring.label_issues import find_suspects, mark_suspects
 
 _MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")

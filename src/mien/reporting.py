@@ -23,9 +23,9 @@ from mien.errors import SourceNotFoundError
 from mien.finished_run import FinishedRun, load_run
 from mien.highlights import Highlights, find_highlights, find_looks, most_confused
 from mien.model.prediction import UNSURE
-from mien.model_card import limits
-from mien.results import Evaluation
 from mien.run_folder import RunFolder
+from mien.scoring.model_card import limits
+from mien.scoring.results import Evaluation
 from mien.thumbnails import load_thumbnails
 from mien.version import __version__
 

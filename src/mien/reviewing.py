@@ -11,12 +11,12 @@ from mien.data.dataset import Dataset, load_records
 from mien.data.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
 from mien.data.scanning import scan
 from mien.errors import SourceNotFoundError, TooFewImagesError
-from mien.evaluation import evaluate
-from mien.judgement import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict
 from mien.model.classifier import Classifier, load
 from mien.recording import load_history
-from mien.results import Evaluation, Finding, evaluation_from_dict
 from mien.run_folder import RunFolder, load_config, run_of
+from mien.scoring.evaluation import evaluate
+from mien.scoring.results import Evaluation, Finding, evaluation_from_dict
+from mien.scoring.verdict import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict
 
 
 @dataclass(frozen=True)

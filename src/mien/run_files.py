@@ -17,9 +17,9 @@ from mien.exporting import save_keras
 from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
 from mien.model.classifier import Classifier, Provenance
-from mien.model_card import limits, model_card
-from mien.results import Answers, Evaluation, Finding
 from mien.run_folder import RunFolder
+from mien.scoring.model_card import limits, model_card
+from mien.scoring.results import Answers, Evaluation, Finding
 from mien.version import __version__
 
 _KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")

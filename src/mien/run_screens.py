@@ -11,7 +11,7 @@ from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.data.dataset import SPLITS
 from mien.model.prediction import UNSURE, Prediction
-from mien.results import Evaluation, Finding
+from mien.scoring.results import Evaluation, Finding
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
     show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
     if run.suspects:
-        from mien.suspects import describe_suspects
+        from mien.scoring.label_issues import describe_suspects
 
         show_prose(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)
@@ -128,7 +128,7 @@ def show_run(run: "Run") -> None:
 
 def show_about(facts: "ModelFacts") -> None:
     """Print what a classifier's file says about it."""
-    from mien.model_card import evaluations
+    from mien.scoring.model_card import evaluations
 
     OUT.print(f"classes      {printable(', '.join(facts.class_names))}")
     for name, evaluation in evaluations(facts).items():

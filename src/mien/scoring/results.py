@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.calibration import Calibration, Coverage
 from mien.core.scores import ClassScores, Score
 from mien.schema import built
+from mien.scoring.calibration import Calibration, Coverage
 
 
 @dataclass(frozen=True)

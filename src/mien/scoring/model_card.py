@@ -7,7 +7,7 @@ from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, Provenance
 from mien.model.prediction import UNSURE
-from mien.results import Evaluation, evaluation_from_dict
+from mien.scoring.results import Evaluation, evaluation_from_dict
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
 _NOT_FOR = (

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from mien.calibration import measure_calibration, measure_coverage
 from mien.core.probabilities import cross_entropy
 from mien.core.scores import class_scores, wilson_score
 from mien.data.dataset import Dataset
 from mien.errors import NotADatasetError, TooFewImagesError
 from mien.model.classifier import Classifier
-from mien.results import Answers, Evaluation
+from mien.scoring.calibration import measure_calibration, measure_coverage
+from mien.scoring.results import Answers, Evaluation
 
 # A batch that keeps ONNX Runtime busy without holding many pictures at once.
 _BATCH_SIZE = 32

@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from mien.calibration import choose_threshold
 from mien.config import PRESETS, AnswerConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score, fold_inflation
 from mien.model.prediction import UNSURE
-from mien.results import Evaluation, Finding
+from mien.scoring.calibration import choose_threshold
+from mien.scoring.results import Evaluation, Finding
 
 # So much better on pictures that it has seen than on others: it has learnt pictures, not what they show.
 _WIDE_GAP = 0.2

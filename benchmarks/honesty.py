@@ -25,7 +25,7 @@ from mien.data.scanning import scan
 from mien.data.splitting import folds, split
 from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
 from mien.methods import Method
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 from mien.scoring.calibration import choose_threshold, measure_calibration
 from mien.scoring.evaluation import answer, score
 

@@ -113,8 +113,8 @@ def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
 
     from mien.config import PRESETS
     from mien.data.dataset import Dataset
-    from mien.run_files import metrics, predictions_csv, provenance
-    from mien.run_folder import RunFolder
+    from mien.runs.folder import RunFolder
+    from mien.runs.saving import metrics, predictions_csv, provenance
     from mien.scoring.evaluation import score
     from mien.scoring.results import Answers
     from mien.scoring.verdict import verdict
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--num-classes", type=int, default=100, help="how many classes (default: %(default)s)")
     given = parser.parse_args()
 
-    from mien.reporting import report
+    from mien.runs.report import report
 
     with tempfile.TemporaryDirectory() as folder:
         run = make_run(Path(folder), given.num_pictures, given.num_classes)

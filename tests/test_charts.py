@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from conftest import evaluation_of
-from mien.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
 from mien.core.progress import Epoch
 from mien.core.scores import wilson_score
+from mien.runs.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
 from mien.scoring.calibration import Coverage
 
 EVALUATION = evaluation_of([[20, 5], [3, 22]])

@@ -13,7 +13,7 @@ from mien.comparison import compare
 from mien.config import PRESETS, TrainConfig
 from mien.data.dataset import ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 
 PICTURES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]
 

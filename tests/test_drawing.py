@@ -10,8 +10,8 @@ import nbformat
 import numpy as np
 from PIL import Image
 
-from mien.drawing import Drawing
-from mien.figures import save_figure
+from mien.runs.drawing import Drawing
+from mien.runs.figures import save_figure
 
 
 def test_what_is_drawn_is_what_is_saved(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.util.tensor_util import make_ndarray
 
-from mien.logs import EventFile
+from mien.runs.tensorboard import EventFile
 
 # 64 blocks of 1024 bytes: no file may be larger.
 _ON_A_FULL_DISK = """
@@ -16,7 +16,7 @@ import resource, signal, sys
 from pathlib import Path
 from tensorboard.plugins.text.summary_v2 import text_pb
 from mien.errors import OutputError
-from mien.logs import EventFile
+from mien.runs.tensorboard import EventFile
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, 65536))
 log = EventFile(Path(sys.argv[1]))

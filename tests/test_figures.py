@@ -12,7 +12,7 @@ import mien
 from conftest import classifier_of, draw_folder, evaluation_of
 from mien.core.progress import Epoch
 from mien.errors import SettingsError
-from mien.figures import plot_suspects, save_figure
+from mien.runs.figures import plot_suspects, save_figure
 from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
-from mien.finished_run import load_run
 from mien.finishing import Run
+from mien.runs.run import load_run
 
 
 def test_what_was_written_comes_back(run: Run) -> None:

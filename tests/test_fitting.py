@@ -24,7 +24,7 @@ from mien.features import extract
 from mien.fitting import cross_validate, find_backbone, fit, num_folds, prepare
 from mien.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
 from mien.pipeline import train
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 from onnx_models import pooling_network
 
 LITE0 = load_backbone(BackboneConfig(), (224, 224))

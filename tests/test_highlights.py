@@ -1,8 +1,8 @@
 """The highlights: samples from all over a class, copies under two classes first, the surest answers, never too many."""
 
 from conftest import record
-from mien.finished_run import Answered
-from mien.highlights import _groups, _hits, _samples, most_confused, surest
+from mien.runs.highlights import _groups, _hits, _samples, most_confused, surest
+from mien.runs.run import Answered
 
 
 def answered(path: str, answer: str, prob: float) -> Answered:

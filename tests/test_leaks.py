@@ -14,7 +14,7 @@ from mien.data.leaks import Leak, find_leaks, load_seen, name_leaks, near_bits_o
 from mien.data.near_copies import FLIPS, bits_apart, flipped
 from mien.data.splitting import folds, split
 from mien.errors import GateError, LeakError, SettingsError, SourceNotFoundError
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 
 
 def changed(phash: str, num_bits: int) -> str:

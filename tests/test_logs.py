@@ -13,8 +13,8 @@ from tensorboard.util.tensor_util import make_ndarray
 from conftest import evaluation_of
 from mien.config import PRESETS
 from mien.errors import OutputError
-from mien.logs import log_run
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
+from mien.runs.tensorboard import log_run
 
 HOSTILE = ("<b>$x$</b>", "![x](http://127.0.0.1/x.png)", "a | b\n# c", "\udcff*d*")
 

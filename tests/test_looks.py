@@ -10,9 +10,9 @@ from PIL import Image
 
 import mien
 from conftest import draw_folder
-from mien.finished_run import FinishedRun, load_run
-from mien.highlights import find_looks
 from mien.model.explanation import HeatMap
+from mien.runs.highlights import find_looks
+from mien.runs.run import FinishedRun, load_run
 
 
 @pytest.fixture(scope="module")

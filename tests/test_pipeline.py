@@ -24,7 +24,7 @@ from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError,
 from mien.finishing import Run
 from mien.pipeline import train
 from mien.reviewing import review
-from mien.run_folder import load_config
+from mien.runs.folder import load_config
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {

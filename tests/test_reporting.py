@@ -20,9 +20,9 @@ import mien
 from conftest import draw_picture, save_picture
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
-from mien.finished_run import load_run
 from mien.finishing import Run
-from mien.reporting import _TITLES, percent, render, report, shown
+from mien.runs.report import _TITLES, percent, render, report, shown
+from mien.runs.run import load_run
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 ROOT = Path(mien.__file__).parent.parent.parent

@@ -13,7 +13,7 @@ from conftest import draw_picture, record, save_picture
 from mien.config import ScanConfig
 from mien.data.dataset import ImageRecord
 from mien.data.scanning import scan
-from mien.thumbnails import SIDE, load_thumbnails, thumbnail_of
+from mien.runs.thumbnails import SIDE, load_thumbnails, thumbnail_of
 
 
 def saved(folder: Path, name: str, **options: int) -> ImageRecord:

@@ -18,8 +18,8 @@ from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceN
 from mien.exporting import export, prove_equal, save_keras
 from mien.model.classifier import Classifier
 from mien.networks import build_cnn, with_all_probs
-from mien.recording import Recorder, load_history
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
+from mien.runs.history import Recorder, load_history
 from mien.training import train_network
 
 SIZE = (32, 32)

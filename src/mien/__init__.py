@@ -35,11 +35,6 @@ if TYPE_CHECKING:
     from mien.data.scanning import scan as scan
     from mien.data.splitting import split as split
     from mien.errors import MienError as MienError
-    from mien.figures import plot_confusion as plot_confusion
-    from mien.figures import plot_history as plot_history
-    from mien.figures import plot_mistakes as plot_mistakes
-    from mien.figures import plot_reliability as plot_reliability
-    from mien.figures import plot_samples as plot_samples
     from mien.fitting import fit as fit
     from mien.model.classifier import Classifier as Classifier
     from mien.model.classifier import load as load
@@ -51,7 +46,12 @@ if TYPE_CHECKING:
     from mien.networks import build_cnn as build_cnn
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
-    from mien.reporting import report as report
+    from mien.runs.figures import plot_confusion as plot_confusion
+    from mien.runs.figures import plot_history as plot_history
+    from mien.runs.figures import plot_mistakes as plot_mistakes
+    from mien.runs.figures import plot_reliability as plot_reliability
+    from mien.runs.figures import plot_samples as plot_samples
+    from mien.runs.report import report as report
     from mien.scoring.evaluation import answer as answer
     from mien.scoring.evaluation import evaluate as evaluate
     from mien.scoring.results import Answers as Answers
@@ -94,13 +94,13 @@ _HOMES = {
     "fit": "fitting",
     "load": "model.classifier",
     "overlay": "model.explanation",
-    "plot_confusion": "figures",
-    "plot_history": "figures",
-    "plot_mistakes": "figures",
-    "plot_reliability": "figures",
-    "plot_samples": "figures",
+    "plot_confusion": "runs.figures",
+    "plot_history": "runs.figures",
+    "plot_mistakes": "runs.figures",
+    "plot_reliability": "runs.figures",
+    "plot_samples": "runs.figures",
     "predict": "model.prediction",
-    "report": "reporting",
+    "report": "runs.report",
     "scan": "data.scanning",
     "split": "data.splitting",
     "train": "pipeline",

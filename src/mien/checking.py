@@ -14,7 +14,7 @@ from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.errors import GateError, LeakError, SettingsError
-from mien.run_folder import run_of
+from mien.runs.folder import run_of
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {

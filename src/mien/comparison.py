@@ -15,7 +15,7 @@ from mien.core.scores import Score, wilson_score
 from mien.data.dataset import ImageRecord, load_records
 from mien.data.near_copies import group_near_copies
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.run_folder import RunFolder, load_config
+from mien.runs.folder import RunFolder, load_config
 from mien.scoring.paired import mcnemar, num_needed, paired_difference
 
 _LEVEL = 0.05

@@ -110,7 +110,7 @@ def check(
         found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
     show_json(found.to_dict()) if json else show_check(found)
     if sheet:
-        from mien.figures import plot_samples, save_figure
+        from mien.runs.figures import plot_samples, save_figure
 
         save_figure(plot_samples(found.dataset), sheet)
     refuse(found, gates)

@@ -13,7 +13,7 @@ from mien.data.samples import draw
 from mien.model.prediction import Prediction, predict
 from mien.pipeline import train
 from mien.reviewing import Review, review
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 
 _MODULES = (
     "dicebear dicebear_styles resvg_py threadpoolctl onnx jinja2 matplotlib keras tf2onnx cv2 tensorboard".split()

@@ -16,7 +16,7 @@ from mien.data.splitting import smallest_class
 from mien.errors import SettingsError
 from mien.feature_cache import FeatureCache
 from mien.methods import Fitted, Method, places_seen
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 from mien.scoring.results import Answers
 
 _AUTO_FOLDS = 5

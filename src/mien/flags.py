@@ -10,7 +10,7 @@ from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
 from mien.config import PRESETS, TrainConfig
-from mien.run_folder import find_unfinished, load_config
+from mien.runs.folder import find_unfinished, load_config
 
 
 def section(title: str) -> Parameter:

@@ -19,8 +19,8 @@ from mien.errors import SettingsError
 from mien.finishing import Doubts, Run, finish
 from mien.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.model.prediction import UNSURE
-from mien.run_files import describe, save_data, save_training
-from mien.run_folder import RunFolder, find_unfinished, load_config, new_run
+from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
+from mien.runs.saving import describe, save_data, save_training
 from mien.scoring.label_issues import find_suspects, mark_suspects
 
 _MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")

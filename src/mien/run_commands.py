@@ -131,7 +131,7 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
     """
     import webbrowser
 
-    from mien.reporting import report as write_report
+    from mien.runs.report import report as write_report
     from mien.terminal import ERR, OUT, printable
     from mien.terminal_progress import TerminalProgress
 

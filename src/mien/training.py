@@ -19,8 +19,8 @@ from mien.core.progress import SILENCE, Epoch, Progress, best_epoch
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.hardware import has_gpu
-from mien.recording import Checkpoint, Recorder
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
+from mien.runs.history import Checkpoint, Recorder
 
 # One batch of training: pictures (an array, or a tensor on the GPU), class numbers, and how much each counts.
 _Batch = tuple[Any, NDArray[np.float32], NDArray[np.float32]]

@@ -9,7 +9,7 @@ from mien.data.dataset import Dataset, ImageRecord, load_records, split_fingerpr
 from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
 from mien.errors import LeakError, SourceNotFoundError
 from mien.model.classifier import load
-from mien.run_folder import RunFolder, load_config
+from mien.runs.folder import RunFolder, load_config
 
 _SEEN = ("train", "val")
 _MAX_NAMED = 10

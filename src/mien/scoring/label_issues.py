@@ -13,7 +13,7 @@ from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.core.scores import wilson_score
 from mien.data.dataset import Dataset, Problem
-from mien.figures import plot_suspects, save_figure
+from mien.runs.figures import plot_suspects, save_figure
 from mien.scoring.results import Answers
 
 _COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()

@@ -22,7 +22,7 @@ from mien.scoring.results import Answers, Evaluation
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from mien.drawing import Drawing
+    from mien.runs.drawing import Drawing
 
 _DPI = 120
 # Of the width of a plot: what a threshold beside another takes.
@@ -233,7 +233,7 @@ def _names_as_they_are() -> Iterator[None]:
 
 
 def _figure(width: float, height: float) -> "Drawing":
-    from mien.drawing import Drawing
+    from mien.runs.drawing import Drawing
 
     return Drawing(figsize=(width, height), dpi=_DPI, layout="constrained")
 

@@ -16,8 +16,8 @@ from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.methods import describe_choice
 from mien.model.classifier import Classifier, load
-from mien.recording import load_history
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
+from mien.runs.history import load_history
 from mien.schema import built
 from mien.scoring.label_issues import Suspect
 from mien.scoring.results import Evaluation, Finding, evaluation_from_dict

@@ -12,7 +12,6 @@ from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mien import charts
 from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import SILENCE, Progress, best_epoch
@@ -20,13 +19,14 @@ from mien.core.scores import Score
 from mien.core.text import visible
 from mien.data.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
-from mien.finished_run import FinishedRun, load_run
-from mien.highlights import Highlights, find_highlights, find_looks, most_confused
 from mien.model.prediction import UNSURE
-from mien.run_folder import RunFolder
+from mien.runs import charts
+from mien.runs.folder import RunFolder
+from mien.runs.highlights import Highlights, find_highlights, find_looks, most_confused
+from mien.runs.run import FinishedRun, load_run
+from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.model_card import limits
 from mien.scoring.results import Evaluation
-from mien.thumbnails import load_thumbnails
 from mien.version import __version__
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from PIL import Image
 from mien.config import TrainConfig
 from mien.core import files
 from mien.core.extras import needing
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
 from mien.scoring.model_card import escaped
 from mien.scoring.results import Evaluation
 

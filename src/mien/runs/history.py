@@ -15,8 +15,8 @@ from mien.core.csv_tables import read_records, table_text
 from mien.core.extras import needing
 from mien.core.progress import Epoch
 from mien.errors import SourceNotFoundError
-from mien.logs import EventFile
-from mien.run_folder import RunFolder
+from mien.runs.folder import RunFolder
+from mien.runs.tensorboard import EventFile
 
 _MAX_EPOCHS = 10**9
 _COLUMNS = [field.name for field in fields(Epoch)]

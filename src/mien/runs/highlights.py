@@ -11,10 +11,10 @@ import numpy as np
 
 from mien.data.dataset import ImageRecord, groups_of
 from mien.errors import ImageError
-from mien.finished_run import Answered, FinishedRun
 from mien.model.explanation import Method, explain, overlay
+from mien.runs.run import Answered, FinishedRun
+from mien.runs.thumbnails import Thumbnail, picture_of, thumbnail_of
 from mien.scoring.label_issues import Suspect
-from mien.thumbnails import Thumbnail, picture_of, thumbnail_of
 
 _SIDE = 240
 # Of the mistakes, and of the hits. A map by occlusion asks the classifier some hundred times.

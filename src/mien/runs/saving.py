@@ -14,10 +14,10 @@ from mien.core.csv_tables import table_text
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
 from mien.exporting import save_keras
-from mien.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.methods import Fitted
 from mien.model.classifier import Classifier, Provenance
-from mien.run_folder import RunFolder
+from mien.runs.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
+from mien.runs.folder import RunFolder
 from mien.scoring.model_card import limits, model_card
 from mien.scoring.results import Answers, Evaluation, Finding
 from mien.version import __version__

@@ -1,0 +1,1 @@
+"""A run: its folder, its files written and read in one place, its report."""

@@ -23,8 +23,8 @@ from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
 from mien.data.scanning import scan
 from mien.data.splitting import folds, split
-from mien.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
-from mien.methods import Method
+from mien.learning.fitting import cross_validate, find_backbone, num_folds, prepare, scan_config
+from mien.learning.methods import Method
 from mien.runs.folder import RunFolder
 from mien.scoring.calibration import choose_threshold, measure_calibration
 from mien.scoring.evaluation import answer, score

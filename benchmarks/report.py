@@ -83,11 +83,11 @@ def make_classifier(dataset: "Dataset") -> "Classifier":
     """Put a random head on the built-in network."""
     import numpy as np
 
-    from mien.backbone import load_backbone
     from mien.config import BackboneConfig
-    from mien.exporting import facts_of, join
-    from mien.familiarity import fit_familiarity
-    from mien.heads import Head
+    from mien.learning.backbone import load_backbone
+    from mien.learning.exporting import facts_of, join
+    from mien.learning.heads import Head
+    from mien.learning.out_of_distribution import fit_familiarity
 
     backbone, rng = load_backbone(BackboneConfig(), (224, 224)), np.random.default_rng(0)
     weights = rng.normal(0, 0.1, (backbone.num_features, len(dataset.class_names))).astype(np.float32)

@@ -52,11 +52,11 @@ np.savez(sys.argv[2], ranks=ranks, chosen=chosen, seconds=seconds)
 
 def load_features(photos: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return features and class numbers of the pictures that a training would use."""
-    from mien.backbone import load_backbone
     from mien.config import PRESETS
     from mien.data.cleaning import clean
     from mien.data.scanning import scan
-    from mien.features import extract
+    from mien.learning.backbone import load_backbone
+    from mien.learning.features import extract
 
     config = PRESETS["fast"]
     backbone = load_backbone(config.backbone, config.scan.image_size)

@@ -7,14 +7,14 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from mien import networks
-from mien.activation_maps import add_heat
-from mien.backbone import Backbone, load_backbone
 from mien.config import BackboneConfig
 from mien.core.probabilities import softmax
-from mien.exporting import _name_ends, _write_onnx, join
-from mien.familiarity import Familiarity
-from mien.heads import Head
+from mien.learning import networks
+from mien.learning.activation_maps import add_heat
+from mien.learning.backbone import Backbone, load_backbone
+from mien.learning.exporting import _name_ends, _write_onnx, join
+from mien.learning.heads import Head
+from mien.learning.out_of_distribution import Familiarity
 from mien.model.classifier import Classifier, ModelFacts
 from mien.model.inference import Graph
 from onnx_models import pooling_network

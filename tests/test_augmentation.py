@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import draw_picture
-from mien.augmentation import augment
 from mien.config import AugmentConfig
+from mien.learning.augmentation import augment
 
 STILL = AugmentConfig(augment=True, rotation=0, shift=0, zoom=0, flip=False, brightness=0, contrast=0)
 IMAGES = np.stack([np.asarray(draw_picture(seed, width=60, height=40)) for seed in range(24)])

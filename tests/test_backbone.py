@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import mien
-from mien.backbone import Backbone, load_backbone
 from mien.config import BackboneConfig
 from mien.errors import BackboneError
+from mien.learning.backbone import Backbone, load_backbone
 from onnx_models import pooling_network, two_input_network
 
 MEAN, STD = BackboneConfig.pixel_mean, BackboneConfig.pixel_std

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.familiarity import fit_familiarity
+from mien.learning.out_of_distribution import fit_familiarity
 
 
 def features(num_images: int, seed: int, *, kind: int = 0) -> NDArray[np.float32]:

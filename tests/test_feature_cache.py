@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import mien.feature_cache
+import mien.learning.feature_cache
 from conftest import without_permission
 from mien.errors import OutputError
-from mien.feature_cache import FeatureCache
+from mien.learning.feature_cache import FeatureCache
 
 
 def rows(*numbers: int) -> dict[str, NDArray[np.float32]]:
@@ -70,7 +70,7 @@ def test_something_else_in_its_place_is_an_error_in_words(tmp_path: Path) -> Non
 
 
 def test_the_older_half_goes_when_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mien.feature_cache, "_MAX_BYTES", 50_000)
+    monkeypatch.setattr(mien.learning.feature_cache, "_MAX_BYTES", 50_000)
     cache = FeatureCache(tmp_path)
     for number in range(1000):
         cache.put("lite0", {f"picture {number}": np.zeros(100, np.float32)})
@@ -93,7 +93,7 @@ def test_what_is_in_the_file_is_never_run(tmp_path: Path) -> None:
 
 def test_several_processes_can_use_it_at_a_time(tmp_path: Path) -> None:
     code = (
-        "import sys, numpy as np; from pathlib import Path; from mien.feature_cache import FeatureCache\n"
+        "import sys, numpy as np; from pathlib import Path; from mien.learning.feature_cache import FeatureCache\n"
         "cache = FeatureCache(Path(sys.argv[1]))\n"
         "for n in range(30): cache.put(sys.argv[2], {str(n): np.zeros(4, np.float32)})"
     )

@@ -13,16 +13,16 @@ import pytest
 
 import mien
 from conftest import draw_folder
-from mien.backbone import Backbone, load_backbone
 from mien.config import PRESETS, AugmentConfig, BackboneConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import folds, split
 from mien.errors import BackboneError, SettingsError, TooFewImagesError
-from mien.feature_cache import FeatureCache
-from mien.features import extract
-from mien.fitting import cross_validate, find_backbone, fit, num_folds, prepare
-from mien.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
+from mien.learning.backbone import Backbone, load_backbone
+from mien.learning.feature_cache import FeatureCache
+from mien.learning.features import extract
+from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
+from mien.learning.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
 from mien.pipeline import train
 from mien.runs.folder import RunFolder
 from onnx_models import pooling_network
@@ -219,7 +219,7 @@ def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None
 
 
 def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -> None:
-    from mien.heads import fit_head
+    from mien.learning.heads import fit_head
 
     places = dataset.indexes()
     features, labels = extract(dataset, LITE0)[places], dataset.labels(places)
@@ -248,7 +248,7 @@ def test_the_precision_changes_what_is_computed_in_and_not_what_the_weights_are(
 
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV2", "ResNet50", "DenseNet121"])
 def test_pixels_are_scaled_as_the_network_of_keras_wants_them(name: str) -> None:
-    from mien.networks import _scaling
+    from mien.learning.networks import _scaling
 
     module = sys.modules[getattr(keras.applications, name).__module__]
     images = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype(np.float32)

@@ -7,10 +7,10 @@ from archive_files import write_zip
 from conftest import draw_picture, encoded
 from mien.config import FetchLimits
 from mien.errors import OutputError, SourceNotFoundError
-from mien.feature_cache import FeatureCache
 from mien.fetching.intake import take_in
 from mien.fetching.source_log import LOG_NAME, load_sources
 from mien.forgetting import forget
+from mien.learning.feature_cache import FeatureCache
 from servers import gallery
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)

@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
-from mien.heads import fit_head
+from mien.learning.heads import fit_head
 
 
 def make_features(

@@ -13,14 +13,14 @@ import pytest
 from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
 from mien.core.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.data.dataset import Dataset, ImageRecord
-from mien.deep import Cnn
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
-from mien.exporting import export, prove_equal, save_keras
+from mien.learning.deep import Cnn
+from mien.learning.exporting import export, prove_equal, save_keras
+from mien.learning.networks import build_cnn, with_all_probs
+from mien.learning.training import train_network
 from mien.model.classifier import Classifier
-from mien.networks import build_cnn, with_all_probs
 from mien.runs.folder import RunFolder
 from mien.runs.history import Recorder, load_history
-from mien.training import train_network
 
 SIZE = (32, 32)
 SPLITS = ["train"] * 7 + ["val"] * 2 + ["test"]
@@ -138,7 +138,7 @@ def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.M
         assert Told.steps[:1] == [(0, 8)]
         return build_cnn(SIZE, 2)
 
-    monkeypatch.setattr("mien.deep.networks.build_cnn", build)
+    monkeypatch.setattr("mien.learning.deep.networks.build_cnn", build)
     config = replace(PRESETS["classic"], fit=FitConfig(method="cnn", epochs=2, batch_size=4))
     Cnn(config, Told()).answer(make_dataset())
     assert Told.steps[1] == (1, 8)
@@ -198,7 +198,7 @@ def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
 
 def test_augmentation_touches_the_training_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     varied = []
-    monkeypatch.setattr("mien.training.vary", lambda images, *_: (images, varied.append(len(images)))[0])  # type: ignore[func-returns-value]
+    monkeypatch.setattr("mien.learning.training.vary", lambda images, *_: (images, varied.append(len(images)))[0])  # type: ignore[func-returns-value]
     fit(make_dataset(), FitConfig(epochs=2, batch_size=100), augment=AugmentConfig(augment=True))
     assert varied == [14, 14]
 

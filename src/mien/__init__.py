@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from mien.data.scanning import scan as scan
     from mien.data.splitting import split as split
     from mien.errors import MienError as MienError
-    from mien.fitting import fit as fit
+    from mien.learning.fitting import fit as fit
+    from mien.learning.networks import build_cnn as build_cnn
     from mien.model.classifier import Classifier as Classifier
     from mien.model.classifier import load as load
     from mien.model.explanation import HeatMap as HeatMap
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from mien.model.explanation import overlay as overlay
     from mien.model.prediction import Prediction as Prediction
     from mien.model.prediction import predict as predict
-    from mien.networks import build_cnn as build_cnn
     from mien.notebook import NotebookProgress as NotebookProgress
     from mien.pipeline import train as train
     from mien.runs.figures import plot_confusion as plot_confusion
@@ -84,14 +84,14 @@ _HOMES = {
     "SplitConfig": "config",
     "TrainConfig": "config",
     "answer": "scoring.evaluation",
-    "build_cnn": "networks",
+    "build_cnn": "learning.networks",
     "check": "checking",
     "clean": "data.cleaning",
     "compare": "comparison",
     "create_app": "server",
     "evaluate": "scoring.evaluation",
     "explain": "model.explanation",
-    "fit": "fitting",
+    "fit": "learning.fitting",
     "load": "model.classifier",
     "overlay": "model.explanation",
     "plot_confusion": "runs.figures",

@@ -10,7 +10,7 @@ from mien.core.progress import SILENCE, Epoch, Progress
 from mien.data.dataset import Dataset
 from mien.data.relabelling import load_decisions
 from mien.data.shortcuts import Shortcut
-from mien.methods import Fitted
+from mien.learning.methods import Fitted
 from mien.model.classifier import Classifier
 from mien.runs.folder import RunFolder
 from mien.runs.report import save_report

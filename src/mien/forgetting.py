@@ -11,10 +11,10 @@ from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, OutputError, SourceNotFoundError
-from mien.feature_cache import FeatureCache
 from mien.fetching.image_folder import PictureFolder, open_folder
 from mien.fetching.intake import source_url
 from mien.fetching.source_log import LOG_NAME, SourceRecord
+from mien.learning.feature_cache import FeatureCache
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.activation_maps import HEAT
 from mien.config import AnswerConfig, FitRule, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
+from mien.learning.activation_maps import HEAT
 from mien.model.inference import Graph
 from mien.schema import built
 

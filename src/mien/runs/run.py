@@ -14,7 +14,7 @@ from mien.core.progress import Epoch
 from mien.data.dataset import ImageRecord, load_records
 from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
-from mien.methods import describe_choice
+from mien.learning.methods import describe_choice
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder
 from mien.runs.history import load_history

@@ -13,8 +13,8 @@ from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
-from mien.exporting import save_keras
-from mien.methods import Fitted
+from mien.learning.exporting import save_keras
+from mien.learning.methods import Fitted
 from mien.model.classifier import Classifier, Provenance
 from mien.runs.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
 from mien.runs.folder import RunFolder

@@ -8,19 +8,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mien import networks
-from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.core.probabilities import best_temperature, cross_entropy
 from mien.core.progress import Progress, best_epoch
 from mien.data.dataset import Dataset
-from mien.exporting import export, prove_equal
-from mien.feature_cache import FeatureCache
-from mien.features import answer_from_others, extract, fit_head_on
-from mien.hardware import chosen_precision
-from mien.heads import Head
-from mien.methods import Fitted, describe_choice, places_seen
-from mien.training import Trained, announce, train_network
+from mien.learning import networks
+from mien.learning.backbone import Backbone
+from mien.learning.exporting import export, prove_equal
+from mien.learning.feature_cache import FeatureCache
+from mien.learning.features import answer_from_others, extract, fit_head_on
+from mien.learning.hardware import chosen_precision
+from mien.learning.heads import Head
+from mien.learning.methods import Fitted, describe_choice, places_seen
+from mien.learning.training import Trained, announce, train_network
 
 _BATCH_SIZE = 32
 

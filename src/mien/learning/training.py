@@ -12,13 +12,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.augmentation import augment as vary
 from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Epoch, Progress, best_epoch
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError, SourceNotFoundError
-from mien.hardware import has_gpu
+from mien.learning.augmentation import augment as vary
+from mien.learning.hardware import has_gpu
 from mien.runs.folder import RunFolder
 from mien.runs.history import Checkpoint, Recorder
 

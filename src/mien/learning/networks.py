@@ -10,9 +10,9 @@ import numpy as np
 import onnx
 from keras import layers
 
-from mien.backbone import Backbone
 from mien.errors import BackboneError
-from mien.heads import Head
+from mien.learning.backbone import Backbone
+from mien.learning.heads import Head
 
 
 def build_cnn(image_size: tuple[int, int], num_classes: int, *, dropout: float = 0.0) -> keras.Model:

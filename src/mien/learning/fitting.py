@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.backbone import Backbone, is_file_name, load_backbone
 from mien.config import BUILT_IN_BACKBONE, PRESETS, FitConfig, ScanConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.data.splitting import smallest_class
 from mien.errors import SettingsError
-from mien.feature_cache import FeatureCache
-from mien.methods import Fitted, Method, places_seen
+from mien.learning.backbone import Backbone, is_file_name, load_backbone
+from mien.learning.feature_cache import FeatureCache
+from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
 from mien.scoring.results import Answers
 
@@ -118,7 +118,7 @@ def prepare(
     """
     cache = FeatureCache(cache_dir) if cache_dir else None
     if config.fit.method == "linear" and backbone is not None:
-        from mien.linear import Linear
+        from mien.learning.linear import Linear
 
         return Linear(dataset, config, backbone, cache, progress)
     progress.say("loading Keras")
@@ -127,7 +127,7 @@ def prepare(
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
         raise SettingsError(f"Keras cannot be loaded: {error}; is KERAS_BACKEND set to what is installed?") from error
-    from mien.deep import Cnn, Finetune
+    from mien.learning.deep import Cnn, Finetune
 
     if config.fit.method == "cnn":
         return Cnn(config, progress)

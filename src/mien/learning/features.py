@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.errors import OutputError
-from mien.feature_cache import FeatureCache
-from mien.heads import Head, fit_head
+from mien.learning.backbone import Backbone
+from mien.learning.feature_cache import FeatureCache
+from mien.learning.heads import Head, fit_head
 from mien.scoring.leave_one_out import leave_one_out
 from mien.version import __version__
 

@@ -5,16 +5,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.backbone import Backbone
 from mien.config import TrainConfig
 from mien.core.progress import Progress
 from mien.data.dataset import Dataset
-from mien.exporting import facts_of, join, prove_equal
-from mien.familiarity import fit_familiarity
-from mien.feature_cache import FeatureCache
-from mien.features import answer_from_others, extract, fit_head_on
-from mien.heads import Head
-from mien.methods import Fitted, places_seen
+from mien.learning.backbone import Backbone
+from mien.learning.exporting import facts_of, join, prove_equal
+from mien.learning.feature_cache import FeatureCache
+from mien.learning.features import answer_from_others, extract, fit_head_on
+from mien.learning.heads import Head
+from mien.learning.methods import Fitted, places_seen
+from mien.learning.out_of_distribution import fit_familiarity
 
 # The joined file is shown to answer as the head does on at most this many pictures.
 _NUM_PROOFS = 64

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.activation_maps import add_heat
-from mien.backbone import Backbone
 from mien.core import files
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError
-from mien.familiarity import Familiarity, fit_familiarity
-from mien.heads import Head
+from mien.learning.activation_maps import add_heat
+from mien.learning.backbone import Backbone
+from mien.learning.heads import Head
+from mien.learning.out_of_distribution import Familiarity, fit_familiarity
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.model.inference import Graph
 from mien.version import __version__

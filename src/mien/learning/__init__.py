@@ -1,0 +1,1 @@
+"""A split Dataset -> a classifier, by one of three methods."""

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from conftest import draw_picture, encoded
 from mien.config import ServeConfig
-from mien.server import create_app
+from mien.serving.app import create_app
 from test_explanation import colour_classifier
 
 JPEG = encoded(draw_picture(0), "JPEG")

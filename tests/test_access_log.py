@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mien.access_log import AccessLog, Exchange, line_of
+from mien.serving.access_log import AccessLog, Exchange, line_of
 from serve_process import request, served
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from PIL import Image
 
 from conftest import draw_picture, encoded
 from http_asking import JPEG
-from mien.answers import Answer, answer, refused
-from mien.decoding_room import DecodingRoom
 from mien.errors import ImageError
 from mien.model.classifier import Classifier
 from mien.model.explanation import explain, overlay
 from mien.model.prediction import predict_picture
-from mien.service_metrics import ServiceMetrics
-from mien.uploads import Upload
+from mien.serving.answers import Answer, answer, refused
+from mien.serving.limits import DecodingRoom
+from mien.serving.metrics import ServiceMetrics
+from mien.serving.uploads import Upload
 from test_explanation import FACTS, colour_classifier
 
 ROOM = DecodingRoom(10**6)

@@ -12,9 +12,9 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from http_asking import FORM, JPEG, app_of, ask, sent_slowly
-from mien import url_fetcher
-from mien.api_description import PredictionDocument, RefusalDocument, UrlsDocument
 from mien.errors import FetchError
+from mien.serving import urls
+from mien.serving.openapi import PredictionDocument, RefusalDocument, UrlsDocument
 
 PATHS = [
     ("POST", "/predict"),
@@ -29,7 +29,7 @@ PATHS = [
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """An application for which every URL leads to the same picture."""
-    monkeypatch.setattr(url_fetcher, "fetch", lambda url, limits: JPEG)
+    monkeypatch.setattr(urls, "fetch", lambda url, limits: JPEG)
     return app_of(allow_urls=True, allow_host=("testserver",))
 
 
@@ -135,7 +135,7 @@ def test_every_documented_status_is_reached(
             raise FetchError("its scheme is 'x'")
         return JPEG
 
-    monkeypatch.setattr(url_fetcher, "fetch", fetch)
+    monkeypatch.setattr(urls, "fetch", fetch)
     monkeypatch.chdir(tmp_path)
     KEY_PATH.write_text("0123456789abcdef" * 2)
     config, request = REACHED[path, status]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from conftest import draw_picture, encoded
-from mien.gatekeeping import SECURITY_HEADERS
+from mien.serving.gate import SECURITY_HEADERS
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from threading import Barrier, Lock
 
 import pytest
 
-from mien.decoding_room import DecodingRoom
+from mien.serving.limits import DecodingRoom
 
 
 def test_what_fits_together_is_decoded_together() -> None:

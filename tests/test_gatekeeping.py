@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from conftest import without_permission
 from mien.config import ServeConfig
 from mien.errors import ForbiddenError, SettingsError, WrongKeyError
-from mien.gatekeeping import SECURITY_HEADERS, gate_for, read_api_key
+from mien.serving.gate import SECURITY_HEADERS, gate_for, read_api_key
 from serve_process import served
 from servers import gallery
 

@@ -11,7 +11,7 @@ import mien
 from conftest import Mien, classifier_of
 from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.hosting import greeting, listen
+from mien.serving.hosting import greeting, listen
 
 if TYPE_CHECKING:
     from mien.finishing import Run
@@ -21,7 +21,9 @@ HAPPY_OR_SAD = classifier_of(("happy", "sad"))
 
 @pytest.fixture(autouse=True)
 def _the_network_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mien.hosting._ELSEWHERE", {4: (socket.AF_INET, "127.0.0.1"), 6: (socket.AF_INET6, "::1")})
+    monkeypatch.setattr(
+        "mien.serving.hosting._ELSEWHERE", {4: (socket.AF_INET, "127.0.0.1"), 6: (socket.AF_INET6, "::1")}
+    )
 
 
 def test_a_free_port_is_found() -> None:
@@ -91,7 +93,7 @@ def test_the_greeting_says_where_and_what(address: tuple[str, int], url: str) ->
 def test_the_greeting_names_the_address_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     text = greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True)
     assert text.startswith("Serving at http://localhost:80 and http://127.0.0.1:80 a classifier")
-    monkeypatch.setattr("mien.hosting._ELSEWHERE", {4: (socket.AF_INET, "::1")})
+    monkeypatch.setattr("mien.serving.hosting._ELSEWHERE", {4: (socket.AF_INET, "::1")})
     assert greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True).startswith("Serving at http://localhost:80 a")
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from http_asking import JPEG
-from mien import answers
-from mien.answers import Answer
 from mien.config import ServeConfig
 from mien.errors import BusyError, NotReadyError
-from mien.inference_queue import InferenceQueue
-from mien.uploads import Upload
+from mien.serving import answers
+from mien.serving.answers import Answer
+from mien.serving.queue import InferenceQueue
+from mien.serving.uploads import Upload
 from test_explanation import colour_classifier
 
 

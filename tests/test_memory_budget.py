@@ -2,8 +2,8 @@
 
 import pytest
 
-from mien.decoding_room import MemoryBudget
 from mien.errors import BusyError, TooLargeError
+from mien.serving.limits import MemoryBudget
 
 
 def test_shares_come_to_no_more_than_the_whole() -> None:

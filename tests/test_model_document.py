@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import mien
 from http_asking import ask
 from mien.config import ServeConfig
-from mien.server import create_app
+from mien.serving.app import create_app
 from test_explanation import colour_classifier
 
 if TYPE_CHECKING:

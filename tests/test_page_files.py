@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from mien.page_files import page_routes
+from mien.serving.static import page_routes
 
 FOLDER = files("mien") / "page"
 

@@ -6,7 +6,7 @@ import pytest
 
 from mien import errors
 from mien.errors import BusyError, FetchError, ImageError, MienError, ServiceError, SlowRequestError, TooLargeError
-from mien.refusals import STATUS, refusal, status_of
+from mien.serving.refusals import STATUS, refusal, status_of
 
 
 def test_every_error_of_a_request_has_a_status() -> None:

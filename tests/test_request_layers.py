@@ -15,14 +15,14 @@ from starlette.types import ASGIApp
 
 from conftest import draw_picture, encoded
 from http_asking import app_of
-from mien.access_log import Exchange
 from mien.config import ServeConfig
 from mien.errors import SettingsError
 from mien.finishing import Run
-from mien.gatekeeping import SECURITY_HEADERS, gate_for
 from mien.model.classifier import load
-from mien.request_layers import guarded, hardened, observed, shielded
-from mien.server import create_app
+from mien.serving.access_log import Exchange
+from mien.serving.app import create_app
+from mien.serving.gate import SECURITY_HEADERS, gate_for
+from mien.serving.middleware import guarded, hardened, observed, shielded
 
 KEY = "correct-horse-battery-staple"
 

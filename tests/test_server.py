@@ -15,11 +15,11 @@ from fastapi import FastAPI
 import mien
 from conftest import Mien
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
-from mien import answers, url_fetcher
 from mien.config import ServeConfig
 from mien.errors import SettingsError
 from mien.fetching.http import fetch
-from mien.server import create_app
+from mien.serving import answers, urls
+from mien.serving.app import create_app
 from servers import gallery
 from test_explanation import FACTS, colour_classifier
 
@@ -32,7 +32,7 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let URLs lead to this machine, where the servers of the tests are."""
-    monkeypatch.setattr(url_fetcher, "fetch", lambda url, limits: fetch(url, replace(limits, allow_private=True)))
+    monkeypatch.setattr(urls, "fetch", lambda url, limits: fetch(url, replace(limits, allow_private=True)))
 
 
 def ask_urls(app: FastAPI, *urls: str, explain: bool = False) -> httpx.Response:

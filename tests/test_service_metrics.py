@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conftest import draw_picture, encoded
 from mien.errors import OutputError
-from mien.service_metrics import FOLDER_VARIABLE, ServiceMetrics, counted_together
+from mien.serving.metrics import FOLDER_VARIABLE, ServiceMetrics, counted_together
 from serve_process import request, served
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Samples = dict[tuple[str, ...], float]
 # What a worker counts: a request, a picture, and one that is still in work. Then it waits, or dies on the spot.
 WORKER = """
 import os, sys
-from mien.service_metrics import ServiceMetrics
+from mien.serving.metrics import ServiceMetrics
 metrics = ServiceMetrics(["happy", "sad"])
 metrics.count_request("/predict", 200, 0.02)
 metrics.count_answer("happy", unfamiliar=True)

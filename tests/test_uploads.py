@@ -14,9 +14,9 @@ from starlette.datastructures import Headers
 
 from http_asking import BOUNDARY, FORM, form, part
 from mien.config import ServeConfig
-from mien.decoding_room import MemoryBudget
 from mien.errors import BusyError, RequestError, ServiceError, SlowRequestError, TooLargeError, WrongMediaTypeError
-from mien.uploads import Upload, read_uploads, read_urls
+from mien.serving.limits import MemoryBudget
+from mien.serving.uploads import Upload, read_uploads, read_urls
 
 SMALL = ServeConfig(max_files=3, max_file_mb=0.001, max_memory_mb=0.01)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from mien import url_fetcher
-from mien.answers import Answer
 from mien.config import ServeConfig
-from mien.decoding_room import MemoryBudget
 from mien.errors import BusyError, FetchError, TooLargeError
-from mien.uploads import Upload
-from mien.url_fetcher import UrlFetcher
+from mien.serving import urls
+from mien.serving.answers import Answer
+from mien.serving.limits import MemoryBudget
+from mien.serving.uploads import Upload
+from mien.serving.urls import UrlFetcher
 
 BUDGET = 100 * 1024**2
 
@@ -41,7 +41,7 @@ class Internet:
 @pytest.fixture
 def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
     internet = Internet()
-    monkeypatch.setattr(url_fetcher, "fetch", internet.fetch)
+    monkeypatch.setattr(urls, "fetch", internet.fetch)
     yield internet
     internet.opened.set()
 
@@ -101,7 +101,7 @@ def test_small_pictures_wait_for_memory_that_large_ones_would_need(internet: Int
 
 
 def test_pictures_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(url_fetcher, "fetch", lambda url, limits: bytes(900_000))
+    monkeypatch.setattr(urls, "fetch", lambda url, limits: bytes(900_000))
     fetcher, budget = fetcher_of(), MemoryBudget(2 * 1024**2)
     for _ in range(10):
         with pytest.raises(TooLargeError):
@@ -172,7 +172,7 @@ def test_why_a_url_cannot_be_fetched_is_told_without_what_only_the_server_knows(
     def fail(url: str, limits: Any) -> bytes:
         raise error
 
-    monkeypatch.setattr(url_fetcher, "fetch", fail)
+    monkeypatch.setattr(urls, "fetch", fail)
     (answer,) = asyncio.run(fetch(fetcher_of(), MemoryBudget(BUDGET), 1))
     assert isinstance(answer, Answer) and isinstance(answer.refusal, FetchError)
     assert told in str(answer.prediction.error)
@@ -185,7 +185,7 @@ def test_a_host_that_does_not_answer_keeps_no_other_from_its_answer(
     def fetch_some(url: str, limits: Any) -> bytes:
         return internet.fetch(url, limits) if url.endswith("1") else b"picture"
 
-    monkeypatch.setattr(url_fetcher, "fetch", fetch_some)
+    monkeypatch.setattr(urls, "fetch", fetch_some)
     found = asyncio.run(fetch(fetcher_of(upload_timeout_s=0.2), MemoryBudget(BUDGET), 3))
     assert [isinstance(item, Upload) for item in found] == [True, False, True]
 

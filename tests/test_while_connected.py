@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
-from mien.inference_queue import while_connected
+from mien.serving.queue import while_connected
 
 
 def request_that(*events: Any) -> Request:

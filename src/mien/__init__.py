@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from mien.scoring.results import Answers as Answers
     from mien.scoring.results import Evaluation as Evaluation
     from mien.scoring.verdict import verdict as verdict
-    from mien.server import create_app as create_app
+    from mien.serving.app import create_app as create_app
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
@@ -88,7 +88,7 @@ _HOMES = {
     "check": "checking",
     "clean": "data.cleaning",
     "compare": "comparison",
-    "create_app": "server",
+    "create_app": "serving.app",
     "evaluate": "scoring.evaluation",
     "explain": "model.explanation",
     "fit": "learning.fitting",

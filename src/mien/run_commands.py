@@ -309,7 +309,7 @@ def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")]
     run
         A run folder, such as runs/train, or a model.onnx.
     """
-    from mien.hosting import host
     from mien.model.classifier import load
+    from mien.serving.hosting import host
 
     host(load(run), config)

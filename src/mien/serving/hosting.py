@@ -27,19 +27,19 @@ def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
         SettingsError: It cannot listen where it should.
     """
     with needing("serve"):
-        from mien import serving
-        from mien.gatekeeping import read_api_key
-        from mien.server import create_app
-        from mien.service_metrics import counted_together
+        from mien.serving import process
+        from mien.serving.app import create_app
+        from mien.serving.gate import read_api_key
+        from mien.serving.metrics import counted_together
     app = create_app(classifier, config)
     has_key = read_api_key(config, os.environ) is not None
     with listen(config) as listener:
         terminal.ERR.print(greeting(classifier, listener.getsockname(), has_key=has_key))
         if config.workers == 1:
-            serving.serve(app, config, listener)
+            process.serve(app, config, listener)
         else:
             with counted_together():
-                serving.supervise(classifier, config, listener)
+                process.supervise(classifier, config, listener)
     # Otherwise whoever ended it is a program.
     if terminal.ERR.is_terminal:
         terminal.ERR.print("stopped")

@@ -11,9 +11,18 @@ from fastapi import FastAPI, Query, Request
 from fastapi.params import Security
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from mien.access_log import AccessLog
-from mien.answers import Answer
-from mien.api_description import (
+from mien.config import ServeConfig
+from mien.errors import ForbiddenError, RequestError, SettingsError
+from mien.model.classifier import Classifier
+from mien.model.prediction import threshold_in_force
+from mien.serving.access_log import AccessLog
+from mien.serving.answers import Answer
+from mien.serving.gate import gate_for, key_schemes, read_api_key
+from mien.serving.limits import MemoryBudget, Share
+from mien.serving.metrics import CONTENT_TYPE, ServiceMetrics
+from mien.serving.middleware import layered
+from mien.serving.model_document import model_document
+from mien.serving.openapi import (
     DESCRIPTION,
     MODEL,
     PICTURES,
@@ -25,20 +34,11 @@ from mien.api_description import (
     StatusDocument,
     refusals,
 )
-from mien.config import ServeConfig
-from mien.decoding_room import MemoryBudget, Share
-from mien.errors import ForbiddenError, RequestError, SettingsError
-from mien.gatekeeping import gate_for, key_schemes, read_api_key
-from mien.inference_queue import InferenceQueue, while_connected
-from mien.model.classifier import Classifier
-from mien.model.prediction import threshold_in_force
-from mien.model_document import model_document
-from mien.page_files import add_api_page, page_routes
-from mien.refusals import QUERY_TOLD, refuse_errors
-from mien.request_layers import layered
-from mien.service_metrics import CONTENT_TYPE, ServiceMetrics
-from mien.uploads import Upload, read_uploads, read_urls
-from mien.url_fetcher import UrlFetcher
+from mien.serving.queue import InferenceQueue, while_connected
+from mien.serving.refusals import QUERY_TOLD, refuse_errors
+from mien.serving.static import add_api_page, page_routes
+from mien.serving.uploads import Upload, read_uploads, read_urls
+from mien.serving.urls import UrlFetcher
 from mien.version import __version__
 
 _Answering = Callable[[list[Upload]], Coroutine[Any, Any, list[Answer]]]

@@ -28,11 +28,11 @@ from fastapi import FastAPI
 
 from mien import terminal
 from mien.config import ServeConfig
-from mien.connections import Connection
 from mien.core.streams import show_native_libraries, silence_native_libraries
 from mien.errors import MienError
 from mien.model.classifier import Classifier
-from mien.server import create_app
+from mien.serving.app import create_app
+from mien.serving.connections import Connection
 
 # A proxy keeps idle connections for a minute as a rule; were the server's time shorter, both would close at once.
 _KEEP_ALIVE_S = 75

@@ -6,12 +6,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from threading import Thread
 
-from mien.answers import Answer, refused
 from mien.config import FetchLimits, ServeConfig
-from mien.decoding_room import Share
 from mien.errors import BusyError, FetchError, TooLargeError
 from mien.fetching.http import fetch
-from mien.uploads import Upload
+from mien.serving.answers import Answer, refused
+from mien.serving.limits import Share
+from mien.serving.uploads import Upload
 
 _NUM_AT_A_TIME = 8
 _TOO_SLOW = "the URL cannot be fetched: its server cannot be reached, or is too slow"

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mien.access_log import AccessLog, Exchange
 from mien.core.text import visible
 from mien.errors import MienError
-from mien.gatekeeping import SECURITY_HEADERS, Gate
-from mien.refusals import refusal
-from mien.service_metrics import ServiceMetrics
+from mien.serving.access_log import AccessLog, Exchange
+from mien.serving.gate import SECURITY_HEADERS, Gate
+from mien.serving.metrics import ServiceMetrics
+from mien.serving.refusals import refusal
 
 _LOG = logging.getLogger(__name__)
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]

@@ -11,13 +11,13 @@ from PIL import Image
 
 from mien.config import ScanConfig
 from mien.core import images
-from mien.decoding_room import DecodingRoom
 from mien.errors import FetchError, ImageError
 from mien.model.classifier import Classifier
 from mien.model.explanation import explain_fitted, fair_size, overlay
 from mien.model.prediction import Prediction, predict_picture
-from mien.service_metrics import ServiceMetrics
-from mien.uploads import Upload
+from mien.serving.limits import DecodingRoom
+from mien.serving.metrics import ServiceMetrics
+from mien.serving.uploads import Upload
 
 _Pixels = NDArray[np.uint8]
 # The other threads of the server are for other pictures.

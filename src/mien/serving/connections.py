@@ -10,7 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from mien.config import ServeConfig
-from mien.gatekeeping import SECURITY_HEADERS
+from mien.serving.gate import SECURITY_HEADERS
 
 _MOST_HEAD_BYTES = 64 * 1024
 # When the server stops, a request may be on its way on a connection that seems idle.

@@ -17,16 +17,16 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from mien import answers
-from mien.answers import Answer
 from mien.config import ServeConfig
 from mien.core.parallel import count_cores
-from mien.decoding_room import DecodingRoom
 from mien.errors import BusyError, NotReadyError
 from mien.model.classifier import Classifier
 from mien.model.prediction import threshold_in_force
-from mien.service_metrics import ServiceMetrics
-from mien.uploads import Upload
+from mien.serving import answers
+from mien.serving.answers import Answer
+from mien.serving.limits import DecodingRoom
+from mien.serving.metrics import ServiceMetrics
+from mien.serving.uploads import Upload
 
 T = TypeVar("T")
 # What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.

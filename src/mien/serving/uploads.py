@@ -13,8 +13,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mien.config import ServeConfig
-from mien.decoding_room import Share
 from mien.errors import RequestError, SlowRequestError, TooLargeError, WrongMediaTypeError
+from mien.serving.limits import Share
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -21,7 +21,7 @@ from mien.scoring.evaluation import score
 from mien.scoring.results import Answers, Evaluation
 
 if TYPE_CHECKING:
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 pytest_plugins = ["browsing"]
 Mien = Callable[..., tuple[int, str, str]]

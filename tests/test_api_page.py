@@ -13,7 +13,7 @@ from serve_process import served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 
 def test_the_description_of_the_api_loads_nothing_from_elsewhere() -> None:

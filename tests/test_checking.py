@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from conftest import dataset_of, record
-from mien.checking import GATES, Check, check, find_gates, refuse
 from mien.core.scores import wilson_score
 from mien.data.dataset import PROBLEMS, ImageRecord, Problem
 from mien.data.leaks import Leak
 from mien.data.shortcuts import Shortcut
 from mien.errors import GateError, LeakError, SettingsError
+from mien.jobs.check import GATES, Check, check, find_gates, refuse
 
 
 def a_bad(code: str) -> ImageRecord:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from conftest import dataset_of, record
-from mien.comparison import compare
 from mien.config import PRESETS, TrainConfig
 from mien.data.dataset import ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
+from mien.jobs.compare import compare
 from mien.runs.folder import RunFolder
 
 PICTURES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]

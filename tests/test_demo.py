@@ -5,7 +5,7 @@ from pathlib import Path
 from mien.data.cleaning import clean
 from mien.data.scanning import scan
 from mien.data.splitting import split
-from mien.demo import _CONFIGS
+from mien.jobs.demo import _CONFIGS
 
 
 def test_both_presets_are_tested_on_the_same_pictures(data: Path) -> None:

@@ -14,7 +14,7 @@ from conftest import draw_picture, encoded
 from serve_process import request, served
 
 if TYPE_CHECKING:
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 REPOSITORY = Path(__file__).parent.parent
 DEPLOY_DIR = REPOSITORY / "deploy"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
-from mien.finishing import Run
+from mien.jobs.finish import Run
 from mien.runs.run import load_run
 
 

@@ -18,12 +18,12 @@ from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import folds, split
 from mien.errors import BackboneError, SettingsError, TooFewImagesError
+from mien.jobs.train import train
 from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract
 from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
 from mien.learning.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
-from mien.pipeline import train
 from mien.runs.folder import RunFolder
 from onnx_models import pooling_network
 

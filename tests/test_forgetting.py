@@ -9,7 +9,7 @@ from mien.config import FetchLimits
 from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.intake import take_in
 from mien.fetching.source_log import LOG_NAME, load_sources
-from mien.forgetting import forget
+from mien.jobs.forget import forget
 from mien.learning.feature_cache import FeatureCache
 from servers import gallery
 

@@ -17,7 +17,7 @@ from servers import gallery
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 KEY = "correct-horse-battery-staple"
 

@@ -18,7 +18,7 @@ from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.fetching import downloads
 from mien.fetching.intake import Intake, source_url, take_in
 from mien.fetching.source_log import LOG_NAME, SourceRecord, load_sources, write_sources
-from mien.forgetting import forget
+from mien.jobs.forget import forget
 from servers import Gallery, gallery, pour, redirect, reply, say_nothing, serving
 
 HERE = FetchLimits(timeout_s=5, allow_private=True)

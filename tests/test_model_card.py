@@ -13,7 +13,7 @@ import pytest
 import mien
 from conftest import draw_picture, evaluation_of
 from mien.errors import ModelFileError
-from mien.finishing import Run
+from mien.jobs.finish import Run
 from mien.model.classifier import ModelFacts, load
 from mien.scoring.model_card import escaped, evaluations, limits, model_card
 from test_classifier import FACTS

@@ -10,7 +10,7 @@ from mien.serving.app import create_app
 from test_explanation import colour_classifier
 
 if TYPE_CHECKING:
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 
 def test_the_model_is_described(run: "Run") -> None:

@@ -21,9 +21,9 @@ from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import split
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.finishing import Run
-from mien.pipeline import train
-from mien.reviewing import review
+from mien.jobs.evaluate import review
+from mien.jobs.finish import Run
+from mien.jobs.train import train
 from mien.runs.folder import load_config
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
@@ -227,7 +227,7 @@ def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
         (other, *_) = (record for record in records if record.split == "train" and record.label == first.label)
         return dataset.with_records([replace(r, phash=first.phash) if r is other else r for r in records])
 
-    monkeypatch.setattr("mien.pipeline.split", broken)
+    monkeypatch.setattr("mien.jobs.train.split", broken)
     with pytest.raises(LeakError, match=r"\(t(est|rain)\) and happy/.* \(t"):
         train(data, QUICK, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -20,7 +20,7 @@ import mien
 from conftest import draw_picture, save_picture
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
-from mien.finishing import Run
+from mien.jobs.finish import Run
 from mien.runs.report import _TITLES, percent, render, report, shown
 from mien.runs.run import load_run
 
@@ -290,7 +290,7 @@ def test_a_report_that_cannot_be_written_loses_no_run(
         def say(self, text: str) -> None:
             said.append(text)
 
-    monkeypatch.setattr("mien.finishing.save_report", full)
+    monkeypatch.setattr("mien.jobs.finish.save_report", full)
     run = mien.train(data, out=tmp_path / "run", progress=Heard())
     assert mien.load(run.path).class_names == ("happy", "sad")
     assert (run.path / "metrics.json").exists()

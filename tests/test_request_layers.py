@@ -17,7 +17,7 @@ from conftest import draw_picture, encoded
 from http_asking import app_of
 from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.finishing import Run
+from mien.jobs.finish import Run
 from mien.model.classifier import load
 from mien.serving.access_log import Exchange
 from mien.serving.app import create_app

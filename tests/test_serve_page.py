@@ -23,7 +23,7 @@ from serve_process import Service, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 pytestmark = pytest.mark.browser
 

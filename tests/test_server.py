@@ -24,7 +24,7 @@ from servers import gallery
 from test_explanation import FACTS, colour_classifier
 
 if TYPE_CHECKING:
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 JSON = {"Content-Type": "application/json"}
 

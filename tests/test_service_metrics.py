@@ -14,7 +14,7 @@ from mien.serving.metrics import FOLDER_VARIABLE, ServiceMetrics, counted_togeth
 from serve_process import request, served
 
 if TYPE_CHECKING:
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 Samples = dict[tuple[str, ...], float]
 

@@ -19,7 +19,7 @@ from conftest import draw_picture, encoded
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
-    from mien.finishing import Run
+    from mien.jobs.finish import Run
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 PICTURES = [encoded(draw_picture(seed, width=400, height=300), "JPEG") for seed in range(8)]

@@ -14,9 +14,6 @@ from typing import TYPE_CHECKING, Any
 from mien.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from mien.checking import Check as Check
-    from mien.checking import check as check
-    from mien.comparison import compare as compare
     from mien.config import PRESETS as PRESETS
     from mien.config import AnswerConfig as AnswerConfig
     from mien.config import AugmentConfig as AugmentConfig
@@ -35,6 +32,10 @@ if TYPE_CHECKING:
     from mien.data.scanning import scan as scan
     from mien.data.splitting import split as split
     from mien.errors import MienError as MienError
+    from mien.jobs.check import Check as Check
+    from mien.jobs.check import check as check
+    from mien.jobs.compare import compare as compare
+    from mien.jobs.train import train as train
     from mien.learning.fitting import fit as fit
     from mien.learning.networks import build_cnn as build_cnn
     from mien.model.classifier import Classifier as Classifier
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from mien.model.prediction import Prediction as Prediction
     from mien.model.prediction import predict as predict
     from mien.notebook import NotebookProgress as NotebookProgress
-    from mien.pipeline import train as train
     from mien.runs.figures import plot_confusion as plot_confusion
     from mien.runs.figures import plot_history as plot_history
     from mien.runs.figures import plot_mistakes as plot_mistakes
@@ -65,7 +65,7 @@ _HOMES = {
     "Answers": "scoring.results",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
-    "Check": "checking",
+    "Check": "jobs.check",
     "Classifier": "model.classifier",
     "CleanConfig": "config",
     "Dataset": "data.dataset",
@@ -85,9 +85,9 @@ _HOMES = {
     "TrainConfig": "config",
     "answer": "scoring.evaluation",
     "build_cnn": "learning.networks",
-    "check": "checking",
+    "check": "jobs.check",
     "clean": "data.cleaning",
-    "compare": "comparison",
+    "compare": "jobs.compare",
     "create_app": "serving.app",
     "evaluate": "scoring.evaluation",
     "explain": "model.explanation",
@@ -103,7 +103,7 @@ _HOMES = {
     "report": "runs.report",
     "scan": "data.scanning",
     "split": "data.splitting",
-    "train": "pipeline",
+    "train": "jobs.train",
     "verdict": "scoring.verdict",
 }
 __all__ = ["__version__", *sorted(_HOMES)]

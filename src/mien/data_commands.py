@@ -61,7 +61,7 @@ def fetch(
 
 def _forget(url: str, to: Path, *, json: bool) -> None:
     from mien.data_screens import show_forgotten
-    from mien.forgetting import forget
+    from mien.jobs.forget import forget
     from mien.terminal import show_json
 
     forgotten = forget(url, to, cache_dir=user_cache_dir())
@@ -97,9 +97,9 @@ def check(
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
-    from mien.checking import check as check_folder
-    from mien.checking import find_gates, refuse
     from mien.data_screens import show_check
+    from mien.jobs.check import check as check_folder
+    from mien.jobs.check import find_gates, refuse
     from mien.terminal import show_json
     from mien.terminal_progress import TerminalProgress
 

@@ -50,7 +50,7 @@ def demo(*, folder: Path = Path("mien-demo")) -> None:
     folder
         Where everything is put; a second run uses what is there.
     """
-    from mien.demo import run_demo
+    from mien.jobs.demo import run_demo
     from mien.run_screens import show_demo
     from mien.terminal_progress import TerminalProgress
 
@@ -101,7 +101,7 @@ def train(
         Where the features of pictures are kept, so that a second training need not make them again; by default in
         the folder that this system has for caches.
     """
-    from mien.pipeline import train as train_folder
+    from mien.jobs.train import train as train_folder
     from mien.run_screens import show_run
     from mien.terminal_progress import TerminalProgress
 
@@ -166,7 +166,7 @@ def evaluate(
     json
         Print one JSON document.
     """
-    from mien.reviewing import review
+    from mien.jobs.evaluate import review
     from mien.run_screens import show_evaluation
     from mien.terminal import show_json
     from mien.terminal_progress import TerminalProgress
@@ -197,7 +197,7 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
     json
         Print one JSON document.
     """
-    from mien.comparison import compare as compare_runs
+    from mien.jobs.compare import compare as compare_runs
     from mien.run_screens import show_comparison
     from mien.terminal import show_json
 

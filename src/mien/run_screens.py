@@ -15,9 +15,9 @@ from mien.scoring.results import Evaluation, Finding
 from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:
-    from mien.comparison import Comparison
-    from mien.demo import Demo
-    from mien.finishing import Run
+    from mien.jobs.compare import Comparison
+    from mien.jobs.demo import Demo
+    from mien.jobs.finish import Run
     from mien.model.classifier import ModelFacts, Provenance
     from mien.model.explained_images import Explained
 

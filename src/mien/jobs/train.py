@@ -16,7 +16,7 @@ from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
 from mien.data.splitting import folds, split
 from mien.errors import SettingsError
-from mien.finishing import Doubts, Run, finish
+from mien.jobs.finish import Doubts, Run, finish
 from mien.learning.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run

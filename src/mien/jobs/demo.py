@@ -10,9 +10,9 @@ from mien.core.progress import SILENCE, Progress
 from mien.core.scores import Score, wilson_score
 from mien.data.sample_styles import HELD_OUT
 from mien.data.samples import draw
+from mien.jobs.evaluate import Review, review
+from mien.jobs.train import train
 from mien.model.prediction import Prediction, predict
-from mien.pipeline import train
-from mien.reviewing import Review, review
 from mien.runs.folder import RunFolder
 
 _MODULES = (

@@ -7,11 +7,11 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from mien import errors
-from mien.cli import app
+from mien.cli.main import app
+from mien.cli.show_run import DEMO_FILES, RUN_FILES
 from mien.config import PRESETS
 from mien.data.dataset import PROBLEMS
 from mien.jobs.check import GATES
-from mien.run_screens import DEMO_FILES, RUN_FILES
 from mien.serving.openapi import REFUSED_FOR, ModelDocument, PredictionDocument
 
 

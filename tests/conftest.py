@@ -143,10 +143,10 @@ def copied(run: "Run", tmp_path: Path) -> Path:
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Mien:
     """Run a command in this process: its exit code, and what it prints on stdout and stderr."""
-    from mien.cli import main
+    from mien.cli.main import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("mien.cli.silence_native_libraries", lambda: None)
+        monkeypatch.setattr("mien.cli.main.silence_native_libraries", lambda: None)
         monkeypatch.setattr(sys, "argv", ["mien", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()

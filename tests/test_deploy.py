@@ -91,7 +91,7 @@ def test_the_service_may_do_little(unit: Path) -> None:
 
 @pytest.mark.parametrize("text", [CONTAINERFILE, SERVICE])
 def test_the_commands_have_flags_that_exist(text: str) -> None:
-    from mien.cli import app
+    from mien.cli.main import app
 
     arguments = app["serve"].assemble_argument_collection()
     used = set(

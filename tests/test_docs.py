@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from mien.cli import app
+from mien.cli.main import app
 
 DOCS_DIR = Path(__file__).parent.parent / "docs"
 SITE_DIR = DOCS_DIR / "_build" / "html"

@@ -155,7 +155,7 @@ def test_imports_point_down(module: str) -> None:
     "statement",
     [
         "import mien",
-        "import mien.cli",
+        "import mien.cli.main",
         "import mien.data.scanning, mien.data.cleaning, mien.data.splitting, mien.model.prediction",
         "import mien.jobs.train",
     ],
@@ -166,7 +166,7 @@ def test_nothing_heavy_is_loaded_before_it_is_used(statement: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["train", "--help"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    statement = f"from mien.cli import app\ntry: app({arguments})\nexcept SystemExit: pass"
+    statement = f"from mien.cli.main import app\ntry: app({arguments})\nexcept SystemExit: pass"
     assert modules_loaded_by(statement) & (HEAVY | {"PIL", "numpy"}) == set()
 
 
@@ -180,7 +180,7 @@ def test_the_public_names_are_what_the_package_shows() -> None:
 
 def test_importing_does_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import mien, mien.cli, mien.jobs.train, mien.model.prediction"],
+        [sys.executable, "-c", "import mien, mien.cli.main, mien.jobs.train, mien.model.prediction"],
         capture_output=True,
         cwd=tmp_path,
         check=True,

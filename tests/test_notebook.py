@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
+from mien.cli.notebook import NotebookProgress
 from mien.core.progress import Epoch, Progress
-from mien.notebook import NotebookProgress
 
 
 @pytest.fixture

@@ -305,7 +305,7 @@ def test_a_percentage_is_never_rounded_to_all_or_nothing() -> None:
 def test_the_command_writes_the_page_and_opens_it_where_asked(
     copied: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from mien.run_commands import report as command
+    from mien.cli.run_commands import report as command
 
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from mien import terminal
-from mien.terminal import printable, show_prose
+from mien.cli import terminal
+from mien.cli.terminal import printable, show_prose
 
 
 @pytest.mark.parametrize(

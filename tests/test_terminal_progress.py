@@ -6,13 +6,13 @@ import re
 import pytest
 from rich.console import Console
 
+from mien.cli.progress_bars import TerminalProgress
 from mien.core.progress import Epoch
-from mien.terminal_progress import TerminalProgress
 
 
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     now = 0.0
-    monkeypatch.setattr("mien.terminal_progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
     with TerminalProgress() as progress:
         for done in range(1, 31):
             now += 1
@@ -28,7 +28,7 @@ def history(num_epochs: int, *, best: int) -> tuple[Epoch, ...]:
 def screen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Console:
     """A terminal that is so many columns wide."""
     console = Console(file=io.StringIO(), force_terminal=True, width=request.param, markup=False, highlight=False)
-    monkeypatch.setattr("mien.terminal_progress.ERR", console)
+    monkeypatch.setattr("mien.cli.progress_bars.ERR", console)
     return console
 
 
@@ -82,7 +82,7 @@ def test_the_time_left_is_told_once_it_is_known_and_for_the_whole_of_the_folds(
     monkeypatch: pytest.MonkeyPatch, screen: Console
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("mien.terminal_progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
     with TerminalProgress() as progress:
         progress.step("Cross-validation", 0, 2)
         for done in range(1, 31):
@@ -119,7 +119,7 @@ def test_what_comes_before_the_first_part_is_not_taken_for_the_speed_of_the_part
     monkeypatch: pytest.MonkeyPatch, screen: Console
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("mien.terminal_progress.time.monotonic", lambda: now)
+    monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
     with TerminalProgress() as progress:
         progress.step("Training", 0, 61, "preparing")
         progress._screen.refresh()

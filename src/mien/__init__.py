@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mien.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from mien.cli.notebook import NotebookProgress as NotebookProgress
     from mien.config import PRESETS as PRESETS
     from mien.config import AnswerConfig as AnswerConfig
     from mien.config import AugmentConfig as AugmentConfig
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from mien.model.explanation import overlay as overlay
     from mien.model.prediction import Prediction as Prediction
     from mien.model.prediction import predict as predict
-    from mien.notebook import NotebookProgress as NotebookProgress
     from mien.runs.figures import plot_confusion as plot_confusion
     from mien.runs.figures import plot_history as plot_history
     from mien.runs.figures import plot_mistakes as plot_mistakes
@@ -75,7 +75,7 @@ _HOMES = {
     "HeatMap": "model.explanation",
     "ImageRecord": "data.dataset",
     "MienError": "errors",
-    "NotebookProgress": "notebook",
+    "NotebookProgress": "cli.notebook",
     "PRESETS": "config",
     "Prediction": "model.prediction",
     "ScanConfig": "config",

@@ -1,6 +1,6 @@
 """Runs the command line: `python -m mien`."""
 
-from mien.cli import main
+from mien.cli.main import main
 
 if __name__ == "__main__":
     main()

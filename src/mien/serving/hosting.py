@@ -6,7 +6,7 @@ import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from mien import terminal
+from mien.cli import terminal
 from mien.config import ServeConfig
 from mien.core.extras import needing
 from mien.errors import SettingsError

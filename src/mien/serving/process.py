@@ -26,7 +26,7 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
-from mien import terminal
+from mien.cli import terminal
 from mien.config import ServeConfig
 from mien.core.streams import show_native_libraries, silence_native_libraries
 from mien.errors import MienError

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from mien.cli.progress_bars import epochs_as_text
+from mien.cli.terminal import printable
 from mien.core.progress import Epoch
-from mien.terminal import printable
-from mien.terminal_progress import epochs_as_text
 
 _EVERY_S = 0.2
 

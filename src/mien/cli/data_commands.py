@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from mien.cli.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
 from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig
 from mien.core import files
 from mien.errors import SettingsError
-from mien.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
 
 if TYPE_CHECKING:
     from mien.data.quarantine import Plan
@@ -42,10 +42,10 @@ def fetch(
     json
         Print one JSON document.
     """
-    from mien.data_screens import show_intake
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_data import show_intake
+    from mien.cli.terminal import show_json
     from mien.fetching.intake import take_in
-    from mien.terminal import show_json
-    from mien.terminal_progress import TerminalProgress
 
     if bool(sources) == bool(forget):
         raise SettingsError("name at least one SOURCE, such as happy.txt; or --forget URL alone")
@@ -60,9 +60,9 @@ def fetch(
 
 
 def _forget(url: str, to: Path, *, json: bool) -> None:
-    from mien.data_screens import show_forgotten
+    from mien.cli.show_data import show_forgotten
+    from mien.cli.terminal import show_json
     from mien.jobs.forget import forget
-    from mien.terminal import show_json
 
     forgotten = forget(url, to, cache_dir=user_cache_dir())
     show_json(forgotten.to_dict()) if json else show_forgotten(forgotten)
@@ -97,11 +97,11 @@ def check(
     sheet
         Write a picture of samples with their labels to this PNG file.
     """
-    from mien.data_screens import show_check
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_data import show_check
+    from mien.cli.terminal import show_json
     from mien.jobs.check import check as check_folder
     from mien.jobs.check import find_gates, refuse
-    from mien.terminal import show_json
-    from mien.terminal_progress import TerminalProgress
 
     gates = find_gates(fail_on, against=against is not None)
     if sheet:
@@ -147,9 +147,9 @@ def clean(
     json
         Print one JSON document.
     """
+    from mien.cli.show_data import show_quarantine, show_restored
+    from mien.cli.terminal import show_json
     from mien.data.quarantine import restore
-    from mien.data_screens import show_quarantine, show_restored
-    from mien.terminal import show_json
 
     if undo and not (to or apply):
         plan = restore(undo, folder)
@@ -164,10 +164,10 @@ def clean(
 
 
 def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "Plan":
+    from mien.cli.progress_bars import TerminalProgress
     from mien.data.cleaning import clean as clean_dataset
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
     from mien.data.scanning import scan
-    from mien.terminal_progress import TerminalProgress
 
     refuse_place(to, folder)
     with TerminalProgress() as progress:

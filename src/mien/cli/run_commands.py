@@ -6,21 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mien.config import (
-    AnswerConfig,
-    AugmentConfig,
-    BackboneConfig,
-    CleanConfig,
-    FetchLimits,
-    FitConfig,
-    LabelConfig,
-    ScanConfig,
-    ServeConfig,
-    SplitConfig,
-    TrainConfig,
-)
-from mien.errors import SettingsError
-from mien.flags import (
+from mien.cli.flags import (
     Answering,
     Augmentation,
     Cleaning,
@@ -38,6 +24,20 @@ from mien.flags import (
     section,
     user_cache_dir,
 )
+from mien.config import (
+    AnswerConfig,
+    AugmentConfig,
+    BackboneConfig,
+    CleanConfig,
+    FetchLimits,
+    FitConfig,
+    LabelConfig,
+    ScanConfig,
+    ServeConfig,
+    SplitConfig,
+    TrainConfig,
+)
+from mien.errors import SettingsError
 
 
 def demo(*, folder: Path = Path("mien-demo")) -> None:
@@ -50,9 +50,9 @@ def demo(*, folder: Path = Path("mien-demo")) -> None:
     folder
         Where everything is put; a second run uses what is there.
     """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_run import show_demo
     from mien.jobs.demo import run_demo
-    from mien.run_screens import show_demo
-    from mien.terminal_progress import TerminalProgress
 
     with TerminalProgress() as progress:
         made = run_demo(folder, progress=progress)
@@ -101,9 +101,9 @@ def train(
         Where the features of pictures are kept, so that a second training need not make them again; by default in
         the folder that this system has for caches.
     """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_run import show_run
     from mien.jobs.train import train as train_folder
-    from mien.run_screens import show_run
-    from mien.terminal_progress import TerminalProgress
 
     settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer, labels)
     cache_dir = cache_dir or user_cache_dir()
@@ -131,9 +131,9 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
     """
     import webbrowser
 
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.terminal import ERR, OUT, printable
     from mien.runs.report import report as write_report
-    from mien.terminal import ERR, OUT, printable
-    from mien.terminal_progress import TerminalProgress
 
     with TerminalProgress() as progress:
         path = write_report(run, progress=progress)
@@ -166,10 +166,10 @@ def evaluate(
     json
         Print one JSON document.
     """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_run import show_evaluation
+    from mien.cli.terminal import show_json
     from mien.jobs.evaluate import review
-    from mien.run_screens import show_evaluation
-    from mien.terminal import show_json
-    from mien.terminal_progress import TerminalProgress
 
     with TerminalProgress() as progress:
         reviewed = review(run, folder, leave_out_seen=leave_out_seen, progress=progress)
@@ -197,9 +197,9 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
     json
         Print one JSON document.
     """
+    from mien.cli.show_run import show_comparison
+    from mien.cli.terminal import show_json
     from mien.jobs.compare import compare as compare_runs
-    from mien.run_screens import show_comparison
-    from mien.terminal import show_json
 
     comparison = compare_runs(first, second)
     if json:
@@ -241,10 +241,10 @@ def explain(
     json
         Print one JSON document per picture, a line each.
     """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_run import show_explanations
     from mien.model.classifier import load
     from mien.model.explained_images import explain_sources
-    from mien.run_screens import show_explanations
-    from mien.terminal_progress import TerminalProgress
 
     classifier = load(run)
     out = out or (run if run.is_dir() else run.parent) / "explained"
@@ -283,10 +283,10 @@ def predict(
     about
         Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
     """
+    from mien.cli.show_run import show_about, show_predictions
+    from mien.cli.terminal import show_json
     from mien.model.classifier import load
     from mien.model.prediction import predict as predict_sources
-    from mien.run_screens import show_about, show_predictions
-    from mien.terminal import show_json
 
     if about:
         facts = load(run).facts

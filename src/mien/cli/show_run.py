@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mien.cli.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.data.dataset import SPLITS
 from mien.model.prediction import UNSURE, Prediction
 from mien.scoring.results import Evaluation, Finding
-from mien.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 
 if TYPE_CHECKING:
     from mien.jobs.compare import Comparison

@@ -9,11 +9,11 @@ import warnings
 
 from cyclopts import App, CycloptsError
 
+from mien.cli.data_commands import check, clean, fetch
+from mien.cli.flags import fill_in_settings, spelled_out
+from mien.cli.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
 from mien.core.streams import open_missing_streams, silence_native_libraries
-from mien.data_commands import check, clean, fetch
 from mien.errors import GateError, MienError, UserError
-from mien.flags import fill_in_settings, spelled_out
-from mien.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
 from mien.version import __version__
 
 app = App(
@@ -60,7 +60,7 @@ def main() -> None:
         print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
         code = 2
     except MienError as error:
-        from mien.terminal import printable
+        from mien.cli.terminal import printable
 
         print(f"{type(error).__name__}: {printable(str(error), keep_lines=True)}", file=sys.stderr)
         code = 2 if isinstance(error, UserError) else 3 if isinstance(error, GateError) else 1

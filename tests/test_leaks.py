@@ -10,11 +10,12 @@ import pytest
 from conftest import dataset_of, record
 from mien.config import SplitConfig
 from mien.data.dataset import ImageRecord
-from mien.data.leaks import Leak, find_leaks, load_seen, name_leaks, near_bits_of, refuse_leaks, refuse_straddling
+from mien.data.leaks import Leak, find_leaks, name_leaks, refuse_leaks, refuse_straddling
 from mien.data.near_copies import FLIPS, bits_apart, flipped
 from mien.data.splitting import folds, split
 from mien.errors import GateError, LeakError, SettingsError, SourceNotFoundError
 from mien.runs.folder import RunFolder
+from mien.runs.run import load_seen, near_bits_of
 
 
 def changed(phash: str, num_bits: int) -> str:

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from mien.serving.static import page_routes
 
-FOLDER = files("mien") / "page"
+FOLDER = files("mien.serving") / "page"
 
 
 def asked(path: str, *, method: str = "GET", **headers: str) -> httpx.Response:

@@ -336,6 +336,6 @@ def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
 
 
 def test_every_finding_has_a_title_of_its_own() -> None:
-    source = (Path(mien.__file__).parent / "judgement.py").read_text("utf-8")
+    source = (Path(mien.__file__).parent / "scoring" / "verdict.py").read_text("utf-8")
     kinds = set(re.findall(r'Finding\(\s*"(\w+)"', source))
     assert {"fine", "stopped_in_time"} < kinds <= _TITLES.keys()

@@ -11,14 +11,8 @@ from PIL import Image
 from conftest import dataset_of, draw_folder, record
 from mien.data.relabelling import load_decisions
 from mien.data.scanning import scan
-from mien.scoring.label_issues import (
-    confident_joint,
-    describe_suspects,
-    find_suspects,
-    mark_suspects,
-    save_suspects,
-    suspect_rows,
-)
+from mien.runs.saving import describe_suspects, save_suspects
+from mien.scoring.label_issues import confident_joint, find_suspects, mark_suspects, suspect_rows
 from mien.scoring.results import Answers
 
 

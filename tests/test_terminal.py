@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from mien.cli import terminal
-from mien.cli.terminal import printable, show_prose
+from mien.core import terminal
+from mien.core.terminal import printable, show_prose
 
 
 @pytest.mark.parametrize(

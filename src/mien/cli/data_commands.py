@@ -44,7 +44,7 @@ def fetch(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_intake
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.fetching.intake import take_in
 
     if bool(sources) == bool(forget):
@@ -61,7 +61,7 @@ def fetch(
 
 def _forget(url: str, to: Path, *, json: bool) -> None:
     from mien.cli.show_data import show_forgotten
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.jobs.forget import forget
 
     forgotten = forget(url, to, cache_dir=user_cache_dir())
@@ -99,7 +99,7 @@ def check(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.jobs.check import check as check_folder
     from mien.jobs.check import find_gates, refuse
 
@@ -148,7 +148,7 @@ def clean(
         Print one JSON document.
     """
     from mien.cli.show_data import show_quarantine, show_restored
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.data.quarantine import restore
 
     if undo and not (to or apply):

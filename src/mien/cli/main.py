@@ -60,7 +60,7 @@ def main() -> None:
         print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
         code = 2
     except MienError as error:
-        from mien.cli.terminal import printable
+        from mien.core.terminal import printable
 
         print(f"{type(error).__name__}: {printable(str(error), keep_lines=True)}", file=sys.stderr)
         code = 2 if isinstance(error, UserError) else 3 if isinstance(error, GateError) else 1

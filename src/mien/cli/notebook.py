@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mien.cli.progress_bars import epochs_as_text
-from mien.cli.terminal import printable
 from mien.core.progress import Epoch
+from mien.core.terminal import printable
 
 _EVERY_S = 0.2
 

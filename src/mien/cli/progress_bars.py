@@ -14,8 +14,8 @@ from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
 
-from mien.cli.terminal import ERR, TABLE_WIDTH, printable
 from mien.core.progress import Epoch, best_epoch
+from mien.core.terminal import ERR, TABLE_WIDTH, printable
 
 _LINE_EVERY_S = 10.0
 # Before any of these, how long it will take is a guess: what is done first takes longer.

@@ -132,7 +132,7 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
     import webbrowser
 
     from mien.cli.progress_bars import TerminalProgress
-    from mien.cli.terminal import ERR, OUT, printable
+    from mien.core.terminal import ERR, OUT, printable
     from mien.runs.report import report as write_report
 
     with TerminalProgress() as progress:
@@ -168,7 +168,7 @@ def evaluate(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_evaluation
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.jobs.evaluate import review
 
     with TerminalProgress() as progress:
@@ -198,7 +198,7 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
         Print one JSON document.
     """
     from mien.cli.show_run import show_comparison
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.jobs.compare import compare as compare_runs
 
     comparison = compare_runs(first, second)
@@ -284,7 +284,7 @@ def predict(
         Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
     """
     from mien.cli.show_run import show_about, show_predictions
-    from mien.cli.terminal import show_json
+    from mien.core.terminal import show_json
     from mien.model.classifier import load
     from mien.model.prediction import predict as predict_sources
 

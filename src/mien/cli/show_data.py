@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mien.cli.terminal import OUT, new_table, printable, show_prose
+from mien.core.terminal import OUT, new_table, printable, show_prose
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
 from mien.data.shortcuts import describe_shortcuts

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.cli.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
+from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 from mien.data.dataset import SPLITS
 from mien.model.prediction import UNSURE, Prediction
 from mien.scoring.results import Evaluation, Finding
@@ -118,7 +118,7 @@ def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
     show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
     if run.suspects:
-        from mien.scoring.label_issues import describe_suspects
+        from mien.runs.saving import describe_suspects
 
         show_prose(f"\n{printable(describe_suspects(run.suspects, run.path))}")
     _show_files(run.path, RUN_FILES)

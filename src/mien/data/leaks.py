@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mien.config import CleanConfig
-from mien.data.dataset import Dataset, ImageRecord, load_records, split_fingerprint
+from mien.data.dataset import Dataset, ImageRecord
 from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
-from mien.errors import LeakError, SourceNotFoundError
-from mien.model.classifier import load
-from mien.runs.folder import RunFolder, load_config
+from mien.errors import LeakError
 
-_SEEN = ("train", "val")
 _MAX_NAMED = 10
 
 
@@ -36,36 +33,6 @@ class Leak:
         what = kind.get(self.kind, f"a near copy, {self.kind}, of")
         apart = "" if self.kind == "same file" else f" ({self.bits} of 128 bits apart)"
         return f"{_shown(self.path)}: {what} {_shown(self.trained)}{apart}"
-
-
-def load_seen(run: RunFolder) -> list[ImageRecord]:
-    """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
-
-    Raises:
-        SourceNotFoundError: There is no run, or its manifest is damaged, or not what its model was made from.
-    """
-    if not run.manifest_path.is_file():
-        raise SourceNotFoundError(
-            f"{str(run.path)!r} holds no {run.manifest_path.name}, which says what was trained on: name a run folder"
-        )
-    records = load_records(run.manifest_path)
-    made = load(run.model_path).facts.provenance if run.model_path.is_file() else None
-    if made is not None and made.split_fingerprint != split_fingerprint(records):
-        raise SourceNotFoundError(
-            f"{str(run.manifest_path)!r} is not what {run.model_path.name} was made from: it was changed, so that what "
-            "was trained on cannot be told"
-        )
-    groups = {record.group for record in records if record.split in _SEEN} - {None}
-    return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
-
-
-def near_bits_of(run: RunFolder) -> int:
-    """Return how many bits apart near copies are at most in a run; the default where it does not say.
-
-    Raises:
-        SettingsError: Its config.json holds a setting that is wrong.
-    """
-    return load_config(run.config_path).clean.near_bits if run.config_path.is_file() else CleanConfig.near_bits
 
 
 def find_leaks(

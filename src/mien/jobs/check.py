@@ -9,12 +9,13 @@ from mien.config import CleanConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
-from mien.data.leaks import Leak, find_leaks, load_seen
+from mien.data.leaks import Leak, find_leaks
 from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.errors import GateError, LeakError, SettingsError
 from mien.runs.folder import run_of
+from mien.runs.run import load_seen
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {

@@ -8,12 +8,13 @@ from mien.core.files import read_json, sha256_of
 from mien.core.progress import SILENCE, Epoch, Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, load_records
-from mien.data.leaks import find_leaks, load_seen, near_bits_of, refuse_leaks
+from mien.data.leaks import find_leaks, refuse_leaks
 from mien.data.scanning import scan
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, load_config, run_of
 from mien.runs.history import load_history
+from mien.runs.run import load_seen, near_bits_of
 from mien.scoring.evaluation import evaluate
 from mien.scoring.results import Evaluation, Finding, evaluation_from_dict
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_threshold, kept_epochs, verdict

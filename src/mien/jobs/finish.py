@@ -10,14 +10,14 @@ from mien.core.progress import SILENCE, Epoch, Progress
 from mien.data.dataset import Dataset
 from mien.data.relabelling import load_decisions
 from mien.data.shortcuts import Shortcut
-from mien.learning.methods import Fitted
 from mien.model.classifier import Classifier
 from mien.runs.folder import RunFolder
 from mien.runs.report import save_report
-from mien.runs.saving import metrics, provenance, save_card, save_scores
+from mien.runs.run import Fitted
+from mien.runs.saving import metrics, provenance, save_card, save_scores, save_suspects
 from mien.runs.tensorboard import log_run
 from mien.scoring.evaluation import answer, score
-from mien.scoring.label_issues import Suspect, save_suspects
+from mien.scoring.label_issues import Suspect
 from mien.scoring.results import Answers, Evaluation, Finding
 from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 

@@ -17,10 +17,11 @@ from mien.data.shortcuts import describe_shortcuts, find_shortcuts
 from mien.data.splitting import folds, split
 from mien.errors import SettingsError
 from mien.jobs.finish import Doubts, Run, finish
+from mien.learning.exporting import save_training
 from mien.learning.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
-from mien.runs.saving import describe, save_data, save_training
+from mien.runs.saving import describe, save_data
 from mien.scoring.label_issues import find_suspects, mark_suspects
 
 _MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mien.errors import ModelFileError
+from mien.model.classifier import HEAT
 from mien.model.inference import Graph
 
 if TYPE_CHECKING:
     import onnx
 
-HEAT = "heat"
 _ACTIVATIONS = {"Softmax", "Sigmoid"}
 # What may stand between the mean of a map and the last activation; what is not linear all the same, the proof finds.
 _LINEAR = {

@@ -65,7 +65,7 @@ def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbo
         BackboneError: The file is not there, or not a network from pictures to features.
     """
     if config.backbone == BUILT_IN_BACKBONE:
-        content = package_files("mien").joinpath("lite0.onnx").read_bytes()
+        content = package_files("mien.learning").joinpath("lite0.onnx").read_bytes()
         return Backbone(BUILT_IN_BACKBONE, (224, 224), 1280, content)
     try:
         return _adapted(_read(Path(config.backbone)), config, image_size)

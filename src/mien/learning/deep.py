@@ -19,8 +19,9 @@ from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import answer_from_others, extract, fit_head_on
 from mien.learning.hardware import chosen_precision
 from mien.learning.heads import Head
-from mien.learning.methods import Fitted, describe_choice, places_seen
+from mien.learning.methods import places_seen
 from mien.learning.training import Trained, announce, train_network
+from mien.runs.run import Fitted, describe_choice
 
 _BATCH_SIZE = 32
 

@@ -22,6 +22,9 @@ from mien.learning.heads import Head
 from mien.learning.out_of_distribution import Familiarity, fit_familiarity
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.model.inference import Graph
+from mien.runs.figures import plot_history, save_figure
+from mien.runs.folder import RunFolder
+from mien.runs.run import Fitted
 from mien.version import __version__
 
 if TYPE_CHECKING:
@@ -224,3 +227,15 @@ def save_keras(model: "keras.Model", folder: Path, *, save_h5: bool = False) -> 
             # Keras calls HDF5 a legacy format; the user asked for it.
             warnings.simplefilter("ignore")
             model.save(temporary)
+
+
+def save_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
+    """Write, for a Keras network, curves.png, model.keras and where asked for model.h5; nothing for others.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    if fitted.history:
+        save_figure(plot_history(fitted.history), run.path / "curves.png")
+    if fitted.model is not None:
+        save_keras(fitted.model, run.path, save_h5=save_h5)

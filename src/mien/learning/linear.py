@@ -13,8 +13,9 @@ from mien.learning.exporting import facts_of, join, prove_equal
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import answer_from_others, extract, fit_head_on
 from mien.learning.heads import Head
-from mien.learning.methods import Fitted, places_seen
+from mien.learning.methods import places_seen
 from mien.learning.out_of_distribution import fit_familiarity
+from mien.runs.run import Fitted
 
 # The joined file is shown to answer as the head does on at most this many pictures.
 _NUM_PROOFS = 64

@@ -13,9 +13,11 @@ from mien.config import AnswerConfig, FitRule, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
-from mien.learning.activation_maps import HEAT
 from mien.model.inference import Graph
 from mien.schema import built
+
+HEAT = "heat"
+
 
 FORMAT_VERSION = 2
 MODEL_NAME = "model.onnx"

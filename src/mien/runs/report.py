@@ -137,7 +137,8 @@ def render(run: FinishedRun, dataset: Dataset | None = None) -> str:
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.records}
     thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan, dataset=dataset)
-    css = "".join((package_files("mien") / "page" / name).read_text("utf-8") for name in ("base.css", "report.css"))
+    base_css, own_css = package_files("mien.core") / "base.css", package_files("mien.runs") / "page" / "report.css"
+    css = base_css.read_text("utf-8") + own_css.read_text("utf-8")
     page = _environment().get_template("report.html.jinja")
     return page.render(
         run=run,
@@ -205,7 +206,7 @@ def _environment() -> "Environment":
     with needing("train"):
         from jinja2 import Environment, PackageLoader, StrictUndefined
     environment = Environment(
-        loader=PackageLoader("mien", "page"),
+        loader=PackageLoader("mien.runs", "page"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=shown,

@@ -2,25 +2,52 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from mien.config import TrainConfig, from_json
+from mien.config import CleanConfig, TrainConfig, from_json
 from mien.core import files
 from mien.core.csv_tables import read_rows
 from mien.core.files import read_json
 from mien.core.progress import Epoch
-from mien.data.dataset import ImageRecord, load_records
+from mien.data.dataset import ImageRecord, load_records, split_fingerprint
 from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
-from mien.learning.methods import describe_choice
 from mien.model.classifier import Classifier, load
-from mien.runs.folder import RunFolder
+from mien.runs.folder import RunFolder, load_config
 from mien.runs.history import load_history
 from mien.schema import built
 from mien.scoring.label_issues import Suspect
 from mien.scoring.results import Evaluation, Finding, evaluation_from_dict
+
+_SEEN = ("train", "val")
+_CANDIDATES = {
+    "frozen": "the pretrained backbone with a linear head",
+    "half-way": "the network half-way between pretrained and fine-tuned",
+    "finetuned": "the fine-tuned network",
+}
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier that was trained, and how that went.
+
+    Attributes:
+        classifier: Ready to answer; it has no scores yet.
+        details: How the training went, as JSON values.
+        history: Its epochs, where it had any.
+        model: The same as a Keras network, where it is one.
+    """
+
+    classifier: Classifier
+    details: dict[str, Any]
+    history: tuple[Epoch, ...] = field(default=(), repr=False)
+    model: "keras.Model | None" = None
+
+
+if TYPE_CHECKING:
+    import keras
 
 Source = Literal["test", "out_of_fold"]
 _ANSWER_FILES: dict[Source, str] = {"test": "predictions.csv", "out_of_fold": "out_of_fold.csv"}
@@ -183,3 +210,46 @@ def _answers(path: Path, source: Source) -> Iterator[Answered]:
         for row in rows:
             given, true = (float(row[columns[f"prob_{row[name]}"]]) for name in (answer, label))
             yield Answered(row[place], row[label], row[answer], given, true, source)
+
+
+def load_seen(run: RunFolder) -> list[ImageRecord]:
+    """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
+
+    Raises:
+        SourceNotFoundError: There is no run, or its manifest is damaged, or not what its model was made from.
+    """
+    if not run.manifest_path.is_file():
+        raise SourceNotFoundError(
+            f"{str(run.path)!r} holds no {run.manifest_path.name}, which says what was trained on: name a run folder"
+        )
+    records = load_records(run.manifest_path)
+    made = load(run.model_path).facts.provenance if run.model_path.is_file() else None
+    if made is not None and made.split_fingerprint != split_fingerprint(records):
+        raise SourceNotFoundError(
+            f"{str(run.manifest_path)!r} is not what {run.model_path.name} was made from: it was changed, so that what "
+            "was trained on cannot be told"
+        )
+    groups = {record.group for record in records if record.split in _SEEN} - {None}
+    return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
+
+
+def near_bits_of(run: RunFolder) -> int:
+    """Return how many bits apart near copies are at most in a run; the default where it does not say.
+
+    Raises:
+        SettingsError: Its config.json holds a setting that is wrong.
+    """
+    return load_config(run.config_path).clean.near_bits if run.config_path.is_file() else CleanConfig.near_bits
+
+
+def describe_choice(details: Mapping[str, Any]) -> str:
+    """Say which weights of a fine-tuned network were kept, and by how much they are better than the others.
+
+    Args:
+        details: How the fit went; has `kept`, `val_images`, `val_loss` and `val_accuracy`.
+    """
+    kept, losses, accuracies = details["kept"], details["val_loss"], details["val_accuracy"]
+    scores = {name: f"loss {losses[name]:.3f}, accuracy {accuracies[name]:.0%}" for name in losses}
+    others = "; ".join(f"{_CANDIDATES[name]}: {scores[name]}" for name in losses if name != kept)
+    why = f"kept, for the lowest loss on {details['val_images']} validation pictures"
+    return f"{why}: {_CANDIDATES[kept]} ({scores[kept]}); {others}"

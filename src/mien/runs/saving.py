@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mien.config import PRESETS, TrainConfig
@@ -13,14 +15,19 @@ from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
-from mien.learning.exporting import save_keras
-from mien.learning.methods import Fitted
 from mien.model.classifier import Classifier, Provenance
-from mien.runs.figures import plot_confusion, plot_history, plot_reliability, plot_samples, save_figure
+from mien.runs.figures import plot_confusion, plot_reliability, plot_samples, plot_suspects, save_figure
 from mien.runs.folder import RunFolder
+from mien.scoring.label_issues import Suspect
 from mien.scoring.model_card import limits, model_card
 from mien.scoring.results import Answers, Evaluation, Finding
 from mien.version import __version__
+
+_COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
+
+
+_NUM_DRAWN = 24
+
 
 _KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")
 _PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")
@@ -62,18 +69,6 @@ def save_data(
     run.save_config(config, dataset.root, _versions())
     save_figure(plot_samples(dataset), run.path / "samples.png")
     dataset.save(run.manifest_path)
-
-
-def save_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
-    """Write, for a Keras network, curves.png, model.keras and where asked for model.h5; nothing for others.
-
-    Raises:
-        OutputError: A file cannot be written.
-    """
-    if fitted.history:
-        save_figure(plot_history(fitted.history), run.path / "curves.png")
-    if fitted.model is not None:
-        save_keras(fitted.model, run.path, save_h5=save_h5)
 
 
 def save_scores(
@@ -164,3 +159,46 @@ def _versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def save_suspects(
+    folder: Path, dataset: Dataset, suspects: Sequence[Suspect], decisions: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write suspects.csv, in which decisions can be filled in, and suspects.png; nothing where there are none.
+
+    Args:
+        folder: Where to.
+        dataset: Where the suspects are.
+        suspects: What `find_suspects` returned.
+        decisions: Those of this training, by path: they stand in the table too, so that the next one keeps them.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    if not suspects:
+        return
+    rows = [_COLUMNS]
+    for rank, found in enumerate(suspects, start=1):
+        probs = f"{found.prob_label:.6f}", f"{found.prob_suggested:.6f}"
+        path = dataset.records[found.index].path
+        rows.append([path, found.label, found.suggested, *probs, str(rank), decisions.get(path, "")])
+    labels = {record.path: record.label for record in dataset.records}
+    listed = {dataset.records[found.index].path for found in suspects}
+    rows += [
+        [path, labels.get(path, ""), "", "", "", "", said]
+        for path, said in sorted(decisions.items())
+        if path not in listed
+    ]
+    files.write_text(folder / "suspects.csv", table_text(rows))
+    drawn = suspects[:_NUM_DRAWN]
+    titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
+    save_figure(plot_suspects(dataset, titles), folder / "suspects.png")
+
+
+def describe_suspects(suspects: Sequence[Suspect], folder: Path) -> str:
+    """Say in one line how many suspects there are, and what can be done; "" where there are none."""
+    if not suspects:
+        return ""
+    count = "1 label may be" if len(suspects) == 1 else f"{len(suspects)} labels may be"
+    path = folder / "suspects.csv"
+    return f"{count} wrong: look at {folder / 'suspects.png'}, fill in {path}, and train with --relabel {path}"

@@ -1,23 +1,15 @@
 """Suspects: pictures whose label is probably wrong, by confident learning; listed and drawn, never removed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core import files
-from mien.core.csv_tables import table_text
 from mien.core.scores import wilson_score
 from mien.data.dataset import Dataset, Problem
-from mien.runs.figures import plot_suspects, save_figure
 from mien.scoring.results import Answers
-
-_COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
-_NUM_DRAWN = 24
 
 
 @dataclass(frozen=True)
@@ -138,46 +130,3 @@ def mark_suspects(dataset: Dataset, suspects: Sequence[Suspect]) -> Dataset:
         problem = Problem("suspect_label", f"looks {suspect.suggested} ({suspect.prob_suggested:.0%})")
         records[suspect.index] = replace(record, problems=(*record.problems, problem))
     return dataset.with_records(records)
-
-
-def save_suspects(
-    folder: Path, dataset: Dataset, suspects: Sequence[Suspect], decisions: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Write suspects.csv, in which decisions can be filled in, and suspects.png; nothing where there are none.
-
-    Args:
-        folder: Where to.
-        dataset: Where the suspects are.
-        suspects: What `find_suspects` returned.
-        decisions: Those of this training, by path: they stand in the table too, so that the next one keeps them.
-
-    Raises:
-        OutputError: A file cannot be written.
-    """
-    if not suspects:
-        return
-    rows = [_COLUMNS]
-    for rank, found in enumerate(suspects, start=1):
-        probs = f"{found.prob_label:.6f}", f"{found.prob_suggested:.6f}"
-        path = dataset.records[found.index].path
-        rows.append([path, found.label, found.suggested, *probs, str(rank), decisions.get(path, "")])
-    labels = {record.path: record.label for record in dataset.records}
-    listed = {dataset.records[found.index].path for found in suspects}
-    rows += [
-        [path, labels.get(path, ""), "", "", "", "", said]
-        for path, said in sorted(decisions.items())
-        if path not in listed
-    ]
-    files.write_text(folder / "suspects.csv", table_text(rows))
-    drawn = suspects[:_NUM_DRAWN]
-    titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
-    save_figure(plot_suspects(dataset, titles), folder / "suspects.png")
-
-
-def describe_suspects(suspects: Sequence[Suspect], folder: Path) -> str:
-    """Say in one line how many suspects there are, and what can be done; "" where there are none."""
-    if not suspects:
-        return ""
-    count = "1 label may be" if len(suspects) == 1 else f"{len(suspects)} labels may be"
-    path = folder / "suspects.csv"
-    return f"{count} wrong: look at {folder / 'suspects.png'}, fill in {path}, and train with --relabel {path}"

@@ -36,7 +36,7 @@ from mien.serving.openapi import (
 )
 from mien.serving.queue import InferenceQueue, while_connected
 from mien.serving.refusals import QUERY_TOLD, refuse_errors
-from mien.serving.static import add_api_page, page_routes
+from mien.serving.static import docs_routes, page_routes
 from mien.serving.uploads import Upload, read_uploads, read_urls
 from mien.serving.urls import UrlFetcher
 from mien.version import __version__
@@ -86,7 +86,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
     _answer_pictures(app, classifier, queue, fetcher, config=config, schemes=key_schemes(api_key))
     _tell_model(app, classifier, config, needs_key=api_key is not None)
     _tell_health(app, queue, metrics)
-    add_api_page(app)
+    app.router.routes.extend(docs_routes())
     app.router.routes.extend(page_routes())
     return app
 

@@ -6,8 +6,8 @@ import socket
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from mien.cli import terminal
 from mien.config import ServeConfig
+from mien.core import terminal
 from mien.core.extras import needing
 from mien.errors import SettingsError
 from mien.model.classifier import Classifier

@@ -26,8 +26,8 @@ from typing import cast
 import uvicorn
 from fastapi import FastAPI
 
-from mien.cli import terminal
 from mien.config import ServeConfig
+from mien.core import terminal
 from mien.core.streams import show_native_libraries, silence_native_libraries
 from mien.errors import MienError
 from mien.model.classifier import Classifier

@@ -1,25 +1,24 @@
 """Static files: the page for people, and /docs, which describes the API by Swagger UI; nothing from elsewhere."""
 
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files as package_files
 from importlib.util import find_spec
 from pathlib import Path
+from types import MappingProxyType
 
-from fastapi import FastAPI
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from mien.core.extras import require
 
-_PAGE_DIR = Path(__file__).parent / "page"
 # As strict as Swagger UI works with: it puts style attributes and data: icons into the page.
-_POLICY = (
+_DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _NAMES = (
-    "base.css",
     "camera.js",
     "card.js",
     "csv_table.js",
@@ -47,14 +46,33 @@ def page_routes() -> list[Route]:
     Source:
         RFC 9110, sections 8.8.3 (entity tags) and 13.1.2 (If-None-Match).
     """
-    folder = package_files("mien") / "page"
-    return [_route(address, name, (folder / name).read_bytes()) for address, name in _ADDRESSES.items()]
+    folder = package_files("mien.serving") / "page"
+    base_css = (package_files("mien.core") / "base.css").read_bytes()
+    routes = [_route(address, name, (folder / name).read_bytes()) for address, name in _ADDRESSES.items()]
+    return [*routes, _route("/page/base.css", "base.css", base_css)]
 
 
-def _route(address: str, name: str, content: bytes) -> Route:
+def docs_routes() -> list[Route]:
+    """Return the routes of /docs and its files, served likewise.
+
+    Raises:
+        MissingExtraError: The package with Swagger UI is not installed.
+    """
+    folder, swagger_dir = package_files("mien.serving") / "page", _swagger_dir()
+    files = [
+        ("/docs", folder / "docs.html"),
+        ("/docs/docs.js", folder / "docs.js"),
+        ("/docs/swagger-ui.css", swagger_dir / "swagger-ui.css"),
+        ("/docs/swagger-ui-bundle.js", swagger_dir / "swagger-ui-bundle.js"),
+    ]
+    policy = {"Content-Security-Policy": _DOCS_POLICY}
+    return [_route(address, file.name, file.read_bytes(), policy) for address, file in files]
+
+
+def _route(address: str, name: str, content: bytes, policy: Mapping[str, str] = MappingProxyType({})) -> Route:
     kind = _KINDS[name.rpartition(".")[2]]
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache", "Content-Type": f"{kind}; charset=utf-8"}
+    headers = {"ETag": tag, "Cache-Control": "no-cache", "Content-Type": f"{kind}; charset=utf-8", **policy}
 
     async def send(request: Request) -> Response:
         known = {told.strip().removeprefix("W/") for told in request.headers.get("if-none-match", "").split(",")}
@@ -63,28 +81,6 @@ def _route(address: str, name: str, content: bytes) -> Route:
         return Response(content, headers=headers)
 
     return Route(address, send, include_in_schema=False)
-
-
-def add_api_page(app: FastAPI) -> None:
-    """Add /docs and its files to an application.
-
-    Raises:
-        MissingExtraError: The package with Swagger UI is not installed.
-    """
-    swagger_dir = _swagger_dir()
-    for path, file in {
-        "/docs": _PAGE_DIR / "docs.html",
-        "/docs/docs.js": _PAGE_DIR / "docs.js",
-        "/docs/swagger-ui.css": swagger_dir / "swagger-ui.css",
-        "/docs/swagger-ui-bundle.js": swagger_dir / "swagger-ui-bundle.js",
-    }.items():
-        _add_file(app, path, file)
-
-
-def _add_file(app: FastAPI, path: str, file: Path) -> None:
-    @app.get(path, include_in_schema=False)
-    async def send() -> FileResponse:
-        return FileResponse(file, headers={"Content-Security-Policy": _POLICY})
 
 
 def _swagger_dir() -> Path:

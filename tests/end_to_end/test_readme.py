@@ -1,0 +1,81 @@
+"""The README: its commands and its Python are run as they stand, and its map names every module."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mien
+from conftest import draw_folder, draw_picture
+from serve_process import request, served
+
+REPOSITORY = Path(__file__).parents[2]
+README = (REPOSITORY / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as the README speaks of it, with pictures of more than 10 KB."""
+    monkeypatch.chdir(tmp_path)
+    for class_number, name in enumerate(("happy", "sad")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(50):
+            picture = draw_picture(100 * class_number + number, width=300, height=300)
+            picture.save(tmp_path / "data" / name / f"{number:02}.jpg", quality=100, subsampling=0)
+    shutil.copy(tmp_path / "data/happy/00.jpg", tmp_path / "photo.jpg")
+    shutil.copytree(tmp_path / "data/sad", tmp_path / "holiday")
+    draw_folder(tmp_path / "other-photos", 10, first_seed=5000)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_as_they_stand(photos: Path) -> None:
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    commands = [line.removeprefix("$ ").split("#")[0].split() for line in lines if line.startswith("$ mien ")]
+    expected = ["check", "clean", "train", "predict", "explain", "evaluate", "serve", "train", "predict"]
+    assert [command[1] for command in commands] == expected
+    for command in commands:
+        if command[1] == "serve":
+            # On a free port, and not to the end of time.
+            with served(Path(*command[2:])) as service:
+                assert service.ask(request("/healthz"))[0] == 200
+            continue
+        done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
+        assert done.stdout
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_works_as_it_stands(photos: Path) -> None:
+    (code,) = blocks("python")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(32, 224, 224, 3) uint8" in done.stdout
+    assert "95% interval" in done.stdout
+
+
+def test_the_map_of_the_readme_names_every_room() -> None:
+    (tree,) = re.findall(r"^src/mien/\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    named = set(re.findall(r"^  (\S+?)/? ", tree, re.MULTILINE))
+    places = {path.name for path in Path(mien.__file__).parent.iterdir() if not path.name.startswith("__")}
+    assert named == places
+
+
+def test_every_command_and_every_file_of_the_readme_exists() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (REPOSITORY / link).exists(), link
+    for target in re.findall(r"make (\w+)", " ".join(blocks("console"))):
+        assert f"{target}: .venv/ready" in (REPOSITORY / "Makefile").read_text()
+
+
+def test_the_lock_names_no_index_and_no_path() -> None:
+    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+    assert not [line for line in lines if re.search(r"https?:|file:|--(extra-)?index|--find-links", line)]
+    assert all("==" in line for line in lines if line and not line.startswith((" ", "#")))

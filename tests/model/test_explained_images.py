@@ -1,0 +1,174 @@
+"""Explained pictures: a PNG file for each, nothing of the user's written over, and a bad picture stops no other."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import draw_folder, draw_picture
+from mien.errors import OutputError, SettingsError, SourceNotFoundError
+from mien.model.explained_images import _font, _targets, draw_explanation, explain_sources
+from mien.model.explanation import HeatMap
+from onnx_models import colour_classifier
+
+
+def test_each_picture_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+    photos = draw_folder(tmp_path / "photos", 2)
+    (photos / "happy" / "page.jpg").write_text("<html>gone</html>")
+    found = list(explain_sources(colour_classifier(), [photos], tmp_path / "maps"))
+    assert [item.png and item.png.name for item in found] == ["00.png", "01.png", None, "00-2.png", "01-2.png"]
+    assert "web page" in str(found[2].prediction.error) and found[2].to_dict()["png"] is None
+    for item in found:
+        if item.png:
+            with Image.open(item.png) as drawn:
+                assert drawn.size > (600, 300)
+            assert item.label == item.prediction.label and item.method == "class activation"
+    # Again, they take the place of what mien drew before.
+    again = list(explain_sources(colour_classifier(), [photos], tmp_path / "maps"))
+    assert [item.png for item in again] == [item.png for item in found]
+    assert len(list((tmp_path / "maps").iterdir())) == 4
+
+
+def test_no_picture_of_the_users_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "maps").mkdir()
+    for path in (tmp_path / "one.png", tmp_path / "maps" / "one.png"):
+        draw_picture(1).save(path)
+    before = (tmp_path / "one.png").read_bytes()
+    (found,) = explain_sources(colour_classifier(), [tmp_path / "one.png"], tmp_path / "maps")
+    assert found.png == tmp_path / "maps" / "one-2.png" and found.png.exists()
+    assert (tmp_path / "maps" / "one.png").read_bytes() == before
+    with pytest.raises(OutputError, match="not from mien explain"):
+        list(explain_sources(colour_classifier(), [tmp_path / "one.png"], tmp_path / "one.png"))
+    assert (tmp_path / "one.png").read_bytes() == before
+
+
+def test_a_single_picture_may_name_its_file_and_several_may_not(tmp_path: Path) -> None:
+    photos = draw_folder(tmp_path / "photos", 1)
+    (found,) = explain_sources(colour_classifier(), [photos / "happy"], tmp_path / "map.png", label="green")
+    assert (found.png, found.label) == (tmp_path / "map.png", "green")
+    with pytest.raises(OutputError, match="2 pictures: name a folder"):
+        list(explain_sources(colour_classifier(), [photos], tmp_path / "map.png"))
+    for name in ("map.jpg", "map.TIFF"):
+        with pytest.raises(OutputError, match=r"name a file that ends in \.png, or a folder"):
+            list(explain_sources(colour_classifier(), [photos / "happy"], tmp_path / name))
+        assert not (tmp_path / name).exists()
+    # A folder may be called so, if it is there.
+    (tmp_path / "map.jpg").mkdir()
+    (found,) = explain_sources(colour_classifier(), [photos / "happy"], tmp_path / "map.jpg")
+    assert found.png == tmp_path / "map.jpg" / "00.png"
+
+
+@pytest.mark.parametrize(
+    ("source", "out"),
+    [
+        ("photos", "photos"),
+        ("photos", "photos/maps"),
+        ("photos", "photos/map.png"),
+        ("photos/happy", "photos"),
+        ("photos", "."),
+        ("photos/happy/00.jpg", "photos/happy"),
+        ("photos", "link"),
+        ("link", "photos/happy"),
+        ("holiday", "elsewhere"),
+    ],
+)
+def test_no_map_is_put_among_the_pictures(source: str, out: str, tmp_path: Path) -> None:
+    draw_folder(tmp_path / "photos", 1)
+    draw_folder(tmp_path / "elsewhere", 1)
+    (tmp_path / "link").symlink_to("photos")
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "linked").symlink_to(tmp_path / "elsewhere" / "happy")
+    before = sorted(tmp_path.rglob("*"))
+    out = "elsewhere/happy" if out == "elsewhere" else out
+    with pytest.raises(OutputError, match="name another --out"):
+        list(explain_sources(colour_classifier(), [tmp_path / source], tmp_path / out))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_run_explains_its_pictures_and_never_its_maps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    colour_classifier().save(run / "model.onnx")
+    draw_picture(1).save(run / "chart.png")
+    for _ in range(2):
+        (found,) = explain_sources(colour_classifier(), [run], run / "explained")
+        assert found.png == run / "explained" / "chart.png"
+    # Asked for by its name, it is a picture like any other.
+    (found,) = explain_sources(colour_classifier(), [run / "explained" / "chart.png"], tmp_path / "maps")
+    assert found.png == tmp_path / "maps" / "chart.png"
+
+
+def test_what_is_no_file_under_the_name_of_a_map_is_in_the_way_and_never_waited_for(tmp_path: Path) -> None:
+    draw_picture(1).save(tmp_path / "one.jpg")
+    (tmp_path / "maps").mkdir()
+    os.mkfifo(tmp_path / "pipe.png")
+    os.mkfifo(tmp_path / "maps" / "one.png")
+    (tmp_path / "maps" / "one-2.png").symlink_to("/dev/zero")
+    with pytest.raises(OutputError, match="not from mien explain"):
+        list(explain_sources(colour_classifier(), [tmp_path / "one.jpg"], tmp_path / "pipe.png"))
+    (found,) = explain_sources(colour_classifier(), [tmp_path / "one.jpg"], tmp_path / "maps")
+    assert found.png == tmp_path / "maps" / "one-3.png"
+
+
+def test_many_pictures_of_one_name_are_told_apart_in_linear_time(tmp_path: Path) -> None:
+    names = [f"{place}/悲.jpg" for place in range(5000)] + ["picture-3.jpg"]
+    began = time.process_time()
+    found = [path.name for path in _targets(names, tmp_path / "maps")]
+    # It took 35 s when the numbers were counted from 2 for each.
+    assert time.process_time() - began < 5
+    assert found[:3] == ["picture.png", "picture-2.png", "picture-3.png"] and found[-1] == "picture-3-2.png"
+    assert len(set(found)) == len(names)
+
+
+def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(SourceNotFoundError):
+        list(explain_sources(colour_classifier(), [tmp_path / "nothing"], tmp_path / "maps"))
+    with pytest.raises(SettingsError, match="no class 'calm'"):
+        list(explain_sources(colour_classifier(), [tmp_path], tmp_path / "maps", label="calm"))
+    assert not (tmp_path / "maps").exists()
+
+
+@pytest.mark.parametrize("label", ["\x1b[31m", "悲しい", "a" * 300, "", "\ud800"])
+def test_any_label_can_be_drawn(label: str) -> None:
+    heat_map = HeatMap(label, "occlusion", np.ones((3, 3), np.float32))
+    drawn = draw_explanation(np.zeros((40, 30, 3), np.uint8), heat_map, label[:40])
+    assert np.asarray(drawn).min() < 50
+
+
+@pytest.mark.parametrize("label", ["W" * 99, "悲" * 99, "Ж" * 30])
+def test_a_long_label_stays_on_the_paper(label: str) -> None:
+    drawn = draw_explanation(
+        np.full((40, 30, 3), 255, np.uint8), HeatMap(label, "occlusion", np.zeros((3, 3), np.float32)), "title"
+    )
+    assert np.asarray(drawn)[:, -8:].min() == 255
+
+
+@pytest.mark.parametrize("label", ["é", "ł", "Ж", "λ"])
+def test_letters_of_other_alphabets_are_drawn_as_such(label: str) -> None:
+    def drawn(text: str) -> bytes:
+        return draw_explanation(np.zeros((40, 30, 3), np.uint8), heat_map, text).tobytes()
+
+    heat_map = HeatMap("happy", "occlusion", np.ones((3, 3), np.float32))
+    # No font has a letter there, and draws a box.
+    assert drawn(label) != drawn("\uffff")
+
+
+def test_without_a_better_font_pillows_own_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    _font.cache_clear()
+    monkeypatch.setattr("mien.model.explained_images._FONT_NAME", "Missing.ttf")
+    assert _font(15).getlength("happy") > 10
+    _font.cache_clear()
+
+
+@pytest.mark.parametrize("width", [100, 320, 640])
+def test_the_letters_grow_with_the_paper_and_a_long_label_stays_on_it(width: int) -> None:
+    drawn = draw_explanation(
+        np.full((40, width, 3), 255, np.uint8), HeatMap("a" * 99, "occlusion", np.zeros((3, 3), np.float32)), "H"
+    )
+    dark = np.asarray(drawn).min(axis=2) < 128
+    heights = np.flatnonzero(dark[: drawn.height // 3].any(axis=1))
+    assert heights[-1] - heights[0] + 1 >= drawn.width / 70
+    assert not dark[:, -8:].any()

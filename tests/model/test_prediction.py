@@ -1,0 +1,93 @@
+"""Prediction: in order, one bad picture stops nothing, and memory does not grow with the number of pictures."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mien.core import parallel
+from mien.errors import SettingsError, SourceNotFoundError
+from mien.model.classifier import Classifier, with_facts
+from mien.model.prediction import predict
+from onnx_models import FACTS, make_graph
+
+
+@pytest.fixture
+def classifier() -> Classifier:
+    return Classifier(with_facts(make_graph(), FACTS))
+
+
+def test_answers_come_in_the_order_of_the_sources(classifier: Classifier, data: Path) -> None:
+    sources = sorted(data.rglob("*.jpg"), reverse=True)
+    predictions = list(predict(classifier, sources))
+    assert [prediction.source for prediction in predictions] == [str(source) for source in sources]
+    assert {prediction.label for prediction in predictions} == {"happy"}
+    assert predictions[0].probs == {"happy": 0.75, "sad": 0.25}
+
+
+def test_a_picture_that_cannot_be_read_gets_an_error_and_the_others_go_on(
+    classifier: Classifier, data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_text("<html>")
+    good = next(data.rglob("*.jpg"))
+    sources: list[str | Path] = [tmp_path / "bad.jpg", good, "http://127.0.0.1:9/", "ftp://example.org/x.jpg", good]
+    predictions = list(predict(classifier, sources))
+    assert [prediction.label for prediction in predictions] == [None, "happy", None, None, "happy"]
+    assert [prediction.error is None for prediction in predictions] == [False, True, False, False, True]
+
+
+def test_a_missing_path_is_reported_before_any_picture_is_read(classifier: Classifier, data: Path) -> None:
+    with pytest.raises(SourceNotFoundError, match="nowhere"):
+        predict(classifier, [next(data.rglob("*.jpg")), "nowhere.jpg"])
+
+
+def test_a_folder_stands_for_the_pictures_below_it(classifier: Classifier, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("no picture")
+    shutil.copy(next(data.rglob("*.jpg")), tmp_path / "deep" / "deeper" / "a.jpg")
+    assert [Path(p.source).name for p in predict(classifier, [tmp_path])] == ["a.jpg"]
+
+
+def test_at_most_a_few_pictures_are_held_at_a_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "count_cores", lambda: 2)
+    picture = next(data.rglob("*.jpg"))
+    alive, most = 0, 0
+
+    class Counting(Classifier):
+        def prepare(self, content: bytes) -> NDArray[np.uint8]:
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+            return super().prepare(content)
+
+    answers: Iterator[object] = predict(Counting(with_facts(make_graph(), FACTS)), [picture] * 400)
+    for _ in answers:
+        alive -= 1
+    assert most <= 32 + 4 * 2 + 2
+
+
+def test_below_the_threshold_the_answer_is_unsure(classifier: Classifier, data: Path) -> None:
+    picture = next(data.rglob("*.jpg"))
+    labels = {
+        threshold: next(predict(classifier, [picture], threshold=threshold)).label for threshold in (0, 0.75, 0.76)
+    }
+    assert labels == {0: "happy", 0.75: "happy", 0.76: "unsure"}
+    careful = classifier.telling(threshold=0.9)
+    assert next(predict(careful, [picture])).label == "unsure"
+    assert next(predict(careful, [picture], threshold=0)).label == "happy"
+    assert next(predict(careful, [picture])).probs == {"happy": 0.75, "sad": 0.25}
+
+
+def test_a_threshold_and_a_class_called_unsure_exclude_one_another(classifier: Classifier, data: Path) -> None:
+    odd = classifier.telling(class_names=("sad", "unsure"))
+    assert next(predict(odd, [next(data.rglob("*.jpg"))])).label == "sad"
+    with pytest.raises(SettingsError, match="a class is called 'unsure'"):
+        predict(odd, [], threshold=0.5)
+
+
+def test_a_threshold_is_a_probability(classifier: Classifier) -> None:
+    with pytest.raises(SettingsError, match="threshold is 90"):
+        predict(classifier, [], threshold=90)

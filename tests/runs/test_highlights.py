@@ -1,0 +1,113 @@
+"""The highlights: samples from all over a class, copies under two classes first, the surest answers, never too many."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from conftest import draw_folder, record
+from mien.model.explanation import HeatMap
+from mien.runs.highlights import _groups, _hits, _samples, find_looks, most_confused, surest
+from mien.runs.run import Answered, FinishedRun, load_run
+
+
+def answered(path: str, answer: str, prob: float) -> Answered:
+    return Answered(path, path.split("/")[0], answer, prob, 1 - prob, "test")
+
+
+def test_samples_come_from_all_over_a_class() -> None:
+    samples = _samples([record(f"happy/{number:02}.jpg") for number in range(24)])
+    assert [r.path for r in samples["happy"]] == [f"happy/{number:02}.jpg" for number in range(0, 24, 2)]
+
+
+def test_files_that_are_left_out_are_no_samples() -> None:
+    samples = _samples([record("happy/a.jpg", used=False), record("sad/a.jpg")])
+    assert list(samples) == ["sad"]
+
+
+def test_however_many_classes_there_are_few_samples() -> None:
+    for num_classes in (2, 5, 30, 48, 200):
+        records = [record(f"{label:03}/{number}.jpg") for label in range(num_classes) for number in range(20)]
+        samples = _samples(records)
+        assert 24 <= sum(map(len, samples.values())) <= 48
+        assert len({len(some) for some in samples.values()}) == 1
+
+
+def test_where_not_all_classes_fit_the_largest_are_shown() -> None:
+    records = [record(f"{label:03}/{number}.jpg") for label in range(60) for number in range(1 + label % 2)]
+    assert set(_samples(records)) >= {f"{label:03}" for label in range(1, 60, 2)}
+
+
+def test_copies_under_two_classes_come_first_then_the_largest_groups() -> None:
+    groups = _groups(
+        [
+            record("happy/a.jpg", group=1),
+            record("happy/b.jpg", group=1, used=False),
+            *(record(f"sad/{number}.jpg", group=2, used=number == 3) for number in range(6)),
+            record("happy/c.jpg", group=3, used=False),
+            record("sad/c.jpg", group=3, used=False),
+            record("sad/alone.jpg", group=4),
+            record("sad/none.jpg"),
+        ]
+    )
+    assert [(group.size, group.num_used, group.conflicting) for group in groups] == [
+        (2, 0, True),
+        (6, 1, False),
+        (2, 1, False),
+    ]
+    assert [r.path for r in groups[1].records] == ["sad/3.jpg", "sad/0.jpg", "sad/1.jpg", "sad/2.jpg"]
+
+
+def test_thesurest_answers_come_first() -> None:
+    found = [answered(f"happy/{number}", "sad", number / 10) for number in range(10)]
+    assert [answer.prob_answer for answer in surest(found, 3)] == [0.9, 0.8, 0.7]
+
+
+def test_hits_are_of_each_class_in_turn() -> None:
+    found = [answered(f"happy/{number}", "happy", 0.9 + number / 100) for number in range(8)]
+    found += [answered("sad/1", "sad", 0.6), answered("sad/2", "happy", 0.99)]
+    assert [hit.path for hit in _hits(found)] == ["happy/7", "sad/1", "happy/6", "happy/5", "happy/4", "happy/3"]
+
+
+def test_the_most_frequent_mistakes_come_first() -> None:
+    assert most_confused(("a", "b", "c"), ((9, 1, 0), (4, 8, 0), (0, 2, 7)), 2) == [("b", "a", 4), ("c", "b", 2)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    folder = tmp_path_factory.mktemp("looks")
+    return load_run(mien.train(draw_folder(folder / "data", 30), out=folder / "run").path)
+
+
+def looks_of(run: FinishedRun) -> list[tuple[str, bool]]:
+    looks = find_looks(run, {record.path: record for record in run.records})
+    assert all(look.picture.uri and look.overlaid.uri != look.picture.uri for look in looks)
+    return [(look.answered.path, look.answered.answer == look.answered.label) for look in looks]
+
+
+def test_only_the_test_is_looked_into_and_mistakes_come_first(run: FinishedRun) -> None:
+    tested = {record.path for record in run.records if record.split == "test"}
+    found = looks_of(run)
+    assert 3 <= len(found) <= 6
+    assert {path for path, _ in found} <= tested
+    assert [right for _, right in found] == sorted(right for _, right in found)
+
+
+def test_a_picture_that_has_gone_is_passed_over(run: FinishedRun, tmp_path: Path) -> None:
+    before = looks_of(run)
+    shutil.copytree(run.data_dir, tmp_path / "data")
+    (tmp_path / "data" / before[0][0]).unlink()
+    Image.new("RGB", (90, 90)).save(tmp_path / "data" / before[-1][0])
+    found = looks_of(replace(run, data_dir=tmp_path / "data"))
+    assert found == before[1:-1]
+
+
+def test_maps_that_take_long_are_few(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "mien.looks.explain", lambda *_, label: HeatMap(label, "occlusion", np.eye(14, dtype=np.float32))
+    )
+    assert len(looks_of(run)) <= 2

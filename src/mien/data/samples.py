@@ -66,8 +66,8 @@ def _icon(picture: bytes) -> bytes:
 
 
 def _halved(picture: bytes) -> bytes:
-    image = Image.open(BytesIO(picture))
-    return _saved(image.resize((image.width // 2, image.height // 2)), "JPEG")
+    opened = Image.open(BytesIO(picture))
+    return _saved(opened.resize((opened.width // 2, opened.height // 2)), "JPEG")
 
 
 _PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>No such photo.</body></html>\n"

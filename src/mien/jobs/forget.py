@@ -63,13 +63,13 @@ def forget(
     root = Path(folder)
     if not (root / LOG_NAME).is_file():
         raise SourceNotFoundError(f"{str(folder)!r} has no {LOG_NAME}: nothing was fetched into it")
-    with open_folder(root) as pictures:
-        gone = _found(url, pictures)
+    with open_folder(root) as folder:
+        gone = _found(url, folder)
         urls = {record.url for record in gone}
-        others = [record for record in pictures.records.values() if record.url not in urls and record.path]
+        others = [record for record in folder.records.values() if record.url not in urls and record.path]
         shared = {r.path: tuple(o.url for o in others if o.path == r.path) for r in gone if r.path}
         doomed = [r for r in gone if r.path and not shared[r.path] and os.path.lexists(root / r.path)]
-        _refuse_links(doomed, pictures)
+        _refuse_links(doomed, folder)
         _refuse_changed(doomed, root)
         removed = tuple(dict.fromkeys(record.path for record in doomed))
         copies = _near_copies(removed, root, near_bits)
@@ -80,20 +80,20 @@ def forget(
             for path in removed:
                 (root / path).unlink()
         for gone_url in urls:
-            del pictures.records[gone_url]
+            del folder.records[gone_url]
         return Forgotten(tuple(sorted(urls)), removed, {p: u for p, u in shared.items() if u}, copies)
 
 
-def _found(url: str, pictures: PictureFolder) -> list[SourceRecord]:
+def _found(url: str, folder: PictureFolder) -> list[SourceRecord]:
     names = {url} if "://" in url else {url, source_url(url)}
-    gone = [r for r in pictures.records.values() if r.url in names or r.url.partition("#")[0] in names]
+    gone = [r for r in folder.records.values() if r.url in names or r.url.partition("#")[0] in names]
     if not gone:
-        raise SourceNotFoundError(f"{url!r} is not in {str(pictures.path / LOG_NAME)!r}: nothing came from there")
+        raise SourceNotFoundError(f"{url!r} is not in {str(folder.path / LOG_NAME)!r}: nothing came from there")
     return gone
 
 
-def _refuse_links(doomed: list[SourceRecord], pictures: PictureFolder) -> None:
-    problems = {pictures.class_problem(record.path.split("/")[0]) for record in doomed} - {""}
+def _refuse_links(doomed: list[SourceRecord], folder: PictureFolder) -> None:
+    problems = {folder.class_problem(record.path.split("/")[0]) for record in doomed} - {""}
     if problems:
         raise OutputError(f"nothing was removed: {'; '.join(sorted(problems))}")
 

@@ -2,9 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
-# What `make bench` runs on: a folder of two class folders, and how many pictures it draws for the check of very many.
+# What `make bench` runs on: a folder of two class folders, and how many images it draws for the check of very many.
 PHOTOS = mien-demo/data
-NUM_PICTURES = 5000
+NUM_IMAGES = 5000
 # How much `make fuzz` and `make kills` do.
 NUM_INPUTS = 100000
 NUM_KILLS = 200
@@ -67,7 +67,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/explanation.py
-	$(BIN)/python benchmarks/scale.py --num-pictures $(NUM_PICTURES)
+	$(BIN)/python benchmarks/scale.py --num-images $(NUM_IMAGES)
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
@@ -79,7 +79,7 @@ docs: .venv/ready ## build the documentation into docs/_build/html, warnings bei
 	@$(BIN)/pytest --quiet -m site
 	@echo "the site is in docs/_build/html; begin with docs/_build/html/index.html"
 
-fuzz: .venv/ready ## mutate picture files until something breaks
+fuzz: .venv/ready ## mutate image files until something breaks
 	$(BIN)/python benchmarks/fuzz.py --num-inputs $(NUM_INPUTS)
 
 kills: .venv/ready ## kill commands at random moments, and count what is lost

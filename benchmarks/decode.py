@@ -1,10 +1,10 @@
-"""How many pictures are decoded and resized in a second.
+"""How many images are decoded and resized in a second.
 
     python benchmarks/decode.py PHOTOS [--rounds 5]
 
 By turns, after a warm-up of each, from memory, to 256 by 256 RGB: mien (images.to_array) in one thread and in all that
-it uses; and in one thread Pillow (whole decoding, then a bilinear resize) and OpenCV. Prints pictures/s and ratios.
-Pictures that one of them cannot read are left out. mien decodes a JPEG at the smallest fraction that is large enough.
+it uses; and in one thread Pillow (whole decoding, then a bilinear resize) and OpenCV. Prints images/s and ratios.
+Images that one of them cannot read are left out. mien decodes a JPEG at the smallest fraction that is large enough.
 """
 
 import io
@@ -27,7 +27,7 @@ def decode_with_mien(content: bytes) -> Any:
 
 
 def decode_with_pillow(content: bytes) -> Any:
-    """Decode the whole picture with Pillow."""
+    """Decode the whole image with Pillow."""
     import numpy as np
     from PIL import Image
 
@@ -36,7 +36,7 @@ def decode_with_pillow(content: bytes) -> Any:
 
 
 def decode_with_opencv(content: bytes) -> Any:
-    """Decode the whole picture with OpenCV."""
+    """Decode the whole image with OpenCV."""
     import cv2
     import numpy as np
 
@@ -52,7 +52,7 @@ DECODERS: dict[str, Callable[[bytes], Any]] = {
 
 
 def readable(photos: Path) -> list[bytes]:
-    """Return the contents of the pictures that every decoder can read."""
+    """Return the contents of the images that every decoder can read."""
     from mien.fetching.sources import expand, read
 
     def is_good(content: bytes) -> bool:
@@ -67,11 +67,11 @@ def readable(photos: Path) -> list[bytes]:
 
 
 def decode_all(decode: Callable[[bytes], Any], contents: list[bytes], num_threads: int) -> None:
-    """Decode every picture, and keep none."""
+    """Decode every image, and keep none."""
     from mien.core.parallel import in_threads
 
-    pictures = map(decode, contents) if num_threads == 1 else in_threads(decode, contents, num_threads=num_threads)
-    for _ in pictures:
+    images = map(decode, contents) if num_threads == 1 else in_threads(decode, contents, num_threads=num_threads)
+    for _ in images:
         pass
 
 

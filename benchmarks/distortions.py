@@ -1,10 +1,10 @@
-"""Which distorted copies of a picture are found, and which pictures of a folder are called copies of one another.
+"""Which distorted copies of an image are found, and which images of a folder are called copies of one another.
 
     python benchmarks/distortions.py PHOTOS [--sheet PAIRS.png] [--copies-within BITS]
 
-Distorts every usable picture of the folder in many ways, in memory; saves, decodes and hashes it as `mien` does; and
+Distorts every usable image of the folder in many ways, in memory; saves, decodes and hashes it as `mien` does; and
 prints for each way the share that the gate for leaks finds, with its 95% interval, and the median of the bits apart.
-Then compares all readable pictures of the folder with one another and prints how many pairs are called copies, at
+Then compares all readable images of the folder with one another and prints how many pairs are called copies, at
 several limits. Which of them are, only an eye can tell: --sheet draws them for it, the furthest apart first, and
 --copies-within tells what it saw, so that the others count as false alarms.
 """
@@ -29,27 +29,27 @@ from timing import arguments
 
 LIMITS = (8, 12, 16, 20, 24)
 CELL = 128
-# Pictures are distorted at about the size in which the web shows them.
+# Images are distorted at about the size in which the web shows them.
 LARGE = ScanConfig(image_size=(512, 512))
 Edit = Callable[[Image.Image], Image.Image]
-# The bits apart of one pair, and the places of its two pictures.
+# The bits apart of one pair, and the places of its two images.
 Pair = tuple[int, int, int]
 
 
 def saved(image: Image.Image, format_: str = "JPEG", quality: int = 90) -> bytes:
-    """Return the picture as the content of a file."""
+    """Return the image as the content of a file."""
     file = io.BytesIO()
     image.save(file, format_, quality=quality)
     return file.getvalue()
 
 
 def scaled(image: Image.Image, share: float) -> Image.Image:
-    """Return the picture at a share of its width and height."""
+    """Return the image at a share of its width and height."""
     return image.resize((max(1, round(image.width * share)), max(1, round(image.height * share))))
 
 
 def to_side(image: Image.Image, side: int) -> Image.Image:
-    """Return the picture with a longer side of so many pixels."""
+    """Return the image with a longer side of so many pixels."""
     return scaled(image, side / max(image.size))
 
 
@@ -60,17 +60,17 @@ def cropped(image: Image.Image, share: float, where: tuple[float, float] = (0.5,
 
 
 def turned(image: Image.Image, degrees: float) -> Image.Image:
-    """Turn the picture; the corners get black."""
+    """Turn the image; the corners get black."""
     return image.rotate(degrees, Image.Resampling.BILINEAR)
 
 
 def framed(image: Image.Image, share: float) -> Image.Image:
-    """Put a black border around the picture."""
+    """Put a black border around the image."""
     return ImageOps.expand(image, round(share * min(image.size)), "black")
 
 
 def captioned(image: Image.Image) -> Image.Image:
-    """Put a white bar with black text below the picture, a tenth of its height."""
+    """Put a white bar with black text below the image, a tenth of its height."""
     height = max(12, image.height // 10)
     longer = ImageOps.expand(image, (0, 0, 0, height), "white")
     ImageDraw.Draw(longer).text((8, image.height), "when the week is over", "black", font_size=height * 0.7)
@@ -87,22 +87,22 @@ def stamped(image: Image.Image) -> Image.Image:
 
 
 def enhanced(image: Image.Image, kind: type[ImageEnhance.Brightness | ImageEnhance.Contrast], by: float) -> Image.Image:
-    """Return the picture brighter, darker, or with another contrast."""
+    """Return the image brighter, darker, or with another contrast."""
     return kind(image).enhance(by)
 
 
 def in_grey(image: Image.Image) -> Image.Image:
-    """Return the picture without its colours."""
+    """Return the image without its colours."""
     return image.convert("L").convert("RGB")
 
 
 def edited(image: Image.Image, edit: Edit) -> bytes:
-    """Return the content of a file of the picture after an edit."""
+    """Return the content of a file of the image after an edit."""
     return saved(edit(image))
 
 
 def edits() -> dict[str, Edit]:
-    """Return what is done to a picture before it is saved as a JPEG of quality 90, by name."""
+    """Return what is done to an image before it is saved as a JPEG of quality 90, by name."""
     left_right, quarter = Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90
     upside_down, half = Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180
     brightness, contrast = ImageEnhance.Brightness, ImageEnhance.Contrast
@@ -135,7 +135,7 @@ def edits() -> dict[str, Edit]:
 
 
 def distortions() -> dict[str, Callable[[Image.Image], bytes]]:
-    """Return all ways to make a file from a picture, by name."""
+    """Return all ways to make a file from an image, by name."""
     left_right = Image.Transpose.FLIP_LEFT_RIGHT
     return {
         **{f"JPEG, quality {quality}": partial(saved, quality=quality) for quality in (95, 75, 50, 30, 10)},
@@ -147,7 +147,7 @@ def distortions() -> dict[str, Callable[[Image.Image], bytes]]:
 
 
 def bits_to_copies(dataset: Dataset, records: Sequence[ImageRecord]) -> dict[str, list[int]]:
-    """Return for each distortion how many bits each distorted picture is from its original, flipped or not."""
+    """Return for each distortion how many bits each distorted image is from its original, flipped or not."""
     ways = distortions()
 
     def distort(record: ImageRecord) -> list[int]:
@@ -156,8 +156,8 @@ def bits_to_copies(dataset: Dataset, records: Sequence[ImageRecord]) -> dict[str
         hashes = [perceptual_hash(decode(distorted(image), ScanConfig()).rgb) for distorted in ways.values()]
         return [min(bits_apart(found, original) for original in originals) for found in hashes]
 
-    by_picture = np.array(list(in_threads(distort, records)))
-    return dict(zip(ways, by_picture.T.tolist(), strict=True))
+    by_image = np.array(list(in_threads(distort, records)))
+    return dict(zip(ways, by_image.T.tolist(), strict=True))
 
 
 def called_pairs(records: Sequence[ImageRecord]) -> Iterator[tuple[str, Pair]]:
@@ -199,10 +199,10 @@ def show_recall(distances: dict[str, list[int]]) -> None:
 
 
 def show_false_alarms(pairs: Sequence[tuple[str, Pair]], num_records: int, copies_within: int) -> None:
-    """Print how many pairs are called copies, and which share of the different pictures are, by limit."""
+    """Print how many pairs are called copies, and which share of the different images are, by limit."""
     num_copies = sum(bits <= copies_within for _, (bits, _, _) in pairs)
     num_different = num_records * (num_records - 1) // 2 - num_copies
-    print(f"\n{num_copies} pairs of copies and {num_different} of different pictures; called copies:\n")
+    print(f"\n{num_copies} pairs of copies and {num_different} of different images; called copies:\n")
     print("| limit | as they are | flipped | of them different | share of the different pairs |\n|---|---|---|---|---|")
     for limit in LIMITS:
         called = [(way, bits) for way, (bits, _, _) in pairs if bits <= limit]
@@ -222,7 +222,7 @@ def main() -> None:
     given = parser.parse_args()
     dataset = clean(scan(given.photos))
     usable = [record for record in dataset.records if record.used]
-    print(f"{len(usable)} usable pictures, distorted; found: within {CleanConfig.near_bits} of 128 bits\n")
+    print(f"{len(usable)} usable images, distorted; found: within {CleanConfig.near_bits} of 128 bits\n")
     show_recall(bits_to_copies(dataset, usable))
 
     readable = [record for record in dataset.records if record.phash]

@@ -1,15 +1,15 @@
-"""Whether maps show where a classifier looked: pictures whose class is told by a planted patch, and by nothing else.
+"""Whether maps show where a classifier looked: images whose class is told by a planted patch, and by nothing else.
 
-    python benchmarks/explanation.py [--presets fast classic] [--num-pictures 100] [--rounds 5]
+    python benchmarks/explanation.py [--presets fast classic] [--num-images 100] [--rounds 5]
 
-Each picture is blobs of colour under noise; those of one class have a patch of checks somewhere, a quarter as wide. A
-classifier is trained on such pictures, and asked why others have the patch. A map has found it where its largest value
+Each image is blobs of colour under noise; those of one class have a patch of checks somewhere, a quarter as wide. A
+classifier is trained on such images, and asked why others have the patch. A map has found it where its largest value
 lies on the patch, or at most 15 pixels beside it, as in the pointing game (J. Zhang et al., Top-down Neural Attention
 by Excitation Backprop, ECCV 2016); the share without that margin is printed too. By chance 13% are found, and 6%.
 Beside these shares stand those of the same network with the numbers in its last layer, or in all its layers, in another
 order: it knows nothing, and its maps must not find the patch.
 
-Printed are the shares with their 95% intervals, by preset and method, and the seconds for one picture.
+Printed are the shares with their 95% intervals, by preset and method, and the seconds for one image.
 """
 
 import tempfile
@@ -32,12 +32,12 @@ CLASSES = ("patch", "plain")
 SIDE, PATCH = 256, 64
 MARGIN = 15
 NUM_TRAINED = 100
-# Seeds from here on are those of pictures that nothing was trained on.
+# Seeds from here on are those of images that nothing was trained on.
 _NEW = 2 * 10**6
 
 
 def draw_planted(label: str, seed: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """Draw a picture of a class, uint8 (H, W, 3); return the top left corner of the patch too, or where none is."""
+    """Draw an image of a class, uint8 (H, W, 3); return the top left corner of the patch too, or where none is."""
     rng = np.random.default_rng([CLASSES.index(label), seed])
     small = Image.fromarray(rng.integers(0, 256, (5, 5, 3), dtype=np.uint8))
     pixels = np.array(small.resize((SIDE, SIDE), Image.Resampling.BICUBIC), np.float64)
@@ -48,17 +48,17 @@ def draw_planted(label: str, seed: int) -> tuple[NDArray[np.uint8], tuple[int, i
     return (pixels + rng.normal(0, 20, pixels.shape)).clip(0, 255).astype(np.uint8), (top, left)
 
 
-def draw_folder(folder: Path, num_pictures: int) -> Path:
-    """Draw pictures of each class into a folder of its own."""
+def draw_folder(folder: Path, num_images: int) -> Path:
+    """Draw images of each class into a folder of its own."""
     for label in CLASSES:
         (folder / label).mkdir(parents=True)
-        for seed in range(num_pictures):
+        for seed in range(num_images):
             Image.fromarray(draw_planted(label, seed)[0]).save(folder / label / f"{seed:04}.png")
     return folder
 
 
 def train(folder: Path, preset: str, out: Path) -> "Classifier":
-    """Train with a preset, on all pictures however small their files are."""
+    """Train with a preset, on all images however small their files are."""
     import mien
     from mien.config import PRESETS
 
@@ -86,28 +86,28 @@ def shuffled(classifier: "Classifier", *, only_last: bool = False) -> "Classifie
     return Classifier(model.SerializeToString())
 
 
-def distances(classifier: "Classifier", num_pictures: int, method: "Method | None" = None) -> list[int]:
-    """Return how many pixels beside the patch the largest value of the map lies, for new pictures with a patch."""
+def distances(classifier: "Classifier", num_images: int, method: "Method | None" = None) -> list[int]:
+    """Return how many pixels beside the patch the largest value of the map lies, for new images with a patch."""
     from mien.model.explanation import explain
 
     found = []
-    for number in range(num_pictures):
-        picture, corner = draw_planted("patch", _NEW + number)
-        values = explain(classifier, picture, label="patch", method=method).at(SIDE, SIDE)
+    for number in range(num_images):
+        image, corner = draw_planted("patch", _NEW + number)
+        values = explain(classifier, image, label="patch", method=method).at(SIDE, SIDE)
         place = divmod(int(values.argmax()), SIDE)
         beside = [max(at - (first + PATCH - 1), first - at, 0) for at, first in zip(place, corner, strict=True)]
         found.append(max(beside))
     return found
 
 
-def accuracy(classifier: "Classifier", num_pictures: int) -> float:
-    """Return the share of new pictures that are answered right."""
+def accuracy(classifier: "Classifier", num_images: int) -> float:
+    """Return the share of new images that are answered right."""
     from mien.core.images import resize
 
-    labels = [CLASSES[number % len(CLASSES)] for number in range(num_pictures)]
+    labels = [CLASSES[number % len(CLASSES)] for number in range(num_images)]
     drawn = [draw_planted(label, _NEW + number)[0] for number, label in enumerate(labels)]
     config = classifier.facts.scan_config()
-    probs = classifier.probs(np.stack([resize(Image.fromarray(picture), config) for picture in drawn]))
+    probs = classifier.probs(np.stack([resize(Image.fromarray(image), config) for image in drawn]))
     return float(
         np.mean([classifier.class_names[row.argmax()] == label for row, label in zip(probs, labels, strict=True)])
     )
@@ -121,16 +121,16 @@ def show(name: str, found: Sequence[int]) -> None:
     print(f"  {name}: {near}; without the margin {on}", flush=True)
 
 
-def measure(classifier: "Classifier", method: "Method", num_pictures: int, rounds: int) -> None:
+def measure(classifier: "Classifier", method: "Method", num_images: int, rounds: int) -> None:
     """Print the shares of one method, and its seconds."""
     from mien.model.explanation import explain
 
     print(method)
-    show("found", distances(classifier, num_pictures, method))
-    show("last layer shuffled", distances(shuffled(classifier, only_last=True), num_pictures, method))
-    show("all layers shuffled", distances(shuffled(classifier), num_pictures, method))
-    picture, _ = draw_planted(CLASSES[0], _NEW)
-    once = {"  one picture": lambda: seconds_for(lambda: explain(classifier, picture, method=method))}
+    show("found", distances(classifier, num_images, method))
+    show("last layer shuffled", distances(shuffled(classifier, only_last=True), num_images, method))
+    show("all layers shuffled", distances(shuffled(classifier), num_images, method))
+    image, _ = draw_planted(CLASSES[0], _NEW)
+    once = {"  one image": lambda: seconds_for(lambda: explain(classifier, image, method=method))}
     show_seconds(by_turns(once, rounds))
 
 
@@ -138,18 +138,18 @@ def main() -> None:
     """Train on planted patches, and count how often maps find them."""
     parser = arguments(__doc__, rounds=5, photos=False)
     parser.add_argument("--presets", nargs="+", default=["fast", "classic"], help="what is trained (default: both)")
-    parser.add_argument("--num-pictures", type=int, default=100, help="new pictures (default: %(default)s)")
+    parser.add_argument("--num-images", type=int, default=100, help="new images (default: %(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         photos = draw_folder(Path(folder, "data"), NUM_TRAINED)
         for preset in given.presets:
             classifier = train(photos, preset, Path(folder, preset))
-            right = accuracy(classifier, given.num_pictures)
-            print(f"{preset}: {right:.0%} of {given.num_pictures} new pictures answered right")
-            picture = np.zeros((*classifier.facts.image_size, 3), np.uint8)
-            if classifier.heat(picture) is not None:
-                measure(classifier, "class activation", given.num_pictures, given.rounds)
-            measure(classifier, "occlusion", given.num_pictures, given.rounds)
+            right = accuracy(classifier, given.num_images)
+            print(f"{preset}: {right:.0%} of {given.num_images} new images answered right")
+            image = np.zeros((*classifier.facts.image_size, 3), np.uint8)
+            if classifier.heat(image) is not None:
+                measure(classifier, "class activation", given.num_images, given.rounds)
+            measure(classifier, "occlusion", given.num_images, given.rounds)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/fuzz.py [--num-inputs 100000] [--processes N] [--seed 0] [--failures FOLDER]
 
-Draws small pictures of every format that mien reads, in many modes: upright and turned by EXIF, animated, with colour
+Draws small images of every format that mien reads, in many modes: upright and turned by EXIF, animated, with colour
 profiles, cut off, and declaring sizes that they do not have. Atheris (libFuzzer, guided by the coverage of Pillow's and
 mien's Python) mutates them; after half of the mutations the check sums of a PNG are put right, so that more gets past
 them. Each input goes the way of a file in `mien check`: decode, resize, hash.
@@ -61,7 +61,7 @@ class Facts:
 
     Attributes:
         inputs: How many it was given.
-        decoded: How many were pictures.
+        decoded: How many were images.
         refused: How many were none, by an ImageError.
         slowest_s: The most processor time that one took.
         peak_mb: The most memory that the process had, in MiB.
@@ -90,7 +90,7 @@ def read_facts(path: Path) -> tuple[Facts, bytes]:
 def draw_corpus(folder: Path) -> int:
     """Write the files that mutation starts from; return how many."""
     folder.mkdir()
-    whole = list(pictures())
+    whole = list(images())
     chance = random.Random(1)
     cut = [content[: int(len(content) * chance.uniform(0.1, 0.95))] for content in whole]
     for number, content in enumerate([*whole, *cut, *lies(), *others()]):
@@ -98,7 +98,7 @@ def draw_corpus(folder: Path) -> int:
     return len(os.listdir(folder))
 
 
-def pictures() -> Iterator[bytes]:
+def images() -> Iterator[bytes]:
     """Yield valid files: every format in the modes and with the options that it has."""
     from PIL import Image, ImageCms
 
@@ -139,7 +139,7 @@ def pictures() -> Iterator[bytes]:
 
 
 def encoded(image: "Image.Image", format_: str, **options: Any) -> bytes:
-    """Return a picture as the content of a file."""
+    """Return an image as the content of a file."""
     file = io.BytesIO()
     image.save(file, format_, **options)
     return file.getvalue()
@@ -163,7 +163,7 @@ def lies() -> Iterator[bytes]:
 
 
 def others() -> Iterator[bytes]:
-    """Yield what is no picture, or none that mien reads."""
+    """Yield what is no image, or none that mien reads."""
     from PIL import Image
 
     yield from (b"", b"text", b"<html>", b"%PDF-1.7", b"PK\x03\x04", bytes(200))
@@ -204,9 +204,9 @@ def fuzz(corpus: Path, facts_path: Path, num_inputs: int, seed: int) -> NoReturn
         signal.setitimer(signal.ITIMER_PROF, MAX_CPU_S)
         started = time.process_time()
         try:
-            picture = decode(content, config)
-            resize(picture.rgb, config)
-            perceptual_hash(picture.rgb)
+            image = decode(content, config)
+            resize(image.rgb, config)
+            perceptual_hash(image.rgb)
             facts.decoded += 1
         except ImageError:
             facts.refused += 1
@@ -225,7 +225,7 @@ def fuzz(corpus: Path, facts_path: Path, num_inputs: int, seed: int) -> NoReturn
         return with_check_sums(mutated) if seed % 2 and mutated.startswith(_PNG) else mutated
 
     flags = [f"-max_len={MAX_INPUT_BYTES}", f"-seed={seed}", f"-timeout={MAX_WALL_S}", f"-rss_limit_mb={MAX_MEMORY_MB}"]
-    # Not short ones first: of a picture of some hundred bytes, little is left in fifty.
+    # Not short ones first: of an image of some hundred bytes, little is left in fifty.
     flags += ["-len_control=0", "-detect_leaks=0", f"-artifact_prefix={facts_path.parent}/", str(corpus)]
     atheris.Setup([sys.argv[0], *flags], decode_one, custom_mutator=mutate)
     atheris.Fuzz()

@@ -1,12 +1,12 @@
-"""Whether what mien says of a classifier holds for pictures that it never had.
+"""Whether what mien says of a classifier holds for images that it never had.
 
     python benchmarks/honesty.py PHOTOS [--preset fast] [--num-trials 60]
 
-Many times, a random half of the pictures is all that mien gets: it trains and judges on it as `mien train` does by
+Many times, a random half of the images is all that mien gets: it trains and judges on it as `mien train` does by
 itself. The other half, of which no near copy is in the first, then tells what is true. Printed are: how often
 the 95% intervals of the cross-validation contain the accuracy on the other half, with and without the correction for
 folds, and those of the test split; how far the probabilities are off there; the share of the other half that is called
-unlike the training pictures; and what a threshold chosen for 90% precision comes to. The other half is of finite size
+unlike the training images; and what a threshold chosen for 90% precision comes to. The other half is of finite size
 itself, so that an interval that is right contains its accuracy somewhat less often than 95% of the time.
 """
 
@@ -48,7 +48,7 @@ class Trial:
 
 
 def halves(dataset: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """Return the Dataset with only a random half of its pictures in use, and with only the others; by class."""
+    """Return the Dataset with only a random half of its images in use, and with only the others; by class."""
     rng = np.random.default_rng(seed)
     places = dataset.indexes()
     labels = dataset.labels(places)
@@ -113,7 +113,7 @@ def show(trials: list[Trial]) -> None:
     confidence = np.mean([item.confidence for item in trials])
     error = np.mean([item.calibration_error for item in trials])
     print(f"sure: {confidence:.1%} on average, right for {true.mean():.1%}; calibration error {error:.1%}")
-    print(f"called unlike the training pictures: {np.mean([item.unfamiliar for item in trials]):.1%} of the others")
+    print(f"called unlike the training images: {np.mean([item.unfamiliar for item in trials]):.1%} of the others")
     reached = [item for item in trials if item.precision is not None]
     if reached:
         precision, answered = (np.mean([getattr(item, name) for item in reached]) for name in ("precision", "answered"))
@@ -140,7 +140,7 @@ def main() -> None:
             method = prepare(dataset, seeded, backbone, cache_dir=Path(folder, "cache"))
             (run_dir := Path(folder, str(seed))).mkdir()
             trials.append(trial(dataset, method, seeded, run_dir))
-    print(f"{len(dataset.indexes())} pictures, {options.num_trials} random halves")
+    print(f"{len(dataset.indexes())} images, {options.num_trials} random halves")
     show(trials)
 
 

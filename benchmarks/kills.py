@@ -2,12 +2,12 @@
 
     python benchmarks/kills.py [--num-kills 200] [--seed 0] [--only clean undo fetch fast classic]
 
-Draws a small folder of pictures; the commands that move files get a thousand files that are no pictures beside them,
-and `mien fetch` an archive of four hundred pictures.
+Draws a small folder of images; the commands that move files get a thousand files that are no images beside them,
+and `mien fetch` an archive of four hundred images.
 Every command is first run to its end, three times. Then a fresh copy of the folder is made for each kill, the command
 is started, and its whole process group gets SIGKILL at a moment drawn evenly from the median time of the uncut runs.
 
-After each kill: every file must be there, in one place, with its bytes, time and mode; every picture that was fetched
+After each kill: every file must be there, in one place, with its bytes, time and mode; every image that was fetched
 must be whole; `mien predict` and `mien evaluate` on what a training left must answer as after an uncut run, or refuse
 in one line. Then the command is given again, with --resume where it has that, and must come to the results of the
 uncut run.
@@ -39,8 +39,8 @@ from PIL import Image
 from scale import smooth_noise
 from timing import MIEN
 
-NUM_PICTURES, NUM_OTHERS, NUM_FETCHED, NUM_UNCUT = 30, 1000, 400, 3
-PICTURE = "photos/even/00.jpg"
+NUM_IMAGES, NUM_OTHERS, NUM_FETCHED, NUM_UNCUT = 30, 1000, 400, 3
+IMAGE = "photos/even/00.jpg"
 # What is written anew for every run, whatever is in it.
 SCORES = ("metrics.json", "manifest.csv", "predictions.csv", "out_of_fold.csv", "config.json")
 
@@ -71,7 +71,7 @@ class Case:
 
 
 def fetching() -> Case:
-    """Return the case of pictures taken from an archive."""
+    """Return the case of images taken from an archive."""
     command = ["fetch", "../../drawn/gallery.zip", "--to", "fetched"]
     return Case("photos", command, [command], "", fetched_in)
 
@@ -83,22 +83,22 @@ def fetched_in(place: Path) -> object:
     return rows, sorted((path, facts[0]) for path, facts in state_of(place / "fetched").items() if "/" in path)
 
 
-def half_pictures(place: Path) -> list[str]:
-    """Return the pictures in class folders that cannot be decoded to their end."""
+def half_images(place: Path) -> list[str]:
+    """Return the images in class folders that cannot be decoded to their end."""
     faults = []
     for path in place.glob("fetched/[!.]*/*"):
         try:
             with Image.open(path) as image:
                 image.load()
         except OSError as error:
-            faults.append(f"half a picture: {path}: {error}")
+            faults.append(f"half an image: {path}: {error}")
     return faults
 
 
 def training(preset: str, *flags: str) -> Case:
     """Return the case of a training."""
     command = ["train", "photos", "--out", "run", "--cache-dir", "cache", "--preset", preset, *flags]
-    answers = [["predict", "run", PICTURE, "--json"], ["evaluate", "run", "--json"]]
+    answers = [["predict", "run", IMAGE, "--json"], ["evaluate", "run", "--json"]]
     return Case("photos", command, [[*command, "--resume"], command], "is finished", scores_of, answers=answers)
 
 
@@ -106,13 +106,13 @@ def scores_of(place: Path) -> object:
     """Return the names in a run folder, and the content of what must be the same in every run."""
     run = place / "run"
     contents = {name: (run / name).read_text("utf-8") for name in SCORES if (run / name).exists()}
-    # It names the folder of the pictures, which every kill has of its own.
+    # It names the folder of the images, which every kill has of its own.
     contents["config.json"] = contents["config.json"].replace(str(place.resolve()), "")
     return sorted(path.name for path in run.iterdir()), contents
 
 
 def places_of(place: Path) -> object:
-    """Return every file of the pictures and of the quarantine; of the pictures, the folders and their times too."""
+    """Return every file of the images and of the quarantine; of the images, the folders and their times too."""
     return state_of(place / "photos", folders=not (place / "aside").exists()), files_aside(place)
 
 
@@ -226,7 +226,7 @@ def check_files(before: State, place: Path, tally: Tally) -> list[str]:
 
 def check_answers(case: Case, uncut: Uncut, place: Path, tally: Tally) -> list[str]:
     """Make sure that nothing half-written is there, or answered from."""
-    faults = half_pictures(place)
+    faults = half_images(place)
     for words, expected in zip(case.answers, uncut.answers, strict=True):
         done = mien(words, place)
         refused = done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1
@@ -272,17 +272,17 @@ def campaign(name: str, num_kills: int, drawn: Path, work: Path, chance: random.
 
 
 def jpeg_of(seed: int) -> bytes:
-    """Return a picture as the content of a file."""
+    """Return an image as the content of a file."""
     content = io.BytesIO()
     smooth_noise(seed).save(content, "JPEG", quality=90)
     return content.getvalue()
 
 
 def draw(drawn: Path) -> None:
-    """Draw the folder of pictures, and the same with many files that are no pictures."""
+    """Draw the folder of images, and the same with many files that are no images."""
     for label_number, label in enumerate(("even", "odd")):
         (drawn / "photos" / label).mkdir(parents=True)
-        for number in range(NUM_PICTURES):
+        for number in range(NUM_IMAGES):
             smooth_noise(2 * number + label_number).save(drawn / "photos" / label / f"{number:02}.jpg", quality=90)
     shutil.copytree(drawn / "photos", drawn / "crowd")
     with zipfile.ZipFile(drawn / "gallery.zip", "w") as archive:
@@ -291,7 +291,7 @@ def draw(drawn: Path) -> None:
     for number in range(NUM_OTHERS):
         label = "even" if number % 2 else "odd"
         other = drawn / "crowd" / label / f"other {number}.jpg"
-        other.write_text(f"no picture, but number {number}")
+        other.write_text(f"no image, but number {number}")
         other.chmod(0o600 + number % 64)
         os.utime(other, ns=(number, 10**18 + number))
 

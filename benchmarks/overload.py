@@ -2,13 +2,13 @@
 
     python benchmarks/overload.py [PHOTOS] [--run RUN] [--minutes 10] [--excess 2] [--max-growth-mb 32] [--json]
 
-Starts a server, measures how many pictures a second it answers, and sends twice as many: one by one, as forms and as
+Starts a server, measures how many images a second it answers, and sends twice as many: one by one, as forms and as
 plain bytes, and several in a request; one in twenty damaged, or text, or empty, or too large. Some connections are
 dropped half-way, and some clients send a byte now and then. Every reply is compared with what `mien predict --json`
 says of the same file, exactly. Broken promises, each of which is printed and makes the exit code 1:
 
-- an answer that differs, or a picture that is refused in another way than it must be;
-- a status other than 200, those of bad pictures, 408 for slow clients, 429 with Retry-After, and 503;
+- an answer that differs, or an image that is refused in another way than it must be;
+- a status other than 200, those of bad images, 408 for slow clients, 429 with Retry-After, and 503;
 - a connection that ends without a reply, or a reply that does not come;
 - accepted requests whose 99th percentile is beyond four times what a full queue takes at the rate of the storm;
 - /healthz that does not say "alive" within two seconds;
@@ -17,7 +17,7 @@ says of the same file, exactly. Broken promises, each of which is printed and ma
 - less than a third of the answers a second, when it is over;
 - a traceback on stderr.
 
-Without PHOTOS, people are drawn; without --run, one is trained on the pictures.
+Without PHOTOS, people are drawn; without --run, one is trained on the images.
 """
 
 import argparse
@@ -61,7 +61,7 @@ STATUSES = {200, 400, 408, 413, 415, 429, 503}
 MAX_OPEN = 700
 # What a request is, and how many of a hundred are.
 KINDS = {"form": 55, "bytes": 19, "several": 12, "bad": 4, "huge": 1, "cut off": 5, "left alone": 4}
-# Of a request with several pictures: how many, and how often a bad one is among them.
+# Of a request with several images: how many, and how often a bad one is among them.
 SEVERAL, WITH_BAD = (2, 8), 0.2
 
 
@@ -91,7 +91,7 @@ class Tally:
         latencies: Of the requests that were accepted, in seconds.
         health_s: How long /healthz took, in seconds.
         memory_mb: Of the server, at equal times.
-        num_answers: Pictures whose answers were compared with what they must be.
+        num_answers: Images whose answers were compared with what they must be.
         num_held_back: Requests that were not sent, as too many were under way.
         faults: Broken promises, by what broke.
     """
@@ -130,7 +130,7 @@ class Tally:
             self._expect_refusal(reply, cases[0].status, cases[0].answer["error"])
             return
         expected = [{"source": sent_as or name, **case.answer} for name, case in zip(names, cases, strict=True)]
-        self.expect(reply.status == 200, f"status {reply.status} for good pictures")
+        self.expect(reply.status == 200, f"status {reply.status} for good images")
         if reply.status == 200:
             self.expect(json.loads(reply.body) == {"predictions": expected}, "an answer that differs")
 
@@ -156,13 +156,13 @@ def bad_files(photo: bytes) -> dict[str, tuple[bytes, int]]:
     return {
         "damaged.jpg": (photo[: len(photo) // 2], 400),
         "noise.jpg": (photo[:20] + bytes(range(256)) * 20, 400),
-        "notes.txt": (b"This is a note, and not a picture.\n" * 50, 415),
+        "notes.txt": (b"This is a note, and not an image.\n" * 50, 415),
         "empty.png": (b"", 400),
     }
 
 
 def make_cases(run_dir: Path, photos: Path, work_dir: Path) -> dict[str, Case]:
-    """Copy some pictures and write bad ones; ask `mien predict` about all of them."""
+    """Copy some images and write bad ones; ask `mien predict` about all of them."""
     chosen = [Path(name).read_bytes() for name in readable(photos)]
     chosen = [content for content in chosen if len(content) < MAX_FILE_MB * 1024**2][
         :: max(1, len(chosen) // NUM_PHOTOS)
@@ -317,11 +317,11 @@ class Storm:
 
 
 def capacity(server: Server, cases: Mapping[str, Case], seconds: float) -> float:
-    """Measure how many pictures a second a server answers."""
+    """Measure how many images a second a server answers."""
     requests = [form_request((name, case.content)) for name, case in cases.items() if case.status == 200]
     load = in_loop(crowd(server.port, requests, num_clients=16, seconds=seconds))
     if set(load.statuses) != {200}:
-        sys.exit(f"the server refused pictures in fair weather: {dict(load.statuses)}\n{server.log}")
+        sys.exit(f"the server refused images in fair weather: {dict(load.statuses)}\n{server.log}")
     return load.rate
 
 
@@ -332,7 +332,7 @@ def weather(server: Server, cases: Mapping[str, Case], given: argparse.Namespace
     calm_s, storm_s = min(5.0, given.minutes * 6), given.minutes * 60
     rate, files_before = capacity(server, cases, calm_s), server.num_open_files
     storm = Storm(server, tally, random.Random(given.seed))
-    in_loop(storm.rage(given.excess * rate / mean_pictures(), storm_s))
+    in_loop(storm.rage(given.excess * rate / mean_images(), storm_s))
     num_answers = tally.num_answers
     time.sleep(SETTLING_S)
     files_after = server.num_open_files
@@ -350,8 +350,8 @@ def weather(server: Server, cases: Mapping[str, Case], given: argparse.Namespace
     return {"seconds": storm_s, "answers_per_s": rates, **told(tally)}
 
 
-def mean_pictures() -> float:
-    """Return how many pictures there are in a request, on average."""
+def mean_images() -> float:
+    """Return how many images there are in a request, on average."""
     return 1 + KINDS["several"] / sum(KINDS.values()) * (statistics.mean(SEVERAL) - 1)
 
 

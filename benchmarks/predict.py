@@ -2,10 +2,10 @@
 
     python benchmarks/predict.py PHOTOS [--run RUN | --preset PRESET] [--rounds 7] [--parts cold batched memory]
 
-Cold: whole processes, `mien predict` of one picture beside a script that loads model.keras with Keras; and the help.
-Batched: pictures/s of `mien.predict` on the folder, beside what bounds it: ONNX Runtime alone on decoded pictures, in
+Cold: whole processes, `mien predict` of one image beside a script that loads model.keras with Keras; and the help.
+Batched: images/s of `mien.predict` on the folder, beside what bounds it: ONNX Runtime alone on decoded images, in
 batches; decoding and resizing alone, in as many threads; and both when they share the cores. And Keras on decoded
-pictures. Memory: the peak of whole processes that predict few and many pictures.
+images. Memory: the peak of whole processes that predict few and many images.
 
 All by turns, after a warm-up of each; prints medians and ratios. Without --run, one is trained first. What needs Keras
 is left out where the run has no model.keras.
@@ -77,7 +77,7 @@ def has_keras(run_dir: Path) -> bool:
 
 
 def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
-    """Time predictions for many pictures beside what bounds them."""
+    """Time predictions for many images beside what bounds them."""
     import numpy as np
 
     import mien
@@ -98,7 +98,7 @@ def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
 
 
 def onnx_runtime_alone(model_path: Path, decoded: "NDArray[np.uint8]") -> Callable[[], object]:
-    """Return a call that runs the model file on decoded pictures, as it comes: every setting is the default."""
+    """Return a call that runs the model file on decoded images, as it comes: every setting is the default."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
@@ -115,7 +115,7 @@ def decode_alone(classifier: "Classifier", contents: list[bytes]) -> None:
 
 
 def keras_alone(run_dir: Path, decoded: "NDArray[np.uint8]") -> Callable[[], object]:
-    """Return a call that asks Keras about decoded pictures."""
+    """Return a call that asks Keras about decoded images."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import keras
 
@@ -127,7 +127,7 @@ def show_bounds(rates: dict[str, float]) -> None:
     """Print mien beside its bounds."""
     mien_rate, model, decoder = rates["mien.predict"], rates["ONNX Runtime alone"], rates["decoding alone"]
     shared = 1 / (1 / model + 1 / decoder)
-    print(f"both on the same cores, 1 / (1 / ONNX Runtime + 1 / decoding): {shared:.0f} pictures/s")
+    print(f"both on the same cores, 1 / (1 / ONNX Runtime + 1 / decoding): {shared:.0f} images/s")
     show_ratio("mien / the slower of ONNX Runtime and decoding", mien_rate / min(model, decoder))
     show_ratio("mien / both on the same cores", mien_rate / shared)
     if "Keras alone" in rates:
@@ -135,7 +135,7 @@ def show_bounds(rates: dict[str, float]) -> None:
 
 
 def measure_memory(run_dir: Path, photos: list[str], rounds: int) -> None:
-    """Measure the peak memory of processes that predict few and many pictures."""
+    """Measure the peak memory of processes that predict few and many images."""
     peaks: dict[int, list[float]] = {FEW: [], MANY: []}
     with tempfile.TemporaryDirectory() as work_dir:
         folders = {number: repeat(photos, number, Path(work_dir, str(number))) for number in peaks}
@@ -144,14 +144,12 @@ def measure_memory(run_dir: Path, photos: list[str], rounds: int) -> None:
                 peaks[number].append(run_with_peak([*MIEN, "predict", run_dir, folder, "--json"]).peak_mb)
     medians = {number: statistics.median(values) for number, values in peaks.items()}
     for number, values in peaks.items():
-        print(
-            f"peak memory, {number} pictures: {medians[number]:.0f} MiB (from {min(values):.0f} to {max(values):.0f})"
-        )
-    show_ratio(f"peak memory, {MANY} / {FEW} pictures", medians[MANY] / medians[FEW])
+        print(f"peak memory, {number} images: {medians[number]:.0f} MiB (from {min(values):.0f} to {max(values):.0f})")
+    show_ratio(f"peak memory, {MANY} / {FEW} images", medians[MANY] / medians[FEW])
 
 
 def repeat(photos: list[str], number: int, folder: Path) -> Path:
-    """Fill a folder with links to pictures, again and again."""
+    """Fill a folder with links to images, again and again."""
     folder.mkdir()
     for place in range(number):
         photo = Path(photos[place % len(photos)]).resolve()

@@ -1,9 +1,9 @@
-"""How long the report of a run takes, and how large it is, for very many pictures and classes.
+"""How long the report of a run takes, and how large it is, for very many images and classes.
 
-    python benchmarks/report.py [--num-pictures 100000] [--num-classes 100] [--rounds 3]
+    python benchmarks/report.py [--num-images 100000] [--num-classes 100] [--rounds 3]
 
 Makes the folder of a run without training it: a pretrained network with a random head, a manifest with copies and files
-that were left out, and random answers of the test and of a cross-validation. The pictures are some hundred drawn files
+that were left out, and random answers of the test and of a cross-validation. The images are some hundred drawn files
 of 1200 by 800 pixels under many names. Writes its report by turns with reading the two largest files that it is made
 from; prints the seconds, the size, and the ratios to the limits. It fails where one is above its limit.
 """
@@ -31,7 +31,7 @@ SPLITS = ("train",) * 7 + ("val",) * 2 + ("test",)
 
 
 def draw(folder: Path, number: int) -> Path:
-    """Draw one picture."""
+    """Draw one image."""
     import numpy as np
     from PIL import Image
 
@@ -41,21 +41,21 @@ def draw(folder: Path, number: int) -> Path:
     return path
 
 
-def make_pictures(folder: Path, num_pictures: int, class_names: list[str]) -> "list[ImageRecord]":
-    """Give some drawn pictures many names in class folders; return what a scan and a split would say of them."""
+def make_images(folder: Path, num_images: int, class_names: list[str]) -> "list[ImageRecord]":
+    """Give some drawn images many names in class folders; return what a scan and a split would say of them."""
     from mien.core.files import sha256_of
     from mien.data.dataset import ImageRecord, Problem
 
     folder.mkdir()
-    drawn = [draw(folder, number) for number in range(min(NUM_DRAWN, num_pictures))]
+    drawn = [draw(folder, number) for number in range(min(NUM_DRAWN, num_images))]
     hashes = [sha256_of(path) for path in drawn]
     records = []
-    for number in range(num_pictures):
+    for number in range(num_images):
         label = class_names[number % len(class_names)]
         path = folder / label / f"{number:07}.jpg"
         path.parent.mkdir(exist_ok=True)
         os.link(drawn[number % len(drawn)], path)
-        # Of the pictures of a class, every twentieth is a copy of the one before it.
+        # Of the images of a class, every twentieth is a copy of the one before it.
         serial = number // len(class_names)
         left_out = serial % 20 == 1
         records.append(
@@ -107,7 +107,7 @@ def random_probs(labels: "NDArray[np.int64]", num_classes: int) -> "NDArray[np.f
     return probs
 
 
-def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
+def make_run(folder: Path, num_images: int, num_classes: int) -> Path:
     """Write the folder of a run, as `mien train` does; return where."""
     import numpy as np
 
@@ -120,7 +120,7 @@ def make_run(folder: Path, num_pictures: int, num_classes: int) -> Path:
     from mien.scoring.verdict import verdict
 
     class_names = [f"class {number:03}" for number in range(num_classes)]
-    records = make_pictures(folder / "data", num_pictures, class_names)
+    records = make_images(folder / "data", num_images, class_names)
     dataset = Dataset(folder / "data", tuple(class_names), tuple(records))
     run = RunFolder(folder / "run")
     run.path.mkdir()
@@ -161,21 +161,21 @@ def read(run: Path) -> None:
 def main() -> None:
     """Make a run, write its report, and print what it took."""
     parser = arguments(__doc__, rounds=3, photos=False)
-    parser.add_argument("--num-pictures", type=int, default=100_000, help="how many pictures (default: %(default)s)")
+    parser.add_argument("--num-images", type=int, default=100_000, help="how many images (default: %(default)s)")
     parser.add_argument("--num-classes", type=int, default=100, help="how many classes (default: %(default)s)")
     given = parser.parse_args()
 
     from mien.runs.report import report
 
     with tempfile.TemporaryDirectory() as folder:
-        run = make_run(Path(folder), given.num_pictures, given.num_classes)
+        run = make_run(Path(folder), given.num_images, given.num_classes)
         tasks = {
             "report": lambda: seconds_for(lambda: report(run)),
             "reading alone": lambda: seconds_for(lambda: read(run)),
         }
         medians = show_seconds(by_turns(tasks, given.rounds))
         megabytes = (run / "report.html").stat().st_size / 1e6
-    print(f"{given.num_pictures} pictures in {given.num_classes} classes: {megabytes:.2f} MB")
+    print(f"{given.num_images} images in {given.num_classes} classes: {megabytes:.2f} MB")
     show_ratio("report / reading alone", medians["report"] / medians["reading alone"])
     show_ratio(f"limit of {LIMIT_S:.0f} s / report", LIMIT_S / medians["report"])
     show_ratio(f"limit of {LIMIT_MB:.0f} MB / report", LIMIT_MB / megabytes)

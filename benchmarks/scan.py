@@ -3,10 +3,10 @@
     python benchmarks/scan.py PHOTOS [--cleanvision-python PATH] [--rounds 5]
 
 By turns, after a warm-up of each. CleanVision is timed twice: with all its issues (it also looks for dark, blurry and
-oddly shaped pictures), and with copies and near copies alone. Prints seconds, CleanVision / mien, and the number of
-pictures that each calls a copy or near copy of another. For a Python that has CleanVision, see requirements.txt.
+oddly shaped images), and with copies and near copies alone. Prints seconds, CleanVision / mien, and the number of
+images that each calls a copy or near copy of another. For a Python that has CleanVision, see requirements.txt.
 
-CleanVision stops at a file that is no picture: both are given a temporary copy of PHOTOS without such files.
+CleanVision stops at a file that is no image: both are given a temporary copy of PHOTOS without such files.
 """
 
 import json
@@ -37,7 +37,7 @@ class Checks:
     """Checks a folder in several ways.
 
     Attributes:
-        num_copies: How many pictures each way calls copies.
+        num_copies: How many images each way calls copies.
     """
 
     def __init__(self, photos: Path, cleanvision_python: str) -> None:
@@ -61,7 +61,7 @@ class Checks:
 
 
 def copy_readable(photos: Path, folder: Path) -> Path:
-    """Copy the pictures that can be decoded to the same places under another folder."""
+    """Copy the images that can be decoded to the same places under another folder."""
     for name in readable(photos):
         copy = folder / Path(name).relative_to(photos)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,7 @@ def main() -> None:
     for name in (everything, copies_alone):
         show_ratio(f"{name} / mien", medians[name] / medians["mien"])
     for name, number in checks.num_copies.items():
-        print(f"copies and near copies, {name}: {number} pictures")
+        print(f"copies and near copies, {name}: {number} images")
 
 
 if __name__ == "__main__":

@@ -2,17 +2,17 @@
 
     python benchmarks/serve.py [PHOTOS] [--run RUN] [--litserve-python PATH] [--clients 1 8 64] [--seconds 5] [--json]
 
-The same model file and the same pictures behind several servers, by turns: mien; LitServe with batches of 8, with one
+The same model file and the same images behind several servers, by turns: mien; LitServe with batches of 8, with one
 worker and with two; FastAPI with the recipe of the model card in an `async def` handler, as tutorials write it, in one
 process and in one a core; and FastAPI with mien's decoder in a `def` handler, whose threads use all cores. They stand
 in benchmarks/peers. In each round each is started anew, warmed up, and asked by 1, 8 and 64 clients, each of which
-sends its next picture when it has the answer to the last. Beside them, the limit: decoding and inference alone, in this
+sends its next image when it has the answer to the last. Beside them, the limit: decoding and inference alone, in this
 process, on all cores.
 
 Prints answers per second with the lowest and highest, the processor time of an answer, the median and the 99th
 percentile of how long an answer takes, the seconds from the start of the process to its first answer, and its memory
-after the load: medians of the rounds. Then ratios. A server that refuses a picture ends the benchmark. Without PHOTOS,
-people are drawn; without --run, one is trained on the pictures. LitServe is left out without --litserve-python; for one
+after the load: medians of the rounds. Then ratios. A server that refuses an image ends the benchmark. Without PHOTOS,
+people are drawn; without --run, one is trained on the images. LitServe is left out without --litserve-python; for one
 that has it, see requirements.txt. The clients run on the same machine, in one process, and take their share of the
 cores from every server alike.
 """
@@ -90,7 +90,7 @@ def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Ro
             before_s = server.processor_s
             load = in_loop(crowd(port, requests, num_clients=num_clients, seconds=given.seconds))
             if set(load.statuses) != {200}:
-                sys.exit(f"{name} refused pictures of {num_clients} clients: {dict(load.statuses)}\n{server.log}")
+                sys.exit(f"{name} refused images of {num_clients} clients: {dict(load.statuses)}\n{server.log}")
             result.rates[num_clients] = load.rate
             result.processor_ms[num_clients] = 1000 * (server.processor_s - before_s) / load.statuses[200]
             result.latencies[num_clients] = load.latencies
@@ -98,12 +98,12 @@ def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Ro
 
 
 def measure_limit(classifier: "mien.Classifier", contents: Sequence[bytes], given: Any) -> Round:
-    """Decode and judge pictures in this process, in as many threads as mien has."""
+    """Decode and judge images in this process, in as many threads as mien has."""
     from mien.core.parallel import in_threads
-    from mien.model.prediction import predict_picture
+    from mien.model.prediction import predict_image
 
     def answer(content: bytes) -> object:
-        return predict_picture(classifier, classifier.prepare(content), source="-")
+        return predict_image(classifier, classifier.prepare(content), source="-")
 
     def all_of(times: int) -> float:
         return seconds_for(lambda: list(in_threads(answer, list(contents) * times)))
@@ -173,7 +173,7 @@ def main() -> None:
         run_dir, photos = given_or_made(given.run, given.photos, Path(work_dir))
         contents = [Path(name).read_bytes() for name in readable(photos)]
         random.Random(0).shuffle(contents)
-        requests = [form_request(("picture.jpg", content)) for content in contents]
+        requests = [form_request(("image.jpg", content)) for content in contents]
         classifier = mien.load(run_dir)
         for _ in range(given.rounds):
             for name in names:
@@ -181,7 +181,7 @@ def main() -> None:
             rounds[LIMIT].append(measure_limit(classifier, contents, given))
     servers = {name: summary(measured) for name, measured in rounds.items()}
     if given.json:
-        print(json.dumps({"num_pictures": len(contents), "servers": servers, "ratios": ratios(servers)}))
+        print(json.dumps({"num_images": len(contents), "servers": servers, "ratios": ratios(servers)}))
     else:
         show(servers)
 

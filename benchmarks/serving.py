@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 START_LIMIT_S, STOP_LIMIT_S = 60.0, 20.0
 # Servers end connections on which nothing has come for five seconds, or more; a request must not cross that.
 KEPT_S = 2.0
-_BOUNDARY = b"a-boundary-that-is-in-no-picture"
+_BOUNDARY = b"a-boundary-that-is-in-no-image"
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def free_port() -> int:
 
 
 def given_or_made(run_dir: Path | None, photos: Path | None, work_dir: Path) -> tuple[Path, Path]:
-    """Return a run folder and a folder of pictures: those given; else drawn, and trained on."""
+    """Return a run folder and a folder of images: those given; else drawn, and trained on."""
     if photos is None:
         from mien.data.samples import draw
 

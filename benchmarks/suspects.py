@@ -2,7 +2,7 @@
 
     python benchmarks/suspects.py PHOTOS [--cleanlab-python PATH] [--share 0.05] [--rounds 20]
 
-In each round other pictures, chosen by chance, get another label; near copies are one picture. Both sides then rank
+In each round other images, chosen by chance, get another label; near copies are one image. Both sides then rank
 all labels from the same features: mien by its leave-one-out answers, cleanlab by its default score, from out-of-fold
 probabilities of scikit-learn's LogisticRegression in 5 folds (cross_val_predict).
 
@@ -51,7 +51,7 @@ np.savez(sys.argv[2], ranks=ranks, chosen=chosen, seconds=seconds)
 
 
 def load_features(photos: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return features and class numbers of the pictures that a training would use."""
+    """Return features and class numbers of the images that a training would use."""
     from mien.config import PRESETS
     from mien.data.cleaning import clean
     from mien.data.scanning import scan
@@ -66,7 +66,7 @@ def load_features(photos: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 def plant(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Give a share of the pictures another label; return the labels, and which were changed."""
+    """Give a share of the images another label; return the labels, and which were changed."""
     rng = np.random.default_rng(seed)
     planted = np.zeros(len(labels), bool)
     planted[rng.permutation(len(labels))[: round(share * len(labels))]] = True
@@ -121,7 +121,7 @@ def main() -> None:
     features, truth = load_features(given.photos)
     made = [plant(truth, given.share, seed) for seed in range(given.rounds)]
     rounds, planted = np.array([labels for labels, _ in made]), np.array([flips for _, flips in made])
-    print(f"{len(truth)} distinct pictures, {planted[0].sum()} wrong labels planted in each of {given.rounds} rounds")
+    print(f"{len(truth)} distinct images, {planted[0].sum()} wrong labels planted in each of {given.rounds} rounds")
     show("mien", planted, *mien_ranks(features, rounds))
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task.npz"), Path(folder, "answer.npz")

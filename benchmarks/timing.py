@@ -1,4 +1,4 @@
-"""What the benchmarks share: running whole processes, timing by turns, printing medians, and finding pictures."""
+"""What the benchmarks share: running whole processes, timing by turns, printing medians, and finding images."""
 
 import argparse
 import statistics
@@ -95,12 +95,12 @@ def show_seconds(seconds: Mapping[str, list[float]]) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def show_rates(seconds: Mapping[str, list[float]], num_pictures: int) -> dict[str, float]:
-    """Print pictures per second at the median of each, and from where to where it went; return those rates."""
-    rates = {name: num_pictures / statistics.median(values) for name, values in seconds.items()}
+def show_rates(seconds: Mapping[str, list[float]], num_images: int) -> dict[str, float]:
+    """Print images per second at the median of each, and from where to where it went; return those rates."""
+    rates = {name: num_images / statistics.median(values) for name, values in seconds.items()}
     for name, values in seconds.items():
-        slowest, fastest = num_pictures / max(values), num_pictures / min(values)
-        print(f"{name}: {rates[name]:.0f} pictures/s (from {slowest:.0f} to {fastest:.0f})")
+        slowest, fastest = num_images / max(values), num_images / min(values)
+        print(f"{name}: {rates[name]:.0f} images/s (from {slowest:.0f} to {fastest:.0f})")
     return rates
 
 
@@ -110,7 +110,7 @@ def show_ratio(what: str, ratio: float) -> None:
 
 
 def readable(photos: Path) -> list[str]:
-    """Name the pictures of a folder that can be decoded."""
+    """Name the images of a folder that can be decoded."""
     from mien.config import ScanConfig
     from mien.core.images import to_array
     from mien.core.parallel import in_threads

@@ -2,9 +2,9 @@
 
     python benchmarks/train.py PHOTOS [--presets fast classic] [--rounds 3]
 
-By turns, after a warm-up of each; PHOTOS must hold two classes. `fast` keeps the features of pictures in a cache: it is
-timed with an empty one and with a filled one. Prints seconds, tutorial / mien, and for each on how many pictures it
-trains and the accuracies that it reports; the tutorial's test batches hold copies of its training pictures, mien's not.
+By turns, after a warm-up of each; PHOTOS must hold two classes. `fast` keeps the features of images in a cache: it is
+timed with an empty one and with a filled one. Prints seconds, tutorial / mien, and for each on how many images it
+trains and the accuracies that it reports; the tutorial's test batches hold copies of its training images, mien's not.
 """
 
 import json
@@ -26,7 +26,7 @@ class Trainings:
 
     Attributes:
         accuracies: Of every training, with the warm-up's, by way.
-        num_train: On how many pictures each way trains.
+        num_train: On how many images each way trains.
     """
 
     def __init__(self, photos: Path, work_dir: Path) -> None:
@@ -98,7 +98,7 @@ def main() -> None:
             show_ratio(f"{TUTORIAL} / {name}", medians[TUTORIAL] / medians[name])
     for name, values in trainings.accuracies.items():
         reported = ", ".join(f"{value:.0%}" for value in values)
-        print(f"{name}: trains on {trainings.num_train[name]} pictures; accuracy {reported}")
+        print(f"{name}: trains on {trainings.num_train[name]} images; accuracy {reported}")
 
 
 if __name__ == "__main__":

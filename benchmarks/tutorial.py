@@ -2,7 +2,7 @@
 
     python benchmarks/tutorial.py DATA
 
-Drops bad files, loads, scales, splits by batches, trains, evaluates, saves, loads, predicts one picture: the same steps
+Drops bad files, loads, scales, splits by batches, trains, evaluates, saves, loads, predicts one image: the same steps
 and settings as the tutorial. Its plots, which change nothing, are left out. DATA is not changed: the good files are
 copied to a temporary folder, and the time that takes is printed, so that it can be taken off. Prints one JSON document.
 """
@@ -24,7 +24,7 @@ BATCH_SIZE = 32
 
 
 def is_good(path: Path) -> bool:
-    """Say whether a file is a whole picture of a known type, and not tiny."""
+    """Say whether a file is a whole image of a known type, and not tiny."""
     from PIL import Image
 
     try:
@@ -77,7 +77,7 @@ def evaluate(model: Any, batches: Any) -> dict[str, float]:
 
 
 def follow(data_dir: Path, work_dir: Path, photo: Path) -> dict[str, float]:
-    """Follow the tutorial from loading to the prediction; return its scores, and on how many pictures it trained."""
+    """Follow the tutorial from loading to the prediction; return its scores, and on how many images it trained."""
     import keras
 
     data = keras.utils.image_dataset_from_directory(data_dir, batch_size=BATCH_SIZE, verbose=False)
@@ -103,7 +103,7 @@ def main() -> None:
     good = [path for path in sorted(data_dir.glob("*/*")) if is_good(path)]
     class_names = sorted({path.parent.name for path in good})
     if len(class_names) != 2:
-        sys.exit(f"the tutorial needs two classes; {str(data_dir)!r} has good pictures of {class_names}")
+        sys.exit(f"the tutorial needs two classes; {str(data_dir)!r} has good images of {class_names}")
     with tempfile.TemporaryDirectory() as work_dir:
         started = time.perf_counter()
         copy_files(good, data_dir, Path(work_dir, "data"))

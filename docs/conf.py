@@ -11,7 +11,7 @@ DOCS_DIR = Path(__file__).parent
 sys.path.insert(0, str(DOCS_DIR))
 
 import console  # noqa: E402  (found by the line above)
-import pictures  # noqa: E402
+import drawings  # noqa: E402
 import tables  # noqa: E402
 from mien import __version__  # noqa: E402
 
@@ -59,7 +59,7 @@ for notebook in DOCS_DIR.parent.glob("notebooks/*.ipynb"):
     shutil.copy(notebook, DOCS_DIR / "tutorial")
 console.prepare(MADE_DIR)
 tables.write(MADE_DIR)
-myst_substitutions = pictures.draw(MADE_DIR)
+myst_substitutions = drawings.draw(MADE_DIR)
 
 
 def hide_the_colon(_app: Sphinx, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:

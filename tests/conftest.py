@@ -1,4 +1,4 @@
-"""What several test modules need: pictures, drawn; and records of pictures that need no file."""
+"""What several test modules need: images, drawn; and records of images that need no file."""
 
 import hashlib
 import io
@@ -27,29 +27,29 @@ pytest_plugins = ["browsing"]
 Mien = Callable[..., tuple[int, str, str]]
 
 
-def draw_picture(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
-    """Return smooth blobs of colour; other seeds give pictures that are no near copies."""
+def draw_image(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
+    """Return smooth blobs of colour; other seeds give images that are no near copies."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:
-    """Return a picture as the content of a file."""
+    """Return an image as the content of a file."""
     file = io.BytesIO()
     image.save(file, format_, **options)
     return file.getvalue()
 
 
-def save_picture(path: Path, image: Image.Image, **options: Any) -> Path:
-    """Write a picture as JPEG, whatever the name says, in a folder that is made where it is missing."""
+def save_image(path: Path, image: Image.Image, **options: Any) -> Path:
+    """Write an image as JPEG, whatever the name says, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path, "JPEG", **options)
     return path
 
 
 def record(path: str, **values: Any) -> ImageRecord:
-    """Return what a scan says of a good picture at `path`, its class first; it is nobody's near copy."""
+    """Return what a scan says of a good image at `path`, its class first; it is nobody's near copy."""
     sha256 = hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()
     facts = {"sha256": sha256, "phash": sha256[:32], "num_bytes": 20_000, "format": "JPEG", "width": 300, "height": 200}
     return ImageRecord(**{"path": path, "label": path.split("/")[0], **facts, **values})
@@ -106,8 +106,8 @@ def draw_folder(folder: Path, num_images: int, *, first_seed: int = 0, first_num
     """Draw distinct JPEGs in happy/ and sad/: in each, those with the numbers below `num_images`."""
     for class_number, name in enumerate(("happy", "sad")):
         for number in range(first_number, num_images):
-            picture = draw_picture(first_seed + 100 * class_number + number)
-            save_picture(folder / name / f"{number:02}.jpg", picture, quality=90)
+            image = draw_image(first_seed + 100 * class_number + number)
+            save_image(folder / name / f"{number:02}.jpg", image, quality=90)
     return folder
 
 

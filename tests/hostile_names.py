@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from conftest import draw_picture, save_picture
+from conftest import draw_image, save_image
 
 NAMES = [
     "<script>alert(1)<",
@@ -38,5 +38,5 @@ def draw_hostile_folder(folder: Path, class_names: Sequence[str] = NAMES, *, num
             file_name = NAMES[number % len(NAMES)]
             # 255 bytes are all that a name may have.
             short = os.fsdecode(os.fsencode(file_name)[:240]).rstrip("\udcc3")
-            save_picture(folder / name / f"{short}{number}.jpg", draw_picture(1000 * place + number), quality=90)
+            save_image(folder / name / f"{short}{number}.jpg", draw_image(1000 * place + number), quality=90)
     return folder

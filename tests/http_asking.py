@@ -7,19 +7,19 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import ServeConfig
 from mien.serving.app import create_app
 from onnx_models import colour_classifier
 
-JPEG = encoded(draw_picture(0), "JPEG")
-PNG = encoded(draw_picture(1), "PNG")
+JPEG = encoded(draw_image(0), "JPEG")
+PNG = encoded(draw_image(1), "PNG")
 BOUNDARY = "---------------------------26031987"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 def app_of(**settings: Any) -> FastAPI:
-    """Return an application that tells dark, red and green pictures apart, at once."""
+    """Return an application that tells dark, red and green images apart, at once."""
     return create_app(colour_classifier(), ServeConfig(**{"access_log": False, **settings}))
 
 

@@ -81,7 +81,7 @@ def pooling_network(
 
 
 def two_input_network() -> bytes:
-    """Return a network of the kind of CLIP, that takes text beside pictures."""
+    """Return a network of the kind of CLIP, that takes text beside images."""
     model = onnx.load_from_string(pooling_network())
     model.graph.input.append(helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["N", 77]))
     content: bytes = model.SerializeToString()
@@ -112,7 +112,7 @@ def make_graph(input_name: str = "images", output_name: str = "probs") -> bytes:
 def colour_classifier(
     facts: ModelFacts = COLOUR_FACTS, *, heat: NDArray[np.float64] | str | None = "map"
 ) -> Classifier:
-    """Return a classifier whose logits are 0 and the mean red and green of a picture, with a map or something else."""
+    """Return a classifier whose logits are 0 and the mean red and green of an image, with a map or something else."""
     weights = np.zeros((3, 3, 1, 1), np.float32)
     weights[1, 0] = weights[2, 1] = 1 / 32
     arrays = {

@@ -62,7 +62,7 @@ def _serve(
                 connection.sendall(answer) if isinstance(answer, bytes) else answer(connection)
 
 
-def reply(body: bytes = b"picture", status: str = "200 OK", *headers: str) -> bytes:
+def reply(body: bytes = b"image", status: str = "200 OK", *headers: str) -> bytes:
     lines = (f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers)
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -96,7 +96,7 @@ def say_nothing(connection: socket.socket) -> None:
 
 @dataclass
 class Gallery:
-    """A web server with a picture under each path, and what it was asked for."""
+    """A web server with an image under each path, and what it was asked for."""
 
     url: str
     contents: dict[str, bytes]
@@ -196,12 +196,12 @@ class Names:
 
 
 def write_certificate(folder: Path, *, has_expired: bool = False) -> Path:
-    """Make a self-signed certificate of pictures.test, with its key."""
+    """Make a self-signed certificate of images.test, with its key."""
     if not shutil.which("openssl"):
         pytest.skip("the openssl command is not installed")
     path = folder / "both.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=pictures.test"
-    extension = ["-addext", "subjectAltName=DNS:pictures.test", "-keyout", "key.pem", "-out", "cert.pem"]
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=images.test"
+    extension = ["-addext", "subjectAltName=DNS:images.test", "-keyout", "key.pem", "-out", "cert.pem"]
     subprocess.run([*command.split(), *extension], check=True, capture_output=True, cwd=folder)
     if has_expired:
         command = "openssl x509 -in cert.pem -signkey key.pem -days -1 -out cert.pem"

@@ -6,7 +6,7 @@ Run once, in an environment of its own; nothing of it is needed to use mien:
     python tools/convert_lite0.py
 
 It writes src/mien/learning/lite0.onnx and tests/learning/lite0_reference.npz: what the original network answers for two
-pictures made by a formula, by which a test pins the converted one. The last layer of the original, ImageNet's 1000
+images made by a formula, by which a test pins the converted one. The last layer of the original, ImageNet's 1000
 classes, is left out.
 
 The network: M. Tan and Q. Le, EfficientNet, ICML 2019; R. Liu, Higher accuracy on vision models with EfficientNet-Lite,
@@ -122,7 +122,7 @@ def add_block(graph: Graph, name: str, source: str, block: torch.nn.Module) -> s
 
 
 def reference_images() -> np.ndarray:
-    """Return two pictures made by a formula, uint8 (2, 224, 224, 3): waves, and squares."""
+    """Return two images made by a formula, uint8 (2, 224, 224, 3): waves, and squares."""
     rows, columns = np.mgrid[:SIDE, :SIDE]
     waves = [127.5 + 127.5 * np.sin(rows / (7 + 5 * channel) + columns / 11) for channel in range(3)]
     squares = [255.0 * ((rows // (16 + 8 * channel) + columns // 32) % 2) for channel in range(3)]

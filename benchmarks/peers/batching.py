@@ -15,7 +15,7 @@ from fastapi import Request
 import mien
 
 
-class Pictures(litserve.LitAPI):  # type: ignore[misc]
+class Images(litserve.LitAPI):  # type: ignore[misc]
     """Decodes with mien, and answers batches; the workers share the cores."""
 
     def setup(self, device: str) -> None:
@@ -26,11 +26,11 @@ class Pictures(litserve.LitAPI):  # type: ignore[misc]
         self.classifier = mien.load(os.environ["MODEL"])
 
     def decode_request(self, request: Request) -> Any:
-        """Turn what was sent into a picture."""
+        """Turn what was sent into an image."""
         return self.classifier.prepare(request["file"].file.read())
 
     def batch(self, inputs: list[Any]) -> Any:
-        """Put pictures together."""
+        """Put images together."""
         return numpy.stack(inputs)
 
     def predict(self, images: Any) -> Any:
@@ -47,6 +47,6 @@ class Pictures(litserve.LitAPI):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    api = Pictures(max_batch_size=8, batch_timeout=0.005)
+    api = Images(max_batch_size=8, batch_timeout=0.005)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=int(sys.argv[2]))
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)

@@ -22,16 +22,16 @@ def _require(holds: bool, name: str, value: object, expected: str) -> None:
 
 @dataclass(frozen=True)
 class ScanConfig:
-    """How picture files become arrays."""
+    """How image files become arrays."""
 
     image_size: tuple[int, int] = (224, 224)
-    """Height and width, in pixels, that every picture is brought to; a backbone of fixed size decides it itself."""
+    """Height and width, in pixels, that every image is brought to; a backbone of fixed size decides it itself."""
     fit_rule: FitRule = "stretch"
-    """How a picture of another shape is brought to it: stretch it, crop its middle, or pad it with white."""
+    """How an image of another shape is brought to it: stretch it, crop its middle, or pad it with white."""
     max_pixels: int = 1024**3 // 12
-    """Leave out pictures with more pixels than this: they may be bombs that fill the memory."""
+    """Leave out images with more pixels than this: they may be bombs that fill the memory."""
     max_memory_mb: int = 2048
-    """Keep the resized pictures in memory up to this many MiB; beyond it, in a temporary file."""
+    """Keep the resized images in memory up to this many MiB; beyond it, in a temporary file."""
 
     def __post_init__(self) -> None:
         fits = all(22 <= side <= 2048 for side in self.image_size)
@@ -63,10 +63,10 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class IntakeLimits:
-    """How far taking pictures from lists, archives and repositories may go."""
+    """How far taking images from lists, archives and repositories may go."""
 
     max_files: int = 100_000
-    """Take at most this many pictures from a list, and open no archive or repository with more files."""
+    """Take at most this many images from a list, and open no archive or repository with more files."""
     max_total_bytes: int = 4 * 1024**3
     """Take at most this many bytes from one list, archive or repository; packed or unpacked."""
     max_ratio: float = 200.0
@@ -92,14 +92,14 @@ class IntakeLimits:
 
 @dataclass(frozen=True)
 class CleanConfig:
-    """Which pictures are used."""
+    """Which images are used."""
 
     min_bytes: int = 0
     """Leave out files smaller than this many bytes; the preset classic sets 10240."""
     min_side: int = 32
-    """Leave out pictures whose shorter side has fewer pixels than this."""
+    """Leave out images whose shorter side has fewer pixels than this."""
     near_bits: int = 16
-    """Call two pictures near copies when their 128-bit hashes differ in at most this many bits."""
+    """Call two images near copies when their 128-bit hashes differ in at most this many bits."""
     keep: Keep = "largest"
     """Which of a set of copies is used. largest: the one with most pixels, then most bytes; first: the first by name;
     all: every one, and they stand on one side of the split."""
@@ -116,12 +116,12 @@ class LabelConfig:
 
     relabel: str = ""
     """CSV file with the columns path and decision, such as suspects.csv of a run, filled in. A decision is a class name
-    (the picture counts as that class), leave-out, or keep. Nothing changes on disk, and no other picture its split."""
+    (the image counts as that class), leave-out, or keep. Nothing changes on disk, and no other image its split."""
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How the pictures are shared out; what is not for validation or test is for training."""
+    """How the images are shared out; what is not for validation or test is for training."""
 
     val_share: float = 0.2
     """Share of every class that the validation split gets."""
@@ -131,7 +131,7 @@ class SplitConfig:
     """Number that decides the split, the folds, the first weights, and the order of training."""
     folds: int | Literal["auto"] = "auto"
     """Judge by cross-validation too, with this many folds of what is not for the test; 0 for none. auto: 5 for the
-    method linear with fewer than 1000 pictures, otherwise none."""
+    method linear with fewer than 1000 images, otherwise none."""
 
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
@@ -139,9 +139,7 @@ class SplitConfig:
         for name in ("val_share", "test_share"):
             _require(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
         both = self.val_share + self.test_share
-        _require(
-            both < 0.999, "val_share + test_share", both, "less than 1, so that some pictures are left to train on"
-        )
+        _require(both < 0.999, "val_share + test_share", both, "less than 1, so that some images are left to train on")
         _require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
 
 
@@ -154,9 +152,9 @@ class FitConfig:
     the tutorial's small network from random weights, without a backbone. The other settings of training are for
     these two, but for --class-weights."""
     epochs: int = 20
-    """Number of passes over the training pictures."""
+    """Number of passes over the training images."""
     batch_size: int = 32
-    """Number of pictures in one step."""
+    """Number of images in one step."""
     learning_rate: float = 1e-3
     """Step size of Adam; with the method finetune the first, from which it falls to nothing along a cosine."""
     dropout: float = 0.0
@@ -164,7 +162,7 @@ class FitConfig:
     patience: int = 0
     """Stop when the validation loss has not improved for this many epochs; 0 runs them all. The best epoch is kept."""
     class_weights: bool = False
-    """Weigh the classes so that each counts the same, however many pictures it has; the preset classic does."""
+    """Weigh the classes so that each counts the same, however many images it has; the preset classic does."""
     precision: Precision = "auto"
     """Compute the training in float32, or in bfloat16 with weights in float32. auto: bfloat16 where the processor has
     instructions for it."""
@@ -179,10 +177,10 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The pretrained network that pictures go through first; the method cnn has none."""
+    """The pretrained network that images go through first; the method cnn has none."""
 
     backbone: str = BUILT_IN_BACKBONE
-    """lite0: EfficientNet-Lite0, built in. For the method linear also a FILE.onnx of your own that turns pictures into
+    """lite0: EfficientNet-Lite0, built in. For the method linear also a FILE.onnx of your own that turns images into
     features; for finetune also a name in keras.applications, such as MobileNetV3Small."""
     weights: str = ""
     """File with the weights of a keras.applications backbone; by default Keras downloads them once."""
@@ -201,10 +199,10 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How the training pictures, and they alone, are varied from epoch to epoch."""
+    """How the training images, and they alone, are varied from epoch to epoch."""
 
     augment: bool = False
-    """Vary the training pictures from epoch to epoch, within the limits below."""
+    """Vary the training images from epoch to epoch, within the limits below."""
     rotation: float = 30.0
     """Turn by up to this many degrees either way."""
     shift: float = 0.2
@@ -212,7 +210,7 @@ class AugmentConfig:
     zoom: float = 0.2
     """Enlarge or shrink by up to this share."""
     flip: bool = True
-    """Mirror half of the pictures, left to right."""
+    """Mirror half of the images, left to right."""
     brightness: float = 0.2
     """Make brighter or darker by up to this share of full white."""
     contrast: float = 0.2
@@ -231,7 +229,7 @@ class AnswerConfig:
     threshold: float = 0.0
     """Say "unsure" where no class is as probable as this; 0 always names a class."""
     target_precision: float = 0.0
-    """Choose the lowest threshold, not below --threshold, above which this share of the answers is right, on pictures
+    """Choose the lowest threshold, not below --threshold, above which this share of the answers is right, on images
     that were not trained on; 0 chooses none."""
 
     def __post_init__(self) -> None:
@@ -254,24 +252,24 @@ class ServeConfig:
     api_key_file: Path | None = None
     """A file with the key that requests must bring in the header X-API-Key; or the variable MIEN_API_KEY holds it."""
     access_log: bool = True
-    """Write a line of JSON for each request, which names no picture; into a file or a program, not on a terminal."""
+    """Write a line of JSON for each request, which names no image; into a file or a program, not on a terminal."""
     allow_urls: bool = False
-    """Also take URLs of pictures, and fetch them: from public addresses alone."""
+    """Also take URLs of images, and fetch them: from public addresses alone."""
     threshold: float | None = None
     """Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training; requests
     may ask for another."""
     explain: bool = True
-    """Give heat maps to those who ask for them; a map costs a picture's time again, for some classifiers 200 times."""
+    """Give heat maps to those who ask for them; a map costs an image's time again, for some classifiers 200 times."""
     max_files: int = 64
-    """Take at most so many pictures in one request."""
+    """Take at most so many images in one request."""
     max_file_mb: float = 32.0
-    """Take pictures of at most so many MiB."""
+    """Take images of at most so many MiB."""
     max_pixels: int = 50_000_000
-    """Take pictures of at most so many pixels."""
+    """Take images of at most so many pixels."""
     max_waiting: int = 256
-    """Let at most so many pictures wait, and as many for heat maps; further requests are told to come back later."""
+    """Let at most so many images wait, and as many for heat maps; further requests are told to come back later."""
     max_memory_mb: float = 512.0
-    """Hold at most so many MiB of pictures that wait or are still coming in."""
+    """Hold at most so many MiB of images that wait or are still coming in."""
     upload_timeout_s: float = 30.0
     """Give up on a request that has not come in whole after so many seconds."""
     answer_timeout_s: float = 30.0
@@ -305,12 +303,12 @@ class ServeConfig:
 
     @property
     def max_file_bytes(self) -> int:
-        """The largest picture, in bytes."""
+        """The largest image, in bytes."""
         return int(self.max_file_mb * 1024**2)
 
     @property
     def max_memory_bytes(self) -> int:
-        """The share of one process in the memory for pictures, in bytes."""
+        """The share of one process in the memory for images, in bytes."""
         return int(self.max_memory_mb * 1024**2) // self.workers
 
 

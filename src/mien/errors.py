@@ -10,12 +10,12 @@ MienError
 │   ├── ModelFileError        a file is not a mien classifier               ValueError
 │   ├── BackboneError         a pretrained network cannot be used           ValueError
 │   └── MissingExtraError     an optional package is not installed          ImportError
-├── ImageError                one picture cannot be used; has `problem`     ValueError
+├── ImageError                one image cannot be used; has `problem`     ValueError
 ├── FetchError                one URL cannot be fetched                     OSError
 ├── IntakeError               an archive or a repository cannot be used     ValueError
 ├── ServiceError              a request to the server is refused
 │   ├── RequestError          it is not one that the server knows           ValueError
-│   ├── WrongMediaTypeError   it brings something else than pictures        ValueError
+│   ├── WrongMediaTypeError   it brings something else than images        ValueError
 │   ├── TooLargeError         it goes beyond a limit of size or number      ValueError
 │   ├── SlowRequestError      it did not come in whole in time              TimeoutError
 │   ├── WrongKeyError         it does not bring the API key                 PermissionError
@@ -24,7 +24,7 @@ MienError
 │   └── NotReadyError         the server is stopping, or was too slow
 ├── ExportMismatchError       a saved model answers differently             ArithmeticError
 └── GateError                 a gate said no: exit code 3                   ValueError
-    └── LeakError             a copy of a picture to judge by was trained on
+    └── LeakError             a copy of an image to judge by was trained on
 """
 
 
@@ -45,7 +45,7 @@ class NotADatasetError(UserError, ValueError):
 
 
 class TooFewImagesError(UserError, ValueError):
-    """A class has too few usable pictures for the split asked for."""
+    """A class has too few usable images for the split asked for."""
 
 
 class SettingsError(UserError, ValueError):
@@ -69,7 +69,7 @@ class MissingExtraError(UserError, ImportError):
 
 
 class ImageError(MienError, ValueError):
-    """One picture cannot be used.
+    """One image cannot be used.
 
     Attributes:
         problem: The problem code, such as "unreadable" (the codes stand in `mien.data.dataset`).
@@ -119,7 +119,7 @@ class RequestError(ServiceError, ValueError):
 
 
 class WrongMediaTypeError(ServiceError, ValueError):
-    """A request brings something else than pictures."""
+    """A request brings something else than images."""
 
 
 class TooLargeError(ServiceError, ValueError):
@@ -163,4 +163,4 @@ class GateError(MienError, ValueError):
 
 
 class LeakError(GateError):
-    """Pictures to judge by, or near copies of them, were trained on; the message names the pairs."""
+    """Images to judge by, or near copies of them, were trained on; the message names the pairs."""

@@ -1,4 +1,4 @@
-"""Pictures as they should be: kinds of file, of pixel, of turn and of fit."""
+"""Images as they should be: kinds of file, of pixel, of turn and of fit."""
 
 import io
 
@@ -7,14 +7,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, features
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import FitRule, ScanConfig
 from mien.core.formats import FORMATS
 from mien.core.images import decode, decoding_bytes, resize, room_for, shades, to_array
 from mien.errors import ImageError
 
 CONFIG = ScanConfig(image_size=(48, 64))
-BLOBS = draw_picture(1, width=90, height=70)
+BLOBS = draw_image(1, width=90, height=70)
 ENCODERS = [name for name in FORMATS if name != "AVIF" or features.check("avif")]
 ORIENTED = [name for name in ENCODERS if name not in ("BMP", "GIF")]
 TURNED = Image.Exif()
@@ -27,10 +27,10 @@ def pixels(content: bytes) -> NDArray[np.int16]:
 
 @pytest.mark.parametrize("format_", ENCODERS)
 def test_each_format_is_decoded_and_known_by_its_content(format_: str) -> None:
-    picture = decode(encoded(BLOBS, format_), CONFIG)
-    assert (picture.format, picture.width, picture.height) == (format_, 90, 70)
-    assert picture.rgb.mode == "RGB"
-    difference = np.abs(np.asarray(picture.rgb, np.int16) - np.asarray(BLOBS, np.int16)).mean()
+    image = decode(encoded(BLOBS, format_), CONFIG)
+    assert (image.format, image.width, image.height) == (format_, 90, 70)
+    assert image.rgb.mode == "RGB"
+    difference = np.abs(np.asarray(image.rgb, np.int16) - np.asarray(BLOBS, np.int16)).mean()
     assert difference <= {"PNG": 0, "BMP": 0, "TIFF": 0}.get(format_, 10)
 
 
@@ -43,14 +43,14 @@ def test_of_an_animation_the_first_frame_is_used(format_: str) -> None:
 
 @pytest.mark.parametrize("format_", ORIENTED)
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_set_upright(format_: str, orientation: int) -> None:
+def test_images_are_set_upright(format_: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(BLOBS, format_, exif=exif)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-    picture = decode(content, CONFIG)
-    assert (picture.width, picture.height) == upright.size == ((90, 70) if orientation < 5 else (70, 90))
-    assert np.array_equal(np.asarray(picture.rgb), np.asarray(upright))
+    image = decode(content, CONFIG)
+    assert (image.width, image.height) == upright.size == ((90, 70) if orientation < 5 else (70, 90))
+    assert np.array_equal(np.asarray(image.rgb), np.asarray(upright))
 
 
 @pytest.mark.parametrize("format_", ORIENTED)
@@ -62,8 +62,8 @@ def test_turning_moves_the_top_left_corner_to_the_top_right(format_: str) -> Non
     assert turned[:28, 28:].mean() < 8 and turned[:28, :20].mean() > 247 and turned[36:].mean() > 247
 
 
-def test_a_picture_for_stereo_viewing_counts_as_jpeg() -> None:
-    content = encoded(BLOBS, "MPO", save_all=True, append_images=[draw_picture(2)])
+def test_an_image_for_stereo_viewing_counts_as_jpeg() -> None:
+    content = encoded(BLOBS, "MPO", save_all=True, append_images=[draw_image(2)])
     assert Image.open(io.BytesIO(content)).format == "MPO"
     assert decode(content, CONFIG).format == "JPEG"
     assert np.array_equal(pixels(content), pixels(encoded(BLOBS, "JPEG")))
@@ -160,37 +160,37 @@ BANDS.paste("blue", (80, 0, 120, 40))
 @pytest.mark.parametrize("size", [(90, 70), (1, 1), (3000, 1), (1, 3000), (64, 48), (7, 400)])
 def test_every_fit_rule_gives_the_exact_shape(fit_rule: FitRule, size: tuple[int, int]) -> None:
     config = ScanConfig(image_size=(48, 64), fit_rule=fit_rule)
-    array = to_array(encoded(draw_picture(4, width=size[0], height=size[1]), "PNG"), config)
+    array = to_array(encoded(draw_image(4, width=size[0], height=size[1]), "PNG"), config)
     assert array.shape == (48, 64, 3) and array.dtype == np.uint8
 
 
-def test_stretching_keeps_all_of_a_picture() -> None:
+def test_stretching_keeps_all_of_an_image() -> None:
     array = resize(BANDS, ScanConfig(image_size=(40, 60), fit_rule="stretch"))
     assert [array[20, x].tolist() for x in (5, 30, 55)] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
 
 
-def test_cropping_keeps_the_middle_of_a_picture() -> None:
+def test_cropping_keeps_the_middle_of_an_image() -> None:
     array = resize(BANDS, ScanConfig(image_size=(40, 40), fit_rule="crop"))
     assert np.array_equal(array, np.broadcast_to(np.array([0, 255, 0], np.uint8), (40, 40, 3)))
 
 
-def test_padding_keeps_the_shape_of_a_picture_and_adds_white() -> None:
+def test_padding_keeps_the_shape_of_an_image_and_adds_white() -> None:
     array = resize(BANDS, ScanConfig(image_size=(60, 60), fit_rule="pad"))
     assert array[:19].min() == 255 and array[41:].min() == 255
     assert [array[30, x].tolist() for x in (5, 30, 55)] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
 
 
 def test_a_large_jpeg_is_decoded_small_with_nearly_the_same_pixels() -> None:
-    content = encoded(draw_picture(5, width=1600, height=1200), "JPEG", quality=90)
-    picture = decode(content, CONFIG)
-    assert (picture.width, picture.height) == (1600, 1200)
-    assert 256 <= min(picture.rgb.size) < 600
+    content = encoded(draw_image(5, width=1600, height=1200), "JPEG", quality=90)
+    image = decode(content, CONFIG)
+    assert (image.width, image.height) == (1600, 1200)
+    assert 256 <= min(image.rgb.size) < 600
     whole = resize(Image.open(io.BytesIO(content)).convert("RGB"), CONFIG).astype(np.int16)
-    assert np.abs(resize(picture.rgb, CONFIG) - whole).mean() < 1
+    assert np.abs(resize(image.rgb, CONFIG) - whole).mean() < 1
 
 
 def test_a_large_jpeg_is_decoded_large_enough_for_the_size_asked_for() -> None:
-    content = encoded(draw_picture(5, width=1600, height=1200), "JPEG")
+    content = encoded(draw_image(5, width=1600, height=1200), "JPEG")
     assert min(decode(content, ScanConfig(image_size=(700, 500))).rgb.size) >= 700
 
 
@@ -212,32 +212,32 @@ def test_room_is_in_memory_while_it_lasts_and_in_a_file_beyond() -> None:
     ("colour", "expected"),
     [("white", (1, 0)), ("black", (0, 0)), ("red", (0.299, 1)), ("lime", (0.587, 1)), ("#808080", (0.502, 0))],
 )
-def test_shades_say_how_bright_and_how_colourful_a_picture_is(colour: str, expected: tuple[float, float]) -> None:
+def test_shades_say_how_bright_and_how_colourful_an_image_is(colour: str, expected: tuple[float, float]) -> None:
     assert shades(Image.new("RGB", (90, 30), colour)) == pytest.approx(expected, abs=0.001)
 
 
 def test_what_decoding_takes_is_known_before() -> None:
-    wide, config = draw_picture(0, width=2000, height=1000), ScanConfig(max_pixels=2_000_000)
+    wide, config = draw_image(0, width=2000, height=1000), ScanConfig(max_pixels=2_000_000)
     taken = {name: decoding_bytes(encoded(wide, name), config) for name in ("PNG", "JPEG", "WEBP")}
     assert taken["PNG"] == 24_000_000 and taken["WEBP"] > taken["PNG"]
     assert taken["JPEG"] == 8 * (2000 // 2) * (1000 // 2)
-    for content in (b"text", b"", encoded(draw_picture(0, width=2001, height=1000), "PNG")):
+    for content in (b"text", b"", encoded(draw_image(0, width=2001, height=1000), "PNG")):
         with pytest.raises(ImageError):
             decoding_bytes(content, config)
 
 
-def one_colour_a_pass(picture: Image.Image) -> bytes:
+def one_colour_a_pass(image: Image.Image) -> bytes:
     """Return a JPEG whose first pass says that it has one colour alone."""
-    content = bytearray(encoded(picture, "JPEG"))
+    content = bytearray(encoded(image, "JPEG"))
     content[content.rindex(b"\xff\xda") + 4] = 1
     return bytes(content)
 
 
 def test_a_jpeg_of_several_passes_is_kept_whole_while_it_is_decoded() -> None:
-    wide, config = draw_picture(0, width=2000, height=1000), ScanConfig()
+    wide, config = draw_image(0, width=2000, height=1000), ScanConfig()
     small = decoding_bytes(encoded(wide, "JPEG"), config)
     thumbnail = Image.Exif()
-    thumbnail[0x010E] = encoded(draw_picture(0), "JPEG", progressive=True).decode("latin-1")
+    thumbnail[0x010E] = encoded(draw_image(0), "JPEG", progressive=True).decode("latin-1")
     assert decoding_bytes(encoded(wide, "JPEG", exif=thumbnail), config) == small
     assert decoding_bytes(encoded(wide, "MPO", save_all=True, append_images=[wide]), config) == small
     for content in (encoded(wide, "JPEG", progressive=True), one_colour_a_pass(wide)):

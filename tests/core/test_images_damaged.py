@@ -1,4 +1,4 @@
-"""Pictures as they should not be: damaged, hostile, or none at all. Each is named, and nothing else happens."""
+"""Images as they should not be: damaged, hostile, or none at all. Each is named, and nothing else happens."""
 
 import random
 import struct
@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import ScanConfig
 from mien.core.formats import FORMATS
 from mien.core.images import decode, resize
 from mien.errors import ImageError
 
 CONFIG = ScanConfig(image_size=(48, 64))
-BLOBS = draw_picture(1, width=90, height=70)
+BLOBS = draw_image(1, width=90, height=70)
 ENCODERS = [name for name in FORMATS if name != "AVIF" or features.check("avif")]
 
 
@@ -53,9 +53,9 @@ OTHERS = {
     b'<svg xmlns="http://www.w3.org/2000/svg"/>': "SVG",
     b'<?xml version="1.0"?><svg/>': "SVG",
     HEIC: "heic file; save it as JPEG",
-    b"8BPS\0\1" + bytes(200): "no picture of a known kind",
-    bytes(200): "no picture of a known kind",
-    encoded(BLOBS, "ICO"): "no picture of a known kind",
+    b"8BPS\0\1" + bytes(200): "no image of a known kind",
+    bytes(200): "no image of a known kind",
+    encoded(BLOBS, "ICO"): "no image of a known kind",
     encoded(BLOBS, "EPS"): "document",
     encoded(BLOBS, "PPM"): "",
     encoded(BLOBS, "TGA"): "",
@@ -64,7 +64,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(("content", "reason"), OTHERS.items(), ids=range(len(OTHERS)))
-def test_what_is_no_picture_of_an_allowed_kind_is_named(content: bytes, reason: str) -> None:
+def test_what_is_no_image_of_an_allowed_kind_is_named(content: bytes, reason: str) -> None:
     problem = problem_of(content)
     assert problem.problem == "not_an_image"
     assert reason in str(problem)
@@ -76,15 +76,15 @@ def test_an_empty_file_is_named() -> None:
 
 @pytest.mark.parametrize("format_", ENCODERS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_picture_that_is_cut_off_is_unreadable(format_: str, share: float) -> None:
-    content = encoded(draw_picture(3, width=200, height=150), format_)
+def test_an_image_that_is_cut_off_is_unreadable(format_: str, share: float) -> None:
+    content = encoded(draw_image(3, width=200, height=150), format_)
     problem = problem_of(content[: int(len(content) * share)])
     assert problem.problem == "unreadable"
     assert str(problem).startswith("damaged: ") and len(str(problem)) > 15
 
 
 @pytest.mark.parametrize("format_", [name for name in ENCODERS if name != "BMP"])
-def test_the_first_bytes_of_a_picture_alone_are_unreadable(format_: str) -> None:
+def test_the_first_bytes_of_an_image_alone_are_unreadable(format_: str) -> None:
     assert problem_of(encoded(BLOBS, format_)[:20]).problem == "unreadable"
 
 
@@ -141,7 +141,7 @@ def test_a_file_in_countless_pieces_is_refused_soon(kind: str) -> None:
     assert time.process_time() - begun < 2.5
 
 
-def test_as_many_pieces_as_real_pictures_have_are_read() -> None:
+def test_as_many_pieces_as_real_images_have_are_read() -> None:
     png, jpeg = encoded(BLOBS, "PNG"), encoded(BLOBS, "JPEG")
     assert decode(png[:33] + 1000 * png_chunk(b"abCd", bytes(500)) + png[33:], CONFIG).width == 90
     assert (
@@ -163,17 +163,17 @@ DAMAGED_EXIF = {
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("format_", [name for name in ("JPEG", "PNG", "WEBP") if name in ENCODERS])
 @pytest.mark.parametrize("kind", DAMAGED_EXIF)
-def test_damaged_exif_does_not_lose_the_picture(kind: str, format_: str) -> None:
-    picture = decode(encoded(BLOBS, format_, exif=DAMAGED_EXIF[kind]), CONFIG)
-    assert (picture.width, picture.height) == (90, 70)
-    assert np.array_equal(np.asarray(picture.rgb), np.asarray(decode(encoded(BLOBS, format_), CONFIG).rgb))
+def test_damaged_exif_does_not_lose_the_image(kind: str, format_: str) -> None:
+    image = decode(encoded(BLOBS, format_, exif=DAMAGED_EXIF[kind]), CONFIG)
+    assert (image.width, image.height) == (90, 70)
+    assert np.array_equal(np.asarray(image.rgb), np.asarray(decode(encoded(BLOBS, format_), CONFIG).rgb))
 
 
 def corpus() -> list[bytes]:
     clear, exif = BLOBS.convert("RGBA"), Image.Exif()
     clear.putalpha(BLOBS.convert("L"))
     exif[0x0112] = 6
-    frames = {"save_all": True, "append_images": [draw_picture(2, width=90, height=70)]}
+    frames = {"save_all": True, "append_images": [draw_image(2, width=90, height=70)]}
     files = [encoded(BLOBS, name) for name in ENCODERS]
     files += [encoded(BLOBS, name, exif=exif) for name in ENCODERS if name not in ("BMP", "GIF")]
     files += [encoded(clear, name) for name in ENCODERS if name != "JPEG"]

@@ -67,7 +67,7 @@ def test_scores_of_each_class_are_those_counted_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("num_folds", "inflation"), [(2, 3.0), (5, 2.25), (10, 1 + 10 / 9)])
-def test_the_interval_of_folds_is_that_of_fewer_pictures(num_folds: int, inflation: float) -> None:
+def test_the_interval_of_folds_is_that_of_fewer_images(num_folds: int, inflation: float) -> None:
     score = wilson_score(90, 180, num_folds=num_folds)
     as_if = wilson_score(45, 90)
     share = 180 / inflation

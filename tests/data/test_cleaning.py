@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import dataset_of, draw_picture, record, save_picture
+from conftest import dataset_of, draw_image, record, save_image
 from mien.config import CleanConfig, Keep, ScanConfig
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, Problem, load_records
@@ -25,7 +25,7 @@ def used(dataset: Dataset) -> list[str]:
     return [record.path for record in dataset.records if record.used]
 
 
-def test_good_pictures_are_used() -> None:
+def test_good_images_are_used() -> None:
     dataset = dataset_of(record("happy/1"), record("happy/2"), record("sad/1"))
     assert clean(dataset) == dataset
 
@@ -88,7 +88,7 @@ def test_copies_are_those_within_the_limit() -> None:
 
 
 @pytest.mark.parametrize("keep", ["largest", "first", "all"])
-def test_a_picture_under_two_classes_is_used_in_none(keep: Keep) -> None:
+def test_an_image_under_two_classes_is_used_in_none(keep: Keep) -> None:
     dataset = clean(
         dataset_of(
             record("happy/1", phash=FIRST),
@@ -104,7 +104,7 @@ def test_a_picture_under_two_classes_is_used_in_none(keep: Keep) -> None:
     assert dataset.records[3].problems[0].detail == "a near copy of happy/1, happy/2"
 
 
-def test_a_picture_a_thousand_times_under_two_classes_names_a_few_of_the_others(tmp_path: Path) -> None:
+def test_an_image_a_thousand_times_under_two_classes_names_a_few_of_the_others(tmp_path: Path) -> None:
     labels = ("happy", "sad")
     dataset = clean(dataset_of(*[record(f"{a}/{'x' * 200}{n}", phash=FIRST) for a in labels for n in range(1000)]))
     assert max(len(r.problems[0].detail) for r in dataset.records) < 1000
@@ -113,7 +113,7 @@ def test_a_picture_a_thousand_times_under_two_classes_names_a_few_of_the_others(
     assert load_records(tmp_path / "manifest.csv")[1999] == dataset.records[1999]
 
 
-def test_a_mirrored_picture_is_a_copy_in_its_class_and_another_picture_in_another() -> None:
+def test_a_mirrored_image_is_a_copy_in_its_class_and_another_image_in_another() -> None:
     original = record("left/1", width=900)
     (mirrored,) = flipped([original.phash], "mirrored")
     within = clean(dataset_of(original, record("left/2", phash=mirrored)))
@@ -131,7 +131,7 @@ def test_copies_may_be_kept_and_are_still_named() -> None:
     assert [r.group for r in dataset.records] == [0, 0]
 
 
-def test_small_files_and_small_pictures_are_left_out() -> None:
+def test_small_files_and_small_images_are_left_out() -> None:
     dataset = clean(
         dataset_of(
             record("sad/1", num_bytes=99),
@@ -183,19 +183,19 @@ def test_what_the_scan_found_stays() -> None:
     assert codes(dataset)[5] == ("wrong_extension",) and dataset.records[5].used
 
 
-def test_files_that_are_no_pictures_are_nobodys_copies() -> None:
+def test_files_that_are_no_images_are_nobodys_copies() -> None:
     bad = [record(f"{a}/1", phash="", used=False, sha256="aa") for a in ("happy", "sad")]
     assert [r.group for r in clean(dataset_of(*bad)).records] == [None, None]
 
 
 def test_copies_in_real_files_are_found(tmp_path: Path) -> None:
-    image = draw_picture(1, width=300, height=200)
-    first = save_picture(tmp_path / "happy" / "1.jpg", image)
+    image = draw_image(1, width=300, height=200)
+    first = save_image(tmp_path / "happy" / "1.jpg", image)
     shutil.copy(first, tmp_path / "happy" / "2.jpg")
-    save_picture(tmp_path / "happy" / "3.jpg", image.resize((120, 80)), quality=40)
-    save_picture(tmp_path / "happy" / "4.jpg", draw_picture(2))
-    save_picture(tmp_path / "sad" / "1.jpg", draw_picture(4), quality=95)
-    save_picture(tmp_path / "sad" / "2.jpg", draw_picture(2), quality=50)
+    save_image(tmp_path / "happy" / "3.jpg", image.resize((120, 80)), quality=40)
+    save_image(tmp_path / "happy" / "4.jpg", draw_image(2))
+    save_image(tmp_path / "sad" / "1.jpg", draw_image(4), quality=95)
+    save_image(tmp_path / "sad" / "2.jpg", draw_image(2), quality=50)
     dataset = clean(scan(tmp_path, ScanConfig(image_size=(32, 32))))
     conflict = ("conflicting_labels",)
     assert codes(dataset) == [(), ("exact_duplicate",), ("near_duplicate",), conflict, (), conflict]

@@ -63,7 +63,7 @@ def test_a_manifest_keeps_odd_names(tmp_path: Path, name: str) -> None:
     assert load_records(tmp_path / "manifest.csv")[0] == odd
 
 
-def test_a_manifest_keeps_what_is_no_picture(tmp_path: Path) -> None:
+def test_a_manifest_keeps_what_is_no_image(tmp_path: Path) -> None:
     broken = ImageRecord("sad/1.jpg", "sad", problems=(Problem("unreadable", "damaged: a; b"),), used=False)
     dataset_of(broken).save(tmp_path / "manifest.csv")
     assert load_records(tmp_path / "manifest.csv") == (broken,)
@@ -131,7 +131,7 @@ def test_batches_go_through_each_split_once_and_in_order(ready: Dataset) -> None
         assert np.array_equal(stacked, ready.keeping_images().pixels(ready.indexes(name)))
 
 
-def test_without_a_split_batches_hold_every_used_picture(ready: Dataset) -> None:
+def test_without_a_split_batches_hold_every_used_image(ready: Dataset) -> None:
     records = [replace(r, used=number % 2 == 0) for number, r in enumerate(ready.records)]
     assert sum(len(labels) for _, labels in ready.with_records(records).batches()) == 12
 
@@ -147,13 +147,13 @@ def test_batches_come_mixed_where_there_is_a_seed(ready: Dataset) -> None:
     assert sorted(zip(*in_order, strict=True)) == sorted(zip(*mixed, strict=True))
 
 
-def test_of_no_pictures_there_are_no_batches(ready: Dataset) -> None:
+def test_of_no_images_there_are_no_batches(ready: Dataset) -> None:
     unsplit = ready.with_records([replace(r, split="") for r in ready.records])
     assert list(unsplit.batches(split="test")) == []
     assert unsplit.pixels(unsplit.indexes("test")).shape == (0, 32, 48, 3)
 
 
-def test_a_picture_that_vanishes_after_the_scan_is_named(tmp_path: Path) -> None:
+def test_an_image_that_vanishes_after_the_scan_is_named(tmp_path: Path) -> None:
     dataset = scan(draw_folder(tmp_path, 2), SMALL)
     (tmp_path / "happy" / "00.jpg").unlink()
     with pytest.raises(ImageError, match="No such file"):

@@ -60,7 +60,7 @@ def test_a_chain_of_copies_is_followed() -> None:
     assert find_leaks(evaluated[:1], [record("sad/3", phash=ends[0])]) == ()
 
 
-def test_other_pictures_and_what_is_no_picture_are_no_leaks() -> None:
+def test_other_images_and_what_is_no_image_are_no_leaks() -> None:
     bad = record("sad/1", phash="", used=False)
     assert find_leaks([bad, record("sad/2")], [record("sad/3")]) == ()
     assert find_leaks([], [record("sad/3")]) == find_leaks([record("sad/3")], []) == ()
@@ -79,8 +79,8 @@ def test_leaks_are_those_of_comparing_each_with_each() -> None:
     }
 
 
-def versions(picture: ImageRecord) -> list[str]:
-    return [picture.phash, *(flipped([picture.phash], flip)[0] for flip in FLIPS)]
+def versions(image: ImageRecord) -> list[str]:
+    return [image.phash, *(flipped([image.phash], flip)[0] for flip in FLIPS)]
 
 
 def test_thousands_of_one_placeholder_are_compared_quickly() -> None:
@@ -123,10 +123,10 @@ def test_a_refusal_names_ten_pairs_and_says_what_to_do() -> None:
     leaks = [Leak(f"sad/{number}", "sad/x", "near copy", 3) for number in range(12)]
     refuse_leaks([], "nothing", "nothing")
     with pytest.raises(LeakError) as refused:
-        refuse_leaks(leaks, "12 pictures were trained on", "Add --leave-out-seen.")
+        refuse_leaks(leaks, "12 images were trained on", "Add --leave-out-seen.")
     lines = str(refused.value).splitlines()
     assert isinstance(refused.value, GateError)
-    assert lines[:2] == ["12 pictures were trained on:", "  sad/0: a near copy of sad/x (3 of 128 bits apart)"]
+    assert lines[:2] == ["12 images were trained on:", "  sad/0: a near copy of sad/x (3 of 128 bits apart)"]
     assert lines[-2:] == ["  and 2 more", "Add --leave-out-seen."]
     assert len(lines) == 13
 
@@ -158,7 +158,7 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
     refuse_straddling([dataset_of(*records)])
     records[-1] = replace(records[-1], split=side)
     with pytest.raises(
-        LeakError, match=rf"copies of 1 pictures of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
+        LeakError, match=rf"copies of 1 images of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
     ):
         refuse_straddling([dataset_of(*records)])
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import ScanConfig
 from mien.core.images import decode
 from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies, perceptual_hash
@@ -53,36 +53,36 @@ def stamped(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("edit", [recompressed, smaller, larger, of_another_shape, brighter, stamped])
 def test_an_edited_copy_is_near(edit: Callable[[Image.Image], Image.Image]) -> None:
     for seed in SEEDS:
-        image = draw_picture(seed, width=240, height=200)
+        image = draw_image(seed, width=240, height=200)
         assert distance(image, edit(image)) <= NEAR_BITS, seed
 
 
-def test_distinct_pictures_are_not_near() -> None:
-    images = [draw_picture(seed, width=240, height=200) for seed in range(40)]
+def test_distinct_images_are_not_near() -> None:
+    images = [draw_image(seed, width=240, height=200) for seed in range(40)]
     assert min(distance(a, b) for a, b in itertools.combinations(images, 2)) > NEAR_BITS
 
 
 def test_the_hash_hardly_depends_on_the_size_that_is_trained_on() -> None:
-    content = encoded(draw_picture(5, width=1800, height=1200), "JPEG")
+    content = encoded(draw_image(5, width=1800, height=1200), "JPEG")
     sizes = ((32, 32), (256, 256), (1100, 900))
     small, middle, large = (perceptual_hash(decode(content, ScanConfig(image_size=size)).rgb) for size in sizes)
     assert small == middle
     assert bits_between(middle, large) <= 4
 
 
-def test_a_mirrored_picture_is_another_picture() -> None:
-    image = draw_picture(1)
+def test_a_mirrored_image_is_another_image() -> None:
+    image = draw_image(1)
     assert distance(image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)) > NEAR_BITS
 
 
 def test_a_hash_is_128_bits_as_hex_digits() -> None:
-    found = perceptual_hash(draw_picture(1))
+    found = perceptual_hash(draw_image(1))
     assert len(found) == 32 and int(found, 16).bit_length() <= 128
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (9, 8), (7, 7)])
-def test_pictures_of_any_shape_have_a_hash(size: tuple[int, int]) -> None:
-    assert len(perceptual_hash(draw_picture(1, width=size[0], height=size[1]))) == 32
+def test_images_of_any_shape_have_a_hash(size: tuple[int, int]) -> None:
+    assert len(perceptual_hash(draw_image(1, width=size[0], height=size[1]))) == 32
 
 
 def with_flipped(hash_: str, num_bits: int, chance: random.Random) -> str:
@@ -93,7 +93,7 @@ def with_flipped(hash_: str, num_bits: int, chance: random.Random) -> str:
 
 
 def reference_groups(hashes: list[str], near_bits: int) -> list[int | None]:
-    """Colour the graph of near pairs, one picture after another."""
+    """Colour the graph of near pairs, one image after another."""
     numbers: list[int | None] = [None] * len(hashes)
     next_number = 0
     for start in range(len(hashes)):
@@ -146,7 +146,7 @@ def test_groups_are_numbered_by_their_first_member() -> None:
     assert group_near_copies([c, b, a, b, a, a], 16) == [None, 0, 1, 0, 1, 1]
 
 
-def test_of_no_pictures_there_are_no_groups() -> None:
+def test_of_no_images_there_are_no_groups() -> None:
     assert group_near_copies([], 16) == []
     assert group_near_copies(["ab" * 16], 16) == [None]
 
@@ -160,14 +160,14 @@ def test_copies_are_found_wherever_they_stand(first: int, second: int) -> None:
     assert [place for place, number in enumerate(found) if number is not None] == [first, second]
 
 
-def test_one_picture_ten_thousand_times_is_one_group() -> None:
+def test_one_image_ten_thousand_times_is_one_group() -> None:
     assert group_near_copies(["ab" * 16] * 10_000, 16) == [0] * 10_000
 
 
 def test_the_hash_sees_shape_and_not_colour() -> None:
-    grey = np.asarray(draw_picture(4).convert("L"))
+    grey = np.asarray(draw_image(4).convert("L"))
     tinted = np.stack([grey // 2 + 60, grey // 2 + 50, grey // 2 + 40], axis=2)
-    assert distance(draw_picture(4), Image.fromarray(tinted)) <= NEAR_BITS
+    assert distance(draw_image(4), Image.fromarray(tinted)) <= NEAR_BITS
 
 
 FLIPPED = {
@@ -178,9 +178,9 @@ FLIPPED = {
 
 
 @pytest.mark.parametrize("flip", FLIPS)
-def test_the_hash_of_a_flipped_picture_follows_from_that_of_the_picture(flip: str) -> None:
+def test_the_hash_of_a_flipped_image_follows_from_that_of_the_image(flip: str) -> None:
     for seed in SEEDS:
-        image = draw_picture(seed, width=240, height=200)
+        image = draw_image(seed, width=240, height=200)
         true = perceptual_hash(image.transpose(FLIPPED[flip]))
         assert bits_apart(flipped([perceptual_hash(image)], flip)[0], true) <= 8, seed
         assert bits_apart(perceptual_hash(image), true) > NEAR_BITS

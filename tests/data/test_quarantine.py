@@ -40,7 +40,7 @@ def files_of(*folders: Path) -> list[str]:
 
 @pytest.fixture
 def photos(data: Path, tmp_path: Path) -> Path:
-    """Twelve pictures of each class, with two copies, two files that are no pictures and odd names among them."""
+    """Twelve images of each class, with two copies, two files that are no images and odd names among them."""
     folder = tmp_path / "photos"
     shutil.copytree(data, folder)
     (folder / "happy" / "deep").mkdir()
@@ -162,7 +162,7 @@ def test_what_is_no_quarantine_is_not_undone(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pictures_that_were_moved_elsewhere_since_are_asked_for(photos: Path, aside: Path) -> None:
+def test_images_that_were_moved_elsewhere_since_are_asked_for(photos: Path, aside: Path) -> None:
     before = state_of(photos)
     quarantine(plan(photos, aside))
     moved = photos.rename(photos.with_name("moved"))
@@ -207,10 +207,10 @@ def test_links_are_moved_as_links_and_what_lies_behind_linked_folders_stays(phot
     assert state_of(photos) == before
 
 
-def test_a_file_stays_where_a_picture_that_is_used_is_a_link_to_it(photos: Path, aside: Path) -> None:
+def test_a_file_stays_where_an_image_that_is_used_is_a_link_to_it(photos: Path, aside: Path) -> None:
     (photos / "sad/000-first.jpg").symlink_to("11.jpg")
     planned = plan_quarantine(mien.clean(mien.scan(photos), mien.CleanConfig(keep="first")), aside)
-    assert planned.left == {"sad/11.jpg": "a picture that is used is a link to it"}
+    assert planned.left == {"sad/11.jpg": "an image that is used is a link to it"}
     quarantine(planned)
     assert (photos / "sad/000-first.jpg").read_bytes()
 

@@ -147,7 +147,7 @@ def test_a_decision_settles_a_conflict(decision: str) -> None:
     assert [(r.label, r.split) for r in settled.records if "twin" in r.path and r.used] == [("happy", "train")]
 
 
-def test_no_other_picture_changes_its_split() -> None:
+def test_no_other_image_changes_its_split() -> None:
     before = split(moods())
     one, two = [r.path for r in before.records if r.split == "train" and r.label == "sad"][:2]
     after = keep_splits(clean(relabel(before, {one: "happy", two: "leave-out"})), before)
@@ -155,10 +155,10 @@ def test_no_other_picture_changes_its_split() -> None:
     assert changed == [two]
 
 
-def test_a_class_may_not_lose_its_last_picture_of_a_split() -> None:
+def test_a_class_may_not_lose_its_last_image_of_a_split() -> None:
     before = split(moods())
     given = {r.path: "leave-out" for r in before.records if r.split == "test" and r.label == "sad"}
-    with pytest.raises(TooFewImagesError, match="no picture of 'sad' for test"):
+    with pytest.raises(TooFewImagesError, match="no image of 'sad' for test"):
         keep_splits(clean(relabel(before, given)), before)
 
 

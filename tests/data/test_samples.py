@@ -92,19 +92,19 @@ def test_the_same_seed_draws_the_same_bytes_on_any_number_of_threads(
     assert contents(tmp_path / "again") == contents(folder)
 
 
-def test_another_seed_draws_other_pictures(folder: Path, tmp_path: Path) -> None:
+def test_another_seed_draws_other_images(folder: Path, tmp_path: Path) -> None:
     data_dir = draw(tmp_path / "other", num_images=20, seed=8)
     assert {path.name for path in drawn(data_dir)} < {path.name for path in drawn(folder / "data")}
     assert not {path.read_bytes() for path in drawn(data_dir)} & {path.read_bytes() for path in drawn(folder)}
 
 
-def test_both_classes_have_equally_many_pictures_of_every_style(folder: Path) -> None:
+def test_both_classes_have_equally_many_images_of_every_style(folder: Path) -> None:
     happy, sad = (Counter(map(style_of, drawn(folder / "data" / label))) for label in CLASS_NAMES)
     assert happy == sad
     assert happy.total() == NUM_IMAGES // 2
 
 
-def test_the_held_out_style_is_in_no_training_picture(folder: Path) -> None:
+def test_the_held_out_style_is_in_no_training_image(folder: Path) -> None:
     assert HELD_OUT not in map(style_of, drawn(folder / "data"))
     for label in CLASS_NAMES:
         styles = Counter(map(style_of, drawn(folder / "unseen" / label)))
@@ -112,7 +112,7 @@ def test_the_held_out_style_is_in_no_training_picture(folder: Path) -> None:
         assert styles[HELD_OUT] == 6
 
 
-def test_every_drawn_picture_is_what_its_name_says(folder: Path) -> None:
+def test_every_drawn_image_is_what_its_name_says(folder: Path) -> None:
     for path in drawn(folder):
         with Image.open(path) as image:
             image.load()
@@ -121,11 +121,11 @@ def test_every_drawn_picture_is_what_its_name_says(folder: Path) -> None:
             assert 192 <= min(image.size) <= max(image.size) <= 512
 
 
-def test_no_two_drawn_pictures_are_equal(folder: Path) -> None:
+def test_no_two_drawn_images_are_equal(folder: Path) -> None:
     assert len({path.read_bytes() for path in drawn(folder)}) == len(drawn(folder)) == NUM_IMAGES + 24
 
 
-def test_hardly_a_picture_is_a_file_under_10_kb(folder: Path) -> None:
+def test_hardly_an_image_is_a_file_under_10_kb(folder: Path) -> None:
     sizes = [path.stat().st_size for path in drawn(folder)]
     assert sum(size < 10 * 1024 for size in sizes) <= 0.05 * len(sizes)
 
@@ -159,7 +159,7 @@ def test_planted_files_that_are_no_images_are_not_recognised_as_one(folder: Path
             Image.open(BytesIO(content))
 
 
-def test_the_planted_truncated_picture_breaks_off_while_it_is_read(folder: Path) -> None:
+def test_the_planted_truncated_image_breaks_off_while_it_is_read(folder: Path) -> None:
     (content,) = planted(folder, "unreadable").values()
     image = Image.open(BytesIO(content))
     assert image.format == "JPEG"
@@ -188,7 +188,7 @@ def test_planted_exact_copies_stand_behind_their_original_in_the_same_class(fold
         assert original.name < Path(path).name
 
 
-def test_planted_near_copies_are_a_drawn_picture_at_half_its_size(folder: Path) -> None:
+def test_planted_near_copies_are_a_drawn_image_at_half_its_size(folder: Path) -> None:
     for path, content in planted(folder, "near_duplicate").items():
         candidates = drawn(folder / "data" / Path(path).parent)
         assert sum(difference(content, candidate.read_bytes()) < 6 for candidate in candidates) == 1
@@ -202,18 +202,18 @@ def difference(half: bytes, whole: bytes) -> float:
     return float(max(ImageStat.Stat(ImageChops.difference(small, image.resize(small.size))).mean))
 
 
-def test_a_planted_picture_stands_in_both_classes(folder: Path) -> None:
+def test_a_planted_image_stands_in_both_classes(folder: Path) -> None:
     ((path, content),) = planted(folder, "conflicting_labels").items()
     assert Path(path).parent.name == "happy"
     assert [o.parent.name for o in drawn(folder / "data") if o.read_bytes() == content] == ["sad"]
 
 
-def test_every_planted_picture_has_its_own_original(folder: Path) -> None:
+def test_every_planted_image_has_its_own_original(folder: Path) -> None:
     copies = [*planted(folder, "exact_duplicate").values(), *planted(folder, "conflicting_labels").values()]
     assert len(set(copies)) == len(copies)
 
 
-def test_progress_hears_every_picture(folder: Path, heard: Heard) -> None:
+def test_progress_hears_every_image(folder: Path, heard: Heard) -> None:
     total = len(drawn(folder))
     assert heard.steps == [("Drawing", number, total) for number in range(1, total + 1)]
 
@@ -228,7 +228,7 @@ def test_a_second_call_reuses_what_is_there(folder: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("num_images", "seed"), [(NUM_IMAGES, 8), (NUM_IMAGES, 77), (20, 7), (240, 7)])
 def test_other_drawings_are_refused_and_left_as_they_are(folder: Path, num_images: int, seed: int) -> None:
     before = contents(folder)
-    with pytest.raises(OutputError, match="it is 24 pictures drawn by mien from seed 7"):
+    with pytest.raises(OutputError, match="it is 24 images drawn by mien from seed 7"):
         draw(folder, num_images=num_images, seed=seed)
     assert contents(folder) == before
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import draw_folder, draw_picture, encoded, save_picture, without_permission
+from conftest import draw_folder, draw_image, encoded, save_image, without_permission
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.progress import Silence
@@ -23,7 +23,7 @@ SMALL = ScanConfig(image_size=(32, 48))
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of three pictures in each of two classes, for a test to add to."""
+    """A folder of three images in each of two classes, for a test to add to."""
     return draw_folder(tmp_path / "moods", 3)
 
 
@@ -59,8 +59,8 @@ def test_every_file_has_a_record_of_what_it_is(data: Path) -> None:
     assert 0 < colour < 1 and 0 < brightness < 1
 
 
-def test_classes_are_sorted_and_pictures_may_lie_deeper(folder: Path) -> None:
-    save_picture(folder / "Zeal" / "2020" / "may" / "1.jpg", draw_picture(900))
+def test_classes_are_sorted_and_images_may_lie_deeper(folder: Path) -> None:
+    save_image(folder / "Zeal" / "2020" / "may" / "1.jpg", draw_image(900))
     dataset = scan(folder, SMALL)
     assert dataset.class_names == ("Zeal", "happy", "sad")
     assert found(dataset)["Zeal/2020/may/1.jpg"].label == "Zeal"
@@ -136,7 +136,7 @@ NAMES = (
 def test_files_and_classes_may_have_any_name(folder: Path, name: str) -> None:
     label = name.removesuffix(".jpg")
     try:
-        path = save_picture(folder / label / name, draw_picture(900))
+        path = save_image(folder / label / name, draw_image(900))
     except OSError as error:
         pytest.skip(f"this file system refuses the name: {error}")
     dataset = scan(folder, SMALL, keep_images=True)
@@ -157,15 +157,13 @@ def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, f
     assert "is a file" in said(folder / "sad" / "00.jpg")
     (tmp_path / "empty").mkdir()
     assert "no class folders" in said(tmp_path / "empty")
-    assert "no class folders" in said(folder / "sad") and "Move its 3 pictures into such folders" in said(
-        folder / "sad"
-    )
+    assert "no class folders" in said(folder / "sad") and "Move its 3 images into such folders" in said(folder / "sad")
     (tmp_path / "one" / "happy").mkdir(parents=True)
     assert "only the class folder 'happy'" in said(tmp_path / "one")
     for name in ("Train", "val", "test"):
         shutil.copytree(folder, tmp_path / "split" / name)
     message = said(tmp_path / "split")
-    assert "already split into Train, test, val" in message and "Put all pictures of a class into one folder" in message
+    assert "already split into Train, test, val" in message and "Put all images of a class into one folder" in message
 
 
 def test_a_wrong_path_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -193,7 +191,7 @@ def test_each_file_is_read_once_and_decoded_once(folder: Path, monkeypatch: pyte
         calls[path] += 1
         return read_bytes(path, **limits)
 
-    def counting_decode(content: bytes, config: ScanConfig) -> images.Picture:
+    def counting_decode(content: bytes, config: ScanConfig) -> images.DecodedImage:
         calls[content] += 1
         return decode(content, config)
 
@@ -227,8 +225,8 @@ def test_a_disk_without_room_for_the_images_is_an_error(folder: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "named .png"), ("a", "without"), ("a.mp4", "named .mp4")])
-def test_a_wrong_extension_is_reported_and_the_picture_used(folder: Path, name: str, kind: str) -> None:
-    save_picture(folder / "sad" / name, draw_picture(900))
+def test_a_wrong_extension_is_reported_and_the_image_used(folder: Path, name: str, kind: str) -> None:
+    save_image(folder / "sad" / name, draw_image(900))
     record = found(scan(folder, SMALL))[f"sad/{name}"]
     assert record.used and record.format == "JPEG" and record.phash
     assert [problem.code for problem in record.problems] == ["wrong_extension"]
@@ -243,7 +241,7 @@ def test_right_extensions_of_every_spelling_are_no_problem(folder: Path) -> None
         ("d.webp", "WEBP"),
         ("e.jfif", "MPO"),
     ):
-        (folder / "sad" / name).write_bytes(encoded(draw_picture(900), format_))
+        (folder / "sad" / name).write_bytes(encoded(draw_image(900), format_))
     assert problems(scan(folder, SMALL)) == {}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import dataset_of, draw_folder, draw_picture, record, save_picture
+from conftest import dataset_of, draw_folder, draw_image, record, save_image
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.scanning import scan
@@ -18,7 +18,7 @@ from mien.fetching.source_log import SourceRecord, write_sources
 def moods(
     num_images: int = 60, *, names: tuple[str, ...] = ("happy", "sad"), **by_class: tuple[object, ...]
 ) -> Dataset:
-    """Return pictures whose facts are chance, but for those given for each class."""
+    """Return images whose facts are chance, but for those given for each class."""
     rng = np.random.default_rng(0)
     records: list[ImageRecord] = []
     for place, name in enumerate(names):
@@ -39,7 +39,7 @@ def test_a_fact_that_tells_the_classes_apart_is_named_with_its_direction() -> No
     found = find_shortcuts(moods(brightness=(0.7, 0.4)))
     assert {"brightness"} <= {shortcut.fact for shortcut in found} <= {"brightness", "all together"}
     (text,) = [shortcut.text for shortcut in found if shortcut.fact == "brightness"]
-    assert "sad pictures are darker (median 40% of full white) than happy ones (70% of full white)" in text
+    assert "sad images are darker (median 40% of full white) than happy ones (70% of full white)" in text
     assert "by brightness alone 100%" in text
     lines = "\n".join(describe_shortcuts(found))
     assert "Always saying 'happy' gets 50%" in lines
@@ -48,13 +48,13 @@ def test_a_fact_that_tells_the_classes_apart_is_named_with_its_direction() -> No
 
 def test_the_kind_of_file_is_a_fact_too() -> None:
     found = find_shortcuts(moods(format=("JPEG", "PNG")))
-    assert any("100% of happy pictures are JPEG, and 0% of sad ones" in shortcut.text for shortcut in found)
+    assert any("100% of happy images are JPEG, and 0% of sad ones" in shortcut.text for shortcut in found)
 
 
 def test_three_classes_are_told_apart() -> None:
     found = find_shortcuts(moods(names=("calm", "happy", "sad"), num_bytes=(30_000, 9_000, 60_000)))
     (text,) = [shortcut.text for shortcut in found if shortcut.fact == "file size"]
-    assert text.startswith("happy pictures are smaller files (median 8.8 KB) than sad ones (59 KB)")
+    assert text.startswith("happy images are smaller files (median 8.8 KB) than sad ones (59 KB)")
     assert found[0].accuracy.value == 1
     assert found[0].baseline.value == pytest.approx(1 / 3)
 
@@ -97,7 +97,7 @@ def test_near_copies_count_once() -> None:
     assert find_shortcuts(dataset_of(*dataset.records, *copies)) == ()
 
 
-def test_the_host_that_pictures_came_from_is_a_fact_where_it_is_known(tmp_path: Path) -> None:
+def test_the_host_that_images_came_from_is_a_fact_where_it_is_known(tmp_path: Path) -> None:
     dataset = replace(moods(), root=tmp_path)
     urls = [f"https://{r.label}.example.org/{number}.jpg" for number, r in enumerate(dataset.records)]
     rows = [
@@ -105,7 +105,7 @@ def test_the_host_that_pictures_came_from_is_a_fact_where_it_is_known(tmp_path: 
     ]
     write_sources(tmp_path, rows)
     (found,) = [shortcut for shortcut in find_shortcuts(dataset) if shortcut.fact == "source host"]
-    assert "100% of happy pictures are from happy.example.org, and 0% of sad ones" in found.text
+    assert "100% of happy images are from happy.example.org, and 0% of sad ones" in found.text
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_a_damaged_list_of_sources_is_one_fact_less(tmp_path: Path, content: str
 def test_a_scan_sees_what_is_dark_and_grey(tmp_path: Path) -> None:
     draw_folder(tmp_path / "data", 12)
     for number in range(12):
-        dark = draw_picture(500 + number).convert("L").convert("RGB").point(lambda level: level // 4)
-        save_picture(tmp_path / "data" / "sad" / f"{number:02}.jpg", dark)
+        dark = draw_image(500 + number).convert("L").convert("RGB").point(lambda level: level // 4)
+        save_image(tmp_path / "data" / "sad" / f"{number:02}.jpg", dark)
     facts = {shortcut.fact for shortcut in find_shortcuts(clean(scan(tmp_path / "data")))}
     assert {"brightness", "colour"} <= facts
 
 
-def test_very_many_pictures_are_quick() -> None:
+def test_very_many_images_are_quick() -> None:
     dataset = moods(10_000)
     started = time.perf_counter()
     find_shortcuts(dataset)

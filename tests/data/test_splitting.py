@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from conftest import dataset_of, draw_picture, encoded, record
+from conftest import dataset_of, draw_image, encoded, record
 from mien.config import CleanConfig, Keep, ScanConfig, SplitConfig
 from mien.data.cleaning import clean
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem
@@ -52,7 +52,7 @@ def test_each_class_is_shared_out_70_20_10(num_images: int, expected: tuple[int,
     assert counts(dataset, "sad") == (28, 8, 4)
 
 
-def test_other_shares_are_met_to_less_than_one_picture() -> None:
+def test_other_shares_are_met_to_less_than_one_image() -> None:
     for val_share, test_share in ((0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (1 / 3, 1 / 3), (0.05, 0.4)):
         for num_images in range(20, 60):
             found = counts(split(distinct(num_images, 20), SplitConfig(val_share, test_share)), "happy")
@@ -99,10 +99,10 @@ def my_bits(path: Path) -> NDArray[np.bool_]:
 
 @pytest.fixture(scope="module")
 def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 14 pictures in each of two classes, five of them four times: recompressed, smaller, brighter."""
+    """A folder of 14 images in each of two classes, five of them four times: recompressed, smaller, brighter."""
     folder = tmp_path_factory.mktemp("copied")
     for number, label in itertools.product(range(14), ("happy", "sad")):
-        image = draw_picture(100 * len(label) + number, width=160, height=120)
+        image = draw_image(100 * len(label) + number, width=160, height=120)
         files = [encoded(image, "JPEG", quality=90)]
         if number % 3 == 0:
             smaller, brighter = image.resize((96, 72)), ImageEnhance.Brightness(image).enhance(1.05)
@@ -125,7 +125,7 @@ def test_split_keeps_near_copies_together(copied: Path, keep: Keep, seed: int) -
         distance = (bits[a.path] != bits[b.path]).sum()
         near += distance <= 12
         assert a.split == b.split or distance > 16, (a.path, b.path)
-    # Each of ten pictures has four copies, so six pairs: the test is no test unless it sees them.
+    # Each of ten images has four copies, so six pairs: the test is no test unless it sees them.
     assert near == (60 if keep == "all" else 0)
 
 
@@ -143,7 +143,7 @@ def test_the_split_depends_on_contents_and_not_on_names_or_order() -> None:
     assert members(split(dataset_of(*records))) == members(split(dataset))
 
 
-def test_renaming_files_moves_no_picture_to_another_split(copied: Path, tmp_path: Path) -> None:
+def test_renaming_files_moves_no_image_to_another_split(copied: Path, tmp_path: Path) -> None:
     for number, path in enumerate(sorted(copied.glob("*/*"), reverse=True)):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)
         (tmp_path / path.parent.name / f"renamed {number:03}{path.suffix}").write_bytes(path.read_bytes())
@@ -152,7 +152,7 @@ def test_renaming_files_moves_no_picture_to_another_split(copied: Path, tmp_path
         assert members(before) == members(after)
 
 
-def test_adding_a_class_moves_no_picture_of_the_others() -> None:
+def test_adding_a_class_moves_no_image_of_the_others() -> None:
     more = [record(f"calm/{number}") for number in range(20)]
     dataset = distinct(50, 40)
     assert members(split(dataset)) < members(split(dataset_of(*dataset.records, *more)))
@@ -175,7 +175,7 @@ def unused(path: str, code: str) -> ImageRecord:
     return record(path, used=False, problems=(Problem(code, ""),))
 
 
-def test_too_few_pictures_are_refused_with_all_classes_named() -> None:
+def test_too_few_images_are_refused_with_all_classes_named() -> None:
     bad = [unused(f"sad/x{number}", "too_few_bytes") for number in range(6)] + [unused("sad/y", "unreadable")]
     calm = [record(f"calm/{number}") for number in range(10)]
     with pytest.raises(TooFewImagesError) as caught:
@@ -197,21 +197,19 @@ def test_too_few_pictures_are_refused_with_all_classes_named() -> None:
         ((0.5, 0.4), "10/50/40", 10),
     ],
 )
-def test_a_class_needs_enough_for_one_picture_in_each_split(
-    shares: tuple[float, float], ratio: str, needed: int
-) -> None:
+def test_a_class_needs_enough_for_one_image_in_each_split(shares: tuple[float, float], ratio: str, needed: int) -> None:
     config = SplitConfig(*shares)
     assert min(counts(split(distinct(needed, needed), config), "sad")) >= 1
     with pytest.raises(TooFewImagesError, match=f"a {re.escape(ratio)} split needs {needed}"):
         split(distinct(needed - 1, needed), config)
 
 
-def test_a_class_of_copies_of_one_picture_is_refused(tmp_path: Path) -> None:
+def test_a_class_of_copies_of_one_image_is_refused(tmp_path: Path) -> None:
     for number in range(12):
         (tmp_path / "happy").mkdir(exist_ok=True)
         (tmp_path / "sad").mkdir(exist_ok=True)
-        (tmp_path / "happy" / f"{number}.jpg").write_bytes(encoded(draw_picture(number), "JPEG"))
-        (tmp_path / "sad" / f"{number}.jpg").write_bytes(encoded(draw_picture(99), "JPEG", quality=40 + 4 * number))
+        (tmp_path / "happy" / f"{number}.jpg").write_bytes(encoded(draw_image(number), "JPEG"))
+        (tmp_path / "sad" / f"{number}.jpg").write_bytes(encoded(draw_image(99), "JPEG", quality=40 + 4 * number))
     dataset = clean(scan(tmp_path, SMALL), CleanConfig(keep="all"))
     assert dataset.counts(used_only=True) == {"happy": 12, "sad": 12}
     with pytest.raises(TooFewImagesError, match=r"class 'sad' in .* has 1 distinct usable images; .* needs 10"):

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from conftest import Mien, draw_folder, draw_picture
+from conftest import Mien, draw_folder, draw_image
 from mien.config import FitConfig, ScanConfig, TrainConfig
 
 QUICK = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
@@ -45,7 +45,7 @@ def test_check_shows_numbers_names_and_problems(command: Mien, data: Path, tmp_p
     code, out, _ = command("check", tmp_path / "data")
     assert code == 0
     assert "not_an_image" in out
-    assert "happy/page.jpg: a web page, not a picture; left out" in out
+    assert "happy/page.jpg: a web page, not an image; left out" in out
 
 
 @pytest.mark.parametrize(("gate", "code"), [("unreadable", 3), ("conflicts", 0), ("conflicts,unreadable", 3)])
@@ -61,10 +61,10 @@ def test_a_gate_refuses_shortcuts_and_they_are_said(command: Mien, tmp_path: Pat
     draw_folder(tmp_path / "data", 12)
     assert command("check", tmp_path / "data", "--fail-on", "shortcuts")[0] == 0
     for number in range(12):
-        draw_picture(500 + number, width=300).save(tmp_path / "data" / "sad" / f"{number:02}.jpg", quality=95)
+        draw_image(500 + number, width=300).save(tmp_path / "data" / "sad" / f"{number:02}.jpg", quality=95)
     code, out, err = command("check", tmp_path / "data", "--fail-on", "shortcuts")
     assert (code, "GateError" in err) == (3, True)
-    assert "shortcut: sad pictures " in out or "shortcut: happy pictures " in out
+    assert "shortcut: sad images " in out or "shortcut: happy images " in out
     found = json.loads(command("check", tmp_path / "data", "--json")[1])["shortcuts"]
     assert "width" in {shortcut["fact"] for shortcut in found}
     assert all(shortcut["accuracy"]["low"] > shortcut["baseline"]["value"] for shortcut in found)
@@ -125,17 +125,17 @@ def test_predict_prints_a_line_per_source_in_order(command: Mien, data: Path, ru
 def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the_rest(
     command: Mien, data: Path, run_dir: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "bad.jpg").write_text("no picture")
-    picture = next(data.glob("sad/*.jpg"))
-    code, out, err = command("predict", run_dir, tmp_path / "bad.jpg", picture, "http://127.0.0.1:1/x.jpg", "--json")
+    (tmp_path / "bad.jpg").write_text("no image")
+    image = next(data.glob("sad/*.jpg"))
+    code, out, err = command("predict", run_dir, tmp_path / "bad.jpg", image, "http://127.0.0.1:1/x.jpg", "--json")
     bad, good, url = map(json.loads, out.splitlines())
     assert code == 1
-    assert "2 of 3 pictures" in err
+    assert "2 of 3 images" in err
     assert bad == {
         "source": str(tmp_path / "bad.jpg"),
         "label": None,
         "probs": {},
-        "error": "text, not a picture",
+        "error": "text, not an image",
         "unfamiliar": False,
     }
     assert good["label"] in good["probs"]
@@ -146,8 +146,8 @@ def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the
 def test_predict_takes_folders_standard_input_and_an_onnx_file(
     command: Mien, data: Path, run_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = next(data.glob("sad/*.jpg"))
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(picture.read_bytes())))
+    image = next(data.glob("sad/*.jpg"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(image.read_bytes())))
     code, out, _ = command("predict", run_dir / "model.onnx", data / "happy", "-", "--json")
     sources = [json.loads(line)["source"] for line in out.splitlines()]
     assert code == 0
@@ -156,16 +156,16 @@ def test_predict_takes_folders_standard_input_and_an_onnx_file(
 
 @pytest.mark.parametrize("order", ["R--jSS", "--jRSS", "RSS--j", "RS--jS"])
 def test_predict_takes_its_arguments_in_any_order(command: Mien, data: Path, run_dir: Path, order: str) -> None:
-    pictures = iter(sorted(data.glob("sad/*.jpg")))
-    words = [{"R": run_dir, "--j": "--json"}.get(part) or next(pictures) for part in re.findall("--j|.", order)]
+    images = iter(sorted(data.glob("sad/*.jpg")))
+    words = [{"R": run_dir, "--j": "--json"}.get(part) or next(images) for part in re.findall("--j|.", order)]
     code, out, err = command("predict", *words)
     assert (code, err) == (0, "")
     assert len(out.splitlines()) == 2
 
 
-def test_predict_says_that_there_is_no_picture(command: Mien, run_dir: Path, tmp_path: Path) -> None:
+def test_predict_says_that_there_is_no_image(command: Mien, run_dir: Path, tmp_path: Path) -> None:
     code, out, err = command("predict", run_dir, tmp_path)
-    assert (code, out, err) == (1, "", "no pictures found\n")
+    assert (code, out, err) == (1, "", "no images found\n")
 
 
 def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -191,12 +191,12 @@ def test_explain_prints_the_answer_and_where_the_map_is(
 def test_explain_json_is_one_document_per_source_and_a_failure_does_not_stop_the_rest(
     command: Mien, data: Path, run_dir: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "notes.jpg").write_text("no picture")
+    (tmp_path / "notes.jpg").write_text("no image")
     sources = [tmp_path / "notes.jpg", data / "sad" / "00.jpg"]
     code, out, _ = command("explain", run_dir, *sources, "--json", "--class", "sad", "--out", tmp_path / "maps")
     bad, good = map(json.loads, out.splitlines())
     assert code == 1
-    assert (bad["png"], bad["label"]) == (None, None) and "not a picture" in bad["error"]
+    assert (bad["png"], bad["label"]) == (None, None) and "not an image" in bad["error"]
     assert good["explained"] == "sad" and good["method"] == "occlusion"
     assert Path(good["png"]).parent == tmp_path / "maps" and Path(good["png"]).exists()
 
@@ -231,11 +231,11 @@ def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
 def test_evaluate_refuses_what_was_trained_on_and_scores_the_others(command: Mien, data: Path, run_dir: Path) -> None:
     code, out, err = command("evaluate", run_dir, data)
     assert (code, out) == (3, "")
-    assert "LeakError: 22 of 24 pictures of " in err
+    assert "LeakError: 22 of 24 images of " in err
     assert "  and 12 more\nTo score the others alone, add --leave-out-seen.\n" in err
     code, out, err = command("evaluate", run_dir, data, "--leave-out-seen")
     assert (code, "n = 2)" in out) == (0, True)
-    assert err.startswith("left out: 22 of 24 pictures")
+    assert err.startswith("left out: 22 of 24 images")
 
 
 def test_check_against_a_run_names_what_was_trained_on(
@@ -244,7 +244,7 @@ def test_check_against_a_run_names_what_was_trained_on(
     code, out, err = command("check", data, "--against", run_dir)
     assert code == 3
     assert "\nleaks: trained on by the run, or near copies of that (22 of 24 files)\n  happy/" in out
-    assert "has leak (22 pictures that the run was trained on, or copies)" in err
+    assert "has leak (22 images that the run was trained on, or copies)" in err
     code, out, _ = command("check", data, "--against", run_dir, "--json")
     leaks = json.loads(out)["leaks"]
     assert (code, len(leaks)) == (3, 22)
@@ -355,13 +355,13 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--backbone", "ResNet50"], "or --preset best"),
         (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be trained on"),
         (["train", "{data}", "--folds", "1"], "folds is 1; expected auto, 0, or 2 to 100"),
-        (["train", "{data}", "--folds", "50"], "50 folds need as many distinct pictures"),
-        (["train", "{data}", "--out", "{data}/run"], "would lie among the pictures"),
-        (["train", "."], "'runs' would lie among the pictures"),
-        (["train", "{data}", "--cache-dir", "{data}/happy"], "would lie among the pictures"),
+        (["train", "{data}", "--folds", "50"], "50 folds need as many distinct images"),
+        (["train", "{data}", "--out", "{data}/run"], "would lie among the images"),
+        (["train", "."], "'runs' would lie among the images"),
+        (["train", "{data}", "--cache-dir", "{data}/happy"], "would lie among the images"),
         (["train", "{data}", "--threshold", "1.5"], "threshold is 1.5; expected 0 to 1"),
         (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "name a file that ends in .png"),
-        (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the pictures"),
+        (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the images"),
         (["check", "{data}", "--fail-on", "leak"], "add --against RUN"),
         (["predict", "{run}", "{data}", "--csv", "{run}/model.onnx"], "name a file that ends in .csv"),
         (["predict", "{run}", "{data}", "--threshold", "90"], "threshold is 90"),
@@ -403,9 +403,9 @@ def test_odd_class_and_file_names_stay_intact(command: Mien, data: Path, run_dir
         "-dash.jpg",
         "é" * 100 + ".jpg",
     ]
-    pictures = sorted(data.glob("happy/*.jpg"))
-    for name, picture in zip(names, pictures, strict=False):
-        shutil.copy(picture, tmp_path / name)
+    images = sorted(data.glob("happy/*.jpg"))
+    for name, image in zip(names, images, strict=False):
+        shutil.copy(image, tmp_path / name)
     code, out, _ = command("predict", run_dir, tmp_path, "--json")
     assert code == 0
     assert {Path(json.loads(line)["source"]).name for line in out.splitlines()} == set(names)
@@ -532,11 +532,11 @@ def test_fetch_takes_an_archive_in_and_forgets_it_again(command: Mien, data: Pat
     document = json.loads(out)
     assert code == 0 and document["classes"]["sad"] == {"new": 0, "there": 12, "failed": 0}
     code, out, _ = command("fetch", "--forget", archive, "--to", tmp_path / "data")
-    assert code == 0 and "24 pictures" in out
+    assert code == 0 and "24 images" in out
     assert command("fetch", "--forget", archive, "--to", tmp_path / "data")[0] == 2
 
 
-def test_fetch_ends_with_code_1_and_says_why_where_pictures_are_missing(command: Mien, tmp_path: Path) -> None:
+def test_fetch_ends_with_code_1_and_says_why_where_images_are_missing(command: Mien, tmp_path: Path) -> None:
     (tmp_path / "happy.txt").write_text("http://127.0.0.1:9/\x41.jpg\nhttp://127.0.0.1/[red]x\n")
     code, out, _ = command("fetch", tmp_path / "happy.txt", "--to", tmp_path / "data")
     assert code == 1

@@ -1,4 +1,4 @@
-"""The demo: both presets are asked about the same pictures."""
+"""The demo: both presets are asked about the same images."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from mien.data.splitting import split
 from mien.jobs.demo import _CONFIGS
 
 
-def test_both_presets_are_tested_on_the_same_pictures(data: Path) -> None:
+def test_both_presets_are_tested_on_the_same_images(data: Path) -> None:
     splits = []
     for config in _CONFIGS.values():
         dataset = split(clean(scan(data, config.scan), config.clean), config.split)

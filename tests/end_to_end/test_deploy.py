@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mien
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from serve_process import request, served
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def test_the_steps_of_the_container_file_give_a_server_that_answers(
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     with served(run.path, python=python) as service:
-        status, document = service.ask(request("/predict", encoded(draw_picture(1), "JPEG")))
+        status, document = service.ask(request("/predict", encoded(draw_image(1), "JPEG")))
         assert (status, document["predictions"][0]["error"]) == (200, None)
         # As the container says whether it is well.
         check = re.search(r'"(from urllib[^"]+)"', CONTAINERFILE)

@@ -40,7 +40,7 @@ WITH_EXAMPLES = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     draw_folder(folder / "data", 12)
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "notes.txt").write_text("no image")
     mien.train(folder / "data", out=folder / "runs" / "train")
     mien.train(folder / "data", out=folder / "runs" / "train2")
     return folder

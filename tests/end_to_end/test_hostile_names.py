@@ -43,7 +43,7 @@ def test_check_names_every_class(command: Mien, tmp_path: Path) -> None:
 def test_clean_moves_files_and_brings_every_name_back(command: Mien, tmp_path: Path) -> None:
     folder = draw_hostile_folder(tmp_path / "data", num_images=2)
     for name in NAMES:
-        (folder / name / f"{name[:60]}.png").write_bytes(b"<html>no picture")
+        (folder / name / f"{name[:60]}.png").write_bytes(b"<html>no image")
     before = state(folder)
     assert command("clean", folder, "--to", tmp_path / "aside")[0] == 0 and state(folder) == before
     code, *_ = command("clean", folder, "--to", tmp_path / "aside", "--apply")
@@ -88,7 +88,7 @@ def check_table(path: Path, class_names: list[str]) -> None:
 
 
 def raw_html(markdown: str) -> list[str]:
-    """Return what a reader of Markdown would take for HTML, a picture or a link made of a name."""
+    """Return what a reader of Markdown would take for HTML, an image or a link made of a name."""
     outside = re.sub(r"```.*?```|`[^`]*`", "", markdown, flags=re.DOTALL)
     return re.findall(r"<[a-zA-Z/!][^>]*>|!?\[[^\]]*\]\(", outside)
 

@@ -133,7 +133,7 @@ def test_both_run_from_top_to_bottom_and_again(tmp_path: Path) -> None:
         outputs = [output for cell in cells(tmp_path / name, "code") for output in cell["outputs"]]
         assert [output for output in outputs if output.get("name") == "stderr"] == []
         assert "WARNING" not in json.dumps(outputs)
-        # A figure that only shows its name has no picture.
+        # A figure that only shows its name has no image.
         plots = [o for o in outputs if re.search("Figure|Drawing|image mode", str(o.get("data", {}).get("text/plain")))]
         assert len(plots) >= 2
         assert all("image/png" in plot["data"] for plot in plots)
@@ -149,7 +149,7 @@ def test_both_run_from_top_to_bottom_and_again(tmp_path: Path) -> None:
     said = shown(tmp_path / "use_model.ipynb")
     assert "not a public address" in said["refused"]
     assert said["url"] == said["predict"]
-    assert said["bad"].startswith("not-a-photo.jpg - text, not a picture")
+    assert said["bad"].startswith("not-a-photo.jpg - text, not an image")
     assert len(said["folder"].splitlines()) == 12
 
     run(tmp_path, "use_model.ipynb")

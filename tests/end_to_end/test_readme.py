@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import mien
-from conftest import draw_folder, draw_picture
+from conftest import draw_folder, draw_image
 from serve_process import request, served
 
 REPOSITORY = Path(__file__).parents[2]
@@ -22,13 +22,13 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder as the README speaks of it, with pictures of more than 10 KB."""
+    """A folder as the README speaks of it, with images of more than 10 KB."""
     monkeypatch.chdir(tmp_path)
     for class_number, name in enumerate(("happy", "sad")):
         (tmp_path / "data" / name).mkdir(parents=True)
         for number in range(50):
-            picture = draw_picture(100 * class_number + number, width=300, height=300)
-            picture.save(tmp_path / "data" / name / f"{number:02}.jpg", quality=100, subsampling=0)
+            image = draw_image(100 * class_number + number, width=300, height=300)
+            image.save(tmp_path / "data" / name / f"{number:02}.jpg", quality=100, subsampling=0)
     shutil.copy(tmp_path / "data/happy/00.jpg", tmp_path / "photo.jpg")
     shutil.copytree(tmp_path / "data/sad", tmp_path / "holiday")
     draw_folder(tmp_path / "other-photos", 10, first_seed=5000)

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
     from mien.jobs.finish import Run
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
-PICTURES = [encoded(draw_picture(seed, width=400, height=300), "JPEG") for seed in range(8)]
+IMAGES = [encoded(draw_image(seed, width=400, height=300), "JPEG") for seed in range(8)]
 
 
 def children(process: int) -> list[int]:
@@ -74,7 +74,7 @@ def test_what_was_accepted_is_answered_when_it_stops(service: Service, tell: Cal
     with ExitStack() as stack:
         clients = [stack.enter_context(service.connect()) for _ in range(64)]
         for number, client in enumerate(clients):
-            client.sendall(request("/predict", PICTURES[number % len(PICTURES)]))
+            client.sendall(request("/predict", IMAGES[number % len(IMAGES)]))
         # As timeout(1) does.
         tell(service.process.pid, signal.SIGTERM)
         tell(service.process.pid, signal.SIGTERM)
@@ -82,11 +82,11 @@ def test_what_was_accepted_is_answered_when_it_stops(service: Service, tell: Cal
     assert [status for status, _ in answers] == [200] * 64
     assert service.process.wait(5) == 0
     for number, (_, document) in enumerate(answers):
-        assert document == answers[number % len(PICTURES)][1]
+        assert document == answers[number % len(IMAGES)][1]
 
 
 def test_who_is_still_sending_gets_an_answer_but_no_new_connection_is_made(service: Service) -> None:
-    sent = request("/predict", PICTURES[0])
+    sent = request("/predict", IMAGES[0])
     with service.connect() as connection:
         connection.sendall(sent[:-1])
         time.sleep(0.2)
@@ -109,7 +109,7 @@ def _accepts(port: int) -> bool:
 def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) -> None:
     flags = ("--workers", num_workers, "--stop-timeout-s", 1)
     with served(run.path, *flags) as service, service.connect() as connection:
-        connection.sendall(request("/predict", PICTURES[0])[:-1])
+        connection.sendall(request("/predict", IMAGES[0])[:-1])
         time.sleep(0.2)
         assert service.stop(timeout_s=8) == 0
         assert answer(connection) == (503, {"error": "the server is stopping"})
@@ -124,7 +124,7 @@ def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: i
     with served(run.path, "--workers", num_workers) as service:
         assert comes_true(lambda: is_alive(service))
         with service.connect() as connection:
-            sent = request("/predict", PICTURES[0])
+            sent = request("/predict", IMAGES[0])
             connection.sendall(sent[:-1])
             time.sleep(0.2)
             # Both the shell and the system may tell it.
@@ -140,7 +140,7 @@ def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: i
 def test_a_second_signal_ends_it_at_once(run: "Run", num_workers: int) -> None:
     flags = ("--workers", num_workers, "--stop-timeout-s", 60)
     with served(run.path, *flags) as service, service.connect() as connection:
-        connection.sendall(request("/predict", PICTURES[0])[:-1])
+        connection.sendall(request("/predict", IMAGES[0])[:-1])
         assert comes_true(lambda: is_alive(service))
         service.process.send_signal(signal.SIGTERM)
         assert comes_true(lambda: not _accepts(service.port))
@@ -171,7 +171,7 @@ def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
         workers = children(service.process.pid)
         assert len(workers) == 2
         with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda _: service.ask(request("/predict", PICTURES[0])), range(32)))
+            answers = list(pool.map(lambda _: service.ask(request("/predict", IMAGES[0])), range(32)))
         assert [status for status, _ in answers] == [200] * 32
         assert service.stop() == 0
         assert not [number for number in workers if Path(f"/proc/{number}").exists()]
@@ -258,18 +258,18 @@ def test_the_first_answer_comes_soon(run: "Run") -> None:
     for _ in range(3):
         began = time.monotonic()
         with served(run.path) as service:
-            assert service.ask(request("/predict", PICTURES[0]))[0] == 200
+            assert service.ask(request("/predict", IMAGES[0]))[0] == 200
             times.append(time.monotonic() - began)
     assert min(times) < 1.5
 
 
 @on_linux
 @pytest.mark.slow
-def test_memory_stays_small_under_load_and_goes_back_after_large_pictures(run: "Run") -> None:
-    large = encoded(draw_picture(0, width=4000, height=3000), "JPEG", quality=95)
+def test_memory_stays_small_under_load_and_goes_back_after_large_images(run: "Run") -> None:
+    large = encoded(draw_image(0, width=4000, height=3000), "JPEG", quality=95)
     with served(run.path) as service, ThreadPoolExecutor(64) as pool:
-        ask = lambda picture: service.ask(request("/predict", picture))[0]  # noqa: E731
-        assert list(pool.map(ask, PICTURES * 100)) == [200] * 800
+        ask = lambda image: service.ask(request("/predict", image))[0]  # noqa: E731
+        assert list(pool.map(ask, IMAGES * 100)) == [200] * 800
         assert memory_mb(service.process.pid) < 250
         assert list(pool.map(ask, [large] * 64)) == [200] * 64
         assert comes_true(lambda: memory_mb(service.process.pid) < 250)

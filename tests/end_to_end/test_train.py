@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import mien
-from conftest import draw_folder, draw_picture, save_picture
+from conftest import draw_folder, draw_image, save_image
 from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.core.files import claimed
 from mien.core.progress import Epoch
@@ -98,7 +98,7 @@ def test_nothing_in_the_data_changes(data: Path, tmp_path: Path) -> None:
     assert contents(data) == before
 
 
-def test_the_pictures_of_a_run_are_pictures(run: Run) -> None:
+def test_the_images_of_a_run_are_images(run: Run) -> None:
     for name in ("samples.png", "curves.png", "confusion.png", "reliability.png"):
         with Image.open(run.path / name) as image:
             image.load()
@@ -150,13 +150,13 @@ def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
     assert review(run.path).evaluation == run.evaluation
 
 
-def test_a_review_refuses_a_test_picture_that_changed(data: Path, run: Run, tmp_path: Path) -> None:
+def test_a_review_refuses_a_test_image_that_changed(data: Path, run: Run, tmp_path: Path) -> None:
     copy = tmp_path / "data"
     subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
     changed = train(copy, QUICK, out=tmp_path / "run")
     path = copy / rows(changed.path / "predictions.csv")[0]["path"]
     path.write_bytes(path.read_bytes() + b"\0")
-    with pytest.raises(SourceNotFoundError, match="1 test pictures"):
+    with pytest.raises(SourceNotFoundError, match="1 test images"):
         review(changed.path)
 
 
@@ -168,7 +168,7 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
     heard = Heard()
     mixed = review(run.path, tmp_path / "mixed", leave_out_seen=True, progress=heard)
     assert mixed.evaluation.accuracy.num_images == 4 + run.evaluation.accuracy.num_images
-    told = f"22 of 28 pictures of {str(tmp_path / 'mixed')!r}, or copies of them,"
+    told = f"22 of 28 images of {str(tmp_path / 'mixed')!r}, or copies of them,"
     assert heard.lines == [f"left out: {told} which were trained on"]
     with pytest.raises(
         LeakError, match=rf"{told} were trained on .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
@@ -184,12 +184,12 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
         if row["split"] == "train":
             (tmp_path / row["label"]).mkdir(exist_ok=True)
             shutil.copy(data / row["path"], tmp_path / row["path"])
-    with pytest.raises(TooFewImagesError, match="trained on every picture"):
+    with pytest.raises(TooFewImagesError, match="trained on every image"):
         review(run.path, tmp_path, leave_out_seen=True)
 
 
 @pytest.mark.parametrize("edit", ["smaller", "mirrored", "grey"])
-def test_a_review_refuses_a_picture_that_was_trained_on_and_edited(
+def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
     run: Run, data: Path, tmp_path: Path, edit: str
 ) -> None:
     fresh = draw_folder(tmp_path, 2, first_seed=5000)
@@ -201,7 +201,7 @@ def test_a_review_refuses_a_picture_that_was_trained_on_and_edited(
         "grey": image.convert("L"),
     }
     edits[edit].save(fresh / Path(trained).parent / "edited.png")
-    with pytest.raises(LeakError, match=rf"1 of 5 pictures.*\n  happy/edited.png: a near copy.* of {trained}"):
+    with pytest.raises(LeakError, match=rf"1 of 5 images.*\n  happy/edited.png: a near copy.* of {trained}"):
         review(run.path, fresh)
 
 
@@ -240,10 +240,10 @@ def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path)
     assert set(review(run.path).findings) <= set(run.findings)
 
 
-def test_a_network_without_folds_chooses_its_threshold_on_the_validation_pictures(data: Path, tmp_path: Path) -> None:
+def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(data: Path, tmp_path: Path) -> None:
     run = train(data, replace(QUICK, answer=AnswerConfig(threshold=0.999)), out=tmp_path / "run")
     assert run.findings[-1].kind == "threshold"
-    assert "n = 4) of the pictures" in run.findings[-1].text
+    assert "n = 4) of the images" in run.findings[-1].text
     assert {prediction.label for prediction in mien.predict(mien.load(run.path), [data])} == {"unsure"}
 
 
@@ -255,7 +255,7 @@ def test_a_class_called_unsure_and_a_threshold_exclude_one_another(data: Path, t
         train(folder, replace(QUICK, answer=AnswerConfig(threshold=0.9)), out=tmp_path / "run")
 
 
-def test_pictures_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
+def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     fast = train(data, PRESETS["fast"], out=tmp_path / "fast").classifier
@@ -280,7 +280,7 @@ def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
     assert sum(prediction.probs.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_too_few_pictures_end_it_before_anything_is_written(data: Path, tmp_path: Path) -> None:
+def test_too_few_images_end_it_before_anything_is_written(data: Path, tmp_path: Path) -> None:
     config = replace(QUICK, clean=CleanConfig(min_bytes=10**9))
     with pytest.raises(TooFewImagesError, match=r"class 'happy'.*\n.*class 'sad'"):
         train(data, config, out=tmp_path / "run")
@@ -334,12 +334,12 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) 
 
 @pytest.fixture
 def moods(tmp_path: Path) -> Path:
-    """Pictures of two classes that a glance tells apart, but for two that lie in the wrong folder."""
+    """Images of two classes that a glance tells apart, but for two that lie in the wrong folder."""
     for number in range(50):
-        picture = draw_picture(number)
-        picture = picture.convert("L").convert("RGB").point(lambda level: level // 4) if number % 2 else picture
+        image = draw_image(number)
+        image = image.convert("L").convert("RGB").point(lambda level: level // 4) if number % 2 else image
         wrong = number in (20, 31)
-        save_picture(tmp_path / "moods" / ("happy", "sad")[(number + wrong) % 2] / f"{number:02}.jpg", picture)
+        save_image(tmp_path / "moods" / ("happy", "sad")[(number + wrong) % 2] / f"{number:02}.jpg", image)
     return tmp_path / "moods"
 
 

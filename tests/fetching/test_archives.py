@@ -251,7 +251,7 @@ def test_what_is_no_such_archive_is_refused(tmp_path: Path) -> None:
     for content, words in [
         (b"", "no zip or tar archive"),
         (b"hello", "no zip or tar"),
-        (b"\xff\xd8\xff\xe0", "but a picture: put its URL into a list"),
+        (b"\xff\xd8\xff\xe0", "but an image: put its URL into a list"),
         (b"PK\3\4", "damaged"),
         (b"\xfd7zXZ\0", "xz; pack it as"),
         (packed(b"no tar", "gz"), "damaged"),

@@ -33,15 +33,15 @@ def reset(connection: socket.socket) -> None:
 
 @pytest.mark.parametrize("status", ["408 X", "429 X", "500 X", "502 X", "503 X", "504 X"])
 def test_a_server_that_is_busy_is_asked_again(status: str) -> None:
-    assert outcome_of(reply(b"", status), reply()) == (b"picture", 2)
+    assert outcome_of(reply(b"", status), reply()) == (b"image", 2)
 
 
 def test_a_connection_that_breaks_is_made_again() -> None:
-    assert outcome_of(b"", reset, reply()) == (b"picture", 3)
+    assert outcome_of(b"", reset, reply()) == (b"image", 3)
 
 
 def test_a_timeout_is_tried_again() -> None:
-    assert outcome_of(say_nothing, reply(), fetch_limits=FetchLimits(0.3, allow_private=True)) == (b"picture", 2)
+    assert outcome_of(say_nothing, reply(), fetch_limits=FetchLimits(0.3, allow_private=True)) == (b"image", 2)
 
 
 @pytest.mark.parametrize("status", ["400 X", "401 X", "403 X", "404 X", "410 X", "204 X", "501 X"])
@@ -56,7 +56,7 @@ def test_retries_end() -> None:
 
 def test_the_pause_that_a_server_asks_for_is_kept() -> None:
     began = time.monotonic()
-    assert outcome_of(reply(b"", "429 X", "Retry-After: 1"), reply()) == (b"picture", 2)
+    assert outcome_of(reply(b"", "429 X", "Retry-After: 1"), reply()) == (b"image", 2)
     assert time.monotonic() - began >= 1
 
 
@@ -90,7 +90,7 @@ def test_one_host_is_asked_for_a_few_at_a_time() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mien.fetching.http.fetch", fetch)
-        urls = [f"http://pictures.test/{number}" for number in range(40)]
+        urls = [f"http://images.test/{number}" for number in range(40)]
         assert len(list(download(urls, IntakeLimits(max_per_host=3), HERE))) == 40
     assert most == 3
 

@@ -71,7 +71,7 @@ def test_fetch_says_that_a_name_is_not_known(monkeypatch: pytest.MonkeyPatch) ->
         raise socket.gaierror(-2, "Name or\nservice not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    assert "'pictures.test' is not known" in refusal("http://pictures.test/x")
+    assert "'images.test' is not known" in refusal("http://images.test/x")
 
 
 @pytest.mark.parametrize("address", [PUBLIC, "1.1.1.1", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"])
@@ -102,41 +102,41 @@ def test_fetch_refuses_every_spelling_of_this_machine(host: str) -> None:
 
 
 def test_fetch_refuses_a_name_that_means_a_private_address(names: Names) -> None:
-    names.table["pictures.test"] = ["10.0.0.1"]
-    assert "10.0.0.1 is not a public address" in refusal("http://pictures.test/", FetchLimits())
+    names.table["images.test"] = ["10.0.0.1"]
+    assert "10.0.0.1 is not a public address" in refusal("http://images.test/", FetchLimits())
 
 
 def test_fetch_refuses_a_name_with_one_private_address_among_public_ones(names: Names) -> None:
-    names.table["pictures.test"] = [PUBLIC, "169.254.169.254"]
-    assert "169.254.169.254 is not a public address" in refusal("http://pictures.test/", FetchLimits())
+    names.table["images.test"] = [PUBLIC, "169.254.169.254"]
+    assert "169.254.169.254 is not a public address" in refusal("http://images.test/", FetchLimits())
 
 
 def test_fetch_connects_to_the_address_that_was_checked_and_asks_only_once(names: Names) -> None:
-    names.table["pictures.test"] = [PUBLIC]
+    names.table["images.test"] = [PUBLIC]
     with serving(reply()) as server:
-        assert fetch(f"http://pictures.test:{server.port}/a%20b?q=1#part", FetchLimits()) == b"picture"
-    assert names.asked == ["pictures.test", PUBLIC]
+        assert fetch(f"http://images.test:{server.port}/a%20b?q=1#part", FetchLimits()) == b"image"
+    assert names.asked == ["images.test", PUBLIC]
     head = server.requests[0].decode().split("\r\n")
     assert head[0] == "GET /a%20b?q=1 HTTP/1.1"
-    assert f"Host: pictures.test:{server.port}" in head and "Accept-Encoding: identity" in head
+    assert f"Host: images.test:{server.port}" in head and "Accept-Encoding: identity" in head
 
 
 def test_fetch_refuses_a_redirect_to_a_private_address(names: Names) -> None:
-    names.table["pictures.test"] = [PUBLIC]
+    names.table["images.test"] = [PUBLIC]
     with serving(redirect("http://127.0.0.1/")) as server:
-        message = refusal(f"http://pictures.test:{server.port}/", FetchLimits())
+        message = refusal(f"http://images.test:{server.port}/", FetchLimits())
     assert "redirected to 'http://127.0.0.1/': 127.0.0.1 is not a public address" in message
 
 
 def test_fetch_refuses_a_redirect_to_a_name_that_has_changed_its_address(names: Names) -> None:
-    names.table["pictures.test"] = [PUBLIC]
+    names.table["images.test"] = [PUBLIC]
 
     def rebind(connection: socket.socket) -> None:
-        names.table["pictures.test"] = ["127.0.0.1"]
+        names.table["images.test"] = ["127.0.0.1"]
         connection.sendall(redirect("/again"))
 
     with serving(rebind, reply()) as server:
-        assert "127.0.0.1 is not a public address" in refusal(f"http://pictures.test:{server.port}/", FetchLimits())
+        assert "127.0.0.1 is not a public address" in refusal(f"http://images.test:{server.port}/", FetchLimits())
     assert len(server.requests) == 1
 
 
@@ -154,15 +154,15 @@ def test_fetch_tries_the_next_address_when_one_cannot_be_reached(
         return real(target, timeout, *args, **options)
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    names.table["pictures.test"] = ["127.0.0.9", "127.0.0.1"]
+    names.table["images.test"] = ["127.0.0.9", "127.0.0.1"]
     with serving(reply()) as server:
-        assert fetch(f"http://pictures.test:{server.port}/", FetchLimits(0.6, allow_private=True)) == b"picture"
+        assert fetch(f"http://images.test:{server.port}/", FetchLimits(0.6, allow_private=True)) == b"image"
 
 
 def test_fetch_takes_a_literal_ipv6_address() -> None:
     try:
         with serving(reply(), host="::1") as server:
-            assert fetch(f"http://[::1]:{server.port}/", HERE) == b"picture"
+            assert fetch(f"http://[::1]:{server.port}/", HERE) == b"image"
             assert f"Host: [::1]:{server.port}".encode() in server.requests[0]
     except OSError as error:
         if isinstance(error, FetchError):
@@ -176,13 +176,13 @@ def test_fetch_uses_no_proxy_and_no_password_file(tmp_path: Path, monkeypatch: p
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     with serving(reply()) as server:
-        assert fetch(server.url, HERE) == b"picture"
+        assert fetch(server.url, HERE) == b"image"
     assert b"authorization" not in server.requests[0].lower()
 
 
 def test_fetch_follows_a_relative_redirect() -> None:
     with serving(redirect("../b.jpg?x=1", "308 Permanent Redirect"), reply()) as server:
-        assert fetch(f"{server.url}/a/c", HERE) == b"picture"
+        assert fetch(f"{server.url}/a/c", HERE) == b"image"
     assert server.requests[1].startswith(b"GET /b.jpg?x=1 ")
 
 
@@ -229,13 +229,13 @@ def test_fetch_returns_whatever_the_server_calls_it() -> None:
 
 def test_fetch_takes_a_body_in_chunks_and_a_body_without_a_length() -> None:
     with serving(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\npict\r\n3\r\nure\r\n0\r\n\r\n") as server:
-        assert fetch(server.url, HERE) == b"picture"
-    with serving(b"HTTP/1.0 200 OK\r\n\r\npicture") as server:
-        assert fetch(server.url, HERE) == b"picture"
+        assert fetch(server.url, HERE) == b"image"
+    with serving(b"HTTP/1.0 200 OK\r\n\r\nimage") as server:
+        assert fetch(server.url, HERE) == b"image"
 
 
 def test_fetch_takes_no_more_of_a_body_than_the_server_said() -> None:
-    with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npicture and much more") as server:
+    with serving(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nimage and much more") as server:
         assert fetch(server.url, HERE) == b"pict"
 
 
@@ -278,7 +278,7 @@ def test_fetch_into_writes_no_more_than_the_limit() -> None:
         (reply(b"", "503 Busy", "Retry-After: 7"), True, 503),
         (reply(b"", "404 None"), False, 404),
         (b"", True, 0),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npicture", True, 0),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nimage", True, 0),
         (reply(bytes(1000)), False, 0),
         (redirect("file:///x"), False, 0),
     ],
@@ -304,12 +304,12 @@ def test_fetch_refuses_every_status_but_200(status: str) -> None:
     [
         b"",
         b"hello\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\npicture",
-        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\npicture",
-        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 8\r\n\r\npicture",
-        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\npicture",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\npicture",
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\npicture",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nimage",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nimage",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\nContent-Length: 8\r\n\r\nimage",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nimage",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\nimage",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nimage",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: x\r\n" * 100_000 + b"\r\n",
@@ -376,7 +376,7 @@ def test_fetch_counts_every_hop_in_one_deadline() -> None:
 def test_fetch_ends_at_the_deadline_when_the_name_server_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: released.wait(5) and [])
-    assert_ends_at_the_deadline("http://pictures.test/")
+    assert_ends_at_the_deadline("http://images.test/")
     released.set()
 
 
@@ -423,19 +423,19 @@ def test_fetch_checks_the_certificate_for_the_name_and_not_for_the_address(
 ) -> None:
     greeted: list[str] = []
     tls.sni_callback = lambda connection, name, context: greeted.append(name)
-    names.table |= {"pictures.test": [PUBLIC], "pictures.test.": [PUBLIC], "other.test": [PUBLIC]}
+    names.table |= {"images.test": [PUBLIC], "images.test.": [PUBLIC], "other.test": [PUBLIC]}
     monkeypatch.setattr("certifi.where", lambda: str(certificate))
     with serving(reply(), tls=tls) as server:
-        assert fetch(f"https://pictures.test:{server.port}/", FetchLimits()) == b"picture"
-        assert fetch(f"https://pictures.test.:{server.port}/", FetchLimits()) == b"picture"
+        assert fetch(f"https://images.test:{server.port}/", FetchLimits()) == b"image"
+        assert fetch(f"https://images.test.:{server.port}/", FetchLimits()) == b"image"
         assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://other.test:{server.port}/", FetchLimits())
-    assert greeted == ["pictures.test", "pictures.test", "other.test"]
+    assert greeted == ["images.test", "images.test", "other.test"]
 
 
 def test_fetch_checks_the_certificate_again_after_a_redirect(
     tls: ssl.SSLContext, certificate: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names.table |= {"pictures.test": [PUBLIC], "other.test": [PUBLIC]}
+    names.table |= {"images.test": [PUBLIC], "other.test": [PUBLIC]}
     monkeypatch.setattr("certifi.where", lambda: str(certificate))
 
     def stay(connection: socket.socket) -> None:
@@ -444,7 +444,7 @@ def test_fetch_checks_the_certificate_again_after_a_redirect(
         connection.sendall(reply())
 
     with serving(stay, tls=tls) as server:
-        assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://pictures.test:{server.port}/", FetchLimits())
+        assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://images.test:{server.port}/", FetchLimits())
 
 
 def test_fetch_refuses_a_self_signed_certificate(tls: ssl.SSLContext) -> None:
@@ -458,10 +458,10 @@ def test_fetch_refuses_a_certificate_that_has_expired(
     expired = write_certificate(tmp_path, has_expired=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(expired)
-    names.table["pictures.test"] = [PUBLIC]
+    names.table["images.test"] = [PUBLIC]
     monkeypatch.setattr("certifi.where", lambda: str(expired))
     with serving(reply(), tls=context) as server:
-        assert "expired" in refusal(f"https://pictures.test:{server.port}", FetchLimits())
+        assert "expired" in refusal(f"https://images.test:{server.port}", FetchLimits())
 
 
 def test_fetch_reports_https_to_a_port_that_speaks_http() -> None:
@@ -482,4 +482,4 @@ def test_importing_fetching_does_not_import_httpx() -> None:
 
 def test_fetch_works_in_many_threads_at_once() -> None:
     with serving(reply()) as server:
-        assert list(in_threads(lambda url: fetch(url, HERE), [server.url] * 30, num_threads=8)) == [b"picture"] * 30
+        assert list(in_threads(lambda url: fetch(url, HERE), [server.url] * 30, num_threads=8)) == [b"image"] * 30

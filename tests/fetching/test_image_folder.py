@@ -3,15 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.image_folder import open_folder
 from mien.fetching.source_log import LOG_NAME, load_sources
 
-JPEG = encoded(draw_picture(1), "JPEG")
+JPEG = encoded(draw_image(1), "JPEG")
 
 
-def test_a_picture_gets_a_safe_name_and_the_extension_of_its_content(tmp_path: Path) -> None:
+def test_an_image_gets_a_safe_name_and_the_extension_of_its_content(tmp_path: Path) -> None:
     with open_folder(tmp_path / "data") as folder:
         for format_, extension in [
             ("JPEG", ".jpg"),
@@ -20,24 +20,24 @@ def test_a_picture_gets_a_safe_name_and_the_extension_of_its_content(tmp_path: P
             ("TIFF", ".tif"),
             ("BMP", ".bmp"),
         ]:
-            content = encoded(draw_picture(2), format_)
+            content = encoded(draw_image(2), format_)
             record = folder.keep(f"u{extension}", "happy", name="../../=evil name.exe", content=content)
             assert record.path == f"happy/evil-name-{record.sha256[:12]}{extension}"
             assert (tmp_path / "data" / record.path).read_bytes() == content
-    assert not (tmp_path / "data/.mien-fetch").exists() and folder.num_pictures == 5
+    assert not (tmp_path / "data/.mien-fetch").exists() and folder.num_images == 5
 
 
 @pytest.mark.parametrize(
     ("content", "status"),
     [
         (b"", "refused: 0 bytes"),
-        (b"<html>", "refused: a web page, not a picture"),
+        (b"<html>", "refused: a web page, not an image"),
         (JPEG[:400], "refused: damaged"),
         (b"<svg>", "refused: an XML or SVG document"),
         (b"GIF89a" + b"\xff" * 20, "refused: "),
     ],
 )
-def test_what_is_no_picture_is_refused_and_not_stored(tmp_path: Path, content: bytes, status: str) -> None:
+def test_what_is_no_image_is_refused_and_not_stored(tmp_path: Path, content: bytes, status: str) -> None:
     with open_folder(tmp_path) as folder:
         assert folder.keep("u", "happy", name="a.jpg", content=content).status.startswith(status)
         assert folder.is_settled("u") and not folder.holds("u")
@@ -70,7 +70,7 @@ def test_a_link_in_the_way_is_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "outside.jpg").exists()
 
 
-def test_a_full_disk_is_reported_and_leaves_no_half_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_and_leaves_no_half_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(path: Path, content: bytes) -> int:
         with open(path, "wb") as file:
             file.write(content[:100])
@@ -85,7 +85,7 @@ def test_a_full_disk_is_reported_and_leaves_no_half_picture(tmp_path: Path, monk
         assert folder.keep("u", "happy", name="a.jpg", content=JPEG).is_ok
 
 
-def test_pictures_appear_on_a_disk_without_hard_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_appear_on_a_disk_without_hard_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archive_files import write_tar, write_zip
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.fetching import downloads
@@ -30,17 +30,17 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def jpeg(seed: int) -> bytes:
-    return encoded(draw_picture(seed), "JPEG")
+    return encoded(draw_image(seed), "JPEG")
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    """Every picture in a folder, and its hash; no other file must be there but the log."""
+    """Every image in a folder, and its hash; no other file must be there but the log."""
     found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file() and p.name != LOG_NAME}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(found.items())}
 
 
 def assert_log_is_true(folder: Path) -> None:
-    """Every picture is in the log with its hash, and the log has one line per URL."""
+    """Every image is in the log with its hash, and the log has one line per URL."""
     records = load_sources(folder)
     assert {r.path: r.sha256 for r in records if r.path} == hashes(folder)
     assert len((folder / LOG_NAME).read_text().splitlines()) == len(records) + 1
@@ -60,8 +60,8 @@ def take(*sources: str | Path, to: Path, limits: IntakeLimits = IntakeLimits()) 
     return take_in(sources, to, limits, fetch_limits=HERE)
 
 
-def test_lists_become_class_folders_with_a_source_for_every_picture(tmp_path: Path) -> None:
-    png = encoded(draw_picture(3), "PNG")
+def test_lists_become_class_folders_with_a_source_for_every_image(tmp_path: Path) -> None:
+    png = encoded(draw_image(3), "PNG")
     with gallery({"/My%20smile.jpeg?x=1": jpeg(1), "/b": png, "/c.png": jpeg(2)}) as shown:
         happy = write_list(tmp_path / "happy.txt", shown, ["/My%20smile.jpeg?x=1", "/b"])
         sad = write_list(tmp_path / "sad.txt", shown, ["/c.png"])
@@ -82,7 +82,7 @@ def test_a_second_run_fetches_only_what_is_missing_or_failed_in_a_way_that_may_p
         made = take(happy, to=tmp_path / "data", limits=IntakeLimits(retries=0))
         assert (made.new["happy"], made.failed["happy"], made.is_whole) == (2, 4, False)
         statuses = {record.url.rpartition("/")[2]: record.status for record in made.failures}
-        assert statuses["page.jpg"] == "refused: a web page, not a picture"
+        assert statuses["page.jpg"] == "refused: a web page, not an image"
         assert statuses["half.jpg"].startswith("refused: damaged")
         assert statuses["none.jpg"] == "refused: the server answered 404 Not Found"
         assert "failed: the server answered 503 Busy" in statuses.values()
@@ -95,7 +95,7 @@ def test_a_second_run_fetches_only_what_is_missing_or_failed_in_a_way_that_may_p
     assert_log_is_true(tmp_path / "data")
 
 
-def test_the_same_picture_is_stored_once_in_a_class(tmp_path: Path) -> None:
+def test_the_same_image_is_stored_once_in_a_class(tmp_path: Path) -> None:
     with gallery({"/a.jpg": jpeg(1), "/b.jpg": jpeg(1), "/c.jpg": jpeg(1)}) as shown:
         happy = write_list(tmp_path / "happy.txt", shown, ["/a.jpg", "/b.jpg"])
         made = take(happy, write_list(tmp_path / "sad.txt", shown, ["/c.jpg"]), to=tmp_path / "data")
@@ -129,7 +129,7 @@ def test_everything_that_is_wrong_is_said_before_anything_is_fetched(tmp_path: P
     assert shown.asked == [] and not (tmp_path / "data").exists()
 
 
-def test_a_picture_cannot_be_listed_under_another_class_than_it_has(tmp_path: Path) -> None:
+def test_an_image_cannot_be_listed_under_another_class_than_it_has(tmp_path: Path) -> None:
     with gallery({"/a.jpg": jpeg(1)}) as shown:
         take(write_list(tmp_path / "happy.txt", shown, ["/a.jpg"]), to=tmp_path / "data")
         with pytest.raises(SourceNotFoundError, match=r"sad.txt, line 1: .*of another class: --forget it first"):
@@ -149,7 +149,7 @@ def test_classes_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
 def test_lists_beyond_a_limit_are_stopped(tmp_path: Path) -> None:
     with gallery({f"/{number}.jpg": jpeg(number) for number in range(20)}) as shown:
         happy = write_list(tmp_path / "happy.txt", shown, list(shown.contents))
-        with pytest.raises(SettingsError, match="20 pictures; at most 19, see --max-files"):
+        with pytest.raises(SettingsError, match="20 images; at most 19, see --max-files"):
             take(happy, to=tmp_path / "data", limits=IntakeLimits(max_files=19))
         made = take(happy, to=tmp_path / "data", limits=IntakeLimits(max_total_bytes=3000, workers=1))
         assert 1 <= made.new["happy"] < 5 and "run again to go on" in made.unusable["lists"]
@@ -181,7 +181,7 @@ def test_an_archive_becomes_class_folders(tmp_path: Path, kind: str) -> None:
     assert (dict(made.new), dict(made.there), made.num_others) == ({"happy": 2, "sad": 1}, {"sad": 1}, 2)
     statuses = {record.url.partition("#")[2]: record.status for record in made.failures}
     assert statuses == {
-        "photos/sad/page.jpg": "refused: a web page, not a picture",
+        "photos/sad/page.jpg": "refused: a web page, not an image",
         "loose.jpg": "refused: it lies in no class folder",
         "photos/con/x.jpg": "failed: the class name 'con' means a device on Windows",
         "photos/sad/../../evil.jpg": "refused: its name leads out of the archive",
@@ -232,12 +232,12 @@ def test_no_class_takes_the_place_of_the_log(tmp_path: Path) -> None:
     assert_log_is_true(tmp_path / "data")
 
 
-def test_an_archive_that_was_fetched_is_no_picture_of_a_list(tmp_path: Path) -> None:
+def test_an_archive_that_was_fetched_is_no_image_of_a_list(tmp_path: Path) -> None:
     write_zip(tmp_path / "a.zip", {"happy/a.jpg": jpeg(1)})
     with gallery({"/a.zip": (tmp_path / "a.zip").read_bytes()}) as shown:
         take(f"{shown.url}/a.zip", to=tmp_path / "data")
         listed = write_text(tmp_path / "happy.txt", f"{shown.url}/a.zip")
-        with pytest.raises(SourceNotFoundError, match="an archive or a repository, not a picture"):
+        with pytest.raises(SourceNotFoundError, match="an archive or a repository, not an image"):
             take(listed, to=tmp_path / "data")
 
 
@@ -332,12 +332,12 @@ def kill_at(process: "subprocess.Popen[bytes]", folder: Path, num_lines: int) ->
     return process.wait() == -signal.SIGKILL
 
 
-def assert_kills_do_no_harm(tmp_path: Path, num_kills: int, num_pictures: int) -> None:
-    """Fetch with kills at random moments: at each there is no half picture, and the end is that of an uncut run."""
+def assert_kills_do_no_harm(tmp_path: Path, num_kills: int, num_images: int) -> None:
+    """Fetch with kills at random moments: at each there is no half image, and the end is that of an uncut run."""
     rng = random.Random(num_kills)
-    contents = {f"/{number}.jpg": jpeg(number) for number in range(num_pictures)}
-    archive = write_zip(tmp_path / "a.zip", {f"sad/{n}.jpg": jpeg(1000 + n) for n in range(num_pictures)})
-    whole = {hashlib.sha256(jpeg(first + n)).hexdigest() for first in (0, 1000) for n in range(num_pictures)}
+    contents = {f"/{number}.jpg": jpeg(number) for number in range(num_images)}
+    archive = write_zip(tmp_path / "a.zip", {f"sad/{n}.jpg": jpeg(1000 + n) for n in range(num_images)})
+    whole = {hashlib.sha256(jpeg(first + n)).hexdigest() for first in (0, 1000) for n in range(num_images)}
     with gallery(contents, pause_s=0.01) as shown:
         sources = [write_list(tmp_path / "happy.txt", shown, list(contents)), archive]
         assert start(sources, tmp_path / "uncut").wait(120) == 0
@@ -346,27 +346,27 @@ def assert_kills_do_no_harm(tmp_path: Path, num_kills: int, num_pictures: int) -
             if number % 5 == 0:
                 folder = tmp_path / f"data{number}"
             there = len(load_sources(folder))
-            num_lines = there + rng.randrange(1, (2 * num_pictures - there) // 2 + 2)
+            num_lines = there + rng.randrange(1, (2 * num_images - there) // 2 + 2)
             kills += kill_at(start(sources, folder), folder, num_lines)
-            pictures = {p: p.read_bytes() for p in folder.glob("[!.]*/*")}
-            assert {hashlib.sha256(content).hexdigest() for content in pictures.values()} <= whole
+            images = {p: p.read_bytes() for p in folder.glob("[!.]*/*")}
+            assert {hashlib.sha256(content).hexdigest() for content in images.values()} <= whole
             logged = {record.path for record in load_sources(folder)}
-            assert {path.relative_to(folder).as_posix() for path in pictures} <= logged
+            assert {path.relative_to(folder).as_posix() for path in images} <= logged
             if number % 5 == 4 or number == num_kills - 1:
                 shown.asked.clear()
                 assert start(sources, folder).wait(120) == 0
                 assert hashes(folder) == hashes(tmp_path / "uncut")
                 assert_log_is_true(folder)
-                assert len(shown.asked) == len(set(shown.asked)) <= num_pictures
+                assert len(shown.asked) == len(set(shown.asked)) <= num_images
     assert kills > num_kills / 2
 
 
-def test_kills_leave_no_half_picture_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert_kills_do_no_harm(tmp_path, 2, 40)
 
 
 @pytest.mark.slow
-def test_fifty_kills_leave_no_half_picture_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_fifty_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert_kills_do_no_harm(tmp_path, 50, 100)
 
 
@@ -409,7 +409,7 @@ def test_sources_are_told_apart_by_content_and_not_by_name(tmp_path: Path) -> No
     (tmp_path / "happy.txt").write_text("http://h/1")
     archive = write_zip(tmp_path / "odd.txt", {"a/b.jpg": b"x"})
     wanted, others = sort_out([str(tmp_path / "happy.txt"), str(archive), "https://h/x.zip", "git+https://h/r"] * 2)
-    assert [picture.url for picture in wanted] == ["http://h/1"]
+    assert [image.url for image in wanted] == ["http://h/1"]
     assert others == [str(archive), "https://h/x.zip", "git+https://h/r"]
 
 
@@ -418,7 +418,7 @@ def test_a_folder_stands_for_its_lists(tmp_path: Path) -> None:
     for name in ("sad", "happy"):
         (tmp_path / f"lists/{name}.txt").write_text(f"http://h/{name}")
     wanted, others = sort_out([str(tmp_path / "lists")])
-    assert ([picture.label for picture in wanted], others) == (["happy", "sad"], [])
+    assert ([image.label for image in wanted], others) == (["happy", "sad"], [])
     with pytest.raises(SourceNotFoundError, match="without lists"):
         sort_out([str(tmp_path)])
 

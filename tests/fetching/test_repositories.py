@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError, IntakeError
 from mien.fetching import repositories
@@ -29,13 +29,13 @@ def git(folder: Path, *arguments: str) -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a repository with pictures, and with what a hostile one may have."""
+    """The URL of a repository with images, and with what a hostile one may have."""
     root = tmp_path_factory.mktemp("site")
     tree = root / "tree"
     (tree / "faces/happy").mkdir(parents=True)
     (tree / "faces/sad").mkdir()
-    (tree / "faces/happy/a b.jpg").write_bytes(encoded(draw_picture(1), "JPEG"))
-    (tree / "faces/sad/b.jpg").write_bytes(encoded(draw_picture(2), "JPEG"))
+    (tree / "faces/happy/a b.jpg").write_bytes(encoded(draw_image(1), "JPEG"))
+    (tree / "faces/sad/b.jpg").write_bytes(encoded(draw_image(2), "JPEG"))
     (tree / "faces/sad/large.jpg").write_bytes(bytes(300_000))
     (tree / "faces/sad/lfs.jpg").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n")
     (tree / "faces/sad/link.jpg").symlink_to("/etc/passwd")
@@ -78,7 +78,7 @@ def test_a_repository_is_known_by_its_url(url: str, is_one: bool) -> None:
 def test_a_clone_is_read_without_checking_anything_out(tmp_path: Path, site: str) -> None:
     folder = clone(f"git+{site}/faces.git", tmp_path / "clone", LIMITS, HERE)
     found = {m.name: m.problem or m.read() for m in repository_members(folder, LIMITS, max_bytes=100_000)}
-    assert found["faces/happy/a b.jpg"] == encoded(draw_picture(1), "JPEG")
+    assert found["faces/happy/a b.jpg"] == encoded(draw_image(1), "JPEG")
     assert found["faces/sad/link.jpg"] == "a link or a module, not a file"
     assert "300000 bytes; at most 100000" in str(found["faces/sad/large.jpg"])
     assert found["README.md"] == b"faces" and len(found) == 7
@@ -89,7 +89,7 @@ def test_a_repository_becomes_class_folders(tmp_path: Path, site: str) -> None:
     made = take_in([f"{site}/faces.git"], tmp_path / "data", LIMITS, fetch_limits=HERE)
     assert dict(made.new) == {"happy": 1, "sad": 1}
     statuses = {record.url.rpartition("/")[2]: record.status for record in made.failures}
-    assert statuses["lfs.jpg"] == "refused: a pointer of Git LFS, not a picture"
+    assert statuses["lfs.jpg"] == "refused: a pointer of Git LFS, not an image"
     assert statuses["link.jpg"] == "refused: a link or a module, not a file"
     assert sorted(os.listdir(tmp_path / "data")) == ["happy", "sad", LOG_NAME]
     again = take_in([f"{site}/faces.git"], tmp_path / "data", LIMITS, fetch_limits=HERE)
@@ -143,9 +143,9 @@ def test_git_connects_to_the_address_that_was_checked(
     tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("mien.fetching.http.public_addresses", lambda host, limits: ["127.0.0.1"])
-    # No name server knows pictures.test: what is cloned can only come from the address given above.
+    # No name server knows images.test: what is cloned can only come from the address given above.
     port = site.rpartition(":")[2]
-    assert clone(f"http://pictures.test:{port}/faces.git", tmp_path / "clone", LIMITS, HERE).is_dir()
+    assert clone(f"http://images.test:{port}/faces.git", tmp_path / "clone", LIMITS, HERE).is_dir()
 
 
 def test_git_follows_no_redirect(tmp_path: Path, site: str) -> None:

@@ -27,7 +27,7 @@ HOSTILE = [
 
 
 def test_a_log_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    refused = SourceRecord("", "http://h/b", OK.date, "refused: a web page, not a picture", "")
+    refused = SourceRecord("", "http://h/b", OK.date, "refused: a web page, not an image", "")
     write_sources(tmp_path, [OK])
     add_source(tmp_path, refused)
     assert load_sources(tmp_path) == [OK, refused]

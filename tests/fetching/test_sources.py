@@ -45,7 +45,7 @@ def test_expand_takes_a_single_path_as_one_source(tmp_path: Path) -> None:
     assert expand(str(tmp_path / "a.jpg")) == expand(tmp_path / "a.jpg") == expand(tmp_path) == [f"{tmp_path}/a.jpg"]
 
 
-def test_expand_finds_pictures_by_extension_at_any_depth_in_sorted_order(tmp_path: Path) -> None:
+def test_expand_finds_images_by_extension_at_any_depth_in_sorted_order(tmp_path: Path) -> None:
     wanted = ["10.JPG", "b/c/d.webp", "b/x.jpeg", "z.tiff"]
     for name in [*wanted, "notes.txt", "Thumbs.db", ".hidden.jpg", ".cache/a.jpg", "b/._x.jpeg", "no_extension"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,9 +68,9 @@ def test_expand_finds_pictures_by_extension_at_any_depth_in_sorted_order(tmp_pat
         b"\x00\x00\x00\x18ftypheic",
     ],
 )
-def test_expand_finds_pictures_without_an_extension_by_their_first_bytes(tmp_path: Path, head: bytes) -> None:
-    (tmp_path / "picture").write_bytes(head)
-    assert expand([tmp_path]) == [str(tmp_path / "picture")]
+def test_expand_finds_images_without_an_extension_by_their_first_bytes(tmp_path: Path, head: bytes) -> None:
+    (tmp_path / "image").write_bytes(head)
+    assert expand([tmp_path]) == [str(tmp_path / "image")]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_expand_follows_linked_folders_and_files(tmp_path: Path) -> None:
     assert expand([tmp_path / "near"]) == [f"{tmp_path}/near/folder/x.jpg", f"{tmp_path}/near/link.jpg"]
 
 
-def test_expand_keeps_a_broken_link_to_a_picture_so_that_reading_reports_it(tmp_path: Path) -> None:
+def test_expand_keeps_a_broken_link_to_an_image_so_that_reading_reports_it(tmp_path: Path) -> None:
     (tmp_path / "lost.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "lost.txt").symlink_to(tmp_path / "nowhere")
     (tmp_path / "notes.txt").touch()
@@ -252,9 +252,9 @@ def test_read_says_that_standard_input_is_closed(monkeypatch: pytest.MonkeyPatch
 
 
 def test_read_fetches_a_url_within_the_limits() -> None:
-    with serving(reply(b"picture")) as server:
-        assert read(server.url, FetchLimits(allow_private=True)) == b"picture"
-        assert read(server.url.upper(), FetchLimits(allow_private=True)) == b"picture"
+    with serving(reply(b"image")) as server:
+        assert read(server.url, FetchLimits(allow_private=True)) == b"image"
+        assert read(server.url.upper(), FetchLimits(allow_private=True)) == b"image"
         with pytest.raises(FetchError, match="7 bytes; at most 6"):
             read(server.url, FetchLimits(max_bytes=6, allow_private=True))
         with pytest.raises(FetchError, match="not a public address"):

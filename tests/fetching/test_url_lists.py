@@ -21,7 +21,7 @@ def test_a_line_may_name_the_class_itself(tmp_path: Path) -> None:
     text = b'\xef\xbb\xbfclass,url\nsad,http://h/1\n"very sad", "http://h/2?a=1,2"\nhttp://h/3\n'
     wanted, problems = read_lists([write(tmp_path / "all.csv", text)])
     assert problems == []
-    assert [(picture.label, picture.url) for picture in wanted] == [
+    assert [(image.label, image.url) for image in wanted] == [
         ("sad", "http://h/1"),
         ("very sad", "http://h/2?a=1,2"),
         ("all", "http://h/3"),
@@ -30,7 +30,7 @@ def test_a_line_may_name_the_class_itself(tmp_path: Path) -> None:
 
 def test_a_url_is_taken_once_and_without_what_no_server_sees(tmp_path: Path) -> None:
     wanted, problems = read_lists([write(tmp_path / "happy.txt", "http://h/1#top\nhttp://h/1\n")])
-    assert [picture.url for picture in wanted] == ["http://h/1"] and problems == []
+    assert [image.url for image in wanted] == ["http://h/1"] and problems == []
 
 
 def test_every_wrong_line_of_every_list_is_named(tmp_path: Path) -> None:
@@ -54,5 +54,5 @@ def test_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
 
 def test_a_list_whose_name_is_no_class_needs_classes_in_its_lines(tmp_path: Path) -> None:
     wanted, problems = read_lists([write(tmp_path / "con.txt", "happy,http://h/1\nhttp://h/2\n")])
-    assert [picture.label for picture in wanted] == ["happy"]
+    assert [image.label for image in wanted] == ["happy"]
     assert problems == ["con.txt, line 2: the class name 'con' means a device on Windows"]

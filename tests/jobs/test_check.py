@@ -53,11 +53,11 @@ def test_a_gate_for_leaks_needs_a_run_and_a_run_is_a_gate() -> None:
 
 def test_what_is_of_the_folder_as_a_whole_is_refused_too() -> None:
     half = wilson_score(15, 30)
-    shortcut = Shortcut("file size", wilson_score(27, 30), half, "sad", "sad pictures are smaller files")
+    shortcut = Shortcut("file size", wilson_score(27, 30), half, "sad", "sad images are smaller files")
     found = Check(dataset_of(record("happy/1")), (shortcut,), (Leak("happy/1", "happy/2", "near copy", 3),))
     with pytest.raises(GateError, match=r"has shortcuts \(1 found\)$"):
         refuse(found, ["shortcuts", "conflicts"])
-    with pytest.raises(LeakError, match=r"leak \(1 pictures that the run was trained on, or copies\)"):
+    with pytest.raises(LeakError, match=r"leak \(1 images that the run was trained on, or copies\)"):
         refuse(found, ["leak"])
     refuse(found, ["conflicts"])
 

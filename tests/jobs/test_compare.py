@@ -1,4 +1,4 @@
-"""The comparison of two runs: only pictures that both held out, an exact test, and words that claim no more than it."""
+"""The comparison of two runs: only images that both held out, an exact test, and words that claim no more than it."""
 
 import json
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, U
 from mien.jobs.compare import compare
 from mien.runs.folder import RunFolder
 
-PICTURES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]
+IMAGES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]
 
 
-def pictures(split: str, paths: Sequence[str] = PICTURES, **values: Any) -> list[ImageRecord]:
+def images(split: str, paths: Sequence[str] = IMAGES, **values: Any) -> list[ImageRecord]:
     return [record(path, split=split, **values) for path in paths]
 
 
 def save_run(
     path: Path, records: Sequence[ImageRecord], wrong: Sequence[str] = (), *, config: TrainConfig = PRESETS["fast"]
 ) -> Path:
-    """Write what a finished run leaves: the answers for its test split, wrong for some pictures."""
+    """Write what a finished run leaves: the answers for its test split, wrong for some images."""
     path.mkdir()
     run = RunFolder(path)
     run.save_config(config, Path("moods"), {"mien": "0.1.0"})
@@ -44,71 +44,71 @@ def write_answers(path: Path, records: Sequence[ImageRecord], wrong: Sequence[st
 
 
 def test_a_better_run_is_called_better_and_chance_is_called_chance(tmp_path: Path) -> None:
-    best = save_run(tmp_path / "best", pictures("test"), PICTURES[:1])
-    poor = save_run(tmp_path / "poor", pictures("test"), PICTURES[1:10])
-    same = save_run(tmp_path / "same", pictures("test"), PICTURES[1:4])
+    best = save_run(tmp_path / "best", images("test"), IMAGES[:1])
+    poor = save_run(tmp_path / "poor", images("test"), IMAGES[1:10])
+    same = save_run(tmp_path / "same", images("test"), IMAGES[1:4])
     found = compare(poor, best)
     assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (10, 1, 9, 0)
     assert found.sentence == (
-        "best is better: right for 9 pictures that poor gets wrong, 1 the other way (p = 0.021, McNemar's exact test)."
+        "best is better: right for 9 images that poor gets wrong, 1 the other way (p = 0.021, McNemar's exact test)."
     )
     assert found.num_needed is None
     assert [accuracy.num_images for accuracy in found.accuracies] == [20, 20]
     unclear = compare(best, same)
-    assert "best and same cannot be told apart on these 20 pictures" in unclear.sentence
+    assert "best and same cannot be told apart on these 20 images" in unclear.sentence
     assert unclear.num_needed is not None and unclear.num_needed > 20
     assert json.loads(json.dumps(unclear.to_dict()))["sentence"] == unclear.sentence
 
 
-def test_only_pictures_that_both_held_out_count(tmp_path: Path) -> None:
-    first = save_run(tmp_path / "a", [*pictures("test", PICTURES[:8]), *pictures("train", PICTURES[8:])])
-    second = save_run(tmp_path / "b", [*pictures("train", PICTURES[:5]), *pictures("test", PICTURES[5:])])
+def test_only_images_that_both_held_out_count(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", [*images("test", IMAGES[:8]), *images("train", IMAGES[8:])])
+    second = save_run(tmp_path / "b", [*images("train", IMAGES[:5]), *images("test", IMAGES[5:])])
     found = compare(first, second)
     assert found.sources == {"test of both": 3}
     assert found.notes == (
-        "5 pictures not counted: only a held them out",
-        "12 pictures not counted: only b held them out",
+        "5 images not counted: only a held them out",
+        "12 images not counted: only b held them out",
     )
-    write_answers(second / "out_of_fold.csv", pictures("train", PICTURES[:5]))
+    write_answers(second / "out_of_fold.csv", images("train", IMAGES[:5]))
     found = compare(first, second)
     assert found.sources == {"test of a, cross-validation of b": 5, "test of both": 3}
     assert "compare the ways of training" in found.notes[-1]
 
 
-def test_runs_that_held_out_other_pictures_are_refused(tmp_path: Path) -> None:
-    first = save_run(tmp_path / "a", [*pictures("test", PICTURES[:8]), *pictures("train", PICTURES[8:])])
-    second = save_run(tmp_path / "b", [*pictures("train", PICTURES[:8]), *pictures("val", PICTURES[8:])])
-    with pytest.raises(TooFewImagesError, match="train both on the same pictures with the same --seed"):
+def test_runs_that_held_out_other_images_are_refused(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", [*images("test", IMAGES[:8]), *images("train", IMAGES[8:])])
+    second = save_run(tmp_path / "b", [*images("train", IMAGES[:8]), *images("val", IMAGES[8:])])
+    with pytest.raises(TooFewImagesError, match="train both on the same images with the same --seed"):
         compare(first, second)
 
 
-def test_pictures_are_the_same_by_content_and_not_by_name(tmp_path: Path) -> None:
-    renamed = [replace(r, path=r.path.replace(".jpg", "-copy.jpg")) for r in pictures("test")]
-    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", renamed)
+def test_images_are_the_same_by_content_and_not_by_name(tmp_path: Path) -> None:
+    renamed = [replace(r, path=r.path.replace(".jpg", "-copy.jpg")) for r in images("test")]
+    first, second = save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", renamed)
     assert compare(first, second).both_right == 20
-    changed = [replace(r, sha256=r.sha256[::-1]) for r in pictures("test")]
+    changed = [replace(r, sha256=r.sha256[::-1]) for r in images("test")]
     with pytest.raises(TooFewImagesError):
         compare(first, save_run(tmp_path / "c", changed))
 
 
-def test_a_picture_with_another_label_is_left_out_and_named(tmp_path: Path) -> None:
-    moved = [replace(r, label="sad") if r.path == PICTURES[0] else r for r in pictures("test")]
-    found = compare(save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", moved))
+def test_an_image_with_another_label_is_left_out_and_named(tmp_path: Path) -> None:
+    moved = [replace(r, label="sad") if r.path == IMAGES[0] else r for r in images("test")]
+    found = compare(save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", moved))
     assert found.difference.num_images == 19
-    assert found.notes == (f"1 pictures left out, whose label is another in the other run: {PICTURES[0]}",)
+    assert found.notes == (f"1 images left out, whose label is another in the other run: {IMAGES[0]}",)
 
 
-def test_a_picture_whose_near_copy_was_trained_on_is_left_out_and_named(tmp_path: Path) -> None:
-    held_out = pictures("test")
+def test_an_image_whose_near_copy_was_trained_on_is_left_out_and_named(tmp_path: Path) -> None:
+    held_out = images("test")
     copy = record("happy/copy.jpg", split="train", phash=held_out[0].phash)
     found = compare(save_run(tmp_path / "a", held_out), save_run(tmp_path / "b", [*held_out, copy]))
     assert found.difference.num_images == 19
-    assert found.notes == (f"1 pictures left out, near copies of which one of the runs was trained on: {PICTURES[0]}",)
+    assert found.notes == (f"1 images left out, near copies of which one of the runs was trained on: {IMAGES[0]}",)
 
 
 def test_other_settings_are_listed(tmp_path: Path) -> None:
-    first = save_run(tmp_path / "a", pictures("test"))
-    second = save_run(tmp_path / "b", pictures("test"), config=PRESETS["classic"])
+    first = save_run(tmp_path / "a", images("test"))
+    second = save_run(tmp_path / "b", images("test"), config=PRESETS["classic"])
     settings = compare(first, second).settings
     assert settings["preset"] == ("fast", "classic")
     assert settings["method"] == ("linear", "cnn")
@@ -118,7 +118,7 @@ def test_other_settings_are_listed(tmp_path: Path) -> None:
 def test_runs_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
     for parent in ("one", "two"):
         (tmp_path / parent).mkdir()
-        save_run(tmp_path / parent / "train", pictures("test"))
+        save_run(tmp_path / parent / "train", images("test"))
     found = compare(tmp_path / "one/train", tmp_path / "two/train")
     assert found.names == (str(tmp_path / "one/train"), str(tmp_path / "two/train"))
     with pytest.raises(SettingsError, match="name two"):
@@ -126,7 +126,7 @@ def test_runs_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
 
 
 def test_runs_with_other_classes_are_refused(tmp_path: Path) -> None:
-    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", pictures("test"))
+    first, second = save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", images("test"))
     path = second / "predictions.csv"
     path.write_text(path.read_text().replace("prob_sad", "prob_sad,prob_calm").replace("0.5\n", "0.5,0\n"))
     with pytest.raises(SettingsError, match="only runs with the same classes"):
@@ -153,7 +153,7 @@ GOOD = "happy/00.jpg,happy,happy,0.5,0.5\n"
     ],
 )
 def test_damaged_answers_are_refused_with_the_name_of_the_file(tmp_path: Path, content: str) -> None:
-    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", pictures("test"))
+    first, second = save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", images("test"))
     (second / "predictions.csv").write_text(content)
     with pytest.raises(SourceNotFoundError, match=r"predictions\.csv.* is damaged"):
         compare(first, second)
@@ -161,7 +161,7 @@ def test_damaged_answers_are_refused_with_the_name_of_the_file(tmp_path: Path, c
 
 @pytest.mark.parametrize("name", ["manifest.csv", "predictions.csv", "config.json", "metrics.json"])
 def test_missing_and_senseless_files_are_refused(tmp_path: Path, name: str) -> None:
-    first, second = save_run(tmp_path / "a", pictures("test")), save_run(tmp_path / "b", pictures("test"))
+    first, second = save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", images("test"))
     (second / name).unlink()
     with pytest.raises(UserError, match="b"):
         compare(first, second)
@@ -171,23 +171,23 @@ def test_missing_and_senseless_files_are_refused(tmp_path: Path, name: str) -> N
 
 
 def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
-    first = save_run(tmp_path / "a", pictures("test"))
+    first = save_run(tmp_path / "a", images("test"))
     with pytest.raises(SourceNotFoundError, match="has no hash"):
-        compare(first, save_run(tmp_path / "b", pictures("test", phash="")))
+        compare(first, save_run(tmp_path / "b", images("test", phash="")))
     with pytest.raises(SourceNotFoundError, match="has the phash 'zz'"):
-        compare(first, save_run(tmp_path / "c", pictures("test", phash="zz")))
+        compare(first, save_run(tmp_path / "c", images("test", phash="zz")))
     with pytest.raises(SourceNotFoundError, match="name one that mien train made"):
         compare(first, tmp_path / "nowhere")
 
 
 def test_near_copies_that_the_run_kept_together_are_no_leak(tmp_path: Path) -> None:
-    held_out = pictures("test")
+    held_out = images("test")
     kept = [replace(held_out[0], group=0), replace(held_out[1], group=0, phash=held_out[0].phash), *held_out[2:]]
     first, second = save_run(tmp_path / "a", held_out), save_run(tmp_path / "b", kept)
     assert compare(first, second).difference.num_images == 20
 
 
-def test_many_copies_of_one_picture_take_no_time(tmp_path: Path) -> None:
-    copies = pictures("train", [f"happy/c{number}.jpg" for number in range(20_000)], phash="0" * 32, group=0)
-    first = save_run(tmp_path / "a", [*pictures("test"), *copies])
-    assert compare(first, save_run(tmp_path / "b", pictures("test"))).difference.num_images == 20
+def test_many_copies_of_one_image_take_no_time(tmp_path: Path) -> None:
+    copies = images("train", [f"happy/c{number}.jpg" for number in range(20_000)], phash="0" * 32, group=0)
+    first = save_run(tmp_path / "a", [*images("test"), *copies])
+    assert compare(first, save_run(tmp_path / "b", images("test"))).difference.num_images == 20

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from archive_files import write_zip
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.config import FetchLimits
 from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.intake import take_in
@@ -18,10 +18,10 @@ HERE = FetchLimits(timeout_s=5, allow_private=True)
 
 @pytest.fixture
 def fetched(tmp_path: Path) -> tuple[Path, str]:
-    """A folder that was fetched: a picture, the same again, a near copy of it in another class, and another one."""
-    picture = draw_picture(1)
-    contents = {"/a.jpg": encoded(picture, "JPEG"), "/same.jpg": encoded(picture, "JPEG")}
-    contents |= {"/near.jpg": encoded(picture, "JPEG", quality=60), "/other.jpg": encoded(draw_picture(2), "JPEG")}
+    """A folder that was fetched: an image, the same again, a near copy of it in another class, and another one."""
+    image = draw_image(1)
+    contents = {"/a.jpg": encoded(image, "JPEG"), "/same.jpg": encoded(image, "JPEG")}
+    contents |= {"/near.jpg": encoded(image, "JPEG", quality=60), "/other.jpg": encoded(draw_image(2), "JPEG")}
     with gallery(contents) as shown:
         lines = [f"{'sad' if name == '/near.jpg' else 'happy'},{shown.url}{name}\n" for name in contents]
         (tmp_path / "all.txt").write_text("".join(lines))
@@ -29,7 +29,7 @@ def fetched(tmp_path: Path) -> tuple[Path, str]:
         return tmp_path / "data", shown.url
 
 
-def test_a_picture_is_forgotten_with_its_line(fetched: tuple[Path, str]) -> None:
+def test_an_image_is_forgotten_with_its_line(fetched: tuple[Path, str]) -> None:
     folder, url = fetched
     forgotten = forget(f"{url}/other.jpg", folder)
     assert len(forgotten.removed) == 1 and not (folder / forgotten.removed[0]).exists()
@@ -38,7 +38,7 @@ def test_a_picture_is_forgotten_with_its_line(fetched: tuple[Path, str]) -> None
     assert len(load_sources(folder)) == 3 and all((folder / r.path).exists() for r in load_sources(folder))
 
 
-def test_what_was_made_of_a_picture_is_forgotten_too(fetched: tuple[Path, str], tmp_path: Path) -> None:
+def test_what_was_made_of_an_image_is_forgotten_too(fetched: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = fetched
     hashes = {record.url.rpartition("/")[2]: record.sha256 for record in load_sources(folder)}
     cache = FeatureCache(tmp_path / "cache")
@@ -48,7 +48,7 @@ def test_what_was_made_of_a_picture_is_forgotten_too(fetched: tuple[Path, str], 
     assert set(cache.get("lite0", hashes.values())) == set(hashes.values()) - {hashes["other.jpg"]}
 
 
-def test_a_picture_that_came_from_another_url_too_stays_and_is_named(fetched: tuple[Path, str]) -> None:
+def test_an_image_that_came_from_another_url_too_stays_and_is_named(fetched: tuple[Path, str]) -> None:
     folder, url = fetched
     first = forget(f"{url}/a.jpg", folder)
     ((path, others),) = first.shared.items()
@@ -59,8 +59,8 @@ def test_a_picture_that_came_from_another_url_too_stays_and_is_named(fetched: tu
 
 
 def test_an_archive_is_forgotten_as_a_whole_or_by_member(tmp_path: Path) -> None:
-    pictures = {f"happy/{n}.jpg": encoded(draw_picture(n), "JPEG") for n in range(3)}
-    path = write_zip(tmp_path / "a.zip", pictures)
+    images = {f"happy/{n}.jpg": encoded(draw_image(n), "JPEG") for n in range(3)}
+    path = write_zip(tmp_path / "a.zip", images)
     take_in([path], tmp_path / "data")
     assert len(forget(f"{path.as_uri()}#happy/1.jpg", tmp_path / "data").removed) == 1
     forgotten = forget(str(path), tmp_path / "data")
@@ -68,7 +68,7 @@ def test_an_archive_is_forgotten_as_a_whole_or_by_member(tmp_path: Path) -> None
     assert load_sources(tmp_path / "data") == [] and list((tmp_path / "data/happy").iterdir()) == []
 
 
-def test_a_picture_that_was_changed_is_not_removed(fetched: tuple[Path, str]) -> None:
+def test_an_image_that_was_changed_is_not_removed(fetched: tuple[Path, str]) -> None:
     folder, url = fetched
     path = next(folder / r.path for r in load_sources(folder) if r.url.endswith("/other.jpg"))
     path.write_bytes(b"drawn over")
@@ -92,6 +92,6 @@ def test_a_log_that_leads_out_of_the_folder_removes_nothing(fetched: tuple[Path,
     (tmp_path / "mine.jpg").write_bytes((folder / load_sources(folder)[0].path).read_bytes())
     text = (folder / LOG_NAME).read_text()
     (folder / LOG_NAME).write_text(text.replace(load_sources(folder)[0].path, "../mine.jpg"))
-    with pytest.raises(SourceNotFoundError, match="not the path of a picture"):
+    with pytest.raises(SourceNotFoundError, match="not the path of an image"):
         forget(f"{url}/a.jpg", folder)
     assert (tmp_path / "mine.jpg").exists()

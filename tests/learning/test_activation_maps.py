@@ -55,10 +55,10 @@ def exported(num_classes: int, folder: Path, *, flip: bool) -> onnx.ModelProto:
 @pytest.mark.parametrize("num_classes", [2, 5])
 def test_the_mean_of_the_map_is_the_logit(num_classes: int) -> None:
     classifier = joined(LITE0, num_classes)
-    for picture in noise((224, 224)):
-        heat = classifier.heat(picture)
+    for image in noise((224, 224)):
+        heat = classifier.heat(image)
         assert heat is not None and heat.shape == (num_classes, 7, 7)
-        np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(picture[None]), atol=1e-5)
+        np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(image[None]), atol=1e-5)
         assert heat.std(axis=(1, 2)).min() > 0.1
 
 
@@ -78,10 +78,10 @@ def test_the_mean_of_the_map_is_the_logit_in_keras_networks_too(num_classes: int
 def test_a_network_that_asks_about_the_mirror_image_has_the_map_of_both(tmp_path: Path) -> None:
     one_way, both_ways = (exported(2, tmp_path, flip=flip) for flip in (False, True))
     assert add_heat(one_way) and add_heat(both_ways)
-    pictures = noise((224, 224))
+    images = noise((224, 224))
     plain, both = (Graph(model.SerializeToString()) for model in (one_way, both_ways))
-    there, back = (plain.run(["heat"], some)[0] for some in (pictures, np.ascontiguousarray(pictures[:, :, ::-1])))
-    np.testing.assert_allclose(both.run(["heat"], pictures)[0], (there + back[..., ::-1]) / 2, atol=1e-3)
+    there, back = (plain.run(["heat"], some)[0] for some in (images, np.ascontiguousarray(images[:, :, ::-1])))
+    np.testing.assert_allclose(both.run(["heat"], images)[0], (there + back[..., ::-1]) / 2, atol=1e-3)
 
 
 @pytest.mark.parametrize(("output", "has_map"), [("row", True), ("map", True), ("tokens", False)])
@@ -90,12 +90,12 @@ def test_a_backbone_of_the_users_own_has_a_map_where_its_graph_allows(
 ) -> None:
     (tmp_path / "own.onnx").write_bytes(pooling_network(shape=["N", 3, 32, 32], output=output))
     classifier = joined(load_backbone(BackboneConfig(str(tmp_path / "own.onnx")), (32, 32)), 3)
-    (picture,) = noise((32, 32), 1)
-    heat = classifier.heat(picture)
+    (image,) = noise((32, 32), 1)
+    heat = classifier.heat(image)
     assert (heat is not None) == has_map
     if heat is not None:
         assert heat.shape == (3, 32, 32)
-        np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(picture[None]), atol=1e-5)
+        np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(image[None]), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,6 @@ def test_a_network_that_is_not_linear_after_the_mean_stays_as_it_is(kind: str, i
 
 
 def test_very_many_classes_have_no_map_that_would_make_predicting_slower() -> None:
-    (picture,) = noise((224, 224), 1)
-    assert joined(LITE0, 64).heat(picture) is not None
-    assert joined(LITE0, 65).heat(picture) is None
+    (image,) = noise((224, 224), 1)
+    assert joined(LITE0, 64).heat(image) is not None
+    assert joined(LITE0, 65).heat(image) is None

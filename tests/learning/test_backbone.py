@@ -17,7 +17,7 @@ SHA256 = "504ce55e79f4fb79c79a716fe263b44d2cc90d5a17e192760b54b9d95c5f7c6e"
 
 
 def reference_images() -> np.ndarray:
-    """Return the pictures that the reference values are of; the same formula stands in tools/convert_lite0.py."""
+    """Return the images that the reference values are of; the same formula stands in tools/convert_lite0.py."""
     rows, columns = np.mgrid[:224, :224]
     waves = [127.5 + 127.5 * np.sin(rows / (7 + 5 * channel) + columns / 11) for channel in range(3)]
     squares = [255.0 * ((rows // (16 + 8 * channel) + columns // 32) % 2) for channel in range(3)]
@@ -48,7 +48,7 @@ def test_the_built_in_backbone_is_the_file_that_the_notice_names() -> None:
 @pytest.mark.parametrize("kind", [np.float32, np.float16, np.uint8])
 @pytest.mark.parametrize("channels_first", [True, False])
 @pytest.mark.parametrize("output", ["row", "map"])
-def test_a_file_of_any_layout_gets_pictures_as_it_wants_them(
+def test_a_file_of_any_layout_gets_images_as_it_wants_them(
     tmp_path: Path, kind: type, channels_first: bool, output: str
 ) -> None:
     backbone = load_file(pooling_network(kind=kind, channels_first=channels_first, output=output), tmp_path)
@@ -75,7 +75,7 @@ def test_a_size_that_the_file_leaves_open_is_that_of_the_settings(tmp_path: Path
     assert load_file(pooling_network(shape=shape), tmp_path).image_size == (16, 24)
 
 
-def test_a_file_for_one_picture_at_a_time_takes_more(tmp_path: Path) -> None:
+def test_a_file_for_one_image_at_a_time_takes_more(tmp_path: Path) -> None:
     backbone = load_file(pooling_network(shape=[1, 3, 8, 8]), tmp_path)
     assert backbone.features(np.zeros((5, 8, 8, 3), np.uint8)).shape == (5, 3)
 
@@ -92,7 +92,7 @@ def test_files_of_old_and_new_operators_work(tmp_path: Path, opset: int) -> None
         (b"\x08\x08half", "not a complete ONNX file"),
         (two_input_network(), "2 inputs .*input_ids.*Export that part alone"),
         (pooling_network(shape=["N", 1, 8, 8]), "expected 3 channels"),
-        (pooling_network(shape=["N", 192]), "has 2 axes; pictures have 4"),
+        (pooling_network(shape=["N", 192]), "has 2 axes; images have 4"),
         (pooling_network(output="number"), "expected a row of features"),
         (pooling_network(shape=["N", 3, 10**6, 10**6]), "at most 2048 each way"),
     ],

@@ -16,34 +16,34 @@ from mien.learning.feature_cache import FeatureCache
 
 
 def rows(*numbers: int) -> dict[str, NDArray[np.float32]]:
-    return {f"picture {number}": np.full(4, number, np.float32) for number in numbers}
+    return {f"image {number}": np.full(4, number, np.float32) for number in numbers}
 
 
 def test_rows_come_back_as_they_were_and_only_to_their_maker(tmp_path: Path) -> None:
     FeatureCache(tmp_path / "new" / "folder").put("lite0", rows(1, 2))
     cache = FeatureCache(tmp_path / "new" / "folder")
-    found = cache.get("lite0", ["picture 2", "picture 3"])
-    assert list(found) == ["picture 2"]
-    np.testing.assert_array_equal(found["picture 2"], [2, 2, 2, 2])
-    assert cache.get("other", ["picture 2"]) == {}
+    found = cache.get("lite0", ["image 2", "image 3"])
+    assert list(found) == ["image 2"]
+    np.testing.assert_array_equal(found["image 2"], [2, 2, 2, 2])
+    assert cache.get("other", ["image 2"]) == {}
 
 
 def test_a_row_can_be_put_again(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     cache.put("lite0", rows(1))
-    cache.put("lite0", {"picture 1": np.zeros(4, np.float32)})
-    np.testing.assert_array_equal(cache.get("lite0", ["picture 1"])["picture 1"], np.zeros(4))
+    cache.put("lite0", {"image 1": np.zeros(4, np.float32)})
+    np.testing.assert_array_equal(cache.get("lite0", ["image 1"])["image 1"], np.zeros(4))
 
 
-def test_what_was_made_of_a_picture_can_be_dropped(tmp_path: Path) -> None:
+def test_what_was_made_of_an_image_can_be_dropped(tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path / "cache")
-    cache.drop(["picture 1"])
+    cache.drop(["image 1"])
     assert not (tmp_path / "cache").exists()
     cache.put("lite0", rows(1, 2))
     cache.put("other", rows(1))
-    cache.drop(["picture 1"])
-    assert list(cache.get("lite0", ["picture 1", "picture 2"])) == ["picture 2"]
-    assert cache.get("other", ["picture 1"]) == {}
+    cache.drop(["image 1"])
+    assert list(cache.get("lite0", ["image 1", "image 2"])) == ["image 2"]
+    assert cache.get("other", ["image 1"]) == {}
 
 
 @pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0 but not really" * 100, None])
@@ -53,9 +53,9 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, damage: bytes | None) -> N
     (path,) = tmp_path.glob("*.sqlite")
     path.write_bytes(path.read_bytes()[:100] + b"\xff" * 20000 if damage is None else damage)
     with pytest.raises(OutputError, match="begun anew"):
-        cache.get("lite0", ["picture 1"])
+        cache.get("lite0", ["image 1"])
     cache.put("lite0", rows(1))
-    assert list(cache.get("lite0", ["picture 1"])) == ["picture 1"]
+    assert list(cache.get("lite0", ["image 1"])) == ["image 1"]
 
 
 def test_a_folder_that_may_not_be_written_to_is_an_error_in_words(open_path: Path) -> None:
@@ -66,17 +66,17 @@ def test_a_folder_that_may_not_be_written_to_is_an_error_in_words(open_path: Pat
 def test_something_else_in_its_place_is_an_error_in_words(tmp_path: Path) -> None:
     (tmp_path / "features.sqlite").mkdir()
     with pytest.raises(OutputError, match="cannot use the feature cache"):
-        FeatureCache(tmp_path).get("lite0", ["picture 1"])
+        FeatureCache(tmp_path).get("lite0", ["image 1"])
 
 
 def test_the_older_half_goes_when_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mien.learning.feature_cache, "_MAX_BYTES", 50_000)
     cache = FeatureCache(tmp_path)
     for number in range(1000):
-        cache.put("lite0", {f"picture {number}": np.zeros(100, np.float32)})
-    kept = cache.get("lite0", [f"picture {number}" for number in range(1000)])
-    assert "picture 999" in kept
-    assert "picture 0" not in kept
+        cache.put("lite0", {f"image {number}": np.zeros(100, np.float32)})
+    kept = cache.get("lite0", [f"image {number}" for number in range(1000)])
+    assert "image 999" in kept
+    assert "image 0" not in kept
     assert len(kept) < 200
     (path,) = tmp_path.glob("*.sqlite")
     assert path.stat().st_size < 100_000
@@ -88,7 +88,7 @@ def test_what_is_in_the_file_is_never_run(tmp_path: Path) -> None:
     (path,) = tmp_path.glob("*.sqlite")
     with sqlite3.connect(path) as database:
         database.execute("UPDATE features SET row = ?", (b"cos\nsystem\n(S'exit 1'\ntR.".ljust(28),))
-    assert cache.get("lite0", ["picture 1"])["picture 1"].dtype == np.float32
+    assert cache.get("lite0", ["image 1"])["image 1"].dtype == np.float32
 
 
 def test_several_processes_can_use_it_at_a_time(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_training_a_linear_classifier_loads_no_training_framework(data: Path, tm
     assert done.stdout == "set()\n"
 
 
-def test_pictures_of_another_size_than_the_backbone_takes_are_refused(data: Path) -> None:
+def test_images_of_another_size_than_the_backbone_takes_are_refused(data: Path) -> None:
     with pytest.raises(SettingsError, match=r"image_size \(64, 64\); the backbone lite0 takes \(224, 224\)"):
         fit(scanned(data, (64, 64)))
 
@@ -136,7 +136,7 @@ def test_a_file_of_the_users_own_is_the_backbone(data: Path, tmp_path: Path) -> 
     assert sum(prediction.probs.values()) == pytest.approx(1)
 
 
-def test_folds_ask_about_each_picture_once_and_never_about_the_test(data: Path) -> None:
+def test_folds_ask_about_each_image_once_and_never_about_the_test(data: Path) -> None:
     dataset = scanned(data, (32, 32))
     asked: list[int] = []
     for fold in folds(dataset, 5):
@@ -167,12 +167,12 @@ def test_the_same_seed_gives_the_same_folds_and_another_seed_others(data: Path) 
     assert first == again != other
 
 
-def test_more_folds_than_pictures_are_refused(data: Path) -> None:
+def test_more_folds_than_images_are_refused(data: Path) -> None:
     with pytest.raises(TooFewImagesError, match=r"12 folds need .* class 'happy' has 11.* lower --folds"):
         list(folds(scanned(data, (32, 32)), 12))
 
 
-def test_few_pictures_are_cross_validated_by_default_and_many_are_not(dataset: Dataset) -> None:
+def test_few_images_are_cross_validated_by_default_and_many_are_not(dataset: Dataset) -> None:
     assert num_folds(dataset, PRESETS["fast"]) == 5
     assert num_folds(dataset, PRESETS["classic"]) == num_folds(dataset, PRESETS["best"]) == 0
     assert num_folds(dataset, replace(PRESETS["fast"], split=SplitConfig(folds=0))) == 0
@@ -204,7 +204,7 @@ def test_a_fold_that_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path)
     np.testing.assert_array_equal(whole.probs, kept.probs)
 
 
-def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_picture(tmp_path: Path) -> None:
+def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(tmp_path: Path) -> None:
     # Labels without meaning: whoever is asked about what it has learnt would be right.
     folder = draw_folder(tmp_path / "data", 40)
     run = train(folder, out=tmp_path / "run")
@@ -231,7 +231,7 @@ def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -
         np.testing.assert_allclose(given, head.probs(features[:2]), atol=1e-3)
 
 
-def test_mirrored_pictures_get_the_same_answer_where_both_ways_are_asked(dataset: Dataset) -> None:
+def test_mirrored_images_get_the_same_answer_where_both_ways_are_asked(dataset: Dataset) -> None:
     model = with_all_probs(with_head(build_lite0(LITE0), 2), flip=True)
     images = dataset.pixels(np.arange(2))
     given, mirrored = model.predict_on_batch(images), model.predict_on_batch(images[:, :, ::-1])
@@ -292,7 +292,7 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     # Steps that small change nothing but rounding: whatever is kept, both have the same loss.
     losses = mien.core.files.read_json(run.path / "metrics.json")["training"]["val_loss"]
     assert losses["frozen"] == pytest.approx(losses["finetuned"], abs=1e-3)
-    assert any(line.startswith("kept, for the lowest loss on 4 validation pictures") for line in heard.lines)
+    assert any(line.startswith("kept, for the lowest loss on 4 validation images") for line in heard.lines)
     assert (run.path / "model.keras").exists()
 
 

@@ -23,7 +23,7 @@ def make_features(
 
 @pytest.mark.parametrize("num_classes", [2, 5])
 @pytest.mark.parametrize("num_images", [100, 900])
-def test_a_head_tells_classes_apart_on_other_pictures(num_classes: int, num_images: int) -> None:
+def test_a_head_tells_classes_apart_on_other_images(num_classes: int, num_images: int) -> None:
     head = fit_head(*make_features(num_images, num_classes, distance=3), num_classes=num_classes)
     features, labels = make_features(500, num_classes, distance=3, seed=1)
     probs = head.probs(features)
@@ -63,7 +63,7 @@ def test_where_nothing_can_be_learnt_nothing_is_claimed() -> None:
 
 
 def test_copies_do_not_make_a_head_sure() -> None:
-    # Noise, every picture ten times: a cross-validation that divides copies would think it can be learnt.
+    # Noise, every image ten times: a cross-validation that divides copies would think it can be learnt.
     features, labels = make_features(20, distance=0)
     many = np.repeat(features, 10, axis=0), np.repeat(labels, 10)
     fresh = make_features(1000, distance=0, seed=1)[0]
@@ -81,7 +81,7 @@ def test_balanced_classes_count_the_same() -> None:
     assert plain.probs(fresh)[:, 1].mean() + 0.05 < balanced.probs(fresh)[:, 1].mean() < 0.6
 
 
-def test_one_picture_of_a_class_is_enough_not_to_fail() -> None:
+def test_one_image_of_a_class_is_enough_not_to_fail() -> None:
     features, labels = make_features(9)
     head = fit_head(features[:3], labels[:3], num_classes=2)
     assert head.temperature == 1

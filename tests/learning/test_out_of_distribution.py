@@ -1,4 +1,4 @@
-"""Familiarity: new pictures of the kind trained on are let pass, others are pointed out; the file says the same."""
+"""Familiarity: new images of the kind trained on are let pass, others are pointed out; the file says the same."""
 
 import numpy as np
 import pytest
@@ -16,13 +16,13 @@ def features(num_images: int, seed: int, *, kind: int = 0) -> NDArray[np.float32
 
 
 @pytest.mark.parametrize("num_images", [50, 150, 400])
-def test_new_pictures_of_the_same_kind_pass_and_others_do_not(num_images: int) -> None:
+def test_new_images_of_the_same_kind_pass_and_others_do_not(num_images: int) -> None:
     familiarity = fit_familiarity(features(num_images, 0), groups=range(num_images))
     assert (familiarity.distances(features(300, 1)) > familiarity.limit).mean() < 0.1
     assert (familiarity.distances(features(300, 1, kind=1)) > familiarity.limit).mean() > 0.9
 
 
-def test_pictures_held_out_set_the_limit_where_there_are_some() -> None:
+def test_images_held_out_set_the_limit_where_there_are_some() -> None:
     held_out = 3 * features(80, 2) + features(80, 3, kind=2)
     usual = fit_familiarity(features(150, 0), groups=range(150))
     wider = fit_familiarity(features(150, 0), groups=range(150), held_out=held_out)
@@ -30,7 +30,7 @@ def test_pictures_held_out_set_the_limit_where_there_are_some() -> None:
     assert (wider.distances(held_out) > wider.limit).mean() < 0.1
 
 
-def test_copies_do_not_make_new_pictures_look_far_away() -> None:
+def test_copies_do_not_make_new_images_look_far_away() -> None:
     once = features(60, 0)
     copies = np.repeat(once, 5, axis=0)
     alone = fit_familiarity(once, groups=range(60))
@@ -48,6 +48,6 @@ def test_features_that_say_nothing_break_nothing(rows: NDArray[np.float32]) -> N
     assert np.isfinite(familiarity.distances(np.vstack([rows, 100 * np.ones((1, 8), np.float32)]))).all()
 
 
-def test_very_many_pictures_take_no_longer() -> None:
+def test_very_many_images_take_no_longer() -> None:
     many = np.tile(features(500, 0), (20, 1))
     assert fit_familiarity(many, groups=range(len(many))).directions.shape == (200, 32)

@@ -27,16 +27,16 @@ SPLITS = ["train"] * 7 + ["val"] * 2 + ["test"]
 
 
 def make_dataset(class_names: tuple[str, ...] = ("happy", "sad"), per_class: int = 10) -> Dataset:
-    """Return pictures that a network can tell apart by their brightness."""
+    """Return images that a network can tell apart by their brightness."""
     rng = np.random.default_rng(0)
-    records, pictures = [], []
+    records, images = [], []
     for number, name in enumerate(class_names):
         for place in range(per_class):
             level = 255 * (number + 0.5) / len(class_names)
-            pictures.append(np.clip(rng.normal(level, 30, (*SIZE, 3)), 0, 255).astype(np.uint8))
+            images.append(np.clip(rng.normal(level, 30, (*SIZE, 3)), 0, 255).astype(np.uint8))
             split = SPLITS[place % 10]
             records.append(ImageRecord(f"{name}/{place}.jpg", name, sha256=f"{name}{place}", split=split))
-    return Dataset(Path("data"), class_names, tuple(records), ScanConfig(image_size=SIZE), np.stack(pictures))
+    return Dataset(Path("data"), class_names, tuple(records), ScanConfig(image_size=SIZE), np.stack(images))
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def fit(
     run_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Fitted:
-    """Train the classic network on small pictures."""
+    """Train the classic network on small images."""
     keras.utils.set_random_seed(seed)
     model = build_cnn(SIZE, len(dataset.class_names), dropout=config.dropout)
     config = replace(config, method="cnn")
@@ -109,7 +109,7 @@ def test_more_classes_get_a_softmax_and_dropout_is_a_layer() -> None:
     assert any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
 
 
-def test_the_network_scales_pictures_by_itself() -> None:
+def test_the_network_scales_images_by_itself() -> None:
     model = build_cnn(SIZE, 2)
     rescaled = keras.Model(model.input, model.get_layer("rescale").output)(np.full((1, *SIZE, 3), 255, np.uint8))
     assert float(keras.ops.max(rescaled)) == pytest.approx(1.0)
@@ -150,8 +150,8 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(fitted: F
     assert not same_weights(fit(make_dataset(), config, seed=1).model, fitted.model)
 
 
-def test_history_is_over_all_pictures_and_not_over_the_last_batch(fitted: Fitted) -> None:
-    # 14 training pictures: every accuracy is a number of fourteenths; the last batch has 2 of them.
+def test_history_is_over_all_images_and_not_over_the_last_batch(fitted: Fitted) -> None:
+    # 14 training images: every accuracy is a number of fourteenths; the last batch has 2 of them.
     dataset = make_dataset()
     model = fit(dataset, FitConfig(epochs=1, batch_size=4, learning_rate=1e-12)).model
     seen = dataset.indexes("train")
@@ -196,7 +196,7 @@ def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
     assert weighed.loss == pytest.approx((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2, rel=1e-3)
 
 
-def test_augmentation_touches_the_training_pictures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_augmentation_touches_the_training_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     varied = []
     monkeypatch.setattr("mien.learning.training.vary", lambda images, *_: (images, varied.append(len(images)))[0])  # type: ignore[func-returns-value]
     fit(make_dataset(), FitConfig(epochs=2, batch_size=100), augment=AugmentConfig(augment=True))

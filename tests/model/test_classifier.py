@@ -47,7 +47,7 @@ def test_a_file_from_before_provenance_still_loads() -> None:
     assert Classifier(with_metadata(lambda d: d.pop("provenance"))).facts == FACTS
 
 
-def test_pictures_are_prepared_as_the_file_says(tmp_path: Path) -> None:
+def test_images_are_prepared_as_the_file_says(tmp_path: Path) -> None:
     from PIL import Image
 
     classifier = Classifier(with_facts(make_graph(), FACTS))

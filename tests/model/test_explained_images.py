@@ -1,4 +1,4 @@
-"""Explained pictures: a PNG file for each, nothing of the user's written over, and a bad picture stops no other."""
+"""Explained images: a PNG file for each, nothing of the user's written over, and a bad image stops no other."""
 
 import os
 import time
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_folder, draw_picture
+from conftest import draw_folder, draw_image
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.model.explained_images import _font, _targets, draw_explanation, explain_sources
 from mien.model.explanation import HeatMap
 from onnx_models import colour_classifier
 
 
-def test_each_picture_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+def test_each_image_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     photos = draw_folder(tmp_path / "photos", 2)
     (photos / "happy" / "page.jpg").write_text("<html>gone</html>")
     found = list(explain_sources(colour_classifier(), [photos], tmp_path / "maps"))
@@ -32,10 +32,10 @@ def test_each_picture_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp
     assert len(list((tmp_path / "maps").iterdir())) == 4
 
 
-def test_no_picture_of_the_users_is_written_over(tmp_path: Path) -> None:
+def test_no_image_of_the_users_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "maps").mkdir()
     for path in (tmp_path / "one.png", tmp_path / "maps" / "one.png"):
-        draw_picture(1).save(path)
+        draw_image(1).save(path)
     before = (tmp_path / "one.png").read_bytes()
     (found,) = explain_sources(colour_classifier(), [tmp_path / "one.png"], tmp_path / "maps")
     assert found.png == tmp_path / "maps" / "one-2.png" and found.png.exists()
@@ -45,11 +45,11 @@ def test_no_picture_of_the_users_is_written_over(tmp_path: Path) -> None:
     assert (tmp_path / "one.png").read_bytes() == before
 
 
-def test_a_single_picture_may_name_its_file_and_several_may_not(tmp_path: Path) -> None:
+def test_a_single_image_may_name_its_file_and_several_may_not(tmp_path: Path) -> None:
     photos = draw_folder(tmp_path / "photos", 1)
     (found,) = explain_sources(colour_classifier(), [photos / "happy"], tmp_path / "map.png", label="green")
     assert (found.png, found.label) == (tmp_path / "map.png", "green")
-    with pytest.raises(OutputError, match="2 pictures: name a folder"):
+    with pytest.raises(OutputError, match="2 images: name a folder"):
         list(explain_sources(colour_classifier(), [photos], tmp_path / "map.png"))
     for name in ("map.jpg", "map.TIFF"):
         with pytest.raises(OutputError, match=r"name a file that ends in \.png, or a folder"):
@@ -75,7 +75,7 @@ def test_a_single_picture_may_name_its_file_and_several_may_not(tmp_path: Path) 
         ("holiday", "elsewhere"),
     ],
 )
-def test_no_map_is_put_among_the_pictures(source: str, out: str, tmp_path: Path) -> None:
+def test_no_map_is_put_among_the_images(source: str, out: str, tmp_path: Path) -> None:
     draw_folder(tmp_path / "photos", 1)
     draw_folder(tmp_path / "elsewhere", 1)
     (tmp_path / "link").symlink_to("photos")
@@ -88,21 +88,21 @@ def test_no_map_is_put_among_the_pictures(source: str, out: str, tmp_path: Path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_run_explains_its_pictures_and_never_its_maps(tmp_path: Path) -> None:
+def test_a_run_explains_its_images_and_never_its_maps(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     colour_classifier().save(run / "model.onnx")
-    draw_picture(1).save(run / "chart.png")
+    draw_image(1).save(run / "chart.png")
     for _ in range(2):
         (found,) = explain_sources(colour_classifier(), [run], run / "explained")
         assert found.png == run / "explained" / "chart.png"
-    # Asked for by its name, it is a picture like any other.
+    # Asked for by its name, it is an image like any other.
     (found,) = explain_sources(colour_classifier(), [run / "explained" / "chart.png"], tmp_path / "maps")
     assert found.png == tmp_path / "maps" / "chart.png"
 
 
 def test_what_is_no_file_under_the_name_of_a_map_is_in_the_way_and_never_waited_for(tmp_path: Path) -> None:
-    draw_picture(1).save(tmp_path / "one.jpg")
+    draw_image(1).save(tmp_path / "one.jpg")
     (tmp_path / "maps").mkdir()
     os.mkfifo(tmp_path / "pipe.png")
     os.mkfifo(tmp_path / "maps" / "one.png")
@@ -113,13 +113,13 @@ def test_what_is_no_file_under_the_name_of_a_map_is_in_the_way_and_never_waited_
     assert found.png == tmp_path / "maps" / "one-3.png"
 
 
-def test_many_pictures_of_one_name_are_told_apart_in_linear_time(tmp_path: Path) -> None:
-    names = [f"{place}/悲.jpg" for place in range(5000)] + ["picture-3.jpg"]
+def test_many_images_of_one_name_are_told_apart_in_linear_time(tmp_path: Path) -> None:
+    names = [f"{place}/悲.jpg" for place in range(5000)] + ["image-3.jpg"]
     began = time.process_time()
     found = [path.name for path in _targets(names, tmp_path / "maps")]
     # It took 35 s when the numbers were counted from 2 for each.
     assert time.process_time() - began < 5
-    assert found[:3] == ["picture.png", "picture-2.png", "picture-3.png"] and found[-1] == "picture-3-2.png"
+    assert found[:3] == ["image.png", "image-2.png", "image-3.png"] and found[-1] == "image-3-2.png"
     assert len(set(found)) == len(names)
 
 

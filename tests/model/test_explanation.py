@@ -1,4 +1,4 @@
-"""Explanation: maps point at what the answer comes from, on the picture as it is, for every fit rule."""
+"""Explanation: maps point at what the answer comes from, on the image as it is, for every fit rule."""
 
 import sys
 from dataclasses import replace
@@ -25,12 +25,12 @@ from onnx_models import colour_classifier
 CORNERS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
-def picture_with(colour: tuple[int, int, int], corner: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return a black picture with a patch of a colour, a quarter as wide, in one of its quarters."""
-    picture = np.zeros((*size, 3), np.uint8)
+def image_with(colour: tuple[int, int, int], corner: tuple[int, int], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return a black image with a patch of a colour, a quarter as wide, in one of its quarters."""
+    image = np.zeros((*size, 3), np.uint8)
     (top, left), (down, across) = ((corner[axis] * size[axis] // 2 + size[axis] // 8 for axis in (0, 1)), size)
-    picture[top : top + down // 4, left : left + across // 4] = colour
-    return picture
+    image[top : top + down // 4, left : left + across // 4] = colour
+    return image
 
 
 def quarter_of_the_largest(values: NDArray[np.float32]) -> tuple[int, int]:
@@ -41,24 +41,22 @@ def quarter_of_the_largest(values: NDArray[np.float32]) -> tuple[int, int]:
 @pytest.mark.parametrize("heat", ["map", None])
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("corner", CORNERS)
-def test_a_map_points_at_its_cause_on_the_picture_as_it_is(
-    heat: str | None, rule: str, corner: tuple[int, int]
-) -> None:
+def test_a_map_points_at_its_cause_on_the_image_as_it_is(heat: str | None, rule: str, corner: tuple[int, int]) -> None:
     classifier = colour_classifier(replace(FACTS, fit_rule=rule), heat=heat)  # type: ignore[arg-type]
-    picture = picture_with((255, 0, 0), corner, (120, 96))
-    heat_map = explain(classifier, picture, label="red")
+    image = image_with((255, 0, 0), corner, (120, 96))
+    heat_map = explain(classifier, image, label="red")
     assert heat_map.method == ("class activation" if heat else "occlusion")
     values = heat_map.at(120, 96)
     assert quarter_of_the_largest(values) == corner
     # Green is not there, so nothing speaks for it; red is, and speaks against it.
-    assert quarter_of_the_largest(-explain(classifier, picture, label="green").at(120, 96)) == corner
+    assert quarter_of_the_largest(-explain(classifier, image, label="green").at(120, 96)) == corner
 
 
 def test_the_mean_of_an_exact_map_is_the_log_odds_of_the_label() -> None:
     classifier = colour_classifier()
-    picture = picture_with((0, 200, 0), (0, 1), (32, 48))
-    probs = classifier.probs(picture[None])[0].astype(np.float64)
-    heat_map = explain(classifier, picture)
+    image = image_with((0, 200, 0), (0, 1), (32, 48))
+    probs = classifier.probs(image[None])[0].astype(np.float64)
+    heat_map = explain(classifier, image)
     assert heat_map.label == classifier.class_names[int(probs.argmax())]
     number = int(probs.argmax())
     others = np.delete(probs, number) / np.delete(probs, number).sum()
@@ -106,10 +104,10 @@ def test_a_map_of_many_values_stays_in_range_and_colours_mean_for_and_against() 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2)])
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
-def test_thin_pictures_have_maps_too(size: tuple[int, int], rule: str) -> None:
+def test_thin_images_have_maps_too(size: tuple[int, int], rule: str) -> None:
     classifier = colour_classifier(replace(FACTS, fit_rule=rule))  # type: ignore[arg-type]
-    picture = np.full((*size, 3), 200, np.uint8)
-    assert overlay(picture, explain(classifier, picture)).shape == picture.shape
+    image = np.full((*size, 3), 200, np.uint8)
+    assert overlay(image, explain(classifier, image)).shape == image.shape
 
 
 def test_a_file_whose_map_is_a_list_is_refused() -> None:
@@ -127,7 +125,7 @@ def test_a_method_that_is_not_there_is_refused_with_the_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "received"),
+    ("image", "received"),
     [
         (np.zeros((9, 9), np.uint8), r"uint8 \(9, 9\)"),
         (np.zeros((9, 9, 4), np.uint8), r"uint8 \(9, 9, 4\)"),
@@ -136,16 +134,16 @@ def test_a_method_that_is_not_there_is_refused_with_the_names() -> None:
         ("photo.jpg", "str"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_what_is_expected(picture: Any, received: str) -> None:
-    with pytest.raises(SettingsError, match=rf"the picture is {received}; expected .*uint8 \(H, W, 3\)"):
-        explain(colour_classifier(), picture)
-    with pytest.raises(SettingsError, match=rf"the picture is {received}; expected .*uint8 \(H, W, 3\)"):
-        overlay(picture, HeatMap("red", "occlusion", np.zeros((3, 3), np.float32)))
+def test_what_is_no_image_is_refused_with_what_is_expected(image: Any, received: str) -> None:
+    with pytest.raises(SettingsError, match=rf"the image is {received}; expected .*uint8 \(H, W, 3\)"):
+        explain(colour_classifier(), image)
+    with pytest.raises(SettingsError, match=rf"the image is {received}; expected .*uint8 \(H, W, 3\)"):
+        overlay(image, HeatMap("red", "occlusion", np.zeros((3, 3), np.float32)))
 
 
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("size", [(97, 61), (40, 300), (300, 40), (7, 7)])
-def test_a_map_on_the_picture_is_the_part_of_the_whole_map_that_lies_there(size: tuple[int, int], rule: str) -> None:
+def test_a_map_on_the_image_is_the_part_of_the_whole_map_that_lies_there(size: tuple[int, int], rule: str) -> None:
     height, width = size
     box = _box((height, width), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
     values = np.random.default_rng(0).normal(size=(7, 9)).astype(np.float32)
@@ -159,7 +157,7 @@ def test_a_map_on_the_picture_is_the_part_of_the_whole_map_that_lies_there(size:
 
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(1, 4_000_000), (4_000_000, 1)])
-def test_the_map_of_a_very_thin_picture_takes_no_more_room_than_the_picture(shape: tuple[int, int], rule: str) -> None:
+def test_the_map_of_a_very_thin_image_takes_no_more_room_than_the_image(shape: tuple[int, int], rule: str) -> None:
     box = _box(shape, replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     found = HeatMap("red", "occlusion", values, box).at(*shape)
@@ -168,14 +166,14 @@ def test_the_map_of_a_very_thin_picture_takes_no_more_room_than_the_picture(shap
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("preset", "num_pictures"), [("fast", 60)])
+@pytest.mark.parametrize(("preset", "num_images"), [("fast", 60)])
 def test_maps_find_a_planted_patch_and_those_of_shuffled_weights_do_not(
-    preset: str, num_pictures: int, tmp_path: Path
+    preset: str, num_images: int, tmp_path: Path
 ) -> None:
     photos = planted.draw_folder(tmp_path / "data", planted.NUM_TRAINED)
     classifier = planted.train(photos, preset, tmp_path / "run")
-    found = planted.distances(classifier, num_pictures)
-    lost = planted.distances(planted.shuffled(classifier), num_pictures)
+    found = planted.distances(classifier, num_images)
+    lost = planted.distances(planted.shuffled(classifier), num_images)
     shares = [np.mean([distance <= planted.MARGIN for distance in some]) for some in (found, lost)]
     assert shares[0] >= 0.9 and shares[1] <= 0.5
     assert mien.load(tmp_path / "run").class_names == planted.CLASSES

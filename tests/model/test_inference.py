@@ -1,4 +1,4 @@
-"""Inference: an ONNX graph gives the same row for a picture, whatever stands beside it."""
+"""Inference: an ONNX graph gives the same row for an image, whatever stands beside it."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from mien.model.inference import Graph
 from onnx_models import pooling_network
 
 
-def test_a_picture_gets_the_same_row_alone_and_among_others() -> None:
+def test_an_image_gets_the_same_row_alone_and_among_others() -> None:
     graph = Graph(pooling_network(input_name="images", kind=np.uint8, channels_first=False))
     images = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
     together = graph.run(["features"], images)[0]

@@ -1,4 +1,4 @@
-"""Prediction: in order, one bad picture stops nothing, and memory does not grow with the number of pictures."""
+"""Prediction: in order, one bad image stops nothing, and memory does not grow with the number of images."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def test_answers_come_in_the_order_of_the_sources(classifier: Classifier, data: 
     assert predictions[0].probs == {"happy": 0.75, "sad": 0.25}
 
 
-def test_a_picture_that_cannot_be_read_gets_an_error_and_the_others_go_on(
+def test_an_image_that_cannot_be_read_gets_an_error_and_the_others_go_on(
     classifier: Classifier, data: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jpg").write_text("<html>")
@@ -39,21 +39,21 @@ def test_a_picture_that_cannot_be_read_gets_an_error_and_the_others_go_on(
     assert [prediction.error is None for prediction in predictions] == [False, True, False, False, True]
 
 
-def test_a_missing_path_is_reported_before_any_picture_is_read(classifier: Classifier, data: Path) -> None:
+def test_a_missing_path_is_reported_before_any_image_is_read(classifier: Classifier, data: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="nowhere"):
         predict(classifier, [next(data.rglob("*.jpg")), "nowhere.jpg"])
 
 
-def test_a_folder_stands_for_the_pictures_below_it(classifier: Classifier, data: Path, tmp_path: Path) -> None:
+def test_a_folder_stands_for_the_images_below_it(classifier: Classifier, data: Path, tmp_path: Path) -> None:
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     shutil.copy(next(data.rglob("*.jpg")), tmp_path / "deep" / "deeper" / "a.jpg")
     assert [Path(p.source).name for p in predict(classifier, [tmp_path])] == ["a.jpg"]
 
 
-def test_at_most_a_few_pictures_are_held_at_a_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_most_a_few_images_are_held_at_a_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "count_cores", lambda: 2)
-    picture = next(data.rglob("*.jpg"))
+    image = next(data.rglob("*.jpg"))
     alive, most = 0, 0
 
     class Counting(Classifier):
@@ -63,22 +63,20 @@ def test_at_most_a_few_pictures_are_held_at_a_time(data: Path, monkeypatch: pyte
             most = max(most, alive)
             return super().prepare(content)
 
-    answers: Iterator[object] = predict(Counting(with_facts(make_graph(), FACTS)), [picture] * 400)
+    answers: Iterator[object] = predict(Counting(with_facts(make_graph(), FACTS)), [image] * 400)
     for _ in answers:
         alive -= 1
     assert most <= 32 + 4 * 2 + 2
 
 
 def test_below_the_threshold_the_answer_is_unsure(classifier: Classifier, data: Path) -> None:
-    picture = next(data.rglob("*.jpg"))
-    labels = {
-        threshold: next(predict(classifier, [picture], threshold=threshold)).label for threshold in (0, 0.75, 0.76)
-    }
+    image = next(data.rglob("*.jpg"))
+    labels = {threshold: next(predict(classifier, [image], threshold=threshold)).label for threshold in (0, 0.75, 0.76)}
     assert labels == {0: "happy", 0.75: "happy", 0.76: "unsure"}
     careful = classifier.telling(threshold=0.9)
-    assert next(predict(careful, [picture])).label == "unsure"
-    assert next(predict(careful, [picture], threshold=0)).label == "happy"
-    assert next(predict(careful, [picture])).probs == {"happy": 0.75, "sad": 0.25}
+    assert next(predict(careful, [image])).label == "unsure"
+    assert next(predict(careful, [image], threshold=0)).label == "happy"
+    assert next(predict(careful, [image])).probs == {"happy": 0.75, "sad": 0.25}
 
 
 def test_a_threshold_and_a_class_called_unsure_exclude_one_another(classifier: Classifier, data: Path) -> None:

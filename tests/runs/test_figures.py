@@ -59,12 +59,12 @@ def test_names_of_a_classifier_that_knows_more_classes_are_its_own(data: Path) -
     assert not axes.texts[0].get_parse_math()
 
 
-def test_answers_about_other_pictures_and_odd_numbers_are_refused(data: Path) -> None:
+def test_answers_about_other_images_and_odd_numbers_are_refused(data: Path) -> None:
     dataset = mien.clean(mien.scan(data))
     probs = np.array([[0.9, 0.1]], np.float32)
     for place, label in ((0, 1), (10_000, 0)):
         answers = mien.Answers(np.array([place]), np.array([label]), probs, class_names=("happy", "sad"))
-        with pytest.raises(SettingsError, match="other pictures"):
+        with pytest.raises(SettingsError, match="other images"):
             mien.plot_mistakes(dataset, answers)
     with pytest.raises(SettingsError, match="num_images is 0"):
         mien.plot_samples(dataset, num_images=0)
@@ -135,7 +135,7 @@ def test_thresholds_stand_apart_and_above_the_frame() -> None:
     assert all(box.y0 > left.get_window_extent().y1 and box.x1 < figure.bbox.x1 for box in boxes)
 
 
-def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_picture(tmp_path: Path) -> None:
+def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_image(tmp_path: Path) -> None:
     folder = draw_folder(tmp_path / "data", 1)
     (folder / "sad" / "00.jpg").rename(folder / "sad" / f"{'Wide' * 50}-the-end.jpg")
     dataset = mien.clean(mien.scan(folder))

@@ -85,7 +85,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 
 def looks_of(run: FinishedRun) -> list[tuple[str, bool]]:
     looks = find_looks(run, {record.path: record for record in run.records})
-    assert all(look.picture.uri and look.overlaid.uri != look.picture.uri for look in looks)
+    assert all(look.image.uri and look.overlaid.uri != look.image.uri for look in looks)
     return [(look.answered.path, look.answered.answer == look.answered.label) for look in looks]
 
 
@@ -97,7 +97,7 @@ def test_only_the_test_is_looked_into_and_mistakes_come_first(run: FinishedRun) 
     assert [right for _, right in found] == sorted(right for _, right in found)
 
 
-def test_a_picture_that_has_gone_is_passed_over(run: FinishedRun, tmp_path: Path) -> None:
+def test_an_image_that_has_gone_is_passed_over(run: FinishedRun, tmp_path: Path) -> None:
     before = looks_of(run)
     shutil.copytree(run.data_dir, tmp_path / "data")
     (tmp_path / "data" / before[0][0]).unlink()

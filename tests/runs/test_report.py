@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import mien
-from conftest import draw_picture, save_picture
+from conftest import draw_image, save_image
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
 from mien.jobs.finish import Run
@@ -81,7 +81,7 @@ def page_of(run_dir: Path) -> Page:
 def test_a_training_writes_the_report_that_can_be_written_anew(run: Run, copied: Path) -> None:
     (copied / "report.html").write_text("spoilt")
     assert report(copied) == copied / "report.html"
-    # But for the pictures, which the training had in memory.
+    # But for the images, which the training had in memory.
     anew, before = (re.sub('base64,[^"]+', "", (f / "report.html").read_text("utf-8")) for f in (copied, run.path))
     assert anew == before
 
@@ -145,7 +145,7 @@ def test_tables_have_captions_and_headings_with_a_scope(run: Run) -> None:
     assert all(cell.get("scope") in ("row", "col") for cell in page.all("th"))
 
 
-def test_every_picture_says_what_it_is(run: Run) -> None:
+def test_every_image_says_what_it_is(run: Run) -> None:
     alts = [image["alt"] for image in page_of(run.path).all("img")]
     assert len(alts) > 20
     assert all(re.match(r"(happy|sad)/\d\d\.jpg, labelled (happy|sad)", alt) for alt in alts)
@@ -156,7 +156,7 @@ def test_the_first_sentence_has_the_numbers_of_the_run(run: Run) -> None:
     assert judged
     num_right = sum(row[place] for place, row in enumerate(judged.confusion))
     text = " ".join(page.text.split())
-    assert page.headings[0][1] == f"Right for {num_right} of {judged.accuracy.num_images} pictures that it had not seen"
+    assert page.headings[0][1] == f"Right for {num_right} of {judged.accuracy.num_images} images that it had not seen"
     assert f"between {judged.accuracy.low:.0%} and {judged.accuracy.high:.0%}" in text
     assert f"always saying {judged.baseline_label} would get {judged.baseline.value:.0%}" in text
     for finding in run.findings:
@@ -178,7 +178,7 @@ def test_hostile_names_leave_the_page_intact(tmp_path: Path, place: int) -> None
     for number, label in enumerate(class_names):
         for serial in range(12):
             name = f"{HOSTILE[serial % len(HOSTILE)].replace('/', '')[:200]}{serial}.jpg"
-            save_picture(tmp_path / "data" / label / name, draw_picture(100 * number + serial))
+            save_image(tmp_path / "data" / label / name, draw_image(100 * number + serial))
     run = mien.train(tmp_path / "data", out=tmp_path / "run")
     text, plain = (run.path / "report.html").read_text("utf-8"), page_of(run.path)
     assert plain.open == []
@@ -201,7 +201,7 @@ def test_photos_that_have_gone_or_changed_are_said_to_be(copied: Path, data: Pat
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps({**config, "data": str(moved)}))
     (moved / "happy" / "00.jpg").unlink()
-    save_picture(moved / "sad" / "00.jpg", draw_picture(999))
+    save_image(moved / "sad" / "00.jpg", draw_image(999))
     page = Page(report(copied).read_text("utf-8"))
     words = [found["aria-label"] for found in page.all("span") if "gone" in found.get("class", "")]
     assert any(said.startswith("happy/00.jpg") and said.endswith("no longer there") for said in words)
@@ -229,7 +229,7 @@ def test_the_curves_mark_the_best_epoch(copied: Path) -> None:
     rows = ["epoch,loss,accuracy,val_loss,val_accuracy,seconds", "1,0.7,0.5,0.6,0.5,1.5", "2,0.5,0.8,0.7,0.6,1.5"]
     (copied / "history.csv").write_text("\n".join(rows))
     page = Page(report(copied).read_text("utf-8"))
-    assert "It went over the training pictures 2 times. The best epoch was 1" in page.text
+    assert "It went over the training images 2 times. The best epoch was 1" in page.text
     assert "Its weights were kept." in page.text
     assert "Loss by epoch" in page.text and "1, best" in page.text and "3 s, in 2 epochs" in page.text
 
@@ -244,7 +244,7 @@ def test_weights_that_are_of_no_epoch_are_not_called_so(copied: Path) -> None:
     (copied / "metrics.json").write_text(json.dumps(metrics))
     text = Page(report(copied).read_text("utf-8")).text
     assert "Its weights were kept" not in text
-    assert "What was kept, for the lowest loss on 9 validation pictures: the pretrained backbone" in text
+    assert "What was kept, for the lowest loss on 9 validation images: the pretrained backbone" in text
 
 
 def test_a_page_with_photos_is_not_lost_with_them(run: Run, copied: Path, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
     facts: Any = type("Facts", (), {"class_names": names, "facts": found.classifier.facts})
     page = Page(render(replace(found, scores={"test": judged}, classifier=facts, answers=())))
     assert not any("matrix" in table.get("class", "") for table in page.all("table"))
-    assert "30 classes, of 0 to 0 used pictures each" in page.text
+    assert "30 classes, of 0 to 0 used images each" in page.text
     assert "The most frequent mistakes" in page.text
 
 

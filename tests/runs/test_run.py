@@ -21,7 +21,7 @@ def test_what_was_written_comes_back(run: Run) -> None:
     assert [(r.path, r.split) for r in found.records] == [(r.path, r.split) for r in run.dataset.records]
 
 
-def test_every_picture_that_was_judged_has_its_answer(run: Run) -> None:
+def test_every_image_that_was_judged_has_its_answer(run: Run) -> None:
     found = load_run(run.path)
     for source, evaluation in found.scores.items():
         answers = [answer for answer in found.answers if answer.source == source]

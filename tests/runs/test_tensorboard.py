@@ -41,7 +41,7 @@ def text(events: EventAccumulator, tag: str) -> str:
     return content.decode()
 
 
-def test_tensorboard_gets_the_pictures_of_the_folder_as_they_are(run: RunFolder) -> None:
+def test_tensorboard_gets_the_images_of_the_folder_as_they_are(run: RunFolder) -> None:
     log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})
     events = read(run)
     for number, name in enumerate(("samples", "confusion", "reliability")):

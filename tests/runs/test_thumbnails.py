@@ -1,4 +1,4 @@
-"""The thumbnails: small, in the shape of their picture, and with a word in the place of what has gone or changed."""
+"""The thumbnails: small, in the shape of their image, and with a word in the place of what has gone or changed."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from conftest import draw_picture, record, save_picture
+from conftest import draw_image, record, save_image
 from mien.config import ScanConfig
 from mien.data.dataset import ImageRecord
 from mien.data.scanning import scan
@@ -17,11 +17,11 @@ from mien.runs.thumbnails import SIDE, load_thumbnails, thumbnail_of
 
 
 def saved(folder: Path, name: str, **options: int) -> ImageRecord:
-    path = save_picture(folder / name, draw_picture(1, **options))
+    path = save_image(folder / name, draw_image(1, **options))
     return record(name, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_a_thumbnail_keeps_the_shape_of_its_picture(tmp_path: Path) -> None:
+def test_a_thumbnail_keeps_the_shape_of_its_image(tmp_path: Path) -> None:
     records = [saved(tmp_path, "happy/wide.jpg", width=640, height=320), saved(tmp_path, "happy/small.jpg", width=20)]
     found = load_thumbnails(tmp_path, records, ScanConfig())
     wide, small = (found[r.path] for r in records)
@@ -32,10 +32,10 @@ def test_a_thumbnail_keeps_the_shape_of_its_picture(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(base64.b64decode(content))).size == (SIDE, SIDE // 2)
 
 
-def test_a_picture_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
+def test_an_image_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
     gone, changed, damaged = (saved(tmp_path, f"happy/{number}.jpg") for number in range(3))
     (tmp_path / gone.path).unlink()
-    save_picture(tmp_path / changed.path, draw_picture(2))
+    save_image(tmp_path / changed.path, draw_image(2))
     (tmp_path / damaged.path).write_bytes(b"\xff\xd8\xff nonsense")
     damaged = record(damaged.path, sha256=hashlib.sha256(b"\xff\xd8\xff nonsense").hexdigest())
     found = load_thumbnails(tmp_path, [gone, changed, damaged], ScanConfig())
@@ -45,7 +45,7 @@ def test_a_picture_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
 
 
 def test_a_manifest_cannot_show_what_it_does_not_know(tmp_path: Path) -> None:
-    save_picture(tmp_path / "secret.jpg", draw_picture(3))
+    save_image(tmp_path / "secret.jpg", draw_image(3))
     (tmp_path / "data").mkdir()
     os.mkfifo(tmp_path / "data" / "pipe.jpg")
     paths = ["../secret.jpg", "/etc/passwd", "pipe.jpg", "x" * 5000, "nul\0.jpg"]
@@ -53,10 +53,10 @@ def test_a_manifest_cannot_show_what_it_does_not_know(tmp_path: Path) -> None:
     assert all(found[path].missing and not found[path].uri for path in paths)
 
 
-def test_pictures_that_a_dataset_keeps_are_not_read_again(tmp_path: Path) -> None:
-    save_picture(tmp_path / "happy" / "wide.jpg", draw_picture(1, width=640, height=320))
-    save_picture(tmp_path / "sad" / "high.png", draw_picture(2, width=40, height=90))
-    (tmp_path / "sad" / "text.jpg").write_text("no picture")
+def test_images_that_a_dataset_keeps_are_not_read_again(tmp_path: Path) -> None:
+    save_image(tmp_path / "happy" / "wide.jpg", draw_image(1, width=640, height=320))
+    save_image(tmp_path / "sad" / "high.png", draw_image(2, width=40, height=90))
+    (tmp_path / "sad" / "text.jpg").write_text("no image")
     dataset = scan(tmp_path, ScanConfig(), keep_images=True)
     from_files = load_thumbnails(tmp_path, dataset.records, dataset.config)
     for file in tmp_path.rglob("*.*"):

@@ -29,7 +29,7 @@ def test_the_interval_holds_the_true_error(sharper: float, error: float) -> None
     assert np.mean([score.value for score in found]) == pytest.approx(error, abs=0.02)
 
 
-def test_bins_hold_as_many_pictures_each_and_run_from_unsure_to_sure() -> None:
+def test_bins_hold_as_many_images_each_and_run_from_unsure_to_sure() -> None:
     probs, labels = draw(1000, 0)
     calibration = measure_calibration(probs, labels)
     assert [item.accuracy.num_images for item in calibration.bins] == [100] * 10
@@ -38,7 +38,7 @@ def test_bins_hold_as_many_pictures_each_and_run_from_unsure_to_sure() -> None:
     assert calibration.confidence == pytest.approx(float(probs.max(axis=1).mean()), abs=1e-6)
 
 
-def test_one_picture_is_enough_to_be_measured() -> None:
+def test_one_image_is_enough_to_be_measured() -> None:
     calibration = measure_calibration(np.array([[0.25, 0.75]], np.float32), np.array([1]))
     assert len(calibration.bins) == 1
     assert calibration.error.value == pytest.approx(0.25)

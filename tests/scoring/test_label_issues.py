@@ -44,7 +44,7 @@ def test_the_most_suspect_comes_first() -> None:
     assert suspect_rows(given.labels, given.probs).tolist() == [18, 19, 17]
 
 
-def test_the_joint_counts_every_picture_of_a_class_once() -> None:
+def test_the_joint_counts_every_image_of_a_class_once() -> None:
     _, given = flipped(3)
     joint = confident_joint(given.labels, given.probs)
     assert joint.sum(axis=1) == pytest.approx(np.bincount(given.labels))
@@ -56,7 +56,7 @@ def test_sure_and_right_answers_make_nothing_suspect() -> None:
     assert len(suspect_rows(given.labels, given.probs)) == 0
 
 
-def test_a_class_without_pictures_is_nobodys_suggestion() -> None:
+def test_a_class_without_images_is_nobodys_suggestion() -> None:
     given = answers([0, 1] * 10, [0, 1] * 10, num_classes=3)
     assert len(suspect_rows(given.labels, given.probs)) == 0
 
@@ -77,7 +77,7 @@ def test_suspects_are_marked_and_stay_in_use() -> None:
     assert marked.records[1:] == dataset.records[1:]
 
 
-def test_the_list_has_room_for_decisions_and_the_sheet_is_a_picture(tmp_path: Path) -> None:
+def test_the_list_has_room_for_decisions_and_the_sheet_is_an_image(tmp_path: Path) -> None:
     dataset = scan(draw_folder(tmp_path / "data", 20), keep_images=True)
     suspects = find_suspects(dataset, answers([0] * 20 + [1] * 20, [1] + [0] * 19 + [1] * 20))
     save_suspects(tmp_path, dataset, suspects)

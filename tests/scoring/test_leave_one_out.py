@@ -1,4 +1,4 @@
-"""Leave-one-out: the closed form is what refitting gives, copies go together, and many pictures are taken in blocks."""
+"""Leave-one-out: the closed form is what refitting gives, copies go together, and many images are taken in blocks."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def clouds(
 
 
 @pytest.mark.parametrize("groups", [list(range(20)), [0, 0, 1, 1, 1, *range(2, 17)]])
-def test_the_closed_form_is_what_a_fit_without_the_picture_says(groups: list[int]) -> None:
+def test_the_closed_form_is_what_a_fit_without_the_image_says(groups: list[int]) -> None:
     rng = np.random.default_rng(3)
     rows, targets = rng.normal(size=(20, 4)), rng.normal(size=(20, 2))
     inputs = np.hstack([rows, np.ones((20, 1))])
@@ -54,7 +54,7 @@ def test_a_copy_with_the_same_wrong_label_does_not_speak_for_it_either() -> None
     assert together[0, 1] < min(0.2, apart[0, 1])
 
 
-def test_many_pictures_are_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_images_are_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     features, labels = clouds(120)
     monkeypatch.setattr(module, "_BLOCK_SIZE", 50)
     probs = leave_one_out(features, labels, groups=[number // 2 for number in range(120)], num_classes=2)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import mien
-from conftest import draw_picture, evaluation_of
+from conftest import draw_image, evaluation_of
 from mien.errors import ModelFileError
 from mien.jobs.finish import Run
 from mien.model.classifier import ModelFacts, load
@@ -57,7 +57,7 @@ def _undated(run: Run) -> str:
 
 
 def test_the_python_of_the_card_works_as_it_stands(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    draw_picture(7).save(tmp_path / "photo.jpg")
+    draw_image(7).save(tmp_path / "photo.jpg")
     (tmp_path / "model.onnx").write_bytes((run.path / "model.onnx").read_bytes())
     monkeypatch.chdir(tmp_path)
     code = re.findall(r"^```python\n(.*?)^```", model_card(load("model.onnx").facts), re.MULTILINE | re.DOTALL)
@@ -70,7 +70,7 @@ def test_the_python_of_the_card_works_as_it_stands(run: Run, monkeypatch: pytest
 
 
 def test_the_commands_of_the_card_work_as_they_stand(run: Run, data: Path, tmp_path: Path) -> None:
-    draw_picture(7).save(tmp_path / "photo.jpg")
+    draw_image(7).save(tmp_path / "photo.jpg")
     (tmp_path / "model.onnx").write_bytes((run.path / "model.onnx").read_bytes())
     (tmp_path / "other-photos").symlink_to(data)
     lines = re.findall(r"^\$ (mien .*)$", model_card(run.classifier.facts), re.MULTILINE)

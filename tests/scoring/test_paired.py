@@ -35,7 +35,7 @@ def test_the_interval_for_pairs_is_symmetric_and_stays_in_range() -> None:
         assert (other.low, other.high) == pytest.approx((-score.high, -score.low))
 
 
-def test_more_pictures_are_needed_than_were_too_few_and_fewer_for_a_larger_difference() -> None:
+def test_more_images_are_needed_than_were_too_few_and_fewer_for_a_larger_difference() -> None:
     assert num_needed(5, 5, 100) is None
     small, large = num_needed(6, 10, 229), num_needed(5, 0, 15)
     assert small is not None and large is not None

@@ -15,7 +15,7 @@ from mien.scoring.verdict import decide_threshold, judge_threshold, kept_epochs,
 
 
 def judged(num_right: int, num_images: int, sure: float | None = None) -> Evaluation:
-    """Return scores on as many pictures of either class; the probabilities are what they should be."""
+    """Return scores on as many images of either class; the probabilities are what they should be."""
     half, wrong = num_images // 2, num_images - num_right
     confusion = [[half - wrong // 2, wrong // 2], [wrong - wrong // 2, half - (wrong - wrong // 2)]]
     return evaluation_of(confusion, sure=num_right / num_images if sure is None else sure)
@@ -32,11 +32,11 @@ def kinds(num_right: int, num_images: int, history: Sequence[Epoch] = ()) -> lis
     return [finding.kind for finding in verdict(judged(num_right, num_images), history)]
 
 
-def test_good_scores_on_many_pictures_are_fine() -> None:
+def test_good_scores_on_many_images_are_fine() -> None:
     assert kinds(180, 200, GOOD_CURVES) == ["fine"]
 
 
-def test_few_test_pictures_are_too_little_to_tell() -> None:
+def test_few_test_images_are_too_little_to_tell() -> None:
     assert kinds(27, 30, GOOD_CURVES) == ["too_little_data"]
     (finding,) = verdict(judged(27, 30))
     assert "74% to 97%" in finding.text
@@ -48,7 +48,7 @@ def test_a_score_that_may_be_the_baseline_is_too_little_to_tell() -> None:
     assert "always saying 'happy' gets 50%" in findings[0].text
 
 
-def test_a_network_that_never_learns_its_own_pictures_is_underfitting() -> None:
+def test_a_network_that_never_learns_its_own_images_is_underfitting() -> None:
     assert kinds(110, 200, make_history((0.7, 0.5, 0.7, 0.5), (0.69, 0.55, 0.69, 0.5)))[0] == "underfitting"
 
 
@@ -110,12 +110,12 @@ def test_one_that_says_more_than_it_holds_is_too_sure_of_itself() -> None:
     assert "less sure than it could be" in finding.text
 
 
-def test_what_chance_does_to_few_pictures_is_not_held_against_the_probabilities() -> None:
+def test_what_chance_does_to_few_images_is_not_held_against_the_probabilities() -> None:
     assert kinds(27, 30) == ["too_little_data"]
     assert "miscalibrated" not in [finding.kind for finding in verdict(judged(27, 30, sure=0.94))]
 
 
-def test_pictures_unlike_those_of_the_training_are_pointed_out() -> None:
+def test_images_unlike_those_of_the_training_are_pointed_out() -> None:
     strange = replace(judged(180, 200), unfamiliar=wilson_score(60, 200))
     assert [finding.kind for finding in verdict(strange)] == ["fine", "unfamiliar"]
     usual = replace(judged(180, 200), unfamiliar=wilson_score(6, 200))

@@ -29,7 +29,7 @@ def test_a_line_says_who_asked_what_for_how_long_and_how_much() -> None:
         "duration_ms": 12.35,
         "bytes_in": 40_000,
         "bytes_out": 167,
-        "num_pictures": 1,
+        "num_images": 1,
     }
 
 
@@ -43,10 +43,10 @@ def test_lines_are_written_in_their_order_and_all_of_them_when_it_is_closed(tmp_
     with (tmp_path / "log").open("w+") as file:
         log = AccessLog(file)
         for number in range(500):
-            log.write(Exchange("", "GET", num_pictures=number))
+            log.write(Exchange("", "GET", num_images=number))
         log.close()
         lines = (tmp_path / "log").read_text().splitlines()
-    assert [json.loads(line)["num_pictures"] for line in lines] == list(range(500))
+    assert [json.loads(line)["num_images"] for line in lines] == list(range(500))
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from http_asking import JPEG
 from mien.errors import ImageError
 from mien.model.classifier import Classifier
 from mien.model.explanation import explain, overlay
-from mien.model.prediction import predict_picture
+from mien.model.prediction import predict_image
 from mien.serving.answers import Answer, answer, refused
 from mien.serving.limits import DecodingRoom
 from mien.serving.metrics import ServiceMetrics
@@ -24,7 +24,7 @@ from onnx_models import colour_classifier
 
 ROOM = DecodingRoom(10**6)
 METRICS = ServiceMetrics(FACTS.class_names)
-WIDE = draw_picture(0, width=400, height=300)
+WIDE = draw_image(0, width=400, height=300)
 
 
 @pytest.fixture(params=[None, "map"])
@@ -35,11 +35,11 @@ def classifier(request: pytest.FixtureRequest) -> Classifier:
 def test_the_answer_is_the_prediction(classifier: Classifier) -> None:
     content = encoded(WIDE, "PNG")
     found = answer(classifier, Upload("wide.png", content), classifier.facts.scan_config(), room=ROOM, metrics=METRICS)
-    assert found == Answer(predict_picture(classifier, classifier.prepare(content), source="wide.png"))
+    assert found == Answer(predict_image(classifier, classifier.prepare(content), source="wide.png"))
     assert found.to_dict() == found.prediction.to_dict()
 
 
-def test_the_heat_map_is_that_of_the_whole_picture(classifier: Classifier) -> None:
+def test_the_heat_map_is_that_of_the_whole_image(classifier: Classifier) -> None:
     upload = Upload("wide.png", encoded(WIDE, "PNG"))
     found = answer(classifier, upload, classifier.facts.scan_config(), room=ROOM, metrics=METRICS, explain=True)
     expected = explain(classifier, np.asarray(WIDE))
@@ -55,7 +55,7 @@ def test_the_heat_map_is_that_of_the_whole_picture(classifier: Classifier) -> No
 @pytest.mark.parametrize(
     ("content", "problem"), [(b"", "empty"), (b"<html>", "not_an_image"), (JPEG[:-100], "unreadable")]
 )
-def test_what_is_no_picture_is_told(classifier: Classifier, content: bytes, problem: str) -> None:
+def test_what_is_no_image_is_told(classifier: Classifier, content: bytes, problem: str) -> None:
     found = answer(
         classifier, Upload("x", content), classifier.facts.scan_config(), room=ROOM, metrics=METRICS, explain=True
     )

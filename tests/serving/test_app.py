@@ -41,7 +41,7 @@ def ask_urls(app: FastAPI, *urls: str, explain: bool = False) -> httpx.Response:
 
 
 def test_answers_are_those_of_the_command_line(run: "Run", data: Path, command: Mien, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     paths = [*sorted(data.rglob("*.jpg")), tmp_path / "notes.txt"]
     _, out, _ = command("predict", run.path, *paths, "--json")
     expected = [json.loads(line) for line in out.splitlines()]
@@ -61,7 +61,7 @@ def test_a_heat_map_comes_where_it_is_asked_for() -> None:
     assert second["heat_map"] is None and second["error"]
 
 
-def test_a_bad_picture_among_several_stops_no_other_and_alone_is_refused() -> None:
+def test_a_bad_image_among_several_stops_no_other_and_alone_is_refused() -> None:
     for content, status in ((b"text", 415), (b"", 400), (JPEG[:-200], 400)):
         among = post(app_of(), ("good.jpg", JPEG), ("bad.jpg", content))
         assert among.status_code == 200
@@ -83,7 +83,7 @@ def test_names_come_back_as_they_were_sent(name: str) -> None:
 
 
 @pytest.mark.usefixtures("near")
-def test_pictures_at_urls_are_answered_in_order() -> None:
+def test_images_at_urls_are_answered_in_order() -> None:
     with gallery({"/a.jpg": JPEG, "/b.png": PNG, "/c.txt": b"text"}) as shown:
         urls = [f"{shown.url}/{name}" for name in ("a.jpg", "gone.jpg", "c.txt", "b.png")]
         answered = ask_urls(app_of(allow_urls=True), *urls, explain=True)
@@ -92,7 +92,7 @@ def test_pictures_at_urls_are_answered_in_order() -> None:
     assert [item["error"] for item in found] == [
         None,
         "the URL cannot be fetched: its server answered 404",
-        "text, not a picture",
+        "text, not an image",
         None,
     ]
     sent = post(app_of(), (urls[0], JPEG), (urls[3], PNG)).json()["predictions"]
@@ -106,7 +106,7 @@ def test_pictures_at_urls_are_answered_in_order() -> None:
 )
 def test_a_url_tells_nothing_of_this_machine_and_its_network(url: str) -> None:
     answered = ask_urls(app_of(allow_urls=True), url)
-    told = "the URL cannot be fetched: expected a picture at a public address, by http or https, within the limits"
+    told = "the URL cannot be fetched: expected an image at a public address, by http or https, within the limits"
     assert (answered.status_code, answered.json()) == (400, {"error": told})
 
 

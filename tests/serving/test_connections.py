@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.serving.gate import SECURITY_HEADERS
 from serve_process import Service, answer, request, served
 
@@ -57,10 +57,10 @@ def drip(connection: socket.socket, drop: bytes) -> float:
 
 
 def test_a_connection_serves_many_requests(service: Service) -> None:
-    picture = encoded(draw_picture(1), "JPEG")
+    image = encoded(draw_image(1), "JPEG")
     with service.connect() as connection:
         for _ in range(5):
-            connection.sendall(request("/predict", picture))
+            connection.sendall(request("/predict", image))
             status, document = answer(connection)
             assert (status, document["predictions"][0]["source"]) == (200, "-")
         time.sleep(1.5 * TIMEOUT_S)
@@ -130,9 +130,9 @@ def test_what_follows_a_body_has_a_limit(service: Service, start: bytes, trailer
 def test_a_body_may_come_in_many_small_chunks(service: Service) -> None:
     with service.connect() as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\n" + CHUNKED + b"Content-Type: image/jpeg\r\n\r\n")
-        picture = encoded(draw_picture(1, width=300, height=300), "PNG")
-        for start in range(len(picture)):
-            connection.sendall(b"1;what=%s\r\n%c\r\n" % (b"x" * 9, picture[start]))
+        image = encoded(draw_image(1, width=300, height=300), "PNG")
+        for start in range(len(image)):
+            connection.sendall(b"1;what=%s\r\n%c\r\n" % (b"x" * 9, image[start]))
         connection.sendall(b"0\r\nSum: 1\r\n\r\n")
         assert answer(connection)[0] == 200
 
@@ -148,13 +148,13 @@ def test_a_header_after_the_body_is_none(service: Service) -> None:
 @pytest.mark.parametrize("pause_s", [0, 0.1])
 def test_an_offer_to_speak_something_else_is_passed_over(service: Service, offer: bytes, pause_s: float) -> None:
     upgrade = b"HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: " + offer + b"\r\n"
-    sent = request("/predict", encoded(draw_picture(1), "JPEG")).replace(b"HTTP/1.1\r\n", upgrade)
-    head, end, picture = sent.partition(b"\r\n\r\n")
+    sent = request("/predict", encoded(draw_image(1), "JPEG")).replace(b"HTTP/1.1\r\n", upgrade)
+    head, end, image = sent.partition(b"\r\n\r\n")
     with service.connect() as connection:
         for _ in range(2):
             connection.sendall(head + end)
             time.sleep(pause_s)
-            connection.sendall(picture + request("/healthz").replace(b"HTTP/1.1\r\n", upgrade))
+            connection.sendall(image + request("/healthz").replace(b"HTTP/1.1\r\n", upgrade))
             assert answer(connection)[0] == 200
             assert answer(connection) == (200, {"status": "alive"})
 

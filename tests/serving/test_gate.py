@@ -253,7 +253,7 @@ def test_the_policy_lets_a_page_load_nothing_from_elsewhere() -> None:
 
 ATTACK = """async url => {
     const body = new FormData(), told = asked => asked.then(response => response.text(), error => error.name);
-    body.append("picture", new Blob(["picture"]), "a.jpg");
+    body.append("image", new Blob(["image"]), "a.jpg");
     const ways = [{mode: "no-cors"}, {mode: "cors"}, {mode: "cors", headers: {"X-API-Key": "guess"}}];
     const answers = ways.map(way => told(fetch(url + "/predict", {method: "POST", body, ...way})));
     return await Promise.all([...answers, told(fetch(url + "/model"))]);

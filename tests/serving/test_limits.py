@@ -1,4 +1,4 @@
-"""Room for decoding: small pictures side by side, large ones one after the other, and the largest alone."""
+"""Room for decoding: small images side by side, large ones one after the other, and the largest alone."""
 
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Lock
@@ -48,7 +48,7 @@ def test_shares_come_to_no_more_than_the_whole() -> None:
     with budget.share() as first, budget.share() as second:
         first.take(60)
         second.take(40)
-        with pytest.raises(BusyError, match="its memory for pictures is full"):
+        with pytest.raises(BusyError, match="its memory for images is full"):
             second.take(1)
         first.give_back(10)
         second.take(10)

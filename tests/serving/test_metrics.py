@@ -8,7 +8,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from mien.errors import OutputError
 from mien.serving.metrics import FOLDER_VARIABLE, ServiceMetrics, counted_together
 from serve_process import request, served
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Samples = dict[tuple[str, ...], float]
 
-# What a worker counts: a request, a picture, and one that is still in work. Then it waits, or dies on the spot.
+# What a worker counts: a request, an image, and one that is still in work. Then it waits, or dies on the spot.
 WORKER = """
 import os, sys
 from mien.serving.metrics import ServiceMetrics
@@ -66,13 +66,13 @@ def test_classes_whose_names_look_alike_are_counted_apart() -> None:
     metrics = ServiceMetrics(names)
     for name in names:
         metrics.count_answer(name)
-    found = {key[1]: value for key, value in counted(metrics).items() if key[0] == "mien_pictures_total" and key[1]}
+    found = {key[1]: value for key, value in counted(metrics).items() if key[0] == "mien_images_total" and key[1]}
     assert list(found.values()) == [1, 1, 1] and all(name.isprintable() for name in found)
 
 
-def test_pictures_are_counted_by_what_was_said_of_them_and_every_label_is_there_from_the_start() -> None:
+def test_images_are_counted_by_what_was_said_of_them_and_every_label_is_there_from_the_start() -> None:
     metrics = ServiceMetrics(["happy", "sad"])
-    before = {key: value for key, value in counted(metrics).items() if key[0] == "mien_pictures_total"}
+    before = {key: value for key, value in counted(metrics).items() if key[0] == "mien_images_total"}
     assert {key[1:]: value for key, value in before.items()} == {
         ("happy", "class"): 0,
         ("sad", "class"): 0,
@@ -82,10 +82,10 @@ def test_pictures_are_counted_by_what_was_said_of_them_and_every_label_is_there_
     for label in ("happy", "happy", "sad", "unsure", None):
         metrics.count_answer(label)
     metrics.count_answer("sad", unfamiliar=True)
-    after = {key: value for key, value in counted(metrics).items() if key[0] == "mien_pictures_total"}
+    after = {key: value for key, value in counted(metrics).items() if key[0] == "mien_images_total"}
     assert after.keys() == before.keys()
     assert [after[key] for key in before] == [2, 2, 1, 1]
-    assert counted(metrics)["mien_unfamiliar_pictures_total",] == 1
+    assert counted(metrics)["mien_unfamiliar_images_total",] == 1
 
 
 def test_classes_called_unsure_and_error_are_not_mistaken_for_answers_that_are_none() -> None:
@@ -93,9 +93,9 @@ def test_classes_called_unsure_and_error_are_not_mistaken_for_answers_that_are_n
     for label in ("unsure", "error", "error", None):
         metrics.count_answer(label)
     found = counted(metrics)
-    assert found["mien_pictures_total", "unsure", "class"] == 1
-    assert found["mien_pictures_total", "error", "class"] == 2
-    assert (found["mien_pictures_total", "", "unsure"], found["mien_pictures_total", "", "error"]) == (0, 1)
+    assert found["mien_images_total", "unsure", "class"] == 1
+    assert found["mien_images_total", "error", "class"] == 2
+    assert (found["mien_images_total", "", "unsure"], found["mien_images_total", "", "error"]) == (0, 1)
 
 
 def test_a_hostile_class_name_can_be_read_back() -> None:
@@ -104,7 +104,7 @@ def test_a_hostile_class_name_can_be_read_back() -> None:
     for name in names:
         metrics.count_answer(name)
     found = counted(metrics)
-    assert len([key for key, value in found.items() if key[0] == "mien_pictures_total" and value == 1]) == 5
+    assert len([key for key, value in found.items() if key[0] == "mien_images_total" and value == 1]) == 5
     assert not [key for key in found if key[0] == "mien_hacked"]
 
 
@@ -122,7 +122,7 @@ def test_a_thread_is_busy_while_its_time_is_taken_also_when_it_fails() -> None:
 def test_two_servers_in_a_process_count_apart() -> None:
     first, second = ServiceMetrics(["happy", "sad"]), ServiceMetrics(["happy", "sad"])
     first.num_waiting.inc(5)
-    assert (counted(first)["mien_pictures_waiting",], counted(second)["mien_pictures_waiting",]) == (5, 0)
+    assert (counted(first)["mien_images_waiting",], counted(second)["mien_images_waiting",]) == (5, 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")
@@ -151,8 +151,8 @@ def test_several_processes_count_together_and_what_a_dead_one_had_in_work_is_for
     assert (
         found["mien_requests_total", "/predict", "200"] == found["mien_request_duration_seconds_count", "/predict"] == 3
     )
-    assert found["mien_pictures_total", "happy", "class"] == found["mien_unfamiliar_pictures_total",] == 3
-    assert found["mien_pictures_waiting",] == 6
+    assert found["mien_images_total", "happy", "class"] == found["mien_unfamiliar_images_total",] == 3
+    assert found["mien_images_waiting",] == 6
     memory = [value for key, value in found.items() if key[0] == "process_resident_memory_bytes"]
     assert len(memory) == 2 and min(memory) > 10_000_000
 
@@ -174,8 +174,8 @@ def test_a_folder_for_counting_that_cannot_be_made_is_told(monkeypatch: pytest.M
 def test_the_workers_of_a_server_count_together(run: "Run") -> None:
     with served(run.path, "--workers", 2) as service:
         for _ in range(20):
-            assert service.ask(request("/predict", encoded(draw_picture(1), "JPEG")))[0] == 200
+            assert service.ask(request("/predict", encoded(draw_image(1), "JPEG")))[0] == 200
         found = samples(httpx.get(f"http://127.0.0.1:{service.port}/metrics").content)
         assert found["mien_requests_total", "/predict", "200"] == 20
-        assert found["mien_pictures_total", "happy", "class"] + found["mien_pictures_total", "sad", "class"] == 20
+        assert found["mien_images_total", "happy", "class"] + found["mien_images_total", "sad", "class"] == 20
         assert service.stop() == 0

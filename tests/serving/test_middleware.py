@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from http_asking import app_of
 from mien.config import ServeConfig
 from mien.errors import SettingsError
@@ -26,7 +26,7 @@ from mien.serving.middleware import guarded, hardened, observed, shielded
 
 KEY = "correct-horse-battery-staple"
 
-PICTURE = encoded(draw_picture(7), "JPEG")
+IMAGE = encoded(draw_image(7), "JPEG")
 
 
 def small_app() -> FastAPI:
@@ -35,7 +35,7 @@ def small_app() -> FastAPI:
     @app.post("/predict")
     async def predict(request: Request) -> PlainTextResponse:
         body = await request.body()
-        request.state.num_pictures = body.count(b",") + 1
+        request.state.num_images = body.count(b",") + 1
         return PlainTextResponse("answered")
 
     @app.get("/classes/{name}")
@@ -107,7 +107,7 @@ def test_what_a_request_took_is_noted(visit: Visit) -> None:
     assert visit.ask("POST", "/predict?name=secret", content=b"one,two").text == "answered"
     noted = visit.last()
     assert (noted.client, noted.method, noted.route, noted.status) == ("127.0.0.1", "POST", "/predict", 200)
-    assert (noted.bytes_in, noted.bytes_out, noted.num_pictures) == (7, 8, 2)
+    assert (noted.bytes_in, noted.bytes_out, noted.num_images) == (7, 8, 2)
     assert 0 < noted.duration_s < 5
 
 
@@ -208,7 +208,7 @@ def served(run: Run) -> ASGIApp:
 
 
 def test_what_the_server_answers_is_counted_and_hardened(served: ASGIApp) -> None:
-    files = [("picture", ("a.jpg", PICTURE)), ("picture", ("b.jpg", PICTURE)), ("text", ("c.jpg", b"no picture"))]
+    files = [("image", ("a.jpg", IMAGE)), ("image", ("b.jpg", IMAGE)), ("text", ("c.jpg", b"no image"))]
     response = ask(served, "POST", "/predict", files=files)
     assert response.status_code == 200
     assert_hardened(response)
@@ -216,8 +216,8 @@ def test_what_the_server_answers_is_counted_and_hardened(served: ASGIApp) -> Non
     assert_hardened(response)
     lines = response.text.splitlines()
     assert 'mien_requests_total{route="/predict",status="200"} 1.0' in lines
-    assert 'mien_pictures_total{class="",outcome="error"} 1.0' in lines
-    assert "mien_pictures_waiting 0.0" in lines and "mien_threads_busy 0.0" in lines
+    assert 'mien_images_total{class="",outcome="error"} 1.0' in lines
+    assert "mien_images_waiting 0.0" in lines and "mien_threads_busy 0.0" in lines
     worked = [line for line in lines if line.startswith("mien_work_seconds_total") and not line.endswith(" 0.0")]
     assert len(worked) == 2
 
@@ -232,7 +232,7 @@ def test_the_server_lets_in_whom_its_settings_say(run: Run, tmp_path: Path) -> N
         ({"X-API-Key": KEY, "Host": "evil.example"}, 403),
         ({"X-API-Key": KEY, "Origin": "http://evil.example"}, 403),
     ):
-        response = ask(app, "POST", "/predict", files={"picture": PICTURE}, headers=headers)
+        response = ask(app, "POST", "/predict", files={"image": IMAGE}, headers=headers)
         assert (response.status_code, headers) == (status, headers)
         assert_hardened(response)
 
@@ -263,15 +263,15 @@ def test_the_server_logs_requests_on_standard_output_unless_told_not_to(
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
         ):
-            await client.post("/predict", files={"picture": ("secret-name.jpg", PICTURE)})
+            await client.post("/predict", files={"image": ("secret-name.jpg", IMAGE)})
             await client.get("/nowhere/secret-path")
 
     asyncio.run(visit(create_app(load(run.path), ServeConfig(access_log=False))))
     assert capfd.readouterr().out == ""
     asyncio.run(visit(create_app(load(run.path))))
     predicted, missing = (json.loads(line) for line in capfd.readouterr().out.splitlines())
-    assert (predicted["route"], predicted["status"], predicted["num_pictures"]) == ("/predict", 200, 1)
-    assert (missing["route"], missing["status"], missing["num_pictures"]) == (None, 404, 0)
+    assert (predicted["route"], predicted["status"], predicted["num_images"]) == ("/predict", 200, 1)
+    assert (missing["route"], missing["status"], missing["num_images"]) == (None, 404, 0)
     assert "secret" not in str((predicted, missing))
 
 

@@ -28,7 +28,7 @@ PATHS = [
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    """An application for which every URL leads to the same picture."""
+    """An application for which every URL leads to the same image."""
     monkeypatch.setattr(urls, "fetch", lambda url, limits: JPEG)
     return app_of(allow_urls=True, allow_host=("testserver",))
 
@@ -50,7 +50,7 @@ def test_any_request_gets_an_answer_that_is_described(
     def ask_something(case: "schemathesis.Case[Any]") -> None:
         answered = case.call()
         statuses.add(answered.status_code)
-        # Most bytes are no picture, which no description can say.
+        # Most bytes are no image, which no description can say.
         case.validate_response(answered, excluded_checks=[positive_data_acceptance])
 
     ask_something()
@@ -96,27 +96,27 @@ def test_the_documentation_names_every_address() -> None:
 JSON = {"Content-Type": "application/json"}
 URLS = b'{"urls": ["https://example.org/a.jpg"]}'
 KEY_PATH, FULL = Path("key"), dict[str, Any]()
-PICTURE = {"Content-Type": "image/jpeg"}
+IMAGE = {"Content-Type": "image/jpeg"}
 ELSEWHERE = {"Host": "elsewhere.example"}
 # For each documented status settings and a request that reach it.
 REACHED: dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any]]] = {
-    ("/predict", 200): ({}, {"content": JPEG, "headers": PICTURE}),
-    ("/predict", 400): ({}, {"content": JPEG[:-200], "headers": PICTURE}),
-    ("/predict", 401): ({"api_key_file": KEY_PATH}, {"content": JPEG, "headers": PICTURE}),
-    ("/predict", 403): ({"explain": False}, {"content": JPEG, "headers": PICTURE, "params": {"explain": True}}),
+    ("/predict", 200): ({}, {"content": JPEG, "headers": IMAGE}),
+    ("/predict", 400): ({}, {"content": JPEG[:-200], "headers": IMAGE}),
+    ("/predict", 401): ({"api_key_file": KEY_PATH}, {"content": JPEG, "headers": IMAGE}),
+    ("/predict", 403): ({"explain": False}, {"content": JPEG, "headers": IMAGE, "params": {"explain": True}}),
     ("/predict", 408): ({"upload_timeout_s": 0.05}, {"content": [b"-"] * 10, "headers": FORM}),
-    ("/predict", 413): ({"max_file_mb": 0.001}, {"content": JPEG, "headers": PICTURE}),
+    ("/predict", 413): ({"max_file_mb": 0.001}, {"content": JPEG, "headers": IMAGE}),
     ("/predict", 415): ({}, {"content": JPEG, "headers": {"Content-Type": "text/plain"}}),
     ("/predict", 422): ({}, {"content": b"no form", "headers": FORM}),
-    ("/predict", 429): (FULL, {"content": JPEG, "headers": PICTURE}),
-    ("/predict", 503): ({"answer_timeout_s": 1e-6}, {"content": JPEG, "headers": PICTURE}),
+    ("/predict", 429): (FULL, {"content": JPEG, "headers": IMAGE}),
+    ("/predict", 503): ({"answer_timeout_s": 1e-6}, {"content": JPEG, "headers": IMAGE}),
     ("/predict/url", 200): ({}, {"content": URLS, "headers": JSON}),
     ("/predict/url", 400): ({}, {"content": b'{"urls": ["x://"]}', "headers": JSON}),
     ("/predict/url", 401): ({"api_key_file": KEY_PATH}, {"content": URLS, "headers": JSON}),
     ("/predict/url", 403): ({"allow_urls": False}, {"content": URLS, "headers": JSON}),
     ("/predict/url", 408): ({"upload_timeout_s": 0.05}, {"content": [b"-"] * 10, "headers": JSON}),
     ("/predict/url", 413): ({"max_files": 1}, {"content": b'{"urls": ["x", "x"]}', "headers": JSON}),
-    ("/predict/url", 415): ({}, {"content": URLS, "headers": PICTURE}),
+    ("/predict/url", 415): ({}, {"content": URLS, "headers": IMAGE}),
     ("/predict/url", 422): ({}, {"content": b"{}", "headers": JSON}),
     ("/predict/url", 429): (FULL, {"content": URLS, "headers": JSON}),
     ("/predict/url", 503): ({"answer_timeout_s": 1e-6}, {"content": URLS, "headers": JSON}),

@@ -15,7 +15,7 @@ from PIL import Image
 
 import mien
 from browsing import complaints_of, violations
-from conftest import draw_folder, draw_picture, encoded, save_picture
+from conftest import draw_folder, draw_image, encoded, save_image
 from hostile_names import NAMES, draw_hostile_folder
 from mien.core.csv_tables import read_records, table_text
 from serve_process import Service, served
@@ -40,7 +40,7 @@ PASTE = """async ([content, name]) => {
 
 @pytest.fixture(scope="session")
 def url(run: "Run") -> Iterator[str]:
-    """A server of happy and sad pictures."""
+    """A server of happy and sad images."""
     with served(run.path, "--allow-urls") as service:
         yield address(service)
 
@@ -76,7 +76,7 @@ def opened(page: "Page", url: str) -> "Page":
 
 
 def chosen(page: "Page", *paths: Path, wait: bool = True) -> None:
-    """Choose files, and wait for the answers to all pictures of the page."""
+    """Choose files, and wait for the answers to all images of the page."""
     num_cards = page.locator(".card").count() + len(paths)
     page.set_input_files("#files", list(paths))
     if wait:
@@ -146,7 +146,7 @@ def test_hostile_names_of_twelve_classes_stay_text(page: "Page", hostile_url: st
     assert "\u202e" not in page.locator("body").inner_text()
 
 
-def test_a_picture_gets_the_answer_that_the_command_line_gives(wide: "Page", url: str, run: "Run", data: Path) -> None:
+def test_an_image_gets_the_answer_that_the_command_line_gives(wide: "Page", url: str, run: "Run", data: Path) -> None:
     path = data / "happy" / "03.jpg"
     (prediction,) = mien.predict(mien.load(run.path), [path])
     chosen(opened(wide, url), path)
@@ -158,49 +158,49 @@ def test_a_picture_gets_the_answer_that_the_command_line_gives(wide: "Page", url
     assert size > 90
 
 
-def test_a_picture_unlike_those_of_the_training_is_marked(wide: "Page", url: str, run: "Run", tmp_path: Path) -> None:
+def test_an_image_unlike_those_of_the_training_is_marked(wide: "Page", url: str, run: "Run", tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    path = save_picture(tmp_path / "noise.jpg", Image.fromarray(noise))
+    path = save_image(tmp_path / "noise.jpg", Image.fromarray(noise))
     assert next(iter(mien.predict(mien.load(run.path), [path]))).unfamiliar
     chosen(opened(wide, url), path)
-    assert texts(wide, ".warning:visible") == ["Unlike the training pictures: the answer may mean little."]
-    assert told(wide).endswith("; unlike the training pictures")
+    assert texts(wide, ".warning:visible") == ["Unlike the training images: the answer may mean little."]
+    assert told(wide).endswith("; unlike the training images")
 
 
-def test_pictures_and_folders_can_be_dropped_anywhere(wide: "Page", url: str, tmp_path: Path) -> None:
+def test_images_and_folders_can_be_dropped_anywhere(wide: "Page", url: str, tmp_path: Path) -> None:
     folder = draw_folder(tmp_path / "people", 2)
-    (folder / "happy" / "notes.txt").write_text("no picture")
-    single = save_picture(tmp_path / "single.jpg", draw_picture(5))
+    (folder / "happy" / "notes.txt").write_text("no image")
+    single = save_image(tmp_path / "single.jpg", draw_image(5))
     dropped(opened(wide, url), folder, single)
     wait_for(wide, 5)
     names = ["people/happy/00.jpg", "people/happy/01.jpg", "people/sad/00.jpg", "people/sad/01.jpg", "single.jpg"]
     assert texts(wide, ".card .name") == names
-    assert told(wide).startswith("5 of 5 pictures: ")
+    assert told(wide).startswith("5 of 5 images: ")
     assert wide.url.rstrip("/") == url
 
 
-def test_a_picture_can_be_pasted(wide: "Page", url: str) -> None:
-    content = base64.b64encode(encoded(draw_picture(8), "PNG")).decode()
+def test_an_image_can_be_pasted(wide: "Page", url: str) -> None:
+    content = base64.b64encode(encoded(draw_image(8), "PNG")).decode()
     opened(wide, url).evaluate(PASTE, [content, "image.png"])
     wait_for(wide, 1)
     assert texts(wide, ".card .name") == ["image.png"] and texts(wide, ".answer")[0] in ("happy", "sad")
 
 
-def test_the_newest_pictures_are_seen_first_in_the_order_in_which_they_came(wide: "Page", url: str, data: Path) -> None:
+def test_the_newest_images_are_seen_first_in_the_order_in_which_they_came(wide: "Page", url: str, data: Path) -> None:
     opened(wide, url)
     chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg")
     chosen(wide, data / "sad" / "02.jpg", data / "sad" / "03.jpg")
     assert texts(wide, ".card .name") == ["02.jpg", "03.jpg", "00.jpg", "01.jpg"]
 
 
-def test_a_file_that_is_no_picture_is_told_in_words_and_the_others_are_answered(
+def test_a_file_that_is_no_image_is_told_in_words_and_the_others_are_answered(
     wide: "Page", url: str, data: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "notes.jpg").write_text("no picture")
+    (tmp_path / "notes.jpg").write_text("no image")
     (tmp_path / "empty.jpg").touch()
     chosen(opened(wide, url), tmp_path / "notes.jpg", tmp_path / "empty.jpg", data / "happy" / "00.jpg")
     assert texts(wide, ".answer")[:2] == ["no answer", "no answer"]
-    assert texts(wide, ".card .warning:visible")[0] == "Text, not a picture."
+    assert texts(wide, ".card .warning:visible")[0] == "Text, not an image."
     assert texts(wide, ".card .warning:visible")[1] == "The file is empty."
     wide.locator(".gone", has_text="Nothing to show.").nth(1).wait_for()
     assert wide.locator("#counts").inner_text().endswith(" · 2 without an answer")
@@ -217,25 +217,25 @@ def test_a_file_that_is_too_large_is_told_before_it_is_sent(wide: "Page", url: s
     assert [address for address in asked if "predict" in address] == []
 
 
-def test_a_map_is_made_when_it_is_asked_for_and_the_picture_comes_back(wide: "Page", url: str, data: Path) -> None:
+def test_a_map_is_made_when_it_is_asked_for_and_the_image_comes_back(wide: "Page", url: str, data: Path) -> None:
     chosen(opened(wide, url), data / "happy" / "00.jpg")
-    button, picture = wide.locator(".look button"), wide.locator(".map")
-    assert picture.is_hidden()
+    button, image = wide.locator(".look button"), wide.locator(".map")
+    assert image.is_hidden()
     button.click()
-    picture.wait_for()
-    assert picture.evaluate("image => image.decode().then(() => image.naturalWidth / image.naturalHeight)") == 1
+    image.wait_for()
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth / image.naturalHeight)") == 1
     assert (
         button.get_attribute("aria-pressed") == "true" and "Orange speaks for" in wide.locator(".legend").inner_text()
     )
     button.click()
-    assert picture.is_hidden() and button.get_attribute("aria-pressed") == "false"
+    assert image.is_hidden() and button.get_attribute("aria-pressed") == "false"
 
 
-def test_a_map_covers_what_is_said_of_a_picture_that_the_browser_cannot_show(
+def test_a_map_covers_what_is_said_of_an_image_that_the_browser_cannot_show(
     wide: "Page", url: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "scan.tif"
-    path.write_bytes(encoded(draw_picture(4), "TIFF"))
+    path.write_bytes(encoded(draw_image(4), "TIFF"))
     chosen(opened(wide, url), path)
     gone = wide.locator(".gone")
     gone.get_by_text("This browser cannot show it.").wait_for()
@@ -247,7 +247,7 @@ def test_a_map_covers_what_is_said_of_a_picture_that_the_browser_cannot_show(
 
 
 def test_too_many_pixels_are_told_in_megapixels(wide: "Page", run: "Run", tmp_path: Path) -> None:
-    path = save_picture(tmp_path / "large.png", Image.new("RGB", (4000, 3000)))
+    path = save_image(tmp_path / "large.png", Image.new("RGB", (4000, 3000)))
     with served(run.path, "--max-pixels", 2_500_000) as service:
         chosen(opened(wide, address(service)), path)
     assert texts(wide, ".warning:visible") == ["It has 12 megapixels; at most 2.5 are taken."]
@@ -267,8 +267,8 @@ def test_the_answers_can_be_saved_as_the_table_that_the_command_line_writes(
     wide: "Page", url: str, run: "Run", tmp_path: Path
 ) -> None:
     folder = tmp_path / "new"
-    paths = [save_picture(folder / name, draw_picture(number)) for number, name in enumerate(("=1+1.jpg", 'a"b,c.jpg'))]
-    (folder / "notes.jpg").write_text("no picture")
+    paths = [save_image(folder / name, draw_image(number)) for number, name in enumerate(("=1+1.jpg", 'a"b,c.jpg'))]
+    (folder / "notes.jpg").write_text("no image")
     chosen(opened(wide, url), *paths, folder / "notes.jpg")
     with wide.expect_download() as download:
         wide.click("#save")
@@ -336,7 +336,7 @@ def test_where_the_browser_gives_no_camera_a_phone_uses_its_own_and_others_have_
 def test_all_can_be_done_by_the_keyboard(wide: "Page", url: str, data: Path) -> None:
     opened(wide, url)
     with wide.expect_file_chooser() as chooser:
-        pressed_on(wide, "Choose pictures")
+        pressed_on(wide, "Choose images")
     chooser.value.set_files([data / "happy" / "00.jpg"])
     wait_for(wide, 1)
     pressed_on(wide, "Where it looked")
@@ -357,7 +357,7 @@ def test_clearing_takes_the_address_too_and_leads_back_to_the_top(wide: "Page", 
     assert wide.input_value("#url") == "" and wide.evaluate("scrollY") == 0
 
 
-def test_what_is_cleared_is_gone_and_other_pictures_can_follow(wide: "Page", url: str, data: Path) -> None:
+def test_what_is_cleared_is_gone_and_other_images_can_follow(wide: "Page", url: str, data: Path) -> None:
     chosen(opened(wide, url), *sorted((data / "happy").iterdir()), wait=False)
     wide.click("#clear")
     assert wide.locator("#answers").is_hidden()
@@ -388,7 +388,7 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(wide: "Page", url: st
     ],
     ids=["broken", "slow"],
 )
-def test_a_picture_that_did_not_get_there_can_be_asked_about_again(
+def test_an_image_that_did_not_get_there_can_be_asked_about_again(
     wide: "Page", url: str, data: Path, act: "Callable[[Route], None]", reason: str
 ) -> None:
     opened(wide, url).route("**/predict", act)
@@ -402,7 +402,7 @@ def test_a_picture_that_did_not_get_there_can_be_asked_about_again(
 
 
 def test_a_file_that_changed_since_it_was_chosen_is_told(wide: "Page", url: str, tmp_path: Path) -> None:
-    path = save_picture(tmp_path / "moved.jpg", draw_picture(2))
+    path = save_image(tmp_path / "moved.jpg", draw_image(2))
     opened(wide, url).context.set_offline(True)
     chosen(wide, path, wait=False)
     wide.locator("#notice").wait_for()
@@ -487,7 +487,7 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     accuracy = (run.out_of_fold or run.evaluation).accuracy
     right = round((accuracy.value or 0) * accuracy.num_images)
     assert wide.locator("#accuracy").inner_text() == (
-        f"It was right for {right} of {accuracy.num_images} pictures that it had not seen. "
+        f"It was right for {right} of {accuracy.num_images} images that it had not seen. "
         f"Of many more like these it would be right for between {accuracy.low:.0%} and {accuracy.high:.0%}."
     )
     assert "the dashed line is what always saying" in wide.locator("#scale-says").inner_text()
@@ -502,13 +502,11 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
         (0.84, "Right about eight times in ten."),
         (0.98, "Right about 98 times in 100."),
         (0.999, "Right about 99 times in 100."),
-        (1.0, "Right for all 57 pictures that it was judged by."),
+        (1.0, "Right for all 57 images that it was judged by."),
         (0.02, "Right about 2 times in 100, which may be no better than guessing."),
     ],
 )
-def test_that_it_is_always_right_is_said_of_the_pictures_alone(
-    wide: "Page", url: str, share: float, words: str
-) -> None:
+def test_that_it_is_always_right_is_said_of_the_images_alone(wide: "Page", url: str, share: float, words: str) -> None:
     accuracy = {"value": share, "low": 0.9 * share, "high": share, "num_images": 57, "judged_by": "cross-validation"}
     telling(wide, accuracy=accuracy)
     assert opened(wide, url).locator("#lead").inner_text() == words
@@ -522,7 +520,7 @@ def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_a
     row = next(row for row in judged.coverage if 0 < row.accuracy.num_images < total and 1000 * row.threshold % 10 == 5)
     telling(wide, threshold=row.threshold)
     opened(wide, url)
-    assert f"It answers about {row.answered.value:.0%} of the pictures" in wide.locator("#lead").inner_text()
+    assert f"It answers about {row.answered.value:.0%} of the images" in wide.locator("#lead").inner_text()
     assert (
         wide.locator("#lead")
         .inner_text()
@@ -533,7 +531,7 @@ def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_a
         wide.locator("#accuracy")
         .inner_text()
         .startswith(
-            f"It answered {row.accuracy.num_images} of {total} pictures that it had not seen, "
+            f"It answered {row.accuracy.num_images} of {total} images that it had not seen, "
             f"and was right for {right} of {row.accuracy.num_images}."
         )
     )

@@ -22,7 +22,7 @@ from onnx_models import colour_classifier
 
 
 class Gate:
-    """Holds every picture back until it is opened, and counts those that came to it."""
+    """Holds every image back until it is opened, and counts those that came to it."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()
@@ -61,7 +61,7 @@ async def until(holds: Any) -> None:
     pytest.fail("it never came to that")
 
 
-def test_answers_come_in_the_order_of_the_pictures() -> None:
+def test_answers_come_in_the_order_of_the_images() -> None:
     found = asyncio.run(queue_of().answer(uploads(20)))
     assert [answer.prediction.source for answer in found] == [str(number) for number in range(20)]
     assert len({answer.prediction.label for answer in found}) == 1
@@ -90,7 +90,7 @@ def test_what_has_no_place_is_not_taken_on(gate: Gate) -> None:
 
 
 def test_what_could_not_be_answered_in_time_is_not_taken_on(gate: Gate) -> None:
-    # Each picture is thought to take 0.02 s at first.
+    # Each image is thought to take 0.02 s at first.
     queue = queue_of(answer_timeout_s=0.1, max_waiting=2000)
 
     async def ask() -> None:
@@ -119,7 +119,7 @@ def test_nobody_waits_for_ever_and_what_was_not_begun_leaves_the_queue(gate: Gat
     asyncio.run(ask())
 
 
-def test_who_goes_away_takes_the_pictures_out_of_the_queue(gate: Gate) -> None:
+def test_who_goes_away_takes_the_images_out_of_the_queue(gate: Gate) -> None:
     queue = queue_of()
 
     async def ask() -> None:
@@ -136,19 +136,19 @@ def test_who_goes_away_takes_the_pictures_out_of_the_queue(gate: Gate) -> None:
     assert len(gate.names) < 60
 
 
-def test_a_picture_that_nobody_waits_for_is_held_no_longer(gate: Gate) -> None:
+def test_an_image_that_nobody_waits_for_is_held_no_longer(gate: Gate) -> None:
     async def run() -> None:
         queue = queue_of()
         staying = asyncio.create_task(queue.answer(uploads(64)))
         await asyncio.sleep(0)
         gone = uploads(1)
-        picture = weakref.ref(gone[0])
+        image = weakref.ref(gone[0])
         going = asyncio.create_task(queue.answer(gone))
         await asyncio.sleep(0)
         going.cancel()
         await asyncio.wait([going])
         del going, gone
-        await until(lambda: picture() is None)
+        await until(lambda: image() is None)
         assert not gate.opened.is_set()
         gate.opened.set()
         assert len(await staying) == 64
@@ -192,7 +192,7 @@ def test_a_mistake_of_ours_ends_its_request_and_no_other(monkeypatch: pytest.Mon
     asyncio.run(ask())
 
 
-def test_the_wait_that_it_names_follows_what_pictures_take(gate: Gate) -> None:
+def test_the_wait_that_it_names_follows_what_images_take(gate: Gate) -> None:
     queue = queue_of(max_waiting=1000, max_files=1)
 
     async def ask() -> None:

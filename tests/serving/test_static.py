@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from browsing import complaints_of
-from conftest import draw_picture, encoded
+from conftest import draw_image, encoded
 from http_asking import app_of, ask
 from mien.serving.static import page_routes
 from serve_process import served
@@ -123,7 +123,7 @@ def test_the_page_can_be_tried_out_under_its_policy(browser: "Browser", run: "Ru
         page.locator(".opblock-post .opblock-summary").first.click()
         page.get_by_role("button", name="Try it out").click()
         page.locator("input[type=file]").set_input_files(
-            {"name": "blobs.png", "mimeType": "image/png", "buffer": encoded(draw_picture(0), "PNG")}
+            {"name": "blobs.png", "mimeType": "image/png", "buffer": encoded(draw_image(0), "PNG")}
         )
         page.get_by_role("button", name="Execute").click()
         page.wait_for_selector(".live-responses-table")

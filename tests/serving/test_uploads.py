@@ -1,4 +1,4 @@
-"""Uploads: pictures come out as they went in, however they are cut; what is hostile is refused, within its limits."""
+"""Uploads: images come out as they went in, however they are cut; what is hostile is refused, within its limits."""
 
 import asyncio
 import time
@@ -53,15 +53,15 @@ def test_files_come_out_as_they_went_in_however_the_body_is_cut(files: list[tupl
 @pytest.mark.parametrize(
     "kind", ["image/jpeg", "application/octet-stream", "application/x-www-form-urlencoded", "IMAGE/PNG; x=y"]
 )
-def test_a_body_that_is_a_picture_has_no_name(kind: str) -> None:
-    assert read(b"picture", {"Content-Type": kind}, size=2) == [Upload("-", b"picture")]
-    assert read(b"picture", {}) == [Upload("-", b"picture")]
+def test_a_body_that_is_an_image_has_no_name(kind: str) -> None:
+    assert read(b"image", {"Content-Type": kind}, size=2) == [Upload("-", b"image")]
+    assert read(b"image", {}) == [Upload("-", b"image")]
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "video/mp4", "multipart/mixed", "\x00", "é"])
 def test_other_kinds_of_content_are_refused(kind: str) -> None:
-    with pytest.raises(WrongMediaTypeError, match="send pictures as multipart/form-data"):
-        read(b"picture", {"Content-Type": kind})
+    with pytest.raises(WrongMediaTypeError, match="send images as multipart/form-data"):
+        read(b"image", {"Content-Type": kind})
 
 
 def test_a_packed_body_is_not_unpacked() -> None:
@@ -69,11 +69,11 @@ def test_a_packed_body_is_not_unpacked() -> None:
         with pytest.raises(WrongMediaTypeError, match="without a content encoding"):
             read_encoded(*pairs)
     for pairs in (["identity"], ["Identity"], [""], ["identity", "IDENTITY"], []):
-        assert read_encoded(*pairs) == [Upload("-", b"picture")]
+        assert read_encoded(*pairs) == [Upload("-", b"image")]
 
 
 def read_encoded(*encodings: str) -> list[Upload]:
-    request = request_of({"Content-Type": "image/png"}, [b"picture"])
+    request = request_of({"Content-Type": "image/png"}, [b"image"])
     request.headers = Headers(raw=[*request.headers.raw, *((b"content-encoding", e.encode()) for e in encodings)])
     with MemoryBudget(1000).share() as share:
         return asyncio.run(read_uploads(request, share, ServeConfig()))
@@ -85,12 +85,12 @@ def test_a_media_type_that_is_refused_says_what_to_send() -> None:
         ("application/json", "URLs go to /predict/url"),
     ):
         with pytest.raises(WrongMediaTypeError, match=told):
-            read(b"picture", {"Content-Type": kind})
+            read(b"image", {"Content-Type": kind})
 
 
 def test_fields_that_are_no_files_are_passed_over_and_so_is_an_empty_choice() -> None:
-    body = form(part(b"secret", None), part(b"", ""), part(b"picture", "a.png"), part(b"unnamed", ""))
-    assert read(body) == [Upload("a.png", b"picture"), Upload("-", b"unnamed")]
+    body = form(part(b"secret", None), part(b"", ""), part(b"image", "a.png"), part(b"unnamed", ""))
+    assert read(body) == [Upload("a.png", b"image"), Upload("-", b"unnamed")]
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_names_are_read_in_every_way_in_which_programs_write_them(sent: str, nam
     [
         (b"", "has no end"),
         (b"no form at all", "damaged"),
-        (part(b"picture"), "has no end"),
-        (form(part(b"picture"))[:-8], "has no end"),
-        (part(b"picture")[:40], "has no end"),
+        (part(b"image"), "has no end"),
+        (form(part(b"image"))[:-8], "has no end"),
+        (part(b"image")[:40], "has no end"),
         (form(part(b"secret", None)), "no file in the form"),
         (form(part(b"", "")), "no file in the form"),
         (form(), "no file in the form"),
@@ -137,15 +137,15 @@ def test_a_file_goes_in_up_to_the_very_limit() -> None:
     assert read(form(part(content)), config=SMALL)[0].content == content
     assert read(content, {"Content-Type": "image/png"}, config=SMALL)[0].content == content
     for size in (100, 10_000):
-        with pytest.raises(TooLargeError, match=r"a picture has more than 0\.001 MiB"):
+        with pytest.raises(TooLargeError, match=r"an image has more than 0\.001 MiB"):
             read(form(part(content + b"x")), config=SMALL, size=size)
-        with pytest.raises(TooLargeError, match=r"a picture has more than 0\.001 MiB"):
+        with pytest.raises(TooLargeError, match=r"an image has more than 0\.001 MiB"):
             read(content + b"x", {"Content-Type": "image/png"}, config=SMALL, size=size)
 
 
 def test_there_is_a_limit_to_the_number_of_files_and_of_other_parts() -> None:
     assert len(read(form(*[part(b"p")] * 3), config=SMALL)) == 3
-    with pytest.raises(TooLargeError, match="more than 3 pictures in one request"):
+    with pytest.raises(TooLargeError, match="more than 3 images in one request"):
         read(form(*[part(b"p")] * 4), config=SMALL)
     with pytest.raises(TooLargeError, match="more than 32 parts that are no files"):
         read(b"".join([part(b"", None)] * 100_000))
@@ -170,7 +170,7 @@ def test_what_announces_too_much_is_refused_unread(length: str) -> None:
 
 @pytest.mark.parametrize("length", ["", "-1", "1e3", "²", "9" * 5000])
 def test_a_length_that_is_no_number_says_nothing(length: str) -> None:
-    assert read(b"picture", {"Content-Length": length}) == [Upload("-", b"picture")]
+    assert read(b"image", {"Content-Length": length}) == [Upload("-", b"image")]
 
 
 def test_a_body_that_dribbles_in_is_given_up() -> None:

@@ -63,7 +63,7 @@ def fetcher_of(**settings: Any) -> UrlFetcher:
     return UrlFetcher(ServeConfig(**{"max_file_mb": 1, **settings}))
 
 
-def test_pictures_come_in_order_and_only_a_few_are_fetched_at_a_time(internet: Internet) -> None:
+def test_images_come_in_order_and_only_a_few_are_fetched_at_a_time(internet: Internet) -> None:
     internet.opened.set()
     budget = MemoryBudget(BUDGET)
     found = asyncio.run(fetch(fetcher_of(), budget, 64))
@@ -86,7 +86,7 @@ def test_what_is_being_fetched_counts_as_large_as_it_may_be(internet: Internet) 
     assert budget.num_taken == 0
 
 
-def test_small_pictures_wait_for_memory_that_large_ones_would_need(internet: Internet) -> None:
+def test_small_images_wait_for_memory_that_large_ones_would_need(internet: Internet) -> None:
     fetcher, budget = fetcher_of(), MemoryBudget(int(2.5 * 1024**2))
 
     async def ask() -> None:
@@ -100,7 +100,7 @@ def test_small_pictures_wait_for_memory_that_large_ones_would_need(internet: Int
     assert internet.most_asking == 2 and budget.num_taken == 0
 
 
-def test_pictures_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(urls, "fetch", lambda url, limits: bytes(900_000))
     fetcher, budget = fetcher_of(), MemoryBudget(2 * 1024**2)
     for _ in range(10):
@@ -159,8 +159,8 @@ def test_there_is_a_limit_to_what_waits_and_for_how_long(internet: Internet) -> 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (FetchError("10.0.0.7 is not a public address"), "expected a picture at a public address"),
-        (FetchError("the name 'db.internal' is not known"), "expected a picture at a public address"),
+        (FetchError("10.0.0.7 is not a public address"), "expected an image at a public address"),
+        (FetchError("the name 'db.internal' is not known"), "expected an image at a public address"),
         (FetchError("connection to 10.0.0.7 refused", may_pass=True), "cannot be reached, or is too slow"),
         (FetchError("the server at db answered 404 secret", status_code=404), "its server answered 404"),
         (FetchError("the server answered 503", status_code=503, may_pass=True), "its server answered 503"),
@@ -183,7 +183,7 @@ def test_a_host_that_does_not_answer_keeps_no_other_from_its_answer(
     internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fetch_some(url: str, limits: Any) -> bytes:
-        return internet.fetch(url, limits) if url.endswith("1") else b"picture"
+        return internet.fetch(url, limits) if url.endswith("1") else b"image"
 
     monkeypatch.setattr(urls, "fetch", fetch_some)
     found = asyncio.run(fetch(fetcher_of(upload_timeout_s=0.2), MemoryBudget(BUDGET), 3))

@@ -1,4 +1,4 @@
-"""The commands on a folder of pictures: arguments -> one public call -> print."""
+"""The commands on a folder of images: arguments -> one public call -> print."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,18 +23,18 @@ def fetch(
     limits: Annotated[IntakeLimits, Intake] = IntakeLimits(),
     fetch_limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
-    """Fetch pictures into class folders, and write down where each is from. Run it again, and it goes on.
+    """Fetch images into class folders, and write down where each is from. Run it again, and it goes on.
 
-    Exit code 1 where a picture is missing. Example: mien fetch happy.txt sad.txt --to data, or:
+    Exit code 1 where an image is missing. Example: mien fetch happy.txt sad.txt --to data, or:
     mien fetch https://example.org/faces.zip --to data, or: mien fetch --forget https://example.org/me.jpg --to data
 
     Parameters
     ----------
     sources
         Text files with a URL in a line, named after their class as happy.txt is, or with lines class,url; zip and tar
-        archives, as files or URLs, with pictures in class folders; URLs of git repositories of that kind.
+        archives, as files or URLs, with images in class folders; URLs of git repositories of that kind.
     to
-        The folder of class folders, made where it is missing. Its sources.csv says where each picture is from.
+        The folder of class folders, made where it is missing. Its sources.csv says where each image is from.
     forget
         Remove what came from this URL, archive or repository, and its lines in sources.csv.
     only
@@ -93,9 +93,9 @@ def check(
         End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts, leak (with
         commas between).
     against
-        Look for what this run was trained on; exit code 3 where a picture, or a near copy, is among it.
+        Look for what this run was trained on; exit code 3 where an image, or a near copy, is among it.
     sheet
-        Write a picture of samples with their labels to this PNG file.
+        Write an image of samples with their labels to this PNG file.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check

@@ -19,7 +19,7 @@ def section(title: str) -> Parameter:
 
 
 def _ending_in(suffix: str) -> Callable[[object, Path | None], None]:
-    """Make a check of a file's name: a mistyped one must not take the place of a picture or a model."""
+    """Make a check of a file's name: a mistyped one must not take the place of an image or a model."""
 
     def check(_type: object, path: Path | None) -> None:
         if path is not None and path.suffix.lower() != suffix:

@@ -50,7 +50,7 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     for name in ("tensorflow", "tf2onnx", "matplotlib"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # A picture that is too large is reported by mien itself, with its name.
+    # An image that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         code = app(spelled_out(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)

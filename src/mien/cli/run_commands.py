@@ -41,7 +41,7 @@ from mien.errors import SettingsError
 
 
 def demo(*, folder: Path = Path("mien-demo")) -> None:
-    """Draw happy and sad people, train on them in two ways, and judge pictures drawn apart. Needs no photos.
+    """Draw happy and sad people, train on them in two ways, and judge images drawn apart. Needs no photos.
 
     Example: mien demo
 
@@ -98,7 +98,7 @@ def train(
     save_h5
         Write model.h5 too (presets best and classic, whose networks are Keras').
     cache_dir
-        Where the features of pictures are kept, so that a second training need not make them again; by default in
+        Where the features of images are kept, so that a second training need not make them again; by default in
         the folder that this system has for caches.
     """
     from mien.cli.progress_bars import TerminalProgress
@@ -117,7 +117,7 @@ def train(
 def report(run: RunPath, /, *, open: Flag = False) -> None:
     """Write the report of a run anew: what it can do, and how that is known, on one page that opens in any browser.
 
-    mien train writes it by itself. It is one file without script, and needs no network. The pictures in it are made
+    mien train writes it by itself. It is one file without script, and needs no network. The images in it are made
     from the photos where they still lie where they lay.
 
     Example: mien report runs/train --open
@@ -159,7 +159,7 @@ def evaluate(
     run
         A run folder, such as runs/train.
     folder
-        Labelled pictures in class folders; refused where the run was trained on some of them, or on near copies. By
+        Labelled images in class folders; refused where the run was trained on some of them, or on near copies. By
         default the test split of the run.
     leave_out_seen
         Leave out what the run was trained on, and score the others.
@@ -182,9 +182,9 @@ def evaluate(
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:
-    """Say whether one of two runs is better on the same pictures, or whether that may be chance.
+    """Say whether one of two runs is better on the same images, or whether that may be chance.
 
-    Only pictures that both runs held out count: of the test split, or answered by cross-validation (--folds).
+    Only images that both runs held out count: of the test split, or answered by cross-validation (--folds).
 
     Example: mien compare runs/train runs/train2
 
@@ -217,11 +217,11 @@ def explain(
     json: Flag = False,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
-    """Show where the classifier looked: a PNG file for each picture. Exit code 1 where one could not be read.
+    """Show where the classifier looked: a PNG file for each image. Exit code 1 where one could not be read.
 
-    Beside the picture stands the same with a map on it: orange parts speak for the class, blue ones against it, and so
+    Beside the image stands the same with a map on it: orange parts speak for the class, blue ones against it, and so
     for another class; the stronger the colour, the more. Presets fast and best give exact maps (class activation);
-    for others, parts of the picture are hidden in turn, to see how much that changes the answer (occlusion). The map
+    for others, parts of the image are hidden in turn, to see how much that changes the answer (occlusion). The map
     says what the answer comes from, not whether that is a good reason: a watermark in orange is worth knowing.
 
     Example: mien explain runs/train photo.jpg, or: mien explain runs/train holiday/ --class sad --out maps
@@ -231,15 +231,15 @@ def explain(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Picture files, folders (every picture below, but for those that mien explain made), http(s) URLs, or - for a
-        picture on standard input.
+        Image files, folders (every image below, but for those that mien explain made), http(s) URLs, or - for an
+        image on standard input.
     out
-        The folder for the PNG files, or for a single picture a file that ends in .png; by default explained/ in the
-        run folder. It must not be among the pictures. Only files that mien explain made are written over.
+        The folder for the PNG files, or for a single image a file that ends in .png; by default explained/ in the
+        run folder. It must not be among the images. Only files that mien explain made are written over.
     label
-        The class to explain; by default, for each picture, the one that is most probable.
+        The class to explain; by default, for each image, the one that is most probable.
     json
-        Print one JSON document per picture, a line each.
+        Print one JSON document per image, a line each.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_explanations
@@ -263,7 +263,7 @@ def predict(
     about: Flag = False,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
-    """Say which class pictures belong to. Exit code 1 where one of them could not be read.
+    """Say which class images belong to. Exit code 1 where one of them could not be read.
 
     Example: mien predict runs/train photo.jpg holiday/ https://example.org/face.png
 
@@ -272,10 +272,10 @@ def predict(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Picture files, folders (every picture below), http(s) URLs, or - for a picture on standard input. A path that
+        Image files, folders (every image below), http(s) URLs, or - for an image on standard input. A path that
         does not exist ends the command before anything is read.
     json
-        Print one JSON document per picture, a line each.
+        Print one JSON document per image, a line each.
     csv
         Write the answers to this CSV file instead.
     threshold
@@ -293,7 +293,7 @@ def predict(
         show_json(asdict(facts)) if json else show_about(facts)
         return 0
     if not sources:
-        raise SettingsError("name at least one SOURCE: a picture, a folder, a URL, or - for standard input")
+        raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")
     classifier = load(run)
     predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0

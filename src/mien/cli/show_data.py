@@ -1,4 +1,4 @@
-"""What is printed of a folder of pictures: what it holds, what is wrong with it, and what is moved."""
+"""What is printed of a folder of images: what it holds, what is wrong with it, and what is moved."""
 
 import shlex
 from collections import Counter
@@ -20,12 +20,12 @@ _MAX_LINES = 10
 
 
 def show_intake(made: "Intake") -> None:
-    """Print how many pictures of each class are new, were there, or are missing, and why."""
+    """Print how many images of each class are new, were there, or are missing, and why."""
     table = new_table("class", "new", "already there", "not stored")
     for name in sorted({*made.new, *made.there, *made.failed}):
         shown = printable(name) or "(in no class folder)"
         table.add_row(shown, *(str(counts[name]) for counts in (made.new, made.there, made.failed)))
-    OUT.print(table if table.row_count else "no pictures found")
+    OUT.print(table if table.row_count else "no images found")
     examples: dict[str, str] = {}
     for record in made.failures:
         examples.setdefault(record.status, record.url)
@@ -37,7 +37,7 @@ def show_intake(made: "Intake") -> None:
     for source, reason in made.unusable.items():
         OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
     if made.num_others:
-        OUT.print(f"{made.num_others} files that are no pictures were passed over")
+        OUT.print(f"{made.num_others} files that are no images were passed over")
     show_prose(f"Where each is from: {printable(str(made.log_path))}.")
     if made.unusable or any(not record.is_refused for record in made.failures):
         show_prose("Run the same command again to try what failed.")
@@ -53,10 +53,8 @@ def show_forgotten(forgotten: "Forgotten") -> None:
         OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(urls[:_MAX_LINES]))}")
     for path in forgotten.copies:
         OUT.print(f"{printable(path)} stays: it is a copy or a near copy of what was removed")
-    OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} pictures")
-    show_prose(
-        "Take the URL out of your lists too, or it comes back; what was trained with the picture still knows it."
-    )
+    OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} images")
+    show_prose("Take the URL out of your lists too, or it comes back; what was trained with the image still knows it.")
 
 
 def show_check(found: Check) -> None:
@@ -71,7 +69,7 @@ def show_check(found: Check) -> None:
     groups = dataset.groups()
     if groups:
         num_copies = sum(map(len, groups))
-        show_prose(f"\n{num_copies} pictures are near copies of one another, in {len(groups)} groups.")
+        show_prose(f"\n{num_copies} images are near copies of one another, in {len(groups)} groups.")
     if found.leaks is not None:
         num_files = f"{len(found.leaks)} of {len(dataset.records)} files"
         OUT.print(f"\nleaks: trained on by the run, or near copies of that ({num_files})")

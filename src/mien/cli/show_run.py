@@ -27,19 +27,19 @@ RUN_FILES = {
     "model.keras": "the same, for Keras",
     "MODEL_CARD.md": "what it can do, what it is for and not for",
     "metrics.json": "every score",
-    "predictions.csv": "the test pictures, one by one",
+    "predictions.csv": "the test images, one by one",
     "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
     "manifest.csv": "every file, what is wrong with it, and its split",
     "config.json": "every setting, and the versions",
-    "suspects.csv": "pictures whose label may be wrong, with room for your decisions",
-    "suspects.png": "those pictures",
+    "suspects.csv": "images whose label may be wrong, with room for your decisions",
+    "suspects.png": "those images",
     "history.csv": "loss and accuracy by epoch",
-    "samples.png": "pictures with their labels",
+    "samples.png": "images with their labels",
     "curves.png": "loss and accuracy, drawn",
     "confusion.png": "which class was taken for which",
     "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
     "explained/": "where it looked, drawn by mien explain",
-    "logs/": "for TensorBoard: curves, pictures, settings, scores",
+    "logs/": "for TensorBoard: curves, images, settings, scores",
 }
 DEMO_FILES = {
     "data/": "the drawn people, with some bad files among them: {check} shows them",
@@ -52,7 +52,7 @@ DEMO_FILES = {
 def show_evaluation(
     evaluation: Evaluation, findings: Iterable[Finding], *, out_of_fold: Evaluation | None = None
 ) -> None:
-    """Print the scores, each with its interval and the baseline, and the verdict; those with most pictures first."""
+    """Print the scores, each with its interval and the baseline, and the verdict; those with most images first."""
     headline = out_of_fold or evaluation
     calibration, unlike = headline.calibration, evaluation.unfamiliar
     OUT.print()
@@ -72,12 +72,12 @@ def show_evaluation(
     OUT.print(table)
     methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
     show_prose(f"Below each score, its 95% interval: {printable(methods)}.")
-    show_prose("n: the pictures called so (precision), of the class (recall), and either of the two (F1).")
+    show_prose("n: the images called so (precision), of the class (recall), and either of the two (F1).")
     if out_of_fold:
         show_prose(
-            "Accuracy and table are by cross-validation: each picture judged by a classifier that had not seen it."
+            "Accuracy and table are by cross-validation: each image judged by a classifier that had not seen it."
         )
-        show_prose("The test is of the saved classifier, on pictures that nothing was chosen by.")
+        show_prose("The test is of the saved classifier, on images that nothing was chosen by.")
     OUT.print()
     for finding in findings:
         show_prose(printable(finding.text))
@@ -85,7 +85,7 @@ def show_evaluation(
 
 
 def _judged(out_of_fold: Evaluation | None) -> str:
-    return "test pictures" if out_of_fold else "pictures"
+    return "test images" if out_of_fold else "images"
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -99,12 +99,12 @@ def show_comparison(comparison: "Comparison") -> None:
     points = [f"{100 * share:+.0f}" for share in (difference.value or 0.0, difference.low, difference.high)]
     interval = f"(95% interval {points[1]} to {points[2]}, n = {difference.num_images})"
     OUT.print(f"{'difference':<{width}}  {points[0]} points {interval}\n")
-    table = new_table("pictures", "both right", f"only {first}", f"only {second}", "both wrong")
+    table = new_table("images", "both right", f"only {first}", f"only {second}", "both wrong")
     counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
     table.add_row(str(difference.num_images), *map(str, counts))
     OUT.print(table)
     show_prose(printable(comparison.sentence))
-    OUT.print("\nThe pictures, by where the answers come from:")
+    OUT.print("\nThe images, by where the answers come from:")
     for source, count in comparison.sources.items():
         OUT.print(f"  {count} by the {printable(source)}")
     for note in comparison.notes:
@@ -139,8 +139,8 @@ def show_about(facts: "ModelFacts") -> None:
     if facts.threshold:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
-    OUT.print(f"takes        pictures of {width} x {height} pixels, fit rule {facts.fit_rule}")
-    OUT.print(f"pictures     fingerprint {printable(facts.data_fingerprint)}")
+    OUT.print(f"takes        images of {width} x {height} pixels, fit rule {facts.fit_rule}")
+    OUT.print(f"images     fingerprint {printable(facts.data_fingerprint)}")
     if facts.provenance is None:
         OUT.print(f"made         by mien {printable(facts.mien_version)}; the file says no more of it")
     else:
@@ -173,7 +173,7 @@ def show_predictions(
     """Print answers as they come, as a table or as JSON lines, or write them to a CSV file.
 
     Returns:
-        How many pictures could not be read; 1 where there was none.
+        How many images could not be read; 1 where there was none.
 
     Raises:
         OutputError: The CSV file cannot be written.
@@ -191,20 +191,20 @@ def show_predictions(
             show_prediction(prediction, width)
     if csv_path:
         write_text(csv_path, _predictions_csv(rows, class_names))
-        ERR.print(f"{printable(str(csv_path))}: {num_predictions} pictures")
+        ERR.print(f"{printable(str(csv_path))}: {num_predictions} images")
     return _failures(num_errors, num_predictions)
 
 
 def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[str], *, json: bool) -> int:
-    """Print for each picture the answer, and below it where the PNG file with the map is, or all as JSON lines.
+    """Print for each image the answer, and below it where the PNG file with the map is, or all as JSON lines.
 
     Returns:
-        How many pictures could not be read; 1 where there was none.
+        How many images could not be read; 1 where there was none.
     """
     width = max(map(len, map(printable, (*class_names, "error", UNSURE))))
-    num_pictures, num_errors = 0, 0
+    num_images, num_errors = 0, 0
     for item in explained:
-        num_pictures += 1
+        num_images += 1
         num_errors += item.png is None
         if json:
             show_json(item.to_dict())
@@ -212,16 +212,16 @@ def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[st
         show_prediction(item.prediction, width)
         if item.png is not None:
             OUT.print(f"{'':<{width}}        {printable(str(item.png))}: {printable(str(item.label))}, {item.method}")
-    return _failures(num_errors, num_pictures)
+    return _failures(num_errors, num_images)
 
 
-def _failures(num_errors: int, num_pictures: int) -> int:
-    """Say how many pictures could not be read, and return it; 1 where there was none."""
+def _failures(num_errors: int, num_images: int) -> int:
+    """Say how many images could not be read, and return it; 1 where there was none."""
     if num_errors:
-        ERR.print(f"{num_errors} of {num_pictures} pictures could not be read")
-    if not num_pictures:
-        ERR.print("no pictures found")
-    return num_errors or int(num_pictures == 0)
+        ERR.print(f"{num_errors} of {num_images} images could not be read")
+    if not num_images:
+        ERR.print("no images found")
+    return num_errors or int(num_images == 0)
 
 
 def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> None:
@@ -232,7 +232,7 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> No
         return
     likeliest = max(prediction.probs, key=prediction.probs.__getitem__)
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
-    remarks += ["unlike the training pictures"] if prediction.unfamiliar else []
+    remarks += ["unlike the training images"] if prediction.unfamiliar else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
     # Rounded down: what is below a threshold must not read as if it were not.
     percent = f"{math.floor(100 * prediction.probs[likeliest] + 1e-9)}%"
@@ -256,18 +256,18 @@ def _show_files(folder: Path, meanings: dict[str, str]) -> None:
 
 
 def show_demo(demo: "Demo") -> None:
-    """Print what the presets scored, side by side, the answers for pictures drawn apart, and where to look."""
+    """Print what the presets scored, side by side, the answers for images drawn apart, and where to look."""
     fast = demo.trials["fast"]
     OUT.print("\nThe preset fast:")
     show_evaluation(fast.review.evaluation, fast.review.findings, out_of_fold=fast.review.out_of_fold)
-    OUT.print("\nWhat it says of pictures drawn apart, after the training:")
+    OUT.print("\nWhat it says of images drawn apart, after the training:")
     for prediction in fast.predictions:
         right = Path(prediction.source).parent.name == prediction.label
         show_prediction(prediction, width=5, mark="right" if right else "wrong")
-    OUT.print("\nBoth presets, each on the same pictures that it had not seen:\n")
+    OUT.print("\nBoth presets, each on the same images that it had not seen:\n")
     table = new_table("answered right", *demo.trials)
     trials = demo.trials.values()
-    table.add_row("test pictures", *(_cell(trial.review.evaluation.accuracy) for trial in trials))
+    table.add_row("test images", *(_cell(trial.review.evaluation.accuracy) for trial in trials))
     table.add_row(
         f"always {fast.review.evaluation.baseline_label}", *(_cell(t.review.evaluation.baseline) for t in trials)
     )

@@ -53,18 +53,18 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def refuse_among(path: Path, folder: Path, flag: str) -> None:
-    """Make sure that what is to be written would not lie among somebody's pictures.
+    """Make sure that what is to be written would not lie among somebody's images.
 
     Args:
         path: Where it is to be written.
-        folder: The pictures.
+        folder: The images.
         flag: What names another place.
 
     Raises:
         OutputError: It would.
     """
     if path.resolve().is_relative_to(folder.resolve()):
-        raise OutputError(f"{str(path)!r} would lie among the pictures of {str(folder)!r}: name another {flag}")
+        raise OutputError(f"{str(path)!r} would lie among the images of {str(folder)!r}: name another {flag}")
 
 
 def write_text(path: Path, text: str) -> None:

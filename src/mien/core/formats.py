@@ -1,4 +1,4 @@
-"""Kinds of picture files: their names, their first bytes, and what a file is that is none of them."""
+"""Kinds of image files: their names, their first bytes, and what a file is that is none of them."""
 
 MAX_FILE_BYTES = 512 * 1024**2
 # An allow-list: Pillow would start Ghostscript for an EPS file.
@@ -21,8 +21,8 @@ _MAGIC = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0",
 _FTYP_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1")
 
 
-def begins_like_a_picture(head: bytes) -> bool:
-    """Say whether a file is meant to be a picture.
+def begins_like_an_image(head: bytes) -> bool:
+    """Say whether a file is meant to be an image.
 
     Args:
         head: Its first 32 bytes.
@@ -34,16 +34,16 @@ def begins_like_a_picture(head: bytes) -> bool:
 
 
 def describe_other(content: bytes) -> str:
-    """Say in words what a file is that is no picture of a known kind."""
+    """Say in words what a file is that is no image of a known kind."""
     start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
-        return "a web page, not a picture"
+        return "a web page, not an image"
     if start.startswith((b"<svg", b"<?xml")):
-        return "an XML or SVG document, not a picture of pixels"
+        return "an XML or SVG document, not an image of pixels"
     if start.startswith((b"%pdf", b"%!ps", b"pk\x03\x04", b"\x1f\x8b")):
-        return "a document or an archive, not a picture"
+        return "a document or an archive, not an image"
     if content[4:8] == b"ftyp":
         return f"a {content[8:12].decode('latin-1').strip()} file; save it as JPEG, PNG or AVIF"
     if b"\0" not in start:
-        return "text, not a picture"
-    return f"no picture of a known kind ({', '.join(FORMATS)})"
+        return "text, not an image"
+    return f"no image of a known kind ({', '.join(FORMATS)})"

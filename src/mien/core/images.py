@@ -11,10 +11,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from mien.config import ScanConfig
 from mien.core import files
-from mien.core.formats import FORMATS, begins_like_a_picture, describe_other
+from mien.core.formats import FORMATS, begins_like_an_image, describe_other
 from mien.errors import ImageError
 
-# Hashes are taken from pictures of at least this side, so that they do not depend on the size that is trained on.
+# Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
 _HASH_SIDE = 256
 # A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
@@ -47,8 +47,8 @@ _TURNED = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One decoded picture.
+class DecodedImage:
+    """One decoded image.
 
     Attributes:
         rgb: Upright, in mode RGB; a JPEG may be decoded at a fraction of its size.
@@ -63,16 +63,16 @@ class Picture:
     height: int
 
 
-def decode(content: bytes, config: ScanConfig) -> Picture:
-    """Decode a picture file: upright, without alpha (on white), in RGB; the first frame of an animation.
+def decode(content: bytes, config: ScanConfig) -> DecodedImage:
+    """Decode an image file: upright, without alpha (on white), in RGB; the first frame of an animation.
 
     Args:
         content: The file, whole.
-        config: A picture with more pixels than its `max_pixels` is refused before it is decoded; a JPEG is decoded
+        config: An image with more pixels than its `max_pixels` is refused before it is decoded; a JPEG is decoded
             at the smallest fraction that still covers its `image_size`.
 
     Raises:
-        ImageError: Not a picture, damaged, or too large; `problem` tells which.
+        ImageError: Not an image, damaged, or too large; `problem` tells which.
     """
     image = _opened(content, config.max_pixels)
     width, height = image.size
@@ -88,14 +88,14 @@ def decode(content: bytes, config: ScanConfig) -> Picture:
         rgb = rgb.transpose(_TURNED[orientation])
     if 5 <= orientation <= 8:
         width, height = height, width
-    return Picture(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
+    return DecodedImage(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
 
 
 def decoding_bytes(content: bytes, config: ScanConfig) -> int:
-    """Return about how much memory `decode` takes for a picture file, at most: beside the file, and as RGB.
+    """Return about how much memory `decode` takes for an image file, at most: beside the file, and as RGB.
 
     Raises:
-        ImageError: Not a picture, damaged in its first bytes, or too large.
+        ImageError: Not an image, damaged in its first bytes, or too large.
     """
     image = _opened(content, config.max_pixels)
     num_bytes = _bytes_of_passes(image)
@@ -107,7 +107,7 @@ def decoding_bytes(content: bytes, config: ScanConfig) -> int:
 
 
 def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
-    """Bring a picture of any size to the size that is trained on.
+    """Bring an image of any size to the size that is trained on.
 
     Args:
         rgb: Any size, mode RGB.
@@ -128,7 +128,7 @@ def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
 
 
 def shades(rgb: Image.Image) -> tuple[float, float]:
-    """Return how bright and how colourful a picture is, from 0 to 1, by a grid of its pixels.
+    """Return how bright and how colourful an image is, from 0 to 1, by a grid of its pixels.
 
     The brightness is the mean luma; the colour is the mean distance of the strongest from the weakest of red, green and
     blue, which is 0 for grey.
@@ -141,16 +141,16 @@ def shades(rgb: Image.Image) -> tuple[float, float]:
 
 
 def to_array(content: bytes, config: ScanConfig) -> NDArray[np.uint8]:
-    """Decode a picture file and bring it to size: uint8, shape (height, width, 3).
+    """Decode an image file and bring it to size: uint8, shape (height, width, 3).
 
     Raises:
-        ImageError: Not a picture, damaged, or too large.
+        ImageError: Not an image, damaged, or too large.
     """
     return resize(decode(content, config).rgb, config)
 
 
 def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
-    """Return an array for pictures, uint8 (num_images, H, W, 3): in memory, or in a temporary file if that is too much.
+    """Return an array for images, uint8 (num_images, H, W, 3): in memory, or in a temporary file if that is too much.
 
     Raises:
         OutputError: There is no room for the temporary file.
@@ -164,7 +164,7 @@ def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
 
 
 class _Content(io.BytesIO):
-    """A picture file that is not read without end: whatever its format, Pillow goes through its pieces in Python."""
+    """An image file that is not read without end: whatever its format, Pillow goes through its pieces in Python."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__(content)
@@ -180,13 +180,13 @@ class _Content(io.BytesIO):
         """
         self._num_reads_left -= 1 + min((size or 0) // _BLOCK_BYTES, _MAX_BLOCKS)
         if self._num_reads_left < 0:
-            raise OSError("it is in far more pieces than real pictures are")
+            raise OSError("it is in far more pieces than real images are")
         piece = super().read(size)
         self.start_of_last_read = piece[:1]
         return piece
 
     def allow_pixels(self) -> None:
-        """Allow as many reads as the pixels of real pictures need."""
+        """Allow as many reads as the pixels of real images need."""
         self._num_reads_left = _MAX_READS + self._num_bytes // _MIN_BYTES_PER_READ
 
 
@@ -202,8 +202,8 @@ def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
     try:
         image = Image.open(_Content(content), formats=FORMATS)
     except UnidentifiedImageError as error:
-        if begins_like_a_picture(content[:32]) and b"hei" not in content[:32]:
-            raise ImageError("unreadable", "damaged: it begins like a picture, but goes on otherwise") from error
+        if begins_like_an_image(content[:32]) and b"hei" not in content[:32]:
+            raise ImageError("unreadable", "damaged: it begins like an image, but goes on otherwise") from error
         raise ImageError("not_an_image", describe_other(content)) from error
     except Exception as error:  # See _why.
         raise _why(error) from error
@@ -215,16 +215,16 @@ def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
     if image.format in ("JPEG", "MPO"):
         max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))
         if content.count(_PASS_MARKER) > max_passes:
-            reason = f"more than {max_passes} passes over {width} x {height} pixels; real pictures have about ten"
+            reason = f"more than {max_passes} passes over {width} x {height} pixels; real images have about ten"
             raise ImageError("unreadable", reason)
     return image
 
 
 def _why(error: Exception) -> ImageError:
-    """Say what is wrong with a picture that Pillow cannot decode.
+    """Say what is wrong with an image that Pillow cannot decode.
 
     On hostile files Pillow raises whatever its decoders happen upon, RuntimeError and KeyError among them, and that
-    changes from version to version: each means a picture that cannot be used, and none is a reason to stop.
+    changes from version to version: each means an image that cannot be used, and none is a reason to stop.
     """
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
@@ -247,7 +247,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:
-        # Damaged EXIF says nothing about the pixels: the picture is used as it stands.
+        # Damaged EXIF says nothing about the pixels: the image is used as it stands.
         return 1
 
 

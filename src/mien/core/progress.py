@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training pictures came to; one row of history.csv."""
+    """What one pass over the training images came to; one row of history.csv."""
 
     epoch: int
     loss: float

@@ -1,4 +1,4 @@
-"""Scores: shares of pictures, each with its 95% interval and the name of the method that gave it."""
+"""Scores: shares of images, each with its 95% interval and the name of the method that gave it."""
 
 import math
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ _Z_95 = 1.959963984540054
 
 @dataclass(frozen=True)
 class Score:
-    """A share of pictures, with its 95% interval.
+    """A share of images, with its 95% interval.
 
     Attributes:
         value: Between 0 and 1; None where there was nothing to count.
         low: Lower end of the interval; likewise `high`.
-        num_images: How many pictures it is the share of.
+        num_images: How many images it is the share of.
         method: By what the interval was worked out.
     """
 
@@ -35,7 +35,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class is told apart; `num_images` of the recall is the number of its pictures."""
+    """How well one class is told apart; `num_images` of the recall is the number of its images."""
 
     label: str
     precision: Score
@@ -47,11 +47,11 @@ def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Scor
     """Return a share with its 95% Wilson interval.
 
     Args:
-        num_right: How many pictures count.
+        num_right: How many images count.
         num_images: Of how many.
         num_folds: Of the cross-validation that judged them; 0 where one classifier judged all. The classifiers of
-            folds share most of their training pictures, so their answers tell less than as many independent ones:
-            the interval is that of num_images / (1 + K / (K - 1)) pictures.
+            folds share most of their training images, so their answers tell less than as many independent ones:
+            the interval is that of num_images / (1 + K / (K - 1)) images.
 
     Source:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927; C. Nadeau,
@@ -74,7 +74,7 @@ def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Scor
 
 
 def fold_inflation(num_folds: int) -> float:
-    """Return how many times as many pictures K folds need to tell as much as independent answers do: 1 + K / (K - 1).
+    """Return how many times as many images K folds need to tell as much as independent answers do: 1 + K / (K - 1).
 
     Source:
         C. Nadeau, Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003.
@@ -85,8 +85,8 @@ def fold_inflation(num_folds: int) -> float:
 def f1_score(num_right: int, num_false: int, num_missed: int, *, num_folds: int = 0) -> Score:
     """Return the F1 of one class with its 95% interval.
 
-    F1 is 2J / (1 + J), where J is the share of right answers among all pictures that are of the class or were called
-    it. J is a share of pictures, so it has a Wilson interval; its ends are carried over.
+    F1 is 2J / (1 + J), where J is the share of right answers among all images that are of the class or were called
+    it. J is a share of images, so it has a Wilson interval; its ends are carried over.
     """
     jaccard = wilson_score(num_right, num_right + num_false + num_missed, num_folds=num_folds)
     if jaccard.value is None:
@@ -102,7 +102,7 @@ def class_scores(
 
     Args:
         class_names: C names.
-        confusion: Numbers of pictures, shape (C, C), by true class (row) and answer (column).
+        confusion: Numbers of images, shape (C, C), by true class (row) and answer (column).
         num_folds: Of the cross-validation that judged them, if any.
     """
     scores = []

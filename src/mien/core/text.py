@@ -47,7 +47,7 @@ def safe_stem(name: str) -> str:
     """
     last = re.split(r"[/\\]", name)[-1].rpartition(".")
     words = re.findall(r"[A-Za-z0-9]+", last[0] or last[2])
-    return "-".join(words)[:_MAX_STEM].strip("-") or "picture"
+    return "-".join(words)[:_MAX_STEM].strip("-") or "image"
 
 
 def visible(text: str, *, kept: str = "") -> str:

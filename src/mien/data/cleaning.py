@@ -1,4 +1,4 @@
-"""Cleaning: which pictures of a Dataset are used, and why not the others. Nothing on disk is touched."""
+"""Cleaning: which images of a Dataset are used, and why not the others. Nothing on disk is touched."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,12 +9,12 @@ from mien.data.near_copies import bits_apart, flipped, group_near_copies
 
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
-# A placeholder picture may stand in both classes a thousand times: each names a few of the others, not all.
+# A placeholder image may stand in both classes a thousand times: each names a few of the others, not all.
 _MAX_NAMED = 3
 
 
 def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
-    """Say of every picture whether it is used: large enough, not under two classes, and the one to keep of its copies.
+    """Say of every image whether it is used: large enough, not under two classes, and the one to keep of its copies.
 
     Args:
         dataset: What `scan` returned.
@@ -30,11 +30,11 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
         {'happy': 12, 'sad': 12}
     """
     records = [_judge_size(record, config) for record in dataset.records]
-    pictures = [place for place, record in enumerate(records) if record.phash]
-    labels = [records[place].label for place in pictures]
-    groups = group_near_copies([records[place].phash for place in pictures], config.near_bits, class_names=labels)
+    images = [place for place, record in enumerate(records) if record.phash]
+    labels = [records[place].label for place in images]
+    groups = group_near_copies([records[place].phash for place in images], config.near_bits, class_names=labels)
     members: dict[int, list[int]] = {}
-    for place, group in zip(pictures, groups, strict=True):
+    for place, group in zip(images, groups, strict=True):
         records[place] = replace(records[place], group=group)
         if group is not None and not _is_left_out(records[place]):
             members.setdefault(group, []).append(place)
@@ -60,7 +60,7 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
 
 
 def _is_left_out(record: ImageRecord) -> bool:
-    """Say whether the user decided that a picture is not used: that stands, whatever else is found."""
+    """Say whether the user decided that an image is not used: that stands, whatever else is found."""
     return any(problem.code == "left_out" for problem in record.problems)
 
 

@@ -1,4 +1,4 @@
-"""The Dataset: a folder of pictures as it is, one record per file, and its manifest.csv."""
+"""The Dataset: a folder of images as it is, one record per file, and its manifest.csv."""
 
 import hashlib
 import re
@@ -21,15 +21,15 @@ from mien.errors import SettingsError, SourceNotFoundError
 SPLITS = ("train", "val", "test")
 PROBLEMS = {
     "unreadable": "damaged, or cannot be opened",
-    "not_an_image": "not a picture of a known kind",
+    "not_an_image": "not an image of a known kind",
     "empty": "a file without content",
     "too_many_pixels": "so large that decoding it is unsafe",
     "too_few_bytes": "a file under --min-bytes",
     "too_few_pixels": "a side under --min-side",
-    "conflicting_labels": "one picture under two classes",
+    "conflicting_labels": "one image under two classes",
     "exact_duplicate": "the same file again",
-    "near_duplicate": "a near copy of another picture",
-    "wrong_extension": "the name says another kind of picture than the content",
+    "near_duplicate": "a near copy of another image",
+    "wrong_extension": "the name says another kind of image than the content",
     "left_out": "what --relabel says to leave out",
     "relabelled": "the label that --relabel gives it",
     "suspect_label": "the label may be wrong",
@@ -53,15 +53,15 @@ class ImageRecord:
         path: Below the root, with forward slashes.
         label: Name of its class.
         sha256: Of the content; empty where it could not be read.
-        phash: 128 bits as hex (see `mien.data.near_copies`); empty where it is no picture.
+        phash: 128 bits as hex (see `mien.data.near_copies`); empty where it is no image.
         num_bytes: Size of the file.
-        format: Kind of picture by its content, such as "JPEG".
+        format: Kind of image by its content, such as "JPEG".
         width: Pixels, upright; likewise `height`.
-        brightness: Mean of its pixels, from 0 for black to 1 for white; None where it is no picture.
+        brightness: Mean of its pixels, from 0 for black to 1 for white; None where it is no image.
         colour: Mean distance of the strongest from the weakest of red, green and blue, 0 for grey to 1; likewise.
         problems: What is wrong with it.
         used: Whether it may be trained and tested on.
-        group: Number of its group of near copies; None for a picture without one.
+        group: Number of its group of near copies; None for an image without one.
         split: "train", "val", "test", or "" for none.
     """
 
@@ -91,7 +91,7 @@ class Dataset:
         records: One per file, in the order of the scan.
         config: How files become arrays.
         images: uint8 (num_records, H, W, 3), one row per record, where the scan kept them; rows of files
-            that are no pictures hold nothing.
+            that are no images hold nothing.
     """
 
     root: Path
@@ -139,14 +139,14 @@ class Dataset:
         return groups_of(self.records)
 
     def pixels(self, indexes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the pictures at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
+        """Return the images at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
         if self.images is not None:
             return self.images[indexes]
         arrays = [self._decoded(self.records[i]) for i in indexes]
         return np.stack(arrays) if arrays else np.empty((0, *self.config.image_size, 3), np.uint8)
 
     def keeping_images(self) -> "Dataset":
-        """Return the same Dataset with the pictures of its used records decoded and kept as `images`."""
+        """Return the same Dataset with the images of its used records decoded and kept as `images`."""
         if self.images is not None:
             return self
         kept = images.room_for(len(self.records), self.config)
@@ -158,7 +158,7 @@ class Dataset:
     def batches(
         self, batch_size: int = 32, *, split: str | None = None, seed: int | None = None
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Go through the used pictures once, in order; or mixed, where there is a seed.
+        """Go through the used images once, in order; or mixed, where there is a seed.
 
         Args:
             batch_size: How many at a time; the last batch may have fewer.
@@ -181,7 +181,7 @@ class Dataset:
             yield self.pixels(chosen), self.labels(chosen)
 
     def fingerprint(self) -> str:
-        """Return one hash for the content of all used pictures, whatever their names and order."""
+        """Return one hash for the content of all used images, whatever their names and order."""
         contents = sorted(f"{r.label}/{r.sha256}" for r in self.records if r.used)
         return hashlib.sha256("\n".join(contents).encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -230,7 +230,7 @@ class Dataset:
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:
-    """Return one hash for the used pictures among records: their contents, labels, splits and perceptual hashes."""
+    """Return one hash for the used images among records: their contents, labels, splits and perceptual hashes."""
     placed = sorted(f"{r.split}/{r.label}/{r.sha256}/{r.phash}" for r in records if r.used)
     return hashlib.sha256("\n".join(placed).encode("utf-8", "surrogateescape")).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Leaks: pictures to judge by that a run was trained on, and copies that stand on two sides of a split."""
+"""Leaks: images to judge by that a run was trained on, and copies that stand on two sides of a split."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ _MAX_NAMED = 10
 
 @dataclass(frozen=True)
 class Leak:
-    """A picture to judge a run by, of which a copy was trained on.
+    """An image to judge a run by, of which a copy was trained on.
 
     Attributes:
-        path: The picture, below its folder.
+        path: The image, below its folder.
         trained: What the run was trained or chosen on, or a copy of that beside it, below the folder of the run.
         kind: "same file", "near copy", or how a near copy is flipped: one of FLIPS.
         bits: How many of the 128 bits of their hashes differ; above the limit where a chain of copies connects them.
@@ -38,35 +38,35 @@ class Leak:
 def find_leaks(
     records: Sequence[ImageRecord], seen: Sequence[ImageRecord], near_bits: int = CleanConfig.near_bits
 ) -> tuple[Leak, ...]:
-    """Find the pictures of which a copy was trained on; each is named once, with the nearest copy.
+    """Find the images of which a copy was trained on; each is named once, with the nearest copy.
 
     A copy is the same file, a near copy or what a chain of near copies connects; and, within a class, one that is
     flipped: an arrow to the left is no arrow to the right.
 
     Args:
-        records: The pictures to judge by.
+        records: The images to judge by.
         seen: What `load_seen` returned.
         near_bits: Two hashes that differ in at most this many bits are near.
     """
-    pictures = [record for record in records if record.phash]
-    if not pictures or not seen:
+    images = [record for record in records if record.phash]
+    if not images or not seen:
         return ()
-    upright = [record.phash for record in pictures]
+    upright = [record.phash for record in images]
     versions = {"near copy": upright} | {flip: flipped(upright, flip) for flip in FLIPS}
     groups = group_near_copies([*(record.phash for record in seen), *chain(*versions.values())], near_bits)
     copies = _by_group(seen, groups)
     contents = {record.sha256: record for record in seen}
     leaks = []
-    for place, picture in enumerate(pictures):
-        if picture.sha256 in contents:
-            leaks.append(Leak(picture.path, contents[picture.sha256].path, "same file", 0))
+    for place, image in enumerate(images):
+        if image.sha256 in contents:
+            leaks.append(Leak(image.path, contents[image.sha256].path, "same file", 0))
             continue
-        places = range(len(seen) + place, len(groups), len(pictures))
+        places = range(len(seen) + place, len(groups), len(images))
         matches = [
-            Leak(picture.path, other.path, kind, bits_apart(versions[kind][place], other.phash))
+            Leak(image.path, other.path, kind, bits_apart(versions[kind][place], other.phash))
             for kind, number in zip(versions, places, strict=True)
             for other in copies.get(groups[number], ())
-            if kind == "near copy" or other.label == picture.label
+            if kind == "near copy" or other.label == image.label
         ]
         leaks += sorted(matches, key=lambda leak: leak.bits)[:1]
     return tuple(leaks)
@@ -97,11 +97,11 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
     """Make sure, by the hashes and not by what cleaning made of them, that no copy stands on two sides of a split.
 
     Args:
-        datasets: The same pictures, split in one way or in several, such as folds.
+        datasets: The same images, split in one way or in several, such as folds.
         near_bits: Two hashes that differ in at most this many bits are near.
 
     Raises:
-        LeakError: A picture or a near copy of it, also a mirrored one of its class, stands in two splits.
+        LeakError: An image or a near copy of it, also a mirrored one of its class, stands in two splits.
     """
     groups: list[int | None] | None = None
     for dataset in datasets:
@@ -118,7 +118,7 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
         ]
         if pairs:
             raise LeakError(
-                f"copies of {len(pairs)} pictures of {str(dataset.root)!r} stand on two sides of the split, so that "
+                f"copies of {len(pairs)} images of {str(dataset.root)!r} stand on two sides of the split, so that "
                 "no score would be honest:\n" + "\n".join(pairs[:_MAX_NAMED])
             )
 

@@ -1,4 +1,4 @@
-"""Near copies: pictures -> 128-bit hashes -> groups."""
+"""Near copies: images -> 128-bit hashes -> groups."""
 
 from collections.abc import Sequence
 
@@ -25,10 +25,10 @@ _DCT = _cosines(8, _SIDE)
 def perceptual_hash(rgb: Image.Image) -> str:
     """Return 128 bits as 32 hex digits: pHash, then dHash, each of 64 bits.
 
-    Two pictures that differ by recompression, size or small edits differ in few of the bits.
+    Two images that differ by recompression, size or small edits differ in few of the bits.
 
     Args:
-        rgb: A picture of any size, mode RGB.
+        rgb: An image of any size, mode RGB.
 
     Source:
         C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (pHash); N. Krawetz,
@@ -48,9 +48,9 @@ def bits_apart(first: str, second: str) -> int:
 
 
 def flipped(hashes: Sequence[str], flip: str) -> list[str]:
-    """Return what the hashes of the flipped pictures would be, to within a few bits: no picture is needed.
+    """Return what the hashes of the flipped images would be, to within a few bits: no image is needed.
 
-    To mirror a picture changes the sign of every second column of its cosine transform, and the direction of every
+    To mirror an image changes the sign of every second column of its cosine transform, and the direction of every
     step from left to right. Steps between equal levels are what comes out wrong, and waves beside the median.
 
     Args:
@@ -67,14 +67,14 @@ def flipped(hashes: Sequence[str], flip: str) -> list[str]:
 
 
 def group_near_copies(hashes: Sequence[str], near_bits: int, *, class_names: Sequence[str] = ()) -> list[int | None]:
-    """Number the groups of near copies from 0, in the order of their first member; None for a picture without a copy.
+    """Number the groups of near copies from 0, in the order of their first member; None for an image without a copy.
 
     A group holds everything that a chain of near copies connects.
 
     Args:
         hashes: What `perceptual_hash` returned.
         near_bits: Two hashes that differ in at most this many bits are near.
-        class_names: The class of each picture; pictures of one class are near copies also where one is mirrored. Those
+        class_names: The class of each image; images of one class are near copies also where one is mirrored. Those
             of different classes are not: an arrow to the left is no arrow to the right. By default none are.
     """
     if not hashes:
@@ -105,7 +105,7 @@ def _labels(words: Words, near_bits: int) -> Indexes:
 
 
 def _joined_with_mirrored(words: Words, labels: Indexes, class_names: Sequence[str], near_bits: int) -> Indexes:
-    """Join, in groups given by labels, also what is near a mirrored picture of its class."""
+    """Join, in groups given by labels, also what is near a mirrored image of its class."""
     groups = UnionFind(words.shape[1])
     _join_equal(groups, np.arange(words.shape[1]), labels)
     members: dict[str, list[int]] = {}
@@ -125,10 +125,10 @@ def _join_equal(groups: UnionFind, places: Indexes, labels: Indexes) -> None:
 
 
 def _rows(words: Words) -> NDArray[np.uint8]:
-    """Return the bytes of each hash, shape (number of hashes, 16): each byte is a row of the picture."""
+    """Return the bytes of each hash, shape (number of hashes, 16): each byte is a row of the image."""
     return words.T.copy().view(np.uint8).reshape(-1, 16)
 
 
 def _mirrored(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the bytes of the hashes of the mirrored pictures, in the same shape."""
+    """Return the bytes of the hashes of the mirrored images, in the same shape."""
     return np.concatenate([rows[:, :8] ^ 0b01010101, ~_BYTES_BACKWARDS[rows[:, 8:]]], axis=1)

@@ -103,7 +103,7 @@ def plan_quarantine(dataset: Dataset, folder: str | Path) -> Plan:
         if os.path.dirname(record.path) in linked:
             left[record.path] = _BEHIND_A_LINK
         elif str(root / record.path) in led_to:
-            left[record.path] = "a picture that is used is a link to it"
+            left[record.path] = "an image that is used is a link to it"
         else:
             moves.append(Move(record.path, {problem.code: problem.detail for problem in record.problems}))
     _refuse_obstacles(moves, folder)
@@ -122,7 +122,7 @@ def quarantine(plan: Plan) -> None:
     if not plan.moves:
         return
     with files.writing(plan.folder):
-        # Pictures may have been private by the folders that they lay in.
+        # Images may have been private by the folders that they lay in.
         plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.claimed(plan.folder):
         journal = _journal_of(plan.folder, plan.root)

@@ -32,11 +32,11 @@ def load_decisions(path: str | Path) -> dict[str, str]:
         SettingsError: It is no such table, a row has too few or too many cells, or a path is named twice.
     """
     rows = list(_rows(_text(Path(path)), Path(path)))
-    counts = Counter(picture for picture, _ in rows)
-    twice = sorted(picture for picture, count in counts.items() if count > 1)
+    counts = Counter(image for image, _ in rows)
+    twice = sorted(image for image, count in counts.items() if count > 1)
     if twice:
         raise SettingsError(f"{str(path)!r} has more than one row for {_listed(twice)}: leave one of each")
-    return {picture: decision for picture, decision in rows if decision not in _NO_DECISION}
+    return {image: decision for image, decision in rows if decision not in _NO_DECISION}
 
 
 def decisions_csv(decisions: Mapping[str, str]) -> str:
@@ -45,9 +45,9 @@ def decisions_csv(decisions: Mapping[str, str]) -> str:
 
 
 def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
-    """Let pictures count as another class, or not at all; `clean` it again then, since copies are judged by label.
+    """Let images count as another class, or not at all; `clean` it again then, since copies are judged by label.
 
-    A decision holds for near copies of the picture under the same label too, unless they have one of their own.
+    A decision holds for near copies of the image under the same label too, unless they have one of their own.
 
     Args:
         dataset: What `clean` returned.
@@ -66,16 +66,16 @@ def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
 
 
 def keep_splits(dataset: Dataset, before: Dataset) -> Dataset:
-    """Leave every picture in the split that it, or a near copy of it, had before; what was not used goes to training.
+    """Leave every image in the split that it, or a near copy of it, had before; what was not used goes to training.
 
-    So the decisions on some labels move no other picture, and none that was trained on into the test.
+    So the decisions on some labels move no other image, and none that was trained on into the test.
 
     Args:
         dataset: The same files, relabelled and cleaned.
         before: What `split` returned.
 
     Raises:
-        TooFewImagesError: A split has no picture of some class left.
+        TooFewImagesError: A split has no image of some class left.
     """
     group_splits: dict[int | None, str] = {r.group: r.split for r in before.records if r.group is not None and r.split}
     records = [
@@ -86,7 +86,7 @@ def keep_splits(dataset: Dataset, before: Dataset) -> Dataset:
         missing = set(dataset.class_names) - {r.label for r in records if r.split == split}
         if missing:
             raise TooFewImagesError(
-                f"the decisions of --relabel leave no picture of {', '.join(map(repr, sorted(missing)))} for {split}: "
+                f"the decisions of --relabel leave no image of {', '.join(map(repr, sorted(missing)))} for {split}: "
                 "add images, or decide otherwise"
             )
     return dataset.with_records(records)
@@ -128,7 +128,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, str]]:
         if not fewest <= len(row) <= len(names):
             raise SettingsError(
                 f"row {number} of {str(path)!r} has {len(row)} cell{'s' * (len(row) > 1)}, and the first row has "
-                f"{len(names)}: {mark.join(row)[:100]!r}; write the decision into the column decision of its picture"
+                f"{len(names)}: {mark.join(row)[:100]!r}; write the decision into the column decision of its image"
             )
         if row[at_path]:
             yield row[at_path], row[at_decision].strip() if len(row) > at_decision else ""

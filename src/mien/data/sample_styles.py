@@ -11,7 +11,7 @@ class Look:
         happy: Component -> its variants that are clearly happy, with spaces between.
         sad: Component -> its variants that are clearly sad.
         frame: About how much the drawing is enlarged, and then how far it is moved down, in percent of the height, so
-            that the face fills the picture.
+            that the face fills the image.
     """
 
     happy: dict[str, str]
@@ -85,5 +85,5 @@ STYLES: dict[str, Look] = {
 COVERS_MOUTH = ("beard", "facialHair", "mask")
 """Components that are never drawn."""
 HELD_OUT = "micah"
-"""The style that is in no training picture."""
+"""The style that is in no training image."""
 TRAINING_STYLES = tuple(name for name in STYLES if name != HELD_OUT)

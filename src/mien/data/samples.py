@@ -32,14 +32,14 @@ CLASS_NAMES = ("happy", "sad")
 
 @dataclass(frozen=True)
 class PlantedFile:
-    """A file that stands among the drawn pictures for the check to find.
+    """A file that stands among the drawn images for the check to find.
 
     Attributes:
         path: Where it stands, under `data`.
         what: What it is, in words.
         problem: The code the check gives it; "" if the check passes it over.
         make: Makes its bytes from those of the original.
-        original: The class whose picture that is; "new" if it is drawn for this alone; "" if there is none.
+        original: The class whose image that is; "new" if it is drawn for this alone; "" if there is none.
     """
 
     path: str
@@ -49,42 +49,42 @@ class PlantedFile:
     original: str = ""
 
 
-def _same(picture: bytes) -> bytes:
-    return picture
+def _same(image: bytes) -> bytes:
+    return image
 
 
-def _broken_off(picture: bytes) -> bytes:
-    return picture[: len(picture) // 2]
+def _broken_off(image: bytes) -> bytes:
+    return image[: len(image) // 2]
 
 
-def _png(picture: bytes) -> bytes:
-    return _saved(Image.open(BytesIO(picture)), "PNG")
+def _png(image: bytes) -> bytes:
+    return _saved(Image.open(BytesIO(image)), "PNG")
 
 
-def _icon(picture: bytes) -> bytes:
-    return _saved(Image.open(BytesIO(picture)).resize((16, 16)), "PNG")
+def _icon(image: bytes) -> bytes:
+    return _saved(Image.open(BytesIO(image)).resize((16, 16)), "PNG")
 
 
-def _halved(picture: bytes) -> bytes:
-    opened = Image.open(BytesIO(picture))
+def _halved(image: bytes) -> bytes:
+    opened = Image.open(BytesIO(image))
     return _saved(opened.resize((opened.width // 2, opened.height // 2)), "JPEG")
 
 
 _PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>No such photo.</body></html>\n"
-# The copies sort after the drawn pictures, so that a check that keeps the first of equals keeps the original.
+# The copies sort after the drawn images, so that a check that keeps the first of equals keeps the original.
 PLANTED = (
     PlantedFile("happy/holiday.jpg", "a text named .jpg", "not_an_image", lambda _: b"Ask Ann for the photos!\n"),
     PlantedFile("sad/download.jpg", "a web page saved as .jpg", "not_an_image", lambda _: _PAGE),
     PlantedFile("sad/half-sent.jpg", "a JPEG that breaks off", "unreadable", _broken_off, "sad"),
     PlantedFile("happy/empty.jpg", "an empty file", "empty", lambda _: b""),
     PlantedFile("happy/screenshot.jpg", "a PNG named .jpg", "wrong_extension", _png, "new"),
-    PlantedFile("happy/icon.png", "a picture of 16 by 16 pixels", "too_few_pixels", _icon, "new"),
-    PlantedFile("happy/weekend.jpg", "a copy of a happy picture", "exact_duplicate", _same, "happy"),
+    PlantedFile("happy/icon.png", "an image of 16 by 16 pixels", "too_few_pixels", _icon, "new"),
+    PlantedFile("happy/weekend.jpg", "a copy of a happy image", "exact_duplicate", _same, "happy"),
     PlantedFile("happy/weekend (1).jpg", "a copy of another", "exact_duplicate", _same, "happy"),
-    PlantedFile("sad/yesterday.jpg", "a copy of a sad picture", "exact_duplicate", _same, "sad"),
-    PlantedFile("happy/weekend-small.jpg", "a happy picture at half its size", "near_duplicate", _halved, "happy"),
-    PlantedFile("sad/yesterday-small.jpg", "a sad picture at half its size", "near_duplicate", _halved, "sad"),
-    PlantedFile("happy/who-knows.jpg", "a copy of a sad picture", "conflicting_labels", _same, "sad"),
+    PlantedFile("sad/yesterday.jpg", "a copy of a sad image", "exact_duplicate", _same, "sad"),
+    PlantedFile("happy/weekend-small.jpg", "a happy image at half its size", "near_duplicate", _halved, "happy"),
+    PlantedFile("sad/yesterday-small.jpg", "a sad image at half its size", "near_duplicate", _halved, "sad"),
+    PlantedFile("happy/who-knows.jpg", "a copy of a sad image", "conflicting_labels", _same, "sad"),
     PlantedFile("sad/.DS_Store", "a hidden file", "", lambda _: b"\0\0\0\1Bud1"),
     PlantedFile("notes.txt", "a text beside the classes", "", lambda _: b"Collected on Sunday.\n"),
 )
@@ -104,13 +104,13 @@ def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: 
     `folder` appears in one piece, at the end. Drawing it again with the same settings gives the same bytes; a folder
     that holds them already is left as it is.
 
-        data/happy, data/sad      the pictures to train on, and the `PLANTED` files
-        unseen/happy, unseen/sad  pictures drawn apart: six of other people, six in the style that `data` has none of
+        data/happy, data/sad      the images to train on, and the `PLANTED` files
+        unseen/happy, unseen/sad  images drawn apart: six of other people, six in the style that `data` has none of
         CREDITS.txt               who drew the parts, and under which licence
 
     Args:
         folder: Where to draw. It must not exist, or hold the same drawings.
-        num_images: Pictures to train on: an even number, half for each class.
+        num_images: Images to train on: an even number, half for each class.
         seed: Number that decides every drawing.
         progress: Hears how many are drawn.
 
@@ -126,7 +126,7 @@ def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: 
         raise SettingsError(f"num_images is {num_images}; expected an even number, 20 or more")
     data_dir = Path(folder) / "data"
     folder = Path(folder).resolve()
-    heading = f"{num_images} pictures drawn by mien from seed {seed}"
+    heading = f"{num_images} images drawn by mien from seed {seed}"
     if not _is_drawn(folder, heading):
         require("samples", "dicebear", "dicebear_styles", "resvg_py")
         with _whole(folder) as temporary:
@@ -177,16 +177,16 @@ def _people(num_images: int, seed: int) -> list[_Person]:
 
 
 def _draw_people(folder: Path, people: list[_Person], *, progress: Progress) -> None:
-    pictures = in_threads(_picture, people)
-    for num_drawn, (person, picture) in enumerate(zip(people, pictures, strict=True), 1):
+    images = in_threads(_image, people)
+    for num_drawn, (person, image) in enumerate(zip(people, images, strict=True), 1):
         path = folder / person.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture)
+        path.write_bytes(image)
         progress.step("Drawing", num_drawn, len(people))
 
 
 def _plant(data_dir: Path, seed: int) -> None:
-    """Write the planted files; copies are of the largest pictures, so that half the size is still no tiny file."""
+    """Write the planted files; copies are of the largest images, so that half the size is still no tiny file."""
     by_size = {
         label: iter(sorted((data_dir / label).glob("*.jpg"), key=lambda path: (-path.stat().st_size, path.name)))
         for label in CLASS_NAMES
@@ -194,14 +194,14 @@ def _plant(data_dir: Path, seed: int) -> None:
     for planted in PLANTED:
         original = b""
         if planted.original == "new":
-            original = _picture(_Person(planted.path, TRAINING_STYLES[0], planted.path.split("/")[0], seed))
+            original = _image(_Person(planted.path, TRAINING_STYLES[0], planted.path.split("/")[0], seed))
         elif planted.original:
             original = next(by_size[planted.original]).read_bytes()
         (data_dir / planted.path).write_bytes(planted.make(original))
 
 
-def _picture(person: _Person) -> bytes:
-    """Return the picture file of a person: JPEG or PNG, as its name says."""
+def _image(person: _Person) -> bytes:
+    """Return the image file of a person: JPEG or PNG, as its name says."""
     rng = Random(f"{person.seed}/{person.path}")
     side = round(rng.triangular(240, 480, 256))
     image = _background(side, rng)
@@ -212,7 +212,7 @@ def _picture(person: _Person) -> bytes:
 
 
 def _background(side: int, rng: Random) -> Image.Image:
-    """Return a gradient with shapes on it, RGB: large ones, so that no two pictures hash alike."""
+    """Return a gradient with shapes on it, RGB: large ones, so that no two images hash alike."""
     gradient = rng.choice((Image.linear_gradient, Image.radial_gradient))("L").resize((side, side))
     turned = gradient.transpose(rng.choice((Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)))
     image = ImageOps.colorize(turned, _color(rng), _color(rng))
@@ -234,7 +234,7 @@ def _figure(person: _Person, side: int) -> Image.Image:
     from resvg_py import svg_to_bytes
 
     svg = str(Avatar(_style(person.style), _options(person)))
-    # The picture ends where this clip does, and resvg takes nearly twice as long with it.
+    # The image ends where this clip does, and resvg takes nearly twice as long with it.
     svg = re.sub(r' clip-path="url\(#clip-\w+\)"', "", svg)
     return Image.open(BytesIO(svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)))
 
@@ -246,7 +246,7 @@ def _options(person: _Person) -> dict[str, Any]:
     return {
         "seed": f"{person.seed}/{person.path}",
         "backgroundColor": "#0000",
-        # Little is left to chance, so that a small network can find the mouth in a few hundred pictures.
+        # Little is left to chance, so that a small network can find the mouth in a few hundred images.
         "flip": ["none"],
         "scale": [zoom * 0.96, zoom * 1.04],
         "rotate": [-4, 4],
@@ -288,7 +288,7 @@ def _definition(name: str) -> dict[str, Any]:
 
 
 def _credits() -> str:
-    """Say who drew the parts of the pictures, and under which licence, in the words of the package."""
+    """Say who drew the parts of the images, and under which licence, in the words of the package."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("dicebear-core", "dicebear-styles", "resvg-py"))
     lines = [f"Assembled by {packages}; framed, and set before backgrounds, by mien.", ""]
     for name in STYLES:

@@ -29,12 +29,12 @@ def scan(
 ) -> Dataset:
     """Read every file of a folder of class folders once, and say what each one is.
 
-    Files that are no pictures are recorded with their problem; nothing in the folder is changed.
+    Files that are no images are recorded with their problem; nothing in the folder is changed.
 
     Args:
-        folder: One sub-folder per class; pictures may lie deeper.
+        folder: One sub-folder per class; images may lie deeper.
         config: How files become arrays.
-        keep_images: Keep the resized pictures as `Dataset.images`, so that nothing is decoded again.
+        keep_images: Keep the resized images as `Dataset.images`, so that nothing is decoded again.
         progress: Told how far it is.
 
     Raises:
@@ -81,12 +81,12 @@ def find_class_names(root: Path) -> tuple[str, ...]:
     if len(names) < 2:
         found = f"only the class folder {names[0]!r}" if names else "no class folders"
         loose = sum(Path(entry.name).suffix.lower() in EXTENSIONS for entry in entries)
-        hint = f". Move its {loose} pictures into such folders" if loose else ""
+        hint = f". Move its {loose} images into such folders" if loose else ""
         raise NotADatasetError(f"{str(root)!r} has {found}; {layout}{hint}")
     if {name.lower() for name in names} <= _SPLIT_NAMES:
         raise NotADatasetError(
             f"{str(root)!r} is already split into {', '.join(names)}; {layout}. "
-            "Put all pictures of a class into one folder: mien splits them so that no copy stands on two sides."
+            "Put all images of a class into one folder: mien splits them so that no copy stands on two sides."
         )
     return names
 
@@ -97,21 +97,21 @@ def _scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint
     try:
         content = files.read_bytes(path, max_bytes=MAX_FILE_BYTES)
         record = replace(record, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        picture = images.decode(content, config)
+        image = images.decode(content, config)
     except ImageError as error:
         return replace(record, problems=(Problem(error.problem, str(error)),), used=False)
     if kept is not None:
-        kept[:] = images.resize(picture.rgb, config)
-    brightness, colour = images.shades(picture.rgb)
+        kept[:] = images.resize(image.rgb, config)
+    brightness, colour = images.shades(image.rgb)
     return replace(
         record,
         brightness=brightness,
         colour=colour,
-        phash=perceptual_hash(picture.rgb),
-        format=picture.format,
-        width=picture.width,
-        height=picture.height,
-        problems=_extension_problem(path, picture.format),
+        phash=perceptual_hash(image.rgb),
+        format=image.format,
+        width=image.width,
+        height=image.height,
+        problems=_extension_problem(path, image.format),
     )
 
 

@@ -15,7 +15,7 @@ from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.fetching.source_log import load_sources
 
-# So many pictures tell; of more, so many are drawn.
+# So many images tell; of more, so many are drawn.
 _MAX_IMAGES = 1000
 _MIN_IMAGES = 20
 _NUM_SHUFFLES = 200
@@ -23,7 +23,7 @@ _NUM_SHUFFLES = 200
 _CONFIDENCE = 0.97
 _NUM_BINS = 6
 _MAX_VALUES = 12
-# Of features with mean 0 and variance 1, among some hundred pictures: enough to keep chance small.
+# Of features with mean 0 and variance 1, among some hundred images: enough to keep chance small.
 _PENALTY = 10.0
 _MAX_TOLD = 3
 _TOGETHER = "all together"
@@ -31,11 +31,11 @@ _TOGETHER = "all together"
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A fact by which classes can be told apart without looking at what the pictures show.
+    """A fact by which classes can be told apart without looking at what the images show.
 
     Attributes:
         fact: Its name, such as "file size".
-        accuracy: Share of pictures whose class it tells, each judged by the others.
+        accuracy: Share of images whose class it tells, each judged by the others.
         baseline: Share of the largest class, and its name `baseline_label`.
         text: The same in words, with how the classes differ.
     """
@@ -57,7 +57,7 @@ class _Measure:
 
     Attributes:
         name: As it is said.
-        value: What it is for a picture; above 0.
+        value: What it is for an image; above 0.
         least: How a class is described that has less of it; likewise `most`.
         shown: A value in words.
     """
@@ -116,10 +116,10 @@ _MEASURES = (
 
 
 def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
-    """Return the facts by which the class of a picture can be told without looking at what it shows; the best first.
+    """Return the facts by which the class of an image can be told without looking at what it shows; the best first.
 
     The facts are file size, width, height, number of pixels, shape, bytes per pixel, brightness, colour, format, and
-    the host of the URL where the folder has a sources.csv; each alone, and all together. A picture is judged by the
+    the host of the URL where the folder has a sources.csv; each alone, and all together. An image is judged by the
     others; near copies count as one. A fact is named where its interval lies above always saying the largest class,
     and where hardly ever any fact tells shuffled labels as well: where there is no shortcut, at most about one in
     twenty datasets has one named.
@@ -129,7 +129,7 @@ def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
 
     Args:
         dataset: What `clean` returned.
-        seed: Decides the shuffling, and which pictures are looked at where there are more than 1,000.
+        seed: Decides the shuffling, and which images are looked at where there are more than 1,000.
     """
     rng = np.random.default_rng(seed)
     records = _distinct(dataset, rng)
@@ -170,12 +170,12 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut]) -> list[str]:
         *lines,
         f"  Always saying {name!r} gets {baseline.value:.0%}: a model could cheat. It sees brightness, colour and "
         "shape as they are, and traces of the others, such as blur.",
-        "  What to do: take the pictures of all classes from the same places; or make sure that this is what you mean.",
+        "  What to do: take the images of all classes from the same places; or make sure that this is what you mean.",
     ]
 
 
 def load_hosts(folder: Path) -> dict[str, str]:
-    """Return the host that each picture came from, by its path, as sources.csv says; empty where there is none."""
+    """Return the host that each image came from, by its path, as sources.csv says; empty where there is none."""
     try:
         return {record.path: urlsplit(record.url).hostname or "" for record in load_sources(folder)}
     except (SourceNotFoundError, ValueError):
@@ -184,7 +184,7 @@ def load_hosts(folder: Path) -> dict[str, str]:
 
 
 def _distinct(dataset: Dataset, rng: np.random.Generator) -> list[ImageRecord]:
-    """Return the used pictures, one of each group of near copies, and not too many."""
+    """Return the used images, one of each group of near copies, and not too many."""
     firsts: dict[object, ImageRecord] = {}
     for record in dataset.records:
         if record.used:
@@ -224,9 +224,9 @@ def _standardised(columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _num_right(rows: NDArray[np.float64], labels: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
-    """Return how many pictures are told right by ridge regression on all the others, for each column of labels.
+    """Return how many images are told right by ridge regression on all the others, for each column of labels.
 
-    What a picture's own label does to its score does not depend on the labels: one fit serves all of them.
+    What an image's own label does to its score does not depend on the labels: one fit serves all of them.
     """
     effects = np.linalg.solve(rows.T @ rows + _PENALTY * np.eye(rows.shape[1]), rows.T)
     own = (rows * effects.T).sum(axis=1) + 1 / len(rows)
@@ -264,7 +264,7 @@ def _difference(measure: _Measure, records: list[ImageRecord]) -> str:
     shown = {name: measure.shown(value) for name, value in medians.items()}
     if shown[low] == shown[high]:
         return f"the classes differ in {measure.name}, if not in its median ({shown[low]})"
-    return f"{low} pictures {measure.least} (median {shown[low]}) than {high} ones ({shown[high]})"
+    return f"{low} images {measure.least} (median {shown[low]}) than {high} ones ({shown[high]})"
 
 
 def _favourite(values: list[str], labels: list[str]) -> str:
@@ -281,4 +281,4 @@ def _favourite(values: list[str], labels: list[str]) -> str:
 
     name, value = max(sorted(shares), key=gap)
     other = min(sorted(counts), key=lambda label: shares[label, value])
-    return f"{shares[name, value]:.0%} of {name} pictures are {value}, and {shares[other, value]:.0%} of {other} ones"
+    return f"{shares[name, value]:.0%} of {name} images are {value}, and {shares[other, value]:.0%} of {other} ones"

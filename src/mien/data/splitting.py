@@ -1,4 +1,4 @@
-"""Splitting: every used picture goes to training, validation or test; copies go together."""
+"""Splitting: every used image goes to training, validation or test; copies go together."""
 
 import math
 import random
@@ -13,9 +13,9 @@ from mien.errors import TooFewImagesError
 
 
 def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
-    """Share out the used pictures of every class; near copies stay together, and the same seed gives the same split.
+    """Share out the used images of every class; near copies stay together, and the same seed gives the same split.
 
-    The split depends on the contents of the pictures and the seed, not on their names or order.
+    The split depends on the contents of the images and the seed, not on their names or order.
 
     Args:
         dataset: What `clean` returned.
@@ -25,7 +25,7 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
         The same records with `split` set.
 
     Raises:
-        TooFewImagesError: A class has too few distinct pictures; all such classes are named.
+        TooFewImagesError: A class has too few distinct images; all such classes are named.
 
     Example:
         >>> import mien
@@ -43,7 +43,7 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
     """Go through a split Dataset once for each fold of what is not for the test.
 
     Each fold is the test split of one of the Datasets that come out; the others are its training and validation
-    splits, with the shares that they had to one another. The locked test pictures are in no split. Near copies stay
+    splits, with the shares that they had to one another. The locked test images are in no split. Near copies stay
     together, and each class is shared out evenly.
 
     Args:
@@ -52,7 +52,7 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
         config: The shares and the seed.
 
     Raises:
-        TooFewImagesError: A class has fewer distinct pictures than there are folds; all such classes are named.
+        TooFewImagesError: A class has fewer distinct images than there are folds; all such classes are named.
     """
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
     units = {name: _units(dataset, name, places) for name in dataset.class_names}
@@ -61,7 +61,7 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
     small = [f"class {name!r} has {len(found)}" for name, found in units.items() if len(found) < num_folds]
     if small:
         raise TooFewImagesError(
-            f"{num_folds} folds need as many distinct pictures of every class beside those for the test; "
+            f"{num_folds} folds need as many distinct images of every class beside those for the test; "
             f"{', '.join(small)}. Add images, or lower --folds."
         )
     fold_of = _share_out(dataset, units, {str(number): 1 / num_folds for number in range(num_folds)}, config.seed)
@@ -75,13 +75,13 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
 
 
 def smallest_class(dataset: Dataset) -> int:
-    """Return the number of distinct pictures, beside those for the test, of the class that has fewest."""
+    """Return the number of distinct images, beside those for the test, of the class that has fewest."""
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
     return min(len(_units(dataset, name, places)) for name in dataset.class_names)
 
 
 def _units(dataset: Dataset, label: str, places: Sequence[int]) -> list[list[int]]:
-    """Return those of some places whose pictures are of a class, near copies in one list."""
+    """Return those of some places whose images are of a class, near copies in one list."""
     units: dict[object, list[int]] = defaultdict(list)
     for place in places:
         record = dataset.records[place]
@@ -99,7 +99,7 @@ def _share_out(
     (Webster's method), and no part a unit that is much too large for it.
 
     Returns:
-        The name of the part, by the place of the picture.
+        The name of the part, by the place of the image.
     """
     chosen: dict[int, str] = {}
     for found in units.values():

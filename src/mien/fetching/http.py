@@ -234,7 +234,7 @@ def _checked_url(text: str) -> "httpx.URL":
     if not url.host:
         raise FetchError("it names no host")
     if url.userinfo:
-        raise FetchError("it holds a user name or a password; take them out, or download the picture yourself")
+        raise FetchError("it holds a user name or a password; take them out, or download the image yourself")
     return url
 
 

@@ -1,4 +1,4 @@
-"""The folder that pictures from elsewhere are put into: under safe names, each written down before it appears."""
+"""The folder that images from elsewhere are put into: under safe names, each written down before it appears."""
 
 import hashlib
 import os
@@ -19,26 +19,26 @@ _WORK_NAME = ".mien-fetch"
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-class PictureFolder:
+class ImageFolder:
     """A folder of class folders that grows.
 
     Attributes:
         path: The folder.
         work_dir: A hidden folder in it for what is half done; on the same disk, and emptied at the next start.
         records: What became of each URL, by URL.
-        num_pictures: How many were stored since it was opened.
+        num_images: How many were stored since it was opened.
     """
 
     def __init__(self, path: Path, work_dir: Path) -> None:
         self.path = path
         self.work_dir = work_dir
         self.records = {record.url: record for record in load_sources(path)}
-        self.num_pictures = 0
+        self.num_images = 0
         self._paths = {_content_key(record): record.path for record in self.records.values() if record.path}
         self._class_names = {folded(entry.name): entry.name for entry in os.scandir(path) if entry.is_dir()}
 
     def holds(self, url: str) -> bool:
-        """Say whether the picture of a URL is there; or of an archive, whether all of its pictures are."""
+        """Say whether the image of a URL is there; or of an archive, whether all of its images are."""
         record = self.records.get(url)
         if record is None or not record.is_ok:
             return False
@@ -62,10 +62,10 @@ class PictureFolder:
         return problem or ("" if alike == label else f"the class {label!r} is written {alike!r} elsewhere: rename one")
 
     def keep(self, url: str, label: str, *, name: str, content: bytes) -> SourceRecord:
-        """Store a picture, once per class whatever it is called; what is no picture is refused.
+        """Store an image, once per class whatever it is called; what is no image is refused.
 
         The content is written beside, then the log, and then it appears in its class folder whole: whenever a kill
-        comes, every picture is in the log, and `open_folder` completes what the log already says.
+        comes, every image is in the log, and `open_folder` completes what the log already says.
 
         Args:
             url: Where it is from.
@@ -86,7 +86,7 @@ class PictureFolder:
             format_ = images.decode(content, ScanConfig()).format
         except ImageError as error:
             is_pointer = content.startswith(_LFS_POINTER)
-            return self.note(url, f"refused: {'a pointer of Git LFS, not a picture' if is_pointer else error}")
+            return self.note(url, f"refused: {'a pointer of Git LFS, not an image' if is_pointer else error}")
         return self._store(url, f"{label}/{safe_stem(name)}", format_, content)
 
     def _store(self, url: str, start: str, format_: str, content: bytes) -> SourceRecord:
@@ -117,16 +117,16 @@ class PictureFolder:
         return record
 
     def _appear(self, record: SourceRecord) -> None:
-        """Move a picture from the work folder to where the log says it is, if it is not there yet."""
+        """Move an image from the work folder to where the log says it is, if it is not there yet."""
         source, target = self.work_dir / record.sha256, self.path / record.path
         with files.writing(target):
             target.parent.mkdir(exist_ok=True)
             if not os.path.lexists(target):
                 _move(source, target)
-        self.num_pictures += 1
+        self.num_images += 1
 
     def recover(self) -> None:
-        """Bring the log and its pictures together again after a kill, and empty the work folder."""
+        """Bring the log and its images together again after a kill, and empty the work folder."""
         for half_log in self.path.glob(".sources.*.tmp.csv"):
             half_log.unlink()
         names = set(os.listdir(self.work_dir)) - {files.LOCK_NAME}
@@ -149,8 +149,8 @@ class PictureFolder:
 
 
 @contextmanager
-def open_folder(path: Path) -> Iterator[PictureFolder]:
-    """Open a folder to put pictures into, made where it is missing; keep other processes out for the block.
+def open_folder(path: Path) -> Iterator[ImageFolder]:
+    """Open a folder to put images into, made where it is missing; keep other processes out for the block.
 
     Raises:
         OutputError: It cannot be written, or another process is at work in it.
@@ -163,7 +163,7 @@ def open_folder(path: Path) -> Iterator[PictureFolder]:
             raise OutputError(f"{str(work_dir)!r} is a link; remove it")
     try:
         with files.claimed(work_dir):
-            folder = PictureFolder(path, work_dir)
+            folder = ImageFolder(path, work_dir)
             with files.writing(path):
                 folder.recover()
             folder.save()

@@ -1,4 +1,4 @@
-"""Intake: lists of URLs, archives and repositories -> pictures in class folders, each with its source written down."""
+"""Intake: lists of URLs, archives and repositories -> images in class folders, each with its source written down."""
 
 import hashlib
 import os
@@ -15,13 +15,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
-from mien.core.formats import EXTENSIONS, begins_like_a_picture
+from mien.core.formats import EXTENSIONS, begins_like_an_image
 from mien.core.progress import SILENCE, Progress
 from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
 from mien.fetching import http
 from mien.fetching.archives import Member, is_archive, members
 from mien.fetching.downloads import download, trying_again
-from mien.fetching.image_folder import PictureFolder, open_folder
+from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.repositories import clone, is_repository, repository_members
 from mien.fetching.source_log import LOG_NAME, SourceRecord
 from mien.fetching.url_lists import Wanted, read_lists
@@ -37,13 +37,13 @@ class Intake:
     """What a fetch came to; it counts while the fetch goes on.
 
     Attributes:
-        folder: Where the pictures are.
-        new: How many pictures were stored, by class.
-        there: How many were there already, or the same picture was, by class.
+        folder: Where the images are.
+        new: How many images were stored, by class.
+        there: How many were there already, or the same image was, by class.
         failed: How many were not stored, by class.
         failures: The records of those that were not stored.
         unusable: What stopped a source as a whole, by source.
-        num_others: Files in archives and repositories that are no pictures.
+        num_others: Files in archives and repositories that are no images.
     """
 
     folder: Path
@@ -61,7 +61,7 @@ class Intake:
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is a picture, and none is missing."""
+        """Whether there is an image, and none is missing."""
         return not self.failures and not self.unusable and bool(self.new or self.there)
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,14 +86,14 @@ def take_in(
     only: Sequence[str] = (),
     progress: Progress = SILENCE,
 ) -> Intake:
-    """Fetch pictures into class folders. Called again, it fetches only what is missing.
+    """Fetch images into class folders. Called again, it fetches only what is missing.
 
     Args:
-        sources: Lists of URLs, one in a line or `class,url`; zip and tar archives, as files or URLs, with pictures in
+        sources: Lists of URLs, one in a line or `class,url`; zip and tar archives, as files or URLs, with images in
             class folders; URLs of git repositories of that kind; folders of lists.
         folder: Where to: a folder of class folders, made where it is missing. No file in it is ever overwritten.
         limits: How far to go.
-        fetch_limits: How far to go for each picture.
+        fetch_limits: How far to go for each image.
         only: The classes to take from archives and repositories; by default all.
         progress: Told how far it is.
 
@@ -111,10 +111,10 @@ def take_in(
     """
     wanted, others = sort_out([os.fspath(source) for source in sources])
     if len(wanted) > limits.max_files:
-        raise SettingsError(f"the lists name {len(wanted)} pictures; at most {limits.max_files}, see --max-files")
-    with open_folder(Path(folder)) as pictures:
-        refuse(_contradictions(wanted, pictures))
-        work = _Work(pictures, Intake(Path(folder)), limits, fetch_limits, frozenset(only), progress)
+        raise SettingsError(f"the lists name {len(wanted)} images; at most {limits.max_files}, see --max-files")
+    with open_folder(Path(folder)) as images:
+        refuse(_contradictions(wanted, images))
+        work = _Work(images, Intake(Path(folder)), limits, fetch_limits, frozenset(only), progress)
         work.take_list(wanted)
         for source in others:
             work.take_source(source)
@@ -128,18 +128,18 @@ def source_url(source: str) -> str:
     return source.partition("#")[0] if "://" in source else Path(source).resolve().as_uri()
 
 
-def _contradictions(wanted: Sequence[Wanted], pictures: PictureFolder) -> list[str]:
-    """Say what in the lists contradicts the folder, once per class and per picture."""
+def _contradictions(wanted: Sequence[Wanted], images: ImageFolder) -> list[str]:
+    """Say what in the lists contradicts the folder, once per class and per image."""
     found: dict[str, str] = {}
-    for picture in wanted:
-        record = pictures.records.get(picture.url)
-        problem = pictures.class_problem(picture.label)
-        if record and record.path and record.path.split("/")[0] != picture.label:
-            problem = f"{picture.url[:200]!r} is there as {record.path!r}, of another class: --forget it first"
+    for image in wanted:
+        record = images.records.get(image.url)
+        problem = images.class_problem(image.label)
+        if record and record.path and record.path.split("/")[0] != image.label:
+            problem = f"{image.url[:200]!r} is there as {record.path!r}, of another class: --forget it first"
         if record and record.is_ok and not record.path:
-            problem = f"{picture.url[:200]!r} is an archive or a repository, not a picture: take it out of the list"
+            problem = f"{image.url[:200]!r} is an archive or a repository, not an image: take it out of the list"
         if problem:
-            found.setdefault(problem, f"{picture.place}: {problem}")
+            found.setdefault(problem, f"{image.place}: {problem}")
     return list(found.values())
 
 
@@ -147,7 +147,7 @@ def _contradictions(wanted: Sequence[Wanted], pictures: PictureFolder) -> list[s
 class _Work:
     """One fetch at work."""
 
-    pictures: PictureFolder
+    images: ImageFolder
     made: Intake
     limits: IntakeLimits
     fetch_limits: FetchLimits
@@ -156,9 +156,9 @@ class _Work:
     found: set[str] = field(default_factory=set)
 
     def take_list(self, wanted: Sequence[Wanted]) -> None:
-        labels = {picture.url: picture.label for picture in wanted}
-        for url in [url for url in labels if self.pictures.is_settled(url)]:
-            self._count(self.pictures.records[url], labels.pop(url), is_new=False)
+        labels = {image.url: image.label for image in wanted}
+        for url in [url for url in labels if self.images.is_settled(url)]:
+            self._count(self.images.records[url], labels.pop(url), is_new=False)
         num_bytes = 0
         with closing(download(list(labels), self.limits, self.fetch_limits)) as answers:
             for number, (url, answer) in enumerate(answers, start=1):
@@ -167,7 +167,7 @@ class _Work:
                     num_bytes += len(answer)
                 else:
                     self._count(
-                        self.pictures.note(url, f"{_kind_of(answer)}: {answer.reason}"), labels[url], is_new=False
+                        self.images.note(url, f"{_kind_of(answer)}: {answer.reason}"), labels[url], is_new=False
                     )
                 self.progress.step("Fetching", number, len(labels))
                 if num_bytes > self.limits.max_total_bytes:
@@ -183,21 +183,21 @@ class _Work:
                     # How many are left, nobody knows before the end.
                     self.progress.step("Taking over", number, number + 1)
             if not self.only:
-                self.pictures.note(url, "ok", sha256=sha256)
+                self.images.note(url, "ok", sha256=sha256)
             self.progress.step("Taking over", 1, 1)
         except (IntakeError, FetchError) as error:
             reason = error.reason if isinstance(error, FetchError) else str(error)
             self.made.unusable[source] = reason
-            self.pictures.note(url, f"failed: {reason}")
+            self.images.note(url, f"failed: {reason}")
 
     @contextmanager
     def _opened(self, source: str, url: str) -> Iterator[tuple[Iterable[Member], str]]:
         """Give the members of an archive or a repository, and its hash; what was fetched is removed at the end."""
-        max_bytes, place = self.fetch_limits.max_bytes, self.pictures.work_dir / "source"
-        before = self.pictures.records.get(url)
+        max_bytes, place = self.fetch_limits.max_bytes, self.images.work_dir / "source"
+        before = self.images.records.get(url)
         is_here = "://" not in source
         sha256 = files.sha256_of(Path(source)) if is_here else before.sha256 if before else ""
-        if before and before.sha256 == sha256 and self.pictures.holds(url):
+        if before and before.sha256 == sha256 and self.images.holds(url):
             yield self._known(url), sha256
             return
         try:
@@ -235,7 +235,7 @@ class _Work:
 
     def _known(self, url: str) -> Iterator[Member]:
         """Count what is there of an archive that need not be opened again."""
-        for record in self.pictures.records.values():
+        for record in self.images.records.values():
             if record.url.startswith(f"{url}#"):
                 label = _class_of(unquote(record.url.partition("#")[2]))
                 self.found.add(label)
@@ -249,8 +249,8 @@ class _Work:
         is_named_so = PurePosixPath(member.name.partition("\0")[0]).suffix.lower() in EXTENSIONS
         if _JUNK.search(member.name) or (self.only and label not in self.only):
             return
-        if self.pictures.is_settled(url):
-            self._count(self.pictures.records[url], label, is_new=False)
+        if self.images.is_settled(url):
+            self._count(self.images.records[url], label, is_new=False)
             return
         try:
             if member.problem:
@@ -260,19 +260,19 @@ class _Work:
             if is_named_so:
                 # With another setting the next run may take it.
                 kind = "failed" if "see --" in str(error) else "refused"
-                self._count(self.pictures.note(url, f"{kind}: {error}"), label, is_new=False)
+                self._count(self.images.note(url, f"{kind}: {error}"), label, is_new=False)
             return
-        if not (is_named_so or begins_like_a_picture(content[:32])):
+        if not (is_named_so or begins_like_an_image(content[:32])):
             self.made.num_others += 1
         elif not label:
-            self._count(self.pictures.note(url, "refused: it lies in no class folder"), label, is_new=False)
+            self._count(self.images.note(url, "refused: it lies in no class folder"), label, is_new=False)
         else:
             self._keep(url, label, member.name, content)
 
     def _keep(self, url: str, label: str, name: str, content: bytes) -> None:
-        known = self.pictures.num_pictures
-        record = self.pictures.keep(url, label, name=name, content=content)
-        self._count(record, label, is_new=self.pictures.num_pictures > known)
+        known = self.images.num_images
+        record = self.images.keep(url, label, name=name, content=content)
+        self._count(record, label, is_new=self.images.num_images > known)
 
     def _count(self, record: SourceRecord, label: str, *, is_new: bool) -> None:
         if record.is_ok:
@@ -302,7 +302,7 @@ def _kind_of(error: FetchError) -> str:
 
 
 def sort_out(sources: Iterable[str]) -> tuple[list[Wanted], list[str]]:
-    """Return the pictures that lists name, and the sources that are archives or repositories.
+    """Return the images that lists name, and the sources that are archives or repositories.
 
     Args:
         sources: Lists of URLs or folders of them, zip and tar archives, http(s) URLs of archives or repositories.

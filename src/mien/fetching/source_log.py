@@ -1,4 +1,4 @@
-"""The source log: sources.csv beside the class folders, which says where each picture is from."""
+"""The source log: sources.csv beside the class folders, which says where each image is from."""
 
 import io
 import re
@@ -21,7 +21,7 @@ class SourceRecord:
     """What became of one URL, or of one member of an archive or a repository.
 
     Attributes:
-        path: The picture, below the folder, with forward slashes; empty where nothing was stored.
+        path: The image, below the folder, with forward slashes; empty where nothing was stored.
         url: Where it is from; a member stands behind a #, its name percent-encoded.
         date: When, in UTC, ISO 8601.
         status: "ok"; "failed: " and a reason that another try may change; or "refused: " and one that it may not.
@@ -115,7 +115,7 @@ def _record(row: list[str]) -> SourceRecord:
     record = SourceRecord(*row)
     # A log that came with a folder from elsewhere must not lead out of it.
     if record.path and not (_PATH.fullmatch(record.path) and not class_name_problem(record.path.split("/")[0])):
-        raise ValueError(f"{record.path!r} is not the path of a picture in a class folder")
+        raise ValueError(f"{record.path!r} is not the path of an image in a class folder")
     if not _SHA256.fullmatch(record.sha256) or (record.path and not record.sha256):
         raise ValueError(f"{record.sha256!r} is no SHA-256 hash")
     return record

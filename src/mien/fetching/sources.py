@@ -1,4 +1,4 @@
-"""Sources: file | folder | URL | standard input -> names of pictures, and their bytes."""
+"""Sources: file | folder | URL | standard input -> names of images, and their bytes."""
 
 import errno
 import os
@@ -10,19 +10,19 @@ from pathlib import Path
 
 from mien.config import FetchLimits
 from mien.core import files
-from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_a_picture
+from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_an_image
 from mien.errors import ImageError, SourceNotFoundError
 from mien.fetching import http
 
 
 def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
-    """Name every picture that the sources stand for, in order.
+    """Name every image that the sources stand for, in order.
 
-    Files, URLs and "-" stay as they are. A folder becomes the picture files below it, sorted: files with a picture's
+    Files, URLs and "-" stay as they are. A folder becomes the image files below it, sorted: files with an image's
     extension or first bytes. Hidden ones are passed over, linked folders are followed, and no folder is read twice.
 
     Args:
-        sources: Picture files, folders, http(s) URLs, or "-" for standard input.
+        sources: Image files, folders, http(s) URLs, or "-" for standard input.
 
     Returns:
         Names for `read`.
@@ -38,11 +38,11 @@ def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
         count = f"{len(problems)} of {len(names)} sources cannot be read: "
         raise SourceNotFoundError(count + "; ".join(problems[:10]) + rest)
     folders = set(filter(os.path.isdir, paths))
-    return [picture for name in names for picture in (_pictures_below(name) if name in folders else [name])]
+    return [image for name in names for image in (_images_below(name) if name in folders else [name])]
 
 
 def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
-    """Return the bytes of one picture, whatever they are; nothing is decoded.
+    """Return the bytes of one image, whatever they are; nothing is decoded.
 
     Args:
         source: A file, an http(s) URL, or "-" for standard input.
@@ -73,18 +73,18 @@ def _path_problem(path: str) -> str | None:
     return None if os.access(path, os.R_OK) else "Permission denied"
 
 
-def _pictures_below(folder: str) -> Iterator[str]:
+def _images_below(folder: str) -> Iterator[str]:
     for path in files.walk(Path(folder)):
-        if _is_picture(path):
+        if _is_image(path):
             # Below the folder "." there may be a file called "-", or "data:x".
             yield str(path) if _is_path(str(path)) else os.path.join(".", path)
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     """Say whether a file in a folder is meant. One that cannot be looked at is: then reading it reports why."""
     is_named_so = path.suffix.lower() in EXTENSIONS
     try:
-        return stat.S_ISREG(os.stat(path).st_mode) and (is_named_so or begins_like_a_picture(_head(path)))
+        return stat.S_ISREG(os.stat(path).st_mode) and (is_named_so or begins_like_an_image(_head(path)))
     except OSError as error:
         leads_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
         return is_named_so or not leads_nowhere

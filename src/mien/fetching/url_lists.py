@@ -1,4 +1,4 @@
-"""Lists of URLs: text files with a URL in a line, or `class,url` -> which picture is of which class."""
+"""Lists of URLs: text files with a URL in a line, or `class,url` -> which image is of which class."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _HEADINGS = {"class,url", "label,url"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """A picture that a list names.
+    """An image that a list names.
 
     Attributes:
         url: Where it is; without a fragment, which no server ever sees.
@@ -41,7 +41,7 @@ def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
         paths: Text files in UTF-8, such as happy.txt.
 
     Returns:
-        The pictures in order, and everything that is wrong with the lists, by file and line.
+        The images in order, and everything that is wrong with the lists, by file and line.
     """
     wanted: dict[str, Wanted] = {}
     problems: list[str] = []
@@ -82,5 +82,5 @@ def _url_problem(url: str) -> str:
     if not (_URL.fullmatch(url) and url.isprintable()):
         return f"expected a URL that begins with http:// or https://, or class,url; got {url[:60]!r}"
     if _PASSWORD.match(url):
-        return "the URL holds a user name or a password; take them out, or download the picture yourself"
+        return "the URL holds a user name or a password; take them out, or download the image yourself"
     return "the URL is longer than 4000 letters" if len(url) > _MAX_URL_LETTERS else ""

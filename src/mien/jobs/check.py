@@ -1,4 +1,4 @@
-"""Checking: a folder of pictures -> all that can be said of it before a training, and gates that refuse it."""
+"""Checking: a folder of images -> all that can be said of it before a training, and gates that refuse it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -34,7 +34,7 @@ class Check:
     Attributes:
         dataset: Every file, what is wrong with it, and whether it is used.
         shortcuts: Facts about files that give the label away.
-        leaks: Pictures of which a run was trained on a copy; None where it was compared with none.
+        leaks: Images of which a run was trained on a copy; None where it was compared with none.
     """
 
     dataset: Dataset
@@ -59,9 +59,9 @@ def check(
 
     Args:
         folder: One sub-folder per class.
-        config: Which pictures are used.
+        config: Which images are used.
         relabel_path: A CSV file of decisions on labels (see `mien.data.relabelling`).
-        against: A run: its folder or its model.onnx; what it was trained on is looked for among the pictures.
+        against: A run: its folder or its model.onnx; what it was trained on is looked for among the images.
         progress: Told how far it is.
 
     Raises:
@@ -111,7 +111,7 @@ def refuse(found: Check, gates: Sequence[str]) -> None:
     codes = [problem.code for record in dataset.records for problem in record.problems]
     counts = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
     counts |= {gate: num for gate, num in (("shortcuts", len(found.shortcuts)), ("leak", num_leaks)) if gate in gates}
-    units = {"shortcuts": "found", "leak": "pictures that the run was trained on, or copies"}
+    units = {"shortcuts": "found", "leak": "images that the run was trained on, or copies"}
     listed = ", ".join(f"{gate} ({count} {units.get(gate, 'files')})" for gate, count in counts.items() if count)
     if listed:
         kind = LeakError if "leak" in gates and num_leaks else GateError

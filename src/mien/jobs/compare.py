@@ -1,4 +1,4 @@
-"""Comparison: two finished runs -> which is better on pictures that both held out, or whether that may be chance."""
+"""Comparison: two finished runs -> which is better on images that both held out, or whether that may be chance."""
 
 import io
 from collections import Counter
@@ -20,27 +20,27 @@ from mien.scoring.paired import mcnemar, num_needed, paired_difference
 
 _LEVEL = 0.05
 _MAX_CSV_BYTES = 1024**3
-# Where the answer for a picture comes from: the file, and the splits whose pictures it holds.
+# Where the answer for an image comes from: the file, and the splits whose images it holds.
 _ANSWERS = {"test": ("predictions.csv", ("test",)), "cross-validation": ("out_of_fold.csv", ("train", "val"))}
 _MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the pictures that both were judged on, and neither was trained on when it answered.
+    """Two runs on the images that both were judged on, and neither was trained on when it answered.
 
     Attributes:
         names: What the runs are called.
-        accuracies: Share of these pictures that each answers right.
+        accuracies: Share of these images that each answers right.
         difference: The first accuracy less the second, with an interval for pairs; from -1 to 1.
-        both_right: Number of pictures that both answer right; likewise the next three.
+        both_right: Number of images that both answer right; likewise the next three.
         only_first: Only the first run.
         only_second: Only the second run.
         both_wrong: Neither.
         p_value: Of McNemar's exact test.
-        num_needed: About how many pictures would show a difference as large as this one, four times in five; None
+        num_needed: About how many images would show a difference as large as this one, four times in five; None
             where it shows now, or there is none.
-        sources: Number of pictures by where both answers come from, such as "test of both".
+        sources: Number of images by where both answers come from, such as "test of both".
         notes: What was left out and why, and what the figures cannot tell.
         settings: What differs between the runs: name -> value of the first, value of the second.
     """
@@ -65,15 +65,15 @@ class Comparison:
         num_images, test = self.difference.num_images, f"(p = {_p_text(self.p_value)}, McNemar's exact test)"
         apart = f"{self.only_first} that only {first} gets right, {self.only_second} that only {second} does"
         if self.p_value > _LEVEL:
-            text = f"{first} and {second} cannot be told apart on these {num_images} pictures: {apart} {test}."
+            text = f"{first} and {second} cannot be told apart on these {num_images} images: {apart} {test}."
             if self.num_needed:
-                text += f" Were the difference as it looks, about {self.num_needed} pictures would show it."
+                text += f" Were the difference as it looks, about {self.num_needed} images would show it."
             if self.difference.low > 0 or self.difference.high < 0:
                 text += " (The interval alone would tell them apart; the exact test is stricter for so few.)"
             return text
         most, least = max(self.only_first, self.only_second), min(self.only_first, self.only_second)
         better, worse = self.names if self.only_first > self.only_second else (second, first)
-        return f"{better} is better: right for {most} pictures that {worse} gets wrong, {least} the other way {test}."
+        return f"{better} is better: right for {most} images that {worse} gets wrong, {least} the other way {test}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -82,7 +82,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _Judged:
-    """One picture that a run was judged on, and had not been trained on when it answered."""
+    """One image that a run was judged on, and had not been trained on when it answered."""
 
     record: ImageRecord
     right: bool
@@ -96,8 +96,8 @@ class _Run:
     Attributes:
         class_names: Its classes, sorted.
         judged: By content hash.
-        leaks: Content hashes of those that have a near copy among the pictures trained on.
-        settings: By name, with the place of the pictures and the versions.
+        leaks: Content hashes of those that have a near copy among the images trained on.
+        settings: By name, with the place of the images and the versions.
         num_folds: Of its cross-validation; 0 where there was none.
     """
 
@@ -109,9 +109,9 @@ class _Run:
 
 
 def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
-    """Say whether one of two runs is better on the same pictures, or whether they cannot be told apart.
+    """Say whether one of two runs is better on the same images, or whether they cannot be told apart.
 
-    Only pictures that both runs held out count: of the test split, or answered by cross-validation. Pictures are the
+    Only images that both runs held out count: of the test split, or answered by cross-validation. Images are the
     same where their content is. One that has a near copy in the training of either run is left out.
 
     Args:
@@ -121,7 +121,7 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     Raises:
         SourceNotFoundError: A file of a run is missing or damaged.
         SettingsError: The runs have other classes, or are one.
-        TooFewImagesError: There is no picture that both held out.
+        TooFewImagesError: There is no image that both held out.
 
     Example:
         >>> import mien
@@ -157,8 +157,8 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
 
 def _accuracy(run: _Run, judged: Sequence[_Judged]) -> Score:
     """Return the share that a run got right; answers of a cross-validation count for less than as many of a test."""
-    by_folds = any(picture.source != "test" for picture in judged)
-    num_right = sum(picture.right for picture in judged)
+    by_folds = any(image.source != "test" for image in judged)
+    num_right = sum(image.right for image in judged)
     return wilson_score(num_right, len(judged), num_folds=run.num_folds if by_folds else 0)
 
 
@@ -221,7 +221,7 @@ def _read_answers(
     for row in read_records(table):
         record = by_path.get(row["path"])
         if record is None or record.split not in splits:
-            raise ValueError(f"the manifest has no picture {row['path']!r} among those for {source}")
+            raise ValueError(f"the manifest has no image {row['path']!r} among those for {source}")
         if row["label"] != record.label or not {row["label"], row["answer"]} <= names:
             raise ValueError(f"{row['path']!r} has the label {row['label']!r} and the answer {row['answer']!r}")
         if not all(0 <= float(row[f"prob_{name}"]) <= 1 for name in names):
@@ -233,7 +233,7 @@ def _read_answers(
 
 
 def _leaks(records: Sequence[ImageRecord], manifest_path: Path) -> set[str]:
-    """Return which pictures have a near copy in the training that the run itself did not keep on their side.
+    """Return which images have a near copy in the training that the run itself did not keep on their side.
 
     A run with a low --near-bits may have such; those that it knew as near copies it has kept together.
     """
@@ -260,12 +260,12 @@ def _leaked(copies: Sequence[ImageRecord]) -> list[ImageRecord]:
 
 
 def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str], list[str]]:
-    """Return the content hashes of the pictures to compare on, and what is to be said of the choice."""
+    """Return the content hashes of the images to compare on, and what is to be said of the choice."""
     both = sorted(set(first.judged) & set(second.judged))
     other_label = [c for c in both if first.judged[c].record.label != second.judged[c].record.label]
     leaks = [c for c in both if c not in other_label and c in first.leaks | second.leaks]
     notes = [
-        f"{len(left_out)} pictures left out, {reason}: {_listed([first.judged[c].record.path for c in left_out])}"
+        f"{len(left_out)} images left out, {reason}: {_listed([first.judged[c].record.path for c in left_out])}"
         for left_out, reason in (
             (other_label, "whose label is another in the other run"),
             (leaks, "near copies of which one of the runs was trained on"),
@@ -275,15 +275,15 @@ def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str
     shared = [content for content in both if content not in {*other_label, *leaks}]
     for name, run in zip(names, (first, second), strict=True):
         if num_alone := len(set(run.judged) - set(both)):
-            notes.append(f"{num_alone} pictures not counted: only {name} held them out")
+            notes.append(f"{num_alone} images not counted: only {name} held them out")
     if not shared:
         raise TooFewImagesError(
-            f"there is no picture that both {names[0]} and {names[1]} were judged on ({'; '.join(notes)}): train both "
-            "on the same pictures with the same --seed, or with --folds 5"
+            f"there is no image that both {names[0]} and {names[1]} were judged on ({'; '.join(notes)}): train both "
+            "on the same images with the same --seed, or with --folds 5"
         )
     if any(run.judged[content].source != "test" for run in (first, second) for content in shared):
         notes.append(
-            "Answers by cross-validation come from classifiers trained as the saved one was, on fewer pictures: they "
+            "Answers by cross-validation come from classifiers trained as the saved one was, on fewer images: they "
             "compare the ways of training"
         )
     return shared, notes

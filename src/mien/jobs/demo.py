@@ -1,4 +1,4 @@
-"""The demo: draws the sample folder, trains on it in two ways, and judges pictures that were drawn apart."""
+"""The demo: draws the sample folder, trains on it in two ways, and judges images that were drawn apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from mien.runs.folder import RunFolder
 _MODULES = (
     "dicebear dicebear_styles resvg_py threadpoolctl onnx jinja2 matplotlib keras tf2onnx cv2 tensorboard".split()
 )
-# The same pictures are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
+# The same images are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
 _CONFIGS = {
     "fast": PRESETS["fast"],
     "classic": replace(PRESETS["classic"], clean=CleanConfig()),
@@ -31,7 +31,7 @@ class Trial:
 
     Attributes:
         review: Scores on the test split; its `path` is the run folder.
-        predictions: Answers for the pictures that were drawn apart.
+        predictions: Answers for the images that were drawn apart.
         known_styles: Share answered right of those in the styles that were trained on.
         new_style: Share answered right of those in a style that was not.
     """
@@ -88,6 +88,6 @@ def _try(folder: Path, preset: str, progress: Progress) -> Trial:
 
 
 def _share_right(predictions: Sequence[Prediction]) -> Score:
-    """Return the share of answers that are the name of the picture's folder."""
+    """Return the share of answers that are the name of the image's folder."""
     num_right = sum(Path(p.source).parent.name == p.label for p in predictions)
     return wilson_score(num_right, len(predictions))

@@ -1,4 +1,4 @@
-"""Reviewing: a finished run, scored again on its own test pictures or on another labelled folder."""
+"""Reviewing: a finished run, scored again on its own test images or on another labelled folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,16 +50,16 @@ def review(
 
     Args:
         run_dir: The folder of the run.
-        folder: Labelled pictures in class folders, with no class that the run does not know, and none that it was
+        folder: Labelled images in class folders, with no class that the run does not know, and none that it was
             trained on. By default the test split of the run.
         leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
         progress: Told how far it is.
 
     Raises:
-        SourceNotFoundError: The run or the pictures are not there, or a test picture has changed since.
+        SourceNotFoundError: The run or the images are not there, or a test image has changed since.
         NotADatasetError: The folder has a class that the classifier does not know.
-        LeakError: The run was trained on some of its pictures, or on near copies.
-        TooFewImagesError: The run was trained on every picture of the folder.
+        LeakError: The run was trained on some of its images, or on near copies.
+        TooFewImagesError: The run was trained on every image of the folder.
     """
     run = run_of(Path(run_dir))
     classifier = load(run_dir)
@@ -99,22 +99,22 @@ def _as_told(run: RunFolder) -> tuple[Evaluation | None, Sequence[Epoch]]:
 
 
 def _unseen(dataset: Dataset, run: RunFolder, *, leave_out_seen: bool, progress: Progress) -> Dataset:
-    """Refuse pictures that the run was trained or chosen on, and copies of them; or leave them out."""
+    """Refuse images that the run was trained or chosen on, and copies of them; or leave them out."""
     if not run.manifest_path.is_file():
-        progress.say("a model without its run folder: whether it was trained on these pictures cannot be told")
+        progress.say("a model without its run folder: whether it was trained on these images cannot be told")
         return dataset
     used = {record.path for record in dataset.records if record.used}
     # Copies that are not used count as well: they may be what connects one that is used to one that was trained on.
     found = find_leaks(dataset.records, load_seen(run), near_bits_of(run))
     leaks = [leak for leak in found if leak.path in used]
-    told = f"{len(leaks)} of {len(used)} pictures of {str(dataset.root)!r}, or copies of them,"
+    told = f"{len(leaks)} of {len(used)} images of {str(dataset.root)!r}, or copies of them,"
     if not leave_out_seen:
         refuse_leaks(
             leaks, f"{told} were trained on by {str(run.path)!r}", "To score the others alone, add --leave-out-seen."
         )
         return dataset
     if leaks and len(leaks) == len(used):
-        raise TooFewImagesError(f"the run in {str(run.path)!r} was trained on every picture of {str(dataset.root)!r}")
+        raise TooFewImagesError(f"the run in {str(run.path)!r} was trained on every image of {str(dataset.root)!r}")
     if leaks:
         progress.say(f"left out: {told} which were trained on")
     used -= {leak.path for leak in leaks}
@@ -127,7 +127,7 @@ def _test_split(run: RunFolder, classifier: Classifier) -> Dataset:
     changed = [r.path for r in records if r.split == "test" and sha256_of(root / r.path) != r.sha256]
     if changed:
         raise SourceNotFoundError(
-            f"{len(changed)} test pictures of {str(run.path)!r} are gone from {str(root)!r} or changed, such as "
+            f"{len(changed)} test images of {str(run.path)!r} are gone from {str(root)!r} or changed, such as "
             f"{changed[0]!r}: put them back, or name another labelled folder"
         )
     return Dataset(root, classifier.class_names, records, classifier.facts.scan_config())

@@ -28,14 +28,14 @@ class Run:
 
     Attributes:
         path: The folder.
-        dataset: The pictures, and the split of each.
+        dataset: The images, and the split of each.
         classifier: What was trained.
         evaluation: Scores on the test split.
-        out_of_fold: Scores by cross-validation on all other pictures, where there was one.
-        answers: About pictures not seen before: by cross-validation where there was one, else on the test split.
+        out_of_fold: Scores by cross-validation on all other images, where there was one.
+        answers: About images not seen before: by cross-validation where there was one, else on the test split.
         findings: What the scores mean, and what to do.
         history: The epochs of the training, where it had any.
-        suspects: Pictures whose label is probably wrong; those for the test are not asked about.
+        suspects: Images whose label is probably wrong; those for the test are not asked about.
         shortcuts: Facts about files, such as their size, that give the label away.
     """
 
@@ -56,7 +56,7 @@ class Doubts:
     """What about the data may be wrong, found before the training.
 
     Attributes:
-        suspects: Pictures whose label is probably wrong.
+        suspects: Images whose label is probably wrong.
         shortcuts: Facts about files, such as their size, that give the label away.
     """
 
@@ -64,7 +64,7 @@ class Doubts:
     shortcuts: tuple[Shortcut, ...]
 
     def to_dict(self, dataset: Dataset) -> dict[str, Any]:
-        """Return plain JSON values, with the pictures by their paths in the Dataset."""
+        """Return plain JSON values, with the images by their paths in the Dataset."""
         return {
             "suspects": [suspect.to_dict(dataset) for suspect in self.suspects],
             "shortcuts": [shortcut.to_dict() for shortcut in self.shortcuts],
@@ -83,7 +83,7 @@ def finish(
 ) -> Run:
     """Judge what was trained, and write all that a run leaves; metrics.json last, which makes it whole.
 
-    This is where the test pictures are read.
+    This is where the test images are read.
 
     Args:
         run: Where it goes.

@@ -1,4 +1,4 @@
-"""Forgetting: the picture that came from a URL is removed, with its line in the source log."""
+"""Forgetting: the image that came from a URL is removed, with its line in the source log."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, OutputError, SourceNotFoundError
-from mien.fetching.image_folder import PictureFolder, open_folder
+from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.intake import source_url
 from mien.fetching.source_log import LOG_NAME, SourceRecord
 from mien.learning.feature_cache import FeatureCache
@@ -23,8 +23,8 @@ class Forgotten:
 
     Attributes:
         urls: The URLs whose lines were removed from the log.
-        removed: The pictures that were removed, below the folder.
-        shared: Pictures that stay because they also came from other URLs: those URLs, by picture.
+        removed: The images that were removed, below the folder.
+        shared: Images that stay because they also came from other URLs: those URLs, by image.
         copies: Files that stay and are copies or near copies of what was removed, below the folder.
     """
 
@@ -46,45 +46,45 @@ def forget(
     cache_dir: Path | None = None,
     near_bits: int = CleanConfig.near_bits,
 ) -> Forgotten:
-    """Remove the picture that came from a URL, its features in the cache, and its line in the source log.
+    """Remove the image that came from a URL, its features in the cache, and its line in the source log.
 
-    A picture that came from other URLs too stays, as do near copies of it: both are named.
+    An image that came from other URLs too stays, as do near copies of it: both are named.
 
     Args:
-        url: As the log has it; that of an archive or a repository, or its file, stands for all of its pictures.
+        url: As the log has it; that of an archive or a repository, or its file, stands for all of its images.
         folder: A folder that was filled by `take_in`.
-        cache_dir: Where features of pictures are kept.
-        near_bits: Two pictures whose 128-bit hashes differ in at most this many bits are near copies.
+        cache_dir: Where features of images are kept.
+        near_bits: Two images whose 128-bit hashes differ in at most this many bits are near copies.
 
     Raises:
         SourceNotFoundError: Nothing came from there.
-        OutputError: A picture was changed since it was stored, or cannot be removed; then nothing is removed.
+        OutputError: An image was changed since it was stored, or cannot be removed; then nothing is removed.
     """
     root = Path(folder)
     if not (root / LOG_NAME).is_file():
         raise SourceNotFoundError(f"{str(folder)!r} has no {LOG_NAME}: nothing was fetched into it")
-    with open_folder(root) as folder:
-        gone = _found(url, folder)
+    with open_folder(root) as opened:
+        gone = _found(url, opened)
         urls = {record.url for record in gone}
-        others = [record for record in folder.records.values() if record.url not in urls and record.path]
+        others = [record for record in opened.records.values() if record.url not in urls and record.path]
         shared = {r.path: tuple(o.url for o in others if o.path == r.path) for r in gone if r.path}
         doomed = [r for r in gone if r.path and not shared[r.path] and os.path.lexists(root / r.path)]
-        _refuse_links(doomed, folder)
+        _refuse_links(doomed, opened)
         _refuse_changed(doomed, root)
         removed = tuple(dict.fromkeys(record.path for record in doomed))
         copies = _near_copies(removed, root, near_bits)
         if cache_dir:
             FeatureCache(cache_dir).drop(record.sha256 for record in gone if record.path and not shared[record.path])
-        # The pictures first: a kill in between leaves lines that can be forgotten again, and no picture without one.
+        # The images first: a kill in between leaves lines that can be forgotten again, and no image without one.
         with files.writing(root):
             for path in removed:
                 (root / path).unlink()
         for gone_url in urls:
-            del folder.records[gone_url]
+            del opened.records[gone_url]
         return Forgotten(tuple(sorted(urls)), removed, {p: u for p, u in shared.items() if u}, copies)
 
 
-def _found(url: str, folder: PictureFolder) -> list[SourceRecord]:
+def _found(url: str, folder: ImageFolder) -> list[SourceRecord]:
     names = {url} if "://" in url else {url, source_url(url)}
     gone = [r for r in folder.records.values() if r.url in names or r.url.partition("#")[0] in names]
     if not gone:
@@ -92,7 +92,7 @@ def _found(url: str, folder: PictureFolder) -> list[SourceRecord]:
     return gone
 
 
-def _refuse_links(doomed: list[SourceRecord], folder: PictureFolder) -> None:
+def _refuse_links(doomed: list[SourceRecord], folder: ImageFolder) -> None:
     problems = {folder.class_problem(record.path.split("/")[0]) for record in doomed} - {""}
     if problems:
         raise OutputError(f"nothing was removed: {'; '.join(sorted(problems))}")
@@ -102,13 +102,13 @@ def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
     changed = [record.path for record in doomed if files.sha256_of(root / record.path) != record.sha256]
     if changed:
         raise OutputError(
-            f"{len(changed)} pictures were changed since they were fetched, such as {changed[0]!r}; nothing was "
+            f"{len(changed)} images were changed since they were fetched, such as {changed[0]!r}; nothing was "
             "removed. Remove them yourself if that is what you mean, then forget the URL again."
         )
 
 
 def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, ...]:
-    """Return the other pictures in the folder that look like one that is removed."""
+    """Return the other images in the folder that look like one that is removed."""
     looks = [look for path in removed if (look := _look(root / path)) is not None]
     others = (
         [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)] if looks else []
@@ -122,9 +122,9 @@ def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[
 
 
 def _look(path: Path) -> int | None:
-    """Return the perceptual hash of a picture; None for what is none."""
+    """Return the perceptual hash of an image; None for what is none."""
     try:
-        picture = images.decode(files.read_bytes(path, max_bytes=MAX_FILE_BYTES), ScanConfig())
+        image = images.decode(files.read_bytes(path, max_bytes=MAX_FILE_BYTES), ScanConfig())
     except ImageError:
         return None
-    return int(perceptual_hash(picture.rgb), 16)
+    return int(perceptual_hash(image.rgb), 16)

@@ -40,7 +40,7 @@ def train(
 ) -> Run:
     """Turn a folder of class folders into a classifier with honest scores, in a run folder.
 
-    The test pictures are read once, at the end. Nothing in `folder` is changed.
+    The test images are read once, at the end. Nothing in `folder` is changed.
 
     Args:
         folder: One sub-folder per class.
@@ -48,12 +48,12 @@ def train(
         out: The run folder; by default the first free one of runs/train, runs/train2, ...
         resume: Go on with a run that was cut off: the one in `out`, or the newest unfinished one in runs/.
         save_h5: Write model.h5 too, where the classifier is a Keras network.
-        cache_dir: Where the features of pictures are kept, so that the next training need not make them again.
+        cache_dir: Where the features of images are kept, so that the next training need not make them again.
         progress: Told how far it is.
 
     Raises:
         UserError: A path, a class or a setting is not as it must be; what to do is in the message.
-        LeakError: A copy of a picture stands on two sides of a split: a last check, before anything is trained.
+        LeakError: A copy of an image stands on two sides of a split: a last check, before anything is trained.
         ExportMismatchError: The saved model would not answer as the trained one does.
 
     Example:

@@ -1,4 +1,4 @@
-"""Activation maps: where in a picture a network finds what speaks for a class, as one more output of its graph."""
+"""Activation maps: where in an image a network finds what speaks for a class, as one more output of its graph."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ class _Branch:
         pool: The node that makes features of the map: their mean over its places.
         layers: The nodes from there to the logits, in order.
         activation: The node that makes probabilities of the logits.
-        mirrored: Whether it sees the mirror image of the picture.
+        mirrored: Whether it sees the mirror image of the image.
     """
 
     pool: "onnx.NodeProto"
@@ -143,7 +143,7 @@ def _channels_first(node: "onnx.NodeProto") -> bool:
 
 
 def _is_mirrored(node: "onnx.NodeProto", makers: "dict[str, onnx.NodeProto]") -> bool:
-    """Say whether pictures are turned round on the way to a node; this is what `keras.ops.flip` is in ONNX."""
+    """Say whether images are turned round on the way to a node; this is what `keras.ops.flip` is in ONNX."""
     seen: set[str] = set()
     waiting = list(node.input)
     while waiting:
@@ -207,12 +207,12 @@ def _constant(graph: "onnx.GraphProto", name: str, values: list[int]) -> str:
 
 
 def _is_proved(model: "onnx.ModelProto", names: list[str]) -> bool:
-    """Say whether the mean of the map goes into each activation, by pictures that are their own mirror images."""
+    """Say whether the mean of the map goes into each activation, by images that are their own mirror images."""
     size = [item.dim_value for item in model.graph.input[0].type.tensor_type.shape.dim][1:3]
     noise = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
-    pictures = np.maximum(noise, noise[:, :, ::-1])
+    images = np.maximum(noise, noise[:, :, ::-1])
     try:
-        heat, *logits = Graph(model.SerializeToString()).run(names, pictures)
+        heat, *logits = Graph(model.SerializeToString()).run(names, images)
     except (ModelFileError, ValueError):
         # Another version of the operators, or shapes that are not those of a map.
         return False

@@ -1,4 +1,4 @@
-"""Augmentation: training pictures -> the same pictures varied, one affine warp each, then colour."""
+"""Augmentation: training images -> the same images varied, one affine warp each, then colour."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,12 +7,12 @@ from mien.config import AugmentConfig
 
 
 def augment(images: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Vary every picture on its own, within the limits of the settings; what a move lays bare is filled from the edge.
+    """Vary every image on its own, within the limits of the settings; what a move lays bare is filled from the edge.
 
     Args:
         images: uint8 (N, H, W, 3).
         config: The limits.
-        rng: Where the chance comes from: the same state gives the same pictures.
+        rng: Where the chance comes from: the same state gives the same images.
 
     Returns:
         A new array, uint8 (N, H, W, 3).

@@ -1,4 +1,4 @@
-"""The backbone: a pretrained network that turns pictures into features, as one ONNX file from pixels to features."""
+"""The backbone: a pretrained network that turns images into features, as one ONNX file from pixels to features."""
 
 import hashlib
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Backbone:
 
     Attributes:
         name: "lite0", or the file that it came from.
-        image_size: (height, width) of the pictures that it takes, in pixels.
+        image_size: (height, width) of the images that it takes, in pixels.
         num_features: D.
         content: ONNX: `images` uint8 (N, H, W, 3) -> `features` float32 (N, D).
     """
@@ -41,7 +41,7 @@ class Backbone:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of everything that the features of a picture depend on."""
+        """Hash of everything that the features of an image depend on."""
         return hashlib.sha256(self.content).hexdigest()
 
     @cached_property
@@ -50,7 +50,7 @@ class Backbone:
         return Graph(self.content)
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the features of pictures, float32 (N, D), from uint8 (N, H, W, 3)."""
+        """Return the features of images, float32 (N, D), from uint8 (N, H, W, 3)."""
         return self.graph.run(["features"], images)[0]
 
 
@@ -62,7 +62,7 @@ def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbo
         image_size: (height, width) to use where the file leaves it open.
 
     Raises:
-        BackboneError: The file is not there, or not a network from pictures to features.
+        BackboneError: The file is not there, or not a network from images to features.
     """
     if config.backbone == BUILT_IN_BACKBONE:
         content = package_files("mien.learning").joinpath("lite0.onnx").read_bytes()
@@ -94,7 +94,7 @@ def _read(path: Path) -> "onnx.ModelProto":
 
 
 def _adapted(model: "onnx.ModelProto", config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
-    """Wrap a network, so that it takes pictures as they are and gives one row of features for each."""
+    """Wrap a network, so that it takes images as they are and gives one row of features for each."""
     from onnx import TensorProto, compose, helper
 
     # Whatever names it uses, none of them is one that is added here.
@@ -104,9 +104,7 @@ def _adapted(model: "onnx.ModelProto", config: BackboneConfig, image_size: tuple
     inputs = [item for item in graph.input if item.name not in weights]
     if len(inputs) != 1:
         names = ", ".join(repr(item.name.removeprefix("own/")) for item in inputs)
-        raise ModelFileError(
-            f"it has {len(inputs)} inputs ({names}); expected one, for pictures. Export that part alone"
-        )
+        raise ModelFileError(f"it has {len(inputs)} inputs ({names}); expected one, for images. Export that part alone")
     given = inputs[0]
     channels_first, size = _layout(given, image_size)
     before = _scaling(given, config, channels_first)
@@ -131,19 +129,17 @@ def _serialised(model: "onnx.ModelProto") -> bytes:
 
 
 def _layout(given: "onnx.ValueInfoProto", image_size: tuple[int, int]) -> tuple[bool, tuple[int, int]]:
-    """Return whether channels come first, and the (height, width) of the pictures."""
+    """Return whether channels come first, and the (height, width) of the images."""
     dims = given.type.tensor_type.shape.dim
     if len(dims) != 4:
-        raise ModelFileError(f"its input has {len(dims)} axes; pictures have 4")
+        raise ModelFileError(f"its input has {len(dims)} axes; images have 4")
     sizes = [dim.dim_value for dim in dims]
     if 3 not in (sizes[1], sizes[3]) and 0 not in (sizes[1], sizes[3]):
         raise ModelFileError(f"its input has the shape {sizes}; expected 3 channels, first or last")
     channels_first = sizes[3] != 3 or sizes[1] == 3
     height, width = sizes[2:4] if channels_first else sizes[1:3]
     if max(height, width) > _MAX_SIDE:
-        raise ModelFileError(
-            f"it takes pictures of {height} x {width} pixels; at most {_MAX_SIDE} each way are possible"
-        )
+        raise ModelFileError(f"it takes images of {height} x {width} pixels; at most {_MAX_SIDE} each way are possible")
     return channels_first, (height or image_size[0], width or image_size[1])
 
 
@@ -176,7 +172,7 @@ def _pooling(
 ) -> "tuple[int, list[onnx.NodeProto]]":
     """Return the number of features, and the nodes between the network's output and `features`.
 
-    A row for each picture is taken as it is; of a map the mean over its places; of a row of tokens the first, which
+    A row for each image is taken as it is; of a map the mean over its places; of a row of tokens the first, which
     is the class token of vision transformers.
     """
     from onnx import TensorProto, helper, numpy_helper
@@ -199,29 +195,29 @@ def _pooling(
 
 
 def _chosen_output(shapes: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
-    """Return the first output that is a row for each picture, or else a map, or else tokens."""
+    """Return the first output that is a row for each image, or else a map, or else tokens."""
     for rank in (2, 4, 3):
         for name, shape in shapes.items():
             if len(shape) == rank and min(shape) > 0:
                 return name, shape
     found = ", ".join(str(list(shape)) for shape in shapes.values())
-    raise ModelFileError(f"for one picture its outputs have the shapes {found}; expected a row of features")
+    raise ModelFileError(f"for one image its outputs have the shapes {found}; expected a row of features")
 
 
 def _output_shapes(
     model: "onnx.ModelProto", given: "onnx.ValueInfoProto", channels_first: bool, size: tuple[int, int]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the outputs for one picture, by trying: what the file says of them is often left open."""
+    """Return the shapes of the outputs for one image, by trying: what the file says of them is often left open."""
     from onnx import helper
 
     dtype = helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
-    picture = np.zeros((1, 3, *size) if channels_first else (1, *size, 3), dtype)
-    return Graph(_serialised(model)).output_shapes({given.name: picture})
+    image = np.zeros((1, 3, *size) if channels_first else (1, *size, 3), dtype)
+    return Graph(_serialised(model)).output_shapes({given.name: image})
 
 
 def _try(backbone: Backbone) -> None:
     """Make sure that a wrapped network gives finite features."""
-    picture = np.full((1, *backbone.image_size, 3), 200, np.uint8)
-    backbone.graph.output_shapes({"images": picture})
-    if not np.isfinite(backbone.features(picture)).all():
+    image = np.full((1, *backbone.image_size, 3), 200, np.uint8)
+    backbone.graph.output_shapes({"images": image})
+    if not np.isfinite(backbone.features(image)).all():
         raise ModelFileError("its features are not finite; are --pixel-mean and --pixel-std those of its training?")

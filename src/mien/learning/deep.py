@@ -34,7 +34,7 @@ class _Network:
         model: With one sigmoid unit, or one softmax unit per class.
         whole: The same with a probability for each class; what becomes the Classifier.
         trained: How the training went.
-        choices: What was decided on the validation pictures, as JSON values.
+        choices: What was decided on the validation images, as JSON values.
     """
 
     model: keras.Model
@@ -163,9 +163,9 @@ def _train(
 
 
 def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Dataset) -> dict[str, Any]:
-    """Give a network those of several weights that do best on the validation pictures, and calibrate it on them.
+    """Give a network those of several weights that do best on the validation images, and calibrate it on them.
 
-    Half-way between the pretrained weights and the trained ones often does better on pictures from elsewhere than
+    Half-way between the pretrained weights and the trained ones often does better on images from elsewhere than
     either: M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
 
     Returns:
@@ -192,7 +192,7 @@ def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Datas
 
 
 def _calibrate(model: keras.Model, dataset: Dataset) -> float:
-    """Make a network as sure as it is right on the validation pictures; return the temperature that does it."""
+    """Make a network as sure as it is right on the validation images; return the temperature that does it."""
     labels = dataset.labels(dataset.indexes("val"))
     logits = np.log(np.maximum(_probs(model, dataset, "val"), 1e-7))
     temperature = best_temperature(logits, labels)
@@ -235,14 +235,14 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
 
 
 def _probs(model: keras.Model, dataset: Dataset, split: str, *, flip: bool = False) -> NDArray[np.float32]:
-    """Return the probability of every class, (N, C), for the pictures of a split or for their mirror images."""
+    """Return the probability of every class, (N, C), for the images of a split or for their mirror images."""
     batches = (images[:, :, ::-1] if flip else images for images, _ in dataset.batches(_BATCH_SIZE, split=split))
     probs = np.concatenate([np.asarray(model.predict_on_batch(images)) for images in batches])
     return probs if probs.shape[1] > 1 else np.hstack([1 - probs, probs])
 
 
 def _extracted(body: keras.Model, dataset: Dataset, progress: Progress) -> NDArray[np.float32]:
-    """Return the features that a Keras backbone makes of the used pictures, float32 (num_records, D)."""
+    """Return the features that a Keras backbone makes of the used images, float32 (num_records, D)."""
     indexes = dataset.indexes()
     table = np.zeros((len(dataset.records), body.output_shape[-1]), np.float32)
     for start in range(0, len(indexes), _BATCH_SIZE):

@@ -40,7 +40,7 @@ model.export(sys.argv[2], format="onnx", verbose=False)
 """
 # Two classes this near to one another are as probable: which of them is the label is rounding.
 _TIE = 1e-5
-# What is familiar is learnt from at most this many pictures.
+# What is familiar is learnt from at most this many images.
 _MAX_FEATURES = 1000
 
 
@@ -59,7 +59,7 @@ def facts_of(dataset: Dataset) -> ModelFacts:
 
 
 def join(backbone: Backbone, head: Head, familiarity: Familiarity, facts: ModelFacts) -> Classifier:
-    """Put a linear head on a backbone: a Classifier, one ONNX file, from uint8 pictures to probabilities.
+    """Put a linear head on a backbone: a Classifier, one ONNX file, from uint8 images to probabilities.
 
     Args:
         backbone: Gives D features.
@@ -83,11 +83,11 @@ def join(backbone: Backbone, head: Head, familiarity: Familiarity, facts: ModelF
 
 
 def export(network: "keras.Model", dataset: Dataset) -> Classifier:
-    """Turn a Keras network into a Classifier: one ONNX file, from uint8 pictures to probabilities.
+    """Turn a Keras network into a Classifier: one ONNX file, from uint8 images to probabilities.
 
     Args:
         network: Takes uint8 (N, H, W, 3); gives a probability for each class, float32 (N, C).
-        dataset: What it was trained on, and with its validation split a measure of how far away new pictures lie.
+        dataset: What it was trained on, and with its validation split a measure of how far away new images lie.
     """
     import onnx
 
@@ -123,7 +123,7 @@ def _features_name(graph: "onnx.GraphProto") -> str:
 
 
 def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str) -> NDArray[np.float32]:
-    """Return what a tensor of a network is for the pictures of a split, or as many as are needed: (N, D)."""
+    """Return what a tensor of a network is for the images of a split, or as many as are needed: (N, D)."""
     import onnx
 
     asked = onnx.ModelProto()
@@ -136,7 +136,7 @@ def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str)
 
 
 def _with_distance(model: "onnx.ModelProto", features: str, familiarity: Familiarity, facts: ModelFacts) -> Classifier:
-    """Give a network the output "distance", float32 (N, 1): how far pictures are from those of the training."""
+    """Give a network the output "distance", float32 (N, 1): how far images are from those of the training."""
     import onnx
 
     arrays = {
@@ -188,7 +188,7 @@ def prove_equal(expected: Iterable[NDArray[np.float32]], given: Iterable[NDArray
 
     Args:
         expected: What was trained says: batches, each float32 (N, C).
-        given: What the Classifier says of the same pictures.
+        given: What the Classifier says of the same images.
 
     Raises:
         ExportMismatchError: A probability differs by more than 1e-3, or a label does.

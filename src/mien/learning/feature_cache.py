@@ -1,4 +1,4 @@
-"""The feature cache: what a backbone made of a picture, kept on disk by the content of both."""
+"""The feature cache: what a backbone made of an image, kept on disk by the content of both."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +14,7 @@ _NAME = "features.sqlite"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS features (maker TEXT, sha256 TEXT, row BLOB, PRIMARY KEY (maker, sha256))"
 _FIND = "SELECT sha256, row FROM features WHERE maker = ? AND sha256 = ?"
 _FORGET = "DELETE FROM features WHERE rowid <= (SELECT (MIN(rowid) + MAX(rowid)) / 2 FROM features)"
-# About 400,000 pictures with the built-in backbone. Beyond it the older half goes.
+# About 400,000 images with the built-in backbone. Beyond it the older half goes.
 _MAX_BYTES = 2 * 1024**3
 
 
@@ -28,11 +28,11 @@ class FeatureCache:
         self._path = folder / _NAME
 
     def get(self, maker: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-        """Return the rows that are there, by the hash of the picture.
+        """Return the rows that are there, by the hash of the image.
 
         Args:
-            maker: What made the features: everything beside the picture that they depend on.
-            hashes: SHA-256 of the pictures' files.
+            maker: What made the features: everything beside the image that they depend on.
+            hashes: SHA-256 of the images' files.
 
         Raises:
             OutputError: The file cannot be read or made.
@@ -45,7 +45,7 @@ class FeatureCache:
         return found
 
     def put(self, maker: str, rows: Mapping[str, NDArray[np.float32]]) -> None:
-        """Keep rows, by the hash of the picture.
+        """Keep rows, by the hash of the image.
 
         Raises:
             OutputError: The file cannot be written.
@@ -57,7 +57,7 @@ class FeatureCache:
             database.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", items)
 
     def drop(self, hashes: Iterable[str]) -> None:
-        """Remove what was made of pictures, whatever made it; where there is no cache, none is made.
+        """Remove what was made of images, whatever made it; where there is no cache, none is made.
 
         Raises:
             OutputError: The file cannot be written.

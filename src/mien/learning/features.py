@@ -1,4 +1,4 @@
-"""Features: pictures of a Dataset -> one row of numbers each, made by a backbone or found in the cache; and a head."""
+"""Features: images of a Dataset -> one row of numbers each, made by a backbone or found in the cache; and a head."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,10 @@ def extract(
     cache: FeatureCache | None = None,
     progress: Progress = SILENCE,
 ) -> NDArray[np.float32]:
-    """Return the features of the used pictures: float32 (num_records, D), rows of other files all zero.
+    """Return the features of the used images: float32 (num_records, D), rows of other files all zero.
 
     Args:
-        dataset: Its pictures have the size that the backbone takes.
+        dataset: Its images have the size that the backbone takes.
         backbone: What makes the features.
         cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
         progress: Told how far it is.
@@ -36,7 +36,7 @@ def extract(
     maker = f"{backbone.fingerprint} {dataset.config.fit_rule} {dataset.config.image_size} {__version__}"
     found = _found(dataset, backbone, maker, cache, progress)
     if found:
-        progress.say(f"features of {len(found)} pictures were found in the cache")
+        progress.say(f"features of {len(found)} images were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
     for start in range(0, len(missing), _PORTION):
         portion = missing[start : start + _PORTION]
@@ -56,12 +56,12 @@ def extract(
 def fit_head_on(
     dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
 ) -> Head:
-    """Fit a linear head on the features of the pictures at some places; near copies are never divided.
+    """Fit a linear head on the features of the images at some places; near copies are never divided.
 
     Args:
         dataset: Knows their labels and which of them are copies.
         features: A row for each record, (num_records, D).
-        places: Which pictures to fit on.
+        places: Which images to fit on.
         config: Whether the classes are weighed, and the seed.
     """
     return fit_head(
@@ -77,12 +77,12 @@ def fit_head_on(
 def answer_from_others(
     dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
 ) -> NDArray[np.float32]:
-    """Return the probabilities, (N, C), that each of some pictures gets from the features and labels of the others.
+    """Return the probabilities, (N, C), that each of some images gets from the features and labels of the others.
 
     Args:
         dataset: Knows their labels and which of them are copies, which are left out together.
         features: A row for each record, (num_records, D).
-        places: Which pictures.
+        places: Which images.
         config: The seed.
     """
     return leave_one_out(

@@ -32,12 +32,12 @@ def fit(
     run_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Fitted:
-    """Train a classifier; the same pictures, settings and seed give the same one.
+    """Train a classifier; the same images, settings and seed give the same one.
 
     Ctrl-C after the first epoch of a network ends its training and keeps the best weights so far.
 
     Args:
-        dataset: What `split` returned; its pictures have the size that the backbone takes.
+        dataset: What `split` returned; its images have the size that the backbone takes.
         config: The method and its settings.
         cache_dir: Where features are kept for the next time.
         run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint of a network. Where it holds a
@@ -46,7 +46,7 @@ def fit(
 
     Raises:
         BackboneError: The backbone cannot be used.
-        SettingsError: The pictures are of another size than the backbone takes.
+        SettingsError: The images are of another size than the backbone takes.
         OutputError: There is no room for the checkpoint or the logs.
         SourceNotFoundError: The checkpoint is of another network, or damaged.
         ExportMismatchError: The classifier would not answer as what was trained does.
@@ -60,7 +60,7 @@ def fit(
     backbone = find_backbone(config)
     if backbone is not None and dataset.config.image_size != backbone.image_size:
         raise SettingsError(
-            f"the pictures were scanned with image_size {dataset.config.image_size}; "
+            f"the images were scanned with image_size {dataset.config.image_size}; "
             f"the backbone {backbone.name} takes {backbone.image_size}"
         )
     return prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress).fit(dataset, run_dir)
@@ -100,7 +100,7 @@ def _settings_of_networks(config: TrainConfig) -> list[str]:
 
 
 def scan_config(config: TrainConfig, backbone: Backbone | None) -> ScanConfig:
-    """Return how pictures are to be read: the backbone decides their size where it has one of its own."""
+    """Return how images are to be read: the backbone decides their size where it has one of its own."""
     return config.scan if backbone is None else replace(config.scan, image_size=backbone.image_size)
 
 
@@ -112,7 +112,7 @@ def prepare(
     cache_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Method:
-    """Make the method of the settings ready for the pictures of a Dataset.
+    """Make the method of the settings ready for the images of a Dataset.
 
     Raises:
         BackboneError: Keras does not know the backbone, or cannot get its weights.
@@ -123,7 +123,7 @@ def prepare(
 
         return Linear(dataset, config, backbone, cache, progress)
     progress.say("loading Keras")
-    # It takes seconds: not before the pictures are known to be good.
+    # It takes seconds: not before the images are known to be good.
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
@@ -148,7 +148,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
 def cross_validate(
     method: Method, parts: Sequence[Dataset], *, run: RunFolder, progress: Progress = SILENCE
 ) -> Answers | None:
-    """Ask about every picture that is not for the test, each time a classifier that has not seen it.
+    """Ask about every image that is not for the test, each time a classifier that has not seen it.
 
     A fold that is done is kept in the run folder: after a kill it is not done again.
 
@@ -159,7 +159,7 @@ def cross_validate(
         progress: Told how far it is.
 
     Returns:
-        The out-of-fold answers, in the order of the pictures; None where there are no folds.
+        The out-of-fold answers, in the order of the images; None where there are no folds.
     """
     if not parts:
         return None
@@ -186,9 +186,9 @@ def cross_validate(
 
 
 def judge_labels(method: Method, dataset: Dataset, out_of_fold: Answers | None) -> Answers | None:
-    """Return answers to hold the labels against; None where there are none. The test pictures are not asked about.
+    """Return answers to hold the labels against; None where there are none. The test images are not asked about.
 
-    Those of a cross-validation of networks are used where there are any, otherwise what each picture looks like by the
+    Those of a cross-validation of networks are used where there are any, otherwise what each image looks like by the
     features of all others. The linear head always takes these: they tell wrong labels better, and cost little.
 
     Args:

@@ -49,13 +49,13 @@ def fit_head(
 ) -> Head:
     """Fit a regularised logistic regression, choose its strength by cross-validation, and calibrate it.
 
-    Strength and temperature are those with the lowest cross-entropy on pictures that were left out of the fit.
+    Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit.
 
     Args:
         features: float32 (N, D).
         labels: Class numbers, (N,); every class is there.
-        groups: A number for each picture, (N,): pictures with the same number are never divided. By default each
-            picture is alone.
+        groups: A number for each image, (N,): images with the same number are never divided. By default each
+            image is alone.
         num_classes: C.
         balanced: Weigh the classes so that each counts the same.
         seed: Decides the folds.
@@ -66,7 +66,7 @@ def fit_head(
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     # A feature that never moved says nothing; where it moves later on, that must not count for much.
     scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-6))
-    weights = _picture_weights(labels, num_classes, balanced=balanced)
+    weights = _image_weights(labels, num_classes, balanced=balanced)
     with threads_for(len(features)):
         rows, back = _rotated((features - mean) / scale)
         strength, temperature = _chosen(rows, labels, weights, _groups(groups, labels), num_classes, seed)
@@ -80,7 +80,7 @@ def _rotated(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     """Return the same rows in as few dimensions as they span, and the way back, (D, R).
 
     A penalty on the length of the weights does not see a rotation, so the fit is the same, and much faster where
-    there are fewer pictures than features.
+    there are fewer images than features.
     """
     if len(rows) >= rows.shape[1]:
         return rows, np.eye(rows.shape[1])
@@ -91,7 +91,7 @@ def _rotated(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     return left[:, kept] * lengths, rows.T @ (left[:, kept] / lengths)
 
 
-def _picture_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: bool) -> NDArray[np.float64]:
+def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: bool) -> NDArray[np.float64]:
     counts = np.bincount(labels, minlength=num_classes)
     return (len(labels) / (num_classes * counts))[labels] if balanced else np.ones(len(labels))
 
@@ -108,7 +108,7 @@ def _chosen(
     num_classes: int,
     seed: int,
 ) -> tuple[float, float]:
-    """Return the strength and the temperature that do best on pictures left out."""
+    """Return the strength and the temperature that do best on images left out."""
     num_units = min(len(np.unique(groups[labels == number])) for number in range(num_classes))
     if num_units < 2:
         return _STRENGTHS[len(_STRENGTHS) // 2], 1.0
@@ -130,7 +130,7 @@ def _chosen(
 
 
 def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the number of the fold of each picture, (N,): each class is shared out evenly, and no group divided."""
+    """Return the number of the fold of each image, (N,): each class is shared out evenly, and no group divided."""
     rng = np.random.default_rng(seed)
     sizes = np.zeros((labels.max() + 1, num_folds))
     folds = np.zeros(len(labels), np.int64)

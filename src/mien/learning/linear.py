@@ -17,7 +17,7 @@ from mien.learning.methods import places_seen
 from mien.learning.out_of_distribution import fit_familiarity
 from mien.runs.run import Fitted
 
-# The joined file is shown to answer as the head does on at most this many pictures.
+# The joined file is shown to answer as the head does on at most this many images.
 _NUM_PROOFS = 64
 
 

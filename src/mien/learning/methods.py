@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def places_seen(dataset: Dataset) -> NDArray[np.int64]:
-    """Return the places of the pictures that are in training or validation, in order."""
+    """Return the places of the images that are in training or validation, in order."""
     return np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
 
 
 class Method(Protocol):
-    """A way of fitting, made ready for the pictures of one Dataset, however they are split.
+    """A way of fitting, made ready for the images of one Dataset, however they are split.
 
     Attributes:
         takes_long: A fit is a matter of minutes, in which one wants to know where it is.

@@ -1,4 +1,4 @@
-"""Familiarity: how far the features of a picture lie from those of the pictures that were trained on."""
+"""Familiarity: how far the features of an image lie from those of the images that were trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from mien.core.parallel import threads_for
 
 _NUM_FOLDS = 5
 _MAX_DIRECTIONS = 32
-# More pictures than this hardly change the directions.
-_MAX_PICTURES = 2000
-# One picture in fifty like those of the training is called unlike them, if their distances are normally distributed.
+# More images than this hardly change the directions.
+_MAX_IMAGES = 2000
+# One image in fifty like those of the training is called unlike them, if their distances are normally distributed.
 _DEVIATIONS = 2.05
 # Two rows of length 1 are no further apart.
 _FURTHEST = 2.0
@@ -20,14 +20,14 @@ _FURTHEST = 2.0
 
 @dataclass(frozen=True)
 class Familiarity:
-    """The directions in which the pictures of a training differ from one another.
+    """The directions in which the images of a training differ from one another.
 
-    A picture is as far from them as its features, brought to length 1, lie from the plane of these directions.
+    An image is as far from them as its features, brought to length 1, lie from the plane of these directions.
 
     Attributes:
         mean: Of the features at length 1, float32 (D,).
         directions: Orthogonal, float32 (D, R).
-        limit: Pictures further away than this are unlike those of the training.
+        limit: Images further away than this are unlike those of the training.
     """
 
     mean: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Familiarity:
     limit: float
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return how far pictures are from those of the training, float32 (N,), by their features (N, D)."""
+        """Return how far images are from those of the training, float32 (N,), by their features (N, D)."""
         return _distances(features, self.mean, self.directions)
 
 
@@ -49,17 +49,17 @@ def fit_familiarity(
     """Learn what is familiar.
 
     Args:
-        features: Of the training pictures, float32 (N, D).
-        groups: A number for each picture, (N,): pictures with the same number are near copies.
-        held_out: Features of pictures that their maker was not trained on, (M, D): where it was trained, only these
-            tell how far away new pictures lie. By default cross-validation tells it.
-        seed: Decides the folds, and which pictures where there are very many.
+        features: Of the training images, float32 (N, D).
+        groups: A number for each image, (N,): images with the same number are near copies.
+        held_out: Features of images that their maker was not trained on, (M, D): where it was trained, only these
+            tell how far away new images lie. By default cross-validation tells it.
+        seed: Decides the folds, and which images where there are very many.
 
     Source:
         H. Wang et al., ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022 (the residual).
     """
     rng = np.random.default_rng(seed)
-    some = rng.permutation(len(features))[:_MAX_PICTURES]
+    some = rng.permutation(len(features))[:_MAX_IMAGES]
     features, numbers = features[some], np.unique(np.asarray(groups)[some], return_inverse=True)[1]
     num_directions = min(_MAX_DIRECTIONS, max(1, (numbers.max() + 1) // 4))
     folds = rng.permutation(numbers.max() + 1)[numbers] % _NUM_FOLDS
@@ -75,7 +75,7 @@ def fit_familiarity(
 
 
 def _left_out(features: NDArray[np.float32], folds: NDArray[np.int64], num_directions: int) -> NDArray[np.float32]:
-    """Return how far pictures, (N,), are from those of the other folds."""
+    """Return how far images, (N,), are from those of the other folds."""
     distances = np.empty(len(features), np.float32)
     for fold in np.unique(folds):
         distances[folds == fold] = _distances(features[folds == fold], *_plane(features[folds != fold], num_directions))

@@ -22,7 +22,7 @@ from mien.learning.hardware import has_gpu
 from mien.runs.folder import RunFolder
 from mien.runs.history import Checkpoint, Recorder
 
-# One batch of training: pictures (an array, or a tensor on the GPU), class numbers, and how much each counts.
+# One batch of training: images (an array, or a tensor on the GPU), class numbers, and how much each counts.
 _Batch = tuple[Any, NDArray[np.float32], NDArray[np.float32]]
 _WEIGHT_DECAY = 0.01
 _WARM_UP_EPOCHS = 1
@@ -54,15 +54,15 @@ def train_network(
 ) -> Trained:
     """Train a network; it ends with the weights of its best epoch: the one with the lowest validation loss.
 
-    The same network, pictures, settings and seed give the same weights. Ctrl-C after the first epoch ends the
+    The same network, images, settings and seed give the same weights. Ctrl-C after the first epoch ends the
     training and keeps the best weights so far.
 
     Args:
         model: Takes uint8 (N, H, W, 3); gives one sigmoid unit, or one softmax unit per class. It is changed.
         dataset: What `split` returned.
         config: How to train.
-        augment: How the training pictures are varied.
-        seed: Decides the order, and what chance does to the pictures.
+        augment: How the training images are varied.
+        seed: Decides the order, and what chance does to the images.
         run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint. Where it holds a checkpoint,
             training goes on from there.
         progress: Told how far it is.
@@ -201,7 +201,7 @@ class _Training:
             chosen = indexes[step * self._config.batch_size :][: self._config.batch_size]
             images, labels = self._pixels(chosen), self._dataset.labels(chosen)
             if split == "train" and self._augment.augment:
-                # A generator for each batch: the pictures do not depend on which thread is first.
+                # A generator for each batch: the images do not depend on which thread is first.
                 images = vary(images, self._augment, np.random.default_rng([self._seed, epoch, step]))
             return images, labels.astype(np.float32), self._class_weights[labels]
 
@@ -209,7 +209,7 @@ class _Training:
 
 
 class _Mean:
-    """Loss and accuracy over the pictures so far. Keras gives those of one batch, and the last batch is a small one."""
+    """Loss and accuracy over the images so far. Keras gives those of one batch, and the last batch is a small one."""
 
     def __init__(self) -> None:
         self.loss, self.accuracy, self._num_images = 0.0, 0.0, 0
@@ -222,7 +222,7 @@ class _Mean:
 
 
 def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.int64]], Any]:
-    """Return what gives the pictures at some places: from the memory of the GPU, where there is one and they fit."""
+    """Return what gives the images at some places: from the memory of the GPU, where there is one and they fit."""
     fits = dataset.images is not None and dataset.images.nbytes <= _MAX_GPU_BYTES
     if not (fits and has_gpu()) or augment.augment:
         return dataset.pixels
@@ -231,7 +231,7 @@ def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.in
 
 
 def _class_weights(dataset: Dataset, config: FitConfig) -> NDArray[np.float32]:
-    """Return how much a picture of each class counts, (C,): the mean over the training pictures is 1."""
+    """Return how much an image of each class counts, (C,): the mean over the training images is 1."""
     num_classes = len(dataset.class_names)
     counts = np.bincount(dataset.labels(dataset.indexes("train")), minlength=num_classes)
     weights = counts.sum() / (num_classes * counts) if config.class_weights else np.ones(num_classes)

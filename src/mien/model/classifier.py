@@ -36,10 +36,10 @@ class Provenance:
         method: How it was fitted.
         settings: Those that differ from the preset's, by name, as JSON values.
         seed: Decided the split.
-        split: Number of pictures by class, then by split.
-        split_fingerprint: Hash of the pictures with the split of each (see `mien.data.dataset.split_fingerprint`).
+        split: Number of images by class, then by split.
+        split_fingerprint: Hash of the images with the split of each (see `mien.data.dataset.split_fingerprint`).
         left_out: Number of files that were not used, by problem code.
-        smallest_side: Of all pictures used, in pixels.
+        smallest_side: Of all images used, in pixels.
         versions: Of Python and of every package that the answers may depend on.
         limits: What must not be expected of it, in sentences.
     """
@@ -64,12 +64,12 @@ class ModelFacts:
     Attributes:
         class_names: The classes, in the order of the probabilities.
         image_size: (height, width), in pixels.
-        fit_rule: How a picture of another shape is brought to that size.
-        max_pixels: Larger pictures are refused.
-        largest_class: The class with most training pictures: the baseline's answer.
-        data_fingerprint: Hash of the content of the pictures that it was made from.
+        fit_rule: How an image of another shape is brought to that size.
+        max_pixels: Larger images are refused.
+        largest_class: The class with most training images: the baseline's answer.
+        data_fingerprint: Hash of the content of the images that it was made from.
         threshold: Where the label is less probable than this, the answer is "unsure".
-        familiar_within: Pictures whose distance is greater are unlike those of the training; None where the file has
+        familiar_within: Images whose distance is greater are unlike those of the training; None where the file has
             no distances.
         scores: What it scored on the test split and in cross-validation, as JSON values.
         mien_version: The version that wrote it.
@@ -91,12 +91,12 @@ class ModelFacts:
     format_version: int = FORMAT_VERSION
 
     def scan_config(self) -> ScanConfig:
-        """Return the settings by which pictures were decoded for training."""
+        """Return the settings by which images were decoded for training."""
         return ScanConfig(image_size=self.image_size, fit_rule=self.fit_rule, max_pixels=self.max_pixels)
 
 
 class Classifier:
-    """Says how probable each class is for pictures.
+    """Says how probable each class is for images.
 
     Attributes:
         facts: What the file says about it.
@@ -127,10 +127,10 @@ class Classifier:
         return hashlib.sha256(self._content).hexdigest()
 
     def prepare(self, content: bytes) -> NDArray[np.uint8]:
-        """Decode a picture file in the way of the training: uint8 (H, W, 3).
+        """Decode an image file in the way of the training: uint8 (H, W, 3).
 
         Raises:
-            ImageError: It is not a picture that can be used.
+            ImageError: It is not an image that can be used.
         """
         return images.to_array(content, self.facts.scan_config())
 
@@ -146,7 +146,7 @@ class Classifier:
         return self._checked(self._graph.run(["probs"], batch)[0])
 
     def answer(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the probability of every class, and whether a picture is unlike those of the training.
+        """Return the probability of every class, and whether an image is unlike those of the training.
 
         Args:
             batch: uint8 (N, H, W, 3), of the size in `facts`.
@@ -159,11 +159,11 @@ class Classifier:
         probs, distances = self._graph.run(["probs", "distance"], batch)
         return self._checked(probs), distances.reshape(len(batch), -1)[:, 0] > self.facts.familiar_within
 
-    def heat(self, picture: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Return the logit of every class at every place of the network's last map, whose mean is that of the picture.
+    def heat(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
+        """Return the logit of every class at every place of the network's last map, whose mean is that of the image.
 
         Args:
-            picture: uint8 (H, W, 3), of the size in `facts`.
+            image: uint8 (H, W, 3), of the size in `facts`.
 
         Returns:
             float32 (C, h, w); None where the file has no such maps.
@@ -173,8 +173,8 @@ class Classifier:
         """
         if HEAT not in self._graph.ends:
             return None
-        heat = self._graph.run([HEAT], picture[None])[0]
-        most = (1, len(self.class_names), *picture.shape[:2])
+        heat = self._graph.run([HEAT], image[None])[0]
+        most = (1, len(self.class_names), *image.shape[:2])
         shape = heat.shape
         if len(shape) != 4 or shape[:2] != most[:2] or not all(0 < n <= m for n, m in zip(shape, most, strict=True)):
             raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected {most} or coarser")

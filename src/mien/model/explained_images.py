@@ -1,4 +1,4 @@
-"""Explained pictures: sources -> a PNG file for each, with a map of where the classifier looked."""
+"""Explained images: sources -> a PNG file for each, with a map of where the classifier looked."""
 
 import math
 import os
@@ -24,9 +24,9 @@ from mien.errors import FetchError, ImageError, OutputError
 from mien.fetching import sources as intake
 from mien.model.classifier import MODEL_NAME, Classifier
 from mien.model.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
-from mien.model.prediction import Prediction, predict_picture
+from mien.model.prediction import Prediction, predict_image
 
-# So wide may a label be in letters of 13 pixels, to stand twice below the narrowest picture.
+# So wide may a label be in letters of 13 pixels, to stand twice below the narrowest image.
 _MOST_LABEL_WIDTH = 135
 _FONT_NAME = "DejaVuSans.ttf"
 # By this a file is known as one of ours: no other is written over.
@@ -38,13 +38,13 @@ _MOST_LETTERS = 20
 
 @dataclass(frozen=True)
 class Explained:
-    """What came out for one picture.
+    """What came out for one image.
 
     Attributes:
-        prediction: Its answer; has `error` set where the picture could not be read.
+        prediction: Its answer; has `error` set where the image could not be read.
         label: The class that is explained; None with an error.
         method: How; None with an error.
-        png: Where the picture with its map is; None with an error.
+        png: Where the image with its map is; None with an error.
     """
 
     prediction: Prediction
@@ -67,15 +67,15 @@ def explain_sources(
     limits: FetchLimits = FetchLimits(),
     progress: Progress = SILENCE,
 ) -> Iterator[Explained]:
-    """Write where a classifier looked, a PNG file for each picture, and say what it answered, in order.
+    """Write where a classifier looked, a PNG file for each image, and say what it answered, in order.
 
     Args:
         classifier: What `load` returned.
-        sources: Picture files, folders (searched to the bottom, but for files made here), http(s) URLs, or
+        sources: Image files, folders (searched to the bottom, but for files made here), http(s) URLs, or
             "-" for standard input.
-        out: A folder, which is made where it is missing; or for a single picture a file that ends in .png. It must
-            not lie among the pictures, unless it is explained/ of a run.
-        label: The class to explain; by default for each picture the one that is most probable.
+        out: A folder, which is made where it is missing; or for a single image a file that ends in .png. It must
+            not lie among the images, unless it is explained/ of a run.
+        label: The class to explain; by default for each image the one that is most probable.
         limits: What may be fetched from a URL.
         progress: Told how far it is.
 
@@ -83,10 +83,10 @@ def explain_sources(
         Explained(prediction, label, method, png).
 
     Raises:
-        SourceNotFoundError: A path does not exist. Raised before any picture is read.
-        SettingsError: There is no such class. Raised before any picture is read.
+        SourceNotFoundError: A path does not exist. Raised before any image is read.
+        SettingsError: There is no such class. Raised before any image is read.
         OutputError: A PNG file cannot be written, one that is not from here is in the way, or it would lie among the
-            pictures.
+            images.
     """
     check_label(classifier, label)
     asked_for = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
@@ -99,26 +99,26 @@ def explain_sources(
         return _explained(classifier, names[place], pngs[place], label, limits)
 
     for done, explained in enumerate(in_threads(explain_one, range(len(names))), start=1):
-        progress.step("Pictures", done, len(names))
+        progress.step("Images", done, len(names))
         yield explained
 
 
-def draw_explanation(picture: NDArray[np.uint8], heat_map: HeatMap, title: str) -> Image.Image:
-    """Draw a picture, beside it the same with its map, and below what the colours mean.
+def draw_explanation(image: NDArray[np.uint8], heat_map: HeatMap, title: str) -> Image.Image:
+    """Draw an image, beside it the same with its map, and below what the colours mean.
 
     Args:
-        picture: uint8 (H, W, 3), the whole picture.
+        image: uint8 (H, W, 3), the whole image.
         heat_map: What `explain` returned for it.
         title: What stands above.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     across = max(2 * width, 480) + 3 * _GAP
     # A wide paper is shown smaller: its letters are as large in proportion.
     letters = max(15, across // 45)
     line = 2 * letters
     paper = Image.new("RGB", (across, height + 2 * _GAP + 2 * line), "white")
-    paper.paste(Image.fromarray(picture), (_GAP, _GAP + line))
-    paper.paste(Image.fromarray(overlay(picture, heat_map)), (2 * _GAP + width, _GAP + line))
+    paper.paste(Image.fromarray(image), (_GAP, _GAP + line))
+    paper.paste(Image.fromarray(overlay(image, heat_map)), (2 * _GAP + width, _GAP + line))
     pen = ImageDraw.Draw(paper)
     pen.text((_GAP, _GAP), title, "black", _font(letters))
     _draw_legend(paper, (_GAP, height + line + 3 * _GAP // 2), _short(heat_map.label), letters * 13 // 15)
@@ -146,7 +146,7 @@ def _explained(classifier: Classifier, name: str, png: Path, label: str | None, 
         rgb = images.decode(intake.read(name, limits), config).rgb
     except (ImageError, FetchError) as error:
         return Explained(Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error)))
-    prediction = predict_picture(classifier, images.resize(rgb, config), source=name)
+    prediction = predict_image(classifier, images.resize(rgb, config), source=name)
     heat_map = explain(classifier, np.asarray(rgb), label=label)
     shown = fair_size(rgb)
     # Rounded down, as the answers are.
@@ -157,17 +157,17 @@ def _explained(classifier: Classifier, name: str, png: Path, label: str | None, 
 
 
 def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:
-    """Make sure that no map would lie among the pictures, where it would be taken for one of them."""
+    """Make sure that no map would lie among the images, where it would be taken for one of them."""
     if out.name == "explained" and (out.parent / MODEL_NAME).is_file():
         return
     place = out.resolve()
     for folder in map(Path, filter(os.path.isdir, sources)):
         files.refuse_among(out, folder, "--out")
         if folder.resolve().is_relative_to(place):
-            raise OutputError(f"{str(out)!r} holds the pictures of {str(folder)!r}: name another --out")
+            raise OutputError(f"{str(out)!r} holds the images of {str(folder)!r}: name another --out")
     for folder in {Path(name).parent for name in names if name != "-"}:
         if folder.resolve() == place:
-            raise OutputError(f"the maps would lie among the pictures of {str(out)!r}: name another --out")
+            raise OutputError(f"the maps would lie among the images of {str(out)!r}: name another --out")
 
 
 def _not_ours(names: list[str], asked_for: frozenset[str]) -> list[str]:
@@ -176,13 +176,13 @@ def _not_ours(names: list[str], asked_for: frozenset[str]) -> list[str]:
 
 
 def _targets(names: list[str], out: Path) -> list[Path]:
-    """Return where the PNG file of each picture is to be: in the place of none that is not from here."""
+    """Return where the PNG file of each image is to be: in the place of none that is not from here."""
     is_folder, suffix = out.is_dir(), out.suffix.lower()
     if suffix in EXTENSIONS and suffix != ".png" and not is_folder:
         raise OutputError(f"{str(out)!r} is no name for a map: name a file that ends in .png, or a folder")
     if suffix == ".png" and not is_folder:
         if len(names) > 1:
-            raise OutputError(f"{str(out)!r} is one file, and these are {len(names)} pictures: name a folder by --out")
+            raise OutputError(f"{str(out)!r} is one file, and these are {len(names)} images: name a folder by --out")
         if not _may_write(out):
             raise OutputError(f"{str(out)!r} is there already, and not from mien explain: name another --out")
         return [out] * len(names)

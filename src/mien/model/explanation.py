@@ -1,4 +1,4 @@
-"""Explanation: where in a picture a classifier looked, as a map of what speaks for a class and what against it."""
+"""Explanation: where in an image a classifier looked, as a map of what speaks for a class and what against it."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -25,13 +25,13 @@ _LEAST_PROB = 1e-7
 WARM, COOL = (230, 97, 0), (26, 93, 204)
 _MOST_COVERED = 0.75
 _SMOOTH = Image.Resampling.BICUBIC
-# The longer side of a picture as it is drawn, in pixels.
+# The longer side of an image as it is drawn, in pixels.
 _LEAST_ACROSS, _MOST_ACROSS = 320, 640
 
 
 @dataclass(frozen=True)
 class HeatMap:
-    """What speaks for a label in a picture, place by place.
+    """What speaks for a label in an image, place by place.
 
     Attributes:
         label: The class.
@@ -40,7 +40,7 @@ class HeatMap:
             hidden.
         values: Evidence at each place, float32 (h, w): above 0 it speaks for the label, below 0 against it.
         box: What the values cover, which is what the classifier saw: left, top, right and bottom, as shares of the
-            picture's width and height. Where it was padded, that is more than the picture.
+            image's width and height. Where it was padded, that is more than the image.
     """
 
     label: str
@@ -49,11 +49,11 @@ class HeatMap:
     box: Box = _WHOLE
 
     def at(self, height: int, width: int) -> NDArray[np.float32]:
-        """Return the values at every pixel of the picture, float32 (height, width); 0 where it was cut off."""
+        """Return the values at every pixel of the image, float32 (height, width); 0 where it was cut off."""
         rows, columns = self.values.shape
         left, right, first_column, last_column = _seen(self.box[0], self.box[2], width, columns)
         top, bottom, first_row, last_row = _seen(self.box[1], self.box[3], height, rows)
-        # Only what lies over the picture is drawn: around a thin picture the map may be a thousand times as large.
+        # Only what lies over the image is drawn: around a thin image the map may be a thousand times as large.
         part = (first_column, first_row, last_column, last_row)
         covered = Image.fromarray(self.values).resize((right - left, bottom - top), _SMOOTH, box=part)
         whole = Image.new("F", (width, height))
@@ -62,19 +62,19 @@ class HeatMap:
 
 
 def explain(
-    classifier: Classifier, picture: NDArray[np.uint8], *, label: str | None = None, method: Method | None = None
+    classifier: Classifier, image: NDArray[np.uint8], *, label: str | None = None, method: Method | None = None
 ) -> HeatMap:
-    """Say what in a picture speaks for a class, and what against it.
+    """Say what in an image speaks for a class, and what against it.
 
     Args:
         classifier: What `load` returned.
-        picture: uint8 (H, W, 3), upright, of any size: it is brought to that of the classifier as in the training.
+        image: uint8 (H, W, 3), upright, of any size: it is brought to that of the classifier as in the training.
         label: The class; by default the one that is most probable.
         method: By default class activation where the classifier's file has such maps: for a linear layer on the means
-            of a map they are exact. Occlusion serves any classifier; it asks about the picture 196 times.
+            of a map they are exact. Occlusion serves any classifier; it asks about the image 196 times.
 
     Raises:
-        SettingsError: There is no such class or method, the file has no class activation maps, or the picture is none.
+        SettingsError: There is no such class or method, the file has no class activation maps, or the image is none.
         ModelFileError: The file gives no map where it claims to.
 
     Source:
@@ -85,17 +85,17 @@ def explain(
         >>> import mien
         >>> import numpy as np
         >>> from PIL import Image
-        >>> picture = np.asarray(Image.open("data/happy/00.jpg").convert("RGB"))
-        >>> heat_map = mien.explain(mien.load("runs/train"), picture, label="sad")
-        >>> heat_map.method, heat_map.values.shape, mien.overlay(picture, heat_map).shape
+        >>> image = np.asarray(Image.open("data/happy/00.jpg").convert("RGB"))
+        >>> heat_map = mien.explain(mien.load("runs/train"), image, label="sad")
+        >>> heat_map.method, heat_map.values.shape, mien.overlay(image, heat_map).shape
         ('class activation', (7, 7), (96, 96, 3))
     """
     check_label(classifier, label)
     if method not in (None, *get_args(Method)):
         raise SettingsError(f"there is no method {method!r}: name one of {', '.join(map(repr, get_args(Method)))}")
-    _check_picture(picture)
-    fitted = images.resize(Image.fromarray(picture), classifier.facts.scan_config())
-    return explain_fitted(classifier, fitted, picture.shape[:2], label=label, method=method)
+    _check_image(image)
+    fitted = images.resize(Image.fromarray(image), classifier.facts.scan_config())
+    return explain_fitted(classifier, fitted, image.shape[:2], label=label, method=method)
 
 
 def explain_fitted(
@@ -107,12 +107,12 @@ def explain_fitted(
     method: Method | None = None,
     num_threads: int | None = None,
 ) -> HeatMap:
-    """Do what `explain` does, for a picture that is brought to size already.
+    """Do what `explain` does, for an image that is brought to size already.
 
     Args:
         classifier: What `load` returned.
         fitted: What its `prepare` returned, uint8 (H, W, 3).
-        shape: (height, width) of the picture before that, in any unit.
+        shape: (height, width) of the image before that, in any unit.
         label: As for `explain`.
         method: As for `explain`.
         num_threads: How many threads occlusion takes; by default one for each core.
@@ -141,26 +141,26 @@ def check_label(classifier: Classifier, label: str | None) -> None:
         raise SettingsError(f"there is no class {label!r}: name one of {', '.join(map(repr, classifier.class_names))}")
 
 
-def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
-    """Lay a map over its picture: orange where it speaks for the label, blue where against, grey where neither.
+def overlay(image: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
+    """Lay a map over its image: orange where it speaks for the label, blue where against, grey where neither.
 
     The strongest place of the map has the full colour, whatever its value.
 
     Args:
-        picture: uint8 (H, W, 3), the whole picture, at any size.
+        image: uint8 (H, W, 3), the whole image, at any size.
         heat_map: What `explain` returned for it.
 
     Returns:
         uint8 (H, W, 3).
 
     Raises:
-        SettingsError: The picture is none.
+        SettingsError: The image is none.
     """
-    _check_picture(picture)
-    values = heat_map.at(*picture.shape[:2])
+    _check_image(image)
+    values = heat_map.at(*image.shape[:2])
     strength = np.clip(values / max(float(np.abs(heat_map.values).max()), 1e-9), -1, 1)[..., None]
-    # The picture is grey beneath: what is orange in a photo must not be taken for the map's.
-    grey = np.asarray(Image.fromarray(picture).convert("L"), np.float32)[..., None]
+    # The image is grey beneath: what is orange in a photo must not be taken for the map's.
+    grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)[..., None]
     colour = np.where(strength > 0, np.array(WARM, np.float32), np.array(COOL, np.float32))
     covered = _MOST_COVERED * np.abs(strength)
     mixed: NDArray[np.uint8] = np.round(grey + covered * (colour - grey)).clip(0, 255).astype(np.uint8)
@@ -168,28 +168,28 @@ def overlay(picture: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
 
 
 def fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
-    """Bring a picture to a size at which a map on it can be looked at: uint8 (H, W, 3), 320 to 640 pixels long."""
+    """Bring an image to a size at which a map on it can be looked at: uint8 (H, W, 3), 320 to 640 pixels long."""
     longest = max(rgb.size)
     scale = min(max(longest, _LEAST_ACROSS), _MOST_ACROSS) / longest
     width, height = (max(round(side * scale), 1) for side in rgb.size)
     return np.asarray(rgb.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0))
 
 
-def _check_picture(picture: object) -> None:
-    if not isinstance(picture, np.ndarray):
-        raise SettingsError(f"the picture is {type(picture).__name__}; expected an array, uint8 (H, W, 3)")
-    shape = picture.shape
-    if picture.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-        raise SettingsError(f"the picture is {picture.dtype} {shape}; expected uint8 (H, W, 3)")
+def _check_image(image: object) -> None:
+    if not isinstance(image, np.ndarray):
+        raise SettingsError(f"the image is {type(image).__name__}; expected an array, uint8 (H, W, 3)")
+    shape = image.shape
+    if image.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise SettingsError(f"the image is {image.dtype} {shape}; expected uint8 (H, W, 3)")
 
 
 def _seen(start: float, end: float, side: int, num_places: int) -> tuple[int, int, float, float]:
-    """Return along one side which pixels of a picture a map covers, and which places of the map lie over them.
+    """Return along one side which pixels of an image a map covers, and which places of the map lie over them.
 
     Args:
         start: Where the map begins, as a share of the side.
         end: Where it ends, likewise.
-        side: Of the picture, in pixels.
+        side: Of the image, in pixels.
         num_places: Of the map.
     """
     first = round(start * side)
@@ -209,12 +209,12 @@ def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int
 
 
 def _by_occlusion(
-    classifier: Classifier, picture: NDArray[np.uint8], number: int, num_threads: int | None
+    classifier: Classifier, image: NDArray[np.uint8], number: int, num_threads: int | None
 ) -> NDArray[np.float32]:
     """Return how far the log-odds of a class fall where a place is hidden, (h, w): the mean over the patches there."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     rows, columns = (np.linspace(0, side, min(_NUM_PLACES, side) + 1).round().astype(int) for side in (height, width))
-    hidden = np.asarray(picture.mean(axis=(0, 1)).round(), np.uint8)
+    hidden = np.asarray(image.mean(axis=(0, 1)).round(), np.uint8)
     patches = [
         (max(row, 0), min(row + _PATCH, len(rows) - 1), max(column, 0), min(column + _PATCH, len(columns) - 1))
         for row in range(1 - _PATCH, len(rows) - 1)
@@ -223,11 +223,11 @@ def _by_occlusion(
 
     def fall(patch: tuple[int, int, int, int]) -> float:
         top, bottom, left, right = patch
-        covered = picture.copy()
+        covered = image.copy()
         covered[rows[top] : rows[bottom], columns[left] : columns[right]] = hidden
         return whole - _log_odds(classifier.probs(covered[None])[0], number)
 
-    whole = _log_odds(classifier.probs(picture[None])[0], number)
+    whole = _log_odds(classifier.probs(image[None])[0], number)
     total = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
     times = np.zeros_like(total)
     for (top, bottom, left, right), value in zip(
@@ -244,12 +244,12 @@ def _log_odds(probs: NDArray[np.float32], number: int) -> float:
 
 
 def _box(shape: tuple[int, int], config: ScanConfig) -> Box:
-    """Return which part of a picture of some shape, (height, width), the classifier sees."""
+    """Return which part of an image of some shape, (height, width), the classifier sees."""
     if config.fit_rule == "stretch":
         return _WHOLE
     height, width = shape
     across, down = config.image_size[1] / width, config.image_size[0] / height
     scale = max(across, down) if config.fit_rule == "crop" else min(across, down)
-    # What is seen, in widths and heights of the picture, lies in its middle.
+    # What is seen, in widths and heights of the image, lies in its middle.
     half_width, half_height = across / scale / 2, down / scale / 2
     return (0.5 - half_width, 0.5 - half_height, 0.5 + half_width, 0.5 + half_height)

@@ -1,4 +1,4 @@
-"""Inference: an ONNX graph, run by ONNX Runtime on all cores, from pictures to rows of numbers."""
+"""Inference: an ONNX graph, run by ONNX Runtime on all cores, from images to rows of numbers."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Graph:
     """An ONNX graph that takes `images`, uint8 (N, H, W, 3).
 
-    Every picture is run on its own, in one thread, and several at a time: what a small picture leaves in the
+    Every image is run on its own, in one thread, and several at a time: what a small image leaves in the
     caches of a core is still there for the next layer, so that this is half as fast again as batches that all cores
-    share. It makes a picture's answer independent of those beside it, too.
+    share. It makes an image's answer independent of those beside it, too.
 
     Attributes:
         metadata: What the file says about itself.
@@ -37,7 +37,7 @@ class Graph:
         self.ends = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
 
     def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Return what the graph gives for pictures: for each output float32, one row per picture.
+        """Return what the graph gives for images: for each output float32, one row per image.
 
         Args:
             outputs: Names of outputs.

@@ -1,4 +1,4 @@
-"""Prediction: files, folders and URLs -> one Prediction per picture, in order."""
+"""Prediction: files, folders and URLs -> one Prediction per image, in order."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -19,14 +19,14 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the classifier says of one picture.
+    """What the classifier says of one image.
 
     Attributes:
         source: The file, URL, or "-".
         label: A class name; "unsure" where none is probable enough; None where `error` is set.
         probs: Probability of every class.
         error: Why there is no answer.
-        unfamiliar: The picture is unlike those of the training: the probabilities may mean little.
+        unfamiliar: The image is unlike those of the training: the probabilities may mean little.
     """
 
     source: str
@@ -47,13 +47,13 @@ def predict(
     threshold: float | None = None,
     limits: FetchLimits = FetchLimits(),
 ) -> Iterator[Prediction]:
-    """Say which class each picture belongs to: one Prediction per picture, in order.
+    """Say which class each image belongs to: one Prediction per image, in order.
 
-    A picture that cannot be read gives a Prediction with `error` set; the others go on.
+    An image that cannot be read gives a Prediction with `error` set; the others go on.
 
     Args:
         classifier: What `load` returned.
-        sources: Picture files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
+        sources: Image files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
         limits: What may be fetched from a URL.
 
@@ -61,7 +61,7 @@ def predict(
         Prediction(source, label, probs, error, unfamiliar); the probabilities sum to 1.
 
     Raises:
-        SourceNotFoundError: A path does not exist. Raised before any picture is read.
+        SourceNotFoundError: A path does not exist. Raised before any image is read.
         SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
 
     Example:
@@ -70,17 +70,17 @@ def predict(
         >>> for prediction in mien.predict(classifier, ["data/happy/00.jpg", "notes.txt"]):
         ...     print(prediction.source, sorted(prediction.probs), prediction.error)
         data/happy/00.jpg ['happy', 'sad'] None
-        notes.txt [] text, not a picture
+        notes.txt [] text, not an image
     """
     names, least = intake.expand(sources), threshold_in_force(classifier, threshold)
 
     def predict_one(name: str) -> Prediction:
         try:
-            picture = classifier.prepare(intake.read(name, limits))
+            image = classifier.prepare(intake.read(name, limits))
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
-        return predict_picture(classifier, picture, source=name, threshold=least)
+        return predict_image(classifier, image, source=name, threshold=least)
 
     return in_threads(predict_one, names)
 
@@ -101,18 +101,18 @@ def threshold_in_force(classifier: Classifier, threshold: float | None = None) -
     return least
 
 
-def predict_picture(
-    classifier: Classifier, picture: NDArray[np.uint8], *, source: str, threshold: float | None = None
+def predict_image(
+    classifier: Classifier, image: NDArray[np.uint8], *, source: str, threshold: float | None = None
 ) -> Prediction:
-    """Say which class one decoded picture belongs to.
+    """Say which class one decoded image belongs to.
 
     Args:
         classifier: What `load` returned.
-        picture: What its `prepare` returned, uint8 (H, W, 3).
+        image: What its `prepare` returned, uint8 (H, W, 3).
         source: Where it is from.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
     """
-    rows, unfamiliar = classifier.answer(picture[None])
+    rows, unfamiliar = classifier.answer(image[None])
     probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
     label = max(probs, key=probs.__getitem__)
     least = classifier.facts.threshold if threshold is None else threshold

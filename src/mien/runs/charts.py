@@ -163,7 +163,7 @@ def plot_sureness(evaluation: Evaluation) -> Svg:
     low = min(left, *(item.accuracy.low for item in bins))
     plane = _Plane((left, 1.0), (math.floor(low * 10) / 10, 1.0))
     told = "; ".join(
-        f"{item.confidence:.0%} sure: right for {item.accuracy.value:.0%} of {item.accuracy.num_images} pictures"
+        f"{item.confidence:.0%} sure: right for {item.accuracy.value:.0%} of {item.accuracy.num_images} images"
         for item in bins
     )
     parts = [*plane.frame("probability of its answer", "share right", ticks(*plane.across))]
@@ -175,7 +175,7 @@ def plot_sureness(evaluation: Evaluation) -> Svg:
 
 
 def plot_coverage(evaluation: Evaluation) -> Svg:
-    """Draw how often it is right among the pictures that a threshold leaves, by how many those are."""
+    """Draw how often it is right among the images that a threshold leaves, by how many those are."""
     rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
     least = math.floor(min(row.accuracy.low for row in rows) * 10) / 10
     plane = _Plane((0.0, 1.0), (least - _LABEL_HEIGHT * (1 - least), 1.0))
@@ -185,11 +185,11 @@ def plot_coverage(evaluation: Evaluation) -> Svg:
     outline = " ".join(f"{plane.x(across)},{plane.y(up)}" for across, up in edge)
     first, last = rows[0], rows[-1]
     told = (
-        f"Answering every picture it is right for {first.accuracy.value:.0%}. Answering only where it is at least "
-        f"{last.threshold:.0%} sure leaves {last.answered.value:.0%} of the pictures, and it is right for "
+        f"Answering every image it is right for {first.accuracy.value:.0%}. Answering only where it is at least "
+        f"{last.threshold:.0%} sure leaves {last.answered.value:.0%} of the images, and it is right for "
         f"{last.accuracy.value:.0%} of those."
     )
-    parts = [*plane.frame("share of the pictures answered", "share right", ticks(0, 1))]
+    parts = [*plane.frame("share of the images answered", "share right", ticks(0, 1))]
     parts.append(f'<polygon class="area" points="{outline}"/>')
     parts += _thresholds(evaluation, plane)
     parts.append(plane.line(points, "a"))

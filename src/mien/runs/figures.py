@@ -31,12 +31,12 @@ _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
 
 
 def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Drawing":
-    """Draw a contact sheet of used pictures with their labels, as many of each class as can be.
+    """Draw a contact sheet of used images with their labels, as many of each class as can be.
 
     Args:
         dataset: What `clean` or `split` returned.
-        num_images: How many pictures at most.
-        seed: Decides which pictures.
+        num_images: How many images at most.
+        seed: Decides which images.
 
     Raises:
         SettingsError: `num_images` is below 1, or `seed` below 0.
@@ -58,7 +58,7 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
 
 
 def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
-    """Draw a contact sheet of some pictures, each with its file and a title.
+    """Draw a contact sheet of some images, each with its file and a title.
 
     Args:
         dataset: Where they are.
@@ -69,17 +69,17 @@ def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
 
 
 def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -> "Drawing":
-    """Draw a contact sheet of the pictures that were answered wrongly, those of which it was surest first.
+    """Draw a contact sheet of the images that were answered wrongly, those of which it was surest first.
 
     Above each stand the answer and its probability, the label, and the file.
 
     Args:
-        dataset: Where the pictures are.
+        dataset: Where the images are.
         answers: Those of a run, or what `answer` returned.
-        num_images: How many pictures at most.
+        num_images: How many images at most.
 
     Raises:
-        SettingsError: `num_images` is below 1, or the answers are about other pictures.
+        SettingsError: `num_images` is below 1, or the answers are about other images.
 
     Example:
         >>> import mien
@@ -92,7 +92,7 @@ def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -
     labels = dict(enumerate(record.label for record in dataset.records))
     asked = zip(answers.indexes.tolist(), answers.labels.tolist(), strict=True)
     if any(labels.get(place) != answers.class_names[label] for place, label in asked):
-        raise SettingsError("these answers are about other pictures: name the Dataset that was asked about")
+        raise SettingsError("these answers are about other images: name the Dataset that was asked about")
     chosen, sure = answers.probs.argmax(axis=1), answers.probs.max(axis=1)
     wrong = np.flatnonzero(chosen != answers.labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
@@ -143,7 +143,7 @@ def plot_history(history: Sequence[Epoch]) -> "Drawing":
 
 
 def plot_confusion(evaluation: Evaluation) -> "Drawing":
-    """Draw the confusion matrix: true classes down, answers across, numbers of pictures in the cells.
+    """Draw the confusion matrix: true classes down, answers across, numbers of images in the cells.
 
     Args:
         evaluation: That of a run, or what `evaluate` returned.
@@ -164,7 +164,7 @@ def plot_confusion(evaluation: Evaluation) -> "Drawing":
         place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         place.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
         place.set_yticks(range(len(names)), names)
-        place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} pictures that it had not seen")
+        place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} images that it had not seen")
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.5 else "black"
             place.text(column, row, str(count), ha="center", va="center", color=colour)
@@ -188,7 +188,7 @@ def plot_reliability(evaluation: Evaluation) -> "Drawing":
         left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
         answered = [row.answered.value or 0.0 for row in rows]
         _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
-        left.set(title="What does being unsure buy?", xlabel="share of the pictures answered", ylabel="share right")
+        left.set(title="What does being unsure buy?", xlabel="share of the images answered", ylabel="share right")
         above = left.secondary_xaxis("top")
         shown = round_thresholds(evaluation.coverage, _ROOM)
         above.set_xticks(
@@ -247,7 +247,7 @@ def _sheet(
     side: float = 1.4,
     font_size: float = 9,
 ) -> "Drawing":
-    """Draw pictures in rows, each `side` inches wide, with a title above. One image and one place for all: quick."""
+    """Draw images in rows, each `side` inches wide, with a title above. One image and one place for all: quick."""
     num_columns = min(num_columns, max(len(indexes), 1))
     num_rows = max(1, -(-len(indexes) // num_columns))
     height, width = dataset.config.image_size

@@ -27,7 +27,7 @@ class RunFolder:
 
     @property
     def config_path(self) -> Path:
-        """Every setting used, where the pictures lie, and the versions."""
+        """Every setting used, where the images lie, and the versions."""
         return self.path / "config.json"
 
     @property
@@ -95,16 +95,14 @@ class RunFolder:
             leftover.unlink(missing_ok=True)
 
     def data_dir(self) -> Path:
-        """Return the folder of the pictures that the run was made from.
+        """Return the folder of the images that the run was made from.
 
         Raises:
             SourceNotFoundError: config.json is missing or damaged.
         """
         document = read_json(self.config_path)
         if not isinstance(document, dict) or not isinstance(document.get("data"), str):
-            raise SourceNotFoundError(
-                f"{str(self.config_path)!r} does not say where the pictures lie: name their folder"
-            )
+            raise SourceNotFoundError(f"{str(self.config_path)!r} does not say where the images lie: name their folder")
         return Path(document["data"])
 
 
@@ -144,10 +142,10 @@ def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
 
     Args:
         out: Where; None for the first free one of runs/train, runs/train2, ...
-        data_dir: The folder of the pictures, in which nothing may be written.
+        data_dir: The folder of the images, in which nothing may be written.
 
     Raises:
-        OutputError: It cannot be made, something is there already, or it would lie among the pictures.
+        OutputError: It cannot be made, something is there already, or it would lie among the images.
     """
     files.refuse_among(out or RUNS_DIR, data_dir, "--out")
     path = _made(out) if out is not None else _made_next()

@@ -1,4 +1,4 @@
-"""Highlights: which pictures of a run are worth looking at, and where the classifier looked in some of them."""
+"""Highlights: which images of a run are worth looking at, and where the classifier looked in some of them."""
 
 import heapq
 from collections import Counter
@@ -13,7 +13,7 @@ from mien.data.dataset import ImageRecord, groups_of
 from mien.errors import ImageError
 from mien.model.explanation import Method, explain, overlay
 from mien.runs.run import Answered, FinishedRun
-from mien.runs.thumbnails import Thumbnail, picture_of, thumbnail_of
+from mien.runs.thumbnails import Thumbnail, image_of, thumbnail_of
 from mien.scoring.label_issues import Suspect
 
 _SIDE = 240
@@ -26,24 +26,24 @@ _MAX_SUSPECTS, _MAX_MISTAKES, _MAX_HITS = 12, 12, 6
 
 @dataclass(frozen=True)
 class Look:
-    """Where the classifier looked in one picture.
+    """Where the classifier looked in one image.
 
     Attributes:
         answered: What it answered; the map is of what speaks for that.
-        picture: As it is.
+        image: As it is.
         overlaid: With the map on it.
         method: By what the map was made.
     """
 
     answered: Answered
-    picture: Thumbnail
+    image: Thumbnail
     overlaid: Thumbnail
     method: Method
 
 
 @dataclass(frozen=True)
 class Group:
-    """Copies and near copies of one picture.
+    """Copies and near copies of one image.
 
     Attributes:
         records: Some of them: those that are used first.
@@ -60,13 +60,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Highlights:
-    """The pictures of a run that are worth looking at.
+    """The images of a run that are worth looking at.
 
     Attributes:
-        samples: Used pictures of each class, spread evenly over it, by its name; the largest classes where not all fit.
-        groups: Copies of one picture: those under two classes first, then the largest groups.
+        samples: Used images of each class, spread evenly over it, by its name; the largest classes where not all fit.
+        groups: Copies of one image: those under two classes first, then the largest groups.
         num_groups: How many groups there are.
-        suspects: Pictures whose label is probably wrong, the most suspect first.
+        suspects: Images whose label is probably wrong, the most suspect first.
         mistakes: Wrong answers, the surest first.
         hits: Right answers, the surest first, of each class in turn.
     """
@@ -80,7 +80,7 @@ class Highlights:
 
 
 def find_highlights(run: FinishedRun) -> Highlights:
-    """Choose the pictures of a run that are worth looking at; the same run gives the same ones."""
+    """Choose the images of a run that are worth looking at; the same run gives the same ones."""
     groups = _groups(run.records)
     return Highlights(
         samples=_samples(run.records),
@@ -151,9 +151,9 @@ def most_confused(
 
 
 def find_looks(run: FinishedRun, records: Mapping[str, ImageRecord]) -> tuple[Look, ...]:
-    """Show where the classifier looked in the pictures of the test of which it was surest: wrong ones, then right ones.
+    """Show where the classifier looked in the images of the test of which it was surest: wrong ones, then right ones.
 
-    Only the test is answered by the classifier itself. Pictures that have gone or changed are passed over.
+    Only the test is answered by the classifier itself. Images that have gone or changed are passed over.
 
     Args:
         run: With its classifier.
@@ -174,9 +174,9 @@ def find_looks(run: FinishedRun, records: Mapping[str, ImageRecord]) -> tuple[Lo
 
 
 def _look(run: FinishedRun, answered: Answered, record: ImageRecord) -> Look:
-    picture = picture_of(run.data_dir, record, run.classifier.facts.scan_config())
-    heat_map = explain(run.classifier, np.asarray(picture), label=answered.answer)
-    small = picture.copy()
+    image = image_of(run.data_dir, record, run.classifier.facts.scan_config())
+    heat_map = explain(run.classifier, np.asarray(image), label=answered.answer)
+    small = image.copy()
     small.thumbnail((_SIDE, _SIDE))
     overlaid = thumbnail_of(overlay(np.asarray(small), heat_map), side=_SIDE)
     return Look(answered, thumbnail_of(small, side=_SIDE), overlaid, heat_map.method)

@@ -45,7 +45,7 @@ _FACTS = {
     "strength": "Strength of the regularisation, chosen by cross-validation",
     "temperature": "Temperature: what the logits are divided by, so that it is as sure as it is right",
     "precision": "Numbers that the network was trained in",
-    "flip": "Asks about the mirror image of each picture too",
+    "flip": "Asks about the mirror image of each image too",
     "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
 }
 _MAX_MATRIX, _MAX_PAIRS, _MAX_EPOCHS = 20, 20, 200
@@ -56,10 +56,10 @@ _TITLES = {
     "fine": "Clearly better than guessing",
     "too_little_data": "Too little data to tell",
     "underfitting": "Underfitting: it has not learnt enough",
-    "overfitting": "Overfitting: it learnt its pictures by heart",
-    "stopped_in_time": "Kept in time, before it learnt its pictures by heart",
+    "overfitting": "Overfitting: it learnt its images by heart",
+    "stopped_in_time": "Kept in time, before it learnt its images by heart",
     "miscalibrated": "Its probabilities are off",
-    "unfamiliar": "Some pictures are unlike those of the training",
+    "unfamiliar": "Some images are unlike those of the training",
     "threshold": "When it says that it is not sure",
     "out_of_reach": "The target is out of reach",
 }
@@ -78,7 +78,7 @@ class ClassCounts:
 def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
     """Write the report.html of a finished run anew: what it can do, and how that is known, on one page.
 
-    The page is one file with everything in it, small pictures too. It is made from the folder of the run, and from the
+    The page is one file with everything in it, small images too. It is made from the folder of the run, and from the
     photos where they still lie where they lay; the place of one that has gone or changed says so.
 
     Args:
@@ -118,7 +118,7 @@ def save_report(run: RunFolder, metrics: dict[str, Any], dataset: Dataset) -> Pa
     Args:
         run: Where it goes.
         metrics: What is to stand in metrics.json.
-        dataset: What the run was made from. The pictures that it keeps need not be decoded again.
+        dataset: What the run was made from. The images that it keeps need not be decoded again.
 
     Raises:
         OutputError: The page cannot be written.
@@ -133,7 +133,7 @@ def _save(run: FinishedRun, dataset: Dataset | None = None) -> Path:
 
 
 def render(run: FinishedRun, dataset: Dataset | None = None) -> str:
-    """Return the page of a run, with the pictures that a Dataset keeps, or those that lie where they lay."""
+    """Return the page of a run, with the images that a Dataset keeps, or those that lie where they lay."""
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.records}
     thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan, dataset=dataset)
@@ -172,14 +172,14 @@ def shown(value: Any) -> Any:
 
     Signs that turn the direction of writing around are among that. Markup is left to the template, which escapes it.
     """
-    # Markup is text too; it was made here. And the pictures are long texts, all of it printable.
+    # Markup is text too; it was made here. And the images are long texts, all of it printable.
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     return visible(value, kept=f"\n{_JOINERS}")
 
 
 def short(name: str) -> str:
-    """Return a name for beneath a picture: of a long one the start and the end."""
+    """Return a name for beneath an image: of a long one the start and the end."""
     return name if len(name) <= _LONG_NAME else f"{name[: _LONG_NAME - 20]}…{name[-18:]}"
 
 
@@ -226,7 +226,7 @@ def _environment() -> "Environment":
 
 
 def _shown(run: FinishedRun, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:
-    """Return every picture that the page shows."""
+    """Return every image that the page shows."""
     samples = [record for some in highlights.samples.values() for record in some]
     copies = [record for group in highlights.groups for record in group.records]
     suspects = [run.records[suspect.index] for suspect in highlights.suspects]
@@ -266,6 +266,6 @@ def _worded(value: Any) -> Any:
 
 
 def _telling_row(evaluation: Evaluation) -> Any:
-    """Return the threshold to speak of: that which leaves the most accurate half or more of the pictures."""
+    """Return the threshold to speak of: that which leaves the most accurate half or more of the images."""
     rows = [row for row in evaluation.coverage if row.threshold and (row.answered.value or 0) >= 0.5]
     return max(rows, key=lambda row: row.accuracy.value or 0.0, default=None)

@@ -55,10 +55,10 @@ _ANSWER_FILES: dict[Source, str] = {"test": "predictions.csv", "out_of_fold": "o
 
 @dataclass(frozen=True)
 class Answered:
-    """What was answered for one picture that the classifier had not seen.
+    """What was answered for one image that the classifier had not seen.
 
     Attributes:
-        path: Of the picture, as in the manifest.
+        path: Of the image, as in the manifest.
         label: Its class.
         answer: The class that it was taken for.
         prob_answer: Probability of the answer; likewise `prob_label`.
@@ -80,19 +80,19 @@ class FinishedRun:
     Attributes:
         folder: Where they lie.
         config: The settings.
-        data_dir: Where the pictures lay.
+        data_dir: Where the images lay.
         versions: Of the packages, by name.
         records: One per file of the data.
         classifier: What was made.
         scores: By "out_of_fold", where there was cross-validation, and "test"; what is judged by comes first.
         findings: What the scores mean, and what to do.
-        fingerprint: Hash of the content of the used pictures.
+        fingerprint: Hash of the content of the used images.
         training: How the training went, by name.
         choice: Which weights were kept and why, in words, where there were several to choose from.
-        suspects: Pictures whose label is probably wrong, the most suspect first.
+        suspects: Images whose label is probably wrong, the most suspect first.
         shortcuts: Facts about files that give the label away.
         history: The epochs, where there were any.
-        answers: One per picture that was judged; empty where the files are missing.
+        answers: One per image that was judged; empty where the files are missing.
     """
 
     folder: RunFolder
@@ -113,7 +113,7 @@ class FinishedRun:
 
     @property
     def judged(self) -> Evaluation:
-        """The scores that rest on most pictures: by cross-validation, or else of the test."""
+        """The scores that rest on most images: by cross-validation, or else of the test."""
         return next(iter(self.scores.values()))
 
 
@@ -165,7 +165,7 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
 
 
 def _refuse_others(records: Iterable[ImageRecord], answers: Iterable[Answered], class_names: tuple[str, ...]) -> None:
-    """Make sure that pictures lie in the folder of the run, and that answers are of its classes."""
+    """Make sure that images lie in the folder of the run, and that answers are of its classes."""
     for record in records:
         if record.path.startswith(("/", "\\")) or ".." in record.path.split("/"):
             raise ValueError(f"manifest.csv names {record.path!r}, outside of the folder")
@@ -251,5 +251,5 @@ def describe_choice(details: Mapping[str, Any]) -> str:
     kept, losses, accuracies = details["kept"], details["val_loss"], details["val_accuracy"]
     scores = {name: f"loss {losses[name]:.3f}, accuracy {accuracies[name]:.0%}" for name in losses}
     others = "; ".join(f"{_CANDIDATES[name]}: {scores[name]}" for name in losses if name != kept)
-    why = f"kept, for the lowest loss on {details['val_images']} validation pictures"
+    why = f"kept, for the lowest loss on {details['val_images']} validation images"
     return f"{why}: {_CANDIDATES[kept]} ({scores[kept]}); {others}"

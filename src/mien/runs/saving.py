@@ -106,7 +106,7 @@ def metrics(
 
 
 def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
-    """Return what a classifier is to carry of its making: the pictures, their split, the settings, the versions."""
+    """Return what a classifier is to carry of its making: the images, their split, the settings, the versions."""
     used = [dataset.records[index] for index in dataset.indexes()]
     split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
     for record in used:
@@ -141,7 +141,7 @@ def save_card(run: RunFolder, classifier: Classifier) -> None:
 
 
 def predictions_csv(dataset: Dataset, answers: Answers, class_names: Sequence[str]) -> str:
-    """Return one row per picture asked about: path, label, answer, and the probability of every class."""
+    """Return one row per image asked about: path, label, answer, and the probability of every class."""
     rows = [["path", "label", "answer", *(f"prob_{name}" for name in class_names)]]
     for index, probs in zip(answers.indexes, answers.probs, strict=True):
         record = dataset.records[index]

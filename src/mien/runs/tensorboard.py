@@ -72,11 +72,11 @@ if TYPE_CHECKING:
 
 
 _FORMAT = "brain.Event:2"
-_PICTURES = ("samples", "confusion", "reliability")
+_IMAGES = ("samples", "confusion", "reliability")
 
 
 def log_run(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation]) -> None:
-    """Write down for TensorBoard the pictures that lie in a run folder, its settings, and its scores.
+    """Write down for TensorBoard the images that lie in a run folder, its settings, and its scores.
 
     The settings and scores stand in the tab HParams too, in which several runs can be compared.
 
@@ -110,8 +110,8 @@ def _summaries(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluat
             yield scalar_pb(f"{source}/{name}", value)
     yield text_pb("settings", _settings_table(settings))
     yield text_pb("scores", "\n\n".join(_scores_table(source, scores[source]) for source in scores))
-    for name in _PICTURES:
-        yield _picture(name, run.path / f"{name}.png")
+    for name in _IMAGES:
+        yield _image(name, run.path / f"{name}.png")
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, float]:
@@ -121,7 +121,7 @@ def _numbers(evaluation: Evaluation) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _picture(name: str, path: Path) -> "Summary":
+def _image(name: str, path: Path) -> "Summary":
     """Return a PNG file as TensorBoard takes it: width, height, content. Nothing is drawn a second time."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.image.metadata import create_summary_metadata

@@ -1,4 +1,4 @@
-"""Thumbnails: pictures of a folder, small, as text that a page can hold."""
+"""Thumbnails: images of a folder, small, as text that a page can hold."""
 
 import base64
 import hashlib
@@ -25,10 +25,10 @@ _QUALITY = 80
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small picture, or why there is none.
+    """A small image, or why there is none.
 
     Attributes:
-        uri: The picture as a `data:` address; empty where there is none.
+        uri: The image as a `data:` address; empty where there is none.
         width: Pixels; likewise `height`.
         missing: Why there is none, in a few words.
     """
@@ -46,13 +46,13 @@ def load_thumbnails(
     *,
     dataset: Dataset | None = None,
 ) -> dict[str, Thumbnail]:
-    """Make a thumbnail of each picture, by its path; one that has gone or changed since gets one that says so.
+    """Make a thumbnail of each image, by its path; one that has gone or changed since gets one that says so.
 
     Args:
-        folder: Where the pictures lie.
+        folder: Where the images lie.
         records: Those to show.
         config: Its `max_pixels` is heeded.
-        dataset: Pictures that it keeps are shown as the classifier gets them, and need not be decoded again.
+        dataset: Images that it keeps are shown as the classifier gets them, and need not be decoded again.
     """
     wanted = list({record.path: record for record in records}.values())
     places = {record.path: place for place, record in enumerate(dataset.records)} if dataset else {}
@@ -68,17 +68,17 @@ def load_thumbnails(
     return {record.path: thumbnail for record, thumbnail in zip(wanted, found, strict=True)}
 
 
-def thumbnail_of(picture: Image.Image | NDArray[np.uint8], *, side: int = SIDE) -> Thumbnail:
-    """Make a thumbnail: at most `side` pixels in each direction, in the picture's own shape."""
-    small = picture.copy() if isinstance(picture, Image.Image) else Image.fromarray(picture)
+def thumbnail_of(image: Image.Image | NDArray[np.uint8], *, side: int = SIDE) -> Thumbnail:
+    """Make a thumbnail: at most `side` pixels in each direction, in the image's own shape."""
+    small = image.copy() if isinstance(image, Image.Image) else Image.fromarray(image)
     small.thumbnail((side, side), Image.Resampling.BICUBIC)
     file = io.BytesIO()
     small.save(file, "JPEG", quality=_QUALITY, optimize=True)
     return Thumbnail(f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}", *small.size)
 
 
-def picture_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.Image:
-    """Decode the picture of a record, where it is as it was.
+def image_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.Image:
+    """Decode the image of a record, where it is as it was.
 
     Raises:
         ImageError: It has gone, or changed, or cannot be decoded; in a few words.
@@ -96,7 +96,7 @@ def picture_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.I
 
 
 def _unfitted(pixels: NDArray[np.uint8], record: ImageRecord, config: ScanConfig) -> Thumbnail:
-    """Make a thumbnail of a picture that has the size of the classifier; one that was stretched gets its own shape."""
+    """Make a thumbnail of an image that has the size of the classifier; one that was stretched gets its own shape."""
     if config.fit_rule != "stretch":
         return thumbnail_of(pixels)
     scale = min(SIDE / max(record.width, record.height), 1)
@@ -106,6 +106,6 @@ def _unfitted(pixels: NDArray[np.uint8], record: ImageRecord, config: ScanConfig
 
 def _load(folder: Path, record: ImageRecord, config: ScanConfig) -> Thumbnail:
     try:
-        return thumbnail_of(picture_of(folder, record, config))
+        return thumbnail_of(image_of(folder, record, config))
     except ImageError as error:
         return Thumbnail(missing=str(error))

@@ -10,7 +10,7 @@ from mien.core.scores import Score, wilson_score
 
 _THRESHOLDS = (*(step / 40 for step in range(1, 40)), 0.99)
 _MAX_RESAMPLES, _MAX_DRAWN = 1000, 10_000_000
-# So many pictures in a bin say something about it; and more bins than this nobody looks at.
+# So many images in a bin say something about it; and more bins than this nobody looks at.
 _BIN_SIZE, _MAX_BINS = 40, 10
 # A threshold that leaves fewer answers than this was not tried enough to be relied on.
 _FEW_ANSWERS = 10
@@ -18,7 +18,7 @@ _FEW_ANSWERS = 10
 
 @dataclass(frozen=True)
 class Bin:
-    """Pictures of which the classifier was about as sure.
+    """Images of which the classifier was about as sure.
 
     Attributes:
         confidence: Mean probability of the label given.
@@ -35,9 +35,9 @@ class Calibration:
 
     Attributes:
         confidence: Mean probability of the label given; to be compared with the accuracy.
-        error: Expected calibration error: how far the two lie apart in a bin, averaged over the pictures.
+        error: Expected calibration error: how far the two lie apart in a bin, averaged over the images.
         chance: A classifier that is right exactly as often as it says has an error below this 19 times in 20.
-        bins: By confidence, the least sure first; as many pictures in each.
+        bins: By confidence, the least sure first; as many images in each.
     """
 
     confidence: float
@@ -52,7 +52,7 @@ class Coverage:
 
     Attributes:
         threshold: Least probability of the label.
-        answered: Share of the pictures that get an answer.
+        answered: Share of the images that get an answer.
         accuracy: Share of those answered right.
     """
 
@@ -66,7 +66,7 @@ def round_thresholds(coverage: Sequence[Coverage], room: float) -> list[Coverage
 
     Args:
         coverage: What `measure_coverage` returned.
-        room: How far apart they must be at least, as a share of the pictures.
+        room: How far apart they must be at least, as a share of the images.
     """
     chosen: list[Coverage] = []
     for row in coverage:
@@ -92,7 +92,7 @@ def measure_calibration(probs: NDArray[np.float32], labels: NDArray[np.int64], *
     """
     confidence, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == labels
     num_bins = int(np.clip(len(labels) // _BIN_SIZE, 1, _MAX_BINS))
-    # Pictures of which it is exactly as sure stay together.
+    # Images of which it is exactly as sure stay together.
     ends = np.unique(np.quantile(confidence, np.arange(1, num_bins) / num_bins))
     places = np.unique(np.searchsorted(ends, confidence, side="right"), return_inverse=True)[1]
     bins = tuple(
@@ -148,7 +148,7 @@ def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, l
 def _error(
     confidence: NDArray[np.float64], right: NDArray[np.bool_], places: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> tuple[Score, float]:
-    """Return the expected calibration error of pictures whose bins are `places`, (N,), and what may be chance."""
+    """Return the expected calibration error of images whose bins are `places`, (N,), and what may be chance."""
     rng = np.random.default_rng(0)
     gaps = confidence - right
     found = _mean_gap(gaps, places)
@@ -159,7 +159,7 @@ def _error(
         drawn = np.concatenate([rng.choice(some, len(some)) for some in members])
         again[number] = _mean_gap(gaps[drawn], places[drawn])
         by_chance[number] = _mean_gap(confidence - (rng.random(len(labels)) < confidence), places)
-    # Few pictures make it too large by chance, and resamples of them more so: the larger side is the honest one.
+    # Few images make it too large by chance, and resamples of them more so: the larger side is the honest one.
     half = float(np.quantile(again, 0.975)) - found
     chance = float(np.quantile(by_chance, 0.95))
     low = 0.0 if found <= chance else max(0.0, found - half)

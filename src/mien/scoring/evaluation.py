@@ -1,4 +1,4 @@
-"""Evaluation: a classifier and labelled pictures -> scores with intervals."""
+"""Evaluation: a classifier and labelled images -> scores with intervals."""
 
 import numpy as np
 
@@ -10,21 +10,21 @@ from mien.model.classifier import Classifier
 from mien.scoring.calibration import measure_calibration, measure_coverage
 from mien.scoring.results import Answers, Evaluation
 
-# A batch that keeps ONNX Runtime busy without holding many pictures at once.
+# A batch that keeps ONNX Runtime busy without holding many images at once.
 _BATCH_SIZE = 32
 
 
 def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Answers:
-    """Ask a classifier about the used pictures of a Dataset, or of one of its splits.
+    """Ask a classifier about the used images of a Dataset, or of one of its splits.
 
     Args:
         classifier: What `load` returned.
-        dataset: Its pictures have the size that the classifier takes.
+        dataset: Its images have the size that the classifier takes.
         split: "train", "val" or "test"; None for all.
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
-        TooFewImagesError: There is no picture to ask about.
+        TooFewImagesError: There is no image to ask about.
 
     Example:
         >>> import mien
@@ -39,7 +39,7 @@ def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None
         raise NotADatasetError(f"{str(dataset.root)!r} has the classes {unknown}; the classifier knows {known}")
     indexes = dataset.indexes(split)
     if not len(indexes):
-        raise TooFewImagesError(f"{str(dataset.root)!r} has no usable pictures to evaluate on")
+        raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")
     batches = dataset.batches(_BATCH_SIZE, split=split)
     answers = [classifier.answer(images) for images, _ in batches]
     probs, unfamiliar = (np.concatenate(column) for column in zip(*answers, strict=True))
@@ -50,16 +50,16 @@ def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Evaluation:
-    """Score a classifier on the used pictures of a Dataset, or of one of its splits.
+    """Score a classifier on the used images of a Dataset, or of one of its splits.
 
     Args:
         classifier: What `load` returned.
-        dataset: Its pictures have the size that the classifier takes.
+        dataset: Its images have the size that the classifier takes.
         split: "train", "val" or "test"; None for all.
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
-        TooFewImagesError: There is no picture to score on.
+        TooFewImagesError: There is no image to score on.
 
     Example:
         >>> import mien
@@ -85,7 +85,7 @@ def score(classifier: Classifier, answers: Answers, *, threshold: float | None =
     confusion = np.zeros((len(class_names), len(class_names)), np.int64)
     np.add.at(confusion, (answers.labels, chosen), 1)
     largest = class_names.index(classifier.facts.largest_class)
-    # Pictures from elsewhere may have another largest class: then that is what one must do better than.
+    # Images from elsewhere may have another largest class: then that is what one must do better than.
     counts = confusion.sum(axis=1)
     largest = largest if counts[largest] == counts.max() else int(counts.argmax())
     num_folds, unfamiliar = answers.num_folds, answers.unfamiliar

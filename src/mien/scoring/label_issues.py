@@ -1,4 +1,4 @@
-"""Suspects: pictures whose label is probably wrong, by confident learning; listed and drawn, never removed."""
+"""Suspects: images whose label is probably wrong, by confident learning; listed and drawn, never removed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,7 +14,7 @@ from mien.scoring.results import Answers
 
 @dataclass(frozen=True)
 class Suspect:
-    """A picture whose label is probably wrong.
+    """An image whose label is probably wrong.
 
     Attributes:
         index: Its place in the Dataset.
@@ -37,13 +37,13 @@ class Suspect:
 
 
 def find_suspects(dataset: Dataset, answers: Answers) -> tuple[Suspect, ...]:
-    """Return the pictures whose label is probably wrong, the most suspect first.
+    """Return the images whose label is probably wrong, the most suspect first.
 
     There are none where the answers are no better than the best constant one: nothing can be told from such.
 
     Args:
         dataset: What was asked about.
-        answers: Given by classifiers that had not seen the picture in question.
+        answers: Given by classifiers that had not seen the image in question.
     """
     names, probs = dataset.class_names, answers.probs
     num_right = int((probs.argmax(axis=1) == answers.labels).sum())
@@ -60,8 +60,8 @@ def find_suspects(dataset: Dataset, answers: Answers) -> tuple[Suspect, ...]:
 def suspect_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.int64]:
     """Return which labels are probably wrong, as rows, the most suspect first.
 
-    How many pictures of each class really show each other class is estimated from the answers that are confident: at
-    least as probable as that class is on average for the pictures labelled so. That many are taken, by the margin.
+    How many images of each class really show each other class is estimated from the answers that are confident: at
+    least as probable as that class is on average for the images labelled so. That many are taken, by the margin.
 
     Args:
         labels: Class numbers, (N,).
@@ -98,13 +98,13 @@ def label_margins(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDA
 
 
 def confident_joint(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return how many pictures of each class (rows) probably show each class (columns), (C, C).
+    """Return how many images of each class (rows) probably show each class (columns), (C, C).
 
-    The rows sum to the numbers of pictures of the classes.
+    The rows sum to the numbers of images of the classes.
     """
     num_classes = probs.shape[1]
     counts = np.bincount(labels, minlength=num_classes)
-    # A class without pictures has no usual probability: nothing is confident to be of it.
+    # A class without images has no usual probability: nothing is confident to be of it.
     usual = [probs[labels == c, c].mean() if counts[c] else np.inf for c in range(num_classes)]
     confident = np.where(probs >= usual, probs, -1)
     sure = np.flatnonzero(confident.max(axis=1) >= 0)

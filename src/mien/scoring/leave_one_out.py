@@ -1,4 +1,4 @@
-"""Leave-one-out: what a smooth classifier that was fitted on all other pictures says of each one, in closed form."""
+"""Leave-one-out: what a smooth classifier that was fitted on all other images says of each one, in closed form."""
 
 from collections.abc import Sequence
 
@@ -26,17 +26,17 @@ def leave_one_out(
     num_classes: int,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Return the probabilities that each picture gets from a classifier fitted on all the others.
+    """Return the probabilities that each image gets from a classifier fitted on all the others.
 
-    The classifier is least squares with a Gaussian kernel: near pictures count more than far ones. What it would say
-    without a picture follows from one fit on all of them, so that this takes a fraction of a second for some hundred.
+    The classifier is least squares with a Gaussian kernel: near images count more than far ones. What it would say
+    without an image follows from one fit on all of them, so that this takes a fraction of a second for some hundred.
 
     Args:
         features: float32 (N, D).
         labels: Class numbers, (N,).
-        groups: A number for each picture, (N,): those with the same number are left out together.
+        groups: A number for each image, (N,): those with the same number are left out together.
         num_classes: C.
-        seed: Decides the blocks of more than 2,000 pictures.
+        seed: Decides the blocks of more than 2,000 images.
 
     Returns:
         float32 (N, C), each row of sum 1.
@@ -56,7 +56,7 @@ def leave_one_out(
 
 
 def _blocks(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
-    """Deal out the places of the pictures, groups whole and classes evenly."""
+    """Deal out the places of the images, groups whole and classes evenly."""
     num_blocks = -(-len(labels) // _BLOCK_SIZE)
     firsts = np.unique(groups, return_index=True)[1]
     chance = np.random.default_rng(seed).random(len(firsts))
@@ -75,7 +75,7 @@ def _answers(
     found: list[tuple[float, NDArray[np.float64]]] = []
     for share in _PENALTIES:
         kept = squares / (squares + max(share * squares.mean(), 1e-12))
-        # What each picture's target does to each picture's score; the constant is free of any penalty.
+        # What each image's target does to each image's score; the constant is free of any penalty.
         influence = (vectors * kept) @ vectors.T + 1 / len(rows)
         logits = _STEEPNESS * _without_own(influence, targets, groups)
         probs = softmax(logits / best_temperature(logits, labels))
@@ -84,7 +84,7 @@ def _answers(
 
 
 def _kernel(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how near pictures are to one another, (N, N), with a mean of 0 in each row and column."""
+    """Return how near images are to one another, (N, N), with a mean of 0 in each row and column."""
     lengths = (rows**2).sum(axis=1)
     distances = np.maximum(lengths[:, None] + lengths - 2 * rows @ rows.T, 0)
     near = np.exp(-distances / max(2 * _WIDTH * float(np.median(distances)), 1e-12))
@@ -95,7 +95,7 @@ def _kernel(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _without_own(
     influence: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the scores (N, C) that each picture would get from a fit without it and its group."""
+    """Return the scores (N, C) that each image would get from a fit without it and its group."""
     errors = targets - influence @ targets
     scores = targets - errors / np.maximum(1 - np.diag(influence), 1e-9)[:, None]
     names, counts = np.unique(groups, return_counts=True)

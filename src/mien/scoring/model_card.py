@@ -11,11 +11,11 @@ from mien.scoring.results import Evaluation, evaluation_from_dict
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
 _NOT_FOR = (
-    "Judging people. What it learnt is how pictures look that somebody sorted into these classes; it knows nothing of "
+    "Judging people. What it learnt is how images look that somebody sorted into these classes; it knows nothing of "
     "whoever is in them. Decide nothing about a person by it: no work, no credit, no care, no access.",
-    "Pictures unlike those that it was trained on: another camera, another source, other people or things. Score it on "
+    "Images unlike those that it was trained on: another camera, another source, other people or things. Score it on "
     "some of those first.",
-    "Anything that is none of its classes: it names one of them all the same. It points out pictures that are unlike "
+    "Anything that is none of its classes: it names one of them all the same. It points out images that are unlike "
     "those it was trained on, but not all of them.",
 )
 _SMILE = "Reading feelings. A smile is not an emotion, and a sad face may be an actor's: it sorts looks, not moods."
@@ -41,7 +41,7 @@ for prediction in mien.predict(classifier, ["photo.jpg"]):
     print(prediction.label, prediction.probs)
 ```
 
-Without mien, by ONNX Runtime alone; mien also turns a picture upright, puts a transparent one on white, follows
+Without mien, by ONNX Runtime alone; mien also turns an image upright, puts a transparent one on white, follows
 `fit_rule` for one of another shape, and shrinks large ones in its own way, so that probabilities differ a little:
 
 ```python
@@ -56,7 +56,7 @@ print(dict(zip(facts["class_names"], probs[0].tolist())))
 
 ## Licence
 
-The pictures are not in the file, but what it knows comes from them: who may use them, and what for, is yours to know.
+The images are not in the file, but what it knows comes from them: who may use them, and what for, is yours to know.
 """
 
 
@@ -73,9 +73,9 @@ def model_card(facts: ModelFacts) -> str:
         M. Mitchell and others, Model Cards for Model Reporting, FAT* 2019, in short.
     """
     parts = [
-        f"# A classifier of pictures: {_listed(facts.class_names)}",
+        f"# A classifier of images: {_listed(facts.class_names)}",
         *_judged(facts),
-        "## What it is for\n\nSorting pictures of the same kind, from the same source, as those it was trained on.",
+        "## What it is for\n\nSorting images of the same kind, from the same source, as those it was trained on.",
         "## What it is not for\n\n" + "\n".join(f"- {text}" for text in limits(facts.class_names)),
     ]
     if facts.provenance is not None:
@@ -122,13 +122,13 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
         return
     name, best = next(iter(scores.items()))
     yield (
-        f"It is right for {best.accuracy} of pictures that it had not seen. "
+        f"It is right for {best.accuracy} of images that it had not seen. "
         f"Always saying {escaped(best.baseline_label)} is right for {best.baseline}."
         + (" That it does better than that is not shown." if best.accuracy.low <= (best.baseline.value or 0) else "")
     )
     how = {
-        "test": "The test: the saved classifier, on pictures that were held back and read once, at the end.",
-        "out_of_fold": "Cross-validation: each picture judged by a classifier made in the same way without it.",
+        "test": "The test: the saved classifier, on images that were held back and read once, at the end.",
+        "out_of_fold": "Cross-validation: each image judged by a classifier made in the same way without it.",
     }
     lines = [f"- {how[key]} Accuracy {evaluation.accuracy}." for key, evaluation in scores.items()]
     table = _table(
@@ -140,7 +140,7 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
         "## How it was judged\n\n" + "\n".join(lines) + f"\n\nBy class, by {source}:\n\n{table}\n\n"
         f"{_sureness(facts, best)}\n\n"
         f"The intervals are of 95%: {best.accuracy.method}; calibration: {best.calibration.error.method}. They hold "
-        "for pictures from the same source, not for others. Near copies that were found never stood on both sides."
+        "for images from the same source, not for others. Near copies that were found never stood on both sides."
     )
 
 
@@ -152,7 +152,7 @@ def _sureness(facts: ModelFacts, best: Evaluation) -> str:
             lines.append(
                 f"Below a probability of {row.threshold:g} it says {UNSURE!r}: it answers {row.answered} of the"
             )
-            lines.append(f"pictures, and {row.accuracy} of that is right.")
+            lines.append(f"images, and {row.accuracy} of that is right.")
     return " ".join(lines)
 
 
@@ -164,10 +164,10 @@ def _data(facts: ModelFacts, provenance: Provenance) -> str:
     lines = [
         "## The data",
         _table(("class", "training", "validation", "test"), rows),
-        f"The smallest side of a picture used has {provenance.smallest_side} pixels. "
+        f"The smallest side of an image used has {provenance.smallest_side} pixels. "
         + ("Files left out, and why:" if left_out else "No file was left out."),
         "\n".join(left_out),
-        f"Fingerprint of the pictures: `{_hash(facts.data_fingerprint)}`\\\n"
+        f"Fingerprint of the images: `{_hash(facts.data_fingerprint)}`\\\n"
         f"Fingerprint of their split: `{_hash(provenance.split_fingerprint)}`",
     ]
     return "\n\n".join(line for line in lines if line)
@@ -181,7 +181,7 @@ def _making(facts: ModelFacts, provenance: Provenance) -> str:
         f"- Made on {escaped(provenance.made_on)}, by the preset {escaped(provenance.preset)} "
         f"(method {escaped(provenance.method)}), seed {provenance.seed}.",
         f"- Settings other than the preset's: {', '.join(settings) or 'none'}.",
-        f"- It takes pictures of {width} x {height} pixels (fit rule: {facts.fit_rule}).",
+        f"- It takes images of {width} x {height} pixels (fit rule: {facts.fit_rule}).",
         f"- Versions: {', '.join(versions)}.",
     )
     return "## How it was made\n\n" + "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Pairs: two answers for each of some pictures, and what they say of the difference of two accuracies."""
+"""Pairs: two answers for each of some images, and what they say of the difference of two accuracies."""
 
 import math
 
@@ -10,11 +10,11 @@ _Z_LEVEL, _Z_POWER = 1.959963984540054, 0.8416212335729143
 def mcnemar(only_first: int, only_second: int) -> float:
     """Return the p-value of McNemar's exact test: how likely so uneven a count is, were both equally good.
 
-    Pictures on which both are right, or both wrong, say nothing; each of the others is a throw of a coin.
+    Images on which both are right, or both wrong, say nothing; each of the others is a throw of a coin.
 
     Args:
-        only_first: Number of pictures that only the first answers right.
-        only_second: Number of pictures that only the second answers right.
+        only_first: Number of images that only the first answers right.
+        only_second: Number of images that only the second answers right.
 
     Source:
         Q. McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
@@ -28,13 +28,13 @@ def mcnemar(only_first: int, only_second: int) -> float:
     ways, term = 0, 1
     for num_right in range(min(only_first, only_second) + 1):
         ways += term
-        # The next binomial coefficient from this one: whole numbers, so nothing is lost, however many pictures.
+        # The next binomial coefficient from this one: whole numbers, so nothing is lost, however many images.
         term = term * (num_apart - num_right) // (num_right + 1)
     return min(1.0, 2 * ways / (1 << num_apart))
 
 
 def paired_difference(both_right: int, only_first: int, only_second: int, both_wrong: int) -> Score:
-    """Return the difference of two accuracies on the same pictures, with a 95% interval that knows they are pairs.
+    """Return the difference of two accuracies on the same images, with a 95% interval that knows they are pairs.
 
     Source:
         R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired
@@ -76,12 +76,12 @@ def _correlation(both_right: int, only_first: int, only_second: int, both_wrong:
 
 
 def num_needed(only_first: int, only_second: int, num_images: int) -> int | None:
-    """Return about how many pictures would show the difference that was seen, four times in five.
+    """Return about how many images would show the difference that was seen, four times in five.
 
     Args:
-        only_first: Number of pictures that only the first answers right.
-        only_second: Number of pictures that only the second answers right.
-        num_images: Number of all pictures.
+        only_first: Number of images that only the first answers right.
+        only_second: Number of images that only the second answers right.
+        num_images: Number of all images.
 
     Returns:
         More than `num_images`; None where there is no difference.

@@ -13,10 +13,10 @@ from mien.scoring.calibration import Calibration, Coverage
 
 @dataclass(frozen=True)
 class Answers:
-    """The probabilities given for labelled pictures.
+    """The probabilities given for labelled images.
 
     Attributes:
-        indexes: Places of the pictures in the Dataset, (N,).
+        indexes: Places of the images in the Dataset, (N,).
         labels: Places of their true classes in `class_names`, (N,).
         probs: float32 (N, C).
         unfamiliar: Which are unlike those of the training, (N,); None where that was not asked.
@@ -34,19 +34,19 @@ class Answers:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier scores on labelled pictures that it was not trained on.
+    """What a classifier scores on labelled images that it was not trained on.
 
     Attributes:
         class_names: The order of rows and columns.
-        confusion: Number of pictures, by true class (row) and answer (column).
+        confusion: Number of images, by true class (row) and answer (column).
         accuracy: Share answered right.
         baseline: Share answered right by always saying `baseline_label`.
-        baseline_label: The largest class of these pictures; among equals that of the training pictures.
+        baseline_label: The largest class of these images; among equals that of the training images.
         loss: Mean cross-entropy, in nats.
         classes: Scores of every class.
         calibration: Whether the probabilities mean what they say.
         coverage: How much is answered, and how much of that is right, by the least probability for an answer.
-        unfamiliar: Share of pictures unlike those of the training; None where that was not asked.
+        unfamiliar: Share of images unlike those of the training; None where that was not asked.
         num_folds: Of the cross-validation that gave the answers; 0 where one classifier gave all.
     """
 

@@ -12,13 +12,13 @@ from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold
 from mien.scoring.results import Evaluation, Finding
 
-# So much better on pictures that it has seen than on others: it has learnt pictures, not what they show.
+# So much better on images that it has seen than on others: it has learnt images, not what they show.
 _WIDE_GAP = 0.2
 # More would leave too little of a network.
 _MUCH_DROPOUT = 0.5
 # A calibration error that a user would notice.
 _FAR_OFF = 0.05
-# Of pictures like those of the training, about one in thirty is called unlike them.
+# Of images like those of the training, about one in thirty is called unlike them.
 _UNFAMILIAR = 0.05
 JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
 
@@ -33,9 +33,9 @@ def verdict(
     """Say in words what the scores and the curves mean, and what to do next; at least one sentence.
 
     Args:
-        evaluation: Scores on pictures that were not trained on.
+        evaluation: Scores on images that were not trained on.
         history: The epochs of the training, if it had any and the classifier has the weights of the best of them.
-        remedy: What can be done, beside adding pictures, where there are too few to tell.
+        remedy: What can be done, beside adding images, where there are too few to tell.
         config: The settings of the training: what was done already is not advised.
     """
     found = (_judge_calibration(evaluation), _judge_familiarity(evaluation))
@@ -62,7 +62,7 @@ def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[floa
 
     Args:
         config: What the user asked for.
-        evaluation: Scores on pictures that were not trained on, at all thresholds.
+        evaluation: Scores on images that were not trained on, at all thresholds.
     """
     if not config.target_precision:
         return config.threshold, judge_threshold(evaluation, config.threshold)
@@ -74,7 +74,7 @@ def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[floa
         )
     best = max(evaluation.coverage, key=lambda row: (row.accuracy.low, row.threshold))
     text = f"No threshold makes {target} of the answers right; {best.threshold:g} comes closest."
-    missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add pictures.")
+    missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add images.")
     return best.threshold, (missed, *judge_threshold(evaluation, best.threshold))
 
 
@@ -84,7 +84,7 @@ def judge_threshold(evaluation: Evaluation, threshold: float, *, opening: str = 
     return tuple(
         Finding(
             "threshold",
-            f"{opening} a probability of {threshold:g} it says {UNSURE!r}: it answers {row.answered} of the pictures"
+            f"{opening} a probability of {threshold:g} it says {UNSURE!r}: it answers {row.answered} of the images"
             + (f", and of these answers {row.accuracy} are right." if row.accuracy.num_images else "."),
             "Another one can be set for each use: mien predict --threshold.",
         )
@@ -97,7 +97,7 @@ def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:
     if accuracy.low <= (baseline.value or 0) or accuracy.high - accuracy.low > 0.2:
         return _too_few(evaluation, remedy)
     text = f"It is right for {evaluation.accuracy}, clearly more than always saying {evaluation.baseline_label!r}."
-    return Finding("fine", text, "Try it on pictures from where it will be used: they may differ from these.")
+    return Finding("fine", text, "Try it on images from where it will be used: they may differ from these.")
 
 
 def _judge_calibration(evaluation: Evaluation) -> Finding | None:
@@ -110,37 +110,37 @@ def _judge_calibration(evaluation: Evaluation) -> Finding | None:
         f"It is {how}: {calibration.confidence:.0%} sure on average and right for {accuracy.value:.0%}; calibration "
         f"error {error}."
     )
-    return Finding("miscalibrated", text, "Go by the order of its probabilities, not by their size; or add pictures.")
+    return Finding("miscalibrated", text, "Go by the order of its probabilities, not by their size; or add images.")
 
 
 def _judge_familiarity(evaluation: Evaluation) -> Finding | None:
     unfamiliar = evaluation.unfamiliar
     if unfamiliar is None or unfamiliar.low < _UNFAMILIAR:
         return None
-    text = f"Unlike the pictures of the training are {unfamiliar} of these."
-    return Finding("unfamiliar", text, "Add pictures like these to the training, if it is meant for them.")
+    text = f"Unlike the images of the training are {unfamiliar} of these."
+    return Finding("unfamiliar", text, "Add images like these to the training, if it is meant for them.")
 
 
 def _judge_curves(history: Sequence[Epoch], baseline: Score, config: TrainConfig) -> list[Finding]:
     if not history:
         return []
     reached = max(epoch.accuracy for epoch in history)
-    # Half-way from the baseline to always right: what a network does that has learnt its own pictures at all.
+    # Half-way from the baseline to always right: what a network does that has learnt its own images at all.
     if reached < ((baseline.value or 0) + 1) / 2:
-        text = f"Underfitting: even its own training pictures it gets right for only {reached:.0%}."
+        text = f"Underfitting: even its own training images it gets right for only {reached:.0%}."
         return [Finding("underfitting", text, "Train longer (--epochs), or with a larger --learning-rate.")]
     best = best_epoch(history)
     if not _is_overfitted(best):
         return []
     text = (
         f"Overfitting: the network of epoch {best.epoch}, which was kept, is right for {best.accuracy:.0%} of the "
-        f"training pictures, but for only {best.val_accuracy:.0%} of the validation pictures."
+        f"training images, but for only {best.val_accuracy:.0%} of the validation images."
     )
     return [Finding("overfitting", text, f"{_against_overfitting(config)}.")]
 
 
 def _judge_later_epochs(history: Sequence[Epoch], config: TrainConfig) -> list[Finding]:
-    """Say where a training got worse on other pictures after the epoch that was kept: that is no fault of this one."""
+    """Say where a training got worse on other images after the epoch that was kept: that is no fault of this one."""
     if not history:
         return []
     best, last = best_epoch(history), history[-1]
@@ -148,7 +148,7 @@ def _judge_later_epochs(history: Sequence[Epoch], config: TrainConfig) -> list[F
         return []
     text = (
         f"The weights of epoch {best.epoch} were kept: after it the network would have overfitted. Its loss fell on "
-        f"the training pictures ({best.loss:.2f} to {last.loss:.2f}) and rose on the validation pictures "
+        f"the training images ({best.loss:.2f} to {last.loss:.2f}) and rose on the validation images "
         f"({best.val_loss:.2f} to {last.val_loss:.2f})."
     )
     return [Finding("stopped_in_time", text, f"More epochs would not help. {_against_overfitting(config)}.")]
@@ -159,9 +159,9 @@ def _is_overfitted(epoch: Epoch) -> bool:
 
 
 def _against_overfitting(config: TrainConfig) -> str:
-    """Return what keeps a network from learning its pictures by heart, and was not done yet."""
+    """Return what keeps a network from learning its images by heart, and was not done yet."""
     vary = "vary them more (--rotation, --zoom)" if config.augment.augment else "vary those you have (--augment)"
-    return f"Add pictures; or {vary}" + ("; or raise --dropout" if config.fit.dropout < _MUCH_DROPOUT else "")
+    return f"Add images; or {vary}" + ("; or raise --dropout" if config.fit.dropout < _MUCH_DROPOUT else "")
 
 
 def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
@@ -174,20 +174,20 @@ def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
     else:
         text = f"It is better than {always}, but there is too little data to tell by how much. "
     text += (
-        f"Judged by {accuracy.num_images} pictures, the true accuracy may be anything from {accuracy.low:.0%} to "
+        f"Judged by {accuracy.num_images} images, the true accuracy may be anything from {accuracy.low:.0%} to "
         f"{accuracy.high:.0%}"
     )
     if accuracy.low <= (baseline.value or 0):
         text += f", and always saying {evaluation.baseline_label!r} gets {baseline.value:.0%}"
     needed = _needed(evaluation)
-    advice = "Add pictures"
+    advice = "Add images"
     if needed > accuracy.num_images:
         advice += f": about {needed} to judge by would narrow it to 10 points either way"
     return Finding("too_little_data", f"{text}.", f"{advice}; {remedy}." if remedy else f"{advice}.")
 
 
 def _needed(evaluation: Evaluation) -> int:
-    """Return about how many pictures narrow the interval to 10 points either way, at the accuracy measured."""
+    """Return about how many images narrow the interval to 10 points either way, at the accuracy measured."""
     share = min(max(evaluation.accuracy.value or 0.5, 0.1), 0.9)
     needed = 1.96**2 * share * (1 - share) / 0.1**2 * fold_inflation(evaluation.num_folds)
     return int(np.ceil(needed / 10) * 10)

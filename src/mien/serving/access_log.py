@@ -1,4 +1,4 @@
-"""The access log: one line of JSON for each request, of which none can tell what is in a picture."""
+"""The access log: one line of JSON for each request, of which none can tell what is in an image."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Exchange:
         duration_s: From the request's head to the end of the answer, in seconds.
         bytes_in: What was read of the request's body.
         bytes_out: Of the answer's body.
-        num_pictures: How many were in it.
+        num_images: How many were in it.
     """
 
     client: str
@@ -36,7 +36,7 @@ class Exchange:
     duration_s: float = 0.0
     bytes_in: int = 0
     bytes_out: int = 0
-    num_pictures: int = 0
+    num_images: int = 0
 
 
 class AccessLog:
@@ -112,7 +112,7 @@ def line_of(exchange: Exchange) -> bytes:
             "duration_ms": round(1000 * exchange.duration_s, 2),
             "bytes_in": exchange.bytes_in,
             "bytes_out": exchange.bytes_out,
-            "num_pictures": exchange.num_pictures,
+            "num_images": exchange.num_images,
         }
     )
 

@@ -1,4 +1,4 @@
-"""Answers: one uploaded picture -> what the classifier says of it, and where it looked; or why there is no answer."""
+"""Answers: one uploaded image -> what the classifier says of it, and where it looked; or why there is no answer."""
 
 import base64
 import io
@@ -14,18 +14,18 @@ from mien.core import images
 from mien.errors import FetchError, ImageError
 from mien.model.classifier import Classifier
 from mien.model.explanation import explain_fitted, fair_size, overlay
-from mien.model.prediction import Prediction, predict_picture
+from mien.model.prediction import Prediction, predict_image
 from mien.serving.limits import DecodingRoom
 from mien.serving.metrics import ServiceMetrics
 from mien.serving.uploads import Upload
 
 _Pixels = NDArray[np.uint8]
-# The other threads of the server are for other pictures.
+# The other threads of the server are for other images.
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one picture of a request.
+    """What is said of one image of a request.
 
     Attributes:
         prediction: As `mien.predict` gives it.
@@ -52,7 +52,7 @@ def answer(
     threshold: float | None = None,
     explain: bool = False,
 ) -> Answer:
-    """Say which class an uploaded picture belongs to, in the thread that asks.
+    """Say which class an uploaded image belongs to, in the thread that asks.
 
     Args:
         classifier: What `load` returned.
@@ -71,7 +71,7 @@ def answer(
         error.__cause__ = error.__context__ = None
         return refused(upload.name, error.with_traceback(None))
     with metrics.timed("inference"):
-        answered = Answer(predict_picture(classifier, fitted, source=upload.name, threshold=threshold))
+        answered = Answer(predict_image(classifier, fitted, source=upload.name, threshold=threshold))
     if not explain:
         return answered
     with metrics.timed("heat_map"):
@@ -84,20 +84,20 @@ def refused(name: str, error: ImageError | FetchError) -> Answer:
     """Return the answer that says why there is none.
 
     Args:
-        name: What the sender calls the picture.
+        name: What the sender calls the image.
         error: Why it cannot be used.
     """
     return Answer(Prediction(name, None, {}, str(error)), error)
 
 
 def _decoded(upload: Upload, config: ScanConfig, explain: bool) -> tuple[_Pixels, _Pixels, tuple[int, int]]:
-    """Return a picture at the classifier's size, at one to be looked at where it is explained, and its shape."""
+    """Return an image at the classifier's size, at one to be looked at where it is explained, and its shape."""
     rgb = images.decode(upload.content, config).rgb
     fitted = images.resize(rgb, config)
     return fitted, fair_size(rgb) if explain else fitted, (rgb.height, rgb.width)
 
 
-def _png(picture: Image.Image) -> str:
+def _png(image: Image.Image) -> str:
     file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=1)
+    image.save(file, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"

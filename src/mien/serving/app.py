@@ -24,8 +24,8 @@ from mien.serving.middleware import layered
 from mien.serving.model_document import model_document
 from mien.serving.openapi import (
     DESCRIPTION,
+    IMAGES,
     MODEL,
-    PICTURES,
     PREDICTING,
     SERVER,
     URLS,
@@ -83,7 +83,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
     app.state.queue = queue
     app.add_middleware(layered, gate=gate_for(config, api_key), log=log, metrics=metrics)
     refuse_errors(app)
-    _answer_pictures(app, classifier, queue, fetcher, config=config, schemes=key_schemes(api_key))
+    _answer_images(app, classifier, queue, fetcher, config=config, schemes=key_schemes(api_key))
     _tell_model(app, classifier, config, needs_key=api_key is not None)
     _tell_health(app, queue, metrics)
     app.router.routes.extend(docs_routes())
@@ -91,7 +91,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
     return app
 
 
-def _answer_pictures(
+def _answer_images(
     app: FastAPI,
     classifier: Classifier,
     queue: InferenceQueue,
@@ -108,11 +108,11 @@ def _answer_pictures(
         "tags": [PREDICTING],
     }
 
-    @app.post("/predict", summary="Classify pictures", openapi_extra=PICTURES, **described)
+    @app.post("/predict", summary="Classify images", openapi_extra=IMAGES, **described)
     async def predict(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
-        """Say which class pictures belong to, and with explain=true where the classifier looked.
+        """Say which class images belong to, and with explain=true where the classifier looked.
 
-        Send one or more files as multipart/form-data, in fields of any name; or a single picture as it is. Among
+        Send one or more files as multipart/form-data, in fields of any name; or a single image as it is. Among
         several, one that cannot be used gets its error, and the others their answers.
         """
         _check_query(request, classifier, config, explain=explain, threshold=threshold)
@@ -120,20 +120,20 @@ def _answer_pictures(
         queue.check_room(1, explain=explain)
         with memory.share() as share:
             uploads = await read_uploads(request, share, config)
-            request.state.num_pictures = len(uploads)
+            request.state.num_images = len(uploads)
             answering = queue.answer(uploads, explain=explain, threshold=threshold)
             return _response(await while_connected(request, answering), explain)
 
-    @app.post("/predict/url", summary="Classify pictures at URLs", openapi_extra=URLS, **described)
+    @app.post("/predict/url", summary="Classify images at URLs", openapi_extra=URLS, **described)
     async def predict_url(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
-        """Fetch pictures, and say which class they belong to; where the server allows that (--allow-urls)."""
+        """Fetch images, and say which class they belong to; where the server allows that (--allow-urls)."""
         if not config.allow_urls:
             raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
         _check_query(request, classifier, config, explain=explain, threshold=threshold)
         queue.check_room(1, explain=explain)
         with memory.share() as share:
             urls = await read_urls(request, share, config)
-            request.state.num_pictures = len(urls)
+            request.state.num_images = len(urls)
             answer = partial(queue.answer, explain=explain, threshold=threshold)
             return _response(await while_connected(request, _answer_urls(urls, share, fetcher, answer)), explain)
 
@@ -152,7 +152,7 @@ def _check_query(
 
 
 async def _answer_urls(urls: list[str], share: Share, fetcher: UrlFetcher, answer: _Answering) -> list[Answer]:
-    """Return what is said of the pictures at URLs, in their order; where there is none, why."""
+    """Return what is said of the images at URLs, in their order; where there is none, why."""
     fetched = await fetcher.fetch(urls, share)
     answers = iter(await answer([item for item in fetched if isinstance(item, Upload)]))
     return [next(answers) if isinstance(item, Upload) else item for item in fetched]
@@ -183,7 +183,7 @@ def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -
 
     @app.get("/readyz", responses=refusals(403, 503), summary="Is there room?", **told)
     async def readyz() -> Response:
-        """Say that another picture would be taken on now."""
+        """Say that another image would be taken on now."""
         queue.check_ready()
         return JSONResponse({"status": "ready"})
 
@@ -195,12 +195,12 @@ def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -
         summary="Count for Prometheus",
     )
     async def tell_metrics() -> Response:
-        """Count requests, pictures and seconds, in the form that Prometheus reads."""
+        """Count requests, images and seconds, in the form that Prometheus reads."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
 def _response(answers: Sequence[Answer], explain: bool) -> Response:
-    """Return the answers; a picture alone that cannot be used is an error of the request."""
+    """Return the answers; an image alone that cannot be used is an error of the request."""
     if len(answers) == 1 and answers[0].refusal:
         raise answers[0].refusal
     return JSONResponse({"predictions": [answer.to_dict(explain=explain) for answer in answers]})

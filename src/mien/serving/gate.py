@@ -17,7 +17,7 @@ from mien.core import files
 from mien.errors import ForbiddenError, SettingsError, WrongKeyError
 
 KEY_VARIABLE = "MIEN_API_KEY"
-# The page brings its own scripts and styles; the pictures on it never left the browser, or came as part of an answer.
+# The page brings its own scripts and styles; the images on it never left the browser, or came as part of an answer.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "media-src blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"

@@ -50,7 +50,7 @@ class Share:
         if self.num_bytes + num_bytes > self._budget.num_bytes:
             raise TooLargeError(f"a request has more than {self._budget.num_bytes / 1024**2:g} MiB")
         if self._budget.num_taken + num_bytes > self._budget.num_bytes:
-            raise BusyError("the server is busy: its memory for pictures is full")
+            raise BusyError("the server is busy: its memory for images is full")
 
     def take(self, num_bytes: int) -> None:
         """Take so many bytes.
@@ -73,14 +73,14 @@ _NUM_BYTES = 512 * 1024**2
 
 
 class DecodingRoom:
-    """Keeps threads waiting while the pictures that others decode are too large together.
+    """Keeps threads waiting while the images that others decode are too large together.
 
     Attributes:
         num_taken: How many bytes are in use.
     """
 
     def __init__(self, num_bytes: int = _NUM_BYTES) -> None:
-        """Make room for so many bytes; a larger picture is decoded when there is no other."""
+        """Make room for so many bytes; a larger image is decoded when there is no other."""
         self._num_bytes = num_bytes
         self.num_taken = 0
         self._changed = Condition()

@@ -37,7 +37,7 @@ class ServiceMetrics:
     """Counts, kept apart from those of anything else in the process; no label has more values than are known before.
 
     Attributes:
-        num_waiting: Pictures that wait or are in work; changed by whoever takes them on.
+        num_waiting: Images that wait or are in work; changed by whoever takes them on.
         num_busy: Threads at work.
         num_threads: Threads there are.
     """
@@ -52,11 +52,11 @@ class ServiceMetrics:
             _make_room()
         else:
             ProcessCollector(registry=self._registry)
-        self.num_waiting = self._gauge("mien_pictures_waiting", "Pictures that wait for their answer.")
-        self.num_busy = self._gauge("mien_threads_busy", "Threads that are at work on a picture.")
-        self.num_threads = self._gauge("mien_threads", "Threads that work on pictures.")
+        self.num_waiting = self._gauge("mien_images_waiting", "Images that wait for their answer.")
+        self.num_busy = self._gauge("mien_threads_busy", "Threads that are at work on an image.")
+        self.num_threads = self._gauge("mien_threads", "Threads that work on images.")
         self._make_request_metrics()
-        self._make_picture_metrics()
+        self._make_image_metrics()
 
     def count_request(self, route: str | None, status: int | None, duration_s: float) -> None:
         """Count a request that is over.
@@ -70,15 +70,15 @@ class ServiceMetrics:
         self._durations.labels(route or "none").observe(duration_s)
 
     def count_answer(self, label: str | None, *, unfamiliar: bool = False) -> None:
-        """Count what was said of a picture.
+        """Count what was said of an image.
 
         Args:
             label: A class name, or "unsure"; None where there was an error.
-            unfamiliar: The picture is unlike those of the training.
+            unfamiliar: The image is unlike those of the training.
         """
         # A class may be called "unsure" or "error" as well: the two labels together cannot be mistaken.
         name = self._class_names.get(label or "", "")
-        self._pictures.labels("class" if name else "unsure" if label else "error", name).inc()
+        self._images.labels("class" if name else "unsure" if label else "error", name).inc()
         self._unfamiliar.inc(unfamiliar)
 
     @contextmanager
@@ -120,20 +120,20 @@ class ServiceMetrics:
             registry=self._registry,
         )
 
-    def _make_picture_metrics(self) -> None:
-        self._pictures = Counter(
-            "mien_pictures", "Pictures by what was said of them.", ["outcome", "class"], registry=self._registry
+    def _make_image_metrics(self) -> None:
+        self._images = Counter(
+            "mien_images", "Images by what was said of them.", ["outcome", "class"], registry=self._registry
         )
         self._unfamiliar = Counter(
-            "mien_unfamiliar_pictures", "Pictures unlike those of the training.", registry=self._registry
+            "mien_unfamiliar_images", "Images unlike those of the training.", registry=self._registry
         )
         self._work = Counter(
-            "mien_work_seconds", "Seconds that threads spent on pictures.", ["stage"], registry=self._registry
+            "mien_work_seconds", "Seconds that threads spent on images.", ["stage"], registry=self._registry
         )
         for stage in ("decoding", "inference", "heat_map"):
             self._work.labels(stage)
         for outcome, name in [*(("class", name) for name in self._class_names.values()), ("unsure", ""), ("error", "")]:
-            self._pictures.labels(outcome, name)
+            self._images.labels(outcome, name)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self._registry, multiprocess_mode=_SUM)

@@ -46,7 +46,7 @@ def layered(app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics
 def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
     """Return an application whose requests are noted: how long, how much, and with what status.
 
-    A route leaves the number of pictures in the request's state, as `num_pictures`.
+    A route leaves the number of images in the request's state, as `num_images`.
 
     Args:
         app: What answers.
@@ -78,7 +78,7 @@ def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
         finally:
             exchange.duration_s = perf_counter() - began
             exchange.route = _route_in(scope)
-            exchange.num_pictures = state.get("num_pictures", 0)
+            exchange.num_images = state.get("num_images", 0)
             note(exchange)
 
     return observe

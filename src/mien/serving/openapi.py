@@ -6,28 +6,28 @@ from pydantic import BaseModel, ConfigDict, Field
 
 # What each status means, in the words of the description and of the documentation.
 REFUSED_FOR = {
-    400: "A picture alone, or a URL alone, that cannot be used.",
+    400: "An image alone, or a URL alone, that cannot be used.",
     401: "The API key is missing, or another.",
     403: "This server does not do that, or not for whoever asks.",
     408: "The request did not come in whole in time.",
     413: "Too large, or too many.",
-    415: "Something else than pictures.",
+    415: "Something else than images.",
     422: "The request cannot be read.",
     429: "Others are served first.",
     503: "The server is stopping, or too slow.",
 }
 _EXAMPLES = {
-    400: "damaged: it begins like a picture, but goes on otherwise",
+    400: "damaged: it begins like an image, but goes on otherwise",
     401: "this needs the API key, in the header X-API-Key",
     403: "this server gives no heat maps",
     408: "the request did not come in whole within 30 s",
-    413: "a picture has more than 32 MiB",
-    415: "text, not a picture",
+    413: "an image has more than 32 MiB",
+    415: "text, not an image",
     422: "there is no file in the form",
     429: "the server is busy",
     503: "the server is stopping",
 }
-DESCRIPTION = """Send pictures, and get the class of each with how sure the classifier is. GET /model names the
+DESCRIPTION = """Send images, and get the class of each with how sure the classifier is. GET /model names the
 classes, says how often the answers are right, and what may be sent. Every refusal is {"error": "one sentence"}."""
 # The headings under which the addresses stand.
 PREDICTING, MODEL, SERVER = "Answers", "The classifier", "The server"
@@ -43,16 +43,16 @@ class HeatMapDocument(_Document):
     label: str
     """The class that is explained: the most probable one."""
     method: Literal["class activation", "occlusion"]
-    """How: exact class activation, or by hiding parts of the picture in turn."""
+    """How: exact class activation, or by hiding parts of the image in turn."""
     image: str
-    """A PNG as a data: URL. The picture in grey; orange speaks for the class, blue against it."""
+    """A PNG as a data: URL. The image in grey; orange speaks for the class, blue against it."""
 
 
 class PredictionDocument(_Document):
-    """What the classifier says of one picture."""
+    """What the classifier says of one image."""
 
     source: str = Field(examples=["photo.jpg"])
-    """The name sent; "-" for a picture without one."""
+    """The name sent; "-" for an image without one."""
     label: str | None = Field(examples=["happy"])
     """A class name; "unsure" where none is probable enough; null with an error."""
     probs: dict[str, float] = Field(examples=[{"happy": 0.97, "sad": 0.03}])
@@ -60,26 +60,26 @@ class PredictionDocument(_Document):
     error: str | None = Field(examples=[None])
     """Why there is no answer."""
     unfamiliar: bool = Field(examples=[False])
-    """The picture is unlike those of the training: the probabilities may mean little."""
+    """The image is unlike those of the training: the probabilities may mean little."""
     heat_map: HeatMapDocument | None = None
     """There where explain=true was asked; null with an error."""
 
 
 class PredictionsDocument(_Document):
-    """The answers, in the order of the pictures."""
+    """The answers, in the order of the images."""
 
     predictions: list[PredictionDocument]
 
 
 class UrlsDocument(_Document):
-    """Where pictures are."""
+    """Where images are."""
 
     urls: list[str] = Field(examples=[["https://example.org/photo.jpg"]], min_length=1)
     """From public addresses, by http or https."""
 
 
 class AccuracyDocument(_Document):
-    """How often it is right for pictures that it had not seen, with the 95% interval."""
+    """How often it is right for images that it had not seen, with the 95% interval."""
 
     value: float
     low: float
@@ -102,19 +102,19 @@ class ModelDocument(_Document):
     class_names: list[str]
     """The classes."""
     image_size: tuple[int, int]
-    """Height and width that a picture is brought to, in pixels."""
+    """Height and width that an image is brought to, in pixels."""
     fit_rule: Literal["stretch", "crop", "pad"]
     """How one of another shape is brought to it."""
     threshold: float
     """Where no class is as probable, the label is "unsure", unless a request asks for another threshold."""
     data_fingerprint: str
-    """Hash of the pictures that it was made from."""
+    """Hash of the images that it was made from."""
     model_sha256: str
     """Hash of its file."""
     mien_version: str
     """The version of mien that made it."""
     accuracy: AccuracyDocument | None
-    """How often it is right for pictures that it had not seen, with its 95% interval; null where nothing is known."""
+    """How often it is right for images that it had not seen, with its 95% interval; null where nothing is known."""
     evaluations: dict[str, Any]
     """All scores, as mien evaluate --json has them: "out_of_fold" and "test"."""
     not_for: list[str]
@@ -145,7 +145,7 @@ class RefusalDocument(_Document):
 
 
 _FILE = {"type": "string", "format": "binary"}
-PICTURES: dict[str, Any] = {
+IMAGES: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {

@@ -45,7 +45,7 @@ _TWICE_S = 0.2
 _LAST_CONNECTIONS_S = 1.0
 # Of mallopt.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-# What a picture of a megapixel takes is kept for the next one: given back each time, it costs a tenth of the time in
+# What an image of a megapixel takes is kept for the next one: given back each time, it costs a tenth of the time in
 # page faults. What one of twelve megapixels takes is given back.
 _LARGE_BYTES, _KEPT_BYTES = 4 * 1024**2, 16 * 1024**2
 # How long a worker may take to end, after it has given up on its requests.
@@ -187,7 +187,7 @@ def _at_hangup(stop: Callable[[int, FrameType | None], object]) -> None:
 
 
 def _give_memory_back() -> None:
-    """Let the C library return the memory of large pictures to the system, which it would rather keep for the next.
+    """Let the C library return the memory of large images to the system, which it would rather keep for the next.
 
     Source: https://man7.org/linux/man-pages/man3/mallopt.3.html
     """

@@ -1,6 +1,6 @@
-"""The queue of the server: pictures wait, threads decode and judge them one by one, nobody waits for ever.
+"""The queue of the server: images wait, threads decode and judge them one by one, nobody waits for ever.
 
-Batches would not make it faster: one picture at a time in one thread is half as fast again as batches over all cores
+Batches would not make it faster: one image at a time in one thread is half as fast again as batches over all cores
 (see `mien.model.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
 
 Those who ask for heat maps wait in a line of their own: a map may take as long as 200 answers.
@@ -29,7 +29,7 @@ from mien.serving.metrics import ServiceMetrics
 from mien.serving.uploads import Upload
 
 T = TypeVar("T")
-# What a picture takes, in seconds, until one has been timed; and how much of the mean the last one counts.
+# What an image takes, in seconds, until one has been timed; and how much of the mean the last one counts.
 _FIRST_GUESS_S = 0.02
 _WEIGHT_OF_LAST = 0.05
 
@@ -64,10 +64,10 @@ async def _gone(request: Request) -> None:
 
 
 class _Line:
-    """Pictures that wait for the same threads.
+    """Images that wait for the same threads.
 
     Attributes:
-        num_waiting: Pictures that wait or are in work.
+        num_waiting: Images that wait or are in work.
         pool: The threads.
     """
 
@@ -79,16 +79,16 @@ class _Line:
 
     @property
     def wait_s(self) -> float:
-        """How long another picture would wait."""
+        """How long another image would wait."""
         return self.num_waiting * self._mean_s / self._num_threads
 
     def note(self, duration_s: float) -> None:
-        """Learn from what a picture took; several threads may at once, and one be lost: it is an estimate."""
+        """Learn from what an image took; several threads may at once, and one be lost: it is an estimate."""
         self._mean_s += _WEIGHT_OF_LAST * (duration_s - self._mean_s)
 
 
 class InferenceQueue:
-    """Answers for uploaded pictures, in a bounded number of threads and places.
+    """Answers for uploaded images, in a bounded number of threads and places.
 
     Attributes:
         plain: Who waits for answers alone.
@@ -112,11 +112,11 @@ class InferenceQueue:
 
     @property
     def num_waiting(self) -> int:
-        """How many pictures wait or are in work."""
+        """How many images wait or are in work."""
         return self.plain.num_waiting + self.explaining.num_waiting
 
     def check_ready(self) -> None:
-        """Make sure that another picture would be taken on.
+        """Make sure that another image would be taken on.
 
         Raises:
             NotReadyError: It would not.
@@ -128,24 +128,24 @@ class InferenceQueue:
         except BusyError as error:
             raise NotReadyError(str(error)) from error
 
-    def check_room(self, num_pictures: int, *, explain: bool = False) -> None:
-        """Make sure that so many pictures would be taken on now.
+    def check_room(self, num_images: int, *, explain: bool = False) -> None:
+        """Make sure that so many images would be taken on now.
 
         Args:
-            num_pictures: How many.
+            num_images: How many.
             explain: Where the classifier looked is to be said, too.
 
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long.
         """
         line, most = self._line(explain), self._config.max_waiting
-        if line.num_waiting + num_pictures > most or line.wait_s > self._config.answer_timeout_s:
+        if line.num_waiting + num_images > most or line.wait_s > self._config.answer_timeout_s:
             raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(line.wait_s)))
 
     async def answer(
         self, uploads: Sequence[Upload], *, explain: bool = False, threshold: float | None = None
     ) -> list[Answer]:
-        """Return what the classifier says of pictures, in their order.
+        """Return what the classifier says of images, in their order.
 
         Cancelled, it takes those from the queue that no thread has begun with.
 
@@ -190,7 +190,7 @@ class InferenceQueue:
         return self.explaining if explain else self.plain
 
     def _leave(self, line: _Line, place: list[Upload], _future: Any) -> None:
-        # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the picture too.
+        # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the image too.
         place.clear()
         line.num_waiting -= 1
         self._metrics.num_waiting.dec()

@@ -37,7 +37,7 @@ STATUS: dict[type[MienError], int] = {
     BusyError: 429,
     NotReadyError: 503,
 }
-# Problems of pictures that have a status of their own.
+# Problems of images that have a status of their own.
 _STATUS_OF_PROBLEM = {"not_an_image": 415, "too_many_pixels": 413}
 QUERY_TOLD = "the query may have explain, true or false, and threshold, 0 to 1, and nothing else"
 # What the framework itself refuses.

@@ -1,4 +1,4 @@
-"""Uploads: the body of a request, as it comes in -> the pictures in it, held in memory alone."""
+"""Uploads: the body of a request, as it comes in -> the images in it, held in memory alone."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ _MAX_OTHER_FIELDS = 32
 # Not for forms any more, but some programs still send names so that are not ASCII.
 # https://www.rfc-editor.org/rfc/rfc7578#section-4.2
 _EXTENDED_NAME = re.compile(rb""";\s*filename\*\s*=\s*utf-8'[^';]*'([^;\s"]*)""", re.IGNORECASE)
-# What programs name that do not know what they send; curl takes any body for a form. A form is then no picture.
+# What programs name that do not know what they send; curl takes any body for a form. A form is then no image.
 _KINDS_OF_ANYTHING = (b"", b"application/octet-stream", b"application/x-www-form-urlencoded")
 _MAX_URL_BYTES = 2048
 # A URL in JSON, where each letter may be written as \uXXXX.
@@ -46,15 +46,15 @@ class Upload:
 
 
 async def read_uploads(request: "Request", share: Share, config: ServeConfig) -> list[Upload]:
-    """Return the pictures in a request, in the order sent.
+    """Return the images in a request, in the order sent.
 
     Args:
-        request: Its body is multipart/form-data, or a single picture.
+        request: Its body is multipart/form-data, or a single image.
         share: What it holds is taken from here.
         config: The limits.
 
     Raises:
-        WrongMediaTypeError: The content type is of something else than pictures.
+        WrongMediaTypeError: The content type is of something else than images.
         TooLargeError: A file is too large, or there are too many.
         RequestError: It is not a whole multipart body, or there is no file in it.
         SlowRequestError: It did not come in whole in time.
@@ -65,9 +65,9 @@ async def read_uploads(request: "Request", share: Share, config: ServeConfig) ->
         if kind == b"multipart/form-data":
             return await _read_form(options.get(b"boundary", b""), _chunks(request, share), config)
         if kind.startswith(b"image/") or kind in _KINDS_OF_ANYTHING:
-            told = f"a picture has more than {config.max_file_mb:g} MiB"
+            told = f"an image has more than {config.max_file_mb:g} MiB"
             return [Upload("-", await _read_whole(request, share, config.max_file_bytes, told))]
-    told = "send pictures as multipart/form-data, or a single one with the header Content-Type: image/jpeg"
+    told = "send images as multipart/form-data, or a single one with the header Content-Type: image/jpeg"
     raise WrongMediaTypeError(f"{told}; URLs go to /predict/url" if kind == b"application/json" else told)
 
 
@@ -209,7 +209,7 @@ class _Form:
     def _end_headers(self) -> None:
         self._name = _file_name(self._headers.get(b"content-disposition", b""))
         if self._name is not None and len(self.uploads) == self._config.max_files:
-            raise TooLargeError(f"more than {self._config.max_files} pictures in one request")
+            raise TooLargeError(f"more than {self._config.max_files} images in one request")
         self._num_others += self._name is None
         if self._num_others > _MAX_OTHER_FIELDS:
             raise TooLargeError(f"more than {_MAX_OTHER_FIELDS} parts that are no files in one request")
@@ -218,7 +218,7 @@ class _Form:
         if self._name is None:
             return
         if len(self._content) + end - start > self._config.max_file_bytes:
-            raise TooLargeError(f"a picture has more than {self._config.max_file_mb:g} MiB")
+            raise TooLargeError(f"an image has more than {self._config.max_file_mb:g} MiB")
         self._content += data[start:end]
 
     def _end(self) -> None:

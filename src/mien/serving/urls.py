@@ -1,4 +1,4 @@
-"""URLs that a request names -> the pictures there: a few at a time, from public addresses alone, in bounded memory."""
+"""URLs that a request names -> the images there: a few at a time, from public addresses alone, in bounded memory."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _TOO_SLOW = "the URL cannot be fetched: its server cannot be reached, or is too 
 
 
 class UrlFetcher:
-    """Fetches for all requests together, in threads of its own, so that no slow host keeps a picture waiting."""
+    """Fetches for all requests together, in threads of its own, so that no slow host keeps an image waiting."""
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
@@ -29,7 +29,7 @@ class UrlFetcher:
         self._num_waiting = 0
 
     async def fetch(self, urls: Sequence[str], share: Share) -> list[Upload | Answer]:
-        """Return the picture of each URL, in their order; or the answer that says why there is none.
+        """Return the image of each URL, in their order; or the answer that says why there is none.
 
         Args:
             urls: Whatever was sent.
@@ -75,7 +75,7 @@ class UrlFetcher:
         return Upload(url, content)
 
     async def _take(self, share: Share) -> None:
-        """Take what the largest picture has, as the size is not known; wait for those under way, which give much back.
+        """Take what the largest image has, as the size is not known; wait for those under way, which give much back.
 
         Raises:
             BusyError: Others hold too many bytes, and are not fetching.
@@ -113,4 +113,4 @@ def _told(error: FetchError) -> str:
         return f"the URL cannot be fetched: its server answered {error.status_code}"
     if error.may_pass:
         return _TOO_SLOW
-    return "the URL cannot be fetched: expected a picture at a public address, by http or https, within the limits"
+    return "the URL cannot be fetched: expected an image at a public address, by http or https, within the limits"

@@ -1,4 +1,4 @@
-// A card: one picture, and what the classifier says of it.
+// A card: one image, and what the classifier says of it.
 
 import { byId, made } from "./elements.js";
 import { percent, percentBeside, reasonInWords, sentence, short, visible } from "./names.js";
@@ -24,7 +24,7 @@ export class Card {
     const shown = this.#find(".name bdi");
     shown.textContent = short(name);
     shown.title = visible(name);
-    this.#showPicture();
+    this.#showImage();
     this.#find(".look button").addEventListener("click", () => this.#look());
     this.#find(".retry").addEventListener("click", () => askAgain(this));
   }
@@ -36,7 +36,7 @@ export class Card {
   /** One sentence, for those who listen. */
   get sentence() {
     if (this.error !== null) return `${short(this.name)}: ${reasonInWords(this.error)}`;
-    const doubt = this.prediction.unfamiliar ? "; unlike the training pictures" : "";
+    const doubt = this.prediction.unfamiliar ? "; unlike the training images" : "";
     return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${doubt}`;
   }
 
@@ -52,7 +52,7 @@ export class Card {
     this.#find(".sureness").textContent = this.#sureness();
     if (prediction.unfamiliar) {
       this.element.classList.add("doubtful");
-      this.#reveal(".warning", "Unlike the training pictures: the answer may mean little.");
+      this.#reveal(".warning", "Unlike the training images: the answer may mean little.");
     }
     this.#showProbs();
     this.#find(".look").hidden = !this.model.explains;
@@ -76,9 +76,9 @@ export class Card {
     this.#find(".warning").hidden = this.#find(".retry").hidden = true;
   }
 
-  /** Let go of the picture. */
+  /** Let go of the image. */
   remove() {
-    URL.revokeObjectURL(this.#find(".picture").src);
+    URL.revokeObjectURL(this.#find(".image").src);
     this.element.remove();
   }
 
@@ -112,25 +112,25 @@ export class Card {
     return Object.entries(this.prediction.probs).sort((one, other) => other[1] - one[1]);
   }
 
-  #showPicture() {
-    const picture = this.#find(".picture");
+  #showImage() {
+    const image = this.#find(".image");
     if (this.url) return this.#showNone("Fetched by the server; not shown here.");
-    picture.alt = short(this.name);
-    picture.addEventListener("error", () => {
+    image.alt = short(this.name);
+    image.addEventListener("error", () => {
       this.#showNone("");
       this.#sayWhyUnseen();
     });
-    picture.src = URL.createObjectURL(this.file);
+    image.src = URL.createObjectURL(this.file);
   }
 
   #showNone(why) {
-    this.#find(".picture").hidden = true;
+    this.#find(".image").hidden = true;
     this.#reveal(".gone", why);
   }
 
-  /** Whether it is a picture at all is known only when the server has answered. */
+  /** Whether it is an image at all is known only when the server has answered. */
   #sayWhyUnseen() {
-    if (this.url || !this.isDone || !this.#find(".picture").hidden) return;
+    if (this.url || !this.isDone || !this.#find(".image").hidden) return;
     this.#find(".gone").textContent = this.error === null ? "This browser cannot show it." : "Nothing to show.";
   }
 

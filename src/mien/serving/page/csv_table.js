@@ -9,7 +9,7 @@ export function tableText(rows) {
   return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
-/** Return the table of pictures that have an answer, or a reason why not. */
+/** Return the table of images that have an answer, or a reason why not. */
 export function answersTable(classNames, cards) {
   const columns = ["source", "label", ...classNames.map((name) => `prob_${name}`), "unfamiliar", "error"];
   return tableText([columns, ...cards.map((card) => answerRow(classNames, card))]);

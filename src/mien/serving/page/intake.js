@@ -1,6 +1,6 @@
 // What is dropped on the page: files, and folders of them.
 
-/** Return the files in what was dropped, and those in folders, to the bottom, that are pictures by their names. */
+/** Return the files in what was dropped, and those in folders, to the bottom, that are images by their names. */
 export async function filesOf(transfer) {
   // Entries can be had only until the event ends: all of them first.
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());

@@ -33,7 +33,7 @@ function summary(model) {
   const judge = judgeOf(accuracy, model.evaluations);
   const row = rowOf(judge, threshold);
   const parts = threshold > 0 ? [`Where it is less than ${exact(threshold)} sure, it says “unsure”.`] : [];
-  if (row && !row.accuracy.num_images) parts.unshift("It answered none of the pictures that it was judged by.");
+  if (row && !row.accuracy.num_images) parts.unshift("It answered none of the images that it was judged by.");
   else if (accuracy) parts.unshift(rightInWords(row, row?.accuracy ?? accuracy, judge));
   return parts.join(" ");
 }
@@ -41,12 +41,12 @@ function summary(model) {
 function rightInWords(row, score, judge) {
   const doubt = score.low <= judge?.baseline.value ? ", which may be no better than guessing" : "";
   if (!row) return `Right ${often(score)}${doubt}.`;
-  return `It answers about ${rounded(row.answered.value)} of the pictures, and then is right ${often(score)}${doubt}.`;
+  return `It answers about ${rounded(row.answered.value)} of the images, and then is right ${often(score)}${doubt}.`;
 }
 
-/** Say how often it is right: that nothing is wrong is said of pictures that were counted alone. */
+/** Say how often it is right: that nothing is wrong is said of images that were counted alone. */
 function often({ value, num_images }) {
-  if (value === 1) return `for all ${num_images} pictures that it was judged by`;
+  if (value === 1) return `for all ${num_images} images that it was judged by`;
   const [tenths, hundredths] = [Math.round(10 * value), Math.min(99, Math.round(100 * value))];
   return TIMES[tenths] ? `about ${TIMES[tenths]} in ten` : `about ${hundredths} times in 100`;
 }
@@ -66,7 +66,7 @@ function showAccuracy(accuracy, judge, threshold) {
   if (score.num_images) showScale(score, judge);
   const judged = accuracy.judged_by === "test split" ? "the test" : accuracy.judged_by;
   const parts = [
-    `Found by ${judged}, on pictures from the same source as those of the training;`,
+    `Found by ${judged}, on images from the same source as those of the training;`,
     "on others it may be right less often.",
   ];
   if (row) parts.unshift(unsureInWords(row, accuracy, threshold));
@@ -74,12 +74,12 @@ function showAccuracy(accuracy, judge, threshold) {
 }
 
 function allInWords(accuracy) {
-  const told = `It was right for ${rightOf(accuracy)} pictures that it had not seen.`;
+  const told = `It was right for ${rightOf(accuracy)} images that it had not seen.`;
   return `${told} Of many more like these it would be right for ${interval(accuracy)}.`;
 }
 
 function answeredInWords({ answered, accuracy }) {
-  const told = `It answered ${rightOf(answered)} pictures that it had not seen`;
+  const told = `It answered ${rightOf(answered)} images that it had not seen`;
   if (!accuracy.num_images) return `${told}.`;
   const right = `${told}, and was right for ${rightOf(accuracy)}.`;
   return `${right} Of many more such answers ${interval(accuracy)} would be right.`;
@@ -107,7 +107,7 @@ function showScale({ value, low, high }, judge) {
   put("scale-says", `${parts.join("; ")}.`);
 }
 
-/** What was found at the threshold of the classifier; nothing where it left no picture without an answer. */
+/** What was found at the threshold of the classifier; nothing where it left no image without an answer. */
 function rowOf(judge, threshold) {
   return judge?.coverage.find((row) => row.threshold === threshold && row.answered.value < 1);
 }

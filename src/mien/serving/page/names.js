@@ -9,7 +9,7 @@ export function visible(text) {
   return text.replace(UNSEEN, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
 }
 
-/** Return a name for beneath a picture: of a long one the start and the end. */
+/** Return a name for beneath an image: of a long one the start and the end. */
 export function short(name) {
   const letters = [...visible(name)];
   if (letters.length <= LONGEST) return letters.join("");

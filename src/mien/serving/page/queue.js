@@ -1,4 +1,4 @@
-// The queue of pictures that wait for their answer: a few are asked about at a time, and all come to an end.
+// The queue of images that wait for their answer: a few are asked about at a time, and all come to an end.
 
 import { ask, Busy, Unreachable } from "./requests.js";
 
@@ -15,7 +15,7 @@ export class Queue extends EventTarget {
   /** Why nothing is asked at the moment; null where all goes on. */
   stopped = null;
 
-  /** How many pictures wait or are asked about. */
+  /** How many images wait or are asked about. */
   get length() {
     return this.#waiting.length + this.#asking.size;
   }

@@ -41,22 +41,22 @@ export function askModel() {
 }
 
 /**
- * Return what the classifier says of one picture.
+ * Return what the classifier says of one image.
  *
- * picture: with a `file` and its `name`, or a `url`.
+ * image: with a `file` and its `name`, or a `url`.
  * options: `explain` asks for a map of where it looked; `signal` ends the request.
  */
-export async function ask(picture, { explain = false, signal } = {}) {
+export async function ask(image, { explain = false, signal } = {}) {
   const options = { method: "POST", signal, headers: {} };
   const query = explain ? "?explain=true" : "";
-  if (picture.url) {
-    options.body = JSON.stringify({ urls: [picture.url] });
+  if (image.url) {
+    options.body = JSON.stringify({ urls: [image.url] });
     options.headers["Content-Type"] = "application/json";
   } else {
     options.body = new FormData();
-    options.body.append("picture", picture.file, picture.name);
+    options.body.append("image", image.file, image.name);
   }
-  const answer = await send((picture.url ? "predict/url" : "predict") + query, { ...options, file: picture.file });
+  const answer = await send((image.url ? "predict/url" : "predict") + query, { ...options, file: image.file });
   const [prediction] = answer.predictions;
   if (prediction.error !== null) throw new Refused(prediction.error);
   return prediction;

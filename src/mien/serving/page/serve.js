@@ -1,4 +1,4 @@
-// The page: pictures come in, cards with answers come out. They stay in memory. Read this first.
+// The page: images come in, cards with answers come out. They stay in memory. Read this first.
 
 import { setUpCamera, useCameraProgram } from "./camera.js";
 import { Card } from "./card.js";
@@ -36,10 +36,10 @@ async function start() {
   showProblem(null);
 }
 
-/** Ask about pictures: objects with a `name`, and a `file` or a `url`. */
-function take(pictures) {
-  if (!model || !pictures.length) return;
-  const added = pictures.map((picture) => new Card(picture, model, askAgain));
+/** Ask about images: objects with a `name`, and a `file` or a `url`. */
+function take(images) {
+  if (!model || !images.length) return;
+  const added = images.map((image) => new Card(image, model, askAgain));
   // Those that came together stay in the order in which they came.
   cards.unshift(...added);
   byId("cards").prepend(...added.map((card) => card.element));
@@ -98,7 +98,7 @@ function announce(done, isBusy) {
   const fresh = done.filter((card) => !atRest.has(card));
   if (fresh.length < numTold + (isBusy ? MANY : 1)) return;
   const isOne = !isBusy && fresh.length === 1;
-  const all = `${done.length} of ${cards.length} pictures: ${summary(done)}`;
+  const all = `${done.length} of ${cards.length} images: ${summary(done)}`;
   byId("live").textContent = isOne ? fresh[0].sentence : all;
   numTold = isBusy ? fresh.length : 0;
   if (!isBusy) fresh.forEach((card) => atRest.add(card));

@@ -1,6 +1,6 @@
-"""Draws the pictures of the ideas, and works out the numbers that their pages name: both by running code.
+"""Draws the images of the ideas, and works out the numbers that their pages name: both by running code.
 
-The lines and letters are neither light nor dark and the ground is clear, so that a picture suits a page of either kind.
+The lines and letters are neither light nor dark and the ground is clear, so that an image suits a page of either kind.
 """
 
 from pathlib import Path
@@ -40,18 +40,18 @@ STYLE: dict[Any, Any] = {
     "ytick.color": GREY,
     "svg.hashsalt": "mien",
 }
-NUM_PICTURES, NUM_BATCHES, BATCH_SIZE, NUM_EPOCHS = 301, 10, 32, 20
+NUM_IMAGES, NUM_BATCHES, BATCH_SIZE, NUM_EPOCHS = 301, 10, 32, 20
 
 
 def draw(folder: Path) -> Numbers:
-    """Draw every picture as an SVG file; return the numbers that the text names, by their names there."""
+    """Draw every image as an SVG file; return the numbers that the text names, by their names there."""
     numbers: Numbers = {}
     with mpl.rc_context(STYLE):
-        for picture in PICTURES:
+        for image in IMAGES:
             figure = Figure(figsize=(7, 3), layout="constrained")
-            numbers |= picture(figure, folder)
-            # Without a date, the same picture has the same bytes.
-            figure.savefig(folder / f"{picture.__name__.replace('_', '-')}.svg", metadata={"Date": None})
+            numbers |= image(figure, folder)
+            # Without a date, the same image has the same bytes.
+            figure.savefig(folder / f"{image.__name__.replace('_', '-')}.svg", metadata={"Date": None})
     return numbers
 
 
@@ -69,7 +69,7 @@ def _show(axes: Axes, face: Image.Image, *, frame: str = "") -> None:
 
 
 def copies(figure: Figure, folder: Path) -> Numbers:
-    """A picture to learn from, and its mirrored, darker copy among those to judge by."""
+    """An image to learn from, and its mirrored, darker copy among those to judge by."""
     happy, sad = _faces(folder, "happy", 4), _faces(folder, "sad", 3)
     copy = ImageEnhance.Brightness(ImageOps.mirror(happy[1])).enhance(0.7)
     learnt, judged = (happy[0], happy[1], sad[0], sad[1], happy[2], sad[2]), (copy, happy[3])
@@ -85,15 +85,15 @@ def copies(figure: Figure, folder: Path) -> Numbers:
 def reshuffled(figure: Figure, _folder: Path) -> Numbers:
     """How much of the tutorial's test has been trained on: its order is drawn anew at every pass."""
     rng = np.random.default_rng(0)
-    trained, shares = np.zeros(NUM_PICTURES, bool), []
+    trained, shares = np.zeros(NUM_IMAGES, bool), []
     for _ in range(NUM_EPOCHS):
-        trained[rng.permutation(NUM_PICTURES)[: 7 * BATCH_SIZE]] = True
-        test = rng.permutation(NUM_PICTURES)[9 * BATCH_SIZE :]
+        trained[rng.permutation(NUM_IMAGES)[: 7 * BATCH_SIZE]] = True
+        test = rng.permutation(NUM_IMAGES)[9 * BATCH_SIZE :]
         shares.append(float(trained[test].mean()))
     axes = figure.add_subplot()
     axes.plot(range(1, NUM_EPOCHS + 1), shares, "o-", color=ORANGE, label="order drawn anew at every pass")
     axes.plot([1, NUM_EPOCHS], [0, 0], "-", color=BLUE, linewidth=3, label="split once (mien)")
-    axes.set(xlabel="passes over the pictures", ylabel="test pictures\ntrained on", xticks=range(0, NUM_EPOCHS + 1, 5))
+    axes.set(xlabel="passes over the images", ylabel="test images\ntrained on", xticks=range(0, NUM_EPOCHS + 1, 5))
     _percents(axes, "y")
     axes.legend(loc="center right")
     return {"reshuffled_first": f"{shares[0]:.0%}", "reshuffled_last": f"{shares[-1]:.0%}"}
@@ -108,27 +108,27 @@ def learnt_by_heart(figure: Figure, _folder: Path) -> Numbers:
     axes = figure.add_subplot()
     axes.plot(shares, leaking, "o-", color=ORANGE, label="copies on both sides")
     axes.plot(shares, honest, "o-", color=BLUE, label="copies together (mien)")
-    axes.set(xlabel="pictures that have a copy", ylabel="score", ylim=(0.4, 1.02))
+    axes.set(xlabel="images that have a copy", ylabel="score", ylim=(0.4, 1.02))
     _percents(axes, "xy")
     axes.legend(loc="upper left")
     return {"heart_half": f"{np.interp(0.5, shares, leaking):.0%}", "heart_apart": f"{np.mean(honest):.0%}"}
 
 
 def _score_by_nearest(rng: np.random.Generator, share: float, *, apart: bool, num_images: int = 200) -> float:
-    """Score the label of the nearest picture, where this share of all has a copy; labels mean nothing."""
+    """Score the label of the nearest image, where this share of all has a copy; labels mean nothing."""
     scenes = np.arange(num_images)
     scenes[: int(num_images * share)] //= 2
     places, labels = rng.normal(size=(num_images, 8))[scenes], rng.integers(0, 2, num_images)[scenes]
     places += 0.01 * rng.normal(size=places.shape)
     drawn = rng.permutation(num_images)
-    # By scene or by picture: that is the whole difference.
+    # By scene or by image: that is the whole difference.
     for_test = drawn[scenes] < num_images // 5 if apart else drawn < num_images // 5
     gaps = np.linalg.norm(places[for_test, None] - places[~for_test], axis=2)
     return float((labels[~for_test][gaps.argmin(axis=1)] == labels[for_test]).mean())
 
 
 def intervals(figure: Figure, _folder: Path) -> Numbers:
-    """Sixty tests of thirty pictures each, of one classifier that is right for 85%."""
+    """Sixty tests of thirty images each, of one classifier that is right for 85%."""
     rng, true, num_images = np.random.default_rng(4), 0.85, 30
     scores = [wilson_score(int(rng.binomial(num_images, true)), num_images) for _ in range(60)]
     axes = figure.add_subplot()
@@ -137,7 +137,7 @@ def intervals(figure: Figure, _folder: Path) -> Numbers:
         axes.plot([place, place], [score.low, score.high], color=color, linewidth=2)
         axes.plot(place, _share(score), "o", color=color, markersize=4)
     axes.axhline(true, color=GREY, linewidth=1, linestyle="--")
-    axes.set(xlabel="sixty tests, each on thirty other pictures", ylabel="score", xticks=[])
+    axes.set(xlabel="sixty tests, each on thirty other images", ylabel="score", xticks=[])
     _percents(axes, "y")
     many = rng.binomial(num_images, true, 100_000)
     ends = {right: wilson_score(right, num_images) for right in range(num_images + 1)}
@@ -154,7 +154,7 @@ def intervals(figure: Figure, _folder: Path) -> Numbers:
 
 
 def widths(figure: Figure, _folder: Path) -> Numbers:
-    """The interval of 90% by the number of test pictures."""
+    """The interval of 90% by the number of test images."""
     counts = (10, 30, 100, 300, 1000, 3000)
     scores = [wilson_score(count * 9 // 10, count) for count in counts]
     axes = figure.add_subplot()
@@ -162,7 +162,7 @@ def widths(figure: Figure, _folder: Path) -> Numbers:
         axes.plot([place, place], [score.low, score.high], color=BLUE, linewidth=8, solid_capstyle="butt")
         axes.text(place, 1.02, f"{score.low:.0%} to {score.high:.0%}", ha="center", fontsize=9)
     axes.axhline(0.9, color=GREY, linewidth=1, linestyle="--")
-    axes.set(xlabel="test pictures", ylabel="interval of 90%", xlim=(-0.6, len(counts) - 0.4))
+    axes.set(xlabel="test images", ylabel="interval of 90%", xlim=(-0.6, len(counts) - 0.4))
     axes.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
     _percents(axes, "y")
     return {}
@@ -177,7 +177,7 @@ def baseline(figure: Figure, _folder: Path) -> Numbers:
         axes.text(0.01, place, f"always saying happy: {share:.0%}", va="center")
         axes.plot([score.low, score.high], [place, place], color=BLUE, linewidth=3)
         axes.plot(_share(score), place, "o", color=BLUE, markersize=9)
-    axes.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="pictures answered right")
+    axes.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="images answered right")
     axes.set_yticks([0, 1], ["150 happy,\n150 sad", "270 happy,\n30 sad"])
     _percents(axes, "x")
     return {}
@@ -232,7 +232,7 @@ def unsure(figure: Figure, _folder: Path) -> Numbers:
     coverage = [row for row in measure_coverage(probs, labels) if row.accuracy.num_images >= 40]
     thresholds = [max(0.5, row.threshold) for row in coverage]
     axes = figure.add_subplot()
-    axes.plot(thresholds, [_share(row.answered) for row in coverage], color=BLUE, label="pictures that get an answer")
+    axes.plot(thresholds, [_share(row.answered) for row in coverage], color=BLUE, label="images that get an answer")
     axes.plot(thresholds, [_share(row.accuracy) for row in coverage], color=ORANGE, label="answers that are right")
     axes.set(xlabel="threshold", ylim=(0, 1.02))
     _percents(axes, "xy")
@@ -248,7 +248,7 @@ def unsure(figure: Figure, _folder: Path) -> Numbers:
 
 
 def shortcut(figure: Figure, folder: Path) -> Numbers:
-    """Drawn people whose sad pictures were made darker, and what the brightness alone tells."""
+    """Drawn people whose sad images were made darker, and what the brightness alone tells."""
     data = folder / "darker"
     for label, light in (("happy", 1.0), ("sad", 0.75)):
         (data / label).mkdir(parents=True, exist_ok=True)
@@ -263,14 +263,14 @@ def shortcut(figure: Figure, folder: Path) -> Numbers:
         axes.hist(values, bins=np.linspace(0.2, 0.9, 22).tolist(), color=color, alpha=0.7, label=label)
         for place in range(3):
             _show(figure.add_subplot(grid[row, place]), Image.open(data / label / f"{place}.png"))
-    axes.set(xlabel="brightness", ylabel="pictures")
+    axes.set(xlabel="brightness", ylabel="images")
     _percents(axes, "x")
     axes.legend()
     return {"shortcut_told": str(found.accuracy), "shortcut_baseline": f"{found.baseline.value:.0%}"}
 
 
 def best(figure: Figure, _folder: Path) -> Numbers:
-    """The best score among many classifiers that all toss a coin, on one test of thirty pictures."""
+    """The best score among many classifiers that all toss a coin, on one test of thirty images."""
     rng = np.random.default_rng(3)
     counts = (1, 3, 10, 30, 100, 300)
     scores = [float((rng.binomial(30, 0.5, (2000, count)) / 30).max(axis=1).mean()) for count in counts]
@@ -296,7 +296,7 @@ def _percents(axes: Axes, which: str) -> None:
         axis.set_major_formatter(lambda value, _place: f"{value:.0%}")
 
 
-PICTURES = (
+IMAGES = (
     copies,
     reshuffled,
     learnt_by_heart,

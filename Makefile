@@ -61,7 +61,7 @@ notebooks: .venv/ready ## run the notebooks; with outputs they lie in notebooks/
 bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time mien beside others, on drawn people or PHOTOS=folder
 	$(BIN)/python benchmarks/decode.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/scan.py "$(PHOTOS)" --cleanvision-python .venv-bench/bin/python
-	$(BIN)/python benchmarks/suspects.py "$(PHOTOS)" --cleanlab-python .venv-bench/bin/python
+	$(BIN)/python benchmarks/label_issues.py "$(PHOTOS)" --cleanlab-python .venv-bench/bin/python
 	$(BIN)/python benchmarks/near_copies.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"

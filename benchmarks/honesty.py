@@ -27,7 +27,7 @@ from mien.learning.fitting import cross_validate, find_backbone, num_folds, prep
 from mien.learning.methods import Method
 from mien.runs.folder import RunFolder
 from mien.scoring.calibration import choose_threshold, measure_calibration
-from mien.scoring.evaluation import answer, score
+from mien.scoring.evaluation import predict_dataset, score
 
 TARGET = 0.9
 
@@ -41,7 +41,7 @@ class Trial:
     true: float
     confidence: float
     calibration_error: float
-    unfamiliar: float
+    out_of_distribution: float
     threshold: float | None
     precision: float | None
     answered: float
@@ -69,18 +69,18 @@ def trial(dataset: Dataset, method: Method, config: TrainConfig, run_dir: Path) 
     given = cross_validate(method, list(folds(mine, num_folds(mine, config), config.split)), run=RunFolder(run_dir))
     classifier = method.fit(mine).classifier
     said = score(classifier, given) if given else None
-    test = score(classifier, answer(classifier, mine, split="test"))
-    answers = answer(classifier, others)
-    right = answers.probs.argmax(axis=1) == answers.labels
+    test = score(classifier, predict_dataset(classifier, mine, split="test"))
+    predictions = predict_dataset(classifier, others)
+    right = predictions.probs.argmax(axis=1) == predictions.labels
     chosen = choose_threshold(said.coverage, TARGET) if said else None
-    sure = answers.probs.max(axis=1) >= (chosen.threshold if chosen else 2)
+    sure = predictions.probs.max(axis=1) >= (chosen.threshold if chosen else 2)
     return Trial(
         said.accuracy if said else None,
         test.accuracy,
         float(right.mean()),
-        float(answers.probs.max(axis=1).mean()),
-        float(measure_calibration(answers.probs, answers.labels).error.value or 0),
-        0.0 if answers.unfamiliar is None else float(answers.unfamiliar.mean()),
+        float(predictions.probs.max(axis=1).mean()),
+        float(measure_calibration(predictions.probs, predictions.labels).error.value or 0),
+        0.0 if predictions.out_of_distribution is None else float(predictions.out_of_distribution.mean()),
         chosen.threshold if chosen else None,
         float(right[sure].mean()) if sure.any() else None,
         float(sure.mean()),
@@ -113,7 +113,9 @@ def show(trials: list[Trial]) -> None:
     confidence = np.mean([item.confidence for item in trials])
     error = np.mean([item.calibration_error for item in trials])
     print(f"sure: {confidence:.1%} on average, right for {true.mean():.1%}; calibration error {error:.1%}")
-    print(f"called unlike the training images: {np.mean([item.unfamiliar for item in trials]):.1%} of the others")
+    print(
+        f"called unlike the training images: {np.mean([item.out_of_distribution for item in trials]):.1%} of the others"
+    )
     reached = [item for item in trials if item.precision is not None]
     if reached:
         precision, answered = (np.mean([getattr(item, name) for item in reached]) for name in ("precision", "answered"))

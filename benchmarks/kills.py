@@ -58,7 +58,7 @@ class Case:
         done: Words of a refusal which say that it had come to its end already.
         result: What the folder holds at the end, to be compared with an uncut run.
         before: A command that makes the state to start from.
-        answers: Commands that must answer after a kill as after an uncut run, or refuse.
+        predictions: Commands that must answer after a kill as after an uncut run, or refuse.
     """
 
     folder: str
@@ -67,7 +67,7 @@ class Case:
     done: str
     result: Callable[[Path], object]
     before: list[str] = field(default_factory=list)
-    answers: list[list[str]] = field(default_factory=list)
+    predictions: list[list[str]] = field(default_factory=list)
 
 
 def fetching() -> Case:
@@ -98,8 +98,8 @@ def half_images(place: Path) -> list[str]:
 def training(preset: str, *flags: str) -> Case:
     """Return the case of a training."""
     command = ["train", "photos", "--out", "run", "--cache-dir", "cache", "--preset", preset, *flags]
-    answers = [["predict", "run", IMAGE, "--json"], ["evaluate", "run", "--json"]]
-    return Case("photos", command, [[*command, "--resume"], command], "is finished", scores_of, answers=answers)
+    predictions = [["predict", "run", IMAGE, "--json"], ["evaluate", "run", "--json"]]
+    return Case("photos", command, [[*command, "--resume"], command], "is finished", scores_of, predictions=predictions)
 
 
 def scores_of(place: Path) -> object:
@@ -169,7 +169,7 @@ class Uncut:
 
     seconds: float
     result: object
-    answers: list[str]
+    predictions: list[str]
 
 
 def mien(words: list[str], place: Path) -> "subprocess.CompletedProcess[str]":
@@ -194,8 +194,8 @@ def run_uncut(case: Case, drawn: Path, work: Path) -> Uncut:
         seconds.append(time.perf_counter() - started)
         if done.returncode:
             sys.exit(f"failed without a kill: mien {' '.join(case.command)}\n{done.stderr[-2000:]}")
-    answers = [mien(words, place).stdout for words in case.answers]
-    return Uncut(statistics.median(seconds), case.result(place), answers)
+    predictions = [mien(words, place).stdout for words in case.predictions]
+    return Uncut(statistics.median(seconds), case.result(place), predictions)
 
 
 def kill_once(case: Case, place: Path, moment_s: float) -> bool:
@@ -227,7 +227,7 @@ def check_files(before: State, place: Path, tally: Tally) -> list[str]:
 def check_answers(case: Case, uncut: Uncut, place: Path, tally: Tally) -> list[str]:
     """Make sure that nothing half-written is there, or answered from."""
     faults = half_images(place)
-    for words, expected in zip(case.answers, uncut.answers, strict=True):
+    for words, expected in zip(case.predictions, uncut.predictions, strict=True):
         done = mien(words, place)
         refused = done.returncode == 2 and not done.stdout and len(done.stderr.splitlines()) == 1
         if not refused and (done.returncode or done.stdout != expected):

@@ -87,13 +87,13 @@ def make_classifier(dataset: "Dataset") -> "Classifier":
     from mien.learning.backbone import load_backbone
     from mien.learning.exporting import facts_of, join
     from mien.learning.heads import Head
-    from mien.learning.out_of_distribution import fit_familiarity
+    from mien.learning.out_of_distribution import fit_distribution
 
     backbone, rng = load_backbone(BackboneConfig(), (224, 224)), np.random.default_rng(0)
     weights = rng.normal(0, 0.1, (backbone.num_features, len(dataset.class_names))).astype(np.float32)
     features = rng.random((200, backbone.num_features), np.float32)
     head = Head(weights, np.zeros(weights.shape[1], np.float32), 1.0, 1.0)
-    return join(backbone, head, fit_familiarity(features, groups=range(200)), facts_of(dataset))
+    return join(backbone, head, fit_distribution(features, groups=range(200)), facts_of(dataset))
 
 
 def random_probs(labels: "NDArray[np.int64]", num_classes: int) -> "NDArray[np.float32]":
@@ -116,7 +116,7 @@ def make_run(folder: Path, num_images: int, num_classes: int) -> Path:
     from mien.runs.folder import RunFolder
     from mien.runs.saving import metrics, predictions_csv, provenance
     from mien.scoring.evaluation import score
-    from mien.scoring.results import Answers
+    from mien.scoring.results import Predictions
     from mien.scoring.verdict import verdict
 
     class_names = [f"class {number:03}" for number in range(num_classes)]
@@ -131,22 +131,24 @@ def make_run(folder: Path, num_images: int, num_classes: int) -> Path:
         indexes = np.array([i for i, r in enumerate(records) if r.used and r.split in splits[source]], np.int64)
         labels = dataset.labels(indexes)
         num_folds = NUM_FOLDS if source == "out_of_fold" else 0
-        answers = Answers(
+        predictions = Predictions(
             indexes, labels, random_probs(labels, num_classes), num_folds=num_folds, class_names=tuple(class_names)
         )
-        scores[source] = score(classifier, answers)
-        (run.path / file_name).write_text(predictions_csv(dataset, answers, class_names), "utf-8")
+        scores[source] = score(classifier, predictions)
+        (run.path / file_name).write_text(predictions_csv(dataset, predictions, class_names), "utf-8")
     run.save_config(config, dataset.root, {})
     dataset.save(run.manifest_path)
     told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
     classifier.telling(scores=told, provenance=provenance(dataset, config)).save(run.model_path)
-    suspects = [
+    label_issues = [
         {"path": r.path, "label": r.label, "suggested": class_names[0], "prob_label": 0.1, "prob_suggested": 0.8}
         for r in records[3::50]
         if r.used
     ]
     findings = verdict(scores["test"])
-    run.save_json(run.metrics_path, metrics(scores, findings, dataset, {}) | {"suspects": suspects, "shortcuts": []})
+    run.save_json(
+        run.metrics_path, metrics(scores, findings, dataset, {}) | {"label_issues": label_issues, "shortcuts": []}
+    )
     return run.path
 
 

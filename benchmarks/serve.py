@@ -47,7 +47,7 @@ class Round:
     """What was measured of a server in one round.
 
     Attributes:
-        rates: Answers per second, by the number of clients.
+        rates: Predictions per second, by the number of clients.
         processor_ms: The processor time of an answer, in ms, likewise; 0 where the system does not tell.
         latencies: How long the answers took in seconds, likewise.
         first_s: From the start of the process to the first answer.

@@ -70,9 +70,9 @@ def evaluate(model: Any, batches: Any) -> dict[str, float]:
 
     scores = {"precision": Precision(), "recall": Recall(), "accuracy": BinaryAccuracy()}
     for images, labels in batches.as_numpy_iterator():
-        answers = model.predict(images, verbose=0)
+        predictions = model.predict(images, verbose=0)
         for score in scores.values():
-            score.update_state(labels[:, None], answers)
+            score.update_state(labels[:, None], predictions)
     return {name: float(score.result()) for name, score in scores.items()}
 
 

@@ -198,7 +198,7 @@ def folds(figure: Figure, _folder: Path) -> Numbers:
     return {}
 
 
-def _answers(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _predictions(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return scores of two classes that speak twice as loudly as they should, and the labels."""
     rng = np.random.default_rng(2)
     meant = rng.normal(scale=1.6, size=num_images)
@@ -208,7 +208,7 @@ def _answers(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
 
 def sureness(figure: Figure, _folder: Path) -> Numbers:
     """How sure a classifier is, and how often it is right: before and after it is divided by a temperature."""
-    logits, labels = _answers(4000)
+    logits, labels = _predictions(4000)
     fit, rest = slice(0, 2000), slice(2000, None)
     temperature = best_temperature(logits[fit], labels[fit])
     numbers = {"temperature": f"{temperature:.1f}"}
@@ -227,7 +227,7 @@ def sureness(figure: Figure, _folder: Path) -> Numbers:
 
 def unsure(figure: Figure, _folder: Path) -> Numbers:
     """What a threshold costs and gains."""
-    logits, labels = _answers(4000)
+    logits, labels = _predictions(4000)
     probs = softmax(logits / best_temperature(logits, labels)).astype(np.float32)
     coverage = [row for row in measure_coverage(probs, labels) if row.accuracy.num_images >= 40]
     thresholds = [max(0.5, row.threshold) for row in coverage]

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mien.data.dataset import Dataset, ImageRecord
 from mien.scoring.evaluation import score
-from mien.scoring.results import Answers, Evaluation
+from mien.scoring.results import Evaluation, Predictions
 
 if TYPE_CHECKING:
     from mien.jobs.finish import Run
@@ -60,26 +60,26 @@ def dataset_of(*records: ImageRecord) -> Dataset:
     return Dataset(Path("moods"), tuple(sorted({r.label for r in records})), records)
 
 
-def answers_of(
+def predictions_of(
     confusion: Sequence[Sequence[int]],
     class_names: tuple[str, ...] = ("happy", "sad"),
     *,
     sure: float = 0.9,
     num_folds: int = 0,
-) -> Answers:
+) -> Predictions:
     """Return answers that come to a confusion matrix: truth down, answer across; each label as probable as `sure`."""
     counts = np.array(confusion)
     labels, chosen = (np.repeat(places, counts.ravel()) for places in np.indices(counts.shape).reshape(2, -1))
     others = (1 - sure) / (len(counts) - 1)
     probs = np.where(chosen[:, None] == np.arange(len(counts)), sure, others).astype(np.float32)
-    return Answers(np.arange(len(labels)), labels, probs, num_folds=num_folds, class_names=class_names)
+    return Predictions(np.arange(len(labels)), labels, probs, num_folds=num_folds, class_names=class_names)
 
 
 def evaluation_of(
     confusion: Sequence[Sequence[int]], class_names: tuple[str, ...] = ("happy", "sad"), **options: Any
 ) -> Evaluation:
     """Return the Evaluation of `answers_of(confusion, **options)`."""
-    return score(classifier_of(class_names), answers_of(confusion, class_names, **options))
+    return score(classifier_of(class_names), predictions_of(confusion, class_names, **options))
 
 
 def classifier_of(class_names: tuple[str, ...]) -> Any:

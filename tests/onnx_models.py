@@ -13,7 +13,7 @@ from mien.model.classifier import Classifier, ModelFacts, Provenance, with_facts
 FACTS = ModelFacts(
     class_names=("happy", "sad"),
     image_size=(32, 48),
-    fit_rule="pad",
+    resize_mode="pad",
     max_pixels=10_000,
     largest_class="sad",
     data_fingerprint="abc",

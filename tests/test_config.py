@@ -6,12 +6,12 @@ import pytest
 
 from mien.config import (
     PRESETS,
-    AnswerConfig,
     AugmentConfig,
     BackboneConfig,
     CleanConfig,
     FitConfig,
     LabelConfig,
+    PredictConfig,
     ScanConfig,
     ServeConfig,
     SplitConfig,
@@ -23,9 +23,9 @@ from mien.errors import SettingsError
 
 CHANGED = TrainConfig(
     preset="mine",
-    scan=ScanConfig(image_size=(64, 96), fit_rule="pad", max_pixels=10**6, max_memory_mb=0),
+    scan=ScanConfig(image_size=(64, 96), resize_mode="pad", max_pixels=10**6, max_memory_mb=0),
     clean=CleanConfig(min_bytes=5, min_side=8, near_bits=3, keep="all"),
-    split=SplitConfig(val_share=0.25, test_share=0.125, seed=7, folds=3),
+    split=SplitConfig(val_fraction=0.25, test_fraction=0.125, seed=7, folds=3),
     backbone=BackboneConfig("own.onnx", "own.h5", pixel_mean=(0.5, 0, 1), pixel_std=(1, 2.5, 0.5)),
     fit=FitConfig(
         method="cnn",
@@ -38,7 +38,7 @@ CHANGED = TrainConfig(
         precision="float32",
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
-    answer=AnswerConfig(threshold=0.75, target_precision=0.5),
+    predict=PredictConfig(threshold=0.75, target_precision=0.5),
     labels=LabelConfig(relabel="mine.csv"),
 )
 
@@ -97,8 +97,8 @@ def test_a_whole_number_is_a_good_share() -> None:
         ({"scan": {"image_size": [256]}}, "image_size"),
         ({"scan": {"image_size": [256, 256.0]}}, "image_size"),
         ({"scan": {"image_size": [256, 256, 3]}}, "image_size"),
-        ({"scan": {"fit_rule": "squeeze"}}, "fit_rule"),
-        ({"scan": {"fit_rule": ["pad"]}}, "fit_rule"),
+        ({"scan": {"resize_mode": "squeeze"}}, "resize_mode"),
+        ({"scan": {"resize_mode": ["pad"]}}, "resize_mode"),
     ],
 )
 def test_an_unknown_name_or_a_wrong_type_is_refused_by_name(document: Any, named: str) -> None:
@@ -122,10 +122,10 @@ def test_the_message_on_an_unknown_name_lists_the_known_ones() -> None:
         ("clean", "min_side", 0),
         ("clean", "near_bits", -1),
         ("clean", "near_bits", 65),
-        ("split", "val_share", 0.0),
-        ("split", "val_share", 1.0),
-        ("split", "test_share", -0.1),
-        ("split", "test_share", 0.8),
+        ("split", "val_fraction", 0.0),
+        ("split", "val_fraction", 1.0),
+        ("split", "test_fraction", -0.1),
+        ("split", "test_fraction", 0.8),
         ("split", "seed", -1),
         ("split", "seed", 2**32),
         ("fit", "epochs", 0),
@@ -159,7 +159,7 @@ def test_a_value_out_of_range_is_refused_by_name_in_python_and_in_json(section: 
 def test_the_ends_of_the_ranges_are_in_range() -> None:
     ScanConfig(image_size=(22, 2048), max_pixels=1, max_memory_mb=0)
     CleanConfig(min_bytes=0, min_side=1, near_bits=64)
-    SplitConfig(val_share=0.5, test_share=0.4, seed=2**32 - 1)
+    SplitConfig(val_fraction=0.5, test_fraction=0.4, seed=2**32 - 1)
     AugmentConfig(rotation=180, shift=0, zoom=0.99)
 
 
@@ -167,9 +167,9 @@ def test_the_preset_classic_is_the_tutorials() -> None:
     config = PRESETS["classic"]
     assert config.fit.method == "cnn"
     assert config.preset == "classic"
-    assert (config.scan.image_size, config.scan.fit_rule) == ((256, 256), "stretch")
+    assert (config.scan.image_size, config.scan.resize_mode) == ((256, 256), "stretch")
     assert config.clean.min_bytes == 10 * 1024
-    assert (config.split.val_share, config.split.test_share) == (0.2, 0.1)
+    assert (config.split.val_fraction, config.split.test_fraction) == (0.2, 0.1)
     assert (config.fit.epochs, config.fit.batch_size, config.fit.learning_rate) == (20, 32, 1e-3)
     assert (config.fit.dropout, config.fit.patience, config.augment.augment) == (0.0, 0, False)
 

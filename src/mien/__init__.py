@@ -16,12 +16,12 @@ from mien.version import __version__ as __version__
 if TYPE_CHECKING:
     from mien.cli.notebook import NotebookProgress as NotebookProgress
     from mien.config import PRESETS as PRESETS
-    from mien.config import AnswerConfig as AnswerConfig
     from mien.config import AugmentConfig as AugmentConfig
     from mien.config import BackboneConfig as BackboneConfig
     from mien.config import CleanConfig as CleanConfig
     from mien.config import FetchLimits as FetchLimits
     from mien.config import FitConfig as FitConfig
+    from mien.config import PredictConfig as PredictConfig
     from mien.config import ScanConfig as ScanConfig
     from mien.config import ServeConfig as ServeConfig
     from mien.config import SplitConfig as SplitConfig
@@ -52,17 +52,17 @@ if TYPE_CHECKING:
     from mien.runs.figures import plot_reliability as plot_reliability
     from mien.runs.figures import plot_samples as plot_samples
     from mien.runs.report import report as report
-    from mien.scoring.evaluation import answer as answer
     from mien.scoring.evaluation import evaluate as evaluate
-    from mien.scoring.results import Answers as Answers
+    from mien.scoring.evaluation import predict_dataset as predict_dataset
     from mien.scoring.results import Evaluation as Evaluation
+    from mien.scoring.results import Predictions as Predictions
     from mien.scoring.verdict import verdict as verdict
     from mien.serving.app import create_app as create_app
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
-    "AnswerConfig": "config",
-    "Answers": "scoring.results",
+    "PredictConfig": "config",
+    "Predictions": "scoring.results",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
     "Check": "jobs.check",
@@ -83,7 +83,7 @@ _HOMES = {
     "ServeConfig": "config",
     "SplitConfig": "config",
     "TrainConfig": "config",
-    "answer": "scoring.evaluation",
+    "predict_dataset": "scoring.evaluation",
     "build_cnn": "learning.networks",
     "check": "jobs.check",
     "clean": "data.cleaning",

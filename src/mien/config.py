@@ -9,7 +9,7 @@ from mien.errors import SettingsError
 from mien.schema import value_of
 
 Keep = Literal["largest", "first", "all"]
-FitRule = Literal["stretch", "crop", "pad"]
+ResizeMode = Literal["stretch", "crop", "pad"]
 Method = Literal["linear", "cnn", "finetune"]
 Precision = Literal["auto", "float32", "bfloat16"]
 BUILT_IN_BACKBONE = "lite0"
@@ -26,7 +26,7 @@ class ScanConfig:
 
     image_size: tuple[int, int] = (224, 224)
     """Height and width, in pixels, that every image is brought to; a backbone of fixed size decides it itself."""
-    fit_rule: FitRule = "stretch"
+    resize_mode: ResizeMode = "stretch"
     """How an image of another shape is brought to it: stretch it, crop its middle, or pad it with white."""
     max_pixels: int = 1024**3 // 12
     """Leave out images with more pixels than this: they may be bombs that fill the memory."""
@@ -115,17 +115,17 @@ class LabelConfig:
     """Which labels count for others than those on disk."""
 
     relabel: str = ""
-    """CSV file with the columns path and decision, such as suspects.csv of a run, filled in. A decision is a class name
-    (the image counts as that class), leave-out, or keep. Nothing changes on disk, and no other image its split."""
+    """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in. A decision is a class
+    name (the image counts as that class), leave-out, or keep. Nothing changes on disk, and no other image its split."""
 
 
 @dataclass(frozen=True)
 class SplitConfig:
     """How the images are shared out; what is not for validation or test is for training."""
 
-    val_share: float = 0.2
+    val_fraction: float = 0.2
     """Share of every class that the validation split gets."""
-    test_share: float = 0.1
+    test_fraction: float = 0.1
     """Share of every class that the test split gets: read once, at the end."""
     seed: int = 42
     """Number that decides the split, the folds, the first weights, and the order of training."""
@@ -136,10 +136,12 @@ class SplitConfig:
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
         _require(folds_fit, "folds", self.folds, "auto, 0, or 2 to 100")
-        for name in ("val_share", "test_share"):
+        for name in ("val_fraction", "test_fraction"):
             _require(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
-        both = self.val_share + self.test_share
-        _require(both < 0.999, "val_share + test_share", both, "less than 1, so that some images are left to train on")
+        both = self.val_fraction + self.test_fraction
+        _require(
+            both < 0.999, "val_fraction + test_fraction", both, "less than 1, so that some images are left to train on"
+        )
         _require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
 
 
@@ -223,7 +225,7 @@ class AugmentConfig:
 
 
 @dataclass(frozen=True)
-class AnswerConfig:
+class PredictConfig:
     """When the classifier says "unsure" instead of a class."""
 
     threshold: float = 0.0
@@ -282,7 +284,7 @@ class ServeConfig:
     def __post_init__(self) -> None:
         _require(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
         if self.threshold is not None:
-            AnswerConfig(threshold=self.threshold)
+            PredictConfig(threshold=self.threshold)
         for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("max_file_mb", "max_memory_mb"):
@@ -324,7 +326,7 @@ class TrainConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    answer: AnswerConfig = field(default_factory=AnswerConfig)
+    predict: PredictConfig = field(default_factory=PredictConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)
 
     def flat(self) -> dict[str, Any]:

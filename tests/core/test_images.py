@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, features
 
 from conftest import draw_image, encoded
-from mien.config import FitRule, ScanConfig
+from mien.config import ResizeMode, ScanConfig
 from mien.core.formats import FORMATS
 from mien.core.images import decode, decoding_bytes, resize, room_for, shades, to_array
 from mien.errors import ImageError
@@ -150,32 +150,32 @@ def test_levels_that_are_no_numbers_do_no_harm() -> None:
     assert pixels(encoded(Image.fromarray(levels), "TIFF")).max() == 0
 
 
-FIT_RULES: tuple[FitRule, ...] = ("stretch", "crop", "pad")
+FIT_RULES: tuple[ResizeMode, ...] = ("stretch", "crop", "pad")
 BANDS = Image.new("RGB", (120, 40), "red")
 BANDS.paste("lime", (40, 0, 80, 40))
 BANDS.paste("blue", (80, 0, 120, 40))
 
 
-@pytest.mark.parametrize("fit_rule", FIT_RULES)
+@pytest.mark.parametrize("resize_mode", FIT_RULES)
 @pytest.mark.parametrize("size", [(90, 70), (1, 1), (3000, 1), (1, 3000), (64, 48), (7, 400)])
-def test_every_fit_rule_gives_the_exact_shape(fit_rule: FitRule, size: tuple[int, int]) -> None:
-    config = ScanConfig(image_size=(48, 64), fit_rule=fit_rule)
+def test_every_fit_rule_gives_the_exact_shape(resize_mode: ResizeMode, size: tuple[int, int]) -> None:
+    config = ScanConfig(image_size=(48, 64), resize_mode=resize_mode)
     array = to_array(encoded(draw_image(4, width=size[0], height=size[1]), "PNG"), config)
     assert array.shape == (48, 64, 3) and array.dtype == np.uint8
 
 
 def test_stretching_keeps_all_of_an_image() -> None:
-    array = resize(BANDS, ScanConfig(image_size=(40, 60), fit_rule="stretch"))
+    array = resize(BANDS, ScanConfig(image_size=(40, 60), resize_mode="stretch"))
     assert [array[20, x].tolist() for x in (5, 30, 55)] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
 
 
 def test_cropping_keeps_the_middle_of_an_image() -> None:
-    array = resize(BANDS, ScanConfig(image_size=(40, 40), fit_rule="crop"))
+    array = resize(BANDS, ScanConfig(image_size=(40, 40), resize_mode="crop"))
     assert np.array_equal(array, np.broadcast_to(np.array([0, 255, 0], np.uint8), (40, 40, 3)))
 
 
 def test_padding_keeps_the_shape_of_an_image_and_adds_white() -> None:
-    array = resize(BANDS, ScanConfig(image_size=(60, 60), fit_rule="pad"))
+    array = resize(BANDS, ScanConfig(image_size=(60, 60), resize_mode="pad"))
     assert array[:19].min() == 255 and array[41:].min() == 255
     assert [array[30, x].tolist() for x in (5, 30, 55)] == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
 

@@ -165,7 +165,7 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
 
 def test_a_fold_broken_by_hand_is_refused() -> None:
     records = copied()
-    dataset = split(dataset_of(replace(records[0], group=0), *records[1:]), SplitConfig(test_share=0.05))
+    dataset = split(dataset_of(replace(records[0], group=0), *records[1:]), SplitConfig(test_fraction=0.05))
     parts = list(folds(dataset, 3))
     of_copy = parts[1].records[-2].split
     other = next(name for name in ("train", "val", "test") if name != of_copy)

@@ -53,10 +53,10 @@ def test_each_class_is_shared_out_70_20_10(num_images: int, expected: tuple[int,
 
 
 def test_other_shares_are_met_to_less_than_one_image() -> None:
-    for val_share, test_share in ((0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (1 / 3, 1 / 3), (0.05, 0.4)):
+    for val_fraction, test_fraction in ((0.1, 0.1), (0.15, 0.15), (0.25, 0.25), (1 / 3, 1 / 3), (0.05, 0.4)):
         for num_images in range(20, 60):
-            found = counts(split(distinct(num_images, 20), SplitConfig(val_share, test_share)), "happy")
-            shares = (1 - val_share - test_share, val_share, test_share)
+            found = counts(split(distinct(num_images, 20), SplitConfig(val_fraction, test_fraction)), "happy")
+            shares = (1 - val_fraction - test_fraction, val_fraction, test_fraction)
             assert all(abs(n - s * num_images) < 1 for n, s in zip(found, shares, strict=True)), (found, shares)
             assert min(found) >= 1
 

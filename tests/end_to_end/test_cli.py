@@ -136,7 +136,7 @@ def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the
         "label": None,
         "probs": {},
         "error": "text, not an image",
-        "unfamiliar": False,
+        "out_of_distribution": False,
     }
     assert good["label"] in good["probs"]
     assert sum(good["probs"].values()) == pytest.approx(1, abs=1e-5)
@@ -172,7 +172,7 @@ def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: 
     code, out, _ = command("predict", run_dir, data / "happy", "--csv", tmp_path / "answers.csv")
     rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
     assert (code, out) == (0, "")
-    assert list(rows[0]) == ["source", "label", "prob_happy", "prob_sad", "unfamiliar", "error"]
+    assert list(rows[0]) == ["source", "label", "prob_happy", "prob_sad", "out_of_distribution", "error"]
     assert len(rows) == len(list((data / "happy").iterdir()))
 
 

@@ -15,7 +15,16 @@ from PIL import Image
 
 import mien
 from conftest import draw_folder, draw_image, save_image
-from mien.config import PRESETS, AnswerConfig, CleanConfig, FitConfig, LabelConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.config import (
+    PRESETS,
+    CleanConfig,
+    FitConfig,
+    LabelConfig,
+    PredictConfig,
+    ScanConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from mien.core.files import claimed
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
@@ -120,7 +129,7 @@ def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Ru
     predictions = rows(run.path / "predictions.csv")
     manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
     assert {manifest[row["path"]]["split"] for row in predictions} == {"test"}
-    accuracy = sum(row["label"] == row["answer"] for row in predictions) / len(predictions)
+    accuracy = sum(row["label"] == row["predicted"] for row in predictions) / len(predictions)
     assert accuracy == pytest.approx(run.evaluation.accuracy.value)
 
 
@@ -141,7 +150,7 @@ def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Ru
     predictions = {row["path"]: row for row in rows(run.path / "predictions.csv")}
     for prediction in mien.predict(classifier, [data / path for path in predictions]):
         row = predictions[str(Path(prediction.source).relative_to(data))]
-        assert prediction.label == row["answer"]
+        assert prediction.label == row["predicted"]
         assert prediction.probs["happy"] == pytest.approx(float(row["prob_happy"]), abs=1e-5)
     assert classifier.facts.scores["test"]["accuracy"]["value"] == run.evaluation.accuracy.value
 
@@ -234,14 +243,14 @@ def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
 
 
 def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path) -> None:
-    run = train(data, replace(PRESETS["fast"], answer=AnswerConfig(target_precision=0.6)), out=tmp_path / "fast")
+    run = train(data, replace(PRESETS["fast"], predict=PredictConfig(target_precision=0.6)), out=tmp_path / "fast")
     assert [finding.kind for finding in run.findings if finding.kind in ("threshold", "out_of_reach")]
     assert mien.load(run.path).facts.threshold == run.classifier.facts.threshold
     assert set(review(run.path).findings) <= set(run.findings)
 
 
 def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(data: Path, tmp_path: Path) -> None:
-    run = train(data, replace(QUICK, answer=AnswerConfig(threshold=0.999)), out=tmp_path / "run")
+    run = train(data, replace(QUICK, predict=PredictConfig(threshold=0.999)), out=tmp_path / "run")
     assert run.findings[-1].kind == "threshold"
     assert "n = 4) of the images" in run.findings[-1].text
     assert {prediction.label for prediction in mien.predict(mien.load(run.path), [data])} == {"unsure"}
@@ -252,7 +261,7 @@ def test_a_class_called_unsure_and_a_threshold_exclude_one_another(data: Path, t
     shutil.copytree(data, folder)
     (folder / "sad").rename(folder / "unsure")
     with pytest.raises(SettingsError, match="'unsure'"):
-        train(folder, replace(QUICK, answer=AnswerConfig(threshold=0.9)), out=tmp_path / "run")
+        train(folder, replace(QUICK, predict=PredictConfig(threshold=0.9)), out=tmp_path / "run")
 
 
 def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
@@ -260,10 +269,10 @@ def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, t
     Image.fromarray(noise).save(tmp_path / "noise.png")
     fast = train(data, PRESETS["fast"], out=tmp_path / "fast").classifier
     strange, *usual = mien.predict(fast, [tmp_path / "noise.png", data])
-    assert strange.unfamiliar
-    assert sum(prediction.unfamiliar for prediction in usual) <= 2
+    assert strange.out_of_distribution
+    assert sum(prediction.out_of_distribution for prediction in usual) <= 2
     # A network finds its features in its own graph.
-    assert run.classifier.facts.familiar_within is not None
+    assert run.classifier.facts.max_distance is not None
 
 
 def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
@@ -346,16 +355,16 @@ def moods(tmp_path: Path) -> Path:
 def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path: Path) -> None:
     before = contents(moods)
     run = train(moods, out=tmp_path / "run")
-    found = {row["path"]: row for row in rows(run.path / "suspects.csv")}
+    found = {row["path"]: row for row in rows(run.path / "label_issues.csv")}
     manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
     wrong = {path for path in ("sad/20.jpg", "happy/31.jpg") if manifest[path]["split"] != "test"}
     assert wrong
     assert wrong <= set(found)
     assert {manifest[path]["split"] for path in found} <= {"train", "val"}
-    assert all("suspect_label" in manifest[path]["problem"] for path in found)
-    assert [suspect["path"] for suspect in json.loads((run.path / "metrics.json").read_text())["suspects"]] == [*found]
+    assert all("label_issue" in manifest[path]["problem"] for path in found)
+    assert [issue["path"] for issue in json.loads((run.path / "metrics.json").read_text())["label_issues"]] == [*found]
 
-    table = (run.path / "suspects.csv").read_text("utf-8")
+    table = (run.path / "label_issues.csv").read_text("utf-8")
     for path in wrong:
         line = next(line for line in table.splitlines() if line.startswith(path))
         table = table.replace(line, line + found[path]["suggested"])

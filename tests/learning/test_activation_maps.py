@@ -14,7 +14,7 @@ from mien.learning.activation_maps import add_heat
 from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.exporting import _name_ends, _write_onnx, join
 from mien.learning.heads import Head
-from mien.learning.out_of_distribution import Familiarity
+from mien.learning.out_of_distribution import Distribution
 from mien.model.classifier import Classifier, ModelFacts
 from mien.model.inference import Graph
 from onnx_models import pooling_network
@@ -32,8 +32,8 @@ def joined(backbone: Backbone, num_classes: int) -> Classifier:
     names = tuple(f"class {number}" for number in range(num_classes))
     facts = ModelFacts(names, backbone.image_size, "stretch", 10**7, names[0], "abc", "0.1.0")
     directions = np.eye(backbone.num_features, 1, dtype=np.float32)
-    familiarity = Familiarity(np.zeros(backbone.num_features, np.float32), directions, 1.0)
-    return join(backbone, random_head(backbone.num_features, num_classes), familiarity, facts)
+    distribution = Distribution(np.zeros(backbone.num_features, np.float32), directions, 1.0)
+    return join(backbone, random_head(backbone.num_features, num_classes), distribution, facts)
 
 
 def noise(size: tuple[int, int], num_images: int = 3) -> NDArray[np.uint8]:

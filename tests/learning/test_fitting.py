@@ -80,7 +80,7 @@ def test_features_are_made_once_and_found_the_next_time(dataset: Dataset, tmp_pa
 
 def test_another_fit_rule_needs_other_features(dataset: Dataset, tmp_path: Path) -> None:
     extract(dataset, LITE0, cache=FeatureCache(tmp_path))
-    cropped, counting = replace(dataset, config=replace(dataset.config, fit_rule="crop")), Counting()
+    cropped, counting = replace(dataset, config=replace(dataset.config, resize_mode="crop")), Counting()
     extract(cropped, LITE0, cache=FeatureCache(tmp_path), progress=counting)
     assert counting.num_made == 24
 
@@ -196,7 +196,7 @@ def test_a_fold_that_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path)
     class Refusing:
         takes_long = False
 
-        def answer(self, dataset: Dataset) -> None:
+        def predict_dataset(self, dataset: Dataset) -> None:
             raise AssertionError("asked again")
 
     kept = cross_validate(Refusing(), parts, run=run)  # type: ignore[arg-type]

@@ -140,7 +140,7 @@ def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.M
 
     monkeypatch.setattr("mien.learning.deep.networks.build_cnn", build)
     config = replace(PRESETS["classic"], fit=FitConfig(method="cnn", epochs=2, batch_size=4))
-    Cnn(config, Told()).answer(make_dataset())
+    Cnn(config, Told()).fit_predict(make_dataset())
     assert Told.steps[1] == (1, 8)
 
 

@@ -68,17 +68,10 @@ def test_scores_are_put_in_the_place_of_the_old_ones() -> None:
     assert classifier.facts.scores == {"accuracy": 2}
 
 
-def test_a_file_of_the_first_format_still_answers() -> None:
-    def older(document: dict[str, Any]) -> None:
-        document.update(format_version=1)
-        for name in ("threshold", "familiar_within"):
-            del document[name]
-
-    classifier = Classifier(with_metadata(older))
-    probs, unfamiliar = classifier.answer(np.zeros((2, 32, 48, 3), np.uint8))
+def test_an_image_is_not_out_of_distribution_where_the_file_has_no_distances() -> None:
+    probs, out_of_distribution = Classifier(with_facts(make_graph(), FACTS)).predict(np.zeros((2, 32, 48, 3), np.uint8))
     np.testing.assert_allclose(probs, [[0.75, 0.25]] * 2)
-    assert unfamiliar.tolist() == [False, False]
-    assert classifier.facts.threshold == 0
+    assert out_of_distribution.tolist() == [False, False]
 
 
 def test_a_network_with_another_number_of_classes_is_refused(tmp_path: Path) -> None:
@@ -104,6 +97,7 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (make_graph(), "not one that mien made"),
         (with_facts(make_graph(input_name="x"), FACTS), "not one that mien made"),
         (with_metadata(lambda d: d.update(format_version=FORMAT_VERSION + 1)), "newer than this mien"),
+        (with_metadata(lambda d: d.update(format_version=2)), "older than this mien reads: train again"),
         (with_metadata(lambda d: d.update(format_version="1")), "damaged"),
         (with_metadata(lambda d: d.update(image_size=[10**6, 10**6])), "damaged"),
         (with_metadata(lambda d: d.update(image_size="big")), "damaged"),
@@ -115,17 +109,17 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (with_metadata(lambda d: d.update(provenance=[1])), "damaged"),
         (with_metadata(lambda d: d.update(class_names=["same", "same"])), "damaged"),
         (with_metadata(lambda d: d.update(largest_class="neither")), "damaged"),
-        (with_metadata(lambda d: d.update(fit_rule="squeeze")), "damaged"),
+        (with_metadata(lambda d: d.update(resize_mode="squeeze")), "damaged"),
         (with_metadata(lambda d: d.update(max_pixels="many")), "damaged"),
         (with_metadata(lambda d: d.update(threshold="high")), "damaged"),
         (with_metadata(lambda d: d.update(threshold=float("nan"))), "damaged"),
         (with_metadata(lambda d: d.update(threshold=-5)), "damaged"),
-        (with_metadata(lambda d: d.update(familiar_within=10**400)), "damaged"),
+        (with_metadata(lambda d: d.update(max_distance=10**400)), "damaged"),
         (with_metadata(lambda d: d.update(data_fingerprint=7)), "damaged"),
         (with_metadata(lambda d: d.update(scores=[])), "damaged"),
         (with_text("[" * 200_000), "damaged"),
-        (with_metadata(lambda d: d.update(familiar_within=[])), "damaged"),
-        (with_metadata(lambda d: d.update(familiar_within=0.5)), "no output 'distance'"),
+        (with_metadata(lambda d: d.update(max_distance=[])), "damaged"),
+        (with_metadata(lambda d: d.update(max_distance=0.5)), "no output 'distance'"),
     ],
 )
 def test_a_file_that_is_no_classifier_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:

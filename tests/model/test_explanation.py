@@ -42,7 +42,7 @@ def quarter_of_the_largest(values: NDArray[np.float32]) -> tuple[int, int]:
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("corner", CORNERS)
 def test_a_map_points_at_its_cause_on_the_image_as_it_is(heat: str | None, rule: str, corner: tuple[int, int]) -> None:
-    classifier = colour_classifier(replace(FACTS, fit_rule=rule), heat=heat)  # type: ignore[arg-type]
+    classifier = colour_classifier(replace(FACTS, resize_mode=rule), heat=heat)  # type: ignore[arg-type]
     image = image_with((255, 0, 0), corner, (120, 96))
     heat_map = explain(classifier, image, label="red")
     assert heat_map.method == ("class activation" if heat else "occlusion")
@@ -105,7 +105,7 @@ def test_a_map_of_many_values_stays_in_range_and_colours_mean_for_and_against() 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 2)])
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 def test_thin_images_have_maps_too(size: tuple[int, int], rule: str) -> None:
-    classifier = colour_classifier(replace(FACTS, fit_rule=rule))  # type: ignore[arg-type]
+    classifier = colour_classifier(replace(FACTS, resize_mode=rule))  # type: ignore[arg-type]
     image = np.full((*size, 3), 200, np.uint8)
     assert overlay(image, explain(classifier, image)).shape == image.shape
 
@@ -145,7 +145,7 @@ def test_what_is_no_image_is_refused_with_what_is_expected(image: Any, received:
 @pytest.mark.parametrize("size", [(97, 61), (40, 300), (300, 40), (7, 7)])
 def test_a_map_on_the_image_is_the_part_of_the_whole_map_that_lies_there(size: tuple[int, int], rule: str) -> None:
     height, width = size
-    box = _box((height, width), replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
+    box = _box((height, width), replace(FACTS, resize_mode=rule).scan_config())  # type: ignore[arg-type]
     values = np.random.default_rng(0).normal(size=(7, 9)).astype(np.float32)
     left, top, right, bottom = (round(share * side) for share, side in zip(box, (width, height) * 2, strict=True))
     drawn = Image.fromarray(values).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
@@ -158,7 +158,7 @@ def test_a_map_on_the_image_is_the_part_of_the_whole_map_that_lies_there(size: t
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(1, 4_000_000), (4_000_000, 1)])
 def test_the_map_of_a_very_thin_image_takes_no_more_room_than_the_image(shape: tuple[int, int], rule: str) -> None:
-    box = _box(shape, replace(FACTS, fit_rule=rule).scan_config())  # type: ignore[arg-type]
+    box = _box(shape, replace(FACTS, resize_mode=rule).scan_config())  # type: ignore[arg-type]
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     found = HeatMap("red", "occlusion", values, box).at(*shape)
     assert found.shape == shape and found.max() > 0

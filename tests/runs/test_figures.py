@@ -12,7 +12,7 @@ import mien
 from conftest import classifier_of, draw_folder, evaluation_of
 from mien.core.progress import Epoch
 from mien.errors import SettingsError
-from mien.runs.figures import plot_suspects, save_figure
+from mien.runs.figures import plot_label_issues, save_figure
 from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation
 
@@ -40,21 +40,21 @@ def test_mistakes_come_with_truth_and_answer_the_surest_first(data: Path) -> Non
     dataset = mien.clean(mien.scan(data))
     places = dataset.indexes()[[0, 1, 12, 13]]
     probs = np.array([[0.3, 0.7], [0.8, 0.2], [0.95, 0.05], [0.4, 0.6]], np.float32)
-    answers = mien.Answers(places, np.array([0, 0, 1, 1]), probs, class_names=("happy", "sad"))
-    (axes,) = mien.plot_mistakes(dataset, answers).axes
+    predictions = mien.Predictions(places, np.array([0, 0, 1, 1]), probs, class_names=("happy", "sad"))
+    (axes,) = mien.plot_mistakes(dataset, predictions).axes
     assert [text.get_text() for text in axes.texts] == [
         "happy 95%, not sad\nsad/00.jpg",
         "sad 70%, not happy\nhappy/00.jpg",
     ]
-    (first,) = mien.plot_mistakes(dataset, answers, num_images=1).axes
+    (first,) = mien.plot_mistakes(dataset, predictions, num_images=1).axes
     assert [text.get_text() for text in first.texts] == ["happy 95%, not sad\nsad/00.jpg"]
 
 
 def test_names_of_a_classifier_that_knows_more_classes_are_its_own(data: Path) -> None:
     dataset = mien.clean(mien.scan(data))
     probs = np.array([[0.9, 0.0, 0.1]], np.float32)
-    answers = mien.Answers(np.array([0]), np.array([1]), probs, class_names=("$x$", "happy", "sad"))
-    (axes,) = mien.plot_mistakes(dataset, answers).axes
+    predictions = mien.Predictions(np.array([0]), np.array([1]), probs, class_names=("$x$", "happy", "sad"))
+    (axes,) = mien.plot_mistakes(dataset, predictions).axes
     assert axes.texts[0].get_text().startswith("$x$ 90%, not happy")
     assert not axes.texts[0].get_parse_math()
 
@@ -63,9 +63,9 @@ def test_answers_about_other_images_and_odd_numbers_are_refused(data: Path) -> N
     dataset = mien.clean(mien.scan(data))
     probs = np.array([[0.9, 0.1]], np.float32)
     for place, label in ((0, 1), (10_000, 0)):
-        answers = mien.Answers(np.array([place]), np.array([label]), probs, class_names=("happy", "sad"))
+        predictions = mien.Predictions(np.array([place]), np.array([label]), probs, class_names=("happy", "sad"))
         with pytest.raises(SettingsError, match="other images"):
-            mien.plot_mistakes(dataset, answers)
+            mien.plot_mistakes(dataset, predictions)
     with pytest.raises(SettingsError, match="num_images is 0"):
         mien.plot_samples(dataset, num_images=0)
     with pytest.raises(SettingsError, match="seed is -1"):
@@ -74,10 +74,10 @@ def test_answers_about_other_images_and_odd_numbers_are_refused(data: Path) -> N
 
 def test_where_nothing_was_answered_wrongly_that_is_said(data: Path) -> None:
     dataset = mien.clean(mien.scan(data))
-    answers = mien.Answers(
+    predictions = mien.Predictions(
         np.array([0]), np.array([0]), np.array([[0.9, 0.1]], np.float32), class_names=("happy", "sad")
     )
-    (text,) = mien.plot_mistakes(dataset, answers).texts
+    (text,) = mien.plot_mistakes(dataset, predictions).texts
     assert text.get_text() == "No mistake among 1 answers"
 
 
@@ -120,13 +120,13 @@ def test_reliability_shows_each_bin_and_each_threshold_with_its_interval() -> No
 
 def test_thresholds_stand_apart_and_above_the_frame() -> None:
     probs = np.linspace(0.51, 0.999, 300)
-    answers = mien.Answers(
+    predictions = mien.Predictions(
         np.arange(300),
         np.arange(300) % 7 // 6,
         np.stack([probs, 1 - probs], 1).astype(np.float32),
         class_names=("happy", "sad"),
     )
-    figure = mien.plot_reliability(score(classifier_of(("happy", "sad")), answers))
+    figure = mien.plot_reliability(score(classifier_of(("happy", "sad")), predictions))
     figure.png()
     left = figure.axes[1]
     boxes = [label.get_window_extent() for label in left.child_axes[0].get_xticklabels()]
@@ -139,7 +139,7 @@ def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_image(tmp_
     folder = draw_folder(tmp_path / "data", 1)
     (folder / "sad" / "00.jpg").rename(folder / "sad" / f"{'Wide' * 50}-the-end.jpg")
     dataset = mien.clean(mien.scan(folder))
-    (place,) = (figure := plot_suspects(dataset, {0: "first", 1: "second"})).axes
+    (place,) = (figure := plot_label_issues(dataset, {0: "first", 1: "second"})).axes
     figure.png()
     assert (name := place.texts[1].get_text().split("\n")[1]).startswith("sad/Wide") and name.endswith("-the-end.jpg")
     first, second = (text.get_window_extent() for text in place.texts)

@@ -12,11 +12,11 @@ import mien
 from conftest import draw_folder, record
 from mien.model.explanation import HeatMap
 from mien.runs.highlights import _groups, _hits, _samples, find_looks, most_confused, surest
-from mien.runs.run import Answered, FinishedRun, load_run
+from mien.runs.run import FinishedRun, LabelledPrediction, load_run
 
 
-def answered(path: str, answer: str, prob: float) -> Answered:
-    return Answered(path, path.split("/")[0], answer, prob, 1 - prob, "test")
+def answered(path: str, answer: str, prob: float) -> LabelledPrediction:
+    return LabelledPrediction(path, path.split("/")[0], answer, prob, 1 - prob, "test")
 
 
 def test_samples_come_from_all_over_a_class() -> None:
@@ -64,7 +64,7 @@ def test_copies_under_two_classes_come_first_then_the_largest_groups() -> None:
 
 def test_thesurest_answers_come_first() -> None:
     found = [answered(f"happy/{number}", "sad", number / 10) for number in range(10)]
-    assert [answer.prob_answer for answer in surest(found, 3)] == [0.9, 0.8, 0.7]
+    assert [answer.prob_predicted for answer in surest(found, 3)] == [0.9, 0.8, 0.7]
 
 
 def test_hits_are_of_each_class_in_turn() -> None:
@@ -86,7 +86,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
 def looks_of(run: FinishedRun) -> list[tuple[str, bool]]:
     looks = find_looks(run, {record.path: record for record in run.records})
     assert all(look.image.uri and look.overlaid.uri != look.image.uri for look in looks)
-    return [(look.answered.path, look.answered.answer == look.answered.label) for look in looks]
+    return [(look.answered.path, look.answered.predicted == look.answered.label) for look in looks]
 
 
 def test_only_the_test_is_looked_into_and_mistakes_come_first(run: FinishedRun) -> None:
@@ -108,6 +108,6 @@ def test_an_image_that_has_gone_is_passed_over(run: FinishedRun, tmp_path: Path)
 
 def test_maps_that_take_long_are_few(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "mien.looks.explain", lambda *_, label: HeatMap(label, "occlusion", np.eye(14, dtype=np.float32))
+        "mien.runs.highlights.explain", lambda *_, label: HeatMap(label, "occlusion", np.eye(14, dtype=np.float32))
     )
     assert len(looks_of(run)) <= 2

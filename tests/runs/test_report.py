@@ -165,8 +165,8 @@ def test_the_first_sentence_has_the_numbers_of_the_run(run: Run) -> None:
 
 def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
     rows = csv.DictReader((run.path / "out_of_fold.csv").read_text("utf-8").splitlines())
-    wrong = [row for row in rows if row["answer"] != row["label"]]
-    worst = max(wrong, key=lambda row: float(row[f"prob_{row['answer']}"]))
+    wrong = [row for row in rows if row["predicted"] != row["label"]]
+    worst = max(wrong, key=lambda row: float(row[f"prob_{row['predicted']}"]))
     told = f"{worst['path']}, labelled {worst['label']}, answered {worst['answer']} with "
     probability = percent(float(worst[f"prob_{worst['answer']}"]))
     assert f"{told}{probability}" in [image["alt"] for image in page_of(run.path).all("img")]
@@ -271,7 +271,7 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
     confusion = tuple(tuple(5 if row == column else int(column == 3) for column in range(30)) for row in range(30))
     judged = replace(found.judged, class_names=names, confusion=confusion)
     facts: Any = type("Facts", (), {"class_names": names, "facts": found.classifier.facts})
-    page = Page(render(replace(found, scores={"test": judged}, classifier=facts, answers=())))
+    page = Page(render(replace(found, scores={"test": judged}, classifier=facts, predictions=())))
     assert not any("matrix" in table.get("class", "") for table in page.all("table"))
     assert "30 classes, of 0 to 0 used images each" in page.text
     assert "The most frequent mistakes" in page.text
@@ -324,11 +324,13 @@ def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
     )
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(io.BytesIO(wheel.read_bytes())) as files:
-        assert {"mien/page/report.html.jinja", "mien/page/report.css"} <= set(files.namelist())
+        assert {"mien/runs/page/report.html.jinja", "mien/runs/page/report.css", "mien/core/base.css"} <= set(
+            files.namelist()
+        )
 
 
 def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
-    found = replace(load_run(run.path), suspects=())
+    found = replace(load_run(run.path), label_issues=())
     assert "None was found." in Page(render(found)).text
     config = replace(found.config, fit=replace(found.config.fit, method="cnn"))
     alone = replace(found, config=config, scores={"test": found.scores["test"]})

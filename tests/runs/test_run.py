@@ -16,7 +16,7 @@ def test_what_was_written_comes_back(run: Run) -> None:
     found = load_run(run.path)
     assert found.scores["test"] == run.evaluation
     assert found.judged == found.scores["out_of_fold"] == run.out_of_fold
-    assert (found.findings, found.suspects, found.shortcuts) == (run.findings, run.suspects, run.shortcuts)
+    assert (found.findings, found.label_issues, found.shortcuts) == (run.findings, run.label_issues, run.shortcuts)
     assert found.fingerprint == run.dataset.fingerprint()
     assert [(r.path, r.split) for r in found.records] == [(r.path, r.split) for r in run.dataset.records]
 
@@ -24,17 +24,17 @@ def test_what_was_written_comes_back(run: Run) -> None:
 def test_every_image_that_was_judged_has_its_answer(run: Run) -> None:
     found = load_run(run.path)
     for source, evaluation in found.scores.items():
-        answers = [answer for answer in found.answers if answer.source == source]
-        assert len(answers) == evaluation.accuracy.num_images
-        num_right = sum(answer.answer == answer.label for answer in answers)
+        predictions = [answer for answer in found.predictions if answer.source == source]
+        assert len(predictions) == evaluation.accuracy.num_images
+        num_right = sum(answer.predicted == answer.label for answer in predictions)
         assert num_right == sum(row[place] for place, row in enumerate(evaluation.confusion))
-    assert all(answer.prob_answer >= answer.prob_label for answer in found.answers)
+    assert all(answer.prob_predicted >= answer.prob_label for answer in found.predictions)
 
 
 def test_answers_that_are_missing_leave_the_rest(copied: Path) -> None:
     (copied / "predictions.csv").unlink()
     (copied / "out_of_fold.csv").unlink()
-    assert load_run(copied).answers == ()
+    assert load_run(copied).predictions == ()
 
 
 @pytest.mark.parametrize("name", ["config.json", "manifest.csv", "model.onnx", "metrics.json"])
@@ -86,7 +86,7 @@ def test_a_pipe_in_the_place_of_a_file_is_never_waited_for(copied: Path, name: s
 def test_metrics_with_odd_values_are_refused_in_words(copied: Path) -> None:
     path = copied / "metrics.json"
     whole = json.loads(path.read_text())
-    for key in ("test", "out_of_fold", "verdict", "data", "training", "suspects", "shortcuts"):
+    for key in ("test", "out_of_fold", "verdict", "data", "training", "label_issues", "shortcuts"):
         for value in ([1], "x", {"a": 1}, 7):
             path.write_text(json.dumps({**whole, key: value}))
             # What is read in spite of that is no worse for it.
@@ -97,9 +97,9 @@ def test_metrics_with_odd_values_are_refused_in_words(copied: Path) -> None:
 def test_a_run_of_an_older_version_is_read(copied: Path) -> None:
     path = copied / "metrics.json"
     older = json.loads(path.read_text())
-    del older["suspects"], older["shortcuts"]
+    del older["label_issues"], older["shortcuts"]
     path.write_text(json.dumps(older))
-    assert load_run(copied).suspects == ()
+    assert load_run(copied).label_issues == ()
 
 
 def changed(path: Path, *keys: str | int, value: object) -> None:

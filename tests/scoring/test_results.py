@@ -26,6 +26,6 @@ def test_results_become_json() -> None:
         "label": "sad",
         "probs": {"happy": 0.25, "sad": 0.75},
         "error": None,
-        "unfamiliar": False,
+        "out_of_distribution": False,
     }
     assert json.loads(json.dumps(prediction.to_dict())) == expected

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from conftest import answers_of, classifier_of, evaluation_of
-from mien.config import PRESETS, AnswerConfig
+from conftest import classifier_of, evaluation_of, predictions_of
+from mien.config import PRESETS, PredictConfig
 from mien.core.progress import Epoch
 from mien.core.scores import wilson_score
 from mien.scoring.evaluation import score
-from mien.scoring.results import Answers, Evaluation
+from mien.scoring.results import Evaluation, Predictions
 from mien.scoring.verdict import decide_threshold, judge_threshold, kept_epochs, verdict
 
 
@@ -116,22 +116,22 @@ def test_what_chance_does_to_few_images_is_not_held_against_the_probabilities() 
 
 
 def test_images_unlike_those_of_the_training_are_pointed_out() -> None:
-    strange = replace(judged(180, 200), unfamiliar=wilson_score(60, 200))
-    assert [finding.kind for finding in verdict(strange)] == ["fine", "unfamiliar"]
-    usual = replace(judged(180, 200), unfamiliar=wilson_score(6, 200))
+    strange = replace(judged(180, 200), out_of_distribution=wilson_score(60, 200))
+    assert [finding.kind for finding in verdict(strange)] == ["fine", "out_of_distribution"]
+    usual = replace(judged(180, 200), out_of_distribution=wilson_score(6, 200))
     assert [finding.kind for finding in verdict(usual)] == ["fine"]
 
 
 def sure_and_unsure() -> Evaluation:
     """Scores of a classifier that is right for 97 of 100 when it is 92% sure, and for 60 of 100 when it is 57%."""
-    parts = answers_of([[50, 0], [3, 47]], sure=0.92), answers_of([[30, 20], [20, 30]], sure=0.57)
+    parts = predictions_of([[50, 0], [3, 47]], sure=0.92), predictions_of([[30, 20], [20, 30]], sure=0.57)
     labels, probs = (np.concatenate([getattr(part, name) for part in parts]) for name in ("labels", "probs"))
     names = ("happy", "sad")
-    return score(classifier_of(names), Answers(np.arange(len(labels)), labels, probs, class_names=names))
+    return score(classifier_of(names), Predictions(np.arange(len(labels)), labels, probs, class_names=names))
 
 
 def test_a_target_is_met_by_the_lowest_threshold_that_meets_it() -> None:
-    threshold, (finding,) = decide_threshold(AnswerConfig(target_precision=0.95), sure_and_unsure())
+    threshold, (finding,) = decide_threshold(PredictConfig(target_precision=0.95), sure_and_unsure())
     assert threshold == 0.575
     assert finding.kind == "threshold"
     assert "answers 50%" in finding.text
@@ -139,23 +139,23 @@ def test_a_target_is_met_by_the_lowest_threshold_that_meets_it() -> None:
 
 
 def test_a_target_does_not_lower_the_threshold_that_was_asked_for() -> None:
-    threshold, _ = decide_threshold(AnswerConfig(threshold=0.7, target_precision=0.95), sure_and_unsure())
+    threshold, _ = decide_threshold(PredictConfig(threshold=0.7, target_precision=0.95), sure_and_unsure())
     assert threshold == 0.7
 
 
 def test_a_target_out_of_reach_is_said() -> None:
-    threshold, (missed, reached) = decide_threshold(AnswerConfig(target_precision=0.99), sure_and_unsure())
+    threshold, (missed, reached) = decide_threshold(PredictConfig(target_precision=0.99), sure_and_unsure())
     assert (missed.kind, reached.kind) == ("out_of_reach", "threshold")
     assert "No threshold makes 99% of the answers right" in missed.text
     assert threshold == 0.9
 
 
 def test_no_threshold_is_chosen_unasked() -> None:
-    assert decide_threshold(AnswerConfig(), sure_and_unsure()) == (0.0, ())
+    assert decide_threshold(PredictConfig(), sure_and_unsure()) == (0.0, ())
     assert judge_threshold(sure_and_unsure(), 0.0) == ()
 
 
 def test_a_threshold_that_was_asked_for_is_kept_and_explained() -> None:
-    threshold, (finding,) = decide_threshold(AnswerConfig(threshold=0.7), sure_and_unsure())
+    threshold, (finding,) = decide_threshold(PredictConfig(threshold=0.7), sure_and_unsure())
     assert threshold == 0.7
     assert "Below a probability of 0.7 it says 'unsure'" in finding.text

@@ -1,4 +1,4 @@
-"""Answers: those of `mien predict`, and heat maps that are those of `mien explain`."""
+"""Predictions: those of `mien predict`, and heat maps that are those of `mien explain`."""
 
 import base64
 import io
@@ -29,7 +29,7 @@ WIDE = draw_image(0, width=400, height=300)
 
 @pytest.fixture(params=[None, "map"])
 def classifier(request: pytest.FixtureRequest) -> Classifier:
-    return colour_classifier(replace(FACTS, fit_rule="crop"), heat=request.param)
+    return colour_classifier(replace(FACTS, resize_mode="crop"), heat=request.param)
 
 
 def test_the_answer_is_the_prediction(classifier: Classifier) -> None:
@@ -66,7 +66,7 @@ def test_what_is_no_image_is_told(classifier: Classifier, content: bytes, proble
         "label": None,
         "probs": {},
         "error": str(found.refusal),
-        "unfamiliar": False,
+        "out_of_distribution": False,
     }
     assert found.to_dict(explain=True) == {**told, "heat_map": None}
 

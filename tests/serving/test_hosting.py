@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import mien
+import mien.serving
 from conftest import Mien, classifier_of
 from mien.config import ServeConfig
 from mien.errors import SettingsError
@@ -66,9 +66,9 @@ def test_a_run_that_is_none_is_one_clear_line(tmp_path: Path, command: Mien) -> 
 
 
 def test_a_package_that_is_missing_is_named(run: "Run", command: Mien, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("serving", "connections"):
-        monkeypatch.delitem(sys.modules, f"mien.{name}", raising=False)
-        monkeypatch.delattr(mien, name, raising=False)
+    for name in ("process", "connections"):
+        monkeypatch.delitem(sys.modules, f"mien.serving.{name}", raising=False)
+        monkeypatch.delattr(mien.serving, name, raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     code, _, err = command("serve", run.path)
     assert code == 2

@@ -24,7 +24,7 @@ import os, sys
 from mien.serving.metrics import ServiceMetrics
 metrics = ServiceMetrics(["happy", "sad"])
 metrics.count_request("/predict", 200, 0.02)
-metrics.count_answer("happy", unfamiliar=True)
+metrics.count_answer("happy", out_of_distribution=True)
 metrics.num_waiting.inc(3)
 if sys.argv[1] == "dies":
     os._exit(9)
@@ -81,11 +81,11 @@ def test_images_are_counted_by_what_was_said_of_them_and_every_label_is_there_fr
     }
     for label in ("happy", "happy", "sad", "unsure", None):
         metrics.count_answer(label)
-    metrics.count_answer("sad", unfamiliar=True)
+    metrics.count_answer("sad", out_of_distribution=True)
     after = {key: value for key, value in counted(metrics).items() if key[0] == "mien_images_total"}
     assert after.keys() == before.keys()
     assert [after[key] for key in before] == [2, 2, 1, 1]
-    assert counted(metrics)["mien_unfamiliar_images_total",] == 1
+    assert counted(metrics)["mien_out_of_distribution_images_total",] == 1
 
 
 def test_classes_called_unsure_and_error_are_not_mistaken_for_answers_that_are_none() -> None:
@@ -151,7 +151,7 @@ def test_several_processes_count_together_and_what_a_dead_one_had_in_work_is_for
     assert (
         found["mien_requests_total", "/predict", "200"] == found["mien_request_duration_seconds_count", "/predict"] == 3
     )
-    assert found["mien_images_total", "happy", "class"] == found["mien_unfamiliar_images_total",] == 3
+    assert found["mien_images_total", "happy", "class"] == found["mien_out_of_distribution_images_total",] == 3
     assert found["mien_images_waiting",] == 6
     memory = [value for key, value in found.items() if key[0] == "process_resident_memory_bytes"]
     assert len(memory) == 2 and min(memory) > 10_000_000

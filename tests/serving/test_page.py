@@ -161,7 +161,7 @@ def test_an_image_gets_the_answer_that_the_command_line_gives(wide: "Page", url:
 def test_an_image_unlike_those_of_the_training_is_marked(wide: "Page", url: str, run: "Run", tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     path = save_image(tmp_path / "noise.jpg", Image.fromarray(noise))
-    assert next(iter(mien.predict(mien.load(run.path), [path]))).unfamiliar
+    assert next(iter(mien.predict(mien.load(run.path), [path]))).out_of_distribution
     chosen(opened(wide, url), path)
     assert texts(wide, ".warning:visible") == ["Unlike the training images: the answer may mean little."]
     assert told(wide).endswith("; unlike the training images")
@@ -279,7 +279,7 @@ def test_the_answers_can_be_saved_as_the_table_that_the_command_line_writes(
     for row, prediction in zip(rows, expected, strict=True):
         assert row["source"] == Path(prediction.source).name
         assert row["label"] == (prediction.label or "") and row["error"] == (prediction.error or "")
-        assert row["unfamiliar"] == ("yes" if prediction.unfamiliar else "")
+        assert row["out_of_distribution"] == ("yes" if prediction.out_of_distribution else "")
         assert row["prob_happy"] == (f"{prediction.probs['happy']:.6f}" if prediction.probs else "")
 
 
@@ -552,7 +552,7 @@ def test_a_threshold_below_which_nothing_was_leaves_the_words_as_they_are(wide: 
 
 def nearly_sure(prob: float) -> dict[str, Any]:
     probs = {"happy": prob, "sad": 1 - prob}
-    return {"source": "a.jpg", "label": "unsure", "probs": probs, "error": None, "unfamiliar": False}
+    return {"source": "a.jpg", "label": "unsure", "probs": probs, "error": None, "out_of_distribution": False}
 
 
 @pytest.mark.parametrize("width", [390, 1280])

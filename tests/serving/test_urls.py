@@ -20,7 +20,7 @@ BUDGET = 100 * 1024**2
 
 
 class Internet:
-    """Answers only when it is told to, and knows how many wait for it."""
+    """Predictions only when it is told to, and knows how many wait for it."""
 
     def __init__(self) -> None:
         self.opened = threading.Event()

@@ -37,7 +37,7 @@ def _path(_type: object, tokens: Sequence[Token]) -> Path:
 
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
-Answering, Labelling, Fetching = section("Answering"), section("Labels"), section("Fetching URLs")
+Predicting, Labelling, Fetching = section("Predicting"), section("Labels"), section("Fetching URLs")
 Intake = section("Limits and load")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]

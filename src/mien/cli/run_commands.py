@@ -7,7 +7,6 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from mien.cli.flags import (
-    Answering,
     Augmentation,
     Cleaning,
     CsvPath,
@@ -16,6 +15,7 @@ from mien.cli.flags import (
     Flag,
     Labelling,
     OutPath,
+    Predicting,
     Pretrained,
     Reading,
     RunPath,
@@ -25,13 +25,13 @@ from mien.cli.flags import (
     user_cache_dir,
 )
 from mien.config import (
-    AnswerConfig,
     AugmentConfig,
     BackboneConfig,
     CleanConfig,
     FetchLimits,
     FitConfig,
     LabelConfig,
+    PredictConfig,
     ScanConfig,
     ServeConfig,
     SplitConfig,
@@ -75,7 +75,7 @@ def train(
     backbone: Annotated[BackboneConfig, Pretrained] = BackboneConfig(),
     fit: Annotated[FitConfig, Training] = FitConfig(),
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
-    answer: Annotated[AnswerConfig, Answering] = AnswerConfig(),
+    prediction: Annotated[PredictConfig, Predicting] = PredictConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Train a classifier on a folder of class folders, and measure it honestly.
@@ -105,7 +105,7 @@ def train(
     from mien.cli.show_run import show_run
     from mien.jobs.train import train as train_folder
 
-    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, answer, labels)
+    settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, prediction, labels)
     cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
         run = train_folder(

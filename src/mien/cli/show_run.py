@@ -31,8 +31,8 @@ RUN_FILES = {
     "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
     "manifest.csv": "every file, what is wrong with it, and its split",
     "config.json": "every setting, and the versions",
-    "suspects.csv": "images whose label may be wrong, with room for your decisions",
-    "suspects.png": "those images",
+    "label_issues.csv": "images whose label may be wrong, with room for your decisions",
+    "label_issues.png": "those images",
     "history.csv": "loss and accuracy by epoch",
     "samples.png": "images with their labels",
     "curves.png": "loss and accuracy, drawn",
@@ -54,7 +54,7 @@ def show_evaluation(
 ) -> None:
     """Print the scores, each with its interval and the baseline, and the verdict; those with most images first."""
     headline = out_of_fold or evaluation
-    calibration, unlike = headline.calibration, evaluation.unfamiliar
+    calibration, unlike = headline.calibration, evaluation.out_of_distribution
     OUT.print()
     for name, text in (
         ("accuracy", str(headline.accuracy)),
@@ -117,10 +117,10 @@ def show_comparison(comparison: "Comparison") -> None:
 def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
     show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
-    if run.suspects:
-        from mien.runs.saving import describe_suspects
+    if run.label_issues:
+        from mien.runs.saving import describe_label_issues
 
-        show_prose(f"\n{printable(describe_suspects(run.suspects, run.path))}")
+        show_prose(f"\n{printable(describe_label_issues(run.label_issues, run.path))}")
     _show_files(run.path, RUN_FILES)
     path = printable(str(run.path))
     OUT.print(f"\nUse it: mien predict {path} photo.jpg\nLet others use it: mien serve {path}")
@@ -139,7 +139,7 @@ def show_about(facts: "ModelFacts") -> None:
     if facts.threshold:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
-    OUT.print(f"takes        images of {width} x {height} pixels, fit rule {facts.fit_rule}")
+    OUT.print(f"takes        images of {width} x {height} pixels, resize mode {facts.resize_mode}")
     OUT.print(f"images     fingerprint {printable(facts.data_fingerprint)}")
     if facts.provenance is None:
         OUT.print(f"made         by mien {printable(facts.mien_version)}; the file says no more of it")
@@ -232,7 +232,7 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> No
         return
     likeliest = max(prediction.probs, key=prediction.probs.__getitem__)
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
-    remarks += ["unlike the training images"] if prediction.unfamiliar else []
+    remarks += ["unlike the training images"] if prediction.out_of_distribution else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
     # Rounded down: what is below a threshold must not read as if it were not.
     percent = f"{math.floor(100 * prediction.probs[likeliest] + 1e-9)}%"
@@ -240,11 +240,11 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> No
 
 
 def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:
-    rows = [["source", "label", *(f"prob_{name}" for name in class_names), "unfamiliar", "error"]]
+    rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
     for prediction in predictions:
         probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
-        unfamiliar = "yes" if prediction.unfamiliar else ""
-        rows.append([prediction.source, prediction.label or "", *probs, unfamiliar, prediction.error or ""])
+        out_of_distribution = "yes" if prediction.out_of_distribution else ""
+        rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
     return table_text(rows)
 
 

@@ -111,16 +111,16 @@ def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
 
     Args:
         rgb: Any size, mode RGB.
-        config: `image_size` and `fit_rule` of it.
+        config: `image_size` and `resize_mode` of it.
 
     Returns:
         uint8, shape (height, width, 3).
     """
     height, width = config.image_size
     size, filter_ = (width, height), Image.Resampling.BILINEAR
-    if config.fit_rule == "crop":
+    if config.resize_mode == "crop":
         rgb = ImageOps.fit(rgb, size, filter_)
-    elif config.fit_rule == "pad":
+    elif config.resize_mode == "pad":
         rgb = ImageOps.pad(rgb, size, filter_, color="white")
     else:
         rgb = rgb.resize(size, filter_, reducing_gap=2.0)

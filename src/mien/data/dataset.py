@@ -32,7 +32,7 @@ PROBLEMS = {
     "wrong_extension": "the name says another kind of image than the content",
     "left_out": "what --relabel says to leave out",
     "relabelled": "the label that --relabel gives it",
-    "suspect_label": "the label may be wrong",
+    "label_issue": "the label may be wrong",
 }
 _COLUMNS = "path label sha256 phash bytes format width height brightness colour problem group split detail".split()
 

@@ -19,7 +19,7 @@ _COLUMNS = {"path", "decision"}
 
 
 def load_decisions(path: str | Path) -> dict[str, str]:
-    """Read a CSV file with the columns path and decision, such as a run's suspects.csv with that column filled in.
+    """Read a CSV file with the columns path and decision, such as a run's label_issues.csv with that column filled in.
 
     Other columns are passed over, and so are rows whose decision is empty or "keep". Fields may be divided by commas,
     semicolons or tabs, as spreadsheets save them.
@@ -116,7 +116,7 @@ def _rows(text: str, path: Path) -> Iterator[tuple[str, str]]:
     names = _names(rows[0] if rows else [])
     if not set(names) >= _COLUMNS:
         raise SettingsError(
-            f"the first line of {str(path)!r} must name the columns path and decision, as in a run's suspects.csv; "
+            f"the first line of {str(path)!r} must name the columns path and decision, as in a run's label_issues.csv; "
             f"it is {first[:100]!r}"
         )
     at_path, at_decision = names.index("path"), names.index("decision")

@@ -65,11 +65,11 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
             f"{', '.join(small)}. Add images, or lower --folds."
         )
     fold_of = _share_out(dataset, units, {str(number): 1 / num_folds for number in range(num_folds)}, config.seed)
-    val_share = config.val_share / (1 - config.test_share)
+    val_fraction = config.val_fraction / (1 - config.test_fraction)
     for number in range(num_folds):
         others = [place for place in places if fold_of[place] != str(number)]
         units = {name: _units(dataset, name, others) for name in dataset.class_names}
-        chosen = _share_out(dataset, units, {"train": 1 - val_share, "val": val_share}, config.seed)
+        chosen = _share_out(dataset, units, {"train": 1 - val_fraction, "val": val_fraction}, config.seed)
         chosen |= {place: "test" for place in places if fold_of[place] == str(number)}
         yield dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
 
@@ -115,9 +115,9 @@ def _share_out(
 
 def _shares(config: SplitConfig) -> dict[str, float]:
     return {
-        "train": 1 - config.val_share - config.test_share,
-        "val": config.val_share,
-        "test": config.test_share,
+        "train": 1 - config.val_fraction - config.test_fraction,
+        "val": config.val_fraction,
+        "test": config.test_fraction,
     }
 
 

@@ -37,7 +37,7 @@ _NOT_PUBLIC = (
 )
 
 
-# Answers that another try may change: https://www.rfc-editor.org/rfc/rfc9110#section-15
+# Predictions that another try may change: https://www.rfc-editor.org/rfc/rfc9110#section-15
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 
 

@@ -190,7 +190,7 @@ def _load(path: Path) -> _Run:
         if source != "test" and not (path / file_name).exists():
             continue
         try:
-            found, names = _read_answers(path / file_name, by_path, splits, source)
+            found, names = _read_predictions(path / file_name, by_path, splits, source)
         except (KeyError, ValueError) as error:
             raise SourceNotFoundError(f"{str(path / file_name)!r} is damaged: {files.reason_of(error)}") from error
         class_names |= names
@@ -206,7 +206,7 @@ def _num_folds(run: RunFolder) -> int:
     return num_folds if isinstance(num_folds, int) and num_folds >= 2 else 0
 
 
-def _read_answers(
+def _read_predictions(
     path: Path, by_path: Mapping[str, ImageRecord], splits: Sequence[str], source: str
 ) -> tuple[dict[str, _Judged], set[str]]:
     """Read the answers of a run, and the names of its classes."""
@@ -222,11 +222,11 @@ def _read_answers(
         record = by_path.get(row["path"])
         if record is None or record.split not in splits:
             raise ValueError(f"the manifest has no image {row['path']!r} among those for {source}")
-        if row["label"] != record.label or not {row["label"], row["answer"]} <= names:
-            raise ValueError(f"{row['path']!r} has the label {row['label']!r} and the answer {row['answer']!r}")
+        if row["label"] != record.label or not {row["label"], row["predicted"]} <= names:
+            raise ValueError(f"{row['path']!r} has the label {row['label']!r} and the answer {row['predicted']!r}")
         if not all(0 <= float(row[f"prob_{name}"]) <= 1 for name in names):
             raise ValueError(f"{row['path']!r} has a probability that is none")
-        judged[record.sha256] = _Judged(record, row["answer"] == record.label, source)
+        judged[record.sha256] = _Judged(record, row["predicted"] == record.label, source)
     if len(names) < 2:
         raise ValueError("it has no columns of probabilities")
     return judged, names
@@ -283,7 +283,7 @@ def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str
         )
     if any(run.judged[content].source != "test" for run in (first, second) for content in shared):
         notes.append(
-            "Answers by cross-validation come from classifiers trained as the saved one was, on fewer images: they "
+            "Predictions by cross-validation come from classifiers trained as the saved one was, on fewer images: they "
             "compare the ways of training"
         )
     return shared, notes

@@ -31,7 +31,7 @@ class Trial:
 
     Attributes:
         review: Scores on the test split; its `path` is the run folder.
-        predictions: Answers for the images that were drawn apart.
+        predictions: Predictions for the images that were drawn apart.
         known_styles: Share answered right of those in the styles that were trained on.
         new_style: Share answered right of those in a style that was not.
     """

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.config import AnswerConfig, TrainConfig
+from mien.config import PredictConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Epoch, Progress
 from mien.data.dataset import Dataset
@@ -14,11 +14,11 @@ from mien.model.classifier import Classifier
 from mien.runs.folder import RunFolder
 from mien.runs.report import save_report
 from mien.runs.run import Fitted
-from mien.runs.saving import metrics, provenance, save_card, save_scores, save_suspects
+from mien.runs.saving import metrics, provenance, save_card, save_label_issues, save_scores
 from mien.runs.tensorboard import log_run
-from mien.scoring.evaluation import answer, score
-from mien.scoring.label_issues import Suspect
-from mien.scoring.results import Answers, Evaluation, Finding
+from mien.scoring.evaluation import predict_dataset, score
+from mien.scoring.label_issues import LabelIssue
+from mien.scoring.results import Evaluation, Finding, Predictions
 from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, kept_epochs, verdict
 
 
@@ -32,10 +32,10 @@ class Run:
         classifier: What was trained.
         evaluation: Scores on the test split.
         out_of_fold: Scores by cross-validation on all other images, where there was one.
-        answers: About images not seen before: by cross-validation where there was one, else on the test split.
+        predictions: About images not seen before: by cross-validation where there was one, else on the test split.
         findings: What the scores mean, and what to do.
         history: The epochs of the training, where it had any.
-        suspects: Images whose label is probably wrong; those for the test are not asked about.
+        label_issues: Images whose label is probably wrong; those for the test are not asked about.
         shortcuts: Facts about files, such as their size, that give the label away.
     """
 
@@ -44,10 +44,10 @@ class Run:
     classifier: Classifier
     evaluation: Evaluation
     out_of_fold: Evaluation | None
-    answers: Answers = field(repr=False)
+    predictions: Predictions = field(repr=False)
     findings: tuple[Finding, ...]
     history: tuple[Epoch, ...]
-    suspects: tuple[Suspect, ...]
+    label_issues: tuple[LabelIssue, ...]
     shortcuts: tuple[Shortcut, ...]
 
 
@@ -56,17 +56,17 @@ class Doubts:
     """What about the data may be wrong, found before the training.
 
     Attributes:
-        suspects: Images whose label is probably wrong.
+        label_issues: Images whose label is probably wrong.
         shortcuts: Facts about files, such as their size, that give the label away.
     """
 
-    suspects: tuple[Suspect, ...]
+    label_issues: tuple[LabelIssue, ...]
     shortcuts: tuple[Shortcut, ...]
 
     def to_dict(self, dataset: Dataset) -> dict[str, Any]:
         """Return plain JSON values, with the images by their paths in the Dataset."""
         return {
-            "suspects": [suspect.to_dict(dataset) for suspect in self.suspects],
+            "label_issues": [issue.to_dict(dataset) for issue in self.label_issues],
             "shortcuts": [shortcut.to_dict() for shortcut in self.shortcuts],
         }
 
@@ -77,7 +77,7 @@ def finish(
     config: TrainConfig,
     fitted: Fitted,
     *,
-    out_of_fold: Answers | None,
+    out_of_fold: Predictions | None,
     doubts: Doubts,
     progress: Progress = SILENCE,
 ) -> Run:
@@ -97,20 +97,20 @@ def finish(
     Raises:
         OutputError: A file cannot be written.
     """
-    answers = {"out_of_fold": out_of_fold} if out_of_fold else {}
-    answers["test"] = answer(fitted.classifier, dataset, split="test")
-    asked = config.answer.threshold
-    scores = {name: score(fitted.classifier, given, threshold=asked) for name, given in answers.items()}
+    predictions = {"out_of_fold": out_of_fold} if out_of_fold else {}
+    predictions["test"] = predict_dataset(fitted.classifier, dataset, split="test")
+    asked = config.predict.threshold
+    scores = {name: score(fitted.classifier, given, threshold=asked) for name, given in predictions.items()}
     threshold, findings = _judged(fitted, dataset, scores, config)
     told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
     made = provenance(dataset, config)
     classifier = fitted.classifier.telling(scores=told, threshold=threshold, provenance=made)
 
-    save_scores(run, dataset, answers, scores)
+    save_scores(run, dataset, predictions, scores)
     if fitted.history:
         log_run(run, config, scores)
     decisions = load_decisions(run.decisions_path) if config.labels.relabel else {}
-    save_suspects(run.path, dataset, doubts.suspects, decisions)
+    save_label_issues(run.path, dataset, doubts.label_issues, decisions)
     dataset.save(run.manifest_path)
     classifier.save(run.model_path)
     save_card(run, classifier)
@@ -124,10 +124,10 @@ def finish(
         classifier=classifier,
         evaluation=scores["test"],
         out_of_fold=scores.get("out_of_fold"),
-        answers=out_of_fold or answers["test"],
+        predictions=out_of_fold or predictions["test"],
         findings=findings,
         history=fitted.history,
-        suspects=doubts.suspects,
+        label_issues=doubts.label_issues,
         shortcuts=doubts.shortcuts,
     )
 
@@ -148,11 +148,11 @@ def _judged(
     judged = scores.get("out_of_fold", scores["test"])
     epochs = kept_epochs(fitted.history, fitted.details)
     findings = verdict(judged, epochs, remedy="" if "out_of_fold" in scores else JUDGE_BY_ALL, config=config)
-    if config.answer == AnswerConfig():
+    if config.predict == PredictConfig():
         return 0.0, findings
     if "out_of_fold" not in scores:
         # The test is read once, and nothing is chosen by it.
-        val = answer(fitted.classifier, dataset, split="val")
-        judged = score(fitted.classifier, val, threshold=config.answer.threshold)
-    threshold, consequences = decide_threshold(config.answer, judged)
+        val = predict_dataset(fitted.classifier, dataset, split="val")
+        judged = score(fitted.classifier, val, threshold=config.predict.threshold)
+    threshold, consequences = decide_threshold(config.predict, judged)
     return threshold, (*findings, *consequences)

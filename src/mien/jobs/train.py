@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from mien.config import PRESETS, AnswerConfig, TrainConfig
+from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
@@ -22,7 +22,7 @@ from mien.learning.fitting import cross_validate, find_backbone, judge_labels, n
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
 from mien.runs.saving import describe, save_data
-from mien.scoring.label_issues import find_suspects, mark_suspects
+from mien.scoring.label_issues import find_label_issues, mark_label_issues
 
 _MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
@@ -69,7 +69,7 @@ def train(
     with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run, _stoppable(run, progress):
         dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = split(clean(dataset, config.clean), config.split)
-        if UNSURE in dataset.class_names and config.answer != AnswerConfig():
+        if UNSURE in dataset.class_names and config.predict != PredictConfig():
             raise SettingsError(
                 f"a class is called {UNSURE!r}, as an answer that is none: rename it, or ask for no threshold"
             )
@@ -90,11 +90,11 @@ def train(
             save_data(run, dataset, config, decisions=decisions)
         out_of_fold = cross_validate(method, parts, run=run, progress=progress)
         judged = judge_labels(method, dataset, out_of_fold)
-        suspects = find_suspects(dataset, judged) if judged else ()
-        dataset = mark_suspects(dataset, suspects)
+        label_issues = find_label_issues(dataset, judged) if judged else ()
+        dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run.path)
         save_training(run, fitted, save_h5=save_h5)
-        doubts = Doubts(suspects, shortcuts)
+        doubts = Doubts(label_issues, shortcuts)
         return finish(run, dataset, config, fitted, out_of_fold=out_of_fold, doubts=doubts, progress=progress)
 
 

@@ -16,7 +16,7 @@ from mien.learning import networks
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import export, prove_equal
 from mien.learning.feature_cache import FeatureCache
-from mien.learning.features import answer_from_others, extract, fit_head_on
+from mien.learning.features import extract, fit_head_on, predict_from_others
 from mien.learning.hardware import chosen_precision
 from mien.learning.heads import Head
 from mien.learning.methods import places_seen
@@ -56,11 +56,11 @@ class Cnn:
         self._progress.say(_summary(self._built(dataset, "float32")))
         return _fitted(self._network(dataset, run_dir), dataset, self._progress)
 
-    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
-        return _answers(self._network(dataset, None), dataset)
+        return _predictions(self._network(dataset, None), dataset)
 
-    def answer_from_others(self, dataset: Dataset) -> None:
+    def predict_from_others(self, dataset: Dataset) -> None:
         """Return nothing: it has no features."""
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
@@ -107,16 +107,16 @@ class Finetune:
         self._progress.say(describe_choice(network.choices))
         return _fitted(network, dataset, self._progress)
 
-    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
-        return _answers(self._network(dataset, None), dataset)
+        return _predictions(self._network(dataset, None), dataset)
 
-    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+    def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
 
         They come from the features of the backbone as it is.
         """
-        return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
+        return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         announce(dataset, self._config.fit, self._progress)
@@ -200,7 +200,7 @@ def _calibrate(model: keras.Model, dataset: Dataset) -> float:
     return temperature
 
 
-def _answers(network: _Network, dataset: Dataset) -> NDArray[np.float32]:
+def _predictions(network: _Network, dataset: Dataset) -> NDArray[np.float32]:
     """Return the probabilities that the network of a fold gives, (N, C), for the test split; then forget it."""
     if network.trained.interrupted:
         # Half a fold says nothing.

@@ -19,7 +19,7 @@ from mien.errors import ExportMismatchError
 from mien.learning.activation_maps import add_heat
 from mien.learning.backbone import Backbone
 from mien.learning.heads import Head
-from mien.learning.out_of_distribution import Familiarity, fit_familiarity
+from mien.learning.out_of_distribution import Distribution, fit_distribution
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.model.inference import Graph
 from mien.runs.figures import plot_history, save_figure
@@ -40,7 +40,7 @@ model.export(sys.argv[2], format="onnx", verbose=False)
 """
 # Two classes this near to one another are as probable: which of them is the label is rounding.
 _TIE = 1e-5
-# What is familiar is learnt from at most this many images.
+# How the training images are distributed is learnt from at most this many images.
 _MAX_FEATURES = 1000
 
 
@@ -50,7 +50,7 @@ def facts_of(dataset: Dataset) -> ModelFacts:
     return ModelFacts(
         class_names=dataset.class_names,
         image_size=dataset.config.image_size,
-        fit_rule=dataset.config.fit_rule,
+        resize_mode=dataset.config.resize_mode,
         max_pixels=dataset.config.max_pixels,
         largest_class=dataset.class_names[int(trained_on.argmax())],
         data_fingerprint=dataset.fingerprint(),
@@ -58,13 +58,13 @@ def facts_of(dataset: Dataset) -> ModelFacts:
     )
 
 
-def join(backbone: Backbone, head: Head, familiarity: Familiarity, facts: ModelFacts) -> Classifier:
+def join(backbone: Backbone, head: Head, distribution: Distribution, facts: ModelFacts) -> Classifier:
     """Put a linear head on a backbone: a Classifier, one ONNX file, from uint8 images to probabilities.
 
     Args:
         backbone: Gives D features.
         head: Takes D features.
-        familiarity: What features are like those of the training.
+        distribution: What features are like those of the training.
         facts: What the file is to say about itself.
     """
     import onnx
@@ -79,7 +79,7 @@ def join(backbone: Backbone, head: Head, familiarity: Familiarity, facts: ModelF
     del graph.output[:]
     graph.output.append(onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, shape))
     add_heat(model)
-    return _with_distance(model, "features", familiarity, facts)
+    return _with_distance(model, "features", distribution, facts)
 
 
 def export(network: "keras.Model", dataset: Dataset) -> Classifier:
@@ -103,9 +103,9 @@ def export(network: "keras.Model", dataset: Dataset) -> Classifier:
     features = _features_name(model.graph)
     seen, unseen = (_features(model, features, dataset, split) for split in ("train", "val"))
     groups = dataset.group_numbers(dataset.indexes("train")[: len(seen)])
-    familiarity = fit_familiarity(seen, groups=groups, held_out=unseen)
+    distribution = fit_distribution(seen, groups=groups, held_out=unseen)
     add_heat(model)
-    return _with_distance(model, features, familiarity, facts_of(dataset))
+    return _with_distance(model, features, distribution, facts_of(dataset))
 
 
 def _features_name(graph: "onnx.GraphProto") -> str:
@@ -135,27 +135,29 @@ def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str)
     return np.concatenate(rows)
 
 
-def _with_distance(model: "onnx.ModelProto", features: str, familiarity: Familiarity, facts: ModelFacts) -> Classifier:
+def _with_distance(
+    model: "onnx.ModelProto", features: str, distribution: Distribution, facts: ModelFacts
+) -> Classifier:
     """Give a network the output "distance", float32 (N, 1): how far images are from those of the training."""
     import onnx
 
     arrays = {
-        "familiar_mean": familiarity.mean,
-        "familiar_directions": familiarity.directions,
-        "familiar_ones": np.ones((len(familiarity.mean), 1), np.float32),
-        "familiar_ones_few": np.ones((familiarity.directions.shape[1], 1), np.float32),
+        "plane_mean": distribution.mean,
+        "plane_directions": distribution.directions,
+        "plane_ones": np.ones((len(distribution.mean), 1), np.float32),
+        "plane_ones_few": np.ones((distribution.directions.shape[1], 1), np.float32),
     }
     nodes: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
-        ("LpNormalization", [features], "familiar_units", {"axis": 1, "p": 2}),
-        ("Sub", ["familiar_units", "familiar_mean"], "familiar_rows", {}),
-        ("MatMul", ["familiar_rows", "familiar_directions"], "familiar_parts", {}),
-        ("Mul", ["familiar_rows", "familiar_rows"], "familiar_rows_squared", {}),
-        ("Mul", ["familiar_parts", "familiar_parts"], "familiar_parts_squared", {}),
-        ("MatMul", ["familiar_rows_squared", "familiar_ones"], "familiar_whole", {}),
-        ("MatMul", ["familiar_parts_squared", "familiar_ones_few"], "familiar_part", {}),
-        ("Sub", ["familiar_whole", "familiar_part"], "familiar_rest", {}),
-        ("Relu", ["familiar_rest"], "familiar_rest_squared", {}),
-        ("Sqrt", ["familiar_rest_squared"], "distance", {}),
+        ("LpNormalization", [features], "plane_units", {"axis": 1, "p": 2}),
+        ("Sub", ["plane_units", "plane_mean"], "plane_rows", {}),
+        ("MatMul", ["plane_rows", "plane_directions"], "plane_parts", {}),
+        ("Mul", ["plane_rows", "plane_rows"], "plane_rows_squared", {}),
+        ("Mul", ["plane_parts", "plane_parts"], "plane_parts_squared", {}),
+        ("MatMul", ["plane_rows_squared", "plane_ones"], "plane_whole", {}),
+        ("MatMul", ["plane_parts_squared", "plane_ones_few"], "plane_part", {}),
+        ("Sub", ["plane_whole", "plane_part"], "plane_rest", {}),
+        ("Relu", ["plane_rest"], "plane_rest_squared", {}),
+        ("Sqrt", ["plane_rest_squared"], "distance", {}),
     )
     graph = model.graph
     for name, array in arrays.items():
@@ -163,7 +165,7 @@ def _with_distance(model: "onnx.ModelProto", features: str, familiarity: Familia
     for kind, inputs, output, options in nodes:
         graph.node.append(onnx.helper.make_node(kind, inputs, [output], **options))
     graph.output.append(onnx.helper.make_tensor_value_info("distance", onnx.TensorProto.FLOAT, ["N", 1]))
-    facts = replace(facts, familiar_within=familiarity.limit)
+    facts = replace(facts, max_distance=distribution.limit)
     return Classifier(with_facts(model.SerializeToString(), facts))
 
 

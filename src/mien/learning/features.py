@@ -33,7 +33,7 @@ def extract(
         cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
         progress: Told how far it is.
     """
-    maker = f"{backbone.fingerprint} {dataset.config.fit_rule} {dataset.config.image_size} {__version__}"
+    maker = f"{backbone.fingerprint} {dataset.config.resize_mode} {dataset.config.image_size} {__version__}"
     found = _found(dataset, backbone, maker, cache, progress)
     if found:
         progress.say(f"features of {len(found)} images were found in the cache")
@@ -74,7 +74,7 @@ def fit_head_on(
     )
 
 
-def answer_from_others(
+def predict_from_others(
     dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
 ) -> NDArray[np.float32]:
     """Return the probabilities, (N, C), that each of some images gets from the features and labels of the others.

@@ -18,7 +18,7 @@ from mien.learning.feature_cache import FeatureCache
 from mien.learning.methods import Method, places_seen
 from mien.runs.folder import RunFolder
 from mien.runs.run import Fitted
-from mien.scoring.results import Answers
+from mien.scoring.results import Predictions
 
 _AUTO_FOLDS = 5
 _FEW_IMAGES = 1000
@@ -147,7 +147,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
 
 def cross_validate(
     method: Method, parts: Sequence[Dataset], *, run: RunFolder, progress: Progress = SILENCE
-) -> Answers | None:
+) -> Predictions | None:
     """Ask about every image that is not for the test, each time a classifier that has not seen it.
 
     A fold that is done is kept in the run folder: after a kill it is not done again.
@@ -170,7 +170,7 @@ def cross_validate(
         if given is None:
             if method.takes_long:
                 progress.say(f"fold {number} of {len(parts)}")
-            given = method.answer(fold)
+            given = method.fit_predict(fold)
             with files.replacing(run.fold_path(number)) as temporary:
                 np.save(temporary, given)
         probs.append(given)
@@ -180,12 +180,12 @@ def cross_validate(
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
     labels = parts[0].labels(indexes[order])
-    return Answers(
+    return Predictions(
         indexes[order], labels, np.concatenate(probs)[order], num_folds=len(parts), class_names=parts[0].class_names
     )
 
 
-def judge_labels(method: Method, dataset: Dataset, out_of_fold: Answers | None) -> Answers | None:
+def judge_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> Predictions | None:
     """Return answers to hold the labels against; None where there are none. The test images are not asked about.
 
     Those of a cross-validation of networks are used where there are any, otherwise what each image looks like by the
@@ -196,11 +196,11 @@ def judge_labels(method: Method, dataset: Dataset, out_of_fold: Answers | None) 
         dataset: What `split` returned.
         out_of_fold: What `cross_validate` returned.
     """
-    probs = None if method.takes_long and out_of_fold else method.answer_from_others(dataset)
+    probs = None if method.takes_long and out_of_fold else method.predict_from_others(dataset)
     if probs is None:
         return out_of_fold
     places = places_seen(dataset)
-    return Answers(places, dataset.labels(places), probs, class_names=dataset.class_names)
+    return Predictions(places, dataset.labels(places), probs, class_names=dataset.class_names)
 
 
 def _kept_fold(run: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:

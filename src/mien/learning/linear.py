@@ -11,10 +11,10 @@ from mien.data.dataset import Dataset
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import facts_of, join, prove_equal
 from mien.learning.feature_cache import FeatureCache
-from mien.learning.features import answer_from_others, extract, fit_head_on
+from mien.learning.features import extract, fit_head_on, predict_from_others
 from mien.learning.heads import Head
 from mien.learning.methods import places_seen
-from mien.learning.out_of_distribution import fit_familiarity
+from mien.learning.out_of_distribution import fit_distribution
 from mien.runs.run import Fitted
 
 # The joined file is shown to answer as the head does on at most this many images.
@@ -37,8 +37,8 @@ class Linear:
         head = self._head(dataset)
         seen = places_seen(dataset)
         groups, seed = dataset.group_numbers(seen), self._config.split.seed
-        familiarity = fit_familiarity(self._features[seen], groups=groups, seed=seed)
-        classifier = join(self._backbone, head, familiarity, facts_of(dataset))
+        distribution = fit_distribution(self._features[seen], groups=groups, seed=seed)
+        classifier = join(self._backbone, head, distribution, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
         difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.pixels(some))])
         self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
@@ -50,13 +50,13 @@ class Linear:
         }
         return Fitted(classifier, details)
 
-    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
         """Fit the head likewise; return the probabilities, (N, C), for the test split."""
         return self._head(dataset).probs(self._features[dataset.indexes("test")])
 
-    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+    def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
-        return answer_from_others(dataset, self._features, places_seen(dataset), self._config)
+        return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _head(self, dataset: Dataset) -> Head:
         return fit_head_on(dataset, self._features, places_seen(dataset), self._config)

@@ -31,11 +31,11 @@ class Method(Protocol):
         """Train on the training and validation splits. A run folder gets the records of the training."""
         ...
 
-    def answer(self, dataset: Dataset) -> NDArray[np.float32]:
+    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
         """Train on the training and validation splits; return the probabilities, (N, C), for the test split."""
         ...
 
-    def answer_from_others(self, dataset: Dataset) -> NDArray[np.float32] | None:
+    def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32] | None:
         """Return quick probabilities, (N, C), for the training and validation splits, each judged by the others.
 
         None where the method has no features to judge by.

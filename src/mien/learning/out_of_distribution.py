@@ -1,4 +1,4 @@
-"""Familiarity: how far the features of an image lie from those of the images that were trained on."""
+"""Distribution: how far the features of an image lie from those of the images that were trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _FURTHEST = 2.0
 
 
 @dataclass(frozen=True)
-class Familiarity:
+class Distribution:
     """The directions in which the images of a training differ from one another.
 
     An image is as far from them as its features, brought to length 1, lie from the plane of these directions.
@@ -39,14 +39,14 @@ class Familiarity:
         return _distances(features, self.mean, self.directions)
 
 
-def fit_familiarity(
+def fit_distribution(
     features: NDArray[np.float32],
     *,
     groups: Sequence[int],
     held_out: NDArray[np.float32] | None = None,
     seed: int = 0,
-) -> Familiarity:
-    """Learn what is familiar.
+) -> Distribution:
+    """Learn how the training images are distributed.
 
     Args:
         features: Of the training images, float32 (N, D).
@@ -71,7 +71,7 @@ def fit_familiarity(
             distances = _left_out(features, folds, num_directions)
         else:
             distances = np.array([_FURTHEST], np.float32)
-    return Familiarity(mean, directions, float(distances.mean() + _DEVIATIONS * distances.std()))
+    return Distribution(mean, directions, float(distances.mean() + _DEVIATIONS * distances.std()))
 
 
 def _left_out(features: NDArray[np.float32], folds: NDArray[np.int64], num_directions: int) -> NDArray[np.float32]:

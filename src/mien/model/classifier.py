@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import AnswerConfig, FitRule, ScanConfig
+from mien.config import PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
@@ -19,7 +19,7 @@ from mien.schema import built
 HEAT = "heat"
 
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
 # No network's logits are as large; with larger ones nothing could be reckoned.
@@ -64,35 +64,35 @@ class ModelFacts:
     Attributes:
         class_names: The classes, in the order of the probabilities.
         image_size: (height, width), in pixels.
-        fit_rule: How an image of another shape is brought to that size.
+        resize_mode: How an image of another shape is brought to that size.
         max_pixels: Larger images are refused.
         largest_class: The class with most training images: the baseline's answer.
         data_fingerprint: Hash of the content of the images that it was made from.
         threshold: Where the label is less probable than this, the answer is "unsure".
-        familiar_within: Images whose distance is greater are unlike those of the training; None where the file has
+        max_distance: Images whose distance is greater are unlike those of the training; None where the file has
             no distances.
         scores: What it scored on the test split and in cross-validation, as JSON values.
         mien_version: The version that wrote it.
         provenance: What it was made from and how; None in files of older versions, or made without a run.
-        format_version: Raised when older readers would misread the file.
+        format_version: Of these facts; another one is refused.
     """
 
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
-    fit_rule: FitRule
+    resize_mode: ResizeMode
     max_pixels: int
     largest_class: str
     data_fingerprint: str
     mien_version: str
     threshold: float = 0.0
-    familiar_within: float | None = None
+    max_distance: float | None = None
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: Provenance | None = None
     format_version: int = FORMAT_VERSION
 
     def scan_config(self) -> ScanConfig:
         """Return the settings by which images were decoded for training."""
-        return ScanConfig(image_size=self.image_size, fit_rule=self.fit_rule, max_pixels=self.max_pixels)
+        return ScanConfig(image_size=self.image_size, resize_mode=self.resize_mode, max_pixels=self.max_pixels)
 
 
 class Classifier:
@@ -145,7 +145,7 @@ class Classifier:
         """
         return self._checked(self._graph.run(["probs"], batch)[0])
 
-    def answer(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def predict(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the probability of every class, and whether an image is unlike those of the training.
 
         Args:
@@ -154,10 +154,10 @@ class Classifier:
         Returns:
             float32 (N, C), and bool (N,): all False where the file has no distances.
         """
-        if self.facts.familiar_within is None:
+        if self.facts.max_distance is None:
             return self.probs(batch), np.zeros(len(batch), np.bool_)
         probs, distances = self._graph.run(["probs", "distance"], batch)
-        return self._checked(probs), distances.reshape(len(batch), -1)[:, 0] > self.facts.familiar_within
+        return self._checked(probs), distances.reshape(len(batch), -1)[:, 0] > self.facts.max_distance
 
     def heat(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Return the logit of every class at every place of the network's last map, whose mean is that of the image.
@@ -260,21 +260,22 @@ def _facts(graph: Graph) -> ModelFacts:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"its description is damaged: {error}") from error
-    if facts.familiar_within is not None and "distance" not in graph.ends:
+    if facts.max_distance is not None and "distance" not in graph.ends:
         raise ModelFileError("it is damaged: it has no output 'distance'")
     return facts
 
 
 def _checked_facts(document: dict[str, Any]) -> ModelFacts:
-    if document["format_version"] > FORMAT_VERSION:
-        raise ModelFileError(
-            f"it has format {document['format_version']}, newer than this mien knows: pip install --upgrade mien"
-        )
+    found = document["format_version"]
+    if found > FORMAT_VERSION:
+        raise ModelFileError(f"it has format {found}, newer than this mien knows: pip install --upgrade mien")
+    if found < FORMAT_VERSION:
+        raise ModelFileError(f"it has format {found}, older than this mien reads: train again")
     facts = built(ModelFacts, document)
     class_names = facts.class_names
     if len(set(class_names)) != len(class_names) or len(class_names) < 2 or facts.largest_class not in class_names:
         raise ValueError(f"the classes are {class_names}, the largest {facts.largest_class!r}")
     # Both have limits, which they check themselves.
-    ScanConfig(facts.image_size, facts.fit_rule, facts.max_pixels)
-    AnswerConfig(facts.threshold)
+    ScanConfig(facts.image_size, facts.resize_mode, facts.max_pixels)
+    PredictConfig(facts.threshold)
     return facts

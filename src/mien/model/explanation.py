@@ -245,11 +245,11 @@ def _log_odds(probs: NDArray[np.float32], number: int) -> float:
 
 def _box(shape: tuple[int, int], config: ScanConfig) -> Box:
     """Return which part of an image of some shape, (height, width), the classifier sees."""
-    if config.fit_rule == "stretch":
+    if config.resize_mode == "stretch":
         return _WHOLE
     height, width = shape
     across, down = config.image_size[1] / width, config.image_size[0] / height
-    scale = max(across, down) if config.fit_rule == "crop" else min(across, down)
+    scale = max(across, down) if config.resize_mode == "crop" else min(across, down)
     # What is seen, in widths and heights of the image, lies in its middle.
     half_width, half_height = across / scale / 2, down / scale / 2
     return (0.5 - half_width, 0.5 - half_height, 0.5 + half_width, 0.5 + half_height)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import AnswerConfig, FetchLimits
+from mien.config import FetchLimits, PredictConfig
 from mien.core.parallel import in_threads
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import sources as intake
@@ -26,14 +26,14 @@ class Prediction:
         label: A class name; "unsure" where none is probable enough; None where `error` is set.
         probs: Probability of every class.
         error: Why there is no answer.
-        unfamiliar: The image is unlike those of the training: the probabilities may mean little.
+        out_of_distribution: The image is unlike those of the training: the probabilities may mean little.
     """
 
     source: str
     label: str | None
     probs: dict[str, float]
     error: str | None = None
-    unfamiliar: bool = False
+    out_of_distribution: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -58,7 +58,7 @@ def predict(
         limits: What may be fetched from a URL.
 
     Yields:
-        Prediction(source, label, probs, error, unfamiliar); the probabilities sum to 1.
+        Prediction(source, label, probs, error, out_of_distribution); the probabilities sum to 1.
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any image is read.
@@ -95,7 +95,7 @@ def threshold_in_force(classifier: Classifier, threshold: float | None = None) -
     Raises:
         SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
     """
-    least = classifier.facts.threshold if threshold is None else AnswerConfig(threshold=threshold).threshold
+    least = classifier.facts.threshold if threshold is None else PredictConfig(threshold=threshold).threshold
     if least and UNSURE in classifier.class_names:
         raise SettingsError(f"a class is called {UNSURE!r}, as an answer that is none: give no threshold")
     return least
@@ -112,8 +112,10 @@ def predict_image(
         source: Where it is from.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
     """
-    rows, unfamiliar = classifier.answer(image[None])
+    rows, out_of_distribution = classifier.predict(image[None])
     probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
     label = max(probs, key=probs.__getitem__)
     least = classifier.facts.threshold if threshold is None else threshold
-    return Prediction(source, label if probs[label] >= least else UNSURE, probs, unfamiliar=bool(unfamiliar[0]))
+    return Prediction(
+        source, label if probs[label] >= least else UNSURE, probs, out_of_distribution=bool(out_of_distribution[0])
+    )

@@ -17,7 +17,7 @@ from mien.core.scores import Score
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.scoring.calibration import round_thresholds
-from mien.scoring.results import Answers, Evaluation
+from mien.scoring.results import Evaluation, Predictions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
     return _sheet(dataset, chosen, [_short(dataset.records[index].label, 16) for index in chosen])
 
 
-def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
+def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
     """Draw a contact sheet of some images, each with its file and a title.
 
     Args:
@@ -68,14 +68,14 @@ def plot_suspects(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
     return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
 
 
-def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -> "Drawing":
+def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int = 24) -> "Drawing":
     """Draw a contact sheet of the images that were answered wrongly, those of which it was surest first.
 
     Above each stand the answer and its probability, the label, and the file.
 
     Args:
         dataset: Where the images are.
-        answers: Those of a run, or what `answer` returned.
+        predictions: Those of a run, or what `predict_dataset` returned.
         num_images: How many images at most.
 
     Raises:
@@ -84,26 +84,28 @@ def plot_mistakes(dataset: Dataset, answers: Answers, *, num_images: int = 24) -
     Example:
         >>> import mien
         >>> run = mien.train("data", out="runs/looked-at")
-        >>> mien.plot_mistakes(run.dataset, run.answers).savefig("mistakes.png")
+        >>> mien.plot_mistakes(run.dataset, run.predictions).savefig("mistakes.png")
         >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
-        >>> mien.plot_mistakes(other, mien.answer(run.classifier, other)).savefig("others.png")
+        >>> mien.plot_mistakes(other, mien.predict_dataset(run.classifier, other)).savefig("others.png")
     """
     _refuse_below(1, "num_images", num_images)
     labels = dict(enumerate(record.label for record in dataset.records))
-    asked = zip(answers.indexes.tolist(), answers.labels.tolist(), strict=True)
-    if any(labels.get(place) != answers.class_names[label] for place, label in asked):
+    asked = zip(predictions.indexes.tolist(), predictions.labels.tolist(), strict=True)
+    if any(labels.get(place) != predictions.class_names[label] for place, label in asked):
         raise SettingsError("these answers are about other images: name the Dataset that was asked about")
-    chosen, sure = answers.probs.argmax(axis=1), answers.probs.max(axis=1)
-    wrong = np.flatnonzero(chosen != answers.labels)
+    chosen, sure = predictions.probs.argmax(axis=1), predictions.probs.max(axis=1)
+    wrong = np.flatnonzero(chosen != predictions.labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
     if not len(worst):
         with _names_as_they_are():
             figure = _figure(4, 0.6)
             figure.text(0.5, 0.5, f"No mistake among {len(sure)} answers", ha="center", va="center")
             return figure
-    names = answers.class_names
-    lines = [f"{_short(names[chosen[i]], 10)} {sure[i]:.0%}, not {_short(names[answers.labels[i]], 10)}" for i in worst]
-    return plot_suspects(dataset, dict(zip(answers.indexes[worst].tolist(), lines, strict=True)))
+    names = predictions.class_names
+    lines = [
+        f"{_short(names[chosen[i]], 10)} {sure[i]:.0%}, not {_short(names[predictions.labels[i]], 10)}" for i in worst
+    ]
+    return plot_label_issues(dataset, dict(zip(predictions.indexes[worst].tolist(), lines, strict=True)))
 
 
 def plot_history(history: Sequence[Epoch]) -> "Drawing":

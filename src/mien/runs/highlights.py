@@ -12,16 +12,16 @@ import numpy as np
 from mien.data.dataset import ImageRecord, groups_of
 from mien.errors import ImageError
 from mien.model.explanation import Method, explain, overlay
-from mien.runs.run import Answered, FinishedRun
+from mien.runs.run import FinishedRun, LabelledPrediction
 from mien.runs.thumbnails import Thumbnail, image_of, thumbnail_of
-from mien.scoring.label_issues import Suspect
+from mien.scoring.label_issues import LabelIssue
 
 _SIDE = 240
 # Of the mistakes, and of the hits. A map by occlusion asks the classifier some hundred times.
 _MOST_OF_EACH: dict[Method, int] = {"class activation": 3, "occlusion": 1}
 _MAX_SAMPLES, _MAX_SAMPLES_OF_CLASS = 48, 12
 _MAX_GROUPS, _MAX_OF_GROUP = 12, 4
-_MAX_SUSPECTS, _MAX_MISTAKES, _MAX_HITS = 12, 12, 6
+_MAX_LABEL_ISSUES, _MAX_MISTAKES, _MAX_HITS = 12, 12, 6
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Look:
         method: By what the map was made.
     """
 
-    answered: Answered
+    answered: LabelledPrediction
     image: Thumbnail
     overlaid: Thumbnail
     method: Method
@@ -66,7 +66,7 @@ class Highlights:
         samples: Used images of each class, spread evenly over it, by its name; the largest classes where not all fit.
         groups: Copies of one image: those under two classes first, then the largest groups.
         num_groups: How many groups there are.
-        suspects: Images whose label is probably wrong, the most suspect first.
+        label_issues: Images whose label is probably wrong, the worst first.
         mistakes: Wrong answers, the surest first.
         hits: Right answers, the surest first, of each class in turn.
     """
@@ -74,9 +74,9 @@ class Highlights:
     samples: dict[str, tuple[ImageRecord, ...]]
     groups: tuple[Group, ...]
     num_groups: int
-    suspects: tuple[Suspect, ...]
-    mistakes: tuple[Answered, ...]
-    hits: tuple[Answered, ...]
+    label_issues: tuple[LabelIssue, ...]
+    mistakes: tuple[LabelledPrediction, ...]
+    hits: tuple[LabelledPrediction, ...]
 
 
 def find_highlights(run: FinishedRun) -> Highlights:
@@ -86,9 +86,9 @@ def find_highlights(run: FinishedRun) -> Highlights:
         samples=_samples(run.records),
         groups=tuple(groups[:_MAX_GROUPS]),
         num_groups=len(groups),
-        suspects=run.suspects[:_MAX_SUSPECTS],
-        mistakes=tuple(surest([a for a in run.answers if a.answer != a.label], _MAX_MISTAKES)),
-        hits=tuple(_hits(run.answers)),
+        label_issues=run.label_issues[:_MAX_LABEL_ISSUES],
+        mistakes=tuple(surest([a for a in run.predictions if a.predicted != a.label], _MAX_MISTAKES)),
+        hits=tuple(_hits(run.predictions)),
     )
 
 
@@ -119,16 +119,16 @@ def _group(copies: list[ImageRecord]) -> Group:
     return Group(tuple(shown), len(copies), sum(record.used for record in copies), conflicting)
 
 
-def surest(answers: Iterable[Answered], most: int) -> list[Answered]:
+def surest(predictions: Iterable[LabelledPrediction], most: int) -> list[LabelledPrediction]:
     """Return the answers of which it was surest, at most so many."""
-    return heapq.nlargest(most, answers, key=lambda answer: answer.prob_answer)
+    return heapq.nlargest(most, predictions, key=lambda answer: answer.prob_predicted)
 
 
-def _hits(answers: Sequence[Answered]) -> list[Answered]:
+def _hits(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]:
     """Return the surest right answers, of each class in turn."""
-    right: dict[str, list[Answered]] = {}
-    for answer in answers:
-        if answer.answer == answer.label:
+    right: dict[str, list[LabelledPrediction]] = {}
+    for answer in predictions:
+        if answer.predicted == answer.label:
             right.setdefault(answer.label, []).append(answer)
     ranked = [surest(right[name], _MAX_HITS) for name in sorted(right)]
     in_turn = [answer for row in zip_longest(*ranked) for answer in row if answer is not None]
@@ -159,11 +159,13 @@ def find_looks(run: FinishedRun, records: Mapping[str, ImageRecord]) -> tuple[Lo
         run: With its classifier.
         records: By path.
     """
-    tested = [answered for answered in run.answers if answered.source == "test"]
+    tested = [answered for answered in run.predictions if answered.source == "test"]
     looks: list[Look] = []
     for is_right in (False, True):
         found = 0
-        for answered in surest([a for a in tested if (a.answer == a.label) == is_right], max(_MOST_OF_EACH.values())):
+        for answered in surest(
+            [a for a in tested if (a.predicted == a.label) == is_right], max(_MOST_OF_EACH.values())
+        ):
             with suppress(ImageError):
                 look = _look(run, answered, records[answered.path])
                 looks.append(look)
@@ -173,9 +175,9 @@ def find_looks(run: FinishedRun, records: Mapping[str, ImageRecord]) -> tuple[Lo
     return tuple(looks)
 
 
-def _look(run: FinishedRun, answered: Answered, record: ImageRecord) -> Look:
+def _look(run: FinishedRun, answered: LabelledPrediction, record: ImageRecord) -> Look:
     image = image_of(run.data_dir, record, run.classifier.facts.scan_config())
-    heat_map = explain(run.classifier, np.asarray(image), label=answered.answer)
+    heat_map = explain(run.classifier, np.asarray(image), label=answered.predicted)
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE))
     overlaid = thumbnail_of(overlay(np.asarray(small), heat_map), side=_SIDE)

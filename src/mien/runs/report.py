@@ -59,7 +59,7 @@ _TITLES = {
     "overfitting": "Overfitting: it learnt its images by heart",
     "stopped_in_time": "Kept in time, before it learnt its images by heart",
     "miscalibrated": "Its probabilities are off",
-    "unfamiliar": "Some images are unlike those of the training",
+    "out_of_distribution": "Some images are unlike those of the training",
     "threshold": "When it says that it is not sure",
     "out_of_reach": "The target is out of reach",
 }
@@ -229,9 +229,9 @@ def _shown(run: FinishedRun, highlights: Highlights, by_path: dict[str, ImageRec
     """Return every image that the page shows."""
     samples = [record for some in highlights.samples.values() for record in some]
     copies = [record for group in highlights.groups for record in group.records]
-    suspects = [run.records[suspect.index] for suspect in highlights.suspects]
+    label_issues = [run.records[issue.index] for issue in highlights.label_issues]
     answered = [by_path[answer.path] for answer in (*highlights.mistakes, *highlights.hits)]
-    return [*samples, *copies, *suspects, *answered]
+    return [*samples, *copies, *label_issues, *answered]
 
 
 def _class_counts(run: FinishedRun) -> list[ClassCounts]:

@@ -18,7 +18,7 @@ from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, load_config
 from mien.runs.history import load_history
 from mien.schema import built
-from mien.scoring.label_issues import Suspect
+from mien.scoring.label_issues import LabelIssue
 from mien.scoring.results import Evaluation, Finding, evaluation_from_dict
 
 _SEEN = ("train", "val")
@@ -50,25 +50,25 @@ if TYPE_CHECKING:
     import keras
 
 Source = Literal["test", "out_of_fold"]
-_ANSWER_FILES: dict[Source, str] = {"test": "predictions.csv", "out_of_fold": "out_of_fold.csv"}
+_PREDICTION_FILES: dict[Source, str] = {"test": "predictions.csv", "out_of_fold": "out_of_fold.csv"}
 
 
 @dataclass(frozen=True)
-class Answered:
+class LabelledPrediction:
     """What was answered for one image that the classifier had not seen.
 
     Attributes:
         path: Of the image, as in the manifest.
         label: Its class.
-        answer: The class that it was taken for.
-        prob_answer: Probability of the answer; likewise `prob_label`.
+        predicted: The class that it was taken for.
+        prob_predicted: Probability of that class; likewise `prob_label`.
         source: Who answered: the classifier itself ("test"), or one of its cross-validation ("out_of_fold").
     """
 
     path: str
     label: str
-    answer: str
-    prob_answer: float
+    predicted: str
+    prob_predicted: float
     prob_label: float
     source: Source
 
@@ -89,10 +89,10 @@ class FinishedRun:
         fingerprint: Hash of the content of the used images.
         training: How the training went, by name.
         choice: Which weights were kept and why, in words, where there were several to choose from.
-        suspects: Images whose label is probably wrong, the most suspect first.
+        label_issues: Images whose label is probably wrong, the worst first.
         shortcuts: Facts about files that give the label away.
         history: The epochs, where there were any.
-        answers: One per image that was judged; empty where the files are missing.
+        predictions: One per image that was judged; empty where the files are missing.
     """
 
     folder: RunFolder
@@ -106,10 +106,10 @@ class FinishedRun:
     fingerprint: str
     training: dict[str, Any]
     choice: str
-    suspects: tuple[Suspect, ...]
+    label_issues: tuple[LabelIssue, ...]
     shortcuts: tuple[Shortcut, ...]
     history: tuple[Epoch, ...]
-    answers: tuple[Answered, ...]
+    predictions: tuple[LabelledPrediction, ...]
 
     @property
     def judged(self) -> Evaluation:
@@ -138,9 +138,9 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
     records = load_records(run.manifest_path)
     try:
         classifier = load(path)
-        answers = tuple(answer for source in _ANSWER_FILES for answer in _answers(path, source))
-        _refuse_others(records, answers, classifier.class_names)
-        unknown = {answer.path for answer in answers} - {record.path for record in records}
+        predictions = tuple(answer for source in _PREDICTION_FILES for answer in _predictions(path, source))
+        _refuse_others(records, predictions, classifier.class_names)
+        unknown = {answer.path for answer in predictions} - {record.path for record in records}
         if unknown or not records:
             raise ValueError(f"manifest.csv lacks {min(unknown)!r}" if unknown else "manifest.csv is empty")
         return FinishedRun(
@@ -151,7 +151,7 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
             records=records,
             classifier=classifier,
             history=load_history(run.history_path) if run.history_path.exists() else (),
-            answers=answers,
+            predictions=predictions,
             **_found(found, records, classifier.class_names),
         )
     except SettingsError as error:
@@ -164,15 +164,17 @@ def load_run(path: Path, *, metrics: Any = None) -> FinishedRun:
         ) from error
 
 
-def _refuse_others(records: Iterable[ImageRecord], answers: Iterable[Answered], class_names: tuple[str, ...]) -> None:
+def _refuse_others(
+    records: Iterable[ImageRecord], predictions: Iterable[LabelledPrediction], class_names: tuple[str, ...]
+) -> None:
     """Make sure that images lie in the folder of the run, and that answers are of its classes."""
     for record in records:
         if record.path.startswith(("/", "\\")) or ".." in record.path.split("/"):
             raise ValueError(f"manifest.csv names {record.path!r}, outside of the folder")
-    for answer in answers:
-        if not {answer.label, answer.answer} <= set(class_names):
+    for answer in predictions:
+        if not {answer.label, answer.predicted} <= set(class_names):
             raise ValueError(f"the answer for {answer.path!r} is of no class of the classifier")
-        if not all(0 <= prob <= 1 for prob in (answer.prob_answer, answer.prob_label)):
+        if not all(0 <= prob <= 1 for prob in (answer.prob_predicted, answer.prob_label)):
             raise ValueError(f"a probability of {answer.path!r} is none")
 
 
@@ -184,7 +186,7 @@ def _found(
     scores = {name: evaluation_from_dict(document[name]) for name in ("out_of_fold", "test") if document.get(name)}
     if "test" not in scores or any(evaluation.class_names != class_names for evaluation in scores.values()):
         raise ValueError("metrics.json has no scores of the test for the classes of model.onnx")
-    suspects = [dict(found) for found in document.get("suspects", [])]
+    label_issues = [dict(found) for found in document.get("label_issues", [])]
     training = dict(document.get("training", {}))
     training |= {name: float(training[name]) for name in ("strength", "temperature") if name in training}
     return {
@@ -193,23 +195,25 @@ def _found(
         "fingerprint": str(document["data"]["fingerprint"]),
         "training": training,
         "choice": describe_choice(training) if "kept" in training else "",
-        "suspects": tuple(built(Suspect, {"index": places[found.pop("path")], **found}) for found in suspects),
+        "label_issues": tuple(
+            built(LabelIssue, {"index": places[found.pop("path")], **found}) for found in label_issues
+        ),
         "shortcuts": tuple(built(Shortcut, shortcut) for shortcut in document.get("shortcuts", [])),
     }
 
 
-def _answers(path: Path, source: Source) -> Iterator[Answered]:
+def _predictions(path: Path, source: Source) -> Iterator[LabelledPrediction]:
     """Read the answers one by one; a hundred probabilities a row are not kept, nor even made numbers of."""
     with (
         suppress(FileNotFoundError),
-        files.open_text(path / _ANSWER_FILES[source], errors="surrogateescape") as file,
+        files.open_text(path / _PREDICTION_FILES[source], errors="surrogateescape") as file,
     ):
         rows = read_rows(file)
         columns = {name: place for place, name in enumerate(next(rows, []))}
-        place, label, answer = columns["path"], columns["label"], columns["answer"]
+        place, label, answer = columns["path"], columns["label"], columns["predicted"]
         for row in rows:
             given, true = (float(row[columns[f"prob_{row[name]}"]]) for name in (answer, label))
-            yield Answered(row[place], row[label], row[answer], given, true, source)
+            yield LabelledPrediction(row[place], row[label], row[answer], given, true, source)
 
 
 def load_seen(run: RunFolder) -> list[ImageRecord]:

@@ -16,11 +16,11 @@ from mien.core.csv_tables import table_text
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
 from mien.model.classifier import Classifier, Provenance
-from mien.runs.figures import plot_confusion, plot_reliability, plot_samples, plot_suspects, save_figure
+from mien.runs.figures import plot_confusion, plot_label_issues, plot_reliability, plot_samples, save_figure
 from mien.runs.folder import RunFolder
-from mien.scoring.label_issues import Suspect
+from mien.scoring.label_issues import LabelIssue
 from mien.scoring.model_card import limits, model_card
-from mien.scoring.results import Answers, Evaluation, Finding
+from mien.scoring.results import Evaluation, Finding, Predictions
 from mien.version import __version__
 
 _COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
@@ -72,14 +72,14 @@ def save_data(
 
 
 def save_scores(
-    run: RunFolder, dataset: Dataset, answers: Mapping[str, Answers | None], scores: Mapping[str, Evaluation]
+    run: RunFolder, dataset: Dataset, predictions: Mapping[str, Predictions | None], scores: Mapping[str, Evaluation]
 ) -> None:
     """Write predictions.csv, confusion.png and reliability.png, and out_of_fold.csv where there was cross-validation.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    for name, given in answers.items():
+    for name, given in predictions.items():
         if given is not None:
             file_name = "predictions.csv" if name == "test" else f"{name}.csv"
             files.write_text(run.path / file_name, predictions_csv(dataset, given, scores[name].class_names))
@@ -140,10 +140,10 @@ def save_card(run: RunFolder, classifier: Classifier) -> None:
     files.write_text(run.path / "MODEL_CARD.md", model_card(classifier.facts))
 
 
-def predictions_csv(dataset: Dataset, answers: Answers, class_names: Sequence[str]) -> str:
-    """Return one row per image asked about: path, label, answer, and the probability of every class."""
-    rows = [["path", "label", "answer", *(f"prob_{name}" for name in class_names)]]
-    for index, probs in zip(answers.indexes, answers.probs, strict=True):
+def predictions_csv(dataset: Dataset, predictions: Predictions, class_names: Sequence[str]) -> str:
+    """Return one row per image: path, label, predicted class, and the probability of every class."""
+    rows = [["path", "label", "predicted", *(f"prob_{name}" for name in class_names)]]
+    for index, probs in zip(predictions.indexes, predictions.probs, strict=True):
         record = dataset.records[index]
         row = [record.path, record.label, class_names[int(probs.argmax())]]
         rows.append([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
@@ -161,44 +161,47 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def save_suspects(
-    folder: Path, dataset: Dataset, suspects: Sequence[Suspect], decisions: Mapping[str, str] = MappingProxyType({})
+def save_label_issues(
+    folder: Path,
+    dataset: Dataset,
+    label_issues: Sequence[LabelIssue],
+    decisions: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Write suspects.csv, in which decisions can be filled in, and suspects.png; nothing where there are none.
+    """Write label_issues.csv, in which decisions can be filled in, and label_issues.png; nothing where there are none.
 
     Args:
         folder: Where to.
-        dataset: Where the suspects are.
-        suspects: What `find_suspects` returned.
+        dataset: Where they are.
+        label_issues: What `find_label_issues` returned.
         decisions: Those of this training, by path: they stand in the table too, so that the next one keeps them.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    if not suspects:
+    if not label_issues:
         return
     rows = [_COLUMNS]
-    for rank, found in enumerate(suspects, start=1):
+    for rank, found in enumerate(label_issues, start=1):
         probs = f"{found.prob_label:.6f}", f"{found.prob_suggested:.6f}"
         path = dataset.records[found.index].path
         rows.append([path, found.label, found.suggested, *probs, str(rank), decisions.get(path, "")])
     labels = {record.path: record.label for record in dataset.records}
-    listed = {dataset.records[found.index].path for found in suspects}
+    listed = {dataset.records[found.index].path for found in label_issues}
     rows += [
         [path, labels.get(path, ""), "", "", "", "", said]
         for path, said in sorted(decisions.items())
         if path not in listed
     ]
-    files.write_text(folder / "suspects.csv", table_text(rows))
-    drawn = suspects[:_NUM_DRAWN]
+    files.write_text(folder / "label_issues.csv", table_text(rows))
+    drawn = label_issues[:_NUM_DRAWN]
     titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
-    save_figure(plot_suspects(dataset, titles), folder / "suspects.png")
+    save_figure(plot_label_issues(dataset, titles), folder / "label_issues.png")
 
 
-def describe_suspects(suspects: Sequence[Suspect], folder: Path) -> str:
-    """Say in one line how many suspects there are, and what can be done; "" where there are none."""
-    if not suspects:
+def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> str:
+    """Say in one line how many label issues there are, and what can be done; "" where there are none."""
+    if not label_issues:
         return ""
-    count = "1 label may be" if len(suspects) == 1 else f"{len(suspects)} labels may be"
-    path = folder / "suspects.csv"
-    return f"{count} wrong: look at {folder / 'suspects.png'}, fill in {path}, and train with --relabel {path}"
+    count = "1 label may be" if len(label_issues) == 1 else f"{len(label_issues)} labels may be"
+    path = folder / "label_issues.csv"
+    return f"{count} wrong: look at {folder / 'label_issues.png'}, fill in {path}, and train with --relabel {path}"

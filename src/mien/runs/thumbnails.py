@@ -97,7 +97,7 @@ def image_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.Ima
 
 def _unfitted(pixels: NDArray[np.uint8], record: ImageRecord, config: ScanConfig) -> Thumbnail:
     """Make a thumbnail of an image that has the size of the classifier; one that was stretched gets its own shape."""
-    if config.fit_rule != "stretch":
+    if config.resize_mode != "stretch":
         return thumbnail_of(pixels)
     scale = min(SIDE / max(record.width, record.height), 1)
     shape = (max(round(record.width * scale), 1), max(round(record.height * scale), 1))

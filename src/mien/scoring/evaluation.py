@@ -8,13 +8,13 @@ from mien.data.dataset import Dataset
 from mien.errors import NotADatasetError, TooFewImagesError
 from mien.model.classifier import Classifier
 from mien.scoring.calibration import measure_calibration, measure_coverage
-from mien.scoring.results import Answers, Evaluation
+from mien.scoring.results import Evaluation, Predictions
 
 # A batch that keeps ONNX Runtime busy without holding many images at once.
 _BATCH_SIZE = 32
 
 
-def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Answers:
+def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Predictions:
     """Ask a classifier about the used images of a Dataset, or of one of its splits.
 
     Args:
@@ -30,7 +30,7 @@ def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None
         >>> import mien
         >>> classifier = mien.load("runs/train")
         >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
-        >>> mien.answer(classifier, dataset).probs.shape
+        >>> mien.predict_dataset(classifier, dataset).probs.shape
         (24, 2)
     """
     unknown = sorted(set(dataset.class_names) - set(classifier.class_names))
@@ -41,12 +41,12 @@ def answer(classifier: Classifier, dataset: Dataset, *, split: str | None = None
     if not len(indexes):
         raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")
     batches = dataset.batches(_BATCH_SIZE, split=split)
-    answers = [classifier.answer(images) for images, _ in batches]
-    probs, unfamiliar = (np.concatenate(column) for column in zip(*answers, strict=True))
+    predictions = [classifier.predict(images) for images, _ in batches]
+    probs, out_of_distribution = (np.concatenate(column) for column in zip(*predictions, strict=True))
     numbers = {name: number for number, name in enumerate(classifier.class_names)}
     labels = np.array([numbers[dataset.records[index].label] for index in indexes], np.int64)
-    told = None if classifier.facts.familiar_within is None else unfamiliar
-    return Answers(indexes, labels, probs, told, class_names=classifier.class_names)
+    told = None if classifier.facts.max_distance is None else out_of_distribution
+    return Predictions(indexes, labels, probs, told, class_names=classifier.class_names)
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Evaluation:
@@ -68,37 +68,39 @@ def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = No
         >>> mien.evaluate(classifier, dataset).accuracy.num_images
         24
     """
-    return score(classifier, answer(classifier, dataset, split=split))
+    return score(classifier, predict_dataset(classifier, dataset, split=split))
 
 
-def score(classifier: Classifier, answers: Answers, *, threshold: float | None = None) -> Evaluation:
+def score(classifier: Classifier, predictions: Predictions, *, threshold: float | None = None) -> Evaluation:
     """Score answers that were given already.
 
     Args:
         classifier: Knows the classes, and its threshold.
-        answers: What it gave, or those of its cross-validation.
+        predictions: What it gave, or those of its cross-validation.
         threshold: Another one that the scores are to tell of.
     """
     class_names = classifier.class_names
     threshold = classifier.facts.threshold if threshold is None else threshold
-    chosen = answers.probs.argmax(axis=1)
+    chosen = predictions.probs.argmax(axis=1)
     confusion = np.zeros((len(class_names), len(class_names)), np.int64)
-    np.add.at(confusion, (answers.labels, chosen), 1)
+    np.add.at(confusion, (predictions.labels, chosen), 1)
     largest = class_names.index(classifier.facts.largest_class)
     # Images from elsewhere may have another largest class: then that is what one must do better than.
     counts = confusion.sum(axis=1)
     largest = largest if counts[largest] == counts.max() else int(counts.argmax())
-    num_folds, unfamiliar = answers.num_folds, answers.unfamiliar
+    num_folds, out_of_distribution = predictions.num_folds, predictions.out_of_distribution
     return Evaluation(
         class_names=class_names,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
         accuracy=wilson_score(int(np.trace(confusion)), len(chosen), num_folds=num_folds),
         baseline=wilson_score(int(confusion[largest].sum()), len(chosen)),
         baseline_label=class_names[largest],
-        loss=cross_entropy(answers.probs, answers.labels),
+        loss=cross_entropy(predictions.probs, predictions.labels),
         classes=class_scores(class_names, confusion, num_folds=num_folds),
-        calibration=measure_calibration(answers.probs, answers.labels),
-        coverage=measure_coverage(answers.probs, answers.labels, threshold=threshold, num_folds=num_folds),
-        unfamiliar=None if unfamiliar is None else wilson_score(int(unfamiliar.sum()), len(chosen)),
+        calibration=measure_calibration(predictions.probs, predictions.labels),
+        coverage=measure_coverage(predictions.probs, predictions.labels, threshold=threshold, num_folds=num_folds),
+        out_of_distribution=None
+        if out_of_distribution is None
+        else wilson_score(int(out_of_distribution.sum()), len(chosen)),
         num_folds=num_folds,
     )

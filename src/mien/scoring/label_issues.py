@@ -1,4 +1,4 @@
-"""Suspects: images whose label is probably wrong, by confident learning; listed and drawn, never removed."""
+"""Label issues: images whose label is probably wrong, by confident learning; listed and drawn, never removed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from mien.core.scores import wilson_score
 from mien.data.dataset import Dataset, Problem
-from mien.scoring.results import Answers
+from mien.scoring.results import Predictions
 
 
 @dataclass(frozen=True)
-class Suspect:
+class LabelIssue:
     """An image whose label is probably wrong.
 
     Attributes:
@@ -36,29 +36,29 @@ class Suspect:
         return {"path": dataset.records[self.index].path, **found}
 
 
-def find_suspects(dataset: Dataset, answers: Answers) -> tuple[Suspect, ...]:
-    """Return the images whose label is probably wrong, the most suspect first.
+def find_label_issues(dataset: Dataset, predictions: Predictions) -> tuple[LabelIssue, ...]:
+    """Return the images whose label is probably wrong, the worst first.
 
     There are none where the answers are no better than the best constant one: nothing can be told from such.
 
     Args:
         dataset: What was asked about.
-        answers: Given by classifiers that had not seen the image in question.
+        predictions: Given by classifiers that had not seen the image in question.
     """
-    names, probs = dataset.class_names, answers.probs
-    num_right = int((probs.argmax(axis=1) == answers.labels).sum())
-    if wilson_score(num_right, len(probs)).low <= np.bincount(answers.labels).max() / len(probs):
+    names, probs = dataset.class_names, predictions.probs
+    num_right = int((probs.argmax(axis=1) == predictions.labels).sum())
+    if wilson_score(num_right, len(probs)).low <= np.bincount(predictions.labels).max() / len(probs):
         return ()
-    suspects = []
-    for row in suspect_rows(answers.labels, probs).tolist():
-        label, suggested = int(answers.labels[row]), _suggested(answers.labels, probs)[row]
+    label_issues = []
+    for row in label_issue_rows(predictions.labels, probs).tolist():
+        label, suggested = int(predictions.labels[row]), _suggested(predictions.labels, probs)[row]
         given, other = float(probs[row, label]), float(probs[row, suggested])
-        suspects.append(Suspect(int(answers.indexes[row]), names[label], names[suggested], given, other))
-    return tuple(suspects)
+        label_issues.append(LabelIssue(int(predictions.indexes[row]), names[label], names[suggested], given, other))
+    return tuple(label_issues)
 
 
-def suspect_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return which labels are probably wrong, as rows, the most suspect first.
+def label_issue_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Return which labels are probably wrong, as rows, the worst first.
 
     How many images of each class really show each other class is estimated from the answers that are confident: at
     least as probable as that class is on average for the images labelled so. That many are taken, by the margin.
@@ -73,7 +73,7 @@ def suspect_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDAr
 
     Example:
         >>> probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])
-        >>> suspect_rows(np.array([0, 0, 0, 1, 1]), probs)
+        >>> label_issue_rows(np.array([0, 0, 0, 1, 1]), probs)
         array([2])
     """
     chosen = np.zeros(len(labels), bool)
@@ -91,7 +91,7 @@ def suspect_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDAr
 
 
 def label_margins(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more suspect."""
+    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more issue."""
     rows = np.arange(len(labels))
     margins: NDArray[np.floating] = probs[rows, labels] - probs[rows, _suggested(labels, probs)]
     return margins
@@ -122,11 +122,11 @@ def _suggested(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArra
     return found
 
 
-def mark_suspects(dataset: Dataset, suspects: Sequence[Suspect]) -> Dataset:
-    """Return the same Dataset with the problem `suspect_label` for the suspects, which stay in use."""
+def mark_label_issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Dataset:
+    """Return the same Dataset with the problem `label_issue` for the label_issues, which stay in use."""
     records = list(dataset.records)
-    for suspect in suspects:
-        record = records[suspect.index]
-        problem = Problem("suspect_label", f"looks {suspect.suggested} ({suspect.prob_suggested:.0%})")
-        records[suspect.index] = replace(record, problems=(*record.problems, problem))
+    for issue in label_issues:
+        record = records[issue.index]
+        problem = Problem("label_issue", f"looks {issue.suggested} ({issue.prob_suggested:.0%})")
+        records[issue.index] = replace(record, problems=(*record.problems, problem))
     return dataset.with_records(records)

@@ -10,7 +10,7 @@ from mien.core.probabilities import best_temperature, cross_entropy, softmax
 
 # More are answered in blocks, each from the others of its block: the time grows with the third power of their number.
 _BLOCK_SIZE = 2000
-# Width of the kernel: its square as a share of the median squared distance. Measured, see benchmarks/suspects.py.
+# Width of the kernel: its square as a share of the median squared distance. Measured, see benchmarks/label_issues.py.
 _WIDTH = 0.3
 # Strengths of the penalty, as shares of the mean eigenvalue of the kernel.
 _PENALTIES = tuple(float(share) for share in np.logspace(-1.5, 2, 8))
@@ -51,7 +51,7 @@ def leave_one_out(
     probs = np.zeros((len(labels), num_classes), np.float32)
     with threads_for(len(labels)):
         for block in _blocks(labels, names, seed):
-            probs[block] = _answers(rows[block].astype(np.float64), labels[block], names[block], num_classes)
+            probs[block] = _predictions(rows[block].astype(np.float64), labels[block], names[block], num_classes)
     return probs
 
 
@@ -65,7 +65,7 @@ def _blocks(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> 
     return [np.flatnonzero(block_of[groups] == number) for number in range(num_blocks)]
 
 
-def _answers(
+def _predictions(
     rows: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int
 ) -> NDArray[np.float64]:
     """Return the probabilities (N, C) with the penalty and the temperature that fit the labels best."""

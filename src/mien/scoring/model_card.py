@@ -42,7 +42,7 @@ for prediction in mien.predict(classifier, ["photo.jpg"]):
 ```
 
 Without mien, by ONNX Runtime alone; mien also turns an image upright, puts a transparent one on white, follows
-`fit_rule` for one of another shape, and shrinks large ones in its own way, so that probabilities differ a little:
+`resize_mode` for one of another shape, and shrinks large ones in its own way, so that probabilities differ a little:
 
 ```python
 import json, numpy, onnxruntime, PIL.Image
@@ -181,7 +181,7 @@ def _making(facts: ModelFacts, provenance: Provenance) -> str:
         f"- Made on {escaped(provenance.made_on)}, by the preset {escaped(provenance.preset)} "
         f"(method {escaped(provenance.method)}), seed {provenance.seed}.",
         f"- Settings other than the preset's: {', '.join(settings) or 'none'}.",
-        f"- It takes images of {width} x {height} pixels (fit rule: {facts.fit_rule}).",
+        f"- It takes images of {width} x {height} pixels (resize mode: {facts.resize_mode}).",
         f"- Versions: {', '.join(versions)}.",
     )
     return "## How it was made\n\n" + "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The results: Answers, Evaluation, Finding and Prediction, and what they look like as JSON."""
+"""The results: Predictions, Evaluation, Finding and Prediction, and what they look like as JSON."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,14 +12,14 @@ from mien.scoring.calibration import Calibration, Coverage
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """The probabilities given for labelled images.
 
     Attributes:
         indexes: Places of the images in the Dataset, (N,).
         labels: Places of their true classes in `class_names`, (N,).
         probs: float32 (N, C).
-        unfamiliar: Which are unlike those of the training, (N,); None where that was not asked.
+        out_of_distribution: Which are unlike those of the training, (N,); None where that was not asked.
         num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
         class_names: The order of the columns of `probs`.
     """
@@ -27,7 +27,7 @@ class Answers:
     indexes: NDArray[np.int64]
     labels: NDArray[np.int64]
     probs: NDArray[np.float32]
-    unfamiliar: NDArray[np.bool_] | None = None
+    out_of_distribution: NDArray[np.bool_] | None = None
     num_folds: int = 0
     class_names: tuple[str, ...] = field(kw_only=True)
 
@@ -46,7 +46,7 @@ class Evaluation:
         classes: Scores of every class.
         calibration: Whether the probabilities mean what they say.
         coverage: How much is answered, and how much of that is right, by the least probability for an answer.
-        unfamiliar: Share of images unlike those of the training; None where that was not asked.
+        out_of_distribution: Share of images unlike those of the training; None where that was not asked.
         num_folds: Of the cross-validation that gave the answers; 0 where one classifier gave all.
     """
 
@@ -59,7 +59,7 @@ class Evaluation:
     classes: tuple[ClassScores, ...]
     calibration: Calibration
     coverage: tuple[Coverage, ...]
-    unfamiliar: Score | None = None
+    out_of_distribution: Score | None = None
     num_folds: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Finding:
 
     Attributes:
         kind: "underfitting", "overfitting", "stopped_in_time", "too_little_data", "fine", "miscalibrated",
-            "unfamiliar", "threshold" or "out_of_reach".
+            "out_of_distribution", "threshold" or "out_of_reach".
     """
 
     kind: str

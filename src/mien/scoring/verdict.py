@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import PRESETS, AnswerConfig, TrainConfig
+from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score, fold_inflation
 from mien.model.prediction import UNSURE
@@ -19,7 +19,7 @@ _MUCH_DROPOUT = 0.5
 # A calibration error that a user would notice.
 _FAR_OFF = 0.05
 # Of images like those of the training, about one in thirty is called unlike them.
-_UNFAMILIAR = 0.05
+_MAX_OUT_OF_DISTRIBUTION = 0.05
 JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
 
 
@@ -38,7 +38,7 @@ def verdict(
         remedy: What can be done, beside adding images, where there are too few to tell.
         config: The settings of the training: what was done already is not advised.
     """
-    found = (_judge_calibration(evaluation), _judge_familiarity(evaluation))
+    found = (_judge_calibration(evaluation), _judge_distribution(evaluation))
     return (
         *_judge_curves(history, evaluation.baseline, config),
         _judge_size(evaluation, remedy),
@@ -57,7 +57,7 @@ def kept_epochs(history: Sequence[Epoch], training: Mapping[str, Any]) -> Sequen
     return history if training.get("kept", "finetuned") == "finetuned" else ()
 
 
-def decide_threshold(config: AnswerConfig, evaluation: Evaluation) -> tuple[float, tuple[Finding, ...]]:
+def decide_threshold(config: PredictConfig, evaluation: Evaluation) -> tuple[float, tuple[Finding, ...]]:
     """Return below which probability the classifier is to say "unsure", and what that means in words.
 
     Args:
@@ -113,12 +113,12 @@ def _judge_calibration(evaluation: Evaluation) -> Finding | None:
     return Finding("miscalibrated", text, "Go by the order of its probabilities, not by their size; or add images.")
 
 
-def _judge_familiarity(evaluation: Evaluation) -> Finding | None:
-    unfamiliar = evaluation.unfamiliar
-    if unfamiliar is None or unfamiliar.low < _UNFAMILIAR:
+def _judge_distribution(evaluation: Evaluation) -> Finding | None:
+    out_of_distribution = evaluation.out_of_distribution
+    if out_of_distribution is None or out_of_distribution.low < _MAX_OUT_OF_DISTRIBUTION:
         return None
-    text = f"Unlike the images of the training are {unfamiliar} of these."
-    return Finding("unfamiliar", text, "Add images like these to the training, if it is meant for them.")
+    text = f"Unlike the images of the training are {out_of_distribution} of these."
+    return Finding("out_of_distribution", text, "Add images like these to the training, if it is meant for them.")
 
 
 def _judge_curves(history: Sequence[Epoch], baseline: Score, config: TrainConfig) -> list[Finding]:

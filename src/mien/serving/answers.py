@@ -1,4 +1,4 @@
-"""Answers: one uploaded image -> what the classifier says of it, and where it looked; or why there is no answer."""
+"""Predictions: one uploaded image -> what the classifier says of it, and where it looked; or why there is no answer."""
 
 import base64
 import io

@@ -69,17 +69,17 @@ class ServiceMetrics:
         self._requests.labels(route or "none", str(status or "none")).inc()
         self._durations.labels(route or "none").observe(duration_s)
 
-    def count_answer(self, label: str | None, *, unfamiliar: bool = False) -> None:
+    def count_answer(self, label: str | None, *, out_of_distribution: bool = False) -> None:
         """Count what was said of an image.
 
         Args:
             label: A class name, or "unsure"; None where there was an error.
-            unfamiliar: The image is unlike those of the training.
+            out_of_distribution: The image is unlike those of the training.
         """
         # A class may be called "unsure" or "error" as well: the two labels together cannot be mistaken.
         name = self._class_names.get(label or "", "")
         self._images.labels("class" if name else "unsure" if label else "error", name).inc()
-        self._unfamiliar.inc(unfamiliar)
+        self._out_of_distribution.inc(out_of_distribution)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -124,8 +124,8 @@ class ServiceMetrics:
         self._images = Counter(
             "mien_images", "Images by what was said of them.", ["outcome", "class"], registry=self._registry
         )
-        self._unfamiliar = Counter(
-            "mien_unfamiliar_images", "Images unlike those of the training.", registry=self._registry
+        self._out_of_distribution = Counter(
+            "mien_out_of_distribution_images", "Images unlike those of the training.", registry=self._registry
         )
         self._work = Counter(
             "mien_work_seconds", "Seconds that threads spent on images.", ["stage"], registry=self._registry

@@ -28,7 +28,7 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
     return {
         "class_names": list(facts.class_names),
         "image_size": list(facts.image_size),
-        "fit_rule": facts.fit_rule,
+        "resize_mode": facts.resize_mode,
         "threshold": threshold_in_force(classifier, config.threshold),
         "data_fingerprint": facts.data_fingerprint,
         "model_sha256": classifier.sha256,

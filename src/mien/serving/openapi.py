@@ -30,7 +30,7 @@ _EXAMPLES = {
 DESCRIPTION = """Send images, and get the class of each with how sure the classifier is. GET /model names the
 classes, says how often the answers are right, and what may be sent. Every refusal is {"error": "one sentence"}."""
 # The headings under which the addresses stand.
-PREDICTING, MODEL, SERVER = "Answers", "The classifier", "The server"
+PREDICTING, MODEL, SERVER = "Predictions", "The classifier", "The server"
 
 
 class _Document(BaseModel):
@@ -59,7 +59,7 @@ class PredictionDocument(_Document):
     """The probability of each class; empty with an error."""
     error: str | None = Field(examples=[None])
     """Why there is no answer."""
-    unfamiliar: bool = Field(examples=[False])
+    out_of_distribution: bool = Field(examples=[False])
     """The image is unlike those of the training: the probabilities may mean little."""
     heat_map: HeatMapDocument | None = None
     """There where explain=true was asked; null with an error."""
@@ -103,7 +103,7 @@ class ModelDocument(_Document):
     """The classes."""
     image_size: tuple[int, int]
     """Height and width that an image is brought to, in pixels."""
-    fit_rule: Literal["stretch", "crop", "pad"]
+    resize_mode: Literal["stretch", "crop", "pad"]
     """How one of another shape is brought to it."""
     threshold: float
     """Where no class is as probable, the label is "unsure", unless a request asks for another threshold."""

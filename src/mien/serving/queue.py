@@ -88,7 +88,7 @@ class _Line:
 
 
 class InferenceQueue:
-    """Answers for uploaded images, in a bounded number of threads and places.
+    """Predictions for uploaded images, in a bounded number of threads and places.
 
     Attributes:
         plain: Who waits for answers alone.
@@ -206,6 +206,6 @@ class InferenceQueue:
             threshold=threshold,
             explain=explain,
         )
-        self._metrics.count_answer(answer.prediction.label, unfamiliar=answer.prediction.unfamiliar)
+        self._metrics.count_answer(answer.prediction.label, out_of_distribution=answer.prediction.out_of_distribution)
         self._line(explain).note(perf_counter() - start_s)
         return answer

@@ -11,13 +11,13 @@ export function tableText(rows) {
 
 /** Return the table of images that have an answer, or a reason why not. */
 export function answersTable(classNames, cards) {
-  const columns = ["source", "label", ...classNames.map((name) => `prob_${name}`), "unfamiliar", "error"];
+  const columns = ["source", "label", ...classNames.map((name) => `prob_${name}`), "out_of_distribution", "error"];
   return tableText([columns, ...cards.map((card) => answerRow(classNames, card))]);
 }
 
 function answerRow(classNames, { name, prediction, error }) {
   const probs = classNames.map((className) => (prediction ? prediction.probs[className].toFixed(6) : ""));
-  return [name, prediction?.label ?? "", ...probs, prediction?.unfamiliar ? "yes" : "", error ?? ""];
+  return [name, prediction?.label ?? "", ...probs, prediction?.out_of_distribution ? "yes" : "", error ?? ""];
 }
 
 function cell(text) {

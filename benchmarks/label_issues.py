@@ -1,14 +1,14 @@
-"""How well wrong labels are found: mien's suspects beside cleanlab on the same features.
+"""How well wrong labels are found: mien's label_issues beside cleanlab on the same features.
 
-    python benchmarks/suspects.py PHOTOS [--cleanlab-python PATH] [--share 0.05] [--rounds 20]
+    python benchmarks/label_issues.py PHOTOS [--cleanlab-python PATH] [--share 0.05] [--rounds 20]
 
 In each round other images, chosen by chance, get another label; near copies are one image. Both sides then rank
 all labels from the same features: mien by its leave-one-out answers, cleanlab by its default score, from out-of-fold
 probabilities of scikit-learn's LogisticRegression in 5 folds (cross_val_predict).
 
 Printed are, over all rounds, with 95% intervals: the share of planted ones among as many as were planted, which is
-precision and recall at once; and precision and recall of the lists that either makes by itself (mien's suspects.csv,
-cleanlab's find_label_issues). Labels that were wrong before count as false. For a Python that has cleanlab, see
+precision and recall at once; and precision and recall of the lists that either makes by itself (label_issues.csv of
+mien, find_label_issues of cleanlab). Labels that were wrong before count as false. For a Python that has cleanlab, see
 requirements.txt.
 """
 
@@ -78,8 +78,8 @@ def plant(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[n
 def mien_ranks(
     features: NDArray[np.float32], rounds: NDArray[np.int64]
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], list[float]]:
-    """Return, for each round, all rows with the most suspect first, which of them are listed, and the seconds."""
-    from mien.scoring.label_issues import label_margins, suspect_rows
+    """Return, for each round, all rows with the worst first, which of them are listed, and the seconds."""
+    from mien.scoring.label_issues import label_issue_rows, label_margins
     from mien.scoring.leave_one_out import leave_one_out
 
     ranks, chosen, seconds = [], [], []
@@ -88,7 +88,7 @@ def mien_ranks(
         groups, num_classes = range(len(labels)), int(rounds.max()) + 1
         probs = leave_one_out(features, labels, groups=groups, num_classes=num_classes)
         ranks.append(np.argsort(label_margins(labels, probs), kind="stable"))
-        chosen.append(np.isin(np.arange(len(labels)), suspect_rows(labels, probs)))
+        chosen.append(np.isin(np.arange(len(labels)), label_issue_rows(labels, probs)))
         seconds.append(time.perf_counter() - started)
     return ranks, chosen, seconds
 

@@ -114,42 +114,56 @@ def make_run(folder: Path, num_images: int, num_classes: int) -> Path:
     from mien.config import PRESETS
     from mien.data.dataset import Dataset
     from mien.runs.folder import RunFolder
-    from mien.runs.saving import metrics, predictions_csv, provenance
+    from mien.runs.predictions import write_predictions
+    from mien.runs.run import Run
+    from mien.runs.saving import provenance
+    from mien.runs.training_details import TrainingDetails
     from mien.scoring.evaluation import score
-    from mien.scoring.results import Predictions
+    from mien.scoring.label_issues import LabelIssue
+    from mien.scoring.results import Predictions, Scores
     from mien.scoring.verdict import verdict
 
-    class_names = [f"class {number:03}" for number in range(num_classes)]
-    records = make_images(folder / "data", num_images, class_names)
-    dataset = Dataset(folder / "data", tuple(class_names), tuple(records))
-    run = RunFolder(folder / "run")
-    run.path.mkdir()
+    class_names = tuple(f"class {number:03}" for number in range(num_classes))
+    records = make_images(folder / "data", num_images, list(class_names))
+    dataset = Dataset(folder / "data", class_names, tuple(records))
+    place = RunFolder(folder / "run")
+    place.path.mkdir()
     config, classifier = PRESETS["fast"], make_classifier(dataset)
-    splits = {"test": ("test",), "out_of_fold": ("train", "val")}
-    scores = {}
-    for source, file_name in (("out_of_fold", "out_of_fold.csv"), ("test", "predictions.csv")):
-        indexes = np.array([i for i, r in enumerate(records) if r.used and r.split in splits[source]], np.int64)
+
+    def predictions_for(splits: tuple[str, ...], num_folds: int) -> Predictions:
+        indexes = np.array([i for i, r in enumerate(records) if r.used and r.split in splits], np.int64)
         labels = dataset.labels(indexes)
-        num_folds = NUM_FOLDS if source == "out_of_fold" else 0
-        predictions = Predictions(
-            indexes, labels, random_probs(labels, num_classes), num_folds=num_folds, class_names=tuple(class_names)
-        )
-        scores[source] = score(classifier, predictions)
-        (run.path / file_name).write_text(predictions_csv(dataset, predictions, class_names), "utf-8")
-    run.save_config(config, dataset.root, {})
-    dataset.save(run.manifest_path)
-    told = {name: evaluation.to_dict() for name, evaluation in scores.items()}
-    classifier.telling(scores=told, provenance=provenance(dataset, config)).save(run.model_path)
-    label_issues = [
-        {"path": r.path, "label": r.label, "suggested": class_names[0], "prob_label": 0.1, "prob_suggested": 0.8}
-        for r in records[3::50]
-        if r.used
-    ]
-    findings = verdict(scores["test"])
-    run.save_json(
-        run.metrics_path, metrics(scores, findings, dataset, {}) | {"label_issues": label_issues, "shortcuts": []}
+        probs = random_probs(labels, num_classes)
+        return Predictions(indexes, labels, probs, num_folds=num_folds, class_names=class_names)
+
+    test, out_of_fold = predictions_for(("test",), 0), predictions_for(("train", "val"), NUM_FOLDS)
+    scores = Scores(score(classifier, test), score(classifier, out_of_fold))
+    run = Run(
+        path=place.path,
+        config=config,
+        versions={},
+        dataset=dataset,
+        classifier=classifier.telling(scores=scores.to_dict(), provenance=provenance(dataset, config)),
+        scores=scores,
+        findings=verdict(scores.test),
+        training=TrainingDetails(),
+        history=(),
+        label_issues=tuple(
+            LabelIssue(place, r.label, class_names[0], 0.1, 0.8)
+            for place, r in enumerate(records)
+            if r.used and place % 50 == 3
+        ),
+        shortcuts=(),
+        test_predictions=test,
+        out_of_fold_predictions=out_of_fold,
     )
-    return run.path
+    for source, predictions in run.predictions_by_source.items():
+        write_predictions(place.path, dataset, predictions, source)
+    place.save_config(config, dataset.root, {})
+    dataset.save(place.manifest_path)
+    run.classifier.save(place.model_path)
+    place.save_json(place.metrics_path, run.metrics())
+    return place.path
 
 
 def read(run: Path) -> None:

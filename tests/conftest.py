@@ -21,7 +21,7 @@ from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation, Predictions
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 pytest_plugins = ["browsing"]
 Mien = Callable[..., tuple[int, str, str]]

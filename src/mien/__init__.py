@@ -26,18 +26,24 @@ if TYPE_CHECKING:
     from mien.config import ServeConfig as ServeConfig
     from mien.config import SplitConfig as SplitConfig
     from mien.config import TrainConfig as TrainConfig
+    from mien.core.progress import Epoch as Epoch
     from mien.core.scores import Score as Score
     from mien.data.cleaning import clean as clean
     from mien.data.dataset import Dataset as Dataset
     from mien.data.dataset import ImageRecord as ImageRecord
+    from mien.data.dataset import Problem as Problem
+    from mien.data.leaks import Leak as Leak
     from mien.data.scanning import scan as scan
+    from mien.data.shortcuts import Shortcut as Shortcut
     from mien.data.splitting import split as split
     from mien.errors import MienError as MienError
     from mien.jobs.check import Check as Check
     from mien.jobs.check import check as check
+    from mien.jobs.compare import Comparison as Comparison
     from mien.jobs.compare import compare as compare
     from mien.jobs.train import train as train
     from mien.learning.fitting import fit as fit
+    from mien.learning.methods import Fitted as Fitted
     from mien.learning.networks import build_cnn as build_cnn
     from mien.model.classifier import Classifier as Classifier
     from mien.model.classifier import load as load
@@ -52,38 +58,54 @@ if TYPE_CHECKING:
     from mien.runs.figures import plot_reliability as plot_reliability
     from mien.runs.figures import plot_samples as plot_samples
     from mien.runs.report import report as report
+    from mien.runs.run import Run as Run
+    from mien.runs.run import load_run as load_run
+    from mien.runs.training_details import TrainingDetails as TrainingDetails
     from mien.scoring.evaluation import evaluate as evaluate
     from mien.scoring.evaluation import predict_dataset as predict_dataset
+    from mien.scoring.label_issues import LabelIssue as LabelIssue
     from mien.scoring.results import Evaluation as Evaluation
+    from mien.scoring.results import Finding as Finding
     from mien.scoring.results import Predictions as Predictions
+    from mien.scoring.results import Scores as Scores
     from mien.scoring.verdict import verdict as verdict
     from mien.serving.app import create_app as create_app
 
 # Where each public name lives; loaded when it is first used, so that `import mien` stays instant.
 _HOMES = {
-    "PredictConfig": "config",
-    "Predictions": "scoring.results",
+    "PRESETS": "config",
     "AugmentConfig": "config",
     "BackboneConfig": "config",
     "Check": "jobs.check",
     "Classifier": "model.classifier",
     "CleanConfig": "config",
+    "Comparison": "jobs.compare",
     "Dataset": "data.dataset",
+    "Epoch": "core.progress",
     "Evaluation": "scoring.results",
     "FetchLimits": "config",
+    "Finding": "scoring.results",
     "FitConfig": "config",
+    "Fitted": "learning.methods",
     "HeatMap": "model.explanation",
     "ImageRecord": "data.dataset",
+    "LabelIssue": "scoring.label_issues",
+    "Leak": "data.leaks",
     "MienError": "errors",
     "NotebookProgress": "cli.notebook",
-    "PRESETS": "config",
+    "PredictConfig": "config",
     "Prediction": "model.prediction",
+    "Predictions": "scoring.results",
+    "Problem": "data.dataset",
+    "Run": "runs.run",
     "ScanConfig": "config",
     "Score": "core.scores",
+    "Scores": "scoring.results",
     "ServeConfig": "config",
+    "Shortcut": "data.shortcuts",
     "SplitConfig": "config",
     "TrainConfig": "config",
-    "predict_dataset": "scoring.evaluation",
+    "TrainingDetails": "runs.training_details",
     "build_cnn": "learning.networks",
     "check": "jobs.check",
     "clean": "data.cleaning",
@@ -93,6 +115,7 @@ _HOMES = {
     "explain": "model.explanation",
     "fit": "learning.fitting",
     "load": "model.classifier",
+    "load_run": "runs.run",
     "overlay": "model.explanation",
     "plot_confusion": "runs.figures",
     "plot_history": "runs.figures",
@@ -100,6 +123,7 @@ _HOMES = {
     "plot_reliability": "runs.figures",
     "plot_samples": "runs.figures",
     "predict": "model.prediction",
+    "predict_dataset": "scoring.evaluation",
     "report": "runs.report",
     "scan": "data.scanning",
     "split": "data.splitting",

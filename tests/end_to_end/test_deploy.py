@@ -14,7 +14,7 @@ from conftest import draw_image, encoded
 from serve_process import request, served
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY_DIR = REPOSITORY / "deploy"

@@ -19,7 +19,7 @@ from conftest import draw_image, encoded
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 IMAGES = [encoded(draw_image(seed, width=400, height=300), "JPEG") for seed in range(8)]

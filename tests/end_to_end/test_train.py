@@ -30,10 +30,10 @@ from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import split
 from mien.errors import LeakError, NotADatasetError, OutputError, SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.jobs.evaluate import review
-from mien.jobs.finish import Run
+from mien.jobs.evaluate import evaluate_run
 from mien.jobs.train import train
 from mien.runs.folder import load_config
+from mien.runs.run import Run
 
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
@@ -130,7 +130,7 @@ def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Ru
     manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
     assert {manifest[row["path"]]["split"] for row in predictions} == {"test"}
     accuracy = sum(row["label"] == row["predicted"] for row in predictions) / len(predictions)
-    assert accuracy == pytest.approx(run.evaluation.accuracy.value)
+    assert accuracy == pytest.approx(run.scores.test.accuracy.value)
 
 
 def test_the_same_data_and_seed_give_the_same_split_and_the_same_metrics(data: Path, run: Run, tmp_path: Path) -> None:
@@ -152,11 +152,11 @@ def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Ru
         row = predictions[str(Path(prediction.source).relative_to(data))]
         assert prediction.label == row["predicted"]
         assert prediction.probs["happy"] == pytest.approx(float(row["prob_happy"]), abs=1e-5)
-    assert classifier.facts.scores["test"]["accuracy"]["value"] == run.evaluation.accuracy.value
+    assert classifier.facts.scores["test"]["accuracy"]["value"] == run.scores.test.accuracy.value
 
 
 def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
-    assert review(run.path).evaluation == run.evaluation
+    assert evaluate_run(run.path).scores.test == run.scores.test
 
 
 def test_a_review_refuses_a_test_image_that_changed(data: Path, run: Run, tmp_path: Path) -> None:
@@ -166,26 +166,26 @@ def test_a_review_refuses_a_test_image_that_changed(data: Path, run: Run, tmp_pa
     path = copy / rows(changed.path / "predictions.csv")[0]["path"]
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(SourceNotFoundError, match="1 test images"):
-        review(changed.path)
+        evaluate_run(changed.path)
 
 
 def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: Path) -> None:
     fresh = draw_folder(tmp_path / "fresh", 12, first_seed=5000)
-    assert review(run.path, fresh).evaluation.accuracy.num_images == 24
+    assert evaluate_run(run.path, fresh).scores.test.accuracy.num_images == 24
     shutil.copytree(data, tmp_path / "mixed")
     draw_folder(tmp_path / "mixed", 14, first_seed=5000, first_number=12)
     heard = Heard()
-    mixed = review(run.path, tmp_path / "mixed", leave_out_seen=True, progress=heard)
-    assert mixed.evaluation.accuracy.num_images == 4 + run.evaluation.accuracy.num_images
+    mixed = evaluate_run(run.path, tmp_path / "mixed", leave_out_seen=True, progress=heard)
+    assert mixed.scores.test.accuracy.num_images == 4 + run.scores.test.accuracy.num_images
     told = f"22 of 28 images of {str(tmp_path / 'mixed')!r}, or copies of them,"
     assert heard.lines == [f"left out: {told} which were trained on"]
     with pytest.raises(
         LeakError, match=rf"{told} were trained on .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
     ):
-        review(run.path, tmp_path / "mixed")
+        evaluate_run(run.path, tmp_path / "mixed")
     (fresh / "angry").mkdir()
     with pytest.raises(NotADatasetError, match="angry"):
-        review(run.path, fresh)
+        evaluate_run(run.path, fresh)
 
 
 def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
             (tmp_path / row["label"]).mkdir(exist_ok=True)
             shutil.copy(data / row["path"], tmp_path / row["path"])
     with pytest.raises(TooFewImagesError, match="trained on every image"):
-        review(run.path, tmp_path, leave_out_seen=True)
+        evaluate_run(run.path, tmp_path, leave_out_seen=True)
 
 
 @pytest.mark.parametrize("edit", ["smaller", "mirrored", "grey"])
@@ -211,7 +211,7 @@ def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
     }
     edits[edit].save(fresh / Path(trained).parent / "edited.png")
     with pytest.raises(LeakError, match=rf"1 of 5 images.*\n  happy/edited.png: a near copy.* of {trained}"):
-        review(run.path, fresh)
+        evaluate_run(run.path, fresh)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_a_manifest_that_was_changed_hides_no_leak(
     manifest = copy / "manifest.csv"
     manifest.write_text(change(manifest.read_text("utf-8")), "utf-8")
     with pytest.raises(SourceNotFoundError, match=r"manifest\.csv"):
-        review(copy, data)
+        evaluate_run(copy, data)
 
 
 def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
@@ -246,7 +246,7 @@ def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path)
     run = train(data, replace(PRESETS["fast"], predict=PredictConfig(target_precision=0.6)), out=tmp_path / "fast")
     assert [finding.kind for finding in run.findings if finding.kind in ("threshold", "out_of_reach")]
     assert mien.load(run.path).facts.threshold == run.classifier.facts.threshold
-    assert set(review(run.path).findings) <= set(run.findings)
+    assert set(evaluate_run(run.path).findings) <= set(run.findings)
 
 
 def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(data: Path, tmp_path: Path) -> None:

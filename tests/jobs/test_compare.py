@@ -6,14 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from conftest import dataset_of, record
+from conftest import evaluation_of, record
 from mien.config import PRESETS, TrainConfig
-from mien.data.dataset import ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
 from mien.jobs.compare import compare
+from mien.model.classifier import Classifier, with_facts
 from mien.runs.folder import RunFolder
+from mien.runs.predictions import write_predictions
+from mien.runs.run import Run
+from mien.runs.training_details import TrainingDetails
+from mien.scoring.results import Predictions, Scores
+from onnx_models import FACTS, make_graph
 
 IMAGES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]
 
@@ -23,24 +30,53 @@ def images(split: str, paths: Sequence[str] = IMAGES, **values: Any) -> list[Ima
 
 
 def save_run(
-    path: Path, records: Sequence[ImageRecord], wrong: Sequence[str] = (), *, config: TrainConfig = PRESETS["fast"]
+    path: Path,
+    records: Sequence[ImageRecord],
+    wrong: Sequence[str] = (),
+    *,
+    by_folds: bool = False,
+    config: TrainConfig = PRESETS["fast"],
+    class_names: tuple[str, str] = ("happy", "sad"),
 ) -> Path:
-    """Write what a finished run leaves: the answers for its test split, wrong for some images."""
+    """Write what a finished run leaves: predictions for its test split, or for all images, wrong for some of them."""
+    dataset = Dataset(Path("moods"), class_names, tuple(records))
+    folder = RunFolder(path)
     path.mkdir()
-    run = RunFolder(path)
-    run.save_config(config, Path("moods"), {"mien": "0.1.0"})
-    dataset_of(*records).save(run.manifest_path)
-    write_answers(path / "predictions.csv", [r for r in records if r.split == "test"], wrong)
-    run.save_json(run.metrics_path, {})
+    run = Run(
+        path=path,
+        config=config,
+        versions={"mien": "0.1.0"},
+        dataset=dataset,
+        classifier=Classifier(
+            with_facts(make_graph(), replace(FACTS, class_names=class_names, largest_class=class_names[1]))
+        ),
+        scores=Scores(
+            evaluation_of([[5, 1], [1, 5]], class_names),
+            evaluation_of([[5, 1], [1, 5]], class_names, num_folds=5) if by_folds else None,
+        ),
+        findings=(),
+        training=TrainingDetails(),
+        history=(),
+        label_issues=(),
+        shortcuts=(),
+        test_predictions=predictions(dataset, ("test",), wrong),
+        out_of_fold_predictions=predictions(dataset, ("train", "val"), wrong, num_folds=5) if by_folds else None,
+    )
+    folder.save_config(config, dataset.root, run.versions)
+    dataset.save(folder.manifest_path)
+    run.classifier.save(folder.model_path)
+    for source, given in run.predictions_by_source.items():
+        write_predictions(path, dataset, given, source)
+    folder.save_json(folder.metrics_path, run.metrics())
     return path
 
 
-def write_answers(path: Path, records: Sequence[ImageRecord], wrong: Sequence[str] = ()) -> None:
-    lines = ["path,label,answer,prob_happy,prob_sad"]
-    for r in records:
-        answer = {"happy": "sad", "sad": "happy"}[r.label] if r.path in wrong else r.label
-        lines.append(f"{r.path},{r.label},{answer},0.5,0.5")
-    path.write_text("\n".join(lines) + "\n")
+def predictions(dataset: Dataset, splits: Sequence[str], wrong: Sequence[str], *, num_folds: int = 0) -> Predictions:
+    chosen = [place for place, r in enumerate(dataset.records) if r.split in splits]
+    labels = dataset.labels(np.array(chosen, np.int64))
+    missed = np.array([dataset.records[place].path in wrong for place in chosen], bool)
+    probs = np.eye(2, dtype=np.float32)[np.where(missed, 1 - labels, labels)]
+    return Predictions(np.array(chosen, np.int64), labels, probs, num_folds=num_folds, class_names=dataset.class_names)
 
 
 def test_a_better_run_is_called_better_and_chance_is_called_chance(tmp_path: Path) -> None:
@@ -69,9 +105,9 @@ def test_only_images_that_both_held_out_count(tmp_path: Path) -> None:
         "5 images not counted: only a held them out",
         "12 images not counted: only b held them out",
     )
-    write_answers(second / "out_of_fold.csv", images("train", IMAGES[:5]))
-    found = compare(first, second)
-    assert found.sources == {"test of a, cross-validation of b": 5, "test of both": 3}
+    folded = [*images("train", IMAGES[:5]), *images("test", IMAGES[5:])]
+    found = compare(first, save_run(tmp_path / "c", folded, by_folds=True))
+    assert found.sources == {"test of a, cross-validation of c": 5, "test of both": 3}
     assert "compare the ways of training" in found.notes[-1]
 
 
@@ -126,14 +162,14 @@ def test_runs_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
 
 
 def test_runs_with_other_classes_are_refused(tmp_path: Path) -> None:
-    first, second = save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", images("test"))
-    path = second / "predictions.csv"
-    path.write_text(path.read_text().replace("prob_sad", "prob_sad,prob_calm").replace("0.5\n", "0.5,0\n"))
+    first = save_run(tmp_path / "a", images("test"))
+    calm = [replace(r, label="sadder") if r.label == "sad" else r for r in images("test")]
+    second = save_run(tmp_path / "b", calm, class_names=("happy", "sadder"))
     with pytest.raises(SettingsError, match="only runs with the same classes"):
         compare(first, second)
 
 
-HEADER = "path,label,answer,prob_happy,prob_sad\n"
+HEADER = "path,label,predicted,prob_happy,prob_sad\n"
 GOOD = "happy/00.jpg,happy,happy,0.5,0.5\n"
 
 
@@ -152,10 +188,10 @@ GOOD = "happy/00.jpg,happy,happy,0.5,0.5\n"
         HEADER + "x" * 200_000 + "," + GOOD,
     ],
 )
-def test_damaged_answers_are_refused_with_the_name_of_the_file(tmp_path: Path, content: str) -> None:
+def test_damaged_predictions_are_refused_with_the_name_of_the_file(tmp_path: Path, content: str) -> None:
     first, second = save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", images("test"))
     (second / "predictions.csv").write_text(content)
-    with pytest.raises(SourceNotFoundError, match=r"predictions\.csv.* is damaged"):
+    with pytest.raises(SourceNotFoundError, match=r"is damaged.*predictions\.csv"):
         compare(first, second)
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -24,6 +25,7 @@ from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract
 from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
 from mien.learning.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
+from mien.model import inference
 from mien.runs.folder import RunFolder
 from onnx_models import pooling_network
 
@@ -104,7 +106,7 @@ def test_a_cache_that_cannot_be_used_is_said_and_done_without(dataset: Dataset, 
 
 def test_a_linear_classifier_is_one_file_that_answers_as_the_head_does(dataset: Dataset, tmp_path: Path) -> None:
     fitted = fit(dataset)
-    assert fitted.details["onnx_max_difference"] < 1e-5
+    assert (fitted.details.onnx_max_difference or 1) < 1e-5
     assert fitted.history == () and fitted.model is None
     fitted.classifier.save(tmp_path / "model.onnx")
     probs = mien.load(tmp_path / "model.onnx").probs(dataset.pixels(dataset.indexes()))
@@ -120,6 +122,22 @@ def test_training_a_linear_classifier_loads_no_training_framework(data: Path, tm
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_training_a_linear_classifier_makes_a_network_ready_to_run_twice_at_most(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    session = inference._session
+
+    def counted(content: bytes) -> Any:
+        made.append(content)
+        return session(content)
+
+    monkeypatch.setattr(inference, "_session", counted)
+    mien.train(data, out=tmp_path / "run")
+    # The backbone, and the classifier.
+    assert len(made) <= 2
 
 
 def test_images_of_another_size_than_the_backbone_takes_are_refused(data: Path) -> None:
@@ -208,9 +226,9 @@ def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(tmp_
     # Labels without meaning: whoever is asked about what it has learnt would be right.
     folder = draw_folder(tmp_path / "data", 40)
     run = train(folder, out=tmp_path / "run")
-    assert run.out_of_fold is not None
-    assert 0.25 < (run.out_of_fold.accuracy.value or 0) < 0.75
-    assert run.out_of_fold.accuracy.num_images == 72
+    assert run.scores.out_of_fold is not None
+    assert 0.25 < (run.scores.out_of_fold.accuracy.value or 0) < 0.75
+    assert run.scores.out_of_fold.accuracy.num_images == 72
 
 
 def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None:
@@ -298,9 +316,9 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
 
 def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, application_weights: str) -> None:
     fitted = fit(scanned(data, (32, 32)), finetuning(application_weights, learning_rate=0.05))
-    losses = fitted.details["val_loss"]
+    losses = fitted.details.val_loss or {}
     assert losses["frozen"] < losses["finetuned"]
-    assert fitted.details["kept"] != "finetuned"
+    assert fitted.details.kept != "finetuned"
 
 
 @pytest.mark.slow
@@ -313,7 +331,7 @@ def test_the_preset_best_works_with_folds_and_three_classes(data: Path, tmp_path
     config = replace(best, split=SplitConfig(folds=2), fit=replace(best.fit, epochs=1))
     run = train(tmp_path / "data", config, out=tmp_path / "run")
     assert run.classifier.class_names == ("calm", "happy", "sad")
-    assert run.out_of_fold is not None and run.out_of_fold.accuracy.num_images == 33
+    assert run.scores.out_of_fold is not None and run.scores.out_of_fold.accuracy.num_images == 33
     assert not list(run.path.glob("fold*"))
 
 

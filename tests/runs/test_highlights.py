@@ -11,8 +11,8 @@ from PIL import Image
 import mien
 from conftest import draw_folder, record
 from mien.model.explanation import HeatMap
-from mien.runs.highlights import _groups, _hits, _samples, find_looks, most_confused, surest
-from mien.runs.run import FinishedRun, LabelledPrediction, load_run
+from mien.runs.highlights import LabelledPrediction, _groups, _hits, _samples, find_looks, most_confused, surest
+from mien.runs.run import Run, load_run
 
 
 def answered(path: str, answer: str, prob: float) -> LabelledPrediction:
@@ -78,35 +78,35 @@ def test_the_most_frequent_mistakes_come_first() -> None:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("looks")
     return load_run(mien.train(draw_folder(folder / "data", 30), out=folder / "run").path)
 
 
-def looks_of(run: FinishedRun) -> list[tuple[str, bool]]:
-    looks = find_looks(run, {record.path: record for record in run.records})
+def looks_of(run: Run) -> list[tuple[str, bool]]:
+    looks = find_looks(run)
     assert all(look.image.uri and look.overlaid.uri != look.image.uri for look in looks)
-    return [(look.answered.path, look.answered.predicted == look.answered.label) for look in looks]
+    return [(look.prediction.path, look.prediction.predicted == look.prediction.label) for look in looks]
 
 
-def test_only_the_test_is_looked_into_and_mistakes_come_first(run: FinishedRun) -> None:
-    tested = {record.path for record in run.records if record.split == "test"}
+def test_only_the_test_is_looked_into_and_mistakes_come_first(run: Run) -> None:
+    tested = {record.path for record in run.dataset.records if record.split == "test"}
     found = looks_of(run)
     assert 3 <= len(found) <= 6
     assert {path for path, _ in found} <= tested
     assert [right for _, right in found] == sorted(right for _, right in found)
 
 
-def test_an_image_that_has_gone_is_passed_over(run: FinishedRun, tmp_path: Path) -> None:
+def test_an_image_that_has_gone_is_passed_over(run: Run, tmp_path: Path) -> None:
     before = looks_of(run)
-    shutil.copytree(run.data_dir, tmp_path / "data")
+    shutil.copytree(run.dataset.root, tmp_path / "data")
     (tmp_path / "data" / before[0][0]).unlink()
     Image.new("RGB", (90, 90)).save(tmp_path / "data" / before[-1][0])
-    found = looks_of(replace(run, data_dir=tmp_path / "data"))
+    found = looks_of(replace(run, dataset=replace(run.dataset, root=tmp_path / "data")))
     assert found == before[1:-1]
 
 
-def test_maps_that_take_long_are_few(run: FinishedRun, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_that_take_long_are_few(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "mien.runs.highlights.explain", lambda *_, label: HeatMap(label, "occlusion", np.eye(14, dtype=np.float32))
     )

@@ -20,9 +20,9 @@ import mien
 from conftest import draw_image, save_image
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
-from mien.jobs.finish import Run
 from mien.runs.report import _TITLES, percent, render, report, shown
-from mien.runs.run import load_run
+from mien.runs.run import Run, load_run
+from mien.scoring.results import Scores
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 ROOT = Path(mien.__file__).parent.parent.parent
@@ -152,7 +152,7 @@ def test_every_image_says_what_it_is(run: Run) -> None:
 
 
 def test_the_first_sentence_has_the_numbers_of_the_run(run: Run) -> None:
-    page, judged = page_of(run.path), run.out_of_fold
+    page, judged = page_of(run.path), run.scores.out_of_fold
     assert judged
     num_right = sum(row[place] for place, row in enumerate(judged.confusion))
     text = " ".join(page.text.split())
@@ -167,8 +167,8 @@ def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
     rows = csv.DictReader((run.path / "out_of_fold.csv").read_text("utf-8").splitlines())
     wrong = [row for row in rows if row["predicted"] != row["label"]]
     worst = max(wrong, key=lambda row: float(row[f"prob_{row['predicted']}"]))
-    told = f"{worst['path']}, labelled {worst['label']}, answered {worst['answer']} with "
-    probability = percent(float(worst[f"prob_{worst['answer']}"]))
+    told = f"{worst['path']}, labelled {worst['label']}, answered {worst['predicted']} with "
+    probability = percent(float(worst[f"prob_{worst['predicted']}"]))
     assert f"{told}{probability}" in [image["alt"] for image in page_of(run.path).all("img")]
 
 
@@ -269,9 +269,13 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
     found = load_run(run.path)
     names = tuple(f"class {number:03}" for number in range(30))
     confusion = tuple(tuple(5 if row == column else int(column == 3) for column in range(30)) for row in range(30))
-    judged = replace(found.judged, class_names=names, confusion=confusion)
+    judged = replace(found.scores.judged, class_names=names, confusion=confusion)
     facts: Any = type("Facts", (), {"class_names": names, "facts": found.classifier.facts})
-    page = Page(render(replace(found, scores={"test": judged}, classifier=facts, predictions=())))
+    page = Page(
+        render(
+            replace(found, scores=Scores(judged), classifier=facts, test_predictions=None, out_of_fold_predictions=None)
+        )
+    )
     assert not any("matrix" in table.get("class", "") for table in page.all("table"))
     assert "30 classes, of 0 to 0 used images each" in page.text
     assert "The most frequent mistakes" in page.text
@@ -290,7 +294,7 @@ def test_a_report_that_cannot_be_written_loses_no_run(
         def say(self, text: str) -> None:
             said.append(text)
 
-    monkeypatch.setattr("mien.jobs.finish.save_report", full)
+    monkeypatch.setattr("mien.runs.saving.write_report", full)
     run = mien.train(data, out=tmp_path / "run", progress=Heard())
     assert mien.load(run.path).class_names == ("happy", "sad")
     assert (run.path / "metrics.json").exists()
@@ -333,7 +337,7 @@ def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
     found = replace(load_run(run.path), label_issues=())
     assert "None was found." in Page(render(found)).text
     config = replace(found.config, fit=replace(found.config.fit, method="cnn"))
-    alone = replace(found, config=config, scores={"test": found.scores["test"]})
+    alone = replace(found, config=config, scores=Scores(found.scores.test))
     assert "They were not looked for" in Page(render(alone)).text
 
 

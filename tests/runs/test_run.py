@@ -5,36 +5,49 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
-from mien.jobs.finish import Run
-from mien.runs.run import load_run
+from mien.runs.run import Run, load_run
 
 
 def test_what_was_written_comes_back(run: Run) -> None:
     found = load_run(run.path)
-    assert found.scores["test"] == run.evaluation
-    assert found.judged == found.scores["out_of_fold"] == run.out_of_fold
-    assert (found.findings, found.label_issues, found.shortcuts) == (run.findings, run.label_issues, run.shortcuts)
-    assert found.fingerprint == run.dataset.fingerprint()
-    assert [(r.path, r.split) for r in found.records] == [(r.path, r.split) for r in run.dataset.records]
+    same = ("path", "config", "versions", "scores", "findings", "training", "history", "label_issues", "shortcuts")
+    assert {name: getattr(found, name) for name in same} == {name: getattr(run, name) for name in same}
+    assert found.dataset.records == run.dataset.records
+    assert found.dataset.class_names == run.dataset.class_names
+    assert found.classifier.facts == run.classifier.facts
+    assert found.metrics() == run.metrics()
 
 
-def test_every_image_that_was_judged_has_its_answer(run: Run) -> None:
+def test_predictions_come_back_with_six_decimals_and_the_same_winners(run: Run) -> None:
     found = load_run(run.path)
-    for source, evaluation in found.scores.items():
-        predictions = [answer for answer in found.predictions if answer.source == source]
-        assert len(predictions) == evaluation.accuracy.num_images
-        num_right = sum(answer.predicted == answer.label for answer in predictions)
+    assert list(found.predictions_by_source) == ["test", "out_of_fold"]
+    for source, given in found.predictions_by_source.items():
+        expected = run.predictions_by_source[source]
+        np.testing.assert_array_equal(given.indexes, expected.indexes)
+        np.testing.assert_array_equal(given.labels, expected.labels)
+        np.testing.assert_array_equal(given.probs.argmax(axis=1), expected.probs.argmax(axis=1))
+        np.testing.assert_allclose(given.probs, expected.probs, atol=6e-7)
+        assert given.num_folds == expected.num_folds
+
+
+def test_predictions_are_those_that_the_scores_are_of(run: Run) -> None:
+    for source, evaluation in run.scores.by_source.items():
+        given = run.predictions_by_source[source]
+        assert len(given.labels) == evaluation.accuracy.num_images
+        num_right = int((given.probs.argmax(axis=1) == given.labels).sum())
         assert num_right == sum(row[place] for place, row in enumerate(evaluation.confusion))
-    assert all(answer.prob_predicted >= answer.prob_label for answer in found.predictions)
+    assert run.predictions is run.out_of_fold_predictions
 
 
-def test_answers_that_are_missing_leave_the_rest(copied: Path) -> None:
+def test_predictions_that_are_missing_leave_the_rest(copied: Path) -> None:
     (copied / "predictions.csv").unlink()
     (copied / "out_of_fold.csv").unlink()
-    assert load_run(copied).predictions == ()
+    found = load_run(copied)
+    assert (found.predictions_by_source, found.predictions) == ({}, None)
 
 
 @pytest.mark.parametrize("name", ["config.json", "manifest.csv", "model.onnx", "metrics.json"])
@@ -61,10 +74,10 @@ def test_a_folder_that_is_none_is_no_run(tmp_path: Path) -> None:
         ("manifest.csv", "path,label\nx,y\n"),
         ("manifest.csv", ""),
         ("predictions.csv", ""),
-        ("predictions.csv", "path,label,answer,prob_happy\na,happy,sad,1\n"),
-        ("predictions.csv", "path,label,answer,prob_happy\na,happy,happy,much\n"),
-        ("predictions.csv", "path,label,answer,prob_happy\na\n"),
-        ("predictions.csv", "path,label,answer,prob_happy\nhappy/nowhere.jpg,happy,happy,1\n"),
+        ("predictions.csv", "path,label,predicted,prob_happy,prob_sad\na,happy,sad,1,0\n"),
+        ("predictions.csv", "path,label,predicted,prob_happy,prob_sad\nhappy/00.jpg,happy,happy,much,0\n"),
+        ("predictions.csv", "path,label,predicted,prob_happy,prob_sad\na\n"),
+        ("predictions.csv", "path,label,predicted,prob_happy,prob_sad\nhappy/nowhere.jpg,happy,happy,1,0\n"),
         ("out_of_fold.csv", "path\na\n"),
         ("model.onnx", "nonsense"),
     ],
@@ -92,14 +105,6 @@ def test_metrics_with_odd_values_are_refused_in_words(copied: Path) -> None:
             # What is read in spite of that is no worse for it.
             with suppress(SourceNotFoundError):
                 load_run(copied)
-
-
-def test_a_run_of_an_older_version_is_read(copied: Path) -> None:
-    path = copied / "metrics.json"
-    older = json.loads(path.read_text())
-    del older["label_issues"], older["shortcuts"]
-    path.write_text(json.dumps(older))
-    assert load_run(copied).label_issues == ()
 
 
 def changed(path: Path, *keys: str | int, value: object) -> None:

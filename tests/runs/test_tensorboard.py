@@ -18,6 +18,7 @@ from mien.config import PRESETS
 from mien.errors import OutputError
 from mien.runs.folder import RunFolder
 from mien.runs.tensorboard import EventFile, log_run
+from mien.scoring.results import Scores
 
 HOSTILE = ("<b>$x$</b>", "![x](http://127.0.0.1/x.png)", "a | b\n# c", "\udcff*d*")
 
@@ -42,7 +43,7 @@ def text(events: EventAccumulator, tag: str) -> str:
 
 
 def test_tensorboard_gets_the_images_of_the_folder_as_they_are(run: RunFolder) -> None:
-    log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})
+    log_run(run, PRESETS["classic"], Scores(evaluation_of([[5, 1], [2, 4]])))
     events = read(run)
     for number, name in enumerate(("samples", "confusion", "reliability")):
         (event,) = events.Tensors(name)
@@ -53,7 +54,7 @@ def test_tensorboard_gets_the_images_of_the_folder_as_they_are(run: RunFolder) -
 
 def test_runs_can_be_compared_by_their_settings_and_scores(run: RunFolder) -> None:
     evaluation = evaluation_of([[5, 1], [2, 4]])
-    log_run(run, PRESETS["classic"], {"test": evaluation, "out_of_fold": evaluation_of([[9, 1], [1, 9]])})
+    log_run(run, PRESETS["classic"], Scores(evaluation, evaluation_of([[9, 1], [1, 9]])))
     events = read(run)
     given = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
     start = HParamsPluginData.FromString(given).session_start_info
@@ -70,7 +71,7 @@ def test_runs_can_be_compared_by_their_settings_and_scores(run: RunFolder) -> No
 def test_hostile_names_stay_text(run: RunFolder) -> None:
     from tensorboard.plugin_util import markdown_to_safe_html
 
-    log_run(run, PRESETS["classic"], {"test": evaluation_of([[2] * 4] * 4, HOSTILE)})
+    log_run(run, PRESETS["classic"], Scores(evaluation_of([[2] * 4] * 4, HOSTILE)))
     page = markdown_to_safe_html(text(read(run), "scores"))
     assert "<img" not in page and "<b>" not in page and "<em>" not in page and "<h1>" not in page
     assert page.count("<tr>") == 4 + 3 * 4
@@ -79,14 +80,14 @@ def test_hostile_names_stay_text(run: RunFolder) -> None:
 
 def test_a_run_that_is_gone_on_with_is_logged_once(run: RunFolder) -> None:
     for _ in range(2):
-        log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})
+        log_run(run, PRESETS["classic"], Scores(evaluation_of([[5, 1], [2, 4]])))
     assert len(list(run.logs_path.iterdir())) == 1
 
 
 def test_a_folder_that_cannot_be_written_to_is_an_error_that_names_it(run: RunFolder) -> None:
     run.logs_path.write_text("no folder")
     with pytest.raises(OutputError, match="logs"):
-        log_run(run, PRESETS["classic"], {"test": evaluation_of([[5, 1], [2, 4]])})
+        log_run(run, PRESETS["classic"], Scores(evaluation_of([[5, 1], [2, 4]])))
 
 
 # 64 blocks of 1024 bytes: no file may be larger.

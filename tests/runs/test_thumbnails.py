@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 
 from conftest import draw_image, record, save_image
 from mien.config import ScanConfig
-from mien.data.dataset import ImageRecord
+from mien.data.dataset import Dataset, ImageRecord
 from mien.data.scanning import scan
 from mien.runs.thumbnails import SIDE, load_thumbnails, thumbnail_of
 
@@ -23,7 +24,7 @@ def saved(folder: Path, name: str, **options: int) -> ImageRecord:
 
 def test_a_thumbnail_keeps_the_shape_of_its_image(tmp_path: Path) -> None:
     records = [saved(tmp_path, "happy/wide.jpg", width=640, height=320), saved(tmp_path, "happy/small.jpg", width=20)]
-    found = load_thumbnails(tmp_path, records, ScanConfig())
+    found = load_thumbnails(Dataset(tmp_path, ("happy",), tuple(records)), records)
     wide, small = (found[r.path] for r in records)
     assert (wide.width, wide.height) == (SIDE, SIDE // 2)
     assert (small.width, small.height) == (20, 96)
@@ -38,7 +39,8 @@ def test_an_image_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
     save_image(tmp_path / changed.path, draw_image(2))
     (tmp_path / damaged.path).write_bytes(b"\xff\xd8\xff nonsense")
     damaged = record(damaged.path, sha256=hashlib.sha256(b"\xff\xd8\xff nonsense").hexdigest())
-    found = load_thumbnails(tmp_path, [gone, changed, damaged], ScanConfig())
+    records = (gone, changed, damaged)
+    found = load_thumbnails(Dataset(tmp_path, ("happy",), records), records)
     missing = [found[r.path].missing for r in (gone, changed, damaged)]
     assert missing == ["no longer there", "changed since", "cannot be shown"]
     assert not any(thumbnail.uri for thumbnail in found.values())
@@ -49,7 +51,8 @@ def test_a_manifest_cannot_show_what_it_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     os.mkfifo(tmp_path / "data" / "pipe.jpg")
     paths = ["../secret.jpg", "/etc/passwd", "pipe.jpg", "x" * 5000, "nul\0.jpg"]
-    found = load_thumbnails(tmp_path / "data", [record(path, label="happy") for path in paths], ScanConfig())
+    records = tuple(record(path, label="happy") for path in paths)
+    found = load_thumbnails(Dataset(tmp_path / "data", ("happy",), records), records)
     assert all(found[path].missing and not found[path].uri for path in paths)
 
 
@@ -58,10 +61,10 @@ def test_images_that_a_dataset_keeps_are_not_read_again(tmp_path: Path) -> None:
     save_image(tmp_path / "sad" / "high.png", draw_image(2, width=40, height=90))
     (tmp_path / "sad" / "text.jpg").write_text("no image")
     dataset = scan(tmp_path, ScanConfig(), keep_images=True)
-    from_files = load_thumbnails(tmp_path, dataset.records, dataset.config)
+    from_files = load_thumbnails(replace(dataset, images=None), dataset.records)
     for file in tmp_path.rglob("*.*"):
         file.unlink()
-    kept = load_thumbnails(tmp_path, dataset.records, dataset.config, dataset=dataset)
+    kept = load_thumbnails(dataset, dataset.records)
     for path, before in from_files.items():
         assert (kept[path].width, kept[path].height) == (before.width, before.height)
     assert kept["sad/text.jpg"].missing == "no longer there"

@@ -80,7 +80,7 @@ def test_label_issues_are_marked_and_stay_in_use() -> None:
 def test_the_list_has_room_for_decisions_and_the_sheet_is_an_image(tmp_path: Path) -> None:
     dataset = scan(draw_folder(tmp_path / "data", 20), keep_images=True)
     label_issues = find_label_issues(dataset, predictions([0] * 20 + [1] * 20, [1] + [0] * 19 + [1] * 20))
-    save_label_issues(tmp_path, dataset, label_issues)
+    save_label_issues(tmp_path, dataset, label_issues, {})
     (row,) = csv.DictReader((tmp_path / "label_issues.csv").read_text("utf-8").splitlines())
     assert (row["path"], row["label"], row["suggested"], row["rank"]) == ("happy/00.jpg", "happy", "sad", "1")
     assert row["decision"] == ""
@@ -93,6 +93,6 @@ def test_the_list_has_room_for_decisions_and_the_sheet_is_an_image(tmp_path: Pat
 
 
 def test_nothing_is_written_where_there_is_no_label_issue(tmp_path: Path) -> None:
-    save_label_issues(tmp_path, dataset_of(record("happy/1.jpg"), record("sad/1.jpg")), ())
+    save_label_issues(tmp_path, dataset_of(record("happy/1.jpg"), record("sad/1.jpg")), (), {})
     assert list(tmp_path.iterdir()) == []
     assert describe_label_issues((), tmp_path) == ""

@@ -13,9 +13,9 @@ import pytest
 import mien
 from conftest import draw_image, evaluation_of
 from mien.errors import ModelFileError
-from mien.jobs.finish import Run
 from mien.model.classifier import ModelFacts, load
-from mien.scoring.model_card import escaped, evaluations, limits, model_card
+from mien.runs.run import Run
+from mien.scoring.model_card import escaped, limits, model_card, scores_of
 from onnx_models import FACTS, PROVENANCE
 
 
@@ -28,8 +28,8 @@ def test_the_card_of_a_run_is_made_of_what_its_file_says(run: Run) -> None:
     card = (run.path / "MODEL_CARD.md").read_text("utf-8")
     facts = load(run.path / "model.onnx").facts
     assert card == model_card(facts)
-    assert run.out_of_fold is not None
-    for score in (run.out_of_fold.accuracy, run.out_of_fold.baseline, run.evaluation.accuracy):
+    assert run.scores.out_of_fold is not None
+    for score in (run.scores.out_of_fold.accuracy, run.scores.out_of_fold.baseline, run.scores.test.accuracy):
         assert str(score) in card
     assert facts.data_fingerprint in card
     assert facts.provenance is not None
@@ -143,7 +143,7 @@ def test_damaged_scores_are_refused() -> None:
     for scores in damaged:
         facts: ModelFacts = replace(FACTS, scores=scores)
         with pytest.raises(ModelFileError, match="scores"):
-            evaluations(facts)
+            scores_of(facts)
 
 
 def test_a_card_claims_no_more_than_the_scores_show() -> None:

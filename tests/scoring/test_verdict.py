@@ -11,7 +11,7 @@ from mien.core.progress import Epoch
 from mien.core.scores import wilson_score
 from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation, Predictions
-from mien.scoring.verdict import decide_threshold, judge_threshold, kept_epochs, verdict
+from mien.scoring.verdict import decide_threshold, judge_threshold, verdict
 
 
 def judged(num_right: int, num_images: int, sure: float | None = None) -> Evaluation:
@@ -88,12 +88,6 @@ def test_what_was_done_already_is_not_advised() -> None:
         assert "--augment" in plain and "--dropout" in plain
         assert "--augment" not in varied and "--zoom" in varied and "--dropout" in varied
         assert "--dropout" not in dropping
-
-
-def test_epochs_whose_weights_were_not_kept_say_nothing_of_a_classifier() -> None:
-    for kept, epochs in (("frozen", 0), ("half-way", 0), ("finetuned", len(RISING))):
-        assert len(kept_epochs(RISING, {"kept": kept})) == epochs
-    assert kept_epochs(RISING, {}) == RISING
 
 
 def test_every_finding_says_what_to_do_next() -> None:

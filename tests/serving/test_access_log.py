@@ -13,7 +13,7 @@ from mien.serving.access_log import AccessLog, Exchange, line_of
 from serve_process import request, served
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 ASKED = Exchange("127.0.0.1", "POST", "/predict", 200, 0.0123456, 40_000, 167, 1)
 

@@ -25,7 +25,7 @@ from onnx_models import colour_classifier
 from servers import gallery
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 JSON = {"Content-Type": "application/json"}
 

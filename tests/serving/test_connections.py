@@ -14,7 +14,7 @@ from mien.serving.gate import SECURITY_HEADERS
 from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 TIMEOUT_S = 1.0
 MAX_CONNECTIONS = 12

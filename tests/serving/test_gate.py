@@ -17,7 +17,7 @@ from servers import gallery
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 KEY = "correct-horse-battery-staple"
 

@@ -14,7 +14,7 @@ from mien.errors import SettingsError
 from mien.serving.hosting import greeting, listen
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 HAPPY_OR_SAD = classifier_of(("happy", "sad"))
 

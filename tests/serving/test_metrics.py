@@ -14,7 +14,7 @@ from mien.serving.metrics import FOLDER_VARIABLE, ServiceMetrics, counted_togeth
 from serve_process import request, served
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 Samples = dict[tuple[str, ...], float]
 

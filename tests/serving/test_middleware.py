@@ -17,8 +17,8 @@ from conftest import draw_image, encoded
 from http_asking import app_of
 from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.jobs.finish import Run
 from mien.model.classifier import load
+from mien.runs.run import Run
 from mien.serving.access_log import Exchange
 from mien.serving.app import create_app
 from mien.serving.gate import SECURITY_HEADERS, gate_for

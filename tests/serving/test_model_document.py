@@ -10,13 +10,13 @@ from mien.serving.app import create_app
 from onnx_models import colour_classifier
 
 if TYPE_CHECKING:
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 
 def test_the_model_is_described(run: "Run") -> None:
     classifier = mien.load(run.path)
     told = ask(create_app(classifier, ServeConfig(max_file_mb=2, explain=False)), "GET", "/model").json()
-    score = run.out_of_fold.accuracy if run.out_of_fold else run.evaluation.accuracy
+    score = run.scores.judged.accuracy
     assert told["accuracy"] == {
         "value": score.value,
         "low": score.low,
@@ -27,7 +27,7 @@ def test_the_model_is_described(run: "Run") -> None:
     assert told["class_names"] == ["happy", "sad"] and told["image_size"] == [224, 224]
     assert told["model_sha256"] == classifier.sha256 and len(told["model_sha256"]) == 64
     assert told["model_card"] == (run.path / "MODEL_CARD.md").read_text("utf-8")
-    assert told["evaluations"]["test"] == json.loads(json.dumps(run.evaluation.to_dict()))
+    assert told["evaluations"]["test"] == json.loads(json.dumps(run.scores.test.to_dict()))
     assert told["limits"] == {"max_files": 64, "max_file_bytes": 2 * 1024**2, "max_pixels": 50_000_000}
     assert (told["allows_urls"], told["explains"], told["needs_key"]) == (False, False, False)
     assert any("A smile is not an emotion" in text for text in told["not_for"])

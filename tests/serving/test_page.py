@@ -23,7 +23,7 @@ from serve_process import Service, served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
 
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 pytestmark = pytest.mark.browser
 
@@ -484,7 +484,7 @@ def test_an_address_is_fetched_by_the_server_and_what_it_refuses_is_told(wide: "
 def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str, run: "Run") -> None:
     opened(wide, url)
     assert wide.locator("h1").inner_text() == "happy or sad?" and wide.title() == "happy or sad? · mien"
-    accuracy = (run.out_of_fold or run.evaluation).accuracy
+    accuracy = run.scores.judged.accuracy
     right = round((accuracy.value or 0) * accuracy.num_images)
     assert wide.locator("#accuracy").inner_text() == (
         f"It was right for {right} of {accuracy.num_images} images that it had not seen. "
@@ -515,7 +515,7 @@ def test_that_it_is_always_right_is_said_of_the_images_alone(wide: "Page", url: 
 def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_are_right(
     wide: "Page", url: str, run: "Run", data: Path
 ) -> None:
-    judged = run.out_of_fold or run.evaluation
+    judged = run.scores.judged
     total = judged.accuracy.num_images
     row = next(row for row in judged.coverage if 0 < row.accuracy.num_images < total and 1000 * row.threshold % 10 == 5)
     telling(wide, threshold=row.threshold)
@@ -541,8 +541,8 @@ def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_a
 
 
 def test_a_threshold_below_which_nothing_was_leaves_the_words_as_they_are(wide: "Page", url: str, run: "Run") -> None:
-    assert run.out_of_fold is not None
-    judged = run.out_of_fold.to_dict()
+    assert run.scores.out_of_fold is not None
+    judged = run.scores.out_of_fold.to_dict()
     every = judged["coverage"][0] | {"threshold": 0.5}
     telling(wide, threshold=0.5, evaluations={"out_of_fold": judged | {"coverage": [every]}})
     opened(wide, url)

@@ -18,7 +18,7 @@ from serve_process import served
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from mien.jobs.finish import Run
+    from mien.runs.run import Run
 
 FOLDER = files("mien.serving") / "page"
 

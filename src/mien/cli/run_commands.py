@@ -167,18 +167,16 @@ def evaluate(
         Print one JSON document.
     """
     from mien.cli.progress_bars import TerminalProgress
-    from mien.cli.show_run import show_evaluation
+    from mien.cli.show_run import show_scores
     from mien.core.terminal import show_json
-    from mien.jobs.evaluate import review
+    from mien.jobs.evaluate import evaluate_run
 
     with TerminalProgress() as progress:
-        reviewed = review(run, folder, leave_out_seen=leave_out_seen, progress=progress)
+        evaluated = evaluate_run(run, folder, leave_out_seen=leave_out_seen, progress=progress)
     if json:
-        verdict = [asdict(finding) for finding in reviewed.findings]
-        out_of_fold = reviewed.out_of_fold.to_dict() if reviewed.out_of_fold else None
-        show_json({"evaluation": reviewed.evaluation.to_dict(), "out_of_fold": out_of_fold, "verdict": verdict})
+        show_json(evaluated.to_dict())
     else:
-        show_evaluation(reviewed.evaluation, reviewed.findings, out_of_fold=reviewed.out_of_fold)
+        show_scores(evaluated.scores, evaluated.findings)
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:

@@ -12,14 +12,14 @@ from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 from mien.data.dataset import SPLITS
 from mien.model.prediction import UNSURE, Prediction
-from mien.scoring.results import Evaluation, Finding
+from mien.scoring.results import Finding, Scores
 
 if TYPE_CHECKING:
     from mien.jobs.compare import Comparison
     from mien.jobs.demo import Demo
-    from mien.jobs.finish import Run
     from mien.model.classifier import ModelFacts, Provenance
     from mien.model.explained_images import Explained
+    from mien.runs.run import Run
 
 RUN_FILES = {
     "report.html": "start here: what it can do and how that is known, on one page",
@@ -49,31 +49,30 @@ DEMO_FILES = {
 }
 
 
-def show_evaluation(
-    evaluation: Evaluation, findings: Iterable[Finding], *, out_of_fold: Evaluation | None = None
-) -> None:
+def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
     """Print the scores, each with its interval and the baseline, and the verdict; those with most images first."""
-    headline = out_of_fold or evaluation
-    calibration, unlike = headline.calibration, evaluation.out_of_distribution
+    headline, by_folds = scores.judged, scores.out_of_fold is not None
+    calibration, unlike = headline.calibration, scores.test.out_of_distribution
+    tested = "test images" if by_folds else "images"
     OUT.print()
     for name, text in (
         ("accuracy", str(headline.accuracy)),
         ("baseline", f"{headline.baseline}: always saying {headline.baseline_label}"),
-        ("test", str(evaluation.accuracy) if out_of_fold else ""),
+        ("test", str(scores.test.accuracy) if by_folds else ""),
         ("sure", f"{calibration.confidence:.0%} on average; calibration error {calibration.error}"),
-        ("unlike", f"{unlike} of the {_judged(out_of_fold)} are unlike those of the training" if unlike else ""),
+        ("unlike", f"{unlike} of the {tested} are unlike those of the training" if unlike else ""),
     ):
         if text:
             show_prose(printable(text), head=f"{name:<10}")
     OUT.print()
     table = new_table("class", "precision", "recall", "F1")
-    for scores in headline.classes:
-        table.add_row(printable(scores.label), _cell(scores.precision), _cell(scores.recall), _cell(scores.f1))
+    for found in headline.classes:
+        table.add_row(printable(found.label), _cell(found.precision), _cell(found.recall), _cell(found.f1))
     OUT.print(table)
     methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
     show_prose(f"Below each score, its 95% interval: {printable(methods)}.")
     show_prose("n: the images called so (precision), of the class (recall), and either of the two (F1).")
-    if out_of_fold:
+    if by_folds:
         show_prose(
             "Accuracy and table are by cross-validation: each image judged by a classifier that had not seen it."
         )
@@ -82,10 +81,6 @@ def show_evaluation(
     for finding in findings:
         show_prose(printable(finding.text))
         show_prose(f"What to do: {printable(finding.advice)}", head="  ")
-
-
-def _judged(out_of_fold: Evaluation | None) -> str:
-    return "test images" if out_of_fold else "images"
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -116,7 +111,7 @@ def show_comparison(comparison: "Comparison") -> None:
 
 def show_run(run: "Run") -> None:
     """Print the scores of a run, and what lies in its folder."""
-    show_evaluation(run.evaluation, run.findings, out_of_fold=run.out_of_fold)
+    show_scores(run.scores, run.findings)
     if run.label_issues:
         from mien.runs.saving import describe_label_issues
 
@@ -128,11 +123,12 @@ def show_run(run: "Run") -> None:
 
 def show_about(facts: "ModelFacts") -> None:
     """Print what a classifier's file says about it."""
-    from mien.scoring.model_card import evaluations
+    from mien.scoring.model_card import scores_of
 
     OUT.print(f"classes      {printable(', '.join(facts.class_names))}")
-    for name, evaluation in evaluations(facts).items():
-        how = "cross-validation" if name == "out_of_fold" else "test"
+    scores = scores_of(facts)
+    for source, evaluation in scores.by_source.items() if scores else ():
+        how = "cross-validation" if source == "out_of_fold" else "test"
         OUT.print(f"accuracy     {evaluation.accuracy}: {how}")
         OUT.print(f"baseline     {evaluation.baseline}: always saying {printable(evaluation.baseline_label)}")
         OUT.print(f"calibration  error {evaluation.calibration.error}: {how}")
@@ -140,7 +136,7 @@ def show_about(facts: "ModelFacts") -> None:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
     OUT.print(f"takes        images of {width} x {height} pixels, resize mode {facts.resize_mode}")
-    OUT.print(f"images     fingerprint {printable(facts.data_fingerprint)}")
+    OUT.print(f"images       fingerprint {printable(facts.data_fingerprint)}")
     if facts.provenance is None:
         OUT.print(f"made         by mien {printable(facts.mien_version)}; the file says no more of it")
     else:
@@ -259,7 +255,7 @@ def show_demo(demo: "Demo") -> None:
     """Print what the presets scored, side by side, the answers for images drawn apart, and where to look."""
     fast = demo.trials["fast"]
     OUT.print("\nThe preset fast:")
-    show_evaluation(fast.review.evaluation, fast.review.findings, out_of_fold=fast.review.out_of_fold)
+    show_scores(fast.evaluated.scores, fast.evaluated.findings)
     OUT.print("\nWhat it says of images drawn apart, after the training:")
     for prediction in fast.predictions:
         right = Path(prediction.source).parent.name == prediction.label
@@ -267,9 +263,10 @@ def show_demo(demo: "Demo") -> None:
     OUT.print("\nBoth presets, each on the same images that it had not seen:\n")
     table = new_table("answered right", *demo.trials)
     trials = demo.trials.values()
-    table.add_row("test images", *(_cell(trial.review.evaluation.accuracy) for trial in trials))
+    table.add_row("test images", *(_cell(trial.evaluated.scores.test.accuracy) for trial in trials))
     table.add_row(
-        f"always {fast.review.evaluation.baseline_label}", *(_cell(t.review.evaluation.baseline) for t in trials)
+        f"always {fast.evaluated.scores.test.baseline_label}",
+        *(_cell(t.evaluated.scores.test.baseline) for t in trials),
     )
     table.add_row("drawn apart, in the styles trained on", *(_cell(trial.known_styles) for trial in trials))
     table.add_row("drawn apart, in another style", *(_cell(trial.new_style) for trial in trials))

@@ -2,13 +2,13 @@
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mien.config import SplitConfig
-from mien.data.dataset import Dataset
+from mien.data.dataset import SPLITS, Dataset
 from mien.errors import TooFewImagesError
 
 
@@ -78,6 +78,26 @@ def smallest_class(dataset: Dataset) -> int:
     """Return the number of distinct images, beside those for the test, of the class that has fewest."""
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
     return min(len(_units(dataset, name, places)) for name in dataset.class_names)
+
+
+def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
+    """Return the counts of a split Dataset in words: a line for each class, and one for the split.
+
+    Args:
+        dataset: What `split` returned.
+        decided: Whether decisions on labels were asked for; then a line says how many were applied, even if zero.
+    """
+    before, after = dataset.counts(), dataset.counts(used_only=True)
+    lines = []
+    for number, name in enumerate(dataset.class_names):
+        reasons = ", ".join(f"{count} {code}" for code, count in dataset.left_out(name).items())
+        line = f"class {number}, {name}: {after[name]} of {before[name]} files are used"
+        lines.append(f"{line} (left out: {reasons})" if reasons else line)
+    if decided:
+        counts = Counter(problem.code for record in dataset.records for problem in record.problems)
+        lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
+    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
+    return [*lines, f"split: {sizes}; copies never stand on two sides"]
 
 
 def _units(dataset: Dataset, label: str, places: Sequence[int]) -> list[list[int]]:

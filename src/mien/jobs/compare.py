@@ -1,6 +1,5 @@
 """Comparison: two finished runs -> which is better on images that both held out, or whether that may be chance."""
 
-import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,20 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import CleanConfig
-from mien.core import files
-from mien.core.csv_tables import read_records, read_rows
-from mien.core.files import read_json
 from mien.core.scores import Score, wilson_score
-from mien.data.dataset import ImageRecord, load_records
+from mien.data.dataset import ImageRecord
 from mien.data.near_copies import group_near_copies
-from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
-from mien.runs.folder import RunFolder, load_config
+from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.runs.run import Run, load_run
 from mien.scoring.paired import mcnemar, num_needed, paired_difference
 
 _LEVEL = 0.05
-_MAX_CSV_BYTES = 1024**3
-# Where the answer for an image comes from: the file, and the splits whose images it holds.
-_ANSWERS = {"test": ("predictions.csv", ("test",)), "cross-validation": ("out_of_fold.csv", ("train", "val"))}
 _MAX_NAMED = 3
 
 
@@ -81,31 +74,27 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class _HeldOut:
+    """What a run did not train on.
+
+    Attributes:
+        run: The run.
+        judged: The images that it was judged on, by content hash.
+        leaks: Content hashes of those that have a near copy among the images trained on.
+    """
+
+    run: Run
+    judged: dict[str, "_Judged"]
+    leaks: set[str]
+
+
+@dataclass(frozen=True)
 class _Judged:
     """One image that a run was judged on, and had not been trained on when it answered."""
 
     record: ImageRecord
     right: bool
     source: str
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the folder of a finished run says.
-
-    Attributes:
-        class_names: Its classes, sorted.
-        judged: By content hash.
-        leaks: Content hashes of those that have a near copy among the images trained on.
-        settings: By name, with the place of the images and the versions.
-        num_folds: Of its cross-validation; 0 where there was none.
-    """
-
-    class_names: tuple[str, ...]
-    judged: dict[str, _Judged]
-    leaks: set[str]
-    settings: dict[str, Any]
-    num_folds: int
 
 
 def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
@@ -130,9 +119,10 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
         (('train', 'train2'), 24)
     """
     names = _names(Path(first_dir), Path(second_dir))
-    first, second = _load(Path(first_dir)), _load(Path(second_dir))
-    if first.class_names != second.class_names:
-        listed = [", ".join(map(repr, run.class_names)) for run in (first, second)]
+    first, second = (_held_out(load_run(path)) for path in (first_dir, second_dir))
+    class_names = [held_out.run.classifier.class_names for held_out in (first, second)]
+    if class_names[0] != class_names[1]:
+        listed = [", ".join(map(repr, sorted(names))) for names in class_names]
         raise SettingsError(
             f"{names[0]} has the classes {listed[0]}, {names[1]} has {listed[1]}: only runs with the same classes "
             "can be compared"
@@ -151,15 +141,16 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
         num_needed=num_needed(counts[1], counts[2], len(pairs)) if p_value > _LEVEL else None,
         sources=dict(Counter(_both_sources(one, other, names) for one, other in pairs)),
         notes=tuple(notes),
-        settings=_differences(first.settings, second.settings),
+        settings=_differences(_settings(first.run), _settings(second.run)),
     )
 
 
-def _accuracy(run: _Run, judged: Sequence[_Judged]) -> Score:
+def _accuracy(held_out: _HeldOut, judged: Sequence[_Judged]) -> Score:
     """Return the share that a run got right; answers of a cross-validation count for less than as many of a test."""
     by_folds = any(image.source != "test" for image in judged)
     num_right = sum(image.right for image in judged)
-    return wilson_score(num_right, len(judged), num_folds=run.num_folds if by_folds else 0)
+    folds = held_out.run.scores.out_of_fold
+    return wilson_score(num_right, len(judged), num_folds=folds.num_folds if by_folds and folds else 0)
 
 
 def _p_text(p_value: float) -> str:
@@ -176,71 +167,34 @@ def _names(first_dir: Path, second_dir: Path) -> tuple[str, str]:
     return names if names[0] != names[1] else (str(first_dir), str(second_dir))
 
 
-def _load(path: Path) -> _Run:
-    run = RunFolder(path)
-    if not path.is_dir():
-        raise SourceNotFoundError(f"{str(path)!r} is no run folder: name one that mien train made")
-    if not run.metrics_path.is_file():
-        raise SourceNotFoundError(f"{str(path)!r} holds no finished run: finish it by train --resume")
-    records = load_records(run.manifest_path)
-    by_path = {record.path: record for record in records if record.used}
-    judged: dict[str, _Judged] = {}
-    class_names: set[str] = set()
-    for source, (file_name, splits) in _ANSWERS.items():
-        if source != "test" and not (path / file_name).exists():
-            continue
-        try:
-            found, names = _read_predictions(path / file_name, by_path, splits, source)
-        except (KeyError, ValueError) as error:
-            raise SourceNotFoundError(f"{str(path / file_name)!r} is damaged: {files.reason_of(error)}") from error
-        class_names |= names
-        judged |= found
-    leaks = _leaks(records, run.manifest_path)
-    return _Run(tuple(sorted(class_names)), judged, leaks, _settings(run), _num_folds(run))
+def _held_out(run: Run) -> _HeldOut:
+    """Return what a run was judged on.
 
-
-def _num_folds(run: RunFolder) -> int:
-    scores = read_json(run.metrics_path)
-    found = scores.get("out_of_fold") if isinstance(scores, dict) else None
-    num_folds = found.get("num_folds") if isinstance(found, dict) else None
-    return num_folds if isinstance(num_folds, int) and num_folds >= 2 else 0
-
-
-def _read_predictions(
-    path: Path, by_path: Mapping[str, ImageRecord], splits: Sequence[str], source: str
-) -> tuple[dict[str, _Judged], set[str]]:
-    """Read the answers of a run, and the names of its classes."""
-    try:
-        content = files.read_bytes(path, max_bytes=_MAX_CSV_BYTES)
-    except ImageError as error:
-        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}") from error
-    table = io.StringIO(content.decode("utf-8", "surrogateescape"), newline="")
-    names = {name.removeprefix("prob_") for name in next(read_rows(table), []) if name.startswith("prob_")}
-    table.seek(0)
+    Raises:
+        SourceNotFoundError: Its predictions.csv has gone, or its manifest.csv is damaged.
+    """
+    if run.test_predictions is None:
+        raise SourceNotFoundError(
+            f"{str(run.path)!r} has no predictions.csv, which says what it got right: train again"
+        )
     judged = {}
-    for row in read_records(table):
-        record = by_path.get(row["path"])
-        if record is None or record.split not in splits:
-            raise ValueError(f"the manifest has no image {row['path']!r} among those for {source}")
-        if row["label"] != record.label or not {row["label"], row["predicted"]} <= names:
-            raise ValueError(f"{row['path']!r} has the label {row['label']!r} and the answer {row['predicted']!r}")
-        if not all(0 <= float(row[f"prob_{name}"]) <= 1 for name in names):
-            raise ValueError(f"{row['path']!r} has a probability that is none")
-        judged[record.sha256] = _Judged(record, row["predicted"] == record.label, source)
-    if len(names) < 2:
-        raise ValueError("it has no columns of probabilities")
-    return judged, names
+    for source, predictions in run.predictions_by_source.items():
+        right = predictions.probs.argmax(axis=1) == predictions.labels
+        for index, is_right in zip(predictions.indexes.tolist(), right.tolist(), strict=True):
+            record = run.dataset.records[index]
+            judged[record.sha256] = _Judged(record, is_right, "test" if source == "test" else "cross-validation")
+    return _HeldOut(run, judged, _leaks(run))
 
 
-def _leaks(records: Sequence[ImageRecord], manifest_path: Path) -> set[str]:
+def _leaks(run: Run) -> set[str]:
     """Return which images have a near copy in the training that the run itself did not keep on their side.
 
     A run with a low --near-bits may have such; those that it knew as near copies it has kept together.
     """
-    used = [record for record in records if record.used]
+    used = [record for record in run.dataset.records if record.used]
     damaged = [record.path for record in used if not record.phash or not record.sha256]
     if damaged:
-        raise SourceNotFoundError(f"{str(manifest_path)!r} is damaged: {damaged[0]!r} has no hash")
+        raise SourceNotFoundError(f"the manifest.csv of {str(run.path)!r} is damaged: {damaged[0]!r} has no hash")
     members: dict[int, list[ImageRecord]] = {}
     groups = group_near_copies([record.phash for record in used], CleanConfig.near_bits)
     for record, group in zip(used, groups, strict=True):
@@ -259,7 +213,7 @@ def _leaked(copies: Sequence[ImageRecord]) -> list[ImageRecord]:
     ]
 
 
-def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str], list[str]]:
+def _shared(first: _HeldOut, second: _HeldOut, names: tuple[str, str]) -> tuple[list[str], list[str]]:
     """Return the content hashes of the images to compare on, and what is to be said of the choice."""
     both = sorted(set(first.judged) & set(second.judged))
     other_label = [c for c in both if first.judged[c].record.label != second.judged[c].record.label]
@@ -273,15 +227,15 @@ def _shared(first: _Run, second: _Run, names: tuple[str, str]) -> tuple[list[str
         if left_out
     ]
     shared = [content for content in both if content not in {*other_label, *leaks}]
-    for name, run in zip(names, (first, second), strict=True):
-        if num_alone := len(set(run.judged) - set(both)):
+    for name, held_out in zip(names, (first, second), strict=True):
+        if num_alone := len(set(held_out.judged) - set(both)):
             notes.append(f"{num_alone} images not counted: only {name} held them out")
     if not shared:
         raise TooFewImagesError(
             f"there is no image that both {names[0]} and {names[1]} were judged on ({'; '.join(notes)}): train both "
             "on the same images with the same --seed, or with --folds 5"
         )
-    if any(run.judged[content].source != "test" for run in (first, second) for content in shared):
+    if any(held_out.judged[content].source != "test" for held_out in (first, second) for content in shared):
         notes.append(
             "Predictions by cross-validation come from classifiers trained as the saved one was, on fewer images: they "
             "compare the ways of training"
@@ -300,13 +254,10 @@ def _both_sources(first: _Judged, second: _Judged, names: tuple[str, str]) -> st
     return f"{first.source} of {names[0]}, {second.source} of {names[1]}"
 
 
-def _settings(run: RunFolder) -> dict[str, Any]:
-    settings = load_config(run.config_path).flat()
-    document = read_json(run.config_path)
-    settings["data"] = document.get("data")
-    versions = document.get("versions")
-    found = versions if isinstance(versions, dict) else {}
-    return settings | {f"version of {name}": version for name, version in found.items()}
+def _settings(run: Run) -> dict[str, Any]:
+    """Return the settings of a run by name, with the place of its images and the versions."""
+    versions = {f"version of {name}": version for name, version in run.versions.items()}
+    return {**run.config.flat(), "data": str(run.dataset.root), **versions}
 
 
 def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -10,7 +10,7 @@ from mien.core.progress import SILENCE, Progress
 from mien.core.scores import Score, wilson_score
 from mien.data.sample_styles import HELD_OUT
 from mien.data.samples import draw
-from mien.jobs.evaluate import Review, review
+from mien.jobs.evaluate import Evaluated, evaluate_run
 from mien.jobs.train import train
 from mien.model.prediction import Prediction, predict
 from mien.runs.folder import RunFolder
@@ -30,13 +30,13 @@ class Trial:
     """What one preset makes of the drawn people.
 
     Attributes:
-        review: Scores on the test split; its `path` is the run folder.
+        evaluated: Scores on the test split; its `path` is the run folder.
         predictions: Predictions for the images that were drawn apart.
         known_styles: Share answered right of those in the styles that were trained on.
         new_style: Share answered right of those in a style that was not.
     """
 
-    review: Review
+    evaluated: Evaluated
     predictions: tuple[Prediction, ...]
     known_styles: Score
     new_style: Score
@@ -80,11 +80,11 @@ def _try(folder: Path, preset: str, progress: Progress) -> Trial:
         progress.say(f"\npreset {preset}")
         begun = run.config_path.exists()
         train(folder / "data", _CONFIGS[preset], out=run.path, resume=begun, progress=progress)
-    reviewed = review(run.path)
-    predictions = tuple(predict(reviewed.classifier, [folder / "unseen"]))
+    evaluated = evaluate_run(run.path)
+    predictions = tuple(predict(evaluated.classifier, [folder / "unseen"]))
     apart = [p for p in predictions if HELD_OUT in Path(p.source).name]
     known = [p for p in predictions if p not in apart]
-    return Trial(reviewed, predictions, _share_right(known), _share_right(apart))
+    return Trial(evaluated, predictions, _share_right(known), _share_right(apart))
 
 
 def _share_right(predictions: Sequence[Prediction]) -> Score:

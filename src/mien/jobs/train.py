@@ -10,18 +10,20 @@ from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
+from mien.data.dataset import Dataset
 from mien.data.leaks import refuse_straddling
 from mien.data.relabelling import keep_splits, load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
-from mien.data.splitting import folds, split
+from mien.data.splitting import describe_split, folds, split
 from mien.errors import SettingsError
-from mien.jobs.finish import Doubts, Run, finish
+from mien.jobs.judge import judge
 from mien.learning.exporting import save_training
 from mien.learning.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
-from mien.runs.saving import describe, save_data
+from mien.runs.run import Run
+from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
 
 _MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
@@ -59,43 +61,55 @@ def train(
     Example:
         >>> import mien
         >>> run = mien.train("data", out="runs/small")
-        >>> run.evaluation.accuracy.num_images, run.out_of_fold.accuracy.num_images
+        >>> run.scores.test.accuracy.num_images, run.scores.judged.accuracy.num_images
         (2, 22)
     """
     _refuse_at_once(config, save_h5=save_h5)
     if cache_dir:
         files.refuse_among(Path(cache_dir), Path(folder), "--cache-dir")
     backbone, decisions = find_backbone(config), _decisions(config)
-    with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run, _stoppable(run, progress):
-        dataset = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
-        dataset = split(clean(dataset, config.clean), config.split)
-        if UNSURE in dataset.class_names and config.predict != PredictConfig():
-            raise SettingsError(
-                f"a class is called {UNSURE!r}, as an answer that is none: rename it, or ask for no threshold"
-            )
-        if decisions:
-            dataset = keep_splits(clean(relabel(dataset, decisions), config.clean), dataset)
+    with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as place, _stoppable(place, progress):
+        scanned = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
+        dataset = _prepared(scanned, config, decisions)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         refuse_straddling([dataset, *parts], config.clean.near_bits)
         shortcuts = find_shortcuts(dataset)
-        counts = describe(dataset, decided=bool(config.labels.relabel))
-        for line in (*counts, *describe_shortcuts(shortcuts), f"run folder: {run.path}"):
+        counts = describe_split(dataset, decided=bool(config.labels.relabel))
+        for line in (*counts, *describe_shortcuts(shortcuts), f"run folder: {place.path}"):
             progress.say(line)
-        begun = run.manifest_path.exists()
+        begun = place.manifest_path.exists()
         if begun:
-            dataset.refuse_changes(run.manifest_path)
-        cache = Path(cache_dir) if cache_dir else None
-        method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
+            dataset.refuse_changes(place.manifest_path)
+        method = prepare(dataset, config, backbone, cache_dir=Path(cache_dir) if cache_dir else None, progress=progress)
         if not begun:
-            save_data(run, dataset, config, decisions=decisions)
-        out_of_fold = cross_validate(method, parts, run=run, progress=progress)
-        judged = judge_labels(method, dataset, out_of_fold)
-        label_issues = find_label_issues(dataset, judged) if judged else ()
+            save_data(place, dataset, config, decisions=decisions)
+        out_of_fold = cross_validate(method, parts, run=place, progress=progress)
+        judged_labels = judge_labels(method, dataset, out_of_fold)
+        label_issues = find_label_issues(dataset, judged_labels) if judged_labels else ()
         dataset = mark_label_issues(dataset, label_issues)
-        fitted = method.fit(dataset, run.path)
-        save_training(run, fitted, save_h5=save_h5)
-        doubts = Doubts(label_issues, shortcuts)
-        return finish(run, dataset, config, fitted, out_of_fold=out_of_fold, doubts=doubts, progress=progress)
+        fitted = method.fit(dataset, place.path)
+        save_training(place, fitted, save_h5=save_h5)
+        run = judge(
+            fitted,
+            dataset,
+            config,
+            path=place.path,
+            out_of_fold=out_of_fold,
+            label_issues=label_issues,
+            shortcuts=shortcuts,
+        )
+        save_run(run, decisions=decisions, progress=progress)
+        return run
+
+
+def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str]) -> Dataset:
+    """Clean and split what was scanned; decisions on labels move no other image to another split."""
+    dataset = split(clean(scanned, config.clean), config.split)
+    if UNSURE in dataset.class_names and config.predict != PredictConfig():
+        raise SettingsError(
+            f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
+        )
+    return keep_splits(clean(relabel(dataset, decisions), config.clean), dataset) if decisions else dataset
 
 
 def _refuse_at_once(config: TrainConfig, *, save_h5: bool) -> None:
@@ -113,26 +127,28 @@ def _decisions(config: TrainConfig) -> dict[str, str]:
 
 
 @contextmanager
-def _stoppable(run: RunFolder, progress: Progress) -> Iterator[None]:
+def _stoppable(place: RunFolder, progress: Progress) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if run.config_path.exists():
-            progress.say(f"what is done stays in {run.path}: the same command with --out {run.path} --resume goes on")
+        if place.config_path.exists():
+            progress.say(
+                f"what is done stays in {place.path}: the same command with --out {place.path} --resume goes on"
+            )
         raise
 
 
 @contextmanager
 def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bool) -> Iterator[RunFolder]:
     if not resume:
-        with new_run(out, data_dir) as run:
-            yield run
+        with new_run(out, data_dir) as place:
+            yield place
         return
-    run = find_unfinished(out)
-    begun = load_config(run.config_path)
+    place = find_unfinished(out)
+    begun = load_config(place.config_path)
     if replace(begun, labels=config.labels) != config or _decisions(begun) != _decisions(config):
         raise SettingsError(
-            f"the run in {str(run.path)!r} was begun with other settings: see {run.config_path.name} there"
+            f"the run in {str(place.path)!r} was begun with other settings: see {place.config_path.name} there"
         )
-    with files.claimed(run.path):
-        yield run
+    with files.claimed(place.path):
+        yield place

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.errors import ModelFileError
 from mien.model.classifier import HEAT
@@ -20,7 +21,7 @@ _LINEAR = {
 }
 _TOLERANCE = 1e-3
 # ONNX Runtime computes every output, asked for or not: for so many classes this costs 1% of the built-in network.
-_MAX_CLASSES = 64
+MAX_CLASSES = 64
 _LEFTMOST = np.iinfo(np.int64).min
 
 
@@ -59,25 +60,56 @@ def add_heat(model: "onnx.ModelProto") -> bool:
     Source:
         B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016 (class activation mapping).
     """
+    longer = with_heat(model)
+    if longer is None or not _is_proved(longer, _logits(model.graph)):
+        return False
+    model.CopyFrom(longer)
+    return True
+
+
+def with_heat(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
+    """Return a copy of a network with the output "heat"; whether that is what `add_heat` says is still to be proved.
+
+    Returns:
+        None where the network does not end in the mean of a map and linear layers.
+    """
     import onnx
 
     branches = _branches(model.graph)
     if [branch.mirrored for branch in branches] not in ([False], [False, True], [True, False]):
-        return False
+        return None
     longer = onnx.ModelProto()
     longer.CopyFrom(model)
     maps = [_write_map(longer.graph, branch, f"{HEAT}{number}/") for number, branch in enumerate(branches)]
     _write(longer.graph, "Mean", maps, HEAT)
-    num_outputs = len(longer.graph.output)
-    shapes: dict[str, list[str] | None] = {HEAT: ["N", "C", "h", "w"]}
-    shapes |= {branch.activation.input[0]: None for branch in branches}
-    for name, shape in shapes.items():
-        longer.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
-    if not _is_proved(longer, list(shapes)):
+    _add_output(longer, HEAT, ["N", "C", "h", "w"])
+    return longer
+
+
+def is_mean_of_heat(heat: NDArray[np.float32], logits: NDArray[np.float32]) -> bool:
+    """Say whether logits, (N, C) or (N, 1) for two classes, are the means of the maps (N, C, h, w)."""
+    if heat.ndim != 4 or heat.shape[1] > MAX_CLASSES:
         return False
-    del longer.graph.output[num_outputs + 1 :]
-    model.CopyFrom(longer)
-    return True
+    found = heat.mean(axis=(2, 3))
+    wanted = np.hstack([0 * logits, logits]) if logits.shape[1:] == (1,) else logits
+    return wanted.shape == found.shape and np.allclose(found, wanted, _TOLERANCE, _TOLERANCE)
+
+
+def noise(image_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return two images of noise, uint8 (2, H, W, 3), each its own mirror image: by them a map is proved."""
+    images = np.random.default_rng(0).integers(0, 256, (2, *image_size, 3), dtype=np.uint8)
+    return np.maximum(images, images[:, :, ::-1])
+
+
+def _add_output(model: "onnx.ModelProto", name: str, shape: list[str] | None = None) -> None:
+    import onnx
+
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+
+
+def _logits(graph: "onnx.GraphProto") -> list[str]:
+    """Return the tensors that the last activations make probabilities of."""
+    return list(dict.fromkeys(branch.activation.input[0] for branch in _branches(graph)))
 
 
 def _branches(graph: "onnx.GraphProto") -> list[_Branch]:
@@ -206,18 +238,18 @@ def _constant(graph: "onnx.GraphProto", name: str, values: list[int]) -> str:
     return name
 
 
-def _is_proved(model: "onnx.ModelProto", names: list[str]) -> bool:
-    """Say whether the mean of the map goes into each activation, by images that are their own mirror images."""
-    size = [item.dim_value for item in model.graph.input[0].type.tensor_type.shape.dim][1:3]
-    noise = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
-    images = np.maximum(noise, noise[:, :, ::-1])
+def _is_proved(longer: "onnx.ModelProto", logits: list[str]) -> bool:
+    """Say whether the mean of the map goes into each activation."""
+    import onnx
+
+    asked = onnx.ModelProto()
+    asked.CopyFrom(longer)
+    for name in logits:
+        _add_output(asked, name)
+    height, width = (item.dim_value for item in longer.graph.input[0].type.tensor_type.shape.dim[1:3])
     try:
-        heat, *logits = Graph(model.SerializeToString()).run(names, images)
+        heat, *found = Graph(asked.SerializeToString()).run([HEAT, *logits], noise((height, width)))
     except (ModelFileError, ValueError):
         # Another version of the operators, or shapes that are not those of a map.
         return False
-    if heat.ndim != 4 or heat.shape[1] > _MAX_CLASSES:
-        return False
-    found = heat.mean(axis=(2, 3))
-    wanted = [np.hstack([0 * rows, rows]) if rows.shape[1:] == (1,) else rows for rows in logits]
-    return all(rows.shape == found.shape and np.allclose(found, rows, _TOLERANCE, _TOLERANCE) for rows in wanted)
+    return all(is_mean_of_heat(heat, rows) for rows in found)

@@ -1,6 +1,6 @@
 """The methods cnn and finetune: networks that are trained with Keras."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract, fit_head_on, predict_from_others
 from mien.learning.hardware import chosen_precision
 from mien.learning.heads import Head
-from mien.learning.methods import places_seen
+from mien.learning.methods import Fitted, places_seen
 from mien.learning.training import Trained, announce, train_network
-from mien.runs.run import Fitted, describe_choice
+from mien.runs.training_details import TrainingDetails
 
 _BATCH_SIZE = 32
 
@@ -34,13 +34,13 @@ class _Network:
         model: With one sigmoid unit, or one softmax unit per class.
         whole: The same with a probability for each class; what becomes the Classifier.
         trained: How the training went.
-        choices: What was decided on the validation images, as JSON values.
+        choices: What was decided on the validation images.
     """
 
     model: keras.Model
     whole: keras.Model
     trained: Trained
-    choices: dict[str, Any]
+    choices: TrainingDetails
 
 
 class Cnn:
@@ -71,7 +71,7 @@ class Cnn:
         twin = self._built(dataset, "float32")
         twin.set_weights(model.get_weights())
         temperature = _calibrate(twin, dataset)
-        choices = {"precision": precision, "temperature": temperature}
+        choices = TrainingDetails(precision=precision, temperature=temperature)
         return _Network(twin, networks.with_all_probs(twin), trained, choices)
 
     def _built(self, dataset: Dataset, precision: str) -> keras.Model:
@@ -104,7 +104,7 @@ class Finetune:
     def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch, and whether to train on at all."""
         network = self._network(dataset, run_dir)
-        self._progress.say(describe_choice(network.choices))
+        self._progress.say(network.choices.choice)
         return _fitted(network, dataset, self._progress)
 
     def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
@@ -129,8 +129,8 @@ class Finetune:
         half_way = [(before + after) / 2 for before, after in zip(frozen, tuned, strict=True)]
         candidates = {"frozen": frozen, "half-way": half_way, "finetuned": tuned}
         choices = _choose(twin, candidates, dataset)
-        whole = networks.with_all_probs(twin, flip=choices["flip"])
-        return _Network(twin, whole, trained, {"precision": precision, **choices})
+        whole = networks.with_all_probs(twin, flip=bool(choices.flip))
+        return _Network(twin, whole, trained, replace(choices, precision=precision))
 
     def _built(self, dataset: Dataset, head: Head, precision: str) -> keras.Model:
         body = self._body(precision)
@@ -162,14 +162,14 @@ def _train(
     )
 
 
-def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Dataset) -> dict[str, Any]:
+def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Dataset) -> TrainingDetails:
     """Give a network those of several weights that do best on the validation images, and calibrate it on them.
 
     Half-way between the pretrained weights and the trained ones often does better on images from elsewhere than
     either: M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
 
     Returns:
-        What was chosen and why, as JSON values; "flip" is whether to ask about the mirror image too.
+        What was chosen and why.
     """
     labels = dataset.labels(dataset.indexes("val"))
     probs = {}
@@ -181,14 +181,14 @@ def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Datas
     model.set_weights(candidates[kept])
     temperature = _calibrate(model, dataset)
     one_way, mirrored = _probs(model, dataset, "val"), _probs(model, dataset, "val", flip=True)
-    return {
-        "kept": kept,
-        "val_images": len(labels),
-        "val_loss": losses,
-        "val_accuracy": {name: float((given.argmax(axis=1) == labels).mean()) for name, given in probs.items()},
-        "temperature": temperature,
-        "flip": cross_entropy((one_way + mirrored) / 2, labels) < cross_entropy(one_way, labels),
-    }
+    return TrainingDetails(
+        kept=kept,
+        val_images=len(labels),
+        val_loss=losses,
+        val_accuracy={name: float((given.argmax(axis=1) == labels).mean()) for name, given in probs.items()},
+        temperature=temperature,
+        flip=cross_entropy((one_way + mirrored) / 2, labels) < cross_entropy(one_way, labels),
+    )
 
 
 def _calibrate(model: keras.Model, dataset: Dataset) -> float:
@@ -224,13 +224,13 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
     )
     progress.say(f"model.onnx answers as the Keras network does: probabilities differ by at most {difference:.1e}")
     history = network.trained.history
-    details = {
-        "best_epoch": best_epoch(history).epoch,
-        "epochs": len(history),
-        "interrupted": network.trained.interrupted,
-        **network.choices,
-        "onnx_max_difference": difference,
-    }
+    details = replace(
+        network.choices,
+        best_epoch=best_epoch(history).epoch,
+        epochs=len(history),
+        interrupted=network.trained.interrupted,
+        onnx_max_difference=difference,
+    )
     return Fitted(classifier, details, history, network.model)
 
 

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +16,16 @@ from numpy.typing import NDArray
 
 from mien.core import files
 from mien.data.dataset import Dataset
-from mien.errors import ExportMismatchError
-from mien.learning.activation_maps import add_heat
+from mien.errors import ExportMismatchError, ModelFileError
+from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat, noise, with_heat
 from mien.learning.backbone import Backbone
 from mien.learning.heads import Head
+from mien.learning.methods import Fitted
 from mien.learning.out_of_distribution import Distribution, fit_distribution
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.model.inference import Graph
 from mien.runs.figures import plot_history, save_figure
 from mien.runs.folder import RunFolder
-from mien.runs.run import Fitted
 from mien.version import __version__
 
 if TYPE_CHECKING:
@@ -78,8 +79,21 @@ def join(backbone: Backbone, head: Head, distribution: Distribution, facts: Mode
     shape = ["N", len(head.bias)]
     del graph.output[:]
     graph.output.append(onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, shape))
-    add_heat(model)
+    longer = with_heat(model) if len(head.bias) <= MAX_CLASSES else None
+    if longer is not None:
+        # Wrong shapes within a graph of the user's own are found when it is made ready, or run.
+        with suppress(ModelFileError, ValueError):
+            classifier = _with_distance(longer, "features", distribution, facts)
+            if _is_proved(classifier, backbone, head):
+                return classifier
     return _with_distance(model, "features", distribution, facts)
+
+
+def _is_proved(classifier: Classifier, backbone: Backbone, head: Head) -> bool:
+    """Say whether the means of a classifier's maps are the logits that the head makes of the features."""
+    images = noise(backbone.image_size)
+    heat = np.stack([maps for image in images if (maps := classifier.heat(image)) is not None])
+    return is_mean_of_heat(heat, backbone.features(images) @ head.weights + head.bias)
 
 
 def export(network: "keras.Model", dataset: Dataset) -> Classifier:

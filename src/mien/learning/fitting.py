@@ -15,9 +15,8 @@ from mien.data.splitting import smallest_class
 from mien.errors import SettingsError
 from mien.learning.backbone import Backbone, is_file_name, load_backbone
 from mien.learning.feature_cache import FeatureCache
-from mien.learning.methods import Method, places_seen
+from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
-from mien.runs.run import Fitted
 from mien.scoring.results import Predictions
 
 _AUTO_FOLDS = 5

@@ -13,9 +13,9 @@ from mien.learning.exporting import facts_of, join, prove_equal
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract, fit_head_on, predict_from_others
 from mien.learning.heads import Head
-from mien.learning.methods import places_seen
+from mien.learning.methods import Fitted, places_seen
 from mien.learning.out_of_distribution import fit_distribution
-from mien.runs.run import Fitted
+from mien.runs.training_details import TrainingDetails
 
 # The joined file is shown to answer as the head does on at most this many images.
 _NUM_PROOFS = 64
@@ -42,12 +42,12 @@ class Linear:
         some = dataset.indexes("val")[:_NUM_PROOFS]
         difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.pixels(some))])
         self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
-        details = {
-            "backbone": self._backbone.name,
-            "strength": head.strength,
-            "temperature": head.temperature,
-            "onnx_max_difference": difference,
-        }
+        details = TrainingDetails(
+            backbone=self._backbone.name,
+            strength=head.strength,
+            temperature=head.temperature,
+            onnx_max_difference=difference,
+        )
         return Fitted(classifier, details)
 
     def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:

@@ -1,16 +1,36 @@
 """What every method of fitting has in common: it is prepared once for a Dataset, and says how a fit went."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
-from mien.runs.run import Fitted
+from mien.model.classifier import Classifier
+from mien.runs.training_details import TrainingDetails
 
 if TYPE_CHECKING:
-    pass
+    import keras
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A classifier that was trained, and how that went.
+
+    Attributes:
+        classifier: Ready to predict; it has no scores yet.
+        details: How the training went.
+        history: Its epochs, where it had any.
+        model: The same as a Keras network, where it is one.
+    """
+
+    classifier: Classifier
+    details: TrainingDetails
+    history: tuple[Epoch, ...] = field(default=(), repr=False)
+    model: "keras.Model | None" = None
 
 
 def places_seen(dataset: Dataset) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 """The Classifier: one ONNX file with everything in it, run by ONNX Runtime alone."""
 
+import copy
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -190,7 +191,11 @@ class Classifier:
 
     def telling(self, **facts: Any) -> "Classifier":
         """Return the same classifier with some of its facts replaced, such as its scores."""
-        return Classifier(with_facts(self._content, replace(self.facts, **facts)))
+        told = copy.copy(self)
+        # As they will come back from the file; the network stays as it is, and ready.
+        told.facts = _checked_facts(json.loads(_facts_text(replace(self.facts, **facts))))
+        told._content = with_facts(self._content, told.facts)
+        return told
 
     def save(self, path: str | Path) -> None:
         """Write the ONNX file in one piece.
@@ -246,8 +251,12 @@ def with_facts(content: bytes, facts: ModelFacts) -> bytes:
     others = [item for item in model.metadata_props if item.key != _METADATA_KEY]
     del model.metadata_props[:]
     model.metadata_props.extend(others)
-    model.metadata_props.add(key=_METADATA_KEY, value=json.dumps(asdict(facts), sort_keys=True))
+    model.metadata_props.add(key=_METADATA_KEY, value=_facts_text(facts))
     return cast(bytes, model.SerializeToString())
+
+
+def _facts_text(facts: ModelFacts) -> str:
+    return json.dumps(asdict(facts), sort_keys=True)
 
 
 def _facts(graph: Graph) -> ModelFacts:

@@ -97,7 +97,7 @@ def threshold_in_force(classifier: Classifier, threshold: float | None = None) -
     """
     least = classifier.facts.threshold if threshold is None else PredictConfig(threshold=threshold).threshold
     if least and UNSURE in classifier.class_names:
-        raise SettingsError(f"a class is called {UNSURE!r}, as an answer that is none: give no threshold")
+        raise SettingsError(f"a class is called {UNSURE!r}, which mien uses for 'no prediction': give no threshold")
     return least
 
 

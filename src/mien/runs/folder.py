@@ -94,6 +94,30 @@ class RunFolder:
         for leftover in (self.checkpoint_path, *self.path.glob("fold*.npy"), *self.path.glob(".*.tmp.*")):
             leftover.unlink(missing_ok=True)
 
+    def config_of(self, document: Any) -> TrainConfig:
+        """Return the settings that a config.json holds; decisions on labels are those in this folder.
+
+        Raises:
+            SettingsError: A setting is unknown, or its value is wrong.
+        """
+        config = from_json(document)
+        if not config.labels.relabel:
+            return config
+        return replace(config, labels=replace(config.labels, relabel=str(self.path / config.labels.relabel)))
+
+    def check_finished(self) -> None:
+        """Make sure that the run is there and whole.
+
+        Raises:
+            SourceNotFoundError: It is not.
+        """
+        if not self.path.is_dir():
+            raise SourceNotFoundError(
+                f"{str(self.path)!r} is no run folder: name one that mien train made, such as runs/train"
+            )
+        if not self.metrics_path.is_file():
+            raise SourceNotFoundError(f"{str(self.path)!r} holds no finished run: finish it by mien train --resume")
+
     def data_dir(self) -> Path:
         """Return the folder of the images that the run was made from.
 
@@ -121,19 +145,19 @@ def load_config(path: Path) -> TrainConfig:
     """
     document = read_json(path)
     try:
-        config = from_json(document)
+        config = RunFolder(path.parent).config_of(document)
     except SettingsError as error:
         raise SettingsError(f"{str(path)!r}: {error}") from error
     if not config.labels.relabel:
         return config
-    decisions_path = path.parent / config.labels.relabel
+    decisions_path = Path(config.labels.relabel)
     expected = document.get("relabel_sha256")
     if expected and files.sha256_of(decisions_path) != expected:
         raise SettingsError(
             f"{str(decisions_path)!r} is gone, or not as it was when {str(path)!r} was written: put it back, or copy "
             "it and name the copy with --relabel"
         )
-    return replace(config, labels=replace(config.labels, relabel=str(decisions_path)))
+    return config
 
 
 @contextmanager

@@ -2,19 +2,20 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import zip_longest
 
 import numpy as np
 
-from mien.data.dataset import ImageRecord, groups_of
+from mien.data.dataset import Dataset, ImageRecord, groups_of
 from mien.errors import ImageError
 from mien.model.explanation import Method, explain, overlay
-from mien.runs.run import FinishedRun, LabelledPrediction
+from mien.runs.run import Run
 from mien.runs.thumbnails import Thumbnail, image_of, thumbnail_of
 from mien.scoring.label_issues import LabelIssue
+from mien.scoring.results import Predictions, Source
 
 _SIDE = 240
 # Of the mistakes, and of the hits. A map by occlusion asks the classifier some hundred times.
@@ -25,17 +26,37 @@ _MAX_LABEL_ISSUES, _MAX_MISTAKES, _MAX_HITS = 12, 12, 6
 
 
 @dataclass(frozen=True)
+class LabelledPrediction:
+    """What was predicted for one labelled image that the classifier had not seen.
+
+    Attributes:
+        path: Of the image, as in the manifest.
+        label: Its class.
+        predicted: The class that it was taken for.
+        prob_predicted: Probability of that class; likewise `prob_label`.
+        source: Who predicted: the classifier itself ("test"), or one of its cross-validation ("out_of_fold").
+    """
+
+    path: str
+    label: str
+    predicted: str
+    prob_predicted: float
+    prob_label: float
+    source: Source
+
+
+@dataclass(frozen=True)
 class Look:
     """Where the classifier looked in one image.
 
     Attributes:
-        answered: What it answered; the map is of what speaks for that.
+        prediction: What it predicted; the map is of what speaks for that.
         image: As it is.
         overlaid: With the map on it.
         method: By what the map was made.
     """
 
-    answered: LabelledPrediction
+    prediction: LabelledPrediction
     image: Thumbnail
     overlaid: Thumbnail
     method: Method
@@ -67,8 +88,8 @@ class Highlights:
         groups: Copies of one image: those under two classes first, then the largest groups.
         num_groups: How many groups there are.
         label_issues: Images whose label is probably wrong, the worst first.
-        mistakes: Wrong answers, the surest first.
-        hits: Right answers, the surest first, of each class in turn.
+        mistakes: Wrong predictions, the surest first.
+        hits: Right predictions, the surest first, of each class in turn.
     """
 
     samples: dict[str, tuple[ImageRecord, ...]]
@@ -79,17 +100,34 @@ class Highlights:
     hits: tuple[LabelledPrediction, ...]
 
 
-def find_highlights(run: FinishedRun) -> Highlights:
+def find_highlights(run: Run) -> Highlights:
     """Choose the images of a run that are worth looking at; the same run gives the same ones."""
-    groups = _groups(run.records)
+    groups, predictions = _groups(run.dataset.records), labelled(run)
     return Highlights(
-        samples=_samples(run.records),
+        samples=_samples(run.dataset.records),
         groups=tuple(groups[:_MAX_GROUPS]),
         num_groups=len(groups),
         label_issues=run.label_issues[:_MAX_LABEL_ISSUES],
-        mistakes=tuple(surest([a for a in run.predictions if a.predicted != a.label], _MAX_MISTAKES)),
-        hits=tuple(_hits(run.predictions)),
+        mistakes=tuple(surest([found for found in predictions if found.predicted != found.label], _MAX_MISTAKES)),
+        hits=tuple(_hits(predictions)),
     )
+
+
+def labelled(run: Run) -> list[LabelledPrediction]:
+    """Return each prediction of a run with its image, those for the test first.
+
+    Probabilities have the six decimals of the files, so that a run ranks them alike in memory and read back.
+    """
+    by_source = run.predictions_by_source.items()
+    return [found for source, given in by_source for found in _labelled(run.dataset, given, source)]
+
+
+def _labelled(dataset: Dataset, given: Predictions, source: Source) -> Iterator[LabelledPrediction]:
+    names = given.class_names
+    for index, label, probs in zip(given.indexes.tolist(), given.labels.tolist(), given.probs, strict=True):
+        predicted = int(probs.argmax())
+        shown = round(float(probs[predicted]), 6), round(float(probs[label]), 6)
+        yield LabelledPrediction(dataset.records[index].path, names[label], names[predicted], *shown, source)
 
 
 def _samples(records: Iterable[ImageRecord]) -> dict[str, tuple[ImageRecord, ...]]:
@@ -120,18 +158,18 @@ def _group(copies: list[ImageRecord]) -> Group:
 
 
 def surest(predictions: Iterable[LabelledPrediction], most: int) -> list[LabelledPrediction]:
-    """Return the answers of which it was surest, at most so many."""
-    return heapq.nlargest(most, predictions, key=lambda answer: answer.prob_predicted)
+    """Return the predictions of which it was surest, at most so many."""
+    return heapq.nlargest(most, predictions, key=lambda prediction: prediction.prob_predicted)
 
 
 def _hits(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]:
-    """Return the surest right answers, of each class in turn."""
+    """Return the surest right predictions, of each class in turn."""
     right: dict[str, list[LabelledPrediction]] = {}
-    for answer in predictions:
-        if answer.predicted == answer.label:
-            right.setdefault(answer.label, []).append(answer)
+    for prediction in predictions:
+        if prediction.predicted == prediction.label:
+            right.setdefault(prediction.label, []).append(prediction)
     ranked = [surest(right[name], _MAX_HITS) for name in sorted(right)]
-    in_turn = [answer for row in zip_longest(*ranked) for answer in row if answer is not None]
+    in_turn = [prediction for row in zip_longest(*ranked) for prediction in row if prediction is not None]
     return in_turn[:_MAX_HITS]
 
 
@@ -147,27 +185,25 @@ def most_confused(
             if row != column and count
         }
     )
-    return [(truth, answer, count) for (truth, answer), count in pairs.most_common(most)]
+    return [(label, predicted, count) for (label, predicted), count in pairs.most_common(most)]
 
 
-def find_looks(run: FinishedRun, records: Mapping[str, ImageRecord]) -> tuple[Look, ...]:
+def find_looks(run: Run) -> tuple[Look, ...]:
     """Show where the classifier looked in the images of the test of which it was surest: wrong ones, then right ones.
 
-    Only the test is answered by the classifier itself. Images that have gone or changed are passed over.
-
-    Args:
-        run: With its classifier.
-        records: By path.
+    Only the test is predicted by the classifier itself. Images that have gone or changed are passed over.
     """
-    tested = [answered for answered in run.predictions if answered.source == "test"]
+    if run.test_predictions is None:
+        return ()
+    records = {record.path: record for record in run.dataset.records}
+    tested = list(_labelled(run.dataset, run.test_predictions, "test"))
+    most = max(_MOST_OF_EACH.values())
     looks: list[Look] = []
     for is_right in (False, True):
         found = 0
-        for answered in surest(
-            [a for a in tested if (a.predicted == a.label) == is_right], max(_MOST_OF_EACH.values())
-        ):
+        for predicted in surest([p for p in tested if (p.predicted == p.label) == is_right], most):
             with suppress(ImageError):
-                look = _look(run, answered, records[answered.path])
+                look = _look(run, predicted, records[predicted.path])
                 looks.append(look)
                 found += 1
                 if found >= _MOST_OF_EACH[look.method]:
@@ -175,10 +211,10 @@ def find_looks(run: FinishedRun, records: Mapping[str, ImageRecord]) -> tuple[Lo
     return tuple(looks)
 
 
-def _look(run: FinishedRun, answered: LabelledPrediction, record: ImageRecord) -> Look:
-    image = image_of(run.data_dir, record, run.classifier.facts.scan_config())
-    heat_map = explain(run.classifier, np.asarray(image), label=answered.predicted)
+def _look(run: Run, prediction: LabelledPrediction, record: ImageRecord) -> Look:
+    image = image_of(run.dataset.root, record, run.dataset.config)
+    heat_map = explain(run.classifier, np.asarray(image), label=prediction.predicted)
     small = image.copy()
     small.thumbnail((_SIDE, _SIDE))
     overlaid = thumbnail_of(overlay(np.asarray(small), heat_map), side=_SIDE)
-    return Look(answered, thumbnail_of(small, side=_SIDE), overlaid, heat_map.method)
+    return Look(prediction, thumbnail_of(small, side=_SIDE), overlaid, heat_map.method)

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import math
 import os
 from collections import Counter
@@ -17,13 +16,12 @@ from mien.core.extras import needing
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
 from mien.core.text import visible
-from mien.data.dataset import PROBLEMS, SPLITS, Dataset, ImageRecord
+from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.model.prediction import UNSURE
 from mien.runs import charts
-from mien.runs.folder import RunFolder
 from mien.runs.highlights import Highlights, find_highlights, find_looks, most_confused
-from mien.runs.run import FinishedRun, load_run
+from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.model_card import limits
 from mien.scoring.results import Evaluation
@@ -98,10 +96,10 @@ def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
         >>> mien.report("runs/train").name
         'report.html'
     """
-    found = load_run(Path(run))
-    used = [record for record in found.records if record.used]
-    num_gone = sum(not os.path.exists(found.data_dir / record.path) for record in used)
-    page, data_dir = found.folder.path / REPORT_NAME, str(found.data_dir)
+    found = load_run(run)
+    used = [record for record in found.dataset.records if record.used]
+    num_gone = sum(not os.path.exists(found.dataset.root / record.path) for record in used)
+    page, data_dir = found.path / REPORT_NAME, str(found.dataset.root)
     if num_gone == len(used) and page.exists():
         raise SourceNotFoundError(
             f"no photo is in {data_dir!r} any longer, and {str(page)!r} may show them: put them back, or remove "
@@ -109,53 +107,44 @@ def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
         )
     if num_gone:
         progress.say(f"{num_gone} of {len(used)} photos are no longer in {data_dir!r}: the page says where")
-    return _save(found)
+    return write_report(found)
 
 
-def save_report(run: RunFolder, metrics: dict[str, Any], dataset: Dataset) -> Path:
-    """Write the report.html of a run that lacks only its metrics.json to be finished.
-
-    Args:
-        run: Where it goes.
-        metrics: What is to stand in metrics.json.
-        dataset: What the run was made from. The images that it keeps need not be decoded again.
+def write_report(run: Run) -> Path:
+    """Write the report.html of a run into its folder.
 
     Raises:
         OutputError: The page cannot be written.
     """
-    return _save(load_run(run.path, metrics=json.loads(json.dumps(metrics))), dataset)
-
-
-def _save(run: FinishedRun, dataset: Dataset | None = None) -> Path:
-    path = run.folder.path / REPORT_NAME
-    files.write_text(path, render(run, dataset))
+    path = run.path / REPORT_NAME
+    files.write_text(path, render(run))
     return path
 
 
-def render(run: FinishedRun, dataset: Dataset | None = None) -> str:
-    """Return the page of a run, with the images that a Dataset keeps, or those that lie where they lay."""
+def render(run: Run) -> str:
+    """Return the page of a run, with the images that its Dataset keeps, or those that lie where they lay."""
     highlights, facts = find_highlights(run), run.classifier.facts
-    by_path = {record.path: record for record in run.records}
-    thumbnails = load_thumbnails(run.data_dir, _shown(run, highlights, by_path), run.config.scan, dataset=dataset)
+    by_path = {record.path: record for record in run.dataset.records}
+    thumbnails = load_thumbnails(run.dataset, _shown(run, highlights, by_path))
     base_css, own_css = package_files("mien.core") / "base.css", package_files("mien.runs") / "page" / "report.css"
     css = base_css.read_text("utf-8") + own_css.read_text("utf-8")
     page = _environment().get_template("report.html.jinja")
     return page.render(
         run=run,
-        judged=run.judged,
-        test=run.scores["test"],
+        judged=run.scores.judged,
+        num_right=sum(row[place] for place, row in enumerate(run.scores.judged.confusion)),
         facts=facts,
         highlights=highlights,
         thumbnails=thumbnails,
         records=by_path,
         classes=_class_counts(run),
-        left_out=_left_out(run.records),
+        left_out=_left_out(run.dataset.records),
         many=len(run.classifier.class_names) > _MAX_MATRIX,
-        pairs=most_confused(run.judged.class_names, run.judged.confusion, _MAX_PAIRS),
-        sure_row=_telling_row(run.judged),
-        looks=find_looks(run, by_path),
+        pairs=most_confused(run.scores.judged.class_names, run.scores.judged.confusion, _MAX_PAIRS),
+        sure_row=_telling_row(run.scores.judged),
+        looks=find_looks(run),
         settings=run.config.flat(),
-        training=_training(run.training),
+        training=_training(run.training.to_dict()),
         limits=limits(run.classifier.class_names),
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
@@ -225,18 +214,18 @@ def _environment() -> "Environment":
     return environment
 
 
-def _shown(run: FinishedRun, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:
+def _shown(run: Run, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:
     """Return every image that the page shows."""
     samples = [record for some in highlights.samples.values() for record in some]
     copies = [record for group in highlights.groups for record in group.records]
-    label_issues = [run.records[issue.index] for issue in highlights.label_issues]
-    answered = [by_path[answer.path] for answer in (*highlights.mistakes, *highlights.hits)]
+    label_issues = [run.dataset.records[issue.index] for issue in highlights.label_issues]
+    answered = [by_path[found.path] for found in (*highlights.mistakes, *highlights.hits)]
     return [*samples, *copies, *label_issues, *answered]
 
 
-def _class_counts(run: FinishedRun) -> list[ClassCounts]:
-    num_files = Counter(record.label for record in run.records)
-    splits = Counter((record.label, record.split) for record in run.records if record.used)
+def _class_counts(run: Run) -> list[ClassCounts]:
+    num_files = Counter(record.label for record in run.dataset.records)
+    splits = Counter((record.label, record.split) for record in run.dataset.records if record.used)
     found = []
     for name in run.classifier.class_names:
         of_class = {split: splits[name, split] for split in SPLITS}

@@ -1,60 +1,37 @@
-"""Run files: what a run found -> the files in its folder."""
+"""What a run leaves in its folder, in the order in which it is written."""
 
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any
 
 from mien.config import PRESETS, TrainConfig
 from mien.core import files
 from mien.core.csv_tables import table_text
+from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
-from mien.model.classifier import Classifier, Provenance
+from mien.model.classifier import Provenance
 from mien.runs.figures import plot_confusion, plot_label_issues, plot_reliability, plot_samples, save_figure
 from mien.runs.folder import RunFolder
+from mien.runs.predictions import write_predictions
+from mien.runs.report import write_report
+from mien.runs.run import Run
+from mien.runs.tensorboard import log_run
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.model_card import limits, model_card
-from mien.scoring.results import Evaluation, Finding, Predictions
 from mien.version import __version__
 
 _COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
-
-
 _NUM_DRAWN = 24
-
-
 _KERAS_PACKAGES = ("keras", "tensorflow-cpu", "tensorflow", "jax")
 _PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")
 
 
-def describe(dataset: Dataset, *, decided: bool = False) -> list[str]:
-    """Return the counts of a split Dataset in words: a line for each class, and one for the split.
-
-    Args:
-        dataset: What `split` returned.
-        decided: Whether decisions on labels were asked for; then a line says how many took effect, be it none.
-    """
-    before, after = dataset.counts(), dataset.counts(used_only=True)
-    lines = []
-    for number, name in enumerate(dataset.class_names):
-        reasons = ", ".join(f"{count} {code}" for code, count in dataset.left_out(name).items())
-        line = f"class {number}, {name}: {after[name]} of {before[name]} files are used"
-        lines.append(f"{line} (left out: {reasons})" if reasons else line)
-    if decided:
-        counts = Counter(problem.code for record in dataset.records for problem in record.problems)
-        lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
-    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
-    return [*lines, f"split: {sizes}; copies never stand on two sides"]
-
-
 def save_data(
-    run: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
+    folder: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
 ) -> None:
     """Write what is known before the training: relabel.csv where there are decisions, config.json and samples.png.
 
@@ -65,44 +42,46 @@ def save_data(
     """
     # A run can be gone on with from its config.json; a manifest says that the rest is there too.
     if config.labels.relabel:
-        files.write_text(run.decisions_path, decisions_csv(decisions or {}))
-    run.save_config(config, dataset.root, _versions())
-    save_figure(plot_samples(dataset), run.path / "samples.png")
-    dataset.save(run.manifest_path)
+        files.write_text(folder.decisions_path, decisions_csv(decisions or {}))
+    folder.save_config(config, dataset.root, installed_versions())
+    save_figure(plot_samples(dataset), folder.path / "samples.png")
+    dataset.save(folder.manifest_path)
 
 
-def save_scores(
-    run: RunFolder, dataset: Dataset, predictions: Mapping[str, Predictions | None], scores: Mapping[str, Evaluation]
-) -> None:
-    """Write predictions.csv, confusion.png and reliability.png, and out_of_fold.csv where there was cross-validation.
+def save_run(run: Run, *, decisions: Mapping[str, str], progress: Progress = SILENCE) -> None:
+    """Write all that is known after the training; metrics.json last, which makes the run whole.
+
+    Args:
+        run: What to write; its `path` has what `save_data` wrote.
+        decisions: On labels, by path, that the run was made with.
+        progress: Told why there is no report.html, if it cannot be written.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    for name, given in predictions.items():
-        if given is not None:
-            file_name = "predictions.csv" if name == "test" else f"{name}.csv"
-            files.write_text(run.path / file_name, predictions_csv(dataset, given, scores[name].class_names))
-    judged = scores.get("out_of_fold", scores["test"])
-    save_figure(plot_confusion(judged), run.path / "confusion.png")
-    save_figure(plot_reliability(judged), run.path / "reliability.png")
+    folder = RunFolder(run.path)
+    for source, predictions in run.predictions_by_source.items():
+        write_predictions(run.path, run.dataset, predictions, source)
+    save_figure(plot_confusion(run.scores.judged), run.path / "confusion.png")
+    save_figure(plot_reliability(run.scores.judged), run.path / "reliability.png")
+    if run.history:
+        log_run(folder, run.config, run.scores)
+    save_label_issues(run.path, run.dataset, run.label_issues, decisions)
+    run.dataset.save(folder.manifest_path)
+    run.classifier.save(folder.model_path)
+    files.write_text(run.path / "MODEL_CARD.md", model_card(run.classifier.facts))
+    _save_report(run, progress)
+    folder.save_json(folder.metrics_path, run.metrics())
+    folder.tidy()
 
 
-def metrics(
-    scores: Mapping[str, Evaluation], findings: Sequence[Finding], dataset: Dataset, training: dict[str, Any]
-) -> dict[str, Any]:
-    """Return metrics.json: the scores, the verdict, the data, and how the training went."""
-    return {
-        **{name: evaluation.to_dict() for name, evaluation in scores.items()},
-        "verdict": [asdict(finding) for finding in findings],
-        "data": {
-            "fingerprint": dataset.fingerprint(),
-            "files": dataset.counts(),
-            "used": dataset.counts(used_only=True),
-            "splits": {name: len(dataset.indexes(name)) for name in SPLITS},
-        },
-        "training": training,
-    }
+def _save_report(run: Run, progress: Progress) -> None:
+    """Write report.html. Whatever keeps a page from being written is no reason to lose a training."""
+    try:
+        write_report(run)
+    except Exception as error:
+        reason = files.reason_of(error).rstrip(".")
+        progress.say(f"report.html is missing: {reason}. To write it: mien report {run.path}")
 
 
 def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
@@ -111,7 +90,7 @@ def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
     split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
     for record in used:
         split[record.label][record.split] += 1
-    versions = _versions()
+    versions = installed_versions()
     if config.fit.method == "linear":
         # Keras had no part in it.
         versions = {name: found for name, found in versions.items() if name not in _KERAS_PACKAGES}
@@ -131,26 +110,7 @@ def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
     )
 
 
-def save_card(run: RunFolder, classifier: Classifier) -> None:
-    """Write MODEL_CARD.md: what the classifier can do, what it is for and not for.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    files.write_text(run.path / "MODEL_CARD.md", model_card(classifier.facts))
-
-
-def predictions_csv(dataset: Dataset, predictions: Predictions, class_names: Sequence[str]) -> str:
-    """Return one row per image: path, label, predicted class, and the probability of every class."""
-    rows = [["path", "label", "predicted", *(f"prob_{name}" for name in class_names)]]
-    for index, probs in zip(predictions.indexes, predictions.probs, strict=True):
-        record = dataset.records[index]
-        row = [record.path, record.label, class_names[int(probs.argmax())]]
-        rows.append([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
-    return table_text(rows)
-
-
-def _versions() -> dict[str, str]:
+def installed_versions() -> dict[str, str]:
     """Return the version of mien and of every package that the results may depend on."""
     found = {"mien": __version__}
     for package in _PACKAGES:
@@ -165,7 +125,7 @@ def save_label_issues(
     folder: Path,
     dataset: Dataset,
     label_issues: Sequence[LabelIssue],
-    decisions: Mapping[str, str] = MappingProxyType({}),
+    decisions: Mapping[str, str],
 ) -> None:
     """Write label_issues.csv, in which decisions can be filled in, and label_issues.png; nothing where there are none.
 

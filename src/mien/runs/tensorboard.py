@@ -14,7 +14,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.runs.folder import RunFolder
 from mien.scoring.model_card import escaped
-from mien.scoring.results import Evaluation
+from mien.scoring.results import Evaluation, Scores
 
 
 class EventFile:
@@ -75,7 +75,7 @@ _FORMAT = "brain.Event:2"
 _IMAGES = ("samples", "confusion", "reliability")
 
 
-def log_run(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation]) -> None:
+def log_run(run: RunFolder, config: TrainConfig, scores: Scores) -> None:
     """Write down for TensorBoard the images that lie in a run folder, its settings, and its scores.
 
     The settings and scores stand in the tab HParams too, in which several runs can be compared.
@@ -83,7 +83,7 @@ def log_run(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation
     Args:
         run: Its samples.png, confusion.png and reliability.png are shown as they are.
         config: The settings.
-        scores: By where they come from: "test", "out_of_fold".
+        scores: Of the run.
 
     Raises:
         OutputError: There is no room for the logs.
@@ -97,7 +97,7 @@ def log_run(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation
     log.close()
 
 
-def _summaries(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluation]) -> Iterator["Summary"]:
+def _summaries(run: RunFolder, config: TrainConfig, scores: Scores) -> Iterator["Summary"]:
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
     from tensorboard.plugins.text.summary_v2 import text_pb
@@ -105,11 +105,13 @@ def _summaries(run: RunFolder, config: TrainConfig, scores: Mapping[str, Evaluat
     settings = config.flat()
     plain = {name: value if isinstance(value, bool | int | float) else _utf8(value) for name, value in settings.items()}
     yield hparams_pb(plain, trial_id=_utf8(run.path))
-    for source, evaluation in scores.items():
+    for source, evaluation in scores.by_source.items():
         for name, value in _numbers(evaluation).items():
             yield scalar_pb(f"{source}/{name}", value)
     yield text_pb("settings", _settings_table(settings))
-    yield text_pb("scores", "\n\n".join(_scores_table(source, scores[source]) for source in scores))
+    yield text_pb(
+        "scores", "\n\n".join(_scores_table(source, evaluation) for source, evaluation in scores.by_source.items())
+    )
     for name in _IMAGES:
         yield _image(name, run.path / f"{name}.png")
 

@@ -39,30 +39,22 @@ class Thumbnail:
     missing: str = ""
 
 
-def load_thumbnails(
-    folder: Path,
-    records: Iterable[ImageRecord],
-    config: ScanConfig,
-    *,
-    dataset: Dataset | None = None,
-) -> dict[str, Thumbnail]:
+def load_thumbnails(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[str, Thumbnail]:
     """Make a thumbnail of each image, by its path; one that has gone or changed since gets one that says so.
 
     Args:
-        folder: Where the images lie.
-        records: Those to show.
-        config: Its `max_pixels` is heeded.
         dataset: Images that it keeps are shown as the classifier gets them, and need not be decoded again.
+        records: Those to show.
     """
     wanted = list({record.path: record for record in records}.values())
-    places = {record.path: place for place, record in enumerate(dataset.records)} if dataset else {}
+    places = {record.path: place for place, record in enumerate(dataset.records)}
     # No larger than it must be: JPEGs are decoded at a fraction of their size.
-    small = ScanConfig(image_size=(SIDE, SIDE), max_pixels=config.max_pixels)
+    small = ScanConfig(image_size=(SIDE, SIDE), max_pixels=dataset.config.max_pixels)
 
     def make(record: ImageRecord) -> Thumbnail:
-        if dataset is not None and dataset.images is not None and record.phash:
+        if dataset.images is not None and record.phash:
             return _unfitted(dataset.images[places[record.path]], record, dataset.config)
-        return _load(folder, record, small)
+        return _load(dataset.root, record, small)
 
     found = in_threads(make, wanted)
     return {record.path: thumbnail for record, thumbnail in zip(wanted, found, strict=True)}

@@ -7,7 +7,7 @@ from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, Provenance
 from mien.model.prediction import UNSURE
-from mien.scoring.results import Evaluation, evaluation_from_dict
+from mien.scoring.results import Evaluation, Scores, scores_from_dict
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
 _NOT_FOR = (
@@ -89,16 +89,16 @@ def limits(class_names: tuple[str, ...]) -> tuple[str, ...]:
     return (_SMILE, *_NOT_FOR) if words & _MOODS else _NOT_FOR
 
 
-def evaluations(facts: ModelFacts) -> dict[str, Evaluation]:
-    """Return the scores that a file carries: "test", and "out_of_fold" where there was cross-validation.
+def scores_of(facts: ModelFacts) -> Scores | None:
+    """Return the scores that a file carries, if any.
 
     Raises:
         ModelFileError: They are damaged.
     """
+    if not facts.scores:
+        return None
     try:
-        return {
-            name: evaluation_from_dict(facts.scores[name]) for name in ("out_of_fold", "test") if name in facts.scores
-        }
+        return scores_from_dict(facts.scores)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"the scores in the file are damaged: {error}") from error
 
@@ -116,11 +116,11 @@ def escaped(text: str) -> str:
 
 
 def _judged(facts: ModelFacts) -> Iterator[str]:
-    scores = evaluations(facts)
-    if not scores:
+    scores = scores_of(facts)
+    if scores is None:
         yield "It carries no scores: nothing is known of how often it is right."
         return
-    name, best = next(iter(scores.items()))
+    best = scores.judged
     yield (
         f"It is right for {best.accuracy} of images that it had not seen. "
         f"Always saying {escaped(best.baseline_label)} is right for {best.baseline}."
@@ -130,12 +130,12 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
         "test": "The test: the saved classifier, on images that were held back and read once, at the end.",
         "out_of_fold": "Cross-validation: each image judged by a classifier made in the same way without it.",
     }
-    lines = [f"- {how[key]} Accuracy {evaluation.accuracy}." for key, evaluation in scores.items()]
+    lines = [f"- {how[key]} Accuracy {evaluation.accuracy}." for key, evaluation in scores.by_source.items()]
     table = _table(
         ("class", "precision", "recall", "F1"),
         [[escaped(c.label), str(c.precision), str(c.recall), str(c.f1)] for c in best.classes],
     )
-    source = "cross-validation" if name == "out_of_fold" else "the test"
+    source = "cross-validation" if scores.out_of_fold else "the test"
     yield (
         "## How it was judged\n\n" + "\n".join(lines) + f"\n\nBy class, by {source}:\n\n{table}\n\n"
         f"{_sureness(facts, best)}\n\n"

@@ -1,7 +1,7 @@
-"""The results: Predictions, Evaluation, Finding and Prediction, and what they look like as JSON."""
+"""The results: Predictions, Evaluation, Scores and Finding, and what they look like as JSON."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from mien.core.scores import ClassScores, Score
 from mien.schema import built
 from mien.scoring.calibration import Calibration, Coverage
+
+# Who predicted: the classifier itself, on the test split; or those of its cross-validation, on all other images.
+Source = Literal["test", "out_of_fold"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,46 @@ def evaluation_from_dict(document: Any) -> Evaluation:
     if not bins or not evaluation.coverage or None in [score.value for score in (evaluation.accuracy, *bins)]:
         raise ValueError("a score that must be there is missing")
     return evaluation
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a classifier scores on images that it had not seen.
+
+    Attributes:
+        test: Of the classifier itself, on the test split or on another folder.
+        out_of_fold: By cross-validation on all other images, where there was one: of classifiers made in the same way.
+    """
+
+    test: Evaluation
+    out_of_fold: Evaluation | None = None
+
+    @property
+    def judged(self) -> Evaluation:
+        """The scores to judge by, which rest on most images: by cross-validation where there was one, else the test."""
+        return self.out_of_fold or self.test
+
+    @property
+    def by_source(self) -> dict[Source, Evaluation]:
+        """The scores by where they come from; those to judge by come first."""
+        found: dict[Source, Evaluation] = {"out_of_fold": self.out_of_fold} if self.out_of_fold else {}
+        return {**found, "test": self.test}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {source: evaluation.to_dict() for source, evaluation in self.by_source.items()}
+
+
+def scores_from_dict(document: Any) -> Scores:
+    """Read what `Scores.to_dict` gave, as it comes back from JSON; what stands beside it is passed over.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if not isinstance(document, dict) or not document.get("test"):
+        raise ValueError("there are no scores of the test")
+    out_of_fold = document.get("out_of_fold")
+    return Scores(evaluation_from_dict(document["test"]), evaluation_from_dict(out_of_fold) if out_of_fold else None)
 
 
 @dataclass(frozen=True)

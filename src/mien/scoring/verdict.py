@@ -1,7 +1,6 @@
 """Judgement: scores and curves -> what they mean in words, and what to do next."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -45,16 +44,6 @@ def verdict(
         *_judge_later_epochs(history, config),
         *(finding for finding in found if finding),
     )
-
-
-def kept_epochs(history: Sequence[Epoch], training: Mapping[str, Any]) -> Sequence[Epoch]:
-    """Return the epochs of a training where the classifier has the weights of one of them, otherwise none.
-
-    Args:
-        history: All epochs.
-        training: How the training went, as metrics.json has it; with the preset best, "kept" says what was kept.
-    """
-    return history if training.get("kept", "finetuned") == "finetuned" else ()
 
 
 def decide_threshold(config: PredictConfig, evaluation: Evaluation) -> tuple[float, tuple[Finding, ...]]:

@@ -7,10 +7,8 @@ from mien.config import ServeConfig
 from mien.errors import ModelFileError
 from mien.model.classifier import Classifier, ModelFacts
 from mien.model.prediction import threshold_in_force
-from mien.scoring.model_card import evaluations, limits, model_card
-from mien.scoring.results import Evaluation
-
-_JUDGED_BY = {"out_of_fold": "cross-validation", "test": "test split"}
+from mien.scoring.model_card import limits, model_card, scores_of
+from mien.scoring.results import Scores
 
 
 def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bool = False) -> dict[str, Any]:
@@ -33,8 +31,8 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         "data_fingerprint": facts.data_fingerprint,
         "model_sha256": classifier.sha256,
         "mien_version": facts.mien_version,
-        "accuracy": _accuracy(scores),
-        "evaluations": {name: evaluation.to_dict() for name, evaluation in scores.items()},
+        "accuracy": _accuracy(scores) if scores else None,
+        "evaluations": scores.to_dict() if scores else {},
         "not_for": list(limits(facts.class_names)),
         "model_card": model_card(facts),
         "limits": {
@@ -48,23 +46,21 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
     }
 
 
-def _readable(facts: ModelFacts) -> tuple[ModelFacts, dict[str, Evaluation]]:
+def _readable(facts: ModelFacts) -> tuple[ModelFacts, Scores | None]:
     """Return the facts and their scores; scores in the form of another version count as none."""
     try:
-        return facts, evaluations(facts)
+        return facts, scores_of(facts)
     except ModelFileError:
-        return replace(facts, scores={}), {}
+        return replace(facts, scores={}), None
 
 
-def _accuracy(scores: dict[str, Evaluation]) -> dict[str, Any] | None:
-    """Return the accuracy that says most: that of cross-validation, where there was one."""
-    for name, evaluation in scores.items():
-        score = evaluation.accuracy
-        return {
-            "value": score.value,
-            "low": score.low,
-            "high": score.high,
-            "num_images": score.num_images,
-            "judged_by": _JUDGED_BY[name],
-        }
-    return None
+def _accuracy(scores: Scores) -> dict[str, Any]:
+    """Return the accuracy to judge by."""
+    score = scores.judged.accuracy
+    return {
+        "value": score.value,
+        "low": score.low,
+        "high": score.high,
+        "num_images": score.num_images,
+        "judged_by": "cross-validation" if scores.out_of_fold else "test split",
+    }

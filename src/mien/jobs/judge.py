@@ -1,0 +1,80 @@
+"""Judging: what was trained -> a Run with its scores and what they mean. The test images are read here, once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mien.config import PredictConfig, TrainConfig
+from mien.data.dataset import Dataset
+from mien.data.shortcuts import Shortcut
+from mien.learning.methods import Fitted
+from mien.runs.run import Run
+from mien.runs.saving import installed_versions, provenance
+from mien.scoring.evaluation import predict_dataset, score
+from mien.scoring.label_issues import LabelIssue
+from mien.scoring.results import Finding, Predictions, Scores
+from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, verdict
+
+
+def judge(
+    fitted: Fitted,
+    dataset: Dataset,
+    config: TrainConfig,
+    *,
+    path: Path,
+    out_of_fold: Predictions | None,
+    label_issues: Sequence[LabelIssue],
+    shortcuts: Sequence[Shortcut],
+) -> Run:
+    """Score what was trained on the test images, and say what the scores mean.
+
+    Args:
+        fitted: What was trained.
+        dataset: What it was trained on, with its split.
+        config: The settings.
+        path: The folder of the run.
+        out_of_fold: What cross-validation predicted, where there was one.
+        label_issues: Images whose label is probably wrong.
+        shortcuts: Facts about files that give the label away.
+    """
+    test = predict_dataset(fitted.classifier, dataset, split="test")
+    threshold = config.predict.threshold
+    scores = Scores(
+        score(fitted.classifier, test, threshold=threshold),
+        score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
+    )
+    threshold, findings = _findings(fitted, dataset, scores, config)
+    classifier = fitted.classifier.telling(
+        scores=scores.to_dict(), threshold=threshold, provenance=provenance(dataset, config)
+    )
+    return Run(
+        path=path,
+        config=config,
+        versions=installed_versions(),
+        dataset=dataset,
+        classifier=classifier,
+        scores=scores,
+        findings=findings,
+        training=fitted.details,
+        history=fitted.history,
+        label_issues=tuple(label_issues),
+        shortcuts=tuple(shortcuts),
+        test_predictions=test,
+        out_of_fold_predictions=out_of_fold,
+    )
+
+
+def _findings(
+    fitted: Fitted, dataset: Dataset, scores: Scores, config: TrainConfig
+) -> tuple[float, tuple[Finding, ...]]:
+    """Return below which probability to say "unsure", and what the scores mean in words."""
+    epochs = fitted.details.kept_epochs(fitted.history)
+    findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
+    if config.predict == PredictConfig():
+        return 0.0, findings
+    judged = scores.out_of_fold
+    if judged is None:
+        # The test is read once, and nothing is chosen by it.
+        val = predict_dataset(fitted.classifier, dataset, split="val")
+        judged = score(fitted.classifier, val, threshold=config.predict.threshold)
+    threshold, consequences = decide_threshold(config.predict, judged)
+    return threshold, (*findings, *consequences)

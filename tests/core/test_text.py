@@ -1,6 +1,6 @@
 import pytest
 
-from mien.core.text import class_name_problem, folded, safe_stem
+from mien.core.text import class_name_problem, first_few, folded, safe_stem
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,16 @@ def test_names_that_some_systems_take_for_one_fold_to_one() -> None:
 )
 def test_a_stem_has_letters_digits_and_dashes_alone(name: str, stem: str) -> None:
     assert safe_stem(name) == stem
+
+
+@pytest.mark.parametrize(
+    ("most", "listed"),
+    [(4, ["a", "b", "3"]), (3, ["a", "b", "3"]), (2, ["a", "b", "and 1 more"]), (0, ["and 3 more"])],
+)
+def test_a_long_list_says_how_many_it_leaves_out(most: int, listed: list[str]) -> None:
+    assert first_few(["a", "b", 3], most) == listed
+    assert first_few((), most) == []
+
+
+def test_what_a_list_leaves_out_may_have_a_name() -> None:
+    assert first_few(["a", "b", "c"], 1, rest="other reasons") == ["a", "and 2 other reasons"]

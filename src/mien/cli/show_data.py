@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mien.core.terminal import OUT, new_table, printable, show_prose
+from mien.core.text import first_few
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
 from mien.data.shortcuts import describe_shortcuts
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mien.jobs.forget import Forgotten
 
 _MAX_LINES = 10
+_IN_JSON = "more (--json lists all)"
 
 
 def show_intake(made: "Intake") -> None:
@@ -30,10 +32,9 @@ def show_intake(made: "Intake") -> None:
     for record in made.failures:
         examples.setdefault(record.status, record.url)
     counts = Counter(record.status for record in made.failures).most_common()
-    for status, count in counts[:_MAX_LINES]:
-        OUT.print(f"{count} {printable(status)}, such as {printable(examples[status][:200])}")
-    if len(counts) > _MAX_LINES:
-        OUT.print(f"and {len(counts) - _MAX_LINES} other reasons")
+    reasons = [f"{n} {printable(status)}, such as {printable(examples[status][:200])}" for status, n in counts]
+    for line in first_few(reasons, _MAX_LINES, rest="other reasons"):
+        OUT.print(line)
     for source, reason in made.unusable.items():
         OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
     if made.num_others:
@@ -50,7 +51,7 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     for path in forgotten.removed:
         OUT.print(f"removed {printable(path)}")
     for path, urls in forgotten.shared.items():
-        OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(urls[:_MAX_LINES]))}")
+        OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(first_few(urls, _MAX_LINES)))}")
     for path in forgotten.copies:
         OUT.print(f"{printable(path)} stays: it is a copy or a near copy of what was removed")
     OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} images")
@@ -94,10 +95,8 @@ def _show_problems(dataset: Dataset) -> None:
 def _show_by_problem(lines: Mapping[str, Sequence[str]]) -> None:
     for code in (code for code in PROBLEMS if code in lines):
         OUT.print(f"\n{code}: {PROBLEMS[code]} ({len(lines[code])})")
-        for line in lines[code][:_MAX_LINES]:
+        for line in first_few(lines[code], _MAX_LINES, rest=_IN_JSON):
             OUT.print(f"  {line}")
-        if len(lines[code]) > _MAX_LINES:
-            OUT.print(f"  and {len(lines[code]) - _MAX_LINES} more (--json lists all)")
 
 
 def show_quarantine(plan: "Plan", *, applied: bool) -> None:
@@ -108,10 +107,9 @@ def show_quarantine(plan: "Plan", *, applied: bool) -> None:
         code = list(move.problems)[-1]
         found.setdefault(code, []).append(f"{printable(move.path)}: {printable(move.problems[code])}")
     _show_by_problem(found)
-    for path, reason in list(plan.left.items())[:_MAX_LINES]:
-        OUT.print(f"\nleft where it is: {printable(path)}: {reason}")
-    if len(plan.left) > _MAX_LINES:
-        OUT.print(f"and {len(plan.left) - _MAX_LINES} more (--json lists all)")
+    left = [f"\nleft where it is: {printable(path)}: {reason}" for path, reason in plan.left.items()]
+    for line in first_few(left, _MAX_LINES, rest=_IN_JSON):
+        OUT.print(line)
     folder, files = printable(shlex.quote(str(plan.folder))), _counted(len(plan.moves))
     if not plan.moves:
         show_prose("\nThere is nothing to move.")

@@ -1,7 +1,8 @@
-"""Names from elsewhere: which may name a class folder on any system, and what of them may name a file."""
+"""Text: names from elsewhere made safe for folders, files and screens; long texts and long lists cut short."""
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 _MAX_LETTERS = 100
 _MAX_STEM = 40
@@ -58,3 +59,19 @@ def visible(text: str, *, kept: str = "") -> str:
         kept: Letters to leave as they are all the same.
     """
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
+def first_few(items: Sequence[object], most: int, *, rest: str = "more") -> list[str]:
+    """Return the first of some items as text; where there are others, the last text says how many.
+
+    Args:
+        items: What to name.
+        most: How many to name at most.
+        rest: What to call the others.
+
+    Example:
+        >>> ", ".join(first_few(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], 2))
+        'a.jpg, b.jpg, and 2 more'
+    """
+    others = [f"and {len(items) - most} {rest}"] if len(items) > most else []
+    return [*map(str, items[:most]), *others]

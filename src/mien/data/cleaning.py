@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mien.config import CleanConfig, Keep
+from mien.core.text import first_few
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.near_copies import bits_apart, flipped, group_near_copies
 
@@ -97,8 +98,7 @@ def _near_kind(copy: ImageRecord, kept: ImageRecord, near_bits: int) -> str:
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:
     others = [copy.path for copy in copies if copy.label != record.label]
-    more = f" and {len(others) - _MAX_NAMED} more" if len(others) > _MAX_NAMED else ""
-    return _left_out(record, "conflicting_labels", f"a near copy of {', '.join(others[:_MAX_NAMED])}{more}")
+    return _left_out(record, "conflicting_labels", f"a near copy of {', '.join(first_few(others, _MAX_NAMED))}")
 
 
 def _left_out(record: ImageRecord, code: str, detail: str) -> ImageRecord:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mien.config import CleanConfig
+from mien.core.text import first_few
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
 from mien.errors import LeakError
@@ -89,8 +90,7 @@ def refuse_leaks(leaks: Sequence[Leak], what: str, advice: str) -> None:
 
 def name_leaks(leaks: Sequence[Leak]) -> list[str]:
     """Return a line for each of the first leaks, and one that says how many more there are."""
-    more = [f"  and {len(leaks) - _MAX_NAMED} more"] if len(leaks) > _MAX_NAMED else []
-    return [*(f"  {leak}" for leak in leaks[:_MAX_NAMED]), *more]
+    return [f"  {line}" for line in first_few(leaks, _MAX_NAMED)]
 
 
 def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.near_bits) -> None:
@@ -111,7 +111,7 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
             groups = group_near_copies([record.phash for record in records], near_bits, class_names=labels)
         first: dict[int, ImageRecord] = {}
         pairs = [
-            f"  {_shown(record.path)} ({record.split}) and {_shown(other.path)} ({other.split})"
+            f"{_shown(record.path)} ({record.split}) and {_shown(other.path)} ({other.split})"
             for record, group in zip(records, groups, strict=True)
             if record.split and group is not None
             if (other := first.setdefault(group, record)).split != record.split
@@ -119,7 +119,7 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
         if pairs:
             raise LeakError(
                 f"copies of {len(pairs)} images of {str(dataset.root)!r} stand on two sides of the split, so that "
-                "no score would be honest:\n" + "\n".join(pairs[:_MAX_NAMED])
+                "no score would be honest:\n" + "\n".join(f"  {line}" for line in first_few(pairs, _MAX_NAMED))
             )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.core import files
+from mien.core.text import first_few
 from mien.data.dataset import Dataset
 from mien.data.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal, remove_leftovers
 from mien.errors import OutputError
@@ -256,9 +257,7 @@ def _folders_above(moves: Iterable[Move]) -> list[Path]:
 
 
 def _listed(reasons: dict[str, str]) -> str:
-    named = [f"{path!r} ({reason})" for path, reason in list(reasons.items())[:_MAX_NAMED]]
-    more = [f"and {len(reasons) - _MAX_NAMED} more"] if len(reasons) > _MAX_NAMED else []
-    return ", ".join(named + more)
+    return ", ".join(first_few([f"{path!r} ({reason})" for path, reason in reasons.items()], _MAX_NAMED))
 
 
 def _state_of(folder: Path) -> FolderState:

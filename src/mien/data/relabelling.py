@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mien.core import files
 from mien.core.csv_tables import read_rows, table_text
+from mien.core.text import first_few
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
 
@@ -177,5 +178,4 @@ def _decided(record: ImageRecord, decision: str) -> ImageRecord:
 
 
 def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
-    return ", ".join(map(repr, names[:_MAX_NAMED])) + more
+    return ", ".join(first_few([repr(name) for name in names], _MAX_NAMED))

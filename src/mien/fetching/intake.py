@@ -17,6 +17,7 @@ from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
 from mien.core.formats import EXTENSIONS, begins_like_an_image
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import first_few
 from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
 from mien.fetching import http
 from mien.fetching.archives import Member, is_archive, members
@@ -340,8 +341,7 @@ def refuse(problems: list[str]) -> None:
         SourceNotFoundError: There are.
     """
     if problems:
-        more = f"; and {len(problems) - _MAX_NAMED} more" if len(problems) > _MAX_NAMED else ""
-        raise SourceNotFoundError(f"nothing was fetched: {'; '.join(problems[:_MAX_NAMED])}{more}")
+        raise SourceNotFoundError(f"nothing was fetched: {'; '.join(first_few(problems, _MAX_NAMED))}")
 
 
 def _lists_of(path: Path) -> list[Path]:

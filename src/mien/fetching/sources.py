@@ -11,8 +11,11 @@ from pathlib import Path
 from mien.config import FetchLimits
 from mien.core import files
 from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_an_image
+from mien.core.text import first_few
 from mien.errors import ImageError, SourceNotFoundError
 from mien.fetching import http
+
+_MAX_NAMED = 10
 
 
 def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
@@ -34,9 +37,8 @@ def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
     paths = [name for name in names if _is_path(name)]
     problems = [f"{path!r}: {problem}" for path in paths if (problem := _path_problem(path))]
     if problems:
-        rest = f"; and {len(problems) - 10} more" if len(problems) > 10 else ""
-        count = f"{len(problems)} of {len(names)} sources cannot be read: "
-        raise SourceNotFoundError(count + "; ".join(problems[:10]) + rest)
+        listed = "; ".join(first_few(problems, _MAX_NAMED))
+        raise SourceNotFoundError(f"{len(problems)} of {len(names)} sources cannot be read: {listed}")
     folders = set(filter(os.path.isdir, paths))
     return [image for name in names for image in (_images_below(name) if name in folders else [name])]
 

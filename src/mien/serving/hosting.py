@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from mien.config import ServeConfig
 from mien.core import terminal
 from mien.core.extras import needing
+from mien.core.text import first_few
 from mien.errors import SettingsError
 from mien.model.classifier import Classifier
 
@@ -80,9 +81,7 @@ def greeting(classifier: Classifier, address: tuple[str, int], *, has_key: bool)
     """
     where, port = ip_address(address[0].partition("%")[0]), address[1]
     names = ["localhost", *_network_names(where.version)] if where.is_unspecified else [_name_of(where)]
-    classes = ", ".join(classifier.class_names[:_MOST_CLASSES])
-    if len(classifier.class_names) > _MOST_CLASSES:
-        classes += f" and {len(classifier.class_names) - _MOST_CLASSES} more"
+    classes = ", ".join(first_few(classifier.class_names, _MOST_CLASSES))
     urls = " and ".join(f"http://{name}:{port}" for name in names)
     lines = [
         f"Serving at {urls} a classifier of {terminal.printable(classes)}. Ctrl-C stops it; /docs describes the API."

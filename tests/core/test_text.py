@@ -1,6 +1,6 @@
 import pytest
 
-from mien.core.text import class_name_problem, first_few, folded, safe_stem
+from mien.core.text import class_name_problem, first_few, folded, one_line, safe_stem, shorten, visible
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,35 @@ def test_a_long_list_says_how_many_it_leaves_out(most: int, listed: list[str]) -
 
 def test_what_a_list_leaves_out_may_have_a_name() -> None:
     assert first_few(["a", "b", "c"], 1, rest="other reasons") == ["a", "and 2 other reasons"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("smile \U0001f600.jpg", "smile \U0001f600.jpg"),
+        ("a\n\x1b[31m", "a\\n\\x1b[31m"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        ("\udcff", "\\udcff"),
+    ],
+)
+def test_what_cannot_be_seen_is_written_as_an_escape(text: str, shown: str) -> None:
+    assert visible(text) == shown and shown.isprintable()
+    assert visible(text, kept=text) == text
+
+
+def test_one_line_has_no_sign_that_cannot_be_seen() -> None:
+    assert one_line("a\r\nb\x1b\udcff", 10) == "a  b  "
+    assert one_line("abc" * 100, 5) == "abcab"
+
+
+@pytest.mark.parametrize(("most", "end"), [(1, 0), (2, 1), (8, 0), (8, 3), (8, 7)])
+def test_a_long_text_is_cut_to_the_letters_asked_for(most: int, end: int) -> None:
+    text = "0123456789"
+    short = shorten(text, most, end=end)
+    assert len(short) == most
+    start, _, rest = short.partition("…")
+    assert text.startswith(start) and text.endswith(rest) and len(rest) == end
+
+
+def test_a_text_that_is_short_enough_stays_as_it_is() -> None:
+    assert shorten("abc", 3) == "abc" and shorten("", 3, end=2) == ""

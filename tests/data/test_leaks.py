@@ -134,7 +134,7 @@ def test_a_refusal_names_ten_pairs_and_says_what_to_do() -> None:
 def test_a_leak_says_in_words_how_it_matches_and_keeps_hostile_names_on_one_line() -> None:
     assert str(Leak("a", "b", "same file", 0)) == "a: the same file as b"
     assert str(Leak("a", "b", "upside down", 2)) == "a: a near copy, upside down, of b (2 of 128 bits apart)"
-    assert name_leaks([Leak("a\n\x1b[31m", "b", "same file", 0)]) == ["  'a\\n\\x1b[31m': the same file as b"]
+    assert name_leaks([Leak("a\n\x1b[31m", "b", "same file", 0)]) == ["  a\\n\\x1b[31m: the same file as b"]
 
 
 def copied() -> list[ImageRecord]:
@@ -161,6 +161,13 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
         LeakError, match=rf"copies of 1 images of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
     ):
         refuse_straddling([dataset_of(*records)])
+
+
+def test_a_refusal_of_a_split_says_how_many_copies_it_does_not_name() -> None:
+    first = record("happy/00")
+    copies = [replace(first, path=f"happy/{number:02}", split="test") for number in range(1, 13)]
+    with pytest.raises(LeakError, match=r"copies of 12 images .*\n(  .* and happy/00 \(train\)\n){10}  and 2 more$"):
+        refuse_straddling([dataset_of(replace(first, split="train"), *copies)])
 
 
 def test_a_fold_broken_by_hand_is_refused() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mien.core.terminal import OUT, new_table, printable, show_prose
-from mien.core.text import first_few
+from mien.core.text import first_few, shorten
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
 from mien.data.shortcuts import describe_shortcuts
@@ -32,7 +32,7 @@ def show_intake(made: "Intake") -> None:
     for record in made.failures:
         examples.setdefault(record.status, record.url)
     counts = Counter(record.status for record in made.failures).most_common()
-    reasons = [f"{n} {printable(status)}, such as {printable(examples[status][:200])}" for status, n in counts]
+    reasons = [f"{n} {printable(status)}, such as {printable(shorten(examples[status], 200))}" for status, n in counts]
     for line in first_few(reasons, _MAX_LINES, rest="other reasons"):
         OUT.print(line)
     for source, reason in made.unusable.items():

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from mien.core.text import one_line
 from mien.errors import ImageError, MienError, OutputError, SourceNotFoundError
 
 LOCK_NAME = ".lock"
@@ -223,7 +224,7 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
 def reason_of(error: Exception) -> str:
     """Put an error's reason on one short line, whatever a hostile file or server made it say."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-    return "".join(letter if letter.isprintable() else " " for letter in text)[:300]
+    return one_line(text, 300)
 
 
 def sha256_of(path: Path) -> str:

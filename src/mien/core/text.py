@@ -61,6 +61,26 @@ def visible(text: str, *, kept: str = "") -> str:
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
+def one_line(text: str, most: int) -> str:
+    """Return at most so many letters of a text, on one line: what cannot be seen becomes a space.
+
+    Args:
+        text: Hostile text.
+        most: How many letters.
+    """
+    return "".join(letter if letter.isprintable() else " " for letter in text)[:most]
+
+
+def shorten(text: str, most: int, *, end: int = 0) -> str:
+    """Return a text in at most so many letters: of a longer one the beginning, "…", and the last `end` letters.
+
+    Example:
+        >>> shorten("a long name.jpg", 10), shorten("a long name.jpg", 10, end=4)
+        ('a long na…', 'a lon….jpg')
+    """
+    return text if len(text) <= most else f"{text[: most - end - 1]}…{text[len(text) - end :]}"
+
+
 def first_few(items: Sequence[object], most: int, *, rest: str = "more") -> list[str]:
     """Return the first of some items as text; where there are others, the last text says how many.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from mien.config import CleanConfig
-from mien.core.text import first_few
+from mien.core.text import first_few, visible
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
 from mien.errors import LeakError
@@ -33,7 +33,7 @@ class Leak:
         kind = {"same file": "the same file as", "near copy": "a near copy of"}
         what = kind.get(self.kind, f"a near copy, {self.kind}, of")
         apart = "" if self.kind == "same file" else f" ({self.bits} of 128 bits apart)"
-        return f"{_shown(self.path)}: {what} {_shown(self.trained)}{apart}"
+        return f"{visible(self.path)}: {what} {visible(self.trained)}{apart}"
 
 
 def find_leaks(
@@ -111,7 +111,7 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
             groups = group_near_copies([record.phash for record in records], near_bits, class_names=labels)
         first: dict[int, ImageRecord] = {}
         pairs = [
-            f"{_shown(record.path)} ({record.split}) and {_shown(other.path)} ({other.split})"
+            f"{visible(record.path)} ({record.split}) and {visible(other.path)} ({other.split})"
             for record, group in zip(records, groups, strict=True)
             if record.split and group is not None
             if (other := first.setdefault(group, record)).split != record.split
@@ -130,7 +130,3 @@ def _by_group(records: Sequence[ImageRecord], groups: Sequence[int | None]) -> d
         if group is not None:
             members.setdefault(group, {}).setdefault((record.phash, record.label), record)
     return {group: list(found.values()) for group, found in members.items()}
-
-
-def _shown(path: str) -> str:
-    return path if path.isprintable() else repr(path)

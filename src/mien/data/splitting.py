@@ -5,9 +5,9 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from mien.config import SplitConfig
+from mien.core.text import visible
 from mien.data.dataset import SPLITS, Dataset
 from mien.errors import TooFewImagesError
 
@@ -145,18 +145,15 @@ def _refuse_too_few(dataset: Dataset, units: dict[str, list[list[int]]], config:
     shares = _shares(config)
     needed = math.ceil(round(1 / min(shares.values()), 6))
     ratio = "/".join(f"{100 * share:g}" for share in (round(s, 6) for s in shares.values()))
+    root = visible(str(dataset.root))
     lines = [
-        f"class {name!r} in {_shown(dataset.root)} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
+        f"class {name!r} in {root} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
         f"a {ratio} split needs {needed}. Add images, or lower --min-bytes or --min-side."
         for name, found in units.items()
         if len(found) < needed
     ]
     if lines:
         raise TooFewImagesError("\n".join(lines))
-
-
-def _shown(path: Path) -> str:
-    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _usable(units: list[list[int]]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mien.config import FetchLimits
 from mien.core import files
+from mien.core.text import shorten
 from mien.errors import FetchError
 from mien.version import __version__
 
@@ -294,5 +295,4 @@ def _too_slow(limits: FetchLimits) -> str:
 
 def _shown(url: str) -> str:
     """Quote a URL in at most 200 letters, without a password and without control characters."""
-    text = repr(re.sub(r"//[^/?#]*@", "//***@", url))
-    return text if len(text) <= 200 else f"{text[:196]}...'"
+    return shorten(repr(re.sub(r"//[^/?#]*@", "//***@", url)), 200, end=1)

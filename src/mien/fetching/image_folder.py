@@ -11,7 +11,7 @@ from pathlib import Path
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.formats import EXTENSIONS
-from mien.core.text import class_name_problem, folded, safe_stem
+from mien.core.text import class_name_problem, folded, one_line, safe_stem
 from mien.errors import ImageError, OutputError
 from mien.fetching.source_log import SourceRecord, add_source, load_sources, write_sources
 
@@ -108,8 +108,7 @@ class ImageFolder:
     def note(self, url: str, status: str, *, path: str = "", sha256: str = "") -> SourceRecord:
         """Write down what became of a URL."""
         date = datetime.now(UTC).isoformat(timespec="seconds")
-        status = "".join(letter if letter.isprintable() else " " for letter in status)[:500]
-        record = SourceRecord(path, url, date, status, sha256)
+        record = SourceRecord(path, url, date, one_line(status, 500), sha256)
         add_source(self.path, record)
         self.records[url] = record
         if path:

@@ -17,7 +17,7 @@ from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
 from mien.core.formats import EXTENSIONS, begins_like_an_image
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import first_few
+from mien.core.text import first_few, shorten
 from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
 from mien.fetching import http
 from mien.fetching.archives import Member, is_archive, members
@@ -136,9 +136,11 @@ def _contradictions(wanted: Sequence[Wanted], images: ImageFolder) -> list[str]:
         record = images.records.get(image.url)
         problem = images.class_problem(image.label)
         if record and record.path and record.path.split("/")[0] != image.label:
-            problem = f"{image.url[:200]!r} is there as {record.path!r}, of another class: --forget it first"
+            problem = f"{shorten(image.url, 200)!r} is there as {record.path!r}, of another class: --forget it first"
         if record and record.is_ok and not record.path:
-            problem = f"{image.url[:200]!r} is an archive or a repository, not an image: take it out of the list"
+            problem = (
+                f"{shorten(image.url, 200)!r} is an archive or a repository, not an image: take it out of the list"
+            )
         if problem:
             found.setdefault(problem, f"{image.place}: {problem}")
     return list(found.values())

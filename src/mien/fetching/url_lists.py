@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.core import files
-from mien.core.text import class_name_problem
+from mien.core.text import class_name_problem, shorten
 from mien.errors import ImageError
 
 _MAX_BYTES = 64 * 1024**2
@@ -65,7 +65,7 @@ def _add_line(wanted: dict[str, Wanted], problems: list[str], line: str, file_cl
     problem = class_name_problem(label) or _url_problem(url)
     known = wanted.setdefault(url, Wanted(url, label, place)) if not problem else None
     if known and known.label != label:
-        problem = f"{url[:200]!r} is of class {label!r} here, and of class {known.label!r} in {known.place}"
+        problem = f"{shorten(url, 200)!r} is of class {label!r} here, and of class {known.label!r} in {known.place}"
     if problem:
         problems.append(f"{place}: {problem}")
 
@@ -80,7 +80,7 @@ def _split(line: str, file_class: str) -> tuple[str, str]:
 
 def _url_problem(url: str) -> str:
     if not (_URL.fullmatch(url) and url.isprintable()):
-        return f"expected a URL that begins with http:// or https://, or class,url; got {url[:60]!r}"
+        return f"expected a URL that begins with http:// or https://, or class,url; got {shorten(url, 60)!r}"
     if _PASSWORD.match(url):
         return "the URL holds a user name or a password; take them out, or download the image yourself"
     return "the URL is longer than 4000 letters" if len(url) > _MAX_URL_LETTERS else ""

@@ -19,7 +19,7 @@ from mien.core import files, images
 from mien.core.formats import EXTENSIONS
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import safe_stem
+from mien.core.text import safe_stem, shorten, visible
 from mien.errors import FetchError, ImageError, OutputError
 from mien.fetching import sources as intake
 from mien.model.classifier import MODEL_NAME, Classifier
@@ -224,9 +224,8 @@ def _is_ours(path: Path) -> bool:
 
 
 def _short(label: str) -> str:
-    printable = "".join(letter if letter.isprintable() else "?" for letter in label)
     for num_letters in range(_MOST_LETTERS, 0, -1):
-        shown = printable if len(printable) <= num_letters else f"{printable[: num_letters - 1]}…"
+        shown = shorten(visible(label), num_letters)
         if _font(13).getlength(shown) <= _MOST_LABEL_WIDTH:
             break
     return shown

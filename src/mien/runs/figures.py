@@ -14,6 +14,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
+from mien.core.text import shorten, visible
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.scoring.calibration import round_thresholds
@@ -54,7 +55,7 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
     chosen = np.concatenate(
         [rng.permutation(indexes[labels == number])[:per_class] for number in range(len(dataset.class_names))]
     )[:num_images]
-    return _sheet(dataset, chosen, [_short(dataset.records[index].label, 16) for index in chosen])
+    return _sheet(dataset, chosen, [shorten(visible(dataset.records[index].label), 16) for index in chosen])
 
 
 def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
@@ -64,7 +65,7 @@ def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
         dataset: Where they are.
         titles: What to write above each, by its place; in the order of drawing.
     """
-    lines = [f"{_printable(title)}\n{_printable(dataset.records[index].path)}" for index, title in titles.items()]
+    lines = [f"{visible(title)}\n{visible(dataset.records[index].path)}" for index, title in titles.items()]
     return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
 
 
@@ -101,10 +102,8 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
             figure = _figure(4, 0.6)
             figure.text(0.5, 0.5, f"No mistake among {len(sure)} answers", ha="center", va="center")
             return figure
-    names = predictions.class_names
-    lines = [
-        f"{_short(names[chosen[i]], 10)} {sure[i]:.0%}, not {_short(names[predictions.labels[i]], 10)}" for i in worst
-    ]
+    names = [shorten(visible(name), 10) for name in predictions.class_names]
+    lines = [f"{names[chosen[i]]} {sure[i]:.0%}, not {names[predictions.labels[i]]}" for i in worst]
     return plot_label_issues(dataset, dict(zip(predictions.indexes[worst].tolist(), lines, strict=True)))
 
 
@@ -157,7 +156,7 @@ def plot_confusion(evaluation: Evaluation) -> "Drawing":
         >>> mien.plot_confusion(mien.evaluate(classifier, dataset)).savefig("confusion.png")
     """
     counts = np.array(evaluation.confusion)
-    names = [_short(name, 24) for name in evaluation.class_names]
+    names = [shorten(visible(name), 24) for name in evaluation.class_names]
     side = min(2.6 + 0.55 * len(names), 20)
     with _names_as_they_are():
         figure = _figure(side + 0.6, side)
@@ -277,15 +276,6 @@ def _sheet(
 def _refuse_below(least: int, name: str, value: int) -> None:
     if value < least:
         raise SettingsError(f"{name} is {value}; expected {least} or more")
-
-
-def _short(name: str, length: int) -> str:
-    printable = _printable(name)
-    return printable if len(printable) <= length else printable[: length - 1] + "…"
-
-
-def _printable(name: str) -> str:
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
 
 
 def _fitting(line: str, room: float, font_size: float) -> str:

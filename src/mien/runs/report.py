@@ -15,7 +15,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
-from mien.core.text import visible
+from mien.core.text import shorten, visible
 from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.model.prediction import UNSURE
@@ -169,7 +169,7 @@ def shown(value: Any) -> Any:
 
 def short(name: str) -> str:
     """Return a name for beneath an image: of a long one the start and the end."""
-    return name if len(name) <= _LONG_NAME else f"{name[: _LONG_NAME - 20]}…{name[-18:]}"
+    return shorten(name, _LONG_NAME, end=18)
 
 
 def percent(share: float | None) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from mien.core.text import visible
 from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, Provenance
@@ -105,13 +106,12 @@ def scores_of(facts: ModelFacts) -> Scores | None:
 
 def escaped(text: str) -> str:
     """Return text of which Markdown makes nothing: no markup, no link, no table cell, no HTML, no new line."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     # Entities, and not backslashes: every reader of Markdown knows them, within tables too. What means nothing within a
     # line stays, for those who read the file as it is. The points of a version may stay; others may make a link.
     return re.sub(
         r"[\"#$&*/:;<>?@\[\\\]^`{|}~]|(?<![^\W_])_|_(?![^\W_])|(?<!\d)\.|\.(?!\d)",
         lambda found: f"&#{ord(found[0])};",
-        shown,
+        visible(text),
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from conftest import without_permission
 from mien.core import files
-from mien.errors import ImageError, OutputError, SourceNotFoundError
+from mien.errors import OutputError, SourceNotFoundError
 
 
 def test_threads_that_write_the_same_file_do_not_meet(tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_a_folder_that_may_be_listed_and_not_entered_has_files_that_cannot_be_re
     path.touch()
     with without_permission(path.parent, 0o444):
         assert list(files.walk(open_path)) == [path]
-        with pytest.raises(ImageError, match="Permission denied"):
-            files.read_bytes(path, max_bytes=9)
+        with pytest.raises(PermissionError):
+            files.read_regular(path, max_bytes=9)
 
 
 def test_a_folder_that_may_not_be_listed_is_an_error(open_path: Path) -> None:
@@ -148,10 +148,19 @@ def test_a_folder_that_may_not_be_listed_is_an_error(open_path: Path) -> None:
 
 def test_a_file_is_read_whole_up_to_the_limit(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"12345")
+    assert files.read_regular(tmp_path / "a", max_bytes=5) == b"12345"
     assert files.read_bytes(tmp_path / "a", max_bytes=5) == b"12345"
-    with pytest.raises(ImageError, match="5 bytes; files over 4 bytes are not opened") as caught:
+    with pytest.raises(OSError, match="it has 5 bytes; at most 4 are read"):
+        files.read_regular(tmp_path / "a", max_bytes=4)
+    with pytest.raises(SourceNotFoundError, match=r"cannot read '.*/a': it has 5 bytes; at most 4 are read$"):
         files.read_bytes(tmp_path / "a", max_bytes=4)
-    assert caught.value.problem == "unreadable"
+
+
+def test_a_path_that_no_system_can_have_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="null"):
+        files.read_regular(tmp_path / "a\0b", max_bytes=9)
+    with pytest.raises(SourceNotFoundError, match="null"):
+        files.read_bytes(tmp_path / "a\0b", max_bytes=9)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "folder", "missing", "broken link", "loop", "device"])
@@ -171,9 +180,11 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, kind: str, monk
         path.symlink_to("a.jpg")
     elif kind == "device":
         path.symlink_to("/dev/zero")
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(OSError, match=r".") as caught:
+        files.read_regular(path, max_bytes=1000)
+    assert files.reason_of(caught.value)
+    with pytest.raises(SourceNotFoundError, match=r"cannot read '.*a.jpg': ."):
         files.read_bytes(path, max_bytes=1000)
-    assert caught.value.problem == "unreadable" and str(caught.value)
 
 
 @pytest.mark.parametrize("target", [None, "/dev/zero"])

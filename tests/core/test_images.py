@@ -1,6 +1,7 @@
 """Images as they should be: kinds of file, of pixel, of turn and of fit."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from PIL import Image, ImageOps, features
 
 from conftest import draw_image, encoded
 from mien.config import ResizeMode, ScanConfig
-from mien.core.formats import FORMATS
-from mien.core.images import decode, decoding_bytes, resize, room_for, shades, to_array
+from mien.core.formats import FORMATS, MAX_FILE_BYTES
+from mien.core.images import decode, decoding_bytes, read, resize, room_for, shades, to_array
 from mien.errors import ImageError
 
 CONFIG = ScanConfig(image_size=(48, 64))
@@ -244,3 +245,16 @@ def test_a_jpeg_of_several_passes_is_kept_whole_while_it_is_decoded() -> None:
         assert decoding_bytes(content, config) == small + 3 * 2 * 2000 * 1000
     grey = encoded(wide.convert("L"), "JPEG", progressive=True)
     assert decoding_bytes(grey, config) == small + 2 * 2000 * 1000
+
+
+def test_an_image_file_that_cannot_be_read_is_an_image_that_cannot_be_used(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    with pytest.raises(ImageError, match=r"^cannot be opened: No such file or directory$") as caught:
+        read(path)
+    assert caught.value.problem == "unreadable"
+    with open(path, "wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(ImageError, match=f"^cannot be opened: it has {MAX_FILE_BYTES + 1} bytes; at most"):
+        read(path)
+    path.write_bytes(b"12345")
+    assert read(path) == b"12345"

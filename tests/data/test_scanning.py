@@ -185,17 +185,17 @@ def test_nothing_in_the_folder_changes(folder: Path) -> None:
 
 def test_each_file_is_read_once_and_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: Counter[object] = Counter()
-    read_bytes, decode = files.read_bytes, images.decode
+    read_regular, decode = files.read_regular, images.decode
 
     def counting_read(path: Path, **limits: int) -> bytes:
         calls[path] += 1
-        return read_bytes(path, **limits)
+        return read_regular(path, **limits)
 
     def counting_decode(content: bytes, config: ScanConfig) -> images.DecodedImage:
         calls[content] += 1
         return decode(content, config)
 
-    monkeypatch.setattr(files, "read_bytes", counting_read)
+    monkeypatch.setattr(files, "read_regular", counting_read)
     monkeypatch.setattr(images, "decode", counting_decode)
     dataset = scan(folder, SMALL, keep_images=True)
     dataset.keeping_images().pixels(dataset.indexes())

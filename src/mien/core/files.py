@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from mien.core.text import one_line
-from mien.errors import ImageError, MienError, OutputError, SourceNotFoundError
+from mien.errors import MienError, OutputError, SourceNotFoundError
 
 LOCK_NAME = ".lock"
 # What a disk says that cannot rename without replacing.
@@ -46,9 +46,9 @@ def writing(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals in the block into an OutputError that names `path`."""
     try:
         yield
+    except MienError:
+        raise
     except OSError as error:
-        if isinstance(error, MienError):
-            raise
         reason = error.strerror or str(error)
         raise OutputError(f"cannot write {str(path)!r}: {reason}. Free some room, or name another place.") from error
 
@@ -203,22 +203,33 @@ def open_text(path: Path, *, errors: str = "strict") -> TextIO:
     return io.TextIOWrapper(open_regular(path), encoding="utf-8", errors=errors, newline="")
 
 
-def read_bytes(path: Path, *, max_bytes: int) -> bytes:
+def read_regular(path: Path, *, max_bytes: int) -> bytes:
     """Read a regular file whole.
 
     Raises:
-        ImageError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
+        OSError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
     """
     try:
         with open_regular(path) as file:
             num_bytes = os.fstat(file.fileno()).st_size
             if num_bytes > max_bytes:
-                raise ImageError("unreadable", f"{num_bytes} bytes; files over {max_bytes} bytes are not opened")
+                raise OSError(errno.EFBIG, f"it has {num_bytes} bytes; at most {max_bytes} are read", str(path))
             return file.read(num_bytes)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ImageError):
-            raise
-        raise ImageError("unreadable", f"cannot be opened: {reason_of(error)}") from error
+    except ValueError as error:
+        # A path with a NUL in it.
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+
+
+def read_bytes(path: Path, *, max_bytes: int) -> bytes:
+    """Read a regular file whole, as `read_regular` does, for whoever has no error of their own.
+
+    Raises:
+        SourceNotFoundError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
+    """
+    try:
+        return read_regular(path, max_bytes=max_bytes)
+    except OSError as error:
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {reason_of(error)}") from error
 
 
 def reason_of(error: Exception) -> str:

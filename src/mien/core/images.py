@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from mien.config import ScanConfig
 from mien.core import files
-from mien.core.formats import FORMATS, begins_like_an_image, describe_other
+from mien.core.formats import FORMATS, MAX_FILE_BYTES, begins_like_an_image, describe_other
 from mien.errors import ImageError
 
 # Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
@@ -61,6 +62,18 @@ class DecodedImage:
     format: str
     width: int
     height: int
+
+
+def read(path: Path) -> bytes:
+    """Return the content of an image file, whatever it is; nothing is decoded.
+
+    Raises:
+        ImageError: It cannot be read, is not a regular file, or is enormous.
+    """
+    try:
+        return files.read_regular(path, max_bytes=MAX_FILE_BYTES)
+    except OSError as error:
+        raise ImageError("unreadable", f"cannot be opened: {files.reason_of(error)}") from error
 
 
 def decode(content: bytes, config: ScanConfig) -> DecodedImage:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.csv_tables import read_records, table_text
-from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.errors import SettingsError, SourceNotFoundError
 
@@ -225,8 +224,7 @@ class Dataset:
             )
 
     def _decoded(self, record: ImageRecord) -> NDArray[np.uint8]:
-        content = files.read_bytes(self.root / record.path, max_bytes=MAX_FILE_BYTES)
-        return images.to_array(content, self.config)
+        return images.to_array(images.read(self.root / record.path), self.config)
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:

@@ -10,7 +10,7 @@ from mien.core import files
 from mien.core.csv_tables import read_rows, table_text
 from mien.core.text import first_few
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.errors import ImageError, SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.errors import SettingsError, TooFewImagesError
 
 LEAVE_OUT = "leave-out"
 _NO_DECISION = ("", "keep")
@@ -94,10 +94,7 @@ def keep_splits(dataset: Dataset, before: Dataset) -> Dataset:
 
 
 def _text(path: Path) -> str:
-    try:
-        content = files.read_bytes(path, max_bytes=_MAX_BYTES)
-    except ImageError as error:
-        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}") from error
+    content = files.read_bytes(path, max_bytes=_MAX_BYTES)
     # Spreadsheets that save "Unicode text" write UTF-16.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "replace")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.config import ScanConfig
 from mien.core import files, images
-from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES
+from mien.core.formats import EXTENSIONS
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset, ImageRecord, Problem
@@ -95,7 +95,7 @@ def _scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint
     relative = PurePosixPath(path.relative_to(root))
     record = ImageRecord(str(relative), relative.parts[0])
     try:
-        content = files.read_bytes(path, max_bytes=MAX_FILE_BYTES)
+        content = images.read(path)
         record = replace(record, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         image = images.decode(content, config)
     except ImageError as error:

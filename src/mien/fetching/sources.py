@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mien.config import FetchLimits
-from mien.core import files
+from mien.core import files, images
 from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_an_image
 from mien.core.text import first_few
 from mien.errors import ImageError, SourceNotFoundError
@@ -57,7 +57,7 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
     if source == "-":
         return _read_standard_input()
     if _is_path(source):
-        return files.read_bytes(Path(source), max_bytes=MAX_FILE_BYTES)
+        return images.read(Path(source))
     return http.fetch(source, limits)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mien.core import files
 from mien.core.text import class_name_problem, shorten
-from mien.errors import ImageError
 
 _MAX_BYTES = 64 * 1024**2
 _MAX_URL_LETTERS = 4000
@@ -47,9 +46,9 @@ def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
     problems: list[str] = []
     for path in paths:
         try:
-            text = files.read_bytes(path, max_bytes=_MAX_BYTES).decode("utf-8-sig")
-        except ImageError as error:
-            problems.append(f"{path.name}: {error}")
+            text = files.read_regular(path, max_bytes=_MAX_BYTES).decode("utf-8-sig")
+        except OSError as error:
+            problems.append(f"{path.name}: {files.reason_of(error)}")
             continue
         except UnicodeDecodeError:
             problems.append(f"{path.name}: not a text in UTF-8: save it as such")

@@ -7,7 +7,6 @@ from typing import Any
 
 from mien.config import CleanConfig, ScanConfig
 from mien.core import files, images
-from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, OutputError, SourceNotFoundError
@@ -124,7 +123,7 @@ def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[
 def _look(path: Path) -> int | None:
     """Return the perceptual hash of an image; None for what is none."""
     try:
-        image = images.decode(files.read_bytes(path, max_bytes=MAX_FILE_BYTES), ScanConfig())
+        image = images.decode(images.read(path), ScanConfig())
     except ImageError:
         return None
     return int(perceptual_hash(image.rgb), 16)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.config import BUILT_IN_BACKBONE, BackboneConfig
 from mien.core import files
 from mien.core.extras import needing
-from mien.errors import BackboneError, ImageError, ModelFileError
+from mien.errors import BackboneError, ModelFileError
 from mien.model.inference import Graph
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbo
         return Backbone(BUILT_IN_BACKBONE, (224, 224), 1280, content)
     try:
         return _adapted(_read(Path(config.backbone)), config, image_size)
-    except (ModelFileError, ImageError) as error:
+    except ModelFileError as error:
         raise BackboneError(f"cannot use {config.backbone!r} as a backbone: {error}") from error
 
 
@@ -81,7 +81,10 @@ def is_file_name(name: str) -> bool:
 def _read(path: Path) -> "onnx.ModelProto":
     with needing("train"):
         import onnx
-    content = files.read_bytes(path, max_bytes=_MAX_BYTES)
+    try:
+        content = files.read_regular(path, max_bytes=_MAX_BYTES)
+    except OSError as error:
+        raise ModelFileError(f"cannot be opened: {files.reason_of(error)}") from error
     try:
         model = onnx.load_from_string(content)
         # Large networks keep their weights in files beside it; onnx refuses those that lie elsewhere.

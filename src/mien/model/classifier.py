@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.config import PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
-from mien.errors import ImageError, ModelFileError, SourceNotFoundError
+from mien.errors import ModelFileError, SourceNotFoundError
 from mien.model.inference import Graph
 from mien.schema import built
 
@@ -234,8 +234,10 @@ def load(path: str | Path) -> Classifier:
             f"no classifier at {str(path)!r}: name a run folder, such as runs/train, or its model"
         )
     try:
-        return Classifier(files.read_bytes(path, max_bytes=2 * 1024**3))
-    except (ImageError, ModelFileError) as error:
+        return Classifier(files.read_regular(path, max_bytes=2 * 1024**3))
+    except OSError as error:
+        raise ModelFileError(f"cannot load {str(path)!r}: {files.reason_of(error)}") from error
+    except ModelFileError as error:
         raise ModelFileError(f"cannot load {str(path)!r}: {error}") from error
 
 

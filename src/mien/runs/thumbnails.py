@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.config import ScanConfig
-from mien.core import files, images
-from mien.core.formats import MAX_FILE_BYTES
+from mien.core import images
 from mien.core.parallel import in_threads
 from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import ImageError
@@ -79,7 +78,7 @@ def image_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.Ima
     if not os.path.exists(path):
         raise ImageError("unreadable", "no longer there")
     try:
-        content = files.read_bytes(path, max_bytes=MAX_FILE_BYTES)
+        content = images.read(path)
         if hashlib.sha256(content).hexdigest() == record.sha256:
             return images.decode(content, config).rgb
     except ImageError as error:

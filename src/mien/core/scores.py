@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_Z_95 = 1.959963984540054
+# The quantile of the normal distribution that leaves 2.5% above it: for two-sided intervals of 95%.
+Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Scor
     method = f"Wilson, for n / {inflation:.4g} (Nadeau and Bengio, {num_folds} folds)" if num_folds else "Wilson"
     if not num_images:
         return Score(None, 0.0, 1.0, 0, method)
-    share, weight = num_right / num_images, _Z_95**2 * inflation / num_images
+    share, weight = num_right / num_images, Z_95**2 * inflation / num_images
     middle = (share + weight / 2) / (1 + weight)
     half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
     return Score(share, max(0.0, middle - half), min(1.0, middle + half), num_images, method)

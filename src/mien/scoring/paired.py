@@ -2,9 +2,10 @@
 
 import math
 
-from mien.core.scores import Score, wilson_score
+from mien.core.scores import Z_95, Score, wilson_score
 
-_Z_LEVEL, _Z_POWER = 1.959963984540054, 0.8416212335729143
+# The quantile that leaves 20% above it: a power of 80%.
+_Z_POWER = 0.8416212335729143
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -93,7 +94,7 @@ def num_needed(only_first: int, only_second: int, num_images: int) -> int | None
     apart, difference = (only_first + only_second) / num_images, (only_first - only_second) / num_images
     if not difference:
         return None
-    root = _Z_LEVEL * math.sqrt(apart) + _Z_POWER * math.sqrt(apart - difference**2)
+    root = Z_95 * math.sqrt(apart) + _Z_POWER * math.sqrt(apart - difference**2)
     needed = (root / difference) ** 2
     step = int(10 ** max(1, math.floor(math.log10(needed)) - 1))
     # The formula is an approximation: what was too few for the exact test is not called enough.

@@ -6,7 +6,7 @@ import numpy as np
 
 from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
-from mien.core.scores import Score, fold_inflation
+from mien.core.scores import Z_95, Score, fold_inflation
 from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold
 from mien.scoring.results import Evaluation, Finding
@@ -178,5 +178,5 @@ def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
 def _needed(evaluation: Evaluation) -> int:
     """Return about how many images narrow the interval to 10 points either way, at the accuracy measured."""
     share = min(max(evaluation.accuracy.value or 0.5, 0.1), 0.9)
-    needed = 1.96**2 * share * (1 - share) / 0.1**2 * fold_inflation(evaluation.num_folds)
+    needed = Z_95**2 * share * (1 - share) / 0.1**2 * fold_inflation(evaluation.num_folds)
     return int(np.ceil(needed / 10) * 10)

@@ -1,9 +1,11 @@
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from conftest import draw_image, encoded
+from mien.core import files
 from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.image_folder import open_folder
 from mien.fetching.source_log import LOG_NAME, load_sources
@@ -85,10 +87,15 @@ def test_a_full_disk_is_reported_and_leaves_no_half_image(tmp_path: Path, monkey
         assert folder.keep("u", "happy", name="a.jpg", content=JPEG).is_ok
 
 
-def test_images_appear_on_a_disk_without_hard_links_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_images_appear_on_a_disk_without_hard_links_too(
+    in_one_step: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*args: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
+    if not in_one_step:
+        monkeypatch.setattr(files, "_rename_in_one_step", lambda _source, _target: errno.EINVAL)
     monkeypatch.setattr(os, "link", refuse)
     with open_folder(tmp_path) as folder:
         assert (tmp_path / folder.keep("u", "happy", name="a.jpg", content=JPEG).path).read_bytes() == JPEG

@@ -121,7 +121,7 @@ class ImageFolder:
         with files.writing(target):
             target.parent.mkdir(exist_ok=True)
             if not os.path.lexists(target):
-                _move(source, target)
+                files.rename_to_free_name(source, target)
         self.num_images += 1
 
     def recover(self) -> None:
@@ -174,19 +174,6 @@ def open_folder(path: Path) -> Iterator[ImageFolder]:
 
 def _content_key(record: SourceRecord) -> tuple[str, str]:
     return record.path.split("/")[0], record.sha256
-
-
-def _move(source: Path, target: Path) -> None:
-    """Rename a file; unlike a plain renaming, a link never takes the place of what came there meanwhile."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        # A disk without hard links, such as a memory card.
-        os.rename(source, target)
-    else:
-        source.unlink()
 
 
 def _remove_empty(folder: Path) -> None:

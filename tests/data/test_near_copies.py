@@ -10,7 +10,14 @@ from PIL import Image, ImageDraw, ImageEnhance
 from conftest import draw_image, encoded
 from mien.config import ScanConfig
 from mien.core.images import decode
-from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies, perceptual_hash
+from mien.data.near_copies import (
+    FLIPS,
+    bits_apart,
+    flipped,
+    group_near_copies,
+    members_by_group,
+    perceptual_hash,
+)
 
 NEAR_BITS = 16
 SEEDS = range(12)
@@ -210,3 +217,9 @@ def test_a_mirrored_copy_in_its_class_and_a_copy_of_that_in_another_are_of_one_g
     (mirrored,) = flipped([first], "mirrored")
     names = ["sad", "sad", "happy", "happy"]
     assert group_near_copies([first, mirrored, mirrored, "00" * 16], 16, class_names=names) == [0, 0, 0, None]
+
+
+def test_the_members_of_groups_keep_their_order_and_those_without_a_group_are_left_out() -> None:
+    assert members_by_group("abcde", [2, None, 0, 2, None]) == {2: ["a", "d"], 0: ["c"]}
+    assert members_by_group([1, 2], ["sad", "happy"]) == {"sad": [1], "happy": [2]}
+    assert members_by_group([], []) == {}

@@ -6,7 +6,7 @@ from dataclasses import replace
 from mien.config import CleanConfig, Keep
 from mien.core.text import first_few
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.near_copies import bits_apart, flipped, group_near_copies
+from mien.data.near_copies import bits_apart, flipped, group_near_copies, members_by_group
 
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
@@ -34,12 +34,10 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     images = [place for place, record in enumerate(records) if record.phash]
     labels = [records[place].label for place in images]
     groups = group_near_copies([records[place].phash for place in images], config.near_bits, class_names=labels)
-    members: dict[int, list[int]] = {}
     for place, group in zip(images, groups, strict=True):
         records[place] = replace(records[place], group=group)
-        if group is not None and not _is_left_out(records[place]):
-            members.setdefault(group, []).append(place)
-    for places in members.values():
+    judgeable = [place for place in images if not _is_left_out(records[place])]
+    for places in members_by_group(judgeable, [records[place].group for place in judgeable]).values():
         judged = _judge_copies([records[place] for place in places], config)
         for place, record in zip(places, judged, strict=True):
             records[place] = record

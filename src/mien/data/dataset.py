@@ -15,6 +15,7 @@ from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.csv_tables import read_records, table_text
 from mien.core.parallel import in_threads
+from mien.data.near_copies import members_by_group
 from mien.errors import SettingsError, SourceNotFoundError
 
 SPLITS = ("train", "val", "test")
@@ -235,10 +236,8 @@ def split_fingerprint(records: Iterable[ImageRecord]) -> str:
 
 def groups_of(records: Iterable[ImageRecord]) -> list[list[ImageRecord]]:
     """Return the groups of near copies among records, by their numbers."""
-    members: dict[int, list[ImageRecord]] = {}
-    for record in records:
-        if record.group is not None:
-            members.setdefault(record.group, []).append(record)
+    copies = [record for record in records if record.group is not None]
+    members = members_by_group(copies, [record.group for record in copies])
     return [members[number] for number in sorted(members)]
 
 

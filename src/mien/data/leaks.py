@@ -7,7 +7,7 @@ from itertools import chain
 from mien.config import CleanConfig
 from mien.core.text import first_few, visible
 from mien.data.dataset import Dataset, ImageRecord
-from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies
+from mien.data.near_copies import FLIPS, bits_apart, flipped, group_near_copies, members_by_group
 from mien.errors import LeakError
 
 _MAX_NAMED = 10
@@ -54,19 +54,21 @@ def find_leaks(
         return ()
     upright = [record.phash for record in images]
     versions = {"near copy": upright} | {flip: flipped(upright, flip) for flip in FLIPS}
-    groups = group_near_copies([*(record.phash for record in seen), *chain(*versions.values())], near_bits)
-    copies = _by_group(seen, groups)
+    distinct = _distinct(seen)
+    groups = group_near_copies([*(record.phash for record in distinct), *chain(*versions.values())], near_bits)
+    copies = members_by_group(distinct, groups[: len(distinct)])
     contents = {record.sha256: record for record in seen}
     leaks = []
     for place, image in enumerate(images):
         if image.sha256 in contents:
             leaks.append(Leak(image.path, contents[image.sha256].path, "same file", 0))
             continue
-        places = range(len(seen) + place, len(groups), len(images))
+        places = range(len(distinct) + place, len(groups), len(images))
         matches = [
             Leak(image.path, other.path, kind, bits_apart(versions[kind][place], other.phash))
             for kind, number in zip(versions, places, strict=True)
-            for other in copies.get(groups[number], ())
+            if (group := groups[number]) is not None
+            for other in copies.get(group, ())
             if kind == "near copy" or other.label == image.label
         ]
         leaks += sorted(matches, key=lambda leak: leak.bits)[:1]
@@ -123,10 +125,9 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
             )
 
 
-def _by_group(records: Sequence[ImageRecord], groups: Sequence[int | None]) -> dict[int | None, list[ImageRecord]]:
-    """Return the records of each group; of thousands with the same hash in the same class, one."""
-    members: dict[int | None, dict[tuple[str, str], ImageRecord]] = {}
-    for record, group in zip(records, groups, strict=False):
-        if group is not None:
-            members.setdefault(group, {}).setdefault((record.phash, record.label), record)
-    return {group: list(found.values()) for group, found in members.items()}
+def _distinct(records: Sequence[ImageRecord]) -> list[ImageRecord]:
+    """Return of thousands of records with the same hash in the same class the first."""
+    firsts: dict[tuple[str, str], ImageRecord] = {}
+    for record in records:
+        firsts.setdefault((record.phash, record.label), record)
+    return list(firsts.values())

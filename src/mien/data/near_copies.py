@@ -1,6 +1,7 @@
 """Near copies: images -> 128-bit hashes -> groups."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,8 @@ from PIL import Image
 
 from mien.data.near_pairs import Indexes, UnionFind, Words, near_labels
 
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 FLIPS = ("mirrored", "upside down", "turned by 180 degrees")
 _SIDE = 32
 _BYTES_BACKWARDS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1).ravel()
@@ -89,6 +92,24 @@ def group_near_copies(hashes: Sequence[str], near_bits: int, *, class_names: Seq
     return [numbers.get(place) for place in places.tolist()]
 
 
+def members_by_group(items: Iterable[Item], groups: Iterable[Key | None]) -> dict[Key, list[Item]]:
+    """Return the members of each group, in their order; items without a group are left out.
+
+    Args:
+        items: Images, or what stands for them.
+        groups: The group of each, such as what `group_near_copies` returned.
+
+    Example:
+        >>> members_by_group(["a", "b", "c", "d"], [0, None, 1, 0])
+        {0: ['a', 'd'], 1: ['c']}
+    """
+    members: dict[Key, list[Item]] = {}
+    for item, group in zip(items, groups, strict=True):
+        if group is not None:
+            members.setdefault(group, []).append(item)
+    return members
+
+
 def _words(hashes: Sequence[str]) -> Words:
     return np.frombuffer(bytes.fromhex("".join(hashes)), np.uint64).reshape(-1, 2).T
 
@@ -108,10 +129,7 @@ def _joined_with_mirrored(words: Words, labels: Indexes, class_names: Sequence[s
     """Join, in groups given by labels, also what is near a mirrored image of its class."""
     groups = UnionFind(words.shape[1])
     _join_equal(groups, np.arange(words.shape[1]), labels)
-    members: dict[str, list[int]] = {}
-    for place, name in enumerate(class_names):
-        members.setdefault(name, []).append(place)
-    for places in map(np.array, members.values()):
+    for places in map(np.array, members_by_group(range(len(class_names)), class_names).values()):
         upright = words.take(places, axis=1)
         mirrored = _mirrored(_rows(upright)).view(np.uint64).T
         _join_equal(groups, np.tile(places, 2), _labels(np.concatenate([upright, mirrored], axis=1), near_bits))

@@ -8,7 +8,7 @@ from typing import Any
 from mien.config import CleanConfig, ScanConfig
 from mien.core import files, images
 from mien.core.parallel import in_threads
-from mien.data.near_copies import perceptual_hash
+from mien.data.near_copies import bits_apart, perceptual_hash
 from mien.errors import ImageError, OutputError, SourceNotFoundError
 from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.intake import source_url
@@ -116,14 +116,14 @@ def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[
     return tuple(
         path.relative_to(root).as_posix()
         for path, look in found
-        if look is not None and any((look ^ other).bit_count() <= near_bits for other in looks)
+        if look is not None and any(bits_apart(look, other) <= near_bits for other in looks)
     )
 
 
-def _look(path: Path) -> int | None:
+def _look(path: Path) -> str | None:
     """Return the perceptual hash of an image; None for what is none."""
     try:
         image = images.decode(images.read(path), ScanConfig())
     except ImageError:
         return None
-    return int(perceptual_hash(image.rgb), 16)
+    return perceptual_hash(image.rgb)

@@ -1,4 +1,7 @@
-"""Fetching: an http(s) URL -> its bytes, within limits, and only from where it is safe."""
+"""Fetching: an http(s) URL -> its bytes, within limits, and never from a private address.
+
+Against server-side request forgery (SSRF): whoever may name a URL must not reach by it what only this machine can.
+"""
 
 import ipaddress
 import re
@@ -240,7 +243,7 @@ def _checked_url(text: str) -> "httpx.URL":
 
 
 def _request(url: "httpx.URL", address: str) -> "httpx.Request":
-    """Ask that very address for the URL: looked up again, the name might mean another one."""
+    """Ask that very address for the URL: looked up again, the name might mean another one (DNS rebinding)."""
     import httpx
 
     headers = {

@@ -70,7 +70,7 @@ class Gate:
             _check_key(headers, self.api_key)
 
     def _check_host(self, hosts: Sequence[str]) -> None:
-        """Let no name mean this server that somebody else can point at it: a page from there could read the answers.
+        """Prevent DNS rebinding: a page of a name that somebody points at this server could read its answers.
 
         An address cannot be pointed elsewhere, and every browser says whom it calls.
         """
@@ -124,7 +124,7 @@ def key_schemes(api_key: str | None) -> list[SecurityParameter]:
 
 
 def _check_site(headers: Headers) -> None:
-    """Refuse what a browser sends for a page of another site.
+    """Prevent cross-site request forgery (CSRF): refuse what a browser sends for a page of another site.
 
     Over plain HTTP to another machine browsers send Origin alone; programs that are no browsers send neither.
 

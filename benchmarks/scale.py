@@ -30,7 +30,7 @@ COPY_EVERY = 100
 
 
 def original_of(number: int) -> int:
-    """Return the number of the image that an image shows: its own, or for a planted copy the one before."""
+    """Return the number of the drawing that a file shows: its own, or for a planted copy the one before."""
     return number - 1 if number % COPY_EVERY == COPY_EVERY - 1 else number
 
 

@@ -121,7 +121,7 @@ def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[
 
 
 def _look(path: Path) -> str | None:
-    """Return the perceptual hash of an image; None for what is none."""
+    """Return the perceptual hash of an image; None where the file is not one."""
     try:
         image = images.decode(images.read(path), ScanConfig())
     except ImageError:

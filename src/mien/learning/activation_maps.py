@@ -27,13 +27,13 @@ _LEFTMOST = np.iinfo(np.int64).min
 
 @dataclass(frozen=True)
 class _Branch:
-    """The way from a map to probabilities; a network that is asked about the mirror image too has two.
+    """The way from a map to probabilities; a network that is asked about the mirrored image too has two.
 
     Attributes:
         pool: The node that makes features of the map: their mean over its places.
         layers: The nodes from there to the logits, in order.
         activation: The node that makes probabilities of the logits.
-        mirrored: Whether it sees the mirror image of the image.
+        mirrored: Whether it sees the mirrored image.
     """
 
     pool: "onnx.NodeProto"
@@ -47,7 +47,7 @@ def add_heat(model: "onnx.ModelProto") -> bool:
 
     That is possible where the features are the mean of a map over its places and only linear layers follow, which are
     then asked about every place by itself. So the mean of "heat" over the places is the logit of the class, bias and
-    all (of a sigmoid unit, the logit of the first class is 0). Where a network averages over the mirror image too,
+    all (of a sigmoid unit, the logit of the first class is 0). Where a network averages over the mirrored image too,
     "heat" is the mean of both maps, the second turned back.
 
     Args:

@@ -235,7 +235,7 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
 
 
 def _probs(model: keras.Model, dataset: Dataset, split: str, *, flip: bool = False) -> NDArray[np.float32]:
-    """Return the probability of every class, (N, C), for the images of a split or for their mirror images."""
+    """Return the probability of every class, (N, C), for the images of a split or for the mirrored images."""
     batches = (images[:, :, ::-1] if flip else images for images, _ in dataset.batches(_BATCH_SIZE, split=split))
     probs = np.concatenate([np.asarray(model.predict_on_batch(images)) for images in batches])
     return probs if probs.shape[1] > 1 else np.hstack([1 - probs, probs])

@@ -166,7 +166,7 @@ def with_all_probs(model: keras.Model, *, flip: bool = False) -> keras.Model:
 
     Args:
         model: What was trained.
-        flip: Average over each image and its mirror image.
+        flip: Average over each image and the mirrored one.
     """
     images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     probs = model(images)

@@ -43,7 +43,7 @@ _FACTS = {
     "strength": "Strength of the regularisation, chosen by cross-validation",
     "temperature": "Temperature: what the logits are divided by, so that it is as sure as it is right",
     "precision": "Numbers that the network was trained in",
-    "flip": "Asks about the mirror image of each image too",
+    "flip": "Asks about the mirrored image too",
     "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
 }
 _MAX_MATRIX, _MAX_PAIRS, _MAX_EPOCHS = 20, 20, 200

@@ -16,6 +16,7 @@ from mien.config import (
     ServeConfig,
     SplitConfig,
     TrainConfig,
+    expect,
     from_json,
     to_json,
 )
@@ -109,6 +110,21 @@ def test_an_unknown_name_or_a_wrong_type_is_refused_by_name(document: Any, named
 def test_the_message_on_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"'epoch'.*known: batch_size, .*epochs"):
         from_json({"fit": {"epoch": 3}})
+    with pytest.raises(SettingsError, match=r"^unknown in the settings: 'fitt'; known: augment, .*fit,"):
+        from_json({"fitt": {}})
+
+
+def test_a_message_on_a_wrong_type_says_what_was_expected() -> None:
+    with pytest.raises(SettingsError, match=r"^method is 'magic'; expected 'linear' or 'cnn' or 'finetune'$"):
+        from_json({"fit": {"method": "magic"}})
+    with pytest.raises(SettingsError, match=r"^folds is 'five'; expected int or 'auto'$"):
+        from_json({"split": {"folds": "five"}})
+
+
+def test_a_value_out_of_range_is_refused_with_what_was_expected() -> None:
+    expect(True, "epochs", 3, "1 or more")
+    with pytest.raises(SettingsError, match=r"^epochs is 0; expected 1 or more$"):
+        expect(False, "epochs", 0, "1 or more")
 
 
 @pytest.mark.parametrize(

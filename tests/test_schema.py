@@ -1,8 +1,9 @@
 """JSON values: a dataclass comes back as it was, and nothing else comes in."""
 
 import json
+import re
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -22,6 +23,7 @@ class Tree:
     place: tuple[int, float]
     extra: dict[str, Any]
     note: str = "none"
+    kind: Literal["a", "b"] = "a"
 
 
 TREE = Tree((Leaf("a", 0.5), Leaf("b", None)), {"x": 1}, (1, 2.0), {"any": [1, "two"]})
@@ -56,7 +58,24 @@ def test_a_field_with_a_default_may_be_missing() -> None:
 )
 def test_anything_else_is_refused(changed: dict[str, Any]) -> None:
     document = json.loads(json.dumps(asdict(TREE))) | changed
-    with pytest.raises(ValueError, match=r"is |has too much or too little"):
+    with pytest.raises(ValueError, match=r" is .*; expected | lacks |^unknown in .*; known: "):
         built(Tree, document)
     with pytest.raises(ValueError, match="Tree is"):
         built(Tree, [document])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"leaves": [{"name": "a"}]}, "leaves lacks 'share'"),
+        ({"leaves": [{"name": "a", "share": "x"}]}, "share is 'x'; expected float or null"),
+        ({"counts": {"x": 1.5}}, "counts is 1.5; expected int"),
+        ({"place": [1]}, "place is [1]; expected tuple[int, float]"),
+        ({"kind": "c"}, "kind is 'c'; expected 'a' or 'b'"),
+        ({"extra": [1]}, "extra is [1]; expected a JSON object"),
+        ({"height": 1}, "unknown in the tree: 'height'; known: counts, extra, kind, leaves, note, place"),
+    ],
+)
+def test_a_refusal_says_what_was_found_and_what_was_expected(changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        built(Tree, asdict(TREE) | changed, name="the tree")

@@ -1,21 +1,29 @@
 """The settings: frozen dataclasses in which every default stands once; the flags and config.json are made from them."""
 
+import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal
 
 from mien.errors import SettingsError
-from mien.schema import value_of
+from mien.schema import built
 
 Keep = Literal["largest", "first", "all"]
 ResizeMode = Literal["stretch", "crop", "pad"]
 Method = Literal["linear", "cnn", "finetune"]
 Precision = Literal["auto", "float32", "bfloat16"]
 BUILT_IN_BACKBONE = "lite0"
+# What config.json says beside the settings.
+_BESIDE = ("data", "versions", "relabel_sha256")
 
 
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
+def expect(holds: bool, name: str, value: object, expected: str) -> None:
+    """Refuse a setting that has no meaning, by its name and with what was expected.
+
+    Raises:
+        SettingsError: It does not hold.
+    """
     if not holds:
         raise SettingsError(f"{name} is {value}; expected {expected}")
 
@@ -35,11 +43,11 @@ class ScanConfig:
 
     def __post_init__(self) -> None:
         fits = all(22 <= side <= 2048 for side in self.image_size)
-        _require(fits, "image_size", self.image_size, "22 to 2048 pixels each way")
+        expect(fits, "image_size", self.image_size, "22 to 2048 pixels each way")
         # Pillow itself refuses more than twice its default, which this is.
         most = 2 * ScanConfig.max_pixels
-        _require(1 <= self.max_pixels <= most, "max_pixels", self.max_pixels, f"1 to {most}")
-        _require(self.max_memory_mb >= 0, "max_memory_mb", self.max_memory_mb, "0 or more")
+        expect(1 <= self.max_pixels <= most, "max_pixels", self.max_pixels, f"1 to {most}")
+        expect(self.max_memory_mb >= 0, "max_memory_mb", self.max_memory_mb, "0 or more")
 
 
 @dataclass(frozen=True)
@@ -56,9 +64,9 @@ class FetchLimits:
     """Also fetch from this machine and from local networks, whose addresses are not public."""
 
     def __post_init__(self) -> None:
-        _require(0 < self.timeout_s <= 24 * 3600, "timeout_s", self.timeout_s, "above 0 and at most a day")
+        expect(0 < self.timeout_s <= 24 * 3600, "timeout_s", self.timeout_s, "above 0 and at most a day")
         for name, least in (("max_bytes", 1), ("max_redirects", 0)):
-            _require(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
+            expect(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,11 @@ class IntakeLimits:
 
     def __post_init__(self) -> None:
         for name in ("max_files", "max_total_bytes", "max_ratio"):
-            value = getattr(self, name)
-            _require(1 <= value < 2**63, name, value, "1 or more")
-        _require(0 < self.source_timeout_s <= 7 * 24 * 3600, "source_timeout_s", self.source_timeout_s, "up to a week")
-        _require(0 <= self.retries <= 10, "retries", self.retries, "0 to 10")
-        _require(1 <= self.workers <= 256, "workers", self.workers, "1 to 256")
-        _require(1 <= self.max_per_host <= 256, "max_per_host", self.max_per_host, "1 to 256")
+            expect(1 <= getattr(self, name) < 2**63, name, getattr(self, name), "1 or more")
+        expect(0 < self.source_timeout_s <= 7 * 24 * 3600, "source_timeout_s", self.source_timeout_s, "up to a week")
+        expect(0 <= self.retries <= 10, "retries", self.retries, "0 to 10")
+        for name in ("workers", "max_per_host"):
+            expect(1 <= getattr(self, name) <= 256, name, getattr(self, name), "1 to 256")
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,9 @@ class CleanConfig:
     all: every one, and they stand on one side of the split."""
 
     def __post_init__(self) -> None:
-        _require(self.min_bytes >= 0, "min_bytes", self.min_bytes, "0 or more")
-        _require(self.min_side >= 1, "min_side", self.min_side, "1 or more")
-        _require(0 <= self.near_bits <= 64, "near_bits", self.near_bits, "0 to 64")
+        expect(self.min_bytes >= 0, "min_bytes", self.min_bytes, "0 or more")
+        expect(self.min_side >= 1, "min_side", self.min_side, "1 or more")
+        expect(0 <= self.near_bits <= 64, "near_bits", self.near_bits, "0 to 64")
 
 
 @dataclass(frozen=True)
@@ -135,14 +142,12 @@ class SplitConfig:
 
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
-        _require(folds_fit, "folds", self.folds, "auto, 0, or 2 to 100")
+        expect(folds_fit, "folds", self.folds, "auto, 0, or 2 to 100")
         for name in ("val_fraction", "test_fraction"):
-            _require(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
+            expect(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
         both = self.val_fraction + self.test_fraction
-        _require(
-            both < 0.999, "val_fraction + test_fraction", both, "less than 1, so that some images are left to train on"
-        )
-        _require(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+        expect(both < 0.999, "val_fraction + test_fraction", both, "less than 1, to leave images to train on")
+        expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
 
 
 @dataclass(frozen=True)
@@ -170,11 +175,10 @@ class FitConfig:
     instructions for it."""
 
     def __post_init__(self) -> None:
-        _require(self.epochs >= 1, "epochs", self.epochs, "1 or more")
-        _require(self.batch_size >= 1, "batch_size", self.batch_size, "1 or more")
-        _require(0 < self.learning_rate < 10, "learning_rate", self.learning_rate, "above 0 and below 10")
-        _require(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
-        _require(self.patience >= 0, "patience", self.patience, "0 or more")
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
+            expect(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
+        expect(0 < self.learning_rate < 10, "learning_rate", self.learning_rate, "above 0 and below 10")
+        expect(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
 
 
 @dataclass(frozen=True)
@@ -192,11 +196,11 @@ class BackboneConfig:
     """What a FILE.onnx wants them divided by after that."""
 
     def __post_init__(self) -> None:
-        _require(self.backbone != "", "backbone", repr(self.backbone), "a name or a file")
+        expect(self.backbone != "", "backbone", repr(self.backbone), "a name or a file")
         means_fit = all(-1000 <= mean <= 1000 for mean in self.pixel_mean)
-        _require(means_fit, "pixel_mean", self.pixel_mean, "numbers from -1000 to 1000")
+        expect(means_fit, "pixel_mean", self.pixel_mean, "numbers from -1000 to 1000")
         stds_fit = all(1e-6 <= std <= 1000 for std in self.pixel_std)
-        _require(stds_fit, "pixel_std", self.pixel_std, "numbers from 0.000001 to 1000")
+        expect(stds_fit, "pixel_std", self.pixel_std, "numbers from 0.000001 to 1000")
 
 
 @dataclass(frozen=True)
@@ -219,9 +223,9 @@ class AugmentConfig:
     """Raise or lower the contrast by up to this share."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
+        expect(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
         for name in ("shift", "zoom", "brightness", "contrast"):
-            _require(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 or more and below 1")
+            expect(0 <= getattr(self, name) < 1, name, getattr(self, name), "0 or more and below 1")
 
 
 @dataclass(frozen=True)
@@ -235,8 +239,8 @@ class PredictConfig:
     that were not trained on; 0 chooses none."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.threshold <= 1, "threshold", self.threshold, "0 to 1")
-        _require(0 <= self.target_precision < 1, "target_precision", self.target_precision, "0 or more and below 1")
+        expect(0 <= self.threshold <= 1, "threshold", self.threshold, "0 to 1")
+        expect(0 <= self.target_precision < 1, "target_precision", self.target_precision, "0 or more and below 1")
 
 
 @dataclass(frozen=True)
@@ -282,16 +286,15 @@ class ServeConfig:
     """Keep at most so many connections open in each process; those that ask nothing make room."""
 
     def __post_init__(self) -> None:
-        _require(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
+        expect(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
         if self.threshold is not None:
             PredictConfig(threshold=self.threshold)
         for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
-            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+            expect(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("max_file_mb", "max_memory_mb"):
-            _require(0.001 <= getattr(self, name) <= 1e6, name, getattr(self, name), "0.001 to a million")
+            expect(0.001 <= getattr(self, name) <= 1e6, name, getattr(self, name), "0.001 to a million")
         for name in ("upload_timeout_s", "answer_timeout_s", "stop_timeout_s"):
-            value = getattr(self, name)
-            _require(0 < value <= 1e6, name, value, "above 0 and at most a million")
+            expect(0 < getattr(self, name) <= 1e6, name, getattr(self, name), "above 0 and at most a million")
         if self.max_file_bytes > self.max_memory_bytes:
             raise SettingsError(
                 f"max_file_mb is {self.max_file_mb:g}, more than the max_memory_mb of {self.max_memory_mb:g} "
@@ -301,7 +304,7 @@ class ServeConfig:
             raise SettingsError(f"max_files is {self.max_files}, more than the {self.max_waiting} that may wait")
         for name in self.allow_host:
             is_name = re.fullmatch(r"[A-Za-z0-9._-]+", name) is not None
-            _require(is_name, "allow_host", repr(name), "a name alone, such as photos.example.org")
+            expect(is_name, "allow_host", repr(name), "a name alone, such as photos.example.org")
 
     @property
     def max_file_bytes(self) -> int:
@@ -350,10 +353,11 @@ class TrainConfig:
         """
         document = to_json(self)
         sections = [values for values in document.values() if isinstance(values, dict)]
-        _refuse_unknown(settings, {name for values in sections for name in values}, "setting")
-        given = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+        known = {name for values in sections for name in values}
+        if unknown := sorted(settings.keys() - known):
+            raise SettingsError(f"unknown setting: {', '.join(map(repr, unknown))}; known: {', '.join(sorted(known))}")
         for values in sections:
-            values |= {name: given[name] for name in values.keys() & given.keys()}
+            values |= {name: settings[name] for name in values.keys() & settings.keys()}
         return from_json(document)
 
 
@@ -376,12 +380,7 @@ PRESETS: dict[str, TrainConfig] = {
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
     """Return the settings as plain JSON values, by section."""
-    return {
-        name: {key: list(item) if isinstance(item, tuple) else item for key, item in value.items()}
-        if isinstance(value, dict)
-        else value
-        for name, value in asdict(config).items()
-    }
+    return dict(json.loads(json.dumps(asdict(config))))
 
 
 def from_json(document: Any) -> TrainConfig:
@@ -394,30 +393,8 @@ def from_json(document: Any) -> TrainConfig:
     """
     if not isinstance(document, dict):
         raise SettingsError(f"settings must be a JSON object, not {type(document).__name__}")
-    sections = {f.name: f.default_factory for f in fields(TrainConfig) if f.name != "preset"}
-    _refuse_unknown(document, {"preset", "data", "versions", "relabel_sha256", *sections}, "section")
-    built = {name: _section(section, document.get(name, {}), name) for name, section in sections.items()}
-    return TrainConfig(preset=_converted(document.get("preset", TrainConfig.preset), str, "preset"), **built)
-
-
-def _section(section: Any, values: Any, name: str) -> Any:
-    if not isinstance(values, dict):
-        raise SettingsError(f"section {name!r} of the settings must be a JSON object, not {type(values).__name__}")
-    hints = get_type_hints(section)
-    _refuse_unknown(values, set(hints), f"setting in section {name!r}")
-    return section(**{key: _converted(value, hints[key], key) for key, value in values.items()})
-
-
-def _refuse_unknown(given: dict[str, Any], known: set[str], what: str) -> None:
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise SettingsError(f"unknown {what}: {', '.join(map(repr, unknown))}; known: {', '.join(sorted(known))}")
-
-
-def _converted(value: Any, hint: Any, name: str) -> Any:
-    """Check that a JSON value is of the setting's type, and return it as that type."""
+    settings = {name: value for name, value in document.items() if name not in _BESIDE}
     try:
-        return value_of(hint, value, name)
+        return built(TrainConfig, settings, name="the settings")
     except ValueError as error:
-        expected = getattr(hint, "__name__", hint)
-        raise SettingsError(f"setting {name!r} has the value {value!r}; expected {expected}") from error
+        raise SettingsError(str(error)) from error

@@ -10,17 +10,18 @@ T = TypeVar("T")
 _TOO_LARGE = 1e300
 
 
-def built(kind: type[T], value: Any) -> T:
+def built(kind: type[T], value: Any, *, name: str = "") -> T:
     """Return a JSON value as a dataclass, or as what one has in its fields.
 
     Args:
         kind: A dataclass of strings, numbers, dictionaries, tuples, and other such dataclasses.
         value: What `dataclasses.asdict` gave, as it comes back from JSON. Fields with a default may be missing.
+        name: What messages call it; by default the name of the dataclass.
 
     Raises:
         ValueError: It is something else.
     """
-    found: T = value_of(kind, value, kind.__name__)
+    found: T = value_of(kind, value, name or kind.__name__)
     return found
 
 
@@ -32,8 +33,8 @@ def value_of(kind: Any, value: Any, name: str) -> Any:
     """
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        return _any_built(parts, value, name)
-    if origin is tuple and isinstance(value, list):
+        return _any_built(kind, value, name)
+    if origin is tuple and isinstance(value, list | tuple):
         kinds = [parts[0]] * len(value) if parts[-1] is ... else list(parts)
         if len(kinds) == len(value):
             return tuple(value_of(part, item, name) for part, item in zip(kinds, value, strict=True))
@@ -48,21 +49,40 @@ def value_of(kind: Any, value: Any, name: str) -> Any:
         return float(value)
     if kind is Any or (kind in (str, int, bool, NoneType) and type(value) is kind):
         return value
-    raise ValueError(f"{name} is {str(value)[:100]!r}")
+    raise _unexpected(kind, value, name)
 
 
-def _any_built(kinds: tuple[Any, ...], value: Any, name: str) -> Any:
-    """Return a value as the first of several types that it is of; the last says why it is of none."""
-    for kind in kinds[:-1]:
+def _any_built(kind: Any, value: Any, name: str) -> Any:
+    """Return a value as the first of several types that it is of."""
+    for part in get_args(kind):
         with suppress(ValueError):
-            return value_of(kind, value, name)
-    return value_of(kinds[-1], value, name)
+            return value_of(part, value, name)
+    raise _unexpected(kind, value, name)
+
+
+def _unexpected(kind: Any, value: Any, name: str) -> ValueError:
+    return ValueError(f"{name} is {repr(value)[:100]}; expected {_described(kind)}")
+
+
+def _described(kind: Any) -> str:
+    """Name a type as a message does."""
+    if is_dataclass(kind) or get_origin(kind) is dict:
+        return "a JSON object"
+    if get_origin(kind) in (Union, UnionType):
+        return " or ".join(map(_described, get_args(kind)))
+    if get_origin(kind) is Literal:
+        return " or ".join(map(repr, get_args(kind)))
+    if kind is NoneType:
+        return "null"
+    return kind.__name__ if isinstance(kind, type) else str(kind)
 
 
 def _fields_built(kind: Any, document: Mapping[str, Any], name: str) -> Any:
     hints = get_type_hints(kind)
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
-    odd = sorted((needed - set(document)) | (set(document) - set(hints)))
-    if odd:
-        raise ValueError(f"{name} has too much or too little: {', '.join(odd)[:200]}")
+    if missing := sorted(needed - set(document)):
+        raise ValueError(f"{name} lacks {', '.join(map(repr, missing))}")
+    if unknown := sorted(set(document) - set(hints)):
+        listed = ", ".join(map(repr, unknown))[:200]
+        raise ValueError(f"unknown in {name}: {listed}; known: {', '.join(sorted(hints))}")
     return kind(**{key: value_of(hints[key], item, key) for key, item in document.items()})

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import ScanConfig
+from mien.config import ScanConfig, expect
 from mien.core import files, images
 from mien.core.csv_tables import read_records, table_text
 from mien.core.parallel import in_threads
@@ -171,8 +171,7 @@ class Dataset:
         Raises:
             SettingsError: There is no such split, or the batch size is below 1.
         """
-        if batch_size < 1:
-            raise SettingsError(f"batch_size is {batch_size}; expected 1 or more")
+        expect(batch_size >= 1, "batch_size", batch_size, "1 or more")
         indexes = self.indexes(split)
         if seed is not None:
             indexes = np.random.default_rng(seed).permutation(indexes)

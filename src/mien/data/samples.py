@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageDraw, ImageOps
 
+from mien.config import expect
 from mien.core.extras import require
 from mien.core.files import write_text, writing
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.sample_styles import COVERS_MOUTH, HELD_OUT, STYLES, TRAINING_STYLES
-from mien.errors import OutputError, SettingsError
+from mien.errors import OutputError
 
 if TYPE_CHECKING:
     from dicebear import Style
@@ -122,8 +123,8 @@ def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: 
         OutputError: `folder` holds something else, or cannot be written.
         MissingExtraError: The packages that draw are not installed.
     """
-    if num_images < 20 or num_images % 2:
-        raise SettingsError(f"num_images is {num_images}; expected an even number, 20 or more")
+    is_even = num_images >= 20 and num_images % 2 == 0
+    expect(is_even, "num_images", num_images, "an even number, 20 or more")
     data_dir = Path(folder) / "data"
     folder = Path(folder).resolve()
     heading = f"{num_images} images drawn by mien from seed {seed}"

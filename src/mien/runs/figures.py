@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.config import expect
 from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import Epoch, best_epoch
@@ -46,8 +47,8 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "D
         >>> import mien
         >>> mien.plot_samples(mien.clean(mien.scan("data"))).savefig("samples.png")
     """
-    _refuse_below(1, "num_images", num_images)
-    _refuse_below(0, "seed", seed)
+    expect(num_images >= 1, "num_images", num_images, "1 or more")
+    expect(seed >= 0, "seed", seed, "0 or more")
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
     rng = np.random.default_rng(seed)
@@ -89,7 +90,7 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
         >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
         >>> mien.plot_mistakes(other, mien.predict_dataset(run.classifier, other)).savefig("others.png")
     """
-    _refuse_below(1, "num_images", num_images)
+    expect(num_images >= 1, "num_images", num_images, "1 or more")
     labels = dict(enumerate(record.label for record in dataset.records))
     asked = zip(predictions.indexes.tolist(), predictions.labels.tolist(), strict=True)
     if any(labels.get(place) != predictions.class_names[label] for place, label in asked):
@@ -271,11 +272,6 @@ def _sheet(
             title = "\n".join(_fitting(line, room, font_size) for line in lines.split("\n"))
             place.text(left + across / 2, top - gap / 4, title, ha="center", va="bottom", fontsize=font_size)
         return figure
-
-
-def _refuse_below(least: int, name: str, value: int) -> None:
-    if value < least:
-        raise SettingsError(f"{name} is {value}; expected {least} or more")
 
 
 def _fitting(line: str, room: float, font_size: float) -> str:

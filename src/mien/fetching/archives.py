@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from mien.config import IntakeLimits
 from mien.core.formats import begins_like_an_image, describe_other
@@ -103,7 +103,13 @@ def name_problem(name: str) -> str:
     return ""
 
 
-_Found = tuple[str, str, int, Callable[[], bytes]]
+class _Found(NamedTuple):
+    """A file as the table of contents, or its own header, has it."""
+
+    name: str
+    problem: str
+    num_bytes: int
+    read: Callable[[], bytes]
 
 
 def _zip_members(file: BinaryIO, limits: IntakeLimits) -> Iterator[_Found]:
@@ -116,7 +122,7 @@ def _zip_members(file: BinaryIO, limits: IntakeLimits) -> Iterator[_Found]:
         for entry in entries:
             if not entry.is_dir():
                 problem = _zip_problem(entry, limits.max_ratio)
-                yield _zip_name(entry), problem, entry.file_size, partial(_read_zip, archive, entry)
+                yield _Found(_zip_name(entry), problem, entry.file_size, partial(_read_zip, archive, entry))
 
 
 def _zip_problem(entry: zipfile.ZipInfo, max_ratio: float) -> str:
@@ -172,7 +178,7 @@ def _tar_members(file: BinaryIO, head: bytes, limits: IntakeLimits) -> Iterator[
             if not entry.isdir():
                 is_file = entry.isreg() and not entry.issparse()
                 problem = "" if is_file else "a link or a device, not a file"
-                yield entry.name, problem, entry.size, partial(_read_tar, archive, guard, entry)
+                yield _Found(entry.name, problem, entry.size, partial(_read_tar, archive, guard, entry))
             guard.allowance = _MAX_HEADER_BYTES
             # Else it remembers every one.
             archive.members.clear()  # type: ignore[attr-defined]

@@ -130,6 +130,8 @@ _HOMES = {
     "train": "jobs.train",
     "verdict": "scoring.verdict",
 }
+# The extra that a name needs, where it is not train.
+_EXTRAS = {"build_cnn": "keras", "create_app": "serve"}
 __all__ = ["__version__", *sorted(_HOMES)]
 
 
@@ -138,7 +140,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'mien' has no attribute {name!r}")
     from mien.core.extras import needing
 
-    with needing("serve" if name == "create_app" else "train"):
+    with needing(_EXTRAS.get(name, "train")):
         value = getattr(import_module(f"mien.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -14,7 +14,7 @@ def needing(extra: str) -> Iterator[None]:
     What else goes wrong in an import is left as it is, so that its cause is seen.
 
     Args:
-        extra: Name of the set of packages in pyproject.toml, such as "train".
+        extra: Name of the set of packages in pyproject.toml, such as "train"; or several, as in "train,samples".
 
     Raises:
         MissingExtraError: A package is not installed.
@@ -31,6 +31,10 @@ def needing(extra: str) -> Iterator[None]:
 
 def require(extra: str, *modules: str) -> None:
     """Make sure that modules can be imported, without importing them.
+
+    Args:
+        extra: As in `needing`.
+        modules: Names of packages.
 
     Raises:
         MissingExtraError: One is not installed.

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core import files
-from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
@@ -19,15 +18,20 @@ from mien.data.splitting import describe_split, folds, split
 from mien.errors import SettingsError
 from mien.jobs.judge import judge
 from mien.learning.exporting import save_training
-from mien.learning.fitting import cross_validate, find_backbone, judge_labels, num_folds, prepare, scan_config
+from mien.learning.fitting import (
+    cross_validate,
+    find_backbone,
+    judge_labels,
+    num_folds,
+    prepare,
+    require_packages,
+    scan_config,
+)
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
 from mien.runs.run import Run
 from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
-
-_MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
-_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 
 
 def train(
@@ -114,9 +118,8 @@ def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str]) 
 
 def _refuse_at_once(config: TrainConfig, *, save_h5: bool) -> None:
     """Say before any work that a package is missing, or that what is asked for cannot be."""
-    linear = config.fit.method == "linear"
-    require("train", *_MODULES, *(() if linear else _KERAS_MODULES))
-    if save_h5 and linear:
+    require_packages(config)
+    if save_h5 and config.fit.method == "linear":
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
         )

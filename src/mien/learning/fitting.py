@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mien.config import BUILT_IN_BACKBONE, PRESETS, FitConfig, ScanConfig, TrainConfig
 from mien.core import files
+from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.data.splitting import smallest_class
@@ -19,6 +20,9 @@ from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
 from mien.scoring.results import Predictions
 
+# What each kind of training imports at some time; jinja2 and matplotlib are for what a run shows.
+_MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
+_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 _AUTO_FOLDS = 5
 _FEW_IMAGES = 1000
 
@@ -44,6 +48,7 @@ def fit(
         progress: Told how far it is.
 
     Raises:
+        MissingExtraError: A package that the method needs is not installed.
         BackboneError: The backbone cannot be used.
         SettingsError: The images are of another size than the backbone takes.
         OutputError: There is no room for the checkpoint or the logs.
@@ -56,6 +61,7 @@ def fit(
         >>> fitted.classifier.class_names
         ('happy', 'sad')
     """
+    require_packages(config)
     backbone = find_backbone(config)
     if backbone is not None and dataset.config.image_size != backbone.image_size:
         raise SettingsError(
@@ -63,6 +69,21 @@ def fit(
             f"the backbone {backbone.name} takes {backbone.image_size}"
         )
     return prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress).fit(dataset, run_dir)
+
+
+def require_packages(config: TrainConfig) -> None:
+    """Make sure that what a training with these settings imports is installed, without importing it.
+
+    Args:
+        config: The method decides: linear needs no Keras, networks do.
+
+    Raises:
+        MissingExtraError: A package is not installed; the message says what to type.
+    """
+    if config.fit.method == "linear":
+        require("train", *_MODULES)
+    else:
+        require("keras", *_MODULES, *_KERAS_MODULES)
 
 
 def find_backbone(config: TrainConfig) -> Backbone | None:

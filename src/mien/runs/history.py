@@ -71,7 +71,7 @@ class Recorder:
             log.close()
 
     def _log(self, name: str, epoch: int, *, loss: float, accuracy: float) -> None:
-        with needing("train"):
+        with needing("keras"):
             from tensorboard.plugins.scalar.summary_v2 import scalar_pb
         # The tags of Keras' own callback, so that runs of both stand in one chart.
         self._logs[name].add([scalar_pb("epoch_loss", loss), scalar_pb("epoch_accuracy", accuracy)], step=epoch)

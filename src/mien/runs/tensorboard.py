@@ -34,7 +34,7 @@ class EventFile:
             OutputError: There is no room.
             MissingExtraError: The package tensorboard is not installed.
         """
-        with needing("train"):
+        with needing("keras"):
             from tensorboard.compat.proto.event_pb2 import Event
         with files.writing(self._folder):
             try:

@@ -52,11 +52,11 @@ if TYPE_CHECKING:
     from mien.model.explanation import overlay as overlay
     from mien.model.prediction import Prediction as Prediction
     from mien.model.prediction import predict as predict
+    from mien.runs.contact_sheets import plot_mistakes as plot_mistakes
+    from mien.runs.contact_sheets import plot_samples as plot_samples
     from mien.runs.figures import plot_confusion as plot_confusion
     from mien.runs.figures import plot_history as plot_history
-    from mien.runs.figures import plot_mistakes as plot_mistakes
     from mien.runs.figures import plot_reliability as plot_reliability
-    from mien.runs.figures import plot_samples as plot_samples
     from mien.runs.report import report as report
     from mien.runs.run import Run as Run
     from mien.runs.run import load_run as load_run
@@ -119,9 +119,9 @@ _HOMES = {
     "overlay": "model.explanation",
     "plot_confusion": "runs.figures",
     "plot_history": "runs.figures",
-    "plot_mistakes": "runs.figures",
+    "plot_mistakes": "runs.contact_sheets",
     "plot_reliability": "runs.figures",
-    "plot_samples": "runs.figures",
+    "plot_samples": "runs.contact_sheets",
     "predict": "model.prediction",
     "predict_dataset": "scoring.evaluation",
     "report": "runs.report",

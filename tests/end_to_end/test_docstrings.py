@@ -27,6 +27,7 @@ WITH_EXAMPLES = {
     "mien.model.explanation",
     "mien.model.prediction",
     "mien.runs.charts",
+    "mien.runs.contact_sheets",
     "mien.runs.figures",
     "mien.runs.report",
     "mien.scoring.evaluation",

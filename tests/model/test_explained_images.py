@@ -10,7 +10,7 @@ from PIL import Image
 
 from conftest import draw_folder, draw_image
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
-from mien.model.explained_images import _font, _targets, draw_explanation, explain_sources
+from mien.model.explained_images import _targets, draw_explanation, explain_sources
 from mien.model.explanation import HeatMap
 from onnx_models import colour_classifier
 
@@ -154,13 +154,6 @@ def test_letters_of_other_alphabets_are_drawn_as_such(label: str) -> None:
     heat_map = HeatMap("happy", "occlusion", np.ones((3, 3), np.float32))
     # No font has a letter there, and draws a box.
     assert drawn(label) != drawn("\uffff")
-
-
-def test_without_a_better_font_pillows_own_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    _font.cache_clear()
-    monkeypatch.setattr("mien.model.explained_images._FONT_NAME", "Missing.ttf")
-    assert _font(15).getlength("happy") > 10
-    _font.cache_clear()
 
 
 @pytest.mark.parametrize("width", [100, 320, 640])

@@ -110,7 +110,8 @@ def check(
         found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
     show_json(found.to_dict()) if json else show_check(found)
     if sheet:
-        from mien.runs.figures import plot_samples, save_figure
+        from mien.runs.contact_sheets import plot_samples
+        from mien.runs.figures import save_figure
 
         save_figure(plot_samples(found.dataset), sheet)
     refuse(found, gates)

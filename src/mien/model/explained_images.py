@@ -4,18 +4,17 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
 from mien.config import FetchLimits
 from mien.core import files, images
+from mien.core.fonts import load_font
 from mien.core.formats import EXTENSIONS
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
@@ -28,7 +27,6 @@ from mien.model.prediction import Prediction, predict_image
 
 # So wide may a label be in letters of 13 pixels, to stand twice below the narrowest image.
 _MOST_LABEL_WIDTH = 135
-_FONT_NAME = "DejaVuSans.ttf"
 # By this a file is known as one of ours: no other is written over.
 _MAKER = ("Software", "mien explain")
 _GAP = 16
@@ -120,14 +118,14 @@ def draw_explanation(image: NDArray[np.uint8], heat_map: HeatMap, title: str) ->
     paper.paste(Image.fromarray(image), (_GAP, _GAP + line))
     paper.paste(Image.fromarray(overlay(image, heat_map)), (2 * _GAP + width, _GAP + line))
     pen = ImageDraw.Draw(paper)
-    pen.text((_GAP, _GAP), title, "black", _font(letters))
+    pen.text((_GAP, _GAP), title, "black", load_font(letters))
     _draw_legend(paper, (_GAP, height + line + 3 * _GAP // 2), _short(heat_map.label), letters * 13 // 15)
     return paper
 
 
 def _draw_legend(paper: Image.Image, corner: tuple[int, int], label: str, letters: int) -> None:
     """Draw the colours from "against" to "for", with these words, in letters so many pixels high, at both ends."""
-    (left, top), pen, font = corner, ImageDraw.Draw(paper), _font(letters)
+    (left, top), pen, font = corner, ImageDraw.Draw(paper), load_font(letters)
     share = np.linspace(-1, 1, 9 * letters)[None, :, None]
     colours = np.where(share > 0, np.array(WARM), np.array(COOL))
     strip = 235 + np.abs(share) * (colours - 235)
@@ -226,18 +224,6 @@ def _is_ours(path: Path) -> bool:
 def _short(label: str) -> str:
     for num_letters in range(_MOST_LETTERS, 0, -1):
         shown = shorten(visible(label), num_letters)
-        if _font(13).getlength(shown) <= _MOST_LABEL_WIDTH:
+        if load_font(13).getlength(shown) <= _MOST_LABEL_WIDTH:
             break
     return shown
-
-
-@cache
-def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
-    """Return DejaVu Sans, which has most alphabets, of matplotlib or the system; or Pillow's, which has ASCII only."""
-    found = find_spec("matplotlib")
-    folder = Path(found.origin).parent if found and found.origin else Path(__file__).parent
-    try:
-        # Where there is no such file, Pillow looks for its name among the fonts of the system.
-        return ImageFont.truetype(folder / "mpl-data" / "fonts" / "ttf" / _FONT_NAME, size)
-    except OSError:
-        return ImageFont.load_default(size)

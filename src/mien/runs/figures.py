@@ -1,111 +1,31 @@
 """Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
 
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
-from mien.config import expect
 from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
 from mien.core.text import shorten, visible
-from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.scoring.calibration import round_thresholds
-from mien.scoring.results import Evaluation, Predictions
+from mien.scoring.results import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from mien.runs.contact_sheets import Sheet
     from mien.runs.drawing import Drawing
 
 _DPI = 120
 # Of the width of a plot: what a threshold beside another takes.
 _ROOM = 0.09
 _BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
-
-
-def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> "Drawing":
-    """Draw a contact sheet of used images with their labels, as many of each class as can be.
-
-    Args:
-        dataset: What `clean` or `split` returned.
-        num_images: How many images at most.
-        seed: Decides which images.
-
-    Raises:
-        SettingsError: `num_images` is below 1, or `seed` below 0.
-
-    Example:
-        >>> import mien
-        >>> mien.plot_samples(mien.clean(mien.scan("data"))).savefig("samples.png")
-    """
-    expect(num_images >= 1, "num_images", num_images, "1 or more")
-    expect(seed >= 0, "seed", seed, "0 or more")
-    indexes = dataset.indexes()
-    labels = dataset.labels(indexes)
-    rng = np.random.default_rng(seed)
-    per_class = max(1, num_images // len(dataset.class_names))
-    chosen = np.concatenate(
-        [rng.permutation(indexes[labels == number])[:per_class] for number in range(len(dataset.class_names))]
-    )[:num_images]
-    return _sheet(dataset, chosen, [shorten(visible(dataset.records[index].label), 16) for index in chosen])
-
-
-def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> "Drawing":
-    """Draw a contact sheet of some images, each with its file and a title.
-
-    Args:
-        dataset: Where they are.
-        titles: What to write above each, by its place; in the order of drawing.
-    """
-    lines = [f"{visible(title)}\n{visible(dataset.records[index].path)}" for index, title in titles.items()]
-    return _sheet(dataset, np.array(list(titles), np.int64), lines, num_columns=6, side=1.9, font_size=8)
-
-
-def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int = 24) -> "Drawing":
-    """Draw a contact sheet of the images that were answered wrongly, those of which it was surest first.
-
-    Above each stand the answer and its probability, the label, and the file.
-
-    Args:
-        dataset: Where the images are.
-        predictions: Those of a run, or what `predict_dataset` returned.
-        num_images: How many images at most.
-
-    Raises:
-        SettingsError: `num_images` is below 1, or the answers are about other images.
-
-    Example:
-        >>> import mien
-        >>> run = mien.train("data", out="runs/looked-at")
-        >>> mien.plot_mistakes(run.dataset, run.predictions).savefig("mistakes.png")
-        >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
-        >>> mien.plot_mistakes(other, mien.predict_dataset(run.classifier, other)).savefig("others.png")
-    """
-    expect(num_images >= 1, "num_images", num_images, "1 or more")
-    labels = dict(enumerate(record.label for record in dataset.records))
-    asked = zip(predictions.indexes.tolist(), predictions.labels.tolist(), strict=True)
-    if any(labels.get(place) != predictions.class_names[label] for place, label in asked):
-        raise SettingsError("these answers are about other images: name the Dataset that was asked about")
-    chosen, sure = predictions.probs.argmax(axis=1), predictions.probs.max(axis=1)
-    wrong = np.flatnonzero(chosen != predictions.labels)
-    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
-    if not len(worst):
-        with _names_as_they_are():
-            figure = _figure(4, 0.6)
-            figure.text(0.5, 0.5, f"No mistake among {len(sure)} answers", ha="center", va="center")
-            return figure
-    names = [shorten(visible(name), 10) for name in predictions.class_names]
-    lines = [f"{names[chosen[i]]} {sure[i]:.0%}, not {names[predictions.labels[i]]}" for i in worst]
-    return plot_label_issues(dataset, dict(zip(predictions.indexes[worst].tolist(), lines, strict=True)))
 
 
 def plot_history(history: Sequence[Epoch]) -> "Drawing":
@@ -214,7 +134,7 @@ def _plot_scores(place: "Axes", across: Sequence[float], scores: Sequence[Score]
     place.errorbar(across, values, yerr=lengths, color=colour, marker="o", markersize=4, elinewidth=0.8, capsize=2)
 
 
-def save_figure(figure: "Drawing", path: Path) -> None:
+def save_figure(figure: "Drawing | Sheet", path: Path) -> None:
     """Write a figure as a PNG file, in one piece.
 
     Raises:
@@ -238,53 +158,3 @@ def _figure(width: float, height: float) -> "Drawing":
     from mien.runs.drawing import Drawing
 
     return Drawing(figsize=(width, height), dpi=_DPI, layout="constrained")
-
-
-def _sheet(
-    dataset: Dataset,
-    indexes: NDArray[np.int64],
-    titles: Sequence[str],
-    *,
-    num_columns: int = 8,
-    side: float = 1.4,
-    font_size: float = 9,
-) -> "Drawing":
-    """Draw images in rows, each `side` inches wide, with a title above. One image and one place for all: quick."""
-    num_columns = min(num_columns, max(len(indexes), 1))
-    num_rows = max(1, -(-len(indexes) // num_columns))
-    height, width = dataset.config.image_size
-    across, gap = round(0.96 * side * _DPI), round(0.04 * side * _DPI)
-    down, head = round(across * height / width), round(0.15 * _DPI * max(1, *(t.count("\n") + 1 for t in titles)))
-    paper = np.full((num_rows * (down + head + gap), num_columns * (across + gap), 3), 255, np.uint8)
-    places = list(np.ndindex(num_rows, num_columns))[: len(indexes)]
-    corners = [(row * (down + head + gap) + head, column * (across + gap) + gap // 2) for row, column in places]
-    for (top, left), pixels in zip(corners, dataset.pixels(indexes), strict=True):
-        paper[top : top + down, left : left + across] = np.asarray(Image.fromarray(pixels).resize((across, down)))
-    with _names_as_they_are():
-        # A pixel of the paper is one of the file, and nothing is to be arranged: both would take long.
-        figure = _figure(paper.shape[1] / _DPI, paper.shape[0] / _DPI)
-        figure.set_layout_engine("none")
-        place = figure.add_axes((0, 0, 1, 1))
-        place.set_axis_off()
-        place.imshow(paper, aspect="auto", interpolation="nearest")
-        room = (across + gap / 2) * 72 / _DPI
-        for (top, left), lines in zip(corners, titles, strict=True):
-            title = "\n".join(_fitting(line, room, font_size) for line in lines.split("\n"))
-            place.text(left + across / 2, top - gap / 4, title, ha="center", va="bottom", fontsize=font_size)
-        return figure
-
-
-def _fitting(line: str, room: float, font_size: float) -> str:
-    """Return a line as it is, or with "…" for its middle where it would be wider than so many points."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    font = FontProperties(size=font_size)
-    # No letter is so narrow that more would fit.
-    shown, kept = line, min(len(line) - 1, int(room / font_size * 4))
-    with warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box: see Drawing.png.
-        warnings.filterwarnings("ignore", message="Glyph")
-        while kept and text_to_path.get_text_width_height_descent(shown, font, False)[0] > room:
-            shown, kept = f"{line[: kept - kept // 2]}…{line[len(line) - kept // 2 :]}", kept - 1
-    return shown

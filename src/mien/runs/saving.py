@@ -14,7 +14,8 @@ from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
 from mien.model.classifier import Provenance
-from mien.runs.figures import plot_confusion, plot_label_issues, plot_reliability, plot_samples, save_figure
+from mien.runs.contact_sheets import plot_label_issues, plot_samples
+from mien.runs.figures import plot_confusion, plot_reliability, save_figure
 from mien.runs.folder import RunFolder
 from mien.runs.predictions import write_predictions
 from mien.runs.report import write_report

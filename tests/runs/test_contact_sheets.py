@@ -1,0 +1,155 @@
+"""Contact sheets: an even grid of images with their captions, which odd names and shapes do not break."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from conftest import draw_folder, draw_image, save_image
+from mien.core.fonts import load_font
+from mien.data.dataset import Dataset
+from mien.errors import OutputError, SettingsError
+from mien.runs.contact_sheets import plot_label_issues
+
+
+def predictions_about(
+    places: list[int],
+    labels: list[int],
+    probs: list[list[float]],
+    class_names: tuple[str, ...] = ("happy", "sad"),
+) -> mien.Predictions:
+    return mien.Predictions(np.array(places), np.array(labels), np.array(probs, np.float32), class_names=class_names)
+
+
+@pytest.fixture
+def dataset(data: Path) -> Dataset:
+    return mien.clean(mien.scan(data))
+
+
+def test_samples_show_as_many_of_each_class_with_their_labels(dataset: Dataset) -> None:
+    sheet = mien.plot_samples(dataset, num_images=8)
+    assert sheet.captions == (("happy",),) * 4 + (("sad",),) * 4
+    # All stand in one row; the fifth is the first sad one.
+    paper = np.asarray(sheet.image).astype(int)
+    shown = paper[-150:-30, 16 + 4 * 172 + 20 : 16 + 4 * 172 + 140]
+    places = dataset.indexes()[dataset.labels(dataset.indexes()) == 1]
+    shrunk = [np.array(Image.fromarray(image).resize((160, 160))) for image in dataset.pixels(places)]
+    assert min(np.abs(shown - image[26:146, 20:140].astype(int)).mean() for image in shrunk) < 12
+
+
+@pytest.mark.parametrize(("num_images", "columns", "rows"), [(1, 1, 1), (2, 2, 1), (10, 5, 2), (24, 8, 3), (48, 8, 6)])
+def test_the_grid_is_even(tmp_path: Path, num_images: int, columns: int, rows: int) -> None:
+    dataset = mien.scan(draw_folder(tmp_path / "data", 24))
+    sheet = mien.plot_samples(dataset, num_images=num_images)
+    head = 22
+    assert sheet.image.size == (32 - 12 + columns * 172, 32 - 12 + rows * (160 + head + 12))
+    assert len(sheet.captions) == num_images
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "frame"), [(1600, 100, (320, 80)), (30, 600, (124, 207)), (28, 28, (160, 160))]
+)
+def test_frames_have_the_shape_of_the_images_as_far_as_that_can_be_seen(
+    tmp_path: Path, width: int, height: int, frame: tuple[int, int]
+) -> None:
+    for number, name in enumerate(("happy", "sad")):
+        save_image(tmp_path / "data" / name / "a.png", draw_image(number, width=width, height=height))
+    sheet = mien.plot_samples(mien.scan(tmp_path / "data"))
+    assert sheet.image.size == (32 - 12 + 2 * (frame[0] + 12), 32 - 12 + frame[1] + 22 + 12)
+
+
+def test_a_stretched_image_gets_its_own_shape_back_and_a_cropped_one_stays_square(tmp_path: Path) -> None:
+    for number, name in enumerate(("happy", "sad")):
+        save_image(tmp_path / "data" / name / "a.jpg", draw_image(number, width=300, height=150))
+    wide = mien.plot_samples(mien.scan(tmp_path / "data"))
+    square = mien.plot_samples(mien.scan(tmp_path / "data", mien.ScanConfig(resize_mode="crop")))
+    assert wide.image.width > square.image.width and wide.image.height < square.image.height
+
+
+def test_mistakes_come_with_truth_and_answer_the_surest_first(dataset: Dataset) -> None:
+    places = dataset.indexes()[[0, 1, 12, 13]].tolist()
+    predictions = predictions_about(places, [0, 0, 1, 1], [[0.3, 0.7], [0.8, 0.2], [0.95, 0.05], [0.4, 0.6]])
+    assert mien.plot_mistakes(dataset, predictions).captions == (
+        ("happy 95%, not sad", "sad/00.jpg"),
+        ("sad 70%, not happy", "happy/00.jpg"),
+    )
+    assert mien.plot_mistakes(dataset, predictions, num_images=1).captions == (("happy 95%, not sad", "sad/00.jpg"),)
+
+
+def test_names_of_a_classifier_that_knows_more_classes_are_its_own(dataset: Dataset) -> None:
+    predictions = predictions_about([0], [1], [[0.9, 0.0, 0.1]], ("$x$", "happy", "sad"))
+    assert mien.plot_mistakes(dataset, predictions).captions[0][0] == "$x$ 90%, not happy"
+
+
+def test_answers_about_other_images_and_odd_numbers_are_refused(dataset: Dataset) -> None:
+    for place, label in ((0, 1), (10_000, 0)):
+        with pytest.raises(SettingsError, match="other images"):
+            mien.plot_mistakes(dataset, predictions_about([place], [label], [[0.9, 0.1]]))
+    with pytest.raises(SettingsError, match="num_images is 0"):
+        mien.plot_samples(dataset, num_images=0)
+    with pytest.raises(SettingsError, match="seed is -1"):
+        mien.plot_samples(dataset, seed=-1)
+
+
+def test_where_there_is_nothing_to_show_that_is_said(dataset: Dataset) -> None:
+    sheet = mien.plot_mistakes(dataset, predictions_about([0], [0], [[0.9, 0.1]]))
+    assert sheet.captions == (("No mistake among 1 answers",),)
+    assert plot_label_issues(dataset, {}).captions == (("No images",),)
+
+
+def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_image(tmp_path: Path) -> None:
+    folder = draw_folder(tmp_path / "data", 1)
+    (folder / "sad" / "00.jpg").rename(folder / "sad" / f"{'Wide' * 50}-the-end.jpg")
+    (_, (_, line)) = plot_label_issues(mien.scan(folder), {0: "first", 1: "second"}).captions
+    assert line.startswith("sad/Wide") and line.endswith("-the-end.jpg") and "…" in line
+    assert load_font(11).getlength(line) <= 212
+
+
+def test_names_in_any_script_are_drawn(dataset: Dataset) -> None:
+    for title in (
+        "$\\frac{1}",
+        "😀 \u202e right to left",
+        "a\nb\x00",
+        "悲しい",
+        "שלום",
+        "سعيد",
+        "\udcff",
+        "e\u0301",
+        "",
+    ):
+        ((shown, _),) = plot_label_issues(dataset, {0: title}).captions
+        assert shown.isprintable() and len(shown) == len(title)
+
+
+def test_a_sheet_is_saved_in_the_format_that_its_name_says(dataset: Dataset, tmp_path: Path) -> None:
+    sheet = mien.plot_samples(dataset, num_images=2)
+    for name, expected in (("a.png", "PNG"), ("a.JPG", "JPEG"), ("a", "PNG")):
+        sheet.savefig(tmp_path / name)
+        with Image.open(tmp_path / name) as saved:
+            assert (saved.format, saved.size) == (expected, sheet.image.size)
+    with Image.open(io.BytesIO(sheet.png())) as shown:
+        assert np.array_equal(np.asarray(shown), np.asarray(sheet.image))
+    with pytest.raises(SettingsError, match=r"a\.txt' cannot be an image"):
+        sheet.savefig(tmp_path / "a.txt")
+    with pytest.raises(OutputError, match="nowhere"):
+        sheet.savefig(str(tmp_path / "nowhere" / "a.png"))
+
+
+def test_sheets_need_nothing_but_what_mien_always_has(data: Path, tmp_path: Path) -> None:
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys("matplotlib onnx jinja2 threadpoolctl keras cv2 tensorboard".split()))
+import mien
+mien.plot_samples(mien.scan({str(data)!r})).savefig({str(tmp_path / "samples.png")!r})
+sys.argv = ["mien", "check", {str(data)!r}, "--sheet", {str(tmp_path / "sheet.png")!r}]
+from mien.cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "samples.png").is_file() and (tmp_path / "sheet.png").is_file()

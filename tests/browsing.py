@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +57,7 @@ def chromium() -> Iterator[Callable[..., "Browser"]]:
     if path is None or not AXE_PATH.exists():
         pytest.fail("Chromium or axe-core is missing: type make browser")
     # Chromium's own sandbox refuses to work for root.
-    own = ["--no-sandbox"] if os.geteuid() == 0 else []
+    own = ["--no-sandbox"] if sys.platform != "win32" and os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         yield lambda *arguments: playwright.chromium.launch(executable_path=path, args=[*own, *arguments])
 

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -88,9 +89,26 @@ def classifier_of(class_names: tuple[str, ...]) -> Any:
     return SimpleNamespace(class_names=class_names, facts=facts)
 
 
+def make_pipe(path: str | Path) -> None:
+    """Make a named pipe; where there are none, the test is skipped."""
+    if sys.platform == "win32":
+        pytest.skip("there are no named pipes")
+    os.mkfifo(path)
+
+
+def make_socket(path: str | Path) -> None:
+    """Leave a socket of this machine; where there are none, the test is skipped."""
+    if sys.platform == "win32":
+        pytest.skip("there are no sockets in folders")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+
+
 @contextmanager
 def without_permission(path: Path, mode: int = 0) -> Iterator[None]:
     """Take permissions from a path in `open_path`; where the tests run as root, be nobody meanwhile."""
+    if sys.platform == "win32":
+        pytest.skip("permissions are others")
     user = os.geteuid()
     path.chmod(mode)
     try:

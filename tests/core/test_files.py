@@ -1,14 +1,13 @@
 import errno
 import hashlib
 import os
-import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from conftest import without_permission
+from conftest import make_pipe, make_socket, without_permission
 from mien.core import files
 from mien.errors import OutputError, SourceNotFoundError
 
@@ -168,10 +167,9 @@ def test_what_is_no_regular_file_is_never_opened(tmp_path: Path, kind: str, monk
     path = tmp_path / "a.jpg"
     monkeypatch.chdir(tmp_path)  # The path of a socket must be short.
     if kind == "pipe":
-        os.mkfifo(path)
+        make_pipe(path)
     elif kind == "socket":
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind("a.jpg")
+        make_socket("a.jpg")
     elif kind == "folder":
         path.mkdir()
     elif kind == "broken link":
@@ -193,7 +191,7 @@ def test_text_is_read_of_regular_files_only(target: str | None, tmp_path: Path) 
     with files.open_text(tmp_path / "a", errors="surrogateescape") as file:
         assert file.read() == "\udcff\r\n"
     path = tmp_path / "b"
-    path.symlink_to(target) if target else os.mkfifo(path)
+    path.symlink_to(target) if target else make_pipe(path)
     with pytest.raises(OSError, match="not a regular file"):
         files.open_text(path)
     assert files.sha256_of(path) == ""

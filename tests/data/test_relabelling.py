@@ -1,12 +1,11 @@
 """Relabelling: any spreadsheet's CSV is read, checked as a whole, and applied without touching the disk."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from conftest import dataset_of, record
+from conftest import dataset_of, make_pipe, record
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.relabelling import decisions_csv, keep_splits, load_decisions, relabel
@@ -98,7 +97,7 @@ def test_a_quote_that_is_never_closed_swallows_no_decision(tmp_path: Path) -> No
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe.csv")
+    make_pipe(tmp_path / "pipe.csv")
     with pytest.raises(SourceNotFoundError, match="not a regular file"):
         load_decisions(tmp_path / "pipe.csv")
 

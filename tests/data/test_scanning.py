@@ -2,7 +2,6 @@ import errno
 import hashlib
 import os
 import shutil
-import socket
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import draw_folder, draw_image, encoded, save_image, without_permission
+from conftest import draw_folder, draw_image, encoded, make_pipe, make_socket, save_image, without_permission
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.progress import Silence
@@ -92,15 +91,14 @@ def test_a_class_folder_may_be_a_link(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_read_is_recorded_and_never_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.mkfifo(folder / "sad" / "pipe.jpg")
+    make_pipe(folder / "sad" / "pipe.jpg")
     (folder / "sad" / "link.jpg").symlink_to("missing.jpg")
     (folder / "sad" / "loop.jpg").symlink_to("loop.jpg")
     (folder / "sad" / "empty.jpg").touch()
     (folder / "sad" / "page.jpg").write_bytes(b"<html>Not found</html>")
     (folder / "sad" / "cut.jpg").write_bytes((folder / "sad" / "00.jpg").read_bytes()[:500])
     monkeypatch.chdir(folder / "sad")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("socket.jpg")
+    make_socket("socket.jpg")
     dataset = scan(folder, SMALL, keep_images=True)
     expected = {name: ["unreadable"] for name in ("pipe", "link", "loop", "cut", "socket")}
     expected |= {"empty": ["empty"], "page": ["not_an_image"]}

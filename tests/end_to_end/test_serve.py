@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -20,6 +20,9 @@ from serve_process import Service, answer, request, served
 
 if TYPE_CHECKING:
     from mien.runs.run import Run
+
+if sys.platform == "win32":
+    pytest.skip("sends the signals of Linux and macOS", allow_module_level=True)
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 IMAGES = [encoded(draw_image(seed, width=400, height=300), "JPEG") for seed in range(8)]
@@ -229,7 +232,7 @@ def test_workers_need_no_open_streams(run: "Run") -> None:
     command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", str(port), "--workers", "2"]
     with subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], start_new_session=True) as process:
         try:
-            service = Service(process, port, "")  # type: ignore[arg-type]
+            service = Service(cast(Any, process), port, "")
             assert comes_true(lambda: is_alive(service))
             workers = children(process.pid)
             time.sleep(1)

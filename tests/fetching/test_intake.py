@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from archive_files import write_tar, write_zip
-from conftest import draw_image, encoded
+from conftest import draw_image, encoded, make_pipe
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.fetching import downloads
@@ -328,8 +328,8 @@ def kill_at(process: "subprocess.Popen[bytes]", folder: Path, num_lines: int) ->
     log_path = folder / LOG_NAME
     while process.poll() is None and (not log_path.exists() or log_path.read_bytes().count(b"\n") < num_lines):
         time.sleep(0.003)
-    process.send_signal(signal.SIGKILL)
-    return process.wait() == -signal.SIGKILL
+    process.kill()
+    return process.wait() == -9
 
 
 def assert_kills_do_no_harm(tmp_path: Path, num_kills: int, num_images: int) -> None:
@@ -442,7 +442,7 @@ def test_a_password_is_refused_and_not_repeated() -> None:
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "happy.txt")
+    make_pipe(tmp_path / "happy.txt")
     with pytest.raises(SourceNotFoundError, match="neither a file nor a folder"):
         sort_out([str(tmp_path / "happy.txt")])
 

@@ -1,13 +1,12 @@
 import io
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import without_permission
+from conftest import make_pipe, make_socket, without_permission
 from mien.config import FetchLimits
 from mien.core.formats import MAX_FILE_BYTES
 from mien.errors import FetchError, ImageError, SourceNotFoundError
@@ -123,10 +122,9 @@ def test_expand_keeps_whatever_it_cannot_look_at_so_that_reading_reports_it(open
 
 def test_expand_passes_over_pipes_and_sockets_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket must be short
-    os.mkfifo("pipe.jpg")
-    os.mkfifo("pipe")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("socket.jpg")
+    make_pipe("pipe.jpg")
+    make_pipe("pipe")
+    make_socket("socket.jpg")
     assert expand([tmp_path]) == []
 
 
@@ -153,7 +151,7 @@ def test_expand_survives_a_tree_deeper_than_the_recursion_limit(tmp_path: Path) 
 
 
 def test_expand_reports_every_missing_source_at_once(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     with pytest.raises(SourceNotFoundError) as caught:
         expand([tmp_path / "one", "http://h/x", tmp_path / "two\nlines", "", "nul\0", tmp_path / "pipe"])
     message = str(caught.value)
@@ -207,9 +205,8 @@ def test_read_says_why_a_path_cannot_be_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder").mkdir()
-    os.mkfifo("pipe")  # a plain open() would wait for a writer for ever
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("socket")
+    make_pipe("pipe")  # a plain open() would wait for a writer for ever
+    make_socket("socket")
     assert reason in why_unreadable(name)
 
 

@@ -1,6 +1,5 @@
 """Explained images: a PNG file for each, nothing of the user's written over, and a bad image stops no other."""
 
-import os
 import time
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_folder, draw_image
+from conftest import draw_folder, draw_image, make_pipe
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.model.explained_images import _targets, draw_explanation, explain_sources
 from mien.model.explanation import HeatMap
@@ -104,8 +103,8 @@ def test_a_run_explains_its_images_and_never_its_maps(tmp_path: Path) -> None:
 def test_what_is_no_file_under_the_name_of_a_map_is_in_the_way_and_never_waited_for(tmp_path: Path) -> None:
     draw_image(1).save(tmp_path / "one.jpg")
     (tmp_path / "maps").mkdir()
-    os.mkfifo(tmp_path / "pipe.png")
-    os.mkfifo(tmp_path / "maps" / "one.png")
+    make_pipe(tmp_path / "pipe.png")
+    make_pipe(tmp_path / "maps" / "one.png")
     (tmp_path / "maps" / "one-2.png").symlink_to("/dev/zero")
     with pytest.raises(OutputError, match="not from mien explain"):
         list(explain_sources(colour_classifier(), [tmp_path / "one.jpg"], tmp_path / "pipe.png"))

@@ -1,13 +1,13 @@
 """A finished run, read back: it is what was written, and what is missing or damaged is named."""
 
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from conftest import make_pipe
 from mien.errors import ModelFileError, SettingsError, SourceNotFoundError
 from mien.runs.run import Run, load_run
 
@@ -91,7 +91,7 @@ def test_a_damaged_file_is_refused_in_words(copied: Path, name: str, content: st
 @pytest.mark.parametrize("name", ["config.json", "manifest.csv", "predictions.csv", "history.csv", "metrics.json"])
 def test_a_pipe_in_the_place_of_a_file_is_never_waited_for(copied: Path, name: str) -> None:
     (copied / name).unlink(missing_ok=True)
-    os.mkfifo(copied / name)
+    make_pipe(copied / name)
     with pytest.raises(SourceNotFoundError, match="finish" if name == "metrics.json" else "not a regular file"):
         load_run(copied)
 

@@ -3,14 +3,13 @@
 import base64
 import hashlib
 import io
-import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from conftest import draw_image, record, save_image
+from conftest import draw_image, make_pipe, record, save_image
 from mien.config import ScanConfig
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.scanning import scan
@@ -49,7 +48,7 @@ def test_an_image_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
 def test_a_manifest_cannot_show_what_it_does_not_know(tmp_path: Path) -> None:
     save_image(tmp_path / "secret.jpg", draw_image(3))
     (tmp_path / "data").mkdir()
-    os.mkfifo(tmp_path / "data" / "pipe.jpg")
+    make_pipe(tmp_path / "data" / "pipe.jpg")
     paths = ["../secret.jpg", "/etc/passwd", "pipe.jpg", "x" * 5000, "nul\0.jpg"]
     records = tuple(record(path, label="happy") for path in paths)
     found = load_thumbnails(Dataset(tmp_path / "data", ("happy",), records), records)

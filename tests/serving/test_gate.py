@@ -1,4 +1,3 @@
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +6,7 @@ import httpx
 import pytest
 from starlette.datastructures import Headers
 
-from conftest import without_permission
+from conftest import make_pipe, without_permission
 from mien.config import ServeConfig
 from mien.errors import ForbiddenError, SettingsError, WrongKeyError
 from mien.serving.gate import SECURITY_HEADERS, gate_for, read_api_key
@@ -233,7 +232,7 @@ def test_a_key_that_is_refused_is_not_shown(tmp_path: Path) -> None:
 
 def test_a_key_file_that_cannot_be_read_is_told(tmp_path: Path, open_path: Path) -> None:
     (tmp_path / "photo").write_bytes(b"\xff\xd8\xff" * 20)
-    os.mkfifo(tmp_path / "pipe")
+    make_pipe(tmp_path / "pipe")
     for name in ("missing", "photo", "pipe", "."):
         with pytest.raises(SettingsError, match="cannot read the API key"):
             read_api_key(ServeConfig(api_key_file=tmp_path / name), {})

@@ -141,7 +141,8 @@ def test_several_processes_count_together_and_what_a_dead_one_had_in_work_is_for
         with worker("dies") as dying:
             assert dying.wait(30) == 9
         # Its place on the disk is taken before it is written to.
-        assert all(path.stat().st_blocks * 512 >= path.stat().st_size > 0 for path in folder.glob("*.db"))
+        if sys.platform != "win32":
+            assert all(path.stat().st_blocks * 512 >= path.stat().st_size > 0 for path in folder.glob("*.db"))
         workers = [worker("lives") for _ in range(2)]
         assert [w.stdout and w.stdout.readline() for w in workers] == [b"ready\n"] * 2
         # While both are there, either tells of both.

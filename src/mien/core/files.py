@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from mien.core.text import one_line
 from mien.errors import MienError, OutputError, SourceNotFoundError
@@ -139,7 +139,8 @@ def temporary_file(num_bytes: int) -> Iterator[BinaryIO]:
     Raises:
         OutputError: The disk has no room.
     """
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as file:
+    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as opened:
+        file = cast(BinaryIO, opened)
         # Ask for the room now: a memory-mapped file on a disk that fills up later kills the process.
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, num_bytes)
@@ -258,10 +259,10 @@ def _open_no_link(path: str, flags: int) -> int:
 
 def _locked(lock: TextIO, path: Path) -> bool:
     """Lock an open file; say whether nobody else had, and whether it still has its name."""
-    try:
-        import fcntl
-    except ImportError:
+    if sys.platform == "win32":
         return True
+    import fcntl
+
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Whoever had it may have removed it since we opened it; the next one would then lock another file.
@@ -273,6 +274,7 @@ def _locked(lock: TextIO, path: Path) -> bool:
 def _rename_in_one_step(source: bytes, target: bytes) -> int:
     """Rename without replacing; return the error's number, or 0."""
     library = ctypes.CDLL(None, use_errno=True)
+    failed = -1
     if sys.platform == "linux" and hasattr(library, "renameat2"):
         here, no_replace = -100, 1
         failed = library.renameat2(here, source, here, target, no_replace)

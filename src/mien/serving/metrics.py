@@ -1,6 +1,7 @@
 """The metrics of the server, for Prometheus: what it was asked, what it answered, how long that took, what it holds."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -173,6 +174,9 @@ class _Memory:
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Ask Linux; elsewhere nothing is told."""
         family = GaugeMetricFamily("process_resident_memory_bytes", "Resident memory size in bytes.", labels=["pid"])
+        if sys.platform == "win32":
+            yield family
+            return
         for number in _processes(_shared_folder()):
             with suppress(OSError):
                 pages = Path(f"/proc/{number}/statm").read_text("ascii").split()[1]

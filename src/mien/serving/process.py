@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import sys
 import threading
 import time
 import warnings
@@ -222,7 +223,7 @@ def _follow_supervisor(app: FastAPI) -> None:
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """Start processes that never see Ctrl-C, which reaches all those of a terminal: the supervisor tells them."""
-    if not hasattr(signal, "pthread_sigmask"):
+    if sys.platform == "win32":
         yield
         return
     # Started later, it would unblock them again.

@@ -40,22 +40,25 @@ from mien.config import (
 from mien.errors import SettingsError
 
 
-def demo(*, folder: Path = Path("mien-demo")) -> None:
-    """Draw happy and sad people, train on them in two ways, and judge images drawn apart. Needs no photos.
+def demo(*, folder: Path = Path("mien-demo"), with_classic: Annotated[Flag, Parameter(name="--all")] = False) -> None:
+    """Draw happy and sad people, train on them, and judge images drawn apart. Needs no photos.
 
-    Example: mien demo
+    Example: mien demo, or: mien demo --all
 
     Parameters
     ----------
     folder
         Where everything is put; a second run uses what is there.
+    with_classic
+        Train the network of a well-known tutorial too (the preset classic), and compare the two. Takes minutes, and
+        needs Keras.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_demo
     from mien.jobs.demo import run_demo
 
     with TerminalProgress() as progress:
-        made = run_demo(folder, progress=progress)
+        made = run_demo(folder, with_classic=with_classic, progress=progress)
     show_demo(made)
 
 

@@ -252,15 +252,15 @@ def _show_files(folder: Path, meanings: dict[str, str]) -> None:
 
 
 def show_demo(demo: "Demo") -> None:
-    """Print what the presets scored, side by side, the answers for images drawn apart, and where to look."""
-    fast = demo.trials["fast"]
+    """Print what each preset scored, the answers for images drawn apart, and where to look."""
+    fast, both = demo.trials["fast"], len(demo.trials) > 1
     OUT.print("\nThe preset fast:")
     show_scores(fast.evaluated.scores, fast.evaluated.findings)
     OUT.print("\nWhat it says of images drawn apart, after the training:")
     for prediction in fast.predictions:
         right = Path(prediction.source).parent.name == prediction.label
         show_prediction(prediction, width=5, mark="right" if right else "wrong")
-    OUT.print("\nBoth presets, each on the same images that it had not seen:\n")
+    OUT.print(f"\n{'Both presets on the same' if both else 'On'} images that were not trained on:\n")
     table = new_table("answered right", *demo.trials)
     trials = demo.trials.values()
     table.add_row("test images", *(_cell(trial.evaluated.scores.test.accuracy) for trial in trials))
@@ -273,6 +273,9 @@ def show_demo(demo: "Demo") -> None:
     OUT.print(table)
     check = f"mien check {printable(shlex.quote(str(demo.folder / 'data')))}"
     _show_files(demo.folder, {name: meaning.format(check=check) for name, meaning in DEMO_FILES.items()})
+    if not both:
+        show_prose("\nTo see the network of a well-known tutorial beside it, in some minutes: mien demo --all")
+        show_prose("It needs Keras. Where you typed make demo, type make demo-all, which installs that first.")
     OUT.print("\nNow your own photos: mien train DATA, then mien predict runs/train photo.jpg")
 
 

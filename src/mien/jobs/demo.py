@@ -1,4 +1,4 @@
-"""The demo: draws the sample folder, trains on it in two ways, and judges images that were drawn apart."""
+"""The demo: draws the sample folder, trains on it in one or two ways, and judges images that were drawn apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +15,8 @@ from mien.jobs.train import train
 from mien.model.prediction import Prediction, predict
 from mien.runs.folder import RunFolder
 
-_MODULES = (
-    "dicebear dicebear_styles resvg_py threadpoolctl onnx jinja2 matplotlib keras tf2onnx cv2 tensorboard".split()
-)
+_MODULES = ("dicebear", "dicebear_styles", "resvg_py", "threadpoolctl", "onnx", "jinja2", "matplotlib")
+_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 # The same images are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
 _CONFIGS = {
     "fast": PRESETS["fast"],
@@ -47,7 +46,7 @@ class Demo:
     """What the demo made.
 
     Attributes:
-        folder: Where everything lies: data/, unseen/ and the run of each preset.
+        folder: Where everything is: data/, unseen/ and the run of each preset.
         trials: By the name of the preset, "fast" first.
     """
 
@@ -55,21 +54,26 @@ class Demo:
     trials: dict[str, Trial]
 
 
-def run_demo(folder: str | Path, *, progress: Progress = SILENCE) -> Demo:
+def run_demo(folder: str | Path, *, with_classic: bool = False, progress: Progress = SILENCE) -> Demo:
     """Draw, train, judge; what an earlier call left there whole is used as it is.
 
     Args:
         folder: Where everything is put.
+        with_classic: Train the preset classic too, which takes minutes and needs Keras.
         progress: Told how far it is.
 
     Raises:
         OutputError: The folder holds something else, or cannot be written.
         MissingExtraError: A package for drawing or training is not installed.
     """
-    require("all", *_MODULES)
+    if with_classic:
+        require("keras,samples", *_MODULES, *_KERAS_MODULES)
+    else:
+        require("train,samples", *_MODULES)
     folder = Path(folder)
     draw(folder, progress=progress)
-    return Demo(folder, {preset: _try(folder, preset, progress) for preset in _CONFIGS})
+    presets = list(_CONFIGS) if with_classic else ["fast"]
+    return Demo(folder, {preset: _try(folder, preset, progress) for preset in presets})
 
 
 def _try(folder: Path, preset: str, progress: Progress) -> Trial:

@@ -1,6 +1,8 @@
-# Set-up happens by itself: the first target that needs the packages installs them into .venv.
+# Set-up happens by itself: the first target that needs the packages installs them into .venv. The demo needs few of them.
 PYTHON ?= python3
 BIN := .venv/bin
+# uv is many times as fast, and not needed. Of pip, errors alone are shown: its warnings are about its own settings.
+PIP = $(if $(shell command -v uv),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --disable-pip-version-check)
 COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # What `make bench` runs on: a folder of two class folders, and how many images it draws for the check of very many.
 PHOTOS = mien-demo/data
@@ -13,23 +15,35 @@ MINUTES = 10
 # On Debian, as root, what a target needs can be had at once.
 INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
-.PHONY: setup demo test slow browser check notebooks docs bench fuzz kills overload format lock clean
+.PHONY: setup demo demo-all test slow browser check notebooks docs bench fuzz kills overload format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 11
 
 setup: .venv/ready ## install mien and everything it can use into .venv
 
-.venv/ready: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("mien needs Python 3.11 or later; type: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	touch $@
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("mien needs Python 3.11 or later; type: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv
 
-demo: .venv/ready ## draw happy and sad people, train on them, judge others
-	$(BIN)/mien demo
+.venv/ready: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing mien and everything it can use into .venv: 3 GB, some minutes"
+	@$(PIP) --require-hashes --requirement requirements.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch .venv/demo-ready $@
+
+.venv/demo-ready: requirements-demo.lock pyproject.toml | $(BIN)/python
+	@echo "installing mien and what its demo needs into .venv: 350 MB, less than a minute"
+	@$(PIP) --require-hashes --requirement requirements-demo.lock
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/demo-ready ## draw happy and sad people, train on them, judge others
+	@$(BIN)/mien demo
+
+demo-all: .venv/ready ## the same, with the network of a tutorial beside it
+	@$(BIN)/mien demo --all
 
 test: .venv/ready ## run the tests that take seconds
 	$(BIN)/pytest -m "not (slow or browser or site)"
@@ -53,6 +67,9 @@ check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 src tests
+	$(BIN)/mypy --platform darwin src tests
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 notebooks: .venv/ready ## run the notebooks; with outputs they lie in notebooks/executed
@@ -101,8 +118,10 @@ format: .venv/ready ## put the code in its form
 	$(BIN)/ruff check --fix
 	$(BIN)/nbstripout --keep-id notebooks/*.ipynb
 
-lock: ## work out requirements.lock anew, and what a server needs of it (needs uv)
+lock: ## work out requirements.lock anew, and what the demo and a server need of it (needs uv)
 	$(COMPILE) --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
+	$(COMPILE) --extra train --extra samples --group build --constraint requirements.lock pyproject.toml \
+		--output-file requirements-demo.lock
 	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made

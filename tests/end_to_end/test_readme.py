@@ -71,11 +71,35 @@ def test_the_map_of_the_readme_names_every_room() -> None:
 def test_every_command_and_every_file_of_the_readme_exists() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (REPOSITORY / link).exists(), link
-    for target in re.findall(r"make (\w+)", " ".join(blocks("console"))):
-        assert f"{target}: .venv/ready" in (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"(?:\$ |`)make ([\w-]+)", README):
+        assert re.search(rf"^{target}: .*## ", (REPOSITORY / "Makefile").read_text(), re.MULTILINE), target
 
 
-def test_the_lock_names_no_index_and_no_path() -> None:
-    lines = (REPOSITORY / "requirements.lock").read_text().splitlines()
+def pins(name: str) -> set[str]:
+    """Return the packages of a lock with their versions and the systems that they are for."""
+    lines = (REPOSITORY / name).read_text().splitlines()
+    return {line.removesuffix(" \\") for line in lines if "==" in line and not line.startswith((" ", "#"))}
+
+
+def test_the_demo_installs_a_part_of_what_is_locked_and_no_training_framework() -> None:
+    versions = {pin.split(" ;")[0] for pin in pins("requirements.lock")}
+    assert {pin.split(" ;")[0] for pin in pins("requirements-demo.lock")} <= versions
+    names = {pin.split("==")[0] for pin in pins("requirements-demo.lock")}
+    assert names >= {
+        "onnx",
+        "matplotlib",
+        "jinja2",
+        "threadpoolctl",
+        "dicebear-core",
+        "resvg-py",
+        "hatchling",
+        "editables",
+    }
+    assert not names & {"keras", "tensorflow", "tensorflow-cpu", "tensorboard", "tf2onnx", "pytest", "fastapi"}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-demo.lock", "deploy/requirements.lock"])
+def test_the_lock_names_no_index_and_no_path(name: str) -> None:
+    lines = (REPOSITORY / name).read_text().splitlines()
     assert not [line for line in lines if re.search(r"https?:|file:|--(extra-)?index|--find-links", line)]
     assert all("==" in line for line in lines if line and not line.startswith((" ", "#")))

@@ -2,15 +2,17 @@
 
 import random
 import struct
-import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from conftest import draw_image, encoded
 from mien.config import ScanConfig
+from mien.core import images
 from mien.core.formats import FORMATS
 from mien.core.images import decode, resize
 from mien.errors import ImageError
@@ -24,6 +26,27 @@ def problem_of(content: bytes, config: ScanConfig = CONFIG) -> ImageError:
     with pytest.raises(ImageError) as caught:
         decode(content, config)
     return caught.value
+
+
+@pytest.fixture
+def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no pixel be decoded: the work that hostile files ask for is there."""
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _image: pytest.fail("the pixels were decoded"))
+
+
+@contextmanager
+def counted_reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Count how often a file that is decoded is read: what Pillow does in Python, it does for each read."""
+    reads = [0]
+
+    class Counted(images._Content):
+        def read(self, size: int | None = -1, /) -> bytes:
+            reads[0] += 1
+            return super().read(size)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "_Content", Counted)
+        yield reads
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
@@ -88,9 +111,9 @@ def test_the_first_bytes_of_an_image_alone_are_unreadable(format_: str) -> None:
     assert problem_of(encoded(BLOBS, format_)[:20]).problem == "unreadable"
 
 
+@pytest.mark.usefixtures("no_pixels")
 @pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 10_000), (9_460, 9_460)])
 def test_a_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
-    # Decoding it would find that nearly all of its pixels are missing: "unreadable".
     assert problem_of(png_that_declares(*size)).problem == "too_many_pixels"
 
 
@@ -102,21 +125,22 @@ def test_the_limit_on_pixels_is_the_users() -> None:
     assert "90 x 70" in str(problem) and "6299" in str(problem)
 
 
-def test_a_jpeg_that_asks_for_thousands_of_passes_is_refused_at_once() -> None:
+def test_a_jpeg_of_a_hundred_passes_is_decoded() -> None:
     assert decode(jpeg_of_passes(100), CONFIG).width == 90
-    begun = time.perf_counter()
+
+
+@pytest.mark.usefixtures("no_pixels")
+def test_a_jpeg_that_asks_for_thousands_of_passes_is_refused_before_it_is_decoded() -> None:
     problem = problem_of(jpeg_of_passes(20_000))
     assert problem.problem == "unreadable" and "passes" in str(problem)
-    assert time.perf_counter() - begun < 0.2
 
 
-def test_fewer_passes_are_allowed_over_more_pixels() -> None:
+def test_fewer_passes_are_allowed_over_more_pixels(request: pytest.FixtureRequest) -> None:
     content = encoded(Image.new("L", (5000, 4000)), "JPEG", progressive=True)
     assert decode(content, CONFIG).width == 5000
     last = content.rindex(b"\xff\xda")
-    begun = time.perf_counter()
+    request.getfixturevalue("no_pixels")
     assert "more than 100 passes" in str(problem_of(content[:-2] + 120 * content[last:-2] + content[-2:]))
-    assert time.perf_counter() - begun < 0.2
 
 
 def floods() -> dict[str, bytes]:
@@ -133,12 +157,13 @@ def floods() -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("kind", floods())
-def test_a_file_in_countless_pieces_is_refused_soon(kind: str) -> None:
+def test_a_file_in_countless_pieces_is_refused_long_before_its_last(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = floods()[kind]
-    begun = time.process_time()
-    problem = problem_of(content)
+    with counted_reads(monkeypatch) as reads:
+        problem = problem_of(content)
     assert problem.problem == "unreadable" and "pieces" in str(problem)
-    assert time.process_time() - begun < 2.5
+    # Pieces at its end are among those that its pixels may come in.
+    assert reads[0] <= (20_001 if "end" not in kind else 620_000)
 
 
 def test_as_many_pieces_as_real_images_have_are_read() -> None:
@@ -200,26 +225,23 @@ def damaged(content: bytes, other: bytes, chance: random.Random) -> bytes:
 
 def test_whatever_is_done_to_a_file_it_is_decoded_or_named() -> None:
     chance, files = random.Random(7), corpus()
-    outcomes, reasons, slowest = set(), set(), 0.0
+    outcomes, reasons = set(), set()
     for _ in range(1500):
         content = damaged(chance.choice(files), chance.choice(files), chance)
-        begun = time.perf_counter()
         try:
             assert resize(decode(content, CONFIG).rgb, CONFIG).shape == (48, 64, 3)
             outcomes.add("decoded")
         except ImageError as error:
             outcomes.add(error.problem)
             reasons.add(str(error))
-        slowest = max(slowest, time.perf_counter() - begun)
     assert outcomes >= {"decoded", "unreadable", "not_an_image", "too_many_pixels"}
-    assert slowest < 5 and all(reasons)
+    assert all(reasons)
 
 
-def test_a_bmp_that_declares_more_than_it_can_hold_is_refused_at_once() -> None:
+@pytest.mark.usefixtures("no_pixels")
+def test_a_bmp_that_declares_more_than_it_can_hold_is_refused_before_it_is_decoded() -> None:
     header = struct.pack("<IiiHHIIiiII", 40, 5_000_000, 16, 1, 8, 1, 0, 0, 0, 256, 0)
     content = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024) + header + bytes(1024) + b"\0\1"
-    begun = time.perf_counter()
     problem = problem_of(content)
     assert problem.problem == "unreadable"
     assert "cannot be in" in str(problem)
-    assert time.perf_counter() - begun < 1

@@ -252,6 +252,37 @@ def test_a_claim_follows_no_link(tmp_path: Path) -> None:
     assert (tmp_path / "diary.txt").read_text() == "dear"
 
 
-def test_the_names_in_a_folder_are_kept_where_the_disk_can(tmp_path: Path) -> None:
+def test_the_names_in_a_folder_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: kept.append(identity(os.fstat(descriptor))))
+    before = open_descriptors()
     files.keep_names(tmp_path)
+    assert kept == [identity(tmp_path.stat())]
+    assert open_descriptors() == before
+
+
+def test_a_disk_that_cannot_keep_names_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse(descriptor: int) -> None:
+        asked.append(descriptor)
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    before = open_descriptors()
+    files.keep_names(tmp_path)
+    assert len(asked) == 1
+    assert open_descriptors() == before
     files.keep_names(tmp_path / "missing")
+    assert len(asked) == 1 and not (tmp_path / "missing").exists()
+
+
+def identity(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
+
+
+def open_descriptors() -> int:
+    """Return the number that the next opened file would have: it grows with each that is left open."""
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.close(descriptor)
+    return descriptor

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 PUBLIC = "93.184.216.34"  # `Names` leads connections to it to this machine.
+PATIENCE_S = 20  # How long a hostile answer goes on: a client that stays so long should have hung up, and gets an end.
 
 Answer = bytes | Callable[[socket.socket], None]
 
@@ -57,6 +58,7 @@ def _serve(
         with suppress(OSError):
             connection = listener.accept()[0]
             with tls.wrap_socket(connection, server_side=True) if tls else connection as connection:
+                connection.settimeout(PATIENCE_S)
                 server.requests.append(connection.recv(1 << 16))
                 answer = answers[min(len(server.requests), len(answers)) - 1]
                 connection.sendall(answer) if isinstance(answer, bytes) else answer(connection)
@@ -74,7 +76,7 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
 def drip(start: bytes, drop: bytes = b"x") -> Callable[[socket.socket], None]:
     def answer(connection: socket.socket) -> None:
         connection.sendall(start)
-        while True:
+        for _ in range(50 * PATIENCE_S):
             time.sleep(0.02)
             connection.sendall(drop)
 
@@ -84,7 +86,8 @@ def drip(start: bytes, drop: bytes = b"x") -> Callable[[socket.socket], None]:
 def pour(start: bytes, block: bytes) -> Callable[[socket.socket], None]:
     def answer(connection: socket.socket) -> None:
         connection.sendall(start)
-        while True:
+        ends_at = time.monotonic() + PATIENCE_S
+        while time.monotonic() < ends_at:
             connection.sendall(block)
 
     return answer

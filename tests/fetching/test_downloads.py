@@ -1,6 +1,5 @@
 import socket
 import threading
-import time
 from collections import Counter
 from contextlib import ExitStack
 
@@ -54,18 +53,32 @@ def test_retries_end() -> None:
     assert outcome_of(reply(b"", "503 X"), limits=IntakeLimits(retries=0)) == (503, 1)
 
 
-def test_the_pause_that_a_server_asks_for_is_kept() -> None:
-    began = time.monotonic()
-    assert outcome_of(reply(b"", "429 X", "Retry-After: 1"), reply()) == (b"image", 2)
-    assert time.monotonic() - began >= 1
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long each pause would have been: none is made."""
+    kept: list[float] = []
+
+    class Unhurried(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout is not None
+            kept.append(timeout)
+            return self.is_set()
+
+    monkeypatch.setattr(downloads, "Event", Unhurried)
+    return kept
+
+
+@pytest.mark.parametrize("seconds", [1, 30])
+def test_the_pause_that_a_server_asks_for_is_kept(seconds: int, pauses: list[float]) -> None:
+    assert outcome_of(reply(b"", "429 X", f"Retry-After: {seconds}"), reply()) == (b"image", 2)
+    assert pauses == [seconds]
 
 
 @pytest.mark.parametrize("seconds", ["31", "99999999", "Fri, 31 Dec 1999 23:59:59 GMT", "-1", "1e9", "\u0663"])
-def test_a_pause_that_is_too_long_or_no_number_keeps_nobody_waiting(seconds: str) -> None:
-    began = time.monotonic()
+def test_a_pause_that_is_too_long_or_no_number_keeps_nobody_waiting(seconds: str, pauses: list[float]) -> None:
     answer = f"HTTP/1.1 429 X\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n".encode()
     outcome_of(answer, reply())
-    assert time.monotonic() - began < 2
+    assert all(pause_s < 0.1 for pause_s in pauses)
 
 
 def test_urls_are_fetched_at_once_and_a_slow_one_keeps_none_waiting() -> None:
@@ -76,21 +89,23 @@ def test_urls_are_fetched_at_once_and_a_slow_one_keeps_none_waiting() -> None:
 
 
 def test_one_host_is_asked_for_a_few_at_a_time() -> None:
-    lock, at_work, most = threading.Lock(), Counter[str](), 0
+    lock, at_work, most = threading.Condition(), Counter[str](), 0
+    urls = [f"http://images.test/{number}" for number in range(40)]
 
     def fetch(url: str, limits: FetchLimits) -> bytes:
         nonlocal most
         with lock:
+            at_work["begun"] += 1
             at_work["now"] += 1
             most = max(most, at_work["now"])
-        time.sleep(0.01)
-        with lock:
+            lock.notify_all()
+            # Until as many are at work as may be, none ends; the last one has nobody to wait for.
+            assert lock.wait_for(lambda: most == 3 or at_work["begun"] == len(urls), 20)
             at_work["now"] -= 1
         return b""
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mien.fetching.http.fetch", fetch)
-        urls = [f"http://images.test/{number}" for number in range(40)]
         assert len(list(download(urls, IntakeLimits(max_per_host=3), HERE))) == 40
     assert most == 3
 
@@ -110,14 +125,17 @@ def test_a_malformed_url_is_refused_like_any_other() -> None:
 
 
 def test_who_stops_taking_stops_the_workers() -> None:
+    before = set(threading.enumerate())
     with serving(reply()) as server:
         found = download([f"{server.url}/{number}" for number in range(200)], IntakeLimits(workers=2), HERE)
         next(found)
+        workers = [thread for thread in set(threading.enumerate()) - before if thread.name == "mien-download"]
+        assert workers
         found.close()
-        time.sleep(0.3)
-        num_requests = len(server.requests)
-        time.sleep(0.3)
-    assert len(server.requests) == num_requests < 20
+        for thread in workers:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in workers)
+    assert len(server.requests) < 20
 
 
 @pytest.mark.parametrize(

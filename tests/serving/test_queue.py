@@ -3,7 +3,6 @@
 import asyncio
 import os
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -197,9 +196,7 @@ def test_the_wait_that_it_names_follows_what_images_take(gate: Gate) -> None:
 
     async def ask() -> None:
         threading.Timer(0.5, gate.opened.set).start()
-        started_s = time.monotonic()
         await queue.answer(uploads(1))
-        assert time.monotonic() - started_s > 0.4
         gate.opened.clear()
         leaving = asyncio.create_task(queue.answer(uploads(1000)))
         await until(lambda: queue.num_waiting == 1000)

@@ -1,7 +1,6 @@
 """Uploads: images come out as they went in, however they are cut; what is hostile is refused, within its limits."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from types import SimpleNamespace
@@ -174,10 +173,10 @@ def test_a_length_that_is_no_number_says_nothing(length: str) -> None:
 
 
 def test_a_body_that_dribbles_in_is_given_up() -> None:
-    request, started_s = request_of(FORM, [b"-"] * 100, pause_s=0.05), time.monotonic()
+    # What is not given up is at last no form.
+    request = request_of(FORM, [b"-"] * 2000, pause_s=0.01)
     with MemoryBudget(10**6).share() as share, pytest.raises(SlowRequestError, match=r"within 0\.1 s"):
         asyncio.run(read_uploads(request, share, ServeConfig(upload_timeout_s=0.1)))
-    assert time.monotonic() - started_s < 1
 
 
 def test_memory_that_others_hold_is_not_there() -> None:

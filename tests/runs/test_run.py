@@ -1,7 +1,6 @@
 """A finished run, read back: it is what was written, and what is missing or damaged is named."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +101,7 @@ def test_metrics_with_odd_values_are_refused_in_words(copied: Path) -> None:
     for key in ("test", "out_of_fold", "verdict", "data", "training", "label_issues", "shortcuts"):
         for value in ([1], "x", {"a": 1}, 7):
             path.write_text(json.dumps({**whole, key: value}))
-            # What is read in spite of that is no worse for it.
-            with suppress(SourceNotFoundError):
+            with pytest.raises(SourceNotFoundError, match="is damaged, or was made by another version"):
                 load_run(copied)
 
 

@@ -77,3 +77,9 @@ def answer(connection: socket.socket) -> tuple[int, Any]:
         return int(head.split()[1]), json.loads(body) if body else None
     except ConnectionResetError:
         return 0, None
+
+
+def begin(connection: socket.socket, sent: bytes) -> None:
+    """Send the start of a request, behind a whole one: when that is answered, the server has begun with this one."""
+    connection.sendall(request("/healthz") + sent)
+    assert answer(connection) == (200, {"status": "alive"})

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from conftest import draw_image, encoded
-from serve_process import Service, answer, request, served
+from serve_process import Service, answer, begin, request, served
 
 if TYPE_CHECKING:
     from mien.runs.run import Run
 
 if sys.platform == "win32":
     pytest.skip("sends the signals of Linux and macOS", allow_module_level=True)
+pytestmark = pytest.mark.medium
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 IMAGES = [encoded(draw_image(seed, width=400, height=300), "JPEG") for seed in range(8)]
@@ -91,8 +92,7 @@ def test_what_was_accepted_is_answered_when_it_stops(service: Service, tell: Cal
 def test_who_is_still_sending_gets_an_answer_but_no_new_connection_is_made(service: Service) -> None:
     sent = request("/predict", IMAGES[0])
     with service.connect() as connection:
-        connection.sendall(sent[:-1])
-        time.sleep(0.2)
+        begin(connection, sent[:-1])
         service.process.send_signal(signal.SIGTERM)
         assert comes_true(lambda: not _accepts(service.port))
         connection.sendall(sent[-1:])
@@ -112,8 +112,7 @@ def _accepts(port: int) -> bool:
 def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) -> None:
     flags = ("--workers", num_workers, "--stop-timeout-s", 1)
     with served(run.path, *flags) as service, service.connect() as connection:
-        connection.sendall(request("/predict", IMAGES[0])[:-1])
-        time.sleep(0.2)
+        begin(connection, request("/predict", IMAGES[0])[:-1])
         assert service.stop(timeout_s=8) == 0
         assert answer(connection) == (503, {"error": "the server is stopping"})
         assert answer(connection) == (0, None)
@@ -128,8 +127,7 @@ def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: i
         assert comes_true(lambda: is_alive(service))
         with service.connect() as connection:
             sent = request("/predict", IMAGES[0])
-            connection.sendall(sent[:-1])
-            time.sleep(0.2)
+            begin(connection, sent[:-1])
             # Both the shell and the system may tell it.
             os.killpg(service.process.pid, signal.SIGHUP)
             assert comes_true(lambda: not _accepts(service.port))
@@ -226,6 +224,7 @@ def test_a_terminal_shows_the_start_and_the_end_and_no_requests(run: "Run") -> N
 
 
 @on_linux
+@pytest.mark.slow
 def test_workers_need_no_open_streams(run: "Run") -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

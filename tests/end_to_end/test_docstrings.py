@@ -1,14 +1,18 @@
 """The examples in the docstrings: every one is run, in a folder with photos and a run."""
 
 import doctest
+import shutil
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import TYPE_CHECKING
 
 import pytest
 
 import mien
-from conftest import draw_folder
+
+if TYPE_CHECKING:
+    from mien.runs.run import Run
 
 MODULES = sorted(found.name for found in walk_packages(mien.__path__, "mien.") if not found.name.endswith("__main__"))
 WITH_EXAMPLES = {
@@ -37,19 +41,31 @@ WITH_EXAMPLES = {
 }
 
 
+WITH_KERAS = {"mien.learning.deep", "mien.learning.networks", "mien.learning.training"}
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(run: "Run", data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
-    draw_folder(folder / "data", 12)
+    shutil.copytree(data, folder / "data")
     (folder / "notes.txt").write_text("no image")
-    mien.train(folder / "data", out=folder / "runs" / "train")
-    mien.train(folder / "data", out=folder / "runs" / "train2")
+    for name in ("train", "train2"):
+        shutil.copytree(run.path, folder / "runs" / name)
     return folder
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.medium
+@pytest.mark.parametrize("module", sorted(WITH_EXAMPLES))
 def test_the_examples_of_a_module_are_true(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.chdir(folder)
     found = doctest.testmod(import_module(module), optionflags=doctest.ELLIPSIS)
     assert found.failed == 0
-    assert (found.attempted > 0) == (module in WITH_EXAMPLES)
+    assert found.attempted > 0
+
+
+@pytest.mark.parametrize(
+    "module", [pytest.param(name, marks=pytest.mark.keras) if name in WITH_KERAS else name for name in MODULES]
+)
+def test_which_modules_have_examples_is_known(module: str) -> None:
+    found = doctest.DocTestFinder().find(import_module(module))
+    assert any(test.examples for test in found) == (module in WITH_EXAMPLES)

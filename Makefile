@@ -15,7 +15,10 @@ MINUTES = 10
 # On Debian, as root, what a target needs can be had at once.
 INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
-.PHONY: setup demo demo-all test slow browser check notebooks docs bench fuzz kills overload format lock clean
+# Tests run in a process for each core; more than four would take more memory than they save time.
+PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+
+.PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -45,11 +48,18 @@ demo: .venv/demo-ready ## draw happy and sad people, train on them, judge others
 demo-all: .venv/ready ## the same, with the network of a tutorial beside it
 	@$(BIN)/mien demo --all
 
-test: .venv/ready ## run the tests that take seconds
-	$(BIN)/pytest -m "not (slow or browser or site)"
+quick: .venv/ready ## run the tests that need neither Keras nor further processes, in half a minute
+	$(PYTEST) -m "not (medium or keras or slow or browser or site)"
+
+test: .venv/ready ## run the tests, but for the slow ones, in two minutes
+	$(PYTEST) -m "not (slow or browser or site)"
 
 slow: .venv/ready ## run the tests that take minutes
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
+
+coverage: .venv/ready ## run the tests, but for the slow ones, and say how much of each room they go through
+	$(PYTEST) -m "not (slow or browser or site)" --cov=mien --cov-report=
+	$(BIN)/python tools/coverage_by_room.py
 
 browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
@@ -125,4 +135,4 @@ lock: ## work out requirements.lock anew, and what the demo and a server need of
 	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.config import BackboneConfig, TrainConfig
 from mien.data.dataset import Dataset, ImageRecord
 from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation, Predictions
@@ -24,7 +25,7 @@ from mien.scoring.results import Evaluation, Predictions
 if TYPE_CHECKING:
     from mien.runs.run import Run
 
-pytest_plugins = ["browsing"]
+pytest_plugins = ["browsing", "tiers"]
 Mien = Callable[..., tuple[int, str, str]]
 
 
@@ -149,6 +150,24 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
     import mien
 
     return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Settings that are trained by soonest: a linear head on next to nothing, which allows no activation maps."""
+    from onnx_models import pooling_network
+
+    path = tmp_path_factory.mktemp("backbones") / "own.onnx"
+    path.write_bytes(pooling_network(shape=["N", 3, 32, 32], output="tokens"))
+    return TrainConfig(backbone=BackboneConfig(str(path)))
+
+
+@pytest.fixture(scope="session")
+def small_run(data: Path, small: TrainConfig, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A finished run of these settings. Tests must not change it."""
+    import mien
+
+    return mien.train(data, small, out=tmp_path_factory.mktemp("runs") / "run")
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ def modules_loaded_by(statement: str) -> set[str]:
     return set(done.stdout.splitlines()[-1].split())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "statement",
     [
@@ -41,12 +42,14 @@ def test_nothing_heavy_is_loaded_before_it_is_used(statement: str) -> None:
     assert modules_loaded_by(statement) & HEAVY == set()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["train", "--help"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     statement = f"from mien.cli.main import app\ntry: app({arguments})\nexcept SystemExit: pass"
     assert modules_loaded_by(statement) & (HEAVY | {"PIL", "numpy"}) == set()
 
 
+@pytest.mark.medium
 def test_the_public_names_are_what_the_package_shows() -> None:
     for name in mien.__all__:
         if name not in {"fit"}:
@@ -55,6 +58,7 @@ def test_the_public_names_are_what_the_package_shows() -> None:
         _ = mien.nonsense
 
 
+@pytest.mark.medium
 def test_importing_does_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import mien, mien.cli.main, mien.jobs.train, mien.model.prediction"],

@@ -217,6 +217,7 @@ def test_shades_say_how_bright_and_how_colourful_an_image_is(colour: str, expect
     assert shades(Image.new("RGB", (90, 30), colour)) == pytest.approx(expected, abs=0.001)
 
 
+@pytest.mark.medium
 def test_what_decoding_takes_is_known_before() -> None:
     wide, config = draw_image(0, width=2000, height=1000), ScanConfig(max_pixels=2_000_000)
     taken = {name: decoding_bytes(encoded(wide, name), config) for name in ("PNG", "JPEG", "WEBP")}

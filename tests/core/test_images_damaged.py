@@ -156,6 +156,7 @@ def floods() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", floods())
 def test_a_file_in_countless_pieces_is_refused_long_before_its_last(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = floods()[kind]
@@ -223,6 +224,7 @@ def damaged(content: bytes, other: bytes, chance: random.Random) -> bytes:
     return bytes(spoiled)
 
 
+@pytest.mark.medium
 def test_whatever_is_done_to_a_file_it_is_decoded_or_named() -> None:
     chance, files = random.Random(7), corpus()
     outcomes, reasons = set(), set()

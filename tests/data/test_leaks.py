@@ -82,6 +82,7 @@ def versions(image: ImageRecord) -> list[str]:
     return [image.phash, *(flipped([image.phash], flip)[0] for flip in FLIPS)]
 
 
+@pytest.mark.medium
 def test_thousands_of_one_placeholder_are_not_each_compared_to_all(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
 

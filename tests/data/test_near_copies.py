@@ -64,6 +64,7 @@ def test_an_edited_copy_is_near(edit: Callable[[Image.Image], Image.Image]) -> N
         assert distance(image, edit(image)) <= NEAR_BITS, seed
 
 
+@pytest.mark.medium
 def test_distinct_images_are_not_near() -> None:
     images = [draw_image(seed, width=240, height=200) for seed in range(40)]
     assert min(distance(a, b) for a, b in itertools.combinations(images, 2)) > NEAR_BITS

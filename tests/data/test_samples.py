@@ -19,6 +19,8 @@ from mien.data.sample_styles import HELD_OUT, STYLES
 from mien.data.samples import CLASS_NAMES, PLANTED, draw
 from mien.errors import MissingExtraError, OutputError, SettingsError
 
+pytestmark = pytest.mark.medium
+
 for package in ("dicebear", "dicebear_styles", "resvg_py"):
     pytest.importorskip(package)
 

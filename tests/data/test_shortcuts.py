@@ -66,6 +66,7 @@ def test_a_crooked_relation_is_found_as_well() -> None:
     assert "colour" in {shortcut.fact for shortcut in find_shortcuts(dataset.with_records(ends))}
 
 
+@pytest.mark.medium
 def test_chance_is_seldom_called_a_shortcut() -> None:
     dataset = moods(40)
     alarms = 0
@@ -126,6 +127,7 @@ def test_a_scan_sees_what_is_dark_and_grey(tmp_path: Path) -> None:
     assert {"brightness", "colour"} <= facts
 
 
+@pytest.mark.medium
 def test_of_very_many_images_a_thousand_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at = []
 

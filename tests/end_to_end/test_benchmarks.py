@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from mien.runs.run import Run
 
+pytestmark = pytest.mark.medium
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name not in ("timing.py", "serving.py"))
 

@@ -12,20 +12,22 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-import mien
 from conftest import Mien, draw_folder, draw_image
-from mien.config import FitConfig, ScanConfig, TrainConfig
 
+if TYPE_CHECKING:
+    from mien.runs.run import Run
+
+pytestmark = pytest.mark.medium
 QUICK = ["--preset", "classic", "--image-size", "32", "--min-bytes", "0", "--epochs", "1"]
 
 
-@pytest.fixture(scope="module")
-def run_dir(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    config = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=1))
-    return mien.train(data, config, out=tmp_path_factory.mktemp("runs") / "run").path
+@pytest.fixture
+def run_dir(small_run: "Run") -> Path:
+    return small_run.path
 
 
 def test_check_prints_one_json_document_and_nothing_else(command: Mien, data: Path) -> None:
@@ -271,12 +273,12 @@ def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None
     assert "holds no manifest.csv" in err
 
 
-def test_compare_puts_two_runs_side_by_side(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
-    mien.train(data, out=tmp_path / "fast")
+def test_compare_puts_two_runs_side_by_side(command: Mien, run: "Run", run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "fast")
     code, out, err = command("compare", run_dir, tmp_path / "fast")
     assert (code, err) == (0, "")
     assert "McNemar's exact test" in out
-    assert "method: cnn / linear" in out
+    assert "own.onnx / lite0" in out
     code, out, _ = command("compare", run_dir, tmp_path / "fast", "--json")
     document = json.loads(out)
     assert document["names"] == ["run", "fast"]
@@ -294,8 +296,8 @@ def test_predict_tells_what_a_bare_model_says_of_itself(command: Mien, run_dir: 
     code, out, _ = command("predict", model, "--about", "--json")
     document = json.loads(out)
     assert document["class_names"] == ["happy", "sad"]
-    assert document["provenance"]["method"] == "cnn"
-    assert "keras" in document["provenance"]["versions"]
+    assert document["provenance"]["method"] == "linear"
+    assert "onnxruntime" in document["provenance"]["versions"]
 
 
 def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -307,6 +309,7 @@ def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, r
     assert config == expected
 
 
+@pytest.mark.slow
 def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_path: Path) -> None:
     done = run_mien("train", str(data), "--out", str(tmp_path / "run"), *QUICK)
     assert "accuracy" in done.stdout
@@ -317,11 +320,11 @@ def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_p
     assert "oneDNN" not in done.stderr
 
 
-def test_a_run_that_cannot_begin_leaves_no_folder(data: Path, tmp_path: Path) -> None:
-    arguments = ["train", str(data), "--preset", "best", "--backbone", "NoNet", "--out", str(tmp_path / "run")]
-    done = subprocess.run([sys.executable, "-m", "mien", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "unknown backbone 'NoNet'; known: lite0" in done.stderr
+@pytest.mark.keras
+def test_a_run_that_cannot_begin_leaves_no_folder(command: Mien, data: Path, tmp_path: Path) -> None:
+    code, _, err = command("train", data, "--preset", "best", "--backbone", "NoNet", "--out", tmp_path / "run")
+    assert code == 2
+    assert "unknown backbone 'NoNet'; known: lite0" in err
     assert not (tmp_path / "run").exists()
 
 

@@ -16,6 +16,8 @@ from serve_process import request, served
 if TYPE_CHECKING:
     from mien.runs.run import Run
 
+pytestmark = pytest.mark.medium
+
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY_DIR = REPOSITORY / "deploy"
 CONTAINERFILE = (DEPLOY_DIR / "Containerfile").read_text("utf-8")

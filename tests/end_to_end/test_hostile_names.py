@@ -13,6 +13,8 @@ from hostile_names import NAMES, draw_hostile_folder
 from mien.core.csv_tables import read_records
 from mien.data.dataset import load_records
 
+pytestmark = pytest.mark.medium
+
 FORMULAS = re.compile(r'(^|[,;"\n])[=+@\t＝＋－＠-]')
 
 

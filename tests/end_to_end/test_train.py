@@ -35,6 +35,7 @@ from mien.jobs.train import train
 from mien.runs.folder import load_config
 from mien.runs.run import Run
 
+pytestmark = pytest.mark.medium
 QUICK = TrainConfig(scan=ScanConfig(image_size=(32, 32)), fit=FitConfig(method="cnn", epochs=2, batch_size=8))
 FAST_FILES = {
     "MODEL_CARD.md",
@@ -97,16 +98,18 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(data, QUICK, out=tmp_path_factory.mktemp("runs") / "a")
 
 
+@pytest.mark.keras
 def test_a_run_folder_holds_everything_and_nothing_else(run: Run) -> None:
     assert {path.name for path in run.path.iterdir()} == RUN_FILES
 
 
-def test_nothing_in_the_data_changes(data: Path, tmp_path: Path) -> None:
+def test_nothing_in_the_data_changes(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     before = contents(data)
-    train(data, QUICK, out=tmp_path / "run")
+    train(data, small, out=tmp_path / "run")
     assert contents(data) == before
 
 
+@pytest.mark.keras
 def test_the_images_of_a_run_are_images(run: Run) -> None:
     for name in ("samples.png", "curves.png", "confusion.png", "reliability.png"):
         with Image.open(run.path / name) as image:
@@ -114,6 +117,7 @@ def test_the_images_of_a_run_are_images(run: Run) -> None:
             assert min(image.size) > 200
 
 
+@pytest.mark.keras
 def test_every_score_has_its_interval_and_the_baseline_beside_it(run: Run) -> None:
     test = json.loads((run.path / "metrics.json").read_text())["test"]
     scores = [test["accuracy"], test["baseline"]]
@@ -125,6 +129,7 @@ def test_every_score_has_its_interval_and_the_baseline_beside_it(run: Run) -> No
     assert test["accuracy"]["num_images"] == len(rows(run.path / "predictions.csv"))
 
 
+@pytest.mark.keras
 def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Run) -> None:
     predictions = rows(run.path / "predictions.csv")
     manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
@@ -133,18 +138,21 @@ def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Ru
     assert accuracy == pytest.approx(run.scores.test.accuracy.value)
 
 
+@pytest.mark.keras
 def test_the_same_data_and_seed_give_the_same_split_and_the_same_metrics(data: Path, run: Run, tmp_path: Path) -> None:
     again = train(data, QUICK, out=tmp_path / "again")
     for name in ("manifest.csv", "metrics.json", "predictions.csv"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
 
 
+@pytest.mark.keras
 def test_the_settings_of_a_run_can_be_read_back(run: Run) -> None:
     document = json.loads((run.path / "config.json").read_text())
     assert mien.config.from_json(document) == QUICK
     assert {"mien", "keras", "onnxruntime"} <= set(document["versions"])
 
 
+@pytest.mark.keras
 def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Run) -> None:
     classifier = mien.load(run.path)
     predictions = {row["path"]: row for row in rows(run.path / "predictions.csv")}
@@ -155,20 +163,22 @@ def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Ru
     assert classifier.facts.scores["test"]["accuracy"]["value"] == run.scores.test.accuracy.value
 
 
+@pytest.mark.keras
 def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
     assert evaluate_run(run.path).scores.test == run.scores.test
 
 
-def test_a_review_refuses_a_test_image_that_changed(data: Path, run: Run, tmp_path: Path) -> None:
+def test_a_review_refuses_a_test_image_that_changed(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     copy = tmp_path / "data"
     subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
-    changed = train(copy, QUICK, out=tmp_path / "run")
+    changed = train(copy, small, out=tmp_path / "run")
     path = copy / rows(changed.path / "predictions.csv")[0]["path"]
     path.write_bytes(path.read_bytes() + b"\0")
     with pytest.raises(SourceNotFoundError, match="1 test images"):
         evaluate_run(changed.path)
 
 
+@pytest.mark.keras
 def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: Path) -> None:
     fresh = draw_folder(tmp_path / "fresh", 12, first_seed=5000)
     assert evaluate_run(run.path, fresh).scores.test.accuracy.num_images == 24
@@ -188,6 +198,7 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
         evaluate_run(run.path, fresh)
 
 
+@pytest.mark.keras
 def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path, tmp_path: Path) -> None:
     for row in rows(run.path / "manifest.csv"):
         if row["split"] == "train":
@@ -197,6 +208,7 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
         evaluate_run(run.path, tmp_path, leave_out_seen=True)
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize("edit", ["smaller", "mirrored", "grey"])
 def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
     run: Run, data: Path, tmp_path: Path, edit: str
@@ -214,6 +226,7 @@ def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
         evaluate_run(run.path, fresh)
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize(
     "change", [lambda text: "", lambda text: text.replace(",train,", ",test,"), lambda text: text[:-9]]
 )
@@ -228,7 +241,7 @@ def test_a_manifest_that_was_changed_hides_no_leak(
 
 
 def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: TrainConfig
 ) -> None:
     def broken(dataset: Dataset, config: SplitConfig) -> Dataset:
         records = split(dataset, config).records
@@ -238,7 +251,7 @@ def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
 
     monkeypatch.setattr("mien.jobs.train.split", broken)
     with pytest.raises(LeakError, match=r"\(t(est|rain)\) and happy/.* \(t"):
-        train(data, QUICK, out=tmp_path / "run")
+        train(data, small, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -249,6 +262,7 @@ def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path)
     assert set(evaluate_run(run.path).findings) <= set(run.findings)
 
 
+@pytest.mark.keras
 def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(data: Path, tmp_path: Path) -> None:
     run = train(data, replace(QUICK, predict=PredictConfig(threshold=0.999)), out=tmp_path / "run")
     assert run.findings[-1].kind == "threshold"
@@ -256,14 +270,17 @@ def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(
     assert {prediction.label for prediction in mien.predict(mien.load(run.path), [data])} == {"unsure"}
 
 
-def test_a_class_called_unsure_and_a_threshold_exclude_one_another(data: Path, tmp_path: Path) -> None:
+def test_a_class_called_unsure_and_a_threshold_exclude_one_another(
+    data: Path, tmp_path: Path, small: TrainConfig
+) -> None:
     folder = tmp_path / "data"
     shutil.copytree(data, folder)
     (folder / "sad").rename(folder / "unsure")
     with pytest.raises(SettingsError, match="'unsure'"):
-        train(folder, replace(QUICK, predict=PredictConfig(threshold=0.9)), out=tmp_path / "run")
+        train(folder, replace(small, predict=PredictConfig(threshold=0.9)), out=tmp_path / "run")
 
 
+@pytest.mark.keras
 def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
@@ -275,6 +292,7 @@ def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, t
     assert run.classifier.facts.max_distance is not None
 
 
+@pytest.mark.keras
 def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     folder = tmp_path / "three"
@@ -289,48 +307,51 @@ def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
     assert sum(prediction.probs.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_too_few_images_end_it_before_anything_is_written(data: Path, tmp_path: Path) -> None:
-    config = replace(QUICK, clean=CleanConfig(min_bytes=10**9))
+def test_too_few_images_end_it_before_anything_is_written(data: Path, tmp_path: Path, small: TrainConfig) -> None:
+    config = replace(small, clean=CleanConfig(min_bytes=10**9))
     with pytest.raises(TooFewImagesError, match=r"class 'happy'.*\n.*class 'sad'"):
         train(data, config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_that_is_not_empty_is_never_written_to(data: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_never_written_to(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(OutputError, match="not empty"):
-        train(data, QUICK, out=tmp_path)
+        train(data, small, out=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: TrainConfig) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "train").mkdir(parents=True)
-    assert train(data, QUICK).path == Path("runs/train2")
+    assert train(data, small).path == Path("runs/train2")
 
 
+@pytest.mark.keras
 def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
     with pytest.raises(OutputError, match="finished"):
         train(data, QUICK, out=run.path, resume=True)
 
 
-def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
-        train(data, QUICK, out=tmp_path)
-    train(data, QUICK, out=tmp_path)
+        train(data, small, out=tmp_path)
+    train(data, small, out=tmp_path)
     (tmp_path / "metrics.json").unlink()
     with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
-        train(data, QUICK, out=tmp_path, resume=True)
+        train(data, small, out=tmp_path, resume=True)
 
 
-def test_there_must_be_something_to_go_on_with(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_must_be_something_to_go_on_with(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: TrainConfig
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceNotFoundError, match="no unfinished run"):
-        train(data, QUICK, resume=True)
+        train(data, small, resume=True)
 
 
-def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) -> None:
-    run = train(data, QUICK, out=tmp_path / "run")
+def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path, small: TrainConfig) -> None:
+    run = train(data, small, out=tmp_path / "run")
     (run.path / "metrics.json").unlink()
     with pytest.raises(SettingsError, match="other settings"):
         train(data, PRESETS["classic"], out=run.path, resume=True)
@@ -338,7 +359,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path) 
     subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
     next(copy.glob("happy/*.jpg")).unlink()
     with pytest.raises(SettingsError, match="not as they were"):
-        train(copy, QUICK, out=run.path, resume=True)
+        train(copy, small, out=run.path, resume=True)
 
 
 @pytest.fixture
@@ -379,11 +400,11 @@ def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path
 
 @pytest.mark.parametrize(("decision", "counts"), [("happy", (1, 0)), ("leave-out", (0, 1)), ("keep", (0, 0))])
 def test_how_many_decisions_took_effect_is_said_be_it_none(
-    moods: Path, tmp_path: Path, decision: str, counts: tuple[int, int]
+    moods: Path, tmp_path: Path, decision: str, counts: tuple[int, int], small: TrainConfig
 ) -> None:
     (tmp_path / "mine.csv").write_text(f"path,decision\nsad/20.jpg,{decision}\n")
     heard = Heard()
-    train(moods, replace(QUICK, labels=LabelConfig(str(tmp_path / "mine.csv"))), out=tmp_path / "run", progress=heard)
+    train(moods, replace(small, labels=LabelConfig(str(tmp_path / "mine.csv"))), out=tmp_path / "run", progress=heard)
     said = [line for line in heard.lines if line.startswith("by decision")]
     assert said == [f"by decision: {counts[0]} relabelled, {counts[1]} left out"]
 

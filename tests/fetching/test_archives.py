@@ -180,6 +180,7 @@ def test_a_zip_bomb_is_a_problem(tmp_path: Path) -> None:
     assert "200 times its size" in str(found["bomb.bmp"]) and found["b.jpg"] == b"x"
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("packing", ["gz", "bz2"])
 def test_a_tar_bomb_is_stopped_in_little_memory(tmp_path: Path, packing: str) -> None:
     path = tmp_path / "a.tar"
@@ -237,6 +238,7 @@ def test_a_truncated_archive_gives_what_is_whole_and_says_so(tmp_path: Path) -> 
             assert all(files[name] == found[name] for name in found)
 
 
+@pytest.mark.medium
 def test_any_flipped_byte_ends_in_content_or_in_an_error_of_mien(tmp_path: Path) -> None:
     for kind in ("zip", "", "gz"):
         path = write_any(tmp_path / "a", {"a.jpg": b"some content", "b.jpg": b"x"}, kind)

@@ -416,6 +416,7 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.medium
 def test_fetch_checks_the_certificate_for_the_name_and_not_for_the_address(
     tls: ssl.SSLContext, certificate: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -430,6 +431,7 @@ def test_fetch_checks_the_certificate_for_the_name_and_not_for_the_address(
     assert greeted == ["images.test", "images.test", "other.test"]
 
 
+@pytest.mark.medium
 def test_fetch_checks_the_certificate_again_after_a_redirect(
     tls: ssl.SSLContext, certificate: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -445,11 +447,13 @@ def test_fetch_checks_the_certificate_again_after_a_redirect(
         assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://images.test:{server.port}/", FetchLimits())
 
 
+@pytest.mark.medium
 def test_fetch_refuses_a_self_signed_certificate(tls: ssl.SSLContext) -> None:
     with serving(reply(), tls=tls) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://127.0.0.1:{server.port}")
 
 
+@pytest.mark.medium
 def test_fetch_refuses_a_certificate_that_has_expired(
     tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -473,6 +477,7 @@ def test_fetch_reports_a_port_where_nobody_listens() -> None:
     assert "refused" in refusal(server.url)
 
 
+@pytest.mark.medium
 def test_importing_fetching_does_not_import_httpx() -> None:
     code = "import sys, mien.fetching.http; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

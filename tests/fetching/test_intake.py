@@ -278,6 +278,7 @@ def test_a_member_beyond_a_limit_is_taken_when_the_limit_is_raised(tmp_path: Pat
     assert dict(take_in([path], tmp_path / "data").there) == {"very sad": 1}
 
 
+@pytest.mark.medium
 def test_a_source_that_fails_is_named_and_stops_no_other(tmp_path: Path) -> None:
     good = write_zip(tmp_path / "good.zip", {"happy/a.jpg": jpeg(1)})
     cut = write_tar(tmp_path / "cut.tar", {"sad/a.jpg": jpeg(2), "sad/b.jpg": os.urandom(5000)})
@@ -361,6 +362,7 @@ def assert_kills_do_no_harm(tmp_path: Path, num_kills: int, num_images: int) -> 
     assert kills > num_kills / 2
 
 
+@pytest.mark.medium
 def test_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert_kills_do_no_harm(tmp_path, 2, 40)
 
@@ -387,6 +389,7 @@ def test_what_was_logged_and_not_yet_in_place_at_a_kill_is_put_there_without_a_f
     assert hashes(tmp_path / "data") == {name: sha256} and not work_dir.exists()
 
 
+@pytest.mark.medium
 def test_ctrl_c_waits_for_no_server_and_the_next_run_goes_on(tmp_path: Path) -> None:
     contents = {f"/{number}.jpg": jpeg(number) for number in range(40)}
     with gallery(contents, pause_s=0.1) as shown, serving(say_nothing) as silent:

@@ -18,7 +18,7 @@ from servers import git_serving, redirect, reply, say_nothing, serving
 HERE = FetchLimits(timeout_s=5, allow_private=True)
 LIMITS = IntakeLimits(source_timeout_s=20)
 
-pytestmark = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+pytestmark = [pytest.mark.medium, pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")]
 
 
 def git(folder: Path, *arguments: str) -> None:

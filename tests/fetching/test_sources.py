@@ -267,6 +267,7 @@ def test_read_says_that_other_schemes_are_not_fetched(url: str) -> None:
         read(url)
 
 
+@pytest.mark.medium
 def test_importing_sources_does_not_import_httpx() -> None:
     code = "import sys, mien.fetching.sources; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

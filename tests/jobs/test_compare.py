@@ -223,6 +223,7 @@ def test_near_copies_that_the_run_kept_together_are_no_leak(tmp_path: Path) -> N
     assert compare(first, second).difference.num_images == 20
 
 
+@pytest.mark.medium
 def test_many_copies_of_one_image_take_no_time(tmp_path: Path) -> None:
     copies = images("train", [f"happy/c{number}.jpg" for number in range(20_000)], phash="0" * 32, group=0)
     first = save_run(tmp_path / "a", [*images("test"), *copies])

@@ -1,6 +1,7 @@
 """Activation maps: the mean of the output "heat" is the logit, exactly, in every network that can have it."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 
 from mien.config import BackboneConfig
 from mien.core.probabilities import softmax
-from mien.learning import networks
 from mien.learning.activation_maps import add_heat
 from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.exporting import _name_ends, _write_onnx, join
@@ -18,6 +18,14 @@ from mien.learning.out_of_distribution import Distribution
 from mien.model.classifier import Classifier, ModelFacts
 from mien.model.inference import Graph
 from onnx_models import pooling_network
+from tiers import Lazy
+
+if TYPE_CHECKING:
+    from mien.learning import networks
+else:
+    networks = Lazy("mien.learning.networks")
+
+pytestmark = pytest.mark.medium
 
 LITE0 = load_backbone(BackboneConfig(), (224, 224))
 
@@ -62,6 +70,7 @@ def test_the_mean_of_the_map_is_the_logit(num_classes: int) -> None:
         assert heat.std(axis=(1, 2)).min() > 0.1
 
 
+@pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -73,6 +82,7 @@ def test_the_mean_of_the_map_is_the_logit_in_keras_networks_too(num_classes: int
     np.testing.assert_allclose(softmax(heat.mean(axis=(2, 3))), probs, atol=1e-5)
 
 
+@pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_that_asks_about_the_mirror_image_has_the_map_of_both(tmp_path: Path) -> None:

@@ -69,6 +69,7 @@ def test_something_else_in_its_place_is_an_error_in_words(tmp_path: Path) -> Non
         FeatureCache(tmp_path).get("lite0", ["image 1"])
 
 
+@pytest.mark.medium
 def test_the_older_half_goes_when_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mien.learning.feature_cache, "_MAX_BYTES", 50_000)
     cache = FeatureCache(tmp_path)
@@ -91,6 +92,7 @@ def test_what_is_in_the_file_is_never_run(tmp_path: Path) -> None:
     assert cache.get("lite0", ["image 1"])["image 1"].dtype == np.float32
 
 
+@pytest.mark.medium
 def test_several_processes_can_use_it_at_a_time(tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np; from pathlib import Path; from mien.learning.feature_cache import FeatureCache\n"

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 import pytest
 
@@ -24,11 +23,19 @@ from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract
 from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
-from mien.learning.networks import build_application, build_lite0, computing_in, set_head, with_all_probs, with_head
 from mien.model import inference
 from mien.runs.folder import RunFolder
 from onnx_models import pooling_network
+from tiers import Lazy
 
+if TYPE_CHECKING:
+    import keras
+
+    from mien.learning import networks
+else:
+    keras, networks = Lazy("keras"), Lazy("mien.learning.networks")
+
+pytestmark = pytest.mark.medium
 LITE0 = load_backbone(BackboneConfig(), (224, 224))
 
 
@@ -231,11 +238,13 @@ def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(tmp_
     assert run.scores.out_of_fold.accuracy.num_images == 72
 
 
+@pytest.mark.keras
 def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None:
     images = dataset.pixels(np.arange(2))
-    np.testing.assert_allclose(build_lite0(LITE0).predict_on_batch(images), LITE0.features(images), atol=1e-3)
+    np.testing.assert_allclose(networks.build_lite0(LITE0).predict_on_batch(images), LITE0.features(images), atol=1e-3)
 
 
+@pytest.mark.keras
 def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -> None:
     from mien.learning.heads import fit_head
 
@@ -243,53 +252,71 @@ def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -
     features, labels = extract(dataset, LITE0)[places], dataset.labels(places)
     for num_classes in (2, 3):
         head = fit_head(features, np.arange(len(labels)) % num_classes, num_classes=num_classes)
-        model = with_head(build_lite0(LITE0), num_classes)
-        set_head(model, head)
-        given = with_all_probs(model).predict_on_batch(dataset.pixels(places[:2]))
+        model = networks.with_head(networks.build_lite0(LITE0), num_classes)
+        networks.set_head(model, head)
+        given = networks.with_all_probs(model).predict_on_batch(dataset.pixels(places[:2]))
         np.testing.assert_allclose(given, head.probs(features[:2]), atol=1e-3)
 
 
+@pytest.mark.keras
 def test_mirrored_images_get_the_same_answer_where_both_ways_are_asked(dataset: Dataset) -> None:
-    model = with_all_probs(with_head(build_lite0(LITE0), 2), flip=True)
+    model = networks.with_all_probs(networks.with_head(networks.build_lite0(LITE0), 2), flip=True)
     images = dataset.pixels(np.arange(2))
     given, mirrored = model.predict_on_batch(images), model.predict_on_batch(images[:, :, ::-1])
     np.testing.assert_allclose(given, mirrored, atol=1e-5)
 
 
+@pytest.mark.keras
 def test_the_precision_changes_what_is_computed_in_and_not_what_the_weights_are() -> None:
-    with computing_in("bfloat16"):
-        model = with_head(build_lite0(LITE0), 2)
+    with networks.computing_in("bfloat16"):
+        model = networks.with_head(networks.build_lite0(LITE0), 2)
     assert model.get_layer("stem").compute_dtype == "bfloat16"
     assert {weights.dtype for weights in model.get_weights()} == {np.dtype("float32")}
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.keras
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV2", "ResNet50", "DenseNet121"])
 def test_pixels_are_scaled_as_the_network_of_keras_wants_them(name: str) -> None:
-    from mien.learning.networks import _scaling
-
     module = sys.modules[getattr(keras.applications, name).__module__]
     images = np.random.default_rng(0).integers(0, 256, (1, 4, 4, 3)).astype(np.float32)
     expected = module.preprocess_input(images.copy())
-    np.testing.assert_allclose(_scaling(module.preprocess_input)(images / 255), expected, atol=1e-3)
+    np.testing.assert_allclose(networks._scaling(module.preprocess_input)(images / 255), expected, atol=1e-3)
 
 
+@pytest.mark.keras
 def test_weights_that_cannot_be_fetched_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(BackboneError, match=r"cannot get the weights of MobileNetV3Small .*--weights.*lite0"):
-        build_application("MobileNetV3Small", (32, 32))
+        networks.build_application("MobileNetV3Small", (32, 32))
 
 
+@pytest.mark.keras
 def test_a_file_that_holds_no_weights_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "own.weights.h5").write_bytes(b"nothing")
     with pytest.raises(BackboneError, match="name another file by --weights"):
-        build_application("MobileNetV3Small", (32, 32), str(tmp_path / "own.weights.h5"))
+        networks.build_application("MobileNetV3Small", (32, 32), str(tmp_path / "own.weights.h5"))
 
 
+@pytest.mark.keras
 def test_normalisations_of_a_network_of_keras_keep_their_statistics(application_weights: str) -> None:
-    model = build_application("MobileNetV3Small", (32, 32), application_weights)
+    model = networks.build_application("MobileNetV3Small", (32, 32), application_weights)
     kinds = {type(layer).__name__ for layer in model._flatten_layers() if layer.trainable and layer.weights}
     assert "Conv2D" in kinds
     assert "BatchNormalization" not in kinds
+
+
+@pytest.fixture(params=["a small network", pytest.param("MobileNetV3Small", marks=pytest.mark.slow)])
+def finetuned(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What MobileNetV3Small is: itself, or one convolution, with which fine-tuning takes a tenth of the time."""
+
+    def build(*, input_shape: tuple[int, int, int], **_: object) -> "keras.Model":
+        images = keras.Input(input_shape)
+        features = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(images)
+        return keras.Model(images, keras.layers.GlobalAveragePooling2D()(features))
+
+    if request.param == "a small network":
+        build.__module__ = keras.applications.MobileNetV3Small.__module__
+        monkeypatch.setattr(keras.applications, "MobileNetV3Small", build)
 
 
 def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
@@ -301,6 +328,8 @@ def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
     )
 
 
+@pytest.mark.keras
+@pytest.mark.usefixtures("finetuned")
 def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     data: Path, tmp_path: Path, application_weights: str
 ) -> None:
@@ -312,8 +341,11 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     assert losses["frozen"] == pytest.approx(losses["finetuned"], abs=1e-3)
     assert any(line.startswith("kept, for the lowest loss on 4 validation images") for line in heard.lines)
     assert (run.path / "model.keras").exists()
+    assert run.classifier.facts.provenance is not None and "keras" in run.classifier.facts.provenance.versions
 
 
+@pytest.mark.keras
+@pytest.mark.usefixtures("finetuned")
 def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, application_weights: str) -> None:
     fitted = fit(scanned(data, (32, 32)), finetuning(application_weights, learning_rate=0.05))
     losses = fitted.details.val_loss or {}
@@ -321,6 +353,7 @@ def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, applic
     assert fitted.details.kept != "finetuned"
 
 
+@pytest.mark.keras
 @pytest.mark.slow
 def test_the_preset_best_works_with_folds_and_three_classes(data: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(data), str(tmp_path / "data")], check=True)

@@ -9,6 +9,8 @@ from sklearn.preprocessing import StandardScaler
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
 from mien.learning.heads import fit_head
 
+pytestmark = pytest.mark.medium
+
 
 def make_features(
     num_images: int, num_classes: int = 2, *, num_features: int = 300, distance: float = 1.0, seed: int = 0

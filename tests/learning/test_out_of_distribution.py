@@ -48,6 +48,7 @@ def test_features_that_say_nothing_break_nothing(rows: NDArray[np.float32]) -> N
     assert np.isfinite(distribution.distances(np.vstack([rows, 100 * np.ones((1, 8), np.float32)]))).all()
 
 
+@pytest.mark.medium
 def test_very_many_images_take_no_longer() -> None:
     many = np.tile(features(500, 0), (20, 1))
     assert fit_distribution(many, groups=range(len(many))).directions.shape == (200, 32)

@@ -4,9 +4,8 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import keras
 import numpy as np
 import pytest
 
@@ -14,13 +13,21 @@ from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
 from mien.core.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
-from mien.learning.deep import Cnn
 from mien.learning.exporting import export, prove_equal, save_keras
-from mien.learning.networks import build_cnn, with_all_probs
-from mien.learning.training import train_network
 from mien.model.classifier import Classifier
 from mien.runs.folder import RunFolder
 from mien.runs.history import Recorder, load_history
+from tiers import Lazy
+
+if TYPE_CHECKING:
+    import keras
+
+    from mien.learning import deep, networks, training
+else:
+    keras, deep = Lazy("keras"), Lazy("mien.learning.deep")
+    networks, training = Lazy("mien.learning.networks"), Lazy("mien.learning.training")
+
+pytestmark = pytest.mark.keras
 
 SIZE = (32, 32)
 SPLITS = ["train"] * 7 + ["val"] * 2 + ["test"]
@@ -43,7 +50,7 @@ def make_dataset(class_names: tuple[str, ...] = ("happy", "sad"), per_class: int
 class Fitted:
     """A network that was trained, and how that went."""
 
-    model: keras.Model
+    model: "keras.Model"
     history: tuple[Epoch, ...]
     interrupted: bool
 
@@ -59,9 +66,11 @@ def fit(
 ) -> Fitted:
     """Train the classic network on small images."""
     keras.utils.set_random_seed(seed)
-    model = build_cnn(SIZE, len(dataset.class_names), dropout=config.dropout)
+    model = networks.build_cnn(SIZE, len(dataset.class_names), dropout=config.dropout)
     config = replace(config, method="cnn")
-    trained = train_network(model, dataset, config, augment=augment, seed=seed, run_dir=run_dir, progress=progress)
+    trained = training.train_network(
+        model, dataset, config, augment=augment, seed=seed, run_dir=run_dir, progress=progress
+    )
     return Fitted(model, trained.history, trained.interrupted)
 
 
@@ -70,7 +79,7 @@ def fitted() -> Fitted:
     return fit(make_dataset(), FitConfig(epochs=2, batch_size=4))
 
 
-def same_weights(first: keras.Model, second: keras.Model) -> bool:
+def same_weights(first: "keras.Model", second: "keras.Model") -> bool:
     pairs = zip(first.get_weights(), second.get_weights(), strict=True)
     return all(np.array_equal(one, other) for one, other in pairs)
 
@@ -94,7 +103,7 @@ class StopAfter:
 
 
 def test_the_classic_network_is_the_tutorials() -> None:
-    model = build_cnn((256, 256), 2)
+    model = networks.build_cnn((256, 256), 2)
     assert model.count_params() == 3_696_625
     assert (model.input_shape, model.output_shape) == ((None, 256, 256, 3), (None, 1))
     kinds = [type(layer).__name__ for layer in model.layers]
@@ -103,14 +112,14 @@ def test_the_classic_network_is_the_tutorials() -> None:
 
 
 def test_more_classes_get_a_softmax_and_dropout_is_a_layer() -> None:
-    model = build_cnn(SIZE, 5, dropout=0.5)
+    model = networks.build_cnn(SIZE, 5, dropout=0.5)
     assert model.output_shape == (None, 5)
     assert model.layers[-1].activation is keras.activations.softmax
     assert any(isinstance(layer, keras.layers.Dropout) for layer in model.layers)
 
 
 def test_the_network_scales_images_by_itself() -> None:
-    model = build_cnn(SIZE, 2)
+    model = networks.build_cnn(SIZE, 2)
     rescaled = keras.Model(model.input, model.get_layer("rescale").output)(np.full((1, *SIZE, 3), 255, np.uint8))
     assert float(keras.ops.max(rescaled)) == pytest.approx(1.0)
 
@@ -134,13 +143,13 @@ def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.M
         def step(self, stage: str, done: int, total: int, note: str = "") -> None:
             self.steps.append((done, total))
 
-    def build(*_: object, **__: object) -> keras.Model:
+    def build(*_: object, **__: object) -> "keras.Model":
         assert Told.steps[:1] == [(0, 8)]
-        return build_cnn(SIZE, 2)
+        return networks.build_cnn(SIZE, 2)
 
     monkeypatch.setattr("mien.learning.deep.networks.build_cnn", build)
     config = replace(PRESETS["classic"], fit=FitConfig(method="cnn", epochs=2, batch_size=4))
-    Cnn(config, Told()).fit_predict(make_dataset())
+    deep.Cnn(config, Told()).fit_predict(make_dataset())
     assert Told.steps[1] == (1, 8)
 
 
@@ -268,7 +277,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize("class_names", [("happy", "sad"), ("a", "b", "c")])
 def test_the_onnx_file_answers_as_the_keras_network_does(class_names: tuple[str, ...], tmp_path: Path) -> None:
     dataset = make_dataset(class_names)
-    whole = with_all_probs(fit(dataset, FitConfig(epochs=1)).model)
+    whole = networks.with_all_probs(fit(dataset, FitConfig(epochs=1)).model)
     classifier = export(whole, dataset)
     batches = [images for images, _ in dataset.batches(7)]
     assert prove_equal(map(whole.predict_on_batch, batches), map(classifier.probs, batches)) < 1e-5
@@ -303,7 +312,7 @@ def test_the_keras_files_load_in_plain_keras(fitted: Fitted, tmp_path: Path, nam
 def test_a_failed_save_leaves_the_old_file(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.keras").write_bytes(b"old")
 
-    def full(self: keras.Model, path: Path) -> None:
+    def full(self: "keras.Model", path: Path) -> None:
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 

@@ -13,6 +13,8 @@ from mien.model.explained_images import _targets, draw_explanation, explain_sour
 from mien.model.explanation import HeatMap
 from onnx_models import colour_classifier
 
+pytestmark = pytest.mark.medium
+
 
 def test_each_image_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
     photos = draw_folder(tmp_path / "photos", 2)

@@ -38,6 +38,7 @@ def quarter_of_the_largest(values: NDArray[np.float32]) -> tuple[int, int]:
     return int(row >= values.shape[0] / 2), int(column >= values.shape[1] / 2)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("heat", ["map", None])
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("corner", CORNERS)

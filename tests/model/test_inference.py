@@ -28,6 +28,7 @@ def test_what_is_no_graph_is_refused(content: bytes) -> None:
         Graph(content)
 
 
+@pytest.mark.medium
 def test_nothing_is_noted_down_to_be_sent_to_anybody(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(pooling_network(input_name="images", kind=np.uint8, channels_first=False))

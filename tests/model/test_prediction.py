@@ -51,6 +51,7 @@ def test_a_folder_stands_for_the_images_below_it(classifier: Classifier, data: P
     assert [Path(p.source).name for p in predict(classifier, [tmp_path])] == ["a.jpg"]
 
 
+@pytest.mark.medium
 def test_at_most_a_few_images_are_held_at_a_time(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "count_cores", lambda: 2)
     image = next(data.rglob("*.jpg"))

@@ -8,10 +8,13 @@ from typing import Any
 import nbclient
 import nbformat
 import numpy as np
+import pytest
 from PIL import Image
 
 from mien.runs.drawing import Drawing
 from mien.runs.figures import save_figure
+
+pytestmark = pytest.mark.medium
 
 
 def test_what_is_drawn_is_what_is_saved(tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from mien.runs.figures import save_figure
 from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation
 
+pytestmark = pytest.mark.medium
+
 ODD_NAMES = ("$\\frac{1}", "😀 \u202e right to left", "a\nb\x00", "x" * 255)
 
 

@@ -172,6 +172,7 @@ def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
     assert f"{told}{probability}" in [image["alt"] for image in page_of(run.path).all("img")]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("place", range(0, len(HOSTILE), 4))
 def test_hostile_names_leave_the_page_intact(tmp_path: Path, place: int) -> None:
     class_names = [name.replace("/", "\\") for name in HOSTILE[place : place + 4]]
@@ -281,6 +282,7 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
     assert "The most frequent mistakes" in page.text
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("error", [OutputError("no room"), KeyError("no room")])
 def test_a_report_that_cannot_be_written_loses_no_run(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -319,6 +321,7 @@ def test_the_command_writes_the_page_and_opens_it_where_asked(
     assert opened == [(copied / "report.html").as_uri()]
 
 
+@pytest.mark.medium
 def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", tmp_path],

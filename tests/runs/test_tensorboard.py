@@ -20,6 +20,8 @@ from mien.runs.folder import RunFolder
 from mien.runs.tensorboard import EventFile, log_run
 from mien.scoring.results import Scores
 
+pytestmark = pytest.mark.medium
+
 HOSTILE = ("<b>$x$</b>", "![x](http://127.0.0.1/x.png)", "a | b\n# c", "\udcff*d*")
 
 

@@ -77,6 +77,7 @@ def test_label_issues_are_marked_and_stay_in_use() -> None:
     assert marked.records[1:] == dataset.records[1:]
 
 
+@pytest.mark.medium
 def test_the_list_has_room_for_decisions_and_the_sheet_is_an_image(tmp_path: Path) -> None:
     dataset = scan(draw_folder(tmp_path / "data", 20), keep_images=True)
     label_issues = find_label_issues(dataset, predictions([0] * 20 + [1] * 20, [1] + [0] * 19 + [1] * 20))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from conftest import classifier_of, evaluation_of, predictions_of
 from mien.config import PRESETS, PredictConfig
@@ -75,6 +76,7 @@ def test_a_kept_epoch_that_overfits_is_told_once_though_later_ones_are_worse() -
     assert kinds(180, 200, [*WIDE, Epoch(4, 0.01, 1.0, 0.9, 0.6, 1.0)]) == ["overfitting", "fine"]
 
 
+@pytest.mark.medium
 def test_what_was_done_already_is_not_advised() -> None:
     for history in (RISING, WIDE):
         plain, varied, dropping = (

@@ -134,6 +134,7 @@ def worker(fate: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", WORKER, fate], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of other processes")
 def test_several_processes_count_together_and_what_a_dead_one_had_in_work_is_forgotten() -> None:
     with counted_together() as folder:

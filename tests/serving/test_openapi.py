@@ -16,6 +16,8 @@ from mien.errors import FetchError
 from mien.serving import urls
 from mien.serving.openapi import PredictionDocument, RefusalDocument, UrlsDocument
 
+pytestmark = pytest.mark.medium
+
 PATHS = [
     ("POST", "/predict"),
     ("POST", "/predict/url"),

@@ -42,6 +42,7 @@ def urls_of(body: bytes, config: ServeConfig = ServeConfig(), kind: str = "appli
         return asyncio.run(read_urls(request_of({"Content-Type": kind}, [body]), share, config))
 
 
+@pytest.mark.medium
 @given(st.lists(st.tuples(st.text("abc é", min_size=1), st.binary(max_size=300)), min_size=1), st.integers(1, 400))
 @settings(max_examples=50, deadline=None)
 def test_files_come_out_as_they_went_in_however_the_body_is_cut(files: list[tuple[str, bytes]], size: int) -> None:
@@ -189,6 +190,7 @@ def test_memory_that_others_hold_is_not_there() -> None:
     assert budget.num_taken == 0
 
 
+@pytest.mark.medium
 @given(st.binary(max_size=200), st.integers(1, 50))
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_in_a_form_are_read_or_refused(noise: bytes, size: int) -> None:
@@ -197,6 +199,7 @@ def test_any_bytes_in_a_form_are_read_or_refused(noise: bytes, size: int) -> Non
             assert read(body, config=SMALL, size=size)
 
 
+@pytest.mark.medium
 @given(st.text(st.characters(max_codepoint=255), max_size=100))
 @settings(max_examples=200, deadline=None)
 def test_any_content_type_is_known_or_refused(kind: str) -> None:

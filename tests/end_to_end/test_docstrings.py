@@ -20,6 +20,7 @@ WITH_EXAMPLES = {
     "mien.core.scores",
     "mien.core.text",
     "mien.data.cleaning",
+    "mien.data.near_copies",
     "mien.data.scanning",
     "mien.data.splitting",
     "mien.fetching.intake",

@@ -8,8 +8,9 @@ from typing import Any
 
 from mien.config import CleanConfig
 from mien.core.scores import Score, wilson_score
+from mien.core.text import first_few
 from mien.data.dataset import ImageRecord
-from mien.data.near_copies import group_near_copies
+from mien.data.near_copies import group_near_copies, members_by_group
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.runs.run import Run, load_run
 from mien.scoring.paired import mcnemar, num_needed, paired_difference
@@ -195,11 +196,8 @@ def _leaks(run: Run) -> set[str]:
     damaged = [record.path for record in used if not record.phash or not record.sha256]
     if damaged:
         raise SourceNotFoundError(f"the manifest.csv of {str(run.path)!r} is damaged: {damaged[0]!r} has no hash")
-    members: dict[int, list[ImageRecord]] = {}
     groups = group_near_copies([record.phash for record in used], CleanConfig.near_bits)
-    for record, group in zip(used, groups, strict=True):
-        if group is not None:
-            members.setdefault(group, []).append(record)
+    members = members_by_group(used, groups)
     return {record.sha256 for copies in members.values() for record in _leaked(copies)}
 
 
@@ -219,7 +217,7 @@ def _shared(first: _HeldOut, second: _HeldOut, names: tuple[str, str]) -> tuple[
     other_label = [c for c in both if first.judged[c].record.label != second.judged[c].record.label]
     leaks = [c for c in both if c not in other_label and c in first.leaks | second.leaks]
     notes = [
-        f"{len(left_out)} images left out, {reason}: {_listed([first.judged[c].record.path for c in left_out])}"
+        f"{len(left_out)} images left out, {reason}: {_listed(first, left_out)}"
         for left_out, reason in (
             (other_label, "whose label is another in the other run"),
             (leaks, "near copies of which one of the runs was trained on"),
@@ -243,9 +241,8 @@ def _shared(first: _HeldOut, second: _HeldOut, names: tuple[str, str]) -> tuple[
     return shared, notes
 
 
-def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
-    return f"{', '.join(paths[:_MAX_NAMED])}{more}"
+def _listed(held_out: _HeldOut, contents: Sequence[str]) -> str:
+    return ", ".join(first_few([held_out.judged[content].record.path for content in contents], _MAX_NAMED))
 
 
 def _both_sources(first: _Judged, second: _Judged, names: tuple[str, str]) -> str:

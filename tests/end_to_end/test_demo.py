@@ -2,16 +2,14 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mien.cli.show_run import show_demo
 from mien.data.cleaning import clean
 from mien.data.scanning import scan
 from mien.data.splitting import split
-from mien.jobs.demo import _CONFIGS, run_demo
+from mien.jobs.demo import _CONFIGS
 
 
 def test_both_presets_are_tested_on_the_same_images(data: Path) -> None:
@@ -41,16 +39,3 @@ def test_the_demo_with_classic_asks_for_keras_before_it_draws(tmp_path: Path) ->
     assert done.returncode == 2
     assert 'needs the package keras. Type, in the folder of mien: pip install ".[keras,samples]"' in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.slow
-def test_both_presets_stand_side_by_side(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    classic = _CONFIGS["classic"]
-    monkeypatch.setitem(_CONFIGS, "classic", replace(classic, fit=replace(classic.fit, epochs=1)))
-    demo = run_demo(tmp_path / "here", with_classic=True)
-    show_demo(demo)
-    assert list(demo.trials) == ["fast", "classic"]
-    out = capsys.readouterr().out
-    assert "Both presets on the same images" in out and "demo-all" not in out

@@ -3,21 +3,18 @@
 A test without a marker is quick. One that asks for a trained run is medium.
 """
 
-import ast
 import multiprocessing.process
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
 QUICK = "not (medium or keras or slow or browser or site)"
 _OTHERS = ("medium", "keras", "slow", "browser", "site")
@@ -56,27 +53,6 @@ class _Watch:
         return None
 
 
-class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Gives the tests of a file one process, for they share fixtures; and all that load Keras, which takes a GB."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        # All that is known here of a test is its name: the tests are collected in other processes.
-        path, name = nodeid.split("::", 1)
-        return "keras" if name.split("[")[0] in _keras_tests(self.config.rootpath / path) else path
-
-
-@cache
-def _keras_tests(path: Path) -> frozenset[str]:
-    """Return the names of the tests in a file that are marked by `keras`."""
-    text = path.read_text("utf-8")
-    if "pytest.mark.keras" not in text:
-        return frozenset()
-    functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-    if re.search(r"^pytestmark = .*pytest\.mark\.keras\b", text, re.MULTILINE):
-        return frozenset(function.name for function in functions)
-    return frozenset(f.name for f in functions if "pytest.mark.keras" in map(ast.unparse, f.decorator_list))
-
-
 def pytest_configure() -> None:
     for owner, name in _STARTS:
         setattr(owner, name, _watched(getattr(owner, name)))
@@ -91,12 +67,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give the tests of a file one process, for they share fixtures; and those that load Keras, which takes a GB."""
     if _RUNS & {*getattr(item, "fixturenames", ())}:
         item.add_marker(pytest.mark.medium)
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    return _Scheduling(config, log)
+    group = "keras" if item.get_closest_marker("keras") else item.path.stem
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -117,7 +117,7 @@ overload: .venv/ready ## ask more of the server than it can do, and compare each
 	$(BIN)/python benchmarks/overload.py --minutes $(MINUTES)
 
 mien-demo/data: | .venv/ready
-	$(BIN)/python -c 'from mien.samples import draw; draw("mien-demo")'
+	$(BIN)/python -c 'from mien.data.samples import draw; draw("mien-demo")'
 
 .venv-bench/ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench

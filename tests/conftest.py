@@ -80,7 +80,7 @@ def predictions_of(
 def evaluation_of(
     confusion: Sequence[Sequence[int]], class_names: tuple[str, ...] = ("happy", "sad"), **options: Any
 ) -> Evaluation:
-    """Return the Evaluation of `answers_of(confusion, **options)`."""
+    """Return the Evaluation of `predictions_of(confusion, **options)`."""
     return score(classifier_of(class_names), predictions_of(confusion, class_names, **options))
 
 

@@ -156,8 +156,8 @@ class FitConfig:
 
     method: Method = "linear"
     """linear: a linear head on the features of a pretrained backbone; finetune: the backbone trained on as well; cnn:
-    the tutorial's small network from random weights, without a backbone. The other settings of training are for
-    these two, but for --class-weights."""
+    the tutorial's small network from random weights, without a backbone. Only finetune
+    and cnn use the other settings here, except --class-weights."""
     epochs: int = 20
     """Number of passes over the training images."""
     batch_size: int = 32

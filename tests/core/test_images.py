@@ -151,15 +151,15 @@ def test_levels_that_are_no_numbers_do_no_harm() -> None:
     assert pixels(encoded(Image.fromarray(levels), "TIFF")).max() == 0
 
 
-FIT_RULES: tuple[ResizeMode, ...] = ("stretch", "crop", "pad")
+RESIZE_MODES: tuple[ResizeMode, ...] = ("stretch", "crop", "pad")
 BANDS = Image.new("RGB", (120, 40), "red")
 BANDS.paste("lime", (40, 0, 80, 40))
 BANDS.paste("blue", (80, 0, 120, 40))
 
 
-@pytest.mark.parametrize("resize_mode", FIT_RULES)
+@pytest.mark.parametrize("resize_mode", RESIZE_MODES)
 @pytest.mark.parametrize("size", [(90, 70), (1, 1), (3000, 1), (1, 3000), (64, 48), (7, 400)])
-def test_every_fit_rule_gives_the_exact_shape(resize_mode: ResizeMode, size: tuple[int, int]) -> None:
+def test_every_resize_mode_gives_the_exact_shape(resize_mode: ResizeMode, size: tuple[int, int]) -> None:
     config = ScanConfig(image_size=(48, 64), resize_mode=resize_mode)
     array = to_array(encoded(draw_image(4, width=size[0], height=size[1]), "PNG"), config)
     assert array.shape == (48, 64, 3) and array.dtype == np.uint8

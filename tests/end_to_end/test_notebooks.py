@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,16 @@ def shown(path: Path) -> dict[str, str]:
         outputs = [output.get("text") or output["data"] for output in cell["outputs"]]
         texts[cell["id"]] = "\n".join("".join(o) if isinstance(o, list) else "".join(o["text/plain"]) for o in outputs)
     return texts
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_what_a_notebook_imports_of_mien_is_there(path: Path) -> None:
+    imports = [node for node in ast.walk(ast.parse(code(path))) if isinstance(node, ast.ImportFrom)]
+    for node in imports:
+        if (node.module or "").split(".")[0] == "mien":
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                assert find_spec(name) or hasattr(import_module(str(node.module)), alias.name), name
 
 
 def test_there_are_two() -> None:

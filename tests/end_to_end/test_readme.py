@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,10 @@ def test_the_lock_names_no_index_and_no_path(name: str) -> None:
     lines = (REPOSITORY / name).read_text().splitlines()
     assert not [line for line in lines if re.search(r"https?:|file:|--(extra-)?index|--find-links", line)]
     assert all("==" in line for line in lines if line and not line.startswith((" ", "#")))
+
+
+def test_what_the_makefile_imports_of_mien_is_there() -> None:
+    found = re.findall(r"from (mien[\w.]*) import (\w+)", (REPOSITORY / "Makefile").read_text())
+    assert found
+    for module, name in found:
+        assert hasattr(import_module(module), name), (module, name)

@@ -87,7 +87,7 @@ def test_features_are_made_once_and_found_the_next_time(dataset: Dataset, tmp_pa
     np.testing.assert_allclose(made[3], LITE0.features(dataset.pixels(np.array([3])))[0], rtol=1e-6)
 
 
-def test_another_fit_rule_needs_other_features(dataset: Dataset, tmp_path: Path) -> None:
+def test_another_resize_mode_needs_other_features(dataset: Dataset, tmp_path: Path) -> None:
     extract(dataset, LITE0, cache=FeatureCache(tmp_path))
     cropped, counting = replace(dataset, config=replace(dataset.config, resize_mode="crop")), Counting()
     extract(cropped, LITE0, cache=FeatureCache(tmp_path), progress=counting)
@@ -210,11 +210,11 @@ def test_a_fold_that_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path)
     method = prepare(dataset, PRESETS["fast"], LITE0)
     parts = list(folds(dataset, 3))
     run = RunFolder(tmp_path)
-    whole = cross_validate(method, parts, run=run)
+    whole = cross_validate(method, parts, run_folder=run)
     assert whole is not None
     run.fold_path(2).write_bytes(b"half")
     np.save(run.fold_path(3), np.zeros((1, 9), np.float32))
-    again = cross_validate(method, parts, run=run)
+    again = cross_validate(method, parts, run_folder=run)
     assert again is not None
     np.testing.assert_array_equal(whole.probs, again.probs)
 
@@ -224,7 +224,7 @@ def test_a_fold_that_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path)
         def predict_dataset(self, dataset: Dataset) -> None:
             raise AssertionError("asked again")
 
-    kept = cross_validate(Refusing(), parts, run=run)  # type: ignore[arg-type]
+    kept = cross_validate(Refusing(), parts, run_folder=run)  # type: ignore[arg-type]
     assert kept is not None
     np.testing.assert_array_equal(whole.probs, kept.probs)
 

@@ -1,4 +1,4 @@
-"""Explanation: maps point at what the answer comes from, on the image as it is, for every fit rule."""
+"""Explanation: maps point at what the answer comes from, on the image as it is, for every resize mode."""
 
 import sys
 from dataclasses import replace

@@ -95,7 +95,7 @@ def check(
     against
         Look for what this run was trained on; exit code 3 where an image, or a near copy, is among it.
     sheet
-        Write an image of samples with their labels to this PNG file.
+        Draw a contact sheet: some images of each class with their labels, as this PNG file.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check

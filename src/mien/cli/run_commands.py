@@ -278,7 +278,7 @@ def predict(
     json
         Print one JSON document per image, a line each.
     csv
-        Write the answers to this CSV file instead.
+        Write the predictions to this CSV file instead.
     threshold
         Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
     about

@@ -248,7 +248,7 @@ def _show_files(folder: Path, meanings: dict[str, str]) -> None:
     OUT.print(f"\nIn {printable(str(folder))}:")
     for name, meaning in meanings.items():
         if (folder / name).exists():
-            show_prose(meaning, head=f"  {name:<16} ")
+            show_prose(meaning, head=f"  {name:<17} ")
 
 
 def show_demo(demo: "Demo") -> None:

@@ -12,7 +12,7 @@ _FORMULA = r"(?=[=+\-@＝＋－＠'\t]|\r(?!\n))"
 _UNMARKED = re.compile(r"(?<![^;\t\r\n])" + _FORMULA)
 _MARKED = re.compile(r"(?<![^;\t\r\n])'" + _FORMULA)
 # The same in a whole table, where a cell stands behind a comma or a quotation mark too.
-_SUSPECT = re.compile(r"[,\";\t\r\n](?:[=+\-@＝＋－＠'\t]|\r(?!\n))")
+_MAY_BE_FORMULA = re.compile(r"[,\";\t\r\n](?:[=+\-@＝＋－＠'\t]|\r(?!\n))")
 # More at a time, and the garbage collector comes in between.
 _NUM_ROWS = 100
 
@@ -67,7 +67,7 @@ def read_records(lines: Iterable[str]) -> Iterator[dict[str, str]]:
 def _part(rows: list[Iterable[object]]) -> str:
     text = _written(rows)
     # One search for all, and not for each cell: few tables hold anything of the kind.
-    return _written(map(_marked, rows)) if _SUSPECT.search(f"\n{text}") else text
+    return _written(map(_marked, rows)) if _MAY_BE_FORMULA.search(f"\n{text}") else text
 
 
 def _written(rows: Iterable[Iterable[object]]) -> str:

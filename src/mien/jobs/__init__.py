@@ -1,1 +1,1 @@
-"""What each command does, one screen each: read train.py first."""
+"""The commands that need several rooms, such as train and compare: read train.py first."""

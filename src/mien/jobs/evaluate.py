@@ -68,24 +68,24 @@ def evaluate_run(
         LeakError: The run was trained on some of its images, or on near copies.
         TooFewImagesError: The run was trained on every image of the folder.
     """
-    place = run_of(Path(run_dir))
+    run_folder = run_of(Path(run_dir))
     if folder is None:
-        return _on_own_test(place, run_dir)
+        return _on_own_test(run_folder, run_dir)
     classifier = load(run_dir)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
-    dataset = _unseen(clean(scanned), place, leave_out_seen=leave_out_seen, progress=progress)
+    dataset = _unseen(clean(scanned), run_folder, leave_out_seen=leave_out_seen, progress=progress)
     evaluation = evaluate(classifier, dataset)
     findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)
-    return Evaluated(place.path, classifier, Scores(evaluation), findings)
+    return Evaluated(run_folder.path, classifier, Scores(evaluation), findings)
 
 
-def _on_own_test(place: RunFolder, run_dir: str | Path) -> Evaluated:
+def _on_own_test(run_folder: RunFolder, run_dir: str | Path) -> Evaluated:
     """Score a run on its own test split; the classifiers of its cross-validation are gone, but not their scores."""
-    if not place.path.is_dir():
+    if not run_folder.path.is_dir():
         load(run_dir)
         raise SourceNotFoundError(f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too")
-    run = load_run(place.path)
-    _refuse_changed(run.dataset, place)
+    run = load_run(run_folder.path)
+    _refuse_changed(run.dataset, run_folder)
     scores = Scores(evaluate(run.classifier, run.dataset, split="test"), run.scores.out_of_fold)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
@@ -93,33 +93,37 @@ def _on_own_test(place: RunFolder, run_dir: str | Path) -> Evaluated:
     return Evaluated(run.path, run.classifier, scores, findings)
 
 
-def _refuse_changed(dataset: Dataset, place: RunFolder) -> None:
+def _refuse_changed(dataset: Dataset, run_folder: RunFolder) -> None:
     root = dataset.root
     changed = [r.path for r in dataset.records if r.split == "test" and sha256_of(root / r.path) != r.sha256]
     if changed:
         raise SourceNotFoundError(
-            f"{len(changed)} test images of {str(place.path)!r} are gone from {str(root)!r} or changed, such as "
+            f"{len(changed)} test images of {str(run_folder.path)!r} are gone from {str(root)!r} or changed, such as "
             f"{changed[0]!r}: put them back, or name another labelled folder"
         )
 
 
-def _unseen(dataset: Dataset, place: RunFolder, *, leave_out_seen: bool, progress: Progress) -> Dataset:
+def _unseen(dataset: Dataset, run_folder: RunFolder, *, leave_out_seen: bool, progress: Progress) -> Dataset:
     """Refuse images that the run was trained or chosen on, and copies of them; or leave them out."""
-    if not place.manifest_path.is_file():
+    if not run_folder.manifest_path.is_file():
         progress.say("a model without its run folder: whether it was trained on these images cannot be told")
         return dataset
     used = {record.path for record in dataset.records if record.used}
     # Copies that are not used count as well: they may be what connects one that is used to one that was trained on.
-    found = find_leaks(dataset.records, load_seen(place), near_bits_of(place))
+    found = find_leaks(dataset.records, load_seen(run_folder), near_bits_of(run_folder))
     leaks = [leak for leak in found if leak.path in used]
     told = f"{len(leaks)} of {len(used)} images of {str(dataset.root)!r}, or copies of them,"
     if not leave_out_seen:
         refuse_leaks(
-            leaks, f"{told} were trained on by {str(place.path)!r}", "To score the others alone, add --leave-out-seen."
+            leaks,
+            f"{told} were trained on by {str(run_folder.path)!r}",
+            "To score the others alone, add --leave-out-seen.",
         )
         return dataset
     if leaks and len(leaks) == len(used):
-        raise TooFewImagesError(f"the run in {str(place.path)!r} was trained on every image of {str(dataset.root)!r}")
+        raise TooFewImagesError(
+            f"the run in {str(run_folder.path)!r} was trained on every image of {str(dataset.root)!r}"
+        )
     if leaks:
         progress.say(f"left out: {told} which were trained on")
     used -= {leak.path for leak in leaks}

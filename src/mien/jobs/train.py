@@ -21,8 +21,8 @@ from mien.learning.exporting import save_training
 from mien.learning.fitting import (
     cross_validate,
     find_backbone,
-    judge_labels,
     num_folds,
+    predict_labels,
     prepare,
     require_packages,
     scan_config,
@@ -72,32 +72,35 @@ def train(
     if cache_dir:
         files.refuse_among(Path(cache_dir), Path(folder), "--cache-dir")
     backbone, decisions = find_backbone(config), _decisions(config)
-    with _opened(config, Path(out) if out else None, Path(folder), resume=resume) as place, _stoppable(place, progress):
+    with (
+        _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
+        _stoppable(run_folder, progress),
+    ):
         scanned = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = _prepared(scanned, config, decisions)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         refuse_straddling([dataset, *parts], config.clean.near_bits)
         shortcuts = find_shortcuts(dataset)
-        counts = describe_split(dataset, decided=bool(config.labels.relabel))
-        for line in (*counts, *describe_shortcuts(shortcuts), f"run folder: {place.path}"):
+        split_lines = describe_split(dataset, decided=bool(config.labels.relabel))
+        for line in (*split_lines, *describe_shortcuts(shortcuts), f"run folder: {run_folder.path}"):
             progress.say(line)
-        begun = place.manifest_path.exists()
+        begun = run_folder.manifest_path.exists()
         if begun:
-            dataset.refuse_changes(place.manifest_path)
+            dataset.refuse_changes(run_folder.manifest_path)
         method = prepare(dataset, config, backbone, cache_dir=Path(cache_dir) if cache_dir else None, progress=progress)
         if not begun:
-            save_data(place, dataset, config, decisions=decisions)
-        out_of_fold = cross_validate(method, parts, run=place, progress=progress)
-        judged_labels = judge_labels(method, dataset, out_of_fold)
-        label_issues = find_label_issues(dataset, judged_labels) if judged_labels else ()
+            save_data(run_folder, dataset, config, decisions=decisions)
+        out_of_fold = cross_validate(method, parts, run_folder=run_folder, progress=progress)
+        label_predictions = predict_labels(method, dataset, out_of_fold)
+        label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
         dataset = mark_label_issues(dataset, label_issues)
-        fitted = method.fit(dataset, place.path)
-        save_training(place, fitted, save_h5=save_h5)
+        fitted = method.fit(dataset, run_folder.path)
+        save_training(run_folder, fitted, save_h5=save_h5)
         run = judge(
             fitted,
             dataset,
             config,
-            path=place.path,
+            path=run_folder.path,
             out_of_fold=out_of_fold,
             label_issues=label_issues,
             shortcuts=shortcuts,
@@ -130,28 +133,25 @@ def _decisions(config: TrainConfig) -> dict[str, str]:
 
 
 @contextmanager
-def _stoppable(place: RunFolder, progress: Progress) -> Iterator[None]:
+def _stoppable(run_folder: RunFolder, progress: Progress) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if place.config_path.exists():
-            progress.say(
-                f"what is done stays in {place.path}: the same command with --out {place.path} --resume goes on"
-            )
+        if run_folder.config_path.exists():
+            path = run_folder.path
+            progress.say(f"what is done stays in {path}: the same command with --out {path} --resume goes on")
         raise
 
 
 @contextmanager
 def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bool) -> Iterator[RunFolder]:
     if not resume:
-        with new_run(out, data_dir) as place:
-            yield place
+        with new_run(out, data_dir) as run_folder:
+            yield run_folder
         return
-    place = find_unfinished(out)
-    begun = load_config(place.config_path)
+    run_folder = find_unfinished(out)
+    begun = load_config(run_folder.config_path)
     if replace(begun, labels=config.labels) != config or _decisions(begun) != _decisions(config):
-        raise SettingsError(
-            f"the run in {str(place.path)!r} was begun with other settings: see {place.config_path.name} there"
-        )
-    with files.claimed(place.path):
-        yield place
+        raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
+    with files.claimed(run_folder.path):
+        yield run_folder

@@ -245,13 +245,13 @@ def save_keras(model: "keras.Model", folder: Path, *, save_h5: bool = False) -> 
             model.save(temporary)
 
 
-def save_training(run: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
+def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
     """Write, for a Keras network, curves.png, model.keras and where asked for model.h5; nothing for others.
 
     Raises:
         OutputError: A file cannot be written.
     """
     if fitted.history:
-        save_figure(plot_history(fitted.history), run.path / "curves.png")
+        save_figure(plot_history(fitted.history), run_folder.path / "curves.png")
     if fitted.model is not None:
-        save_keras(fitted.model, run.path, save_h5=save_h5)
+        save_keras(fitted.model, run_folder.path, save_h5=save_h5)

@@ -166,7 +166,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
 
 
 def cross_validate(
-    method: Method, parts: Sequence[Dataset], *, run: RunFolder, progress: Progress = SILENCE
+    method: Method, parts: Sequence[Dataset], *, run_folder: RunFolder, progress: Progress = SILENCE
 ) -> Predictions | None:
     """Ask about every image that is not for the test, each time a classifier that has not seen it.
 
@@ -175,23 +175,23 @@ def cross_validate(
     Args:
         method: What `prepare` returned.
         parts: What `folds` yielded.
-        run: Where finished folds are kept.
+        run_folder: Where finished folds are kept.
         progress: Told how far it is.
 
     Returns:
-        The out-of-fold answers, in the order of the images; None where there are no folds.
+        The out-of-fold predictions, in the order of the images; None where there are no folds.
     """
     if not parts:
         return None
     probs = []
     for number, fold in enumerate(parts, start=1):
         progress.step("Cross-validation", number - 1, len(parts), f"fold {number} of {len(parts)}")
-        given = _kept_fold(run, number, fold)
+        given = _kept_fold(run_folder, number, fold)
         if given is None:
             if method.takes_long:
                 progress.say(f"fold {number} of {len(parts)}")
             given = method.fit_predict(fold)
-            with files.replacing(run.fold_path(number)) as temporary:
+            with files.replacing(run_folder.fold_path(number)) as temporary:
                 np.save(temporary, given)
         probs.append(given)
     if method.takes_long:
@@ -205,7 +205,7 @@ def cross_validate(
     )
 
 
-def judge_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> Predictions | None:
+def predict_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> Predictions | None:
     """Return answers to hold the labels against; None where there are none. The test images are not asked about.
 
     Those of a cross-validation of networks are used where there are any, otherwise what each image looks like by the
@@ -223,9 +223,9 @@ def judge_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | No
     return Predictions(places, dataset.labels(places), probs, class_names=dataset.class_names)
 
 
-def _kept_fold(run: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:
+def _kept_fold(run_folder: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:
     try:
-        given = np.load(run.fold_path(number), allow_pickle=False)
+        given = np.load(run_folder.fold_path(number), allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
     expected = (len(fold.indexes("test")), len(fold.class_names))

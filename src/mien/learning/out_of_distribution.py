@@ -1,4 +1,4 @@
-"""Distribution: how far the features of an image lie from those of the images that were trained on."""
+"""Out of distribution: how far the features of an image lie from those of the images that were trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

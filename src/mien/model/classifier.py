@@ -17,9 +17,8 @@ from mien.errors import ModelFileError, SourceNotFoundError
 from mien.model.inference import Graph
 from mien.schema import built
 
+# The output with class activation maps.
 HEAT = "heat"
-
-
 FORMAT_VERSION = 3
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
@@ -74,7 +73,7 @@ class ModelFacts:
             no distances.
         scores: What it scored on the test split and in cross-validation, as JSON values.
         mien_version: The version that wrote it.
-        provenance: What it was made from and how; None in files of older versions, or made without a run.
+        provenance: What it was made from and how; None where it was made without a run.
         format_version: Of these facts; another one is refused.
     """
 

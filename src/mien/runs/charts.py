@@ -17,6 +17,7 @@ _MAX_POINTS = 400
 # Of the width, what a threshold needs beside the next; and how much of the height all of them take.
 _LABEL_ROOM, _LABEL_HEIGHT = 0.13, 0.1
 Point = tuple[float, float]
+_ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end"))
 
 
 class Svg(str):
@@ -126,9 +127,6 @@ def plot_accuracy(evaluation: Evaluation) -> Svg:
     )
 
 
-_ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end"))
-
-
 def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
     """Draw the loss or the accuracy of every epoch, in training and validation; the lowest validation loss is marked.
 
@@ -166,7 +164,7 @@ def plot_sureness(evaluation: Evaluation) -> Svg:
         f"{item.confidence:.0%} sure: right for {item.accuracy.value:.0%} of {item.accuracy.num_images} images"
         for item in bins
     )
-    parts = [*plane.frame("probability of its answer", "share right", ticks(*plane.across))]
+    parts = [*plane.frame("probability of the prediction", "share right", ticks(*plane.across))]
     parts.append(plane.line([(max(left, plane.up[0]), max(left, plane.up[0])), (1, 1)], "ideal"))
     for item in bins:
         parts.append(plane.upright(item.confidence, item.accuracy.low, item.accuracy.high, "whisker a"))

@@ -109,9 +109,9 @@ def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> Sheet:
 
 
 def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int = 24) -> Sheet:
-    """Draw a contact sheet of the images that were answered wrongly, those of which it was surest first.
+    """Draw a contact sheet of the images whose prediction is wrong, those of which it was surest first.
 
-    Above each stand the answer and its probability, the label, and the file.
+    Above each stand the prediction and its probability, the label, and the file.
 
     Args:
         dataset: Where the images are.
@@ -119,7 +119,7 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
         num_images: How many images at most.
 
     Raises:
-        SettingsError: `num_images` is below 1, or the answers are about other images.
+        SettingsError: `num_images` is below 1, or the predictions are about other images.
 
     Example:
         >>> import mien
@@ -132,12 +132,12 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
     labels = dict(enumerate(record.label for record in dataset.records))
     asked = zip(predictions.indexes.tolist(), predictions.labels.tolist(), strict=True)
     if any(labels.get(place) != predictions.class_names[label] for place, label in asked):
-        raise SettingsError("these answers are about other images: name the Dataset that was asked about")
+        raise SettingsError("these predictions are about other images: name the Dataset that was asked about")
     chosen, sure = predictions.probs.argmax(axis=1), predictions.probs.max(axis=1)
     wrong = np.flatnonzero(chosen != predictions.labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
     if not len(worst):
-        return _note(f"No mistake among {len(sure)} answers")
+        return _note(f"No mistake among {len(sure)} predictions")
     names = [shorten(visible(name), 10) for name in predictions.class_names]
     titles = [f"{names[chosen[i]]} {sure[i]:.0%}, not {names[predictions.labels[i]]}" for i in worst]
     return plot_label_issues(dataset, dict(zip(predictions.indexes[worst].tolist(), titles, strict=True)))

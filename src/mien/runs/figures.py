@@ -86,7 +86,7 @@ def plot_confusion(evaluation: Evaluation) -> "Drawing":
         place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         place.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
         place.set_yticks(range(len(names)), names)
-        place.set(xlabel="answer", ylabel="truth", title=f"{counts.sum()} images that it had not seen")
+        place.set(xlabel="predicted", ylabel="truth", title=f"{counts.sum()} images that it had not seen")
         for (row, column), count in np.ndenumerate(counts):
             colour = "white" if shares[row, column] > 0.5 else "black"
             place.text(column, row, str(count), ha="center", va="center", color=colour)
@@ -106,7 +106,7 @@ def plot_reliability(evaluation: Evaluation) -> "Drawing":
         sure.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="right as often as it says")
         bins = evaluation.calibration.bins
         _plot_scores(sure, [item.confidence for item in bins], [item.accuracy for item in bins], _BLUE)
-        sure.set(title="Is it as sure as it is right?", xlabel="probability of the answer", ylabel="share right")
+        sure.set(title="Is it as sure as it is right?", xlabel="probability of the prediction", ylabel="share right")
         left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
         answered = [row.answered.value or 0.0 for row in rows]
         _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)

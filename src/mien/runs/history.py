@@ -40,9 +40,9 @@ class Checkpoint:
 class Recorder:
     """Writes down each epoch in a run folder; the checkpoint last, so that it never speaks of what is not there."""
 
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-        self._logs = {name: EventFile(run.logs_path / name) for name in ("train", "validation")}
+    def __init__(self, run_folder: RunFolder) -> None:
+        self._run_folder = run_folder
+        self._logs = {name: EventFile(run_folder.logs_path / name) for name in ("train", "validation")}
 
     def checkpoint(self) -> Checkpoint | None:
         """Return the checkpoint of a training that was cut off here, if there is one.
@@ -50,7 +50,7 @@ class Recorder:
         Raises:
             SourceNotFoundError: There is one, but it cannot be read.
         """
-        path = self._run.checkpoint_path
+        path = self._run_folder.checkpoint_path
         return _load(path) if path.exists() else None
 
     def record(self, checkpoint: Checkpoint) -> None:
@@ -62,8 +62,8 @@ class Recorder:
         epoch = checkpoint.history[-1]
         self._log("train", epoch.epoch, loss=epoch.loss, accuracy=epoch.accuracy)
         self._log("validation", epoch.epoch, loss=epoch.val_loss, accuracy=epoch.val_accuracy)
-        files.write_text(self._run.history_path, table_text([_COLUMNS, *map(astuple, checkpoint.history)]))
-        _save(checkpoint, self._run.checkpoint_path)
+        files.write_text(self._run_folder.history_path, table_text([_COLUMNS, *map(astuple, checkpoint.history)]))
+        _save(checkpoint, self._run_folder.checkpoint_path)
 
     def close(self) -> None:
         """Finish the logs."""

@@ -98,26 +98,26 @@ def load_run(path: str | Path) -> Run:
         SettingsError: A setting is unknown, or its value is wrong.
         ModelFileError: Its model.onnx is damaged.
     """
-    folder = RunFolder(Path(path))
-    folder.check_finished()
-    settings, metrics = read_json(folder.config_path), read_json(folder.metrics_path)
+    run_folder = RunFolder(Path(path))
+    run_folder.check_finished()
+    settings, metrics = read_json(run_folder.config_path), read_json(run_folder.metrics_path)
     try:
-        classifier = load(folder.path)
-        dataset = _dataset(folder, classifier)
+        classifier = load(run_folder.path)
+        dataset = _dataset(run_folder, classifier)
         found = _read_metrics(metrics, dataset)
         return Run(
-            path=folder.path,
-            config=folder.config_of(settings),
+            path=run_folder.path,
+            config=run_folder.config_of(settings),
             versions={name: str(version) for name, version in settings.get("versions", {}).items()},
             dataset=dataset,
             classifier=classifier,
-            history=load_history(folder.history_path) if folder.history_path.exists() else (),
-            test_predictions=read_predictions(folder.path, dataset, "test"),
-            out_of_fold_predictions=_read_out_of_fold(folder, dataset, found["scores"].out_of_fold),
+            history=load_history(run_folder.history_path) if run_folder.history_path.exists() else (),
+            test_predictions=read_predictions(run_folder.path, dataset, "test"),
+            out_of_fold_predictions=_read_out_of_fold(run_folder, dataset, found["scores"].out_of_fold),
             **found,
         )
     except SettingsError as error:
-        raise SettingsError(f"{str(folder.config_path)!r}: {error}") from error
+        raise SettingsError(f"{str(run_folder.config_path)!r}: {error}") from error
     except MienError:
         raise
     except (OSError, ArithmeticError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -126,19 +126,19 @@ def load_run(path: str | Path) -> Run:
         ) from error
 
 
-def _dataset(folder: RunFolder, classifier: Classifier) -> Dataset:
+def _dataset(run_folder: RunFolder, classifier: Classifier) -> Dataset:
     """Read the Dataset that a run was made from; its images must lie in the folder of the data."""
-    records = load_records(folder.manifest_path)
+    records = load_records(run_folder.manifest_path)
     if not records:
         raise ValueError("manifest.csv is empty")
     for record in records:
         if record.path.startswith(("/", "\\")) or ".." in record.path.split("/"):
             raise ValueError(f"manifest.csv names {record.path!r}, outside of the folder")
-    return Dataset(folder.data_dir(), classifier.class_names, records, classifier.facts.scan_config())
+    return Dataset(run_folder.data_dir(), classifier.class_names, records, classifier.facts.scan_config())
 
 
-def _read_out_of_fold(folder: RunFolder, dataset: Dataset, scores: Evaluation | None) -> Predictions | None:
-    return read_predictions(folder.path, dataset, "out_of_fold", num_folds=scores.num_folds) if scores else None
+def _read_out_of_fold(run_folder: RunFolder, dataset: Dataset, scores: Evaluation | None) -> Predictions | None:
+    return read_predictions(run_folder.path, dataset, "out_of_fold", num_folds=scores.num_folds) if scores else None
 
 
 def _read_metrics(document: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
@@ -159,31 +159,35 @@ def _read_metrics(document: Mapping[str, Any], dataset: Dataset) -> dict[str, An
     }
 
 
-def load_seen(folder: RunFolder) -> list[ImageRecord]:
+def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
     """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
 
     Raises:
         SourceNotFoundError: There is no run, or its manifest is damaged, or not what its model was made from.
     """
-    if not folder.manifest_path.is_file():
+    if not run_folder.manifest_path.is_file():
         raise SourceNotFoundError(
-            f"{str(folder.path)!r} holds no manifest.csv, which says what was trained on: name a run folder"
+            f"{str(run_folder.path)!r} holds no manifest.csv, which says what was trained on: name a run folder"
         )
-    records = load_records(folder.manifest_path)
-    made = load(folder.model_path).facts.provenance if folder.model_path.is_file() else None
+    records = load_records(run_folder.manifest_path)
+    made = load(run_folder.model_path).facts.provenance if run_folder.model_path.is_file() else None
     if made is not None and made.split_fingerprint != split_fingerprint(records):
         raise SourceNotFoundError(
-            f"{str(folder.manifest_path)!r} is not what model.onnx was made from: it was changed, so that what was "
+            f"{str(run_folder.manifest_path)!r} is not what model.onnx was made from: it was changed, so that what was "
             "trained on cannot be told"
         )
     groups = {record.group for record in records if record.split in _SEEN} - {None}
     return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
 
 
-def near_bits_of(folder: RunFolder) -> int:
+def near_bits_of(run_folder: RunFolder) -> int:
     """Return how many bits apart near copies are at most in a run; the default where it does not say.
 
     Raises:
         SettingsError: Its config.json holds a setting that is wrong.
     """
-    return load_config(folder.config_path).clean.near_bits if folder.config_path.is_file() else CleanConfig.near_bits
+    return (
+        load_config(run_folder.config_path).clean.near_bits
+        if run_folder.config_path.is_file()
+        else CleanConfig.near_bits
+    )

@@ -32,7 +32,7 @@ _PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")
 
 
 def save_data(
-    folder: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
+    run_folder: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
 ) -> None:
     """Write what is known before the training: relabel.csv where there are decisions, config.json and samples.png.
 
@@ -43,10 +43,10 @@ def save_data(
     """
     # A run can be gone on with from its config.json; a manifest says that the rest is there too.
     if config.labels.relabel:
-        files.write_text(folder.decisions_path, decisions_csv(decisions or {}))
-    folder.save_config(config, dataset.root, installed_versions())
-    save_figure(plot_samples(dataset), folder.path / "samples.png")
-    dataset.save(folder.manifest_path)
+        files.write_text(run_folder.decisions_path, decisions_csv(decisions or {}))
+    run_folder.save_config(config, dataset.root, installed_versions())
+    save_figure(plot_samples(dataset), run_folder.path / "samples.png")
+    dataset.save(run_folder.manifest_path)
 
 
 def save_run(run: Run, *, decisions: Mapping[str, str], progress: Progress = SILENCE) -> None:
@@ -60,20 +60,20 @@ def save_run(run: Run, *, decisions: Mapping[str, str], progress: Progress = SIL
     Raises:
         OutputError: A file cannot be written.
     """
-    folder = RunFolder(run.path)
+    run_folder = RunFolder(run.path)
     for source, predictions in run.predictions_by_source.items():
         write_predictions(run.path, run.dataset, predictions, source)
     save_figure(plot_confusion(run.scores.judged), run.path / "confusion.png")
     save_figure(plot_reliability(run.scores.judged), run.path / "reliability.png")
     if run.history:
-        log_run(folder, run.config, run.scores)
+        log_run(run_folder, run.config, run.scores)
     save_label_issues(run.path, run.dataset, run.label_issues, decisions)
-    run.dataset.save(folder.manifest_path)
-    run.classifier.save(folder.model_path)
+    run.dataset.save(run_folder.manifest_path)
+    run.classifier.save(run_folder.model_path)
     files.write_text(run.path / "MODEL_CARD.md", model_card(run.classifier.facts))
     _save_report(run, progress)
-    folder.save_json(folder.metrics_path, run.metrics())
-    folder.tidy()
+    run_folder.save_json(run_folder.metrics_path, run.metrics())
+    run_folder.tidy()
 
 
 def _save_report(run: Run, progress: Progress) -> None:

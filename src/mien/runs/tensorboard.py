@@ -16,6 +16,12 @@ from mien.runs.folder import RunFolder
 from mien.scoring.model_card import escaped
 from mien.scoring.results import Evaluation, Scores
 
+if TYPE_CHECKING:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+_FORMAT = "brain.Event:2"
+_IMAGES = ("samples", "confusion", "reliability")
+
 
 class EventFile:
     """A new event file in a folder, which is made when the first event comes.
@@ -67,21 +73,13 @@ class EventFile:
         self._writer.write(event.SerializeToString())
 
 
-if TYPE_CHECKING:
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-
-_FORMAT = "brain.Event:2"
-_IMAGES = ("samples", "confusion", "reliability")
-
-
-def log_run(run: RunFolder, config: TrainConfig, scores: Scores) -> None:
+def log_run(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> None:
     """Write down for TensorBoard the images that lie in a run folder, its settings, and its scores.
 
     The settings and scores stand in the tab HParams too, in which several runs can be compared.
 
     Args:
-        run: Its samples.png, confusion.png and reliability.png are shown as they are.
+        run_folder: Its samples.png, confusion.png and reliability.png are shown as they are.
         config: The settings.
         scores: Of the run.
 
@@ -89,22 +87,22 @@ def log_run(run: RunFolder, config: TrainConfig, scores: Scores) -> None:
         OutputError: There is no room for the logs.
     """
     # A run that was cut off here writes them again.
-    with files.writing(run.logs_path):
-        for earlier in run.logs_path.glob("events.out.tfevents.*"):
+    with files.writing(run_folder.logs_path):
+        for earlier in run_folder.logs_path.glob("events.out.tfevents.*"):
             earlier.unlink()
-    log = EventFile(run.logs_path)
-    log.add(_summaries(run, config, scores))
+    log = EventFile(run_folder.logs_path)
+    log.add(_summaries(run_folder, config, scores))
     log.close()
 
 
-def _summaries(run: RunFolder, config: TrainConfig, scores: Scores) -> Iterator["Summary"]:
+def _summaries(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> Iterator["Summary"]:
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
     from tensorboard.plugins.text.summary_v2 import text_pb
 
     settings = config.flat()
     plain = {name: value if isinstance(value, bool | int | float) else _utf8(value) for name, value in settings.items()}
-    yield hparams_pb(plain, trial_id=_utf8(run.path))
+    yield hparams_pb(plain, trial_id=_utf8(run_folder.path))
     for source, evaluation in scores.by_source.items():
         for name, value in _numbers(evaluation).items():
             yield scalar_pb(f"{source}/{name}", value)
@@ -113,7 +111,7 @@ def _summaries(run: RunFolder, config: TrainConfig, scores: Scores) -> Iterator[
         "scores", "\n\n".join(_scores_table(source, evaluation) for source, evaluation in scores.by_source.items())
     )
     for name in _IMAGES:
-        yield _image(name, run.path / f"{name}.png")
+        yield _image(name, run_folder.path / f"{name}.png")
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, float]:

@@ -72,7 +72,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = No
 
 
 def score(classifier: Classifier, predictions: Predictions, *, threshold: float | None = None) -> Evaluation:
-    """Score answers that were given already.
+    """Score predictions that were made already.
 
     Args:
         classifier: Knows the classes, and its threshold.

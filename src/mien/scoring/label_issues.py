@@ -91,7 +91,7 @@ def label_issue_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> 
 
 
 def label_margins(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more issue."""
+    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more doubtful."""
     rows = np.arange(len(labels))
     margins: NDArray[np.floating] = probs[rows, labels] - probs[rows, _suggested(labels, probs)]
     return margins

@@ -1,4 +1,4 @@
-"""Judgement: scores and curves -> what they mean in words, and what to do next."""
+"""The verdict: scores and curves -> what they mean in words, and what to do next."""
 
 from collections.abc import Sequence
 

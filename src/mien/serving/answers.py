@@ -1,4 +1,4 @@
-"""Predictions: one uploaded image -> what the classifier says of it, and where it looked; or why there is no answer."""
+"""Answers: one uploaded image -> what the classifier says of it, and where it looked; or why there is no answer."""
 
 import base64
 import io
@@ -20,7 +20,6 @@ from mien.serving.metrics import ServiceMetrics
 from mien.serving.uploads import Upload
 
 _Pixels = NDArray[np.uint8]
-# The other threads of the server are for other images.
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,7 @@ def answer(
     if not explain:
         return answered
     with metrics.timed("heat_map"):
+        # The other threads of the server are for other images.
         heat_map = explain_fitted(classifier, fitted, shape, num_threads=1)
         image = _png(Image.fromarray(overlay(shown, heat_map)))
     return replace(answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": image})

@@ -6,6 +6,8 @@ from threading import Condition
 
 from mien.errors import BusyError, TooLargeError
 
+_NUM_BYTES = 512 * 1024**2
+
 
 class MemoryBudget:
     """So many bytes, for all requests together. Used in one thread.
@@ -67,9 +69,6 @@ class Share:
         """Give back so many of the bytes taken."""
         self.num_bytes -= num_bytes
         self._budget.num_taken -= num_bytes
-
-
-_NUM_BYTES = 512 * 1024**2
 
 
 class DecodingRoom:

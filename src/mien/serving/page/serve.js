@@ -142,7 +142,7 @@ function clearAll() {
 function saveTable() {
   const table = answersTable(model.class_names, cards.filter((card) => card.isDone));
   const href = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
-  made("a", { href, download: "answers.csv" }).click();
+  made("a", { href, download: "predictions.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(href), 60_000);
 }
 

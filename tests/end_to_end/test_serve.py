@@ -55,7 +55,7 @@ def is_alive(service: Service) -> bool:
     return service.ask(request("/healthz"))[0] == 200
 
 
-@pytest.fixture(params=[1, 2], ids=["one process", "two workers"])
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two workers"])
 def service(request: pytest.FixtureRequest, run: "Run") -> Iterator[Service]:
     with served(run.path, "--workers", request.param) as service:
         assert comes_true(lambda: is_alive(service))
@@ -108,7 +108,7 @@ def _accepts(port: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) -> None:
     flags = ("--workers", num_workers, "--stop-timeout-s", 1)
     with served(run.path, *flags) as service, service.connect() as connection:
@@ -121,7 +121,7 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
         assert told == "Stopping: 1 request is still in work; Ctrl-C again ends it now.\n"
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: int) -> None:
     with served(run.path, "--workers", num_workers) as service:
         assert comes_true(lambda: is_alive(service))
@@ -137,7 +137,7 @@ def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: i
         assert service.process.wait(8) == 0
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
+@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_second_signal_ends_it_at_once(run: "Run", num_workers: int) -> None:
     flags = ("--workers", num_workers, "--stop-timeout-s", 60)
     with served(run.path, *flags) as service, service.connect() as connection:
@@ -178,6 +178,7 @@ def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
         assert not [number for number in workers if Path(f"/proc/{number}").exists()]
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
     with served(run.path, "--workers", 2) as service:
@@ -190,6 +191,7 @@ def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
         assert service.process.stderr.read() == "A worker ended with -9; another takes its place.\n"
 
 
+@pytest.mark.slow
 @on_linux
 def test_workers_that_always_die_at_once_are_given_up(run: "Run") -> None:
     with served(run.path, "--workers", 2) as service:
@@ -242,6 +244,7 @@ def test_workers_need_no_open_streams(run: "Run") -> None:
             process.kill()
 
 
+@pytest.mark.slow
 @on_linux
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_can_be_stopped_while_its_workers_start(run: "Run", number: int) -> None:

@@ -262,6 +262,7 @@ def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path)
     assert set(evaluate_run(run.path).findings) <= set(run.findings)
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(data: Path, tmp_path: Path) -> None:
     run = train(data, replace(QUICK, predict=PredictConfig(threshold=0.999)), out=tmp_path / "run")
@@ -292,6 +293,7 @@ def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, t
     assert run.classifier.facts.max_distance is not None
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)

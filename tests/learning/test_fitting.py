@@ -244,6 +244,7 @@ def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None
     np.testing.assert_allclose(networks.build_lite0(LITE0).predict_on_batch(images), LITE0.features(images), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -> None:
     from mien.learning.heads import fit_head
@@ -258,6 +259,7 @@ def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -
         np.testing.assert_allclose(given, head.probs(features[:2]), atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_mirrored_images_get_the_same_answer_where_both_ways_are_asked(dataset: Dataset) -> None:
     model = networks.with_all_probs(networks.with_head(networks.build_lite0(LITE0), 2), flip=True)
@@ -297,6 +299,7 @@ def test_a_file_that_holds_no_weights_is_an_error_that_says_what_to_do(tmp_path:
         networks.build_application("MobileNetV3Small", (32, 32), str(tmp_path / "own.weights.h5"))
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_normalisations_of_a_network_of_keras_keep_their_statistics(application_weights: str) -> None:
     model = networks.build_application("MobileNetV3Small", (32, 32), application_weights)
@@ -344,6 +347,7 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     assert run.classifier.facts.provenance is not None and "keras" in run.classifier.facts.provenance.versions
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 @pytest.mark.usefixtures("finetuned")
 def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, application_weights: str) -> None:

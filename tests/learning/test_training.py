@@ -130,6 +130,7 @@ def test_fit_learns_what_can_be_learnt() -> None:
     assert fitted.history[-1].loss < fitted.history[0].loss
 
 
+@pytest.mark.slow
 def test_fit_with_three_classes_and_augmentation_runs() -> None:
     dataset = make_dataset(("a", "b", "c"))
     fitted = fit(dataset, FitConfig(epochs=1, batch_size=4), augment=AugmentConfig(augment=True))
@@ -153,12 +154,14 @@ def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.M
     assert Told.steps[1] == (1, 8)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(fitted: Fitted) -> None:
     config = FitConfig(epochs=2, batch_size=4)
     assert same_weights(fit(make_dataset(), config).model, fitted.model)
     assert not same_weights(fit(make_dataset(), config, seed=1).model, fitted.model)
 
 
+@pytest.mark.slow
 def test_history_is_over_all_images_and_not_over_the_last_batch(fitted: Fitted) -> None:
     # 14 training images: every accuracy is a number of fourteenths; the last batch has 2 of them.
     dataset = make_dataset()
@@ -169,6 +172,7 @@ def test_history_is_over_all_images_and_not_over_the_last_batch(fitted: Fitted) 
     assert history[0].accuracy == pytest.approx(right.mean())
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_and_the_best_weights_are_kept() -> None:
     # A step size that large makes the loss worse, so the first epochs are the best.
     dataset = make_dataset()
@@ -190,6 +194,7 @@ def test_a_training_that_diverges_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
         fit(make_dataset(), one_batch)
 
 
+@pytest.mark.slow
 def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
     dataset = make_dataset(per_class=40)
     rare = [replace(r, used=not (r.label == "sad" and i % 40 >= 10)) for i, r in enumerate(dataset.records)]
@@ -254,6 +259,7 @@ def test_a_run_folder_gets_history_and_tensorboard_logs(tmp_path: Path) -> None:
     assert {path.parent.name for path in tmp_path.glob("logs/*/events.out.tfevents.*")} == {"train", "validation"}
 
 
+@pytest.mark.slow
 def test_tensorboard_reads_the_logs(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -274,7 +280,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("class_names", [("happy", "sad"), ("a", "b", "c")])
+@pytest.mark.parametrize("class_names", [("happy", "sad"), pytest.param(("a", "b", "c"), marks=pytest.mark.slow)])
 def test_the_onnx_file_answers_as_the_keras_network_does(class_names: tuple[str, ...], tmp_path: Path) -> None:
     dataset = make_dataset(class_names)
     whole = networks.with_all_probs(fit(dataset, FitConfig(epochs=1)).model)

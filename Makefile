@@ -17,7 +17,7 @@ MINUTES = 10
 INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
 # Tests run in a process for each core; more than four would take more memory than they save time.
-PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload format lock clean
 .DEFAULT_GOAL := help

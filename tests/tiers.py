@@ -3,18 +3,21 @@
 A test without a marker is quick. One that asks for a trained run is medium.
 """
 
+import ast
 import multiprocessing.process
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 QUICK = "not (medium or keras or slow or browser or site)"
 _OTHERS = ("medium", "keras", "slow", "browser", "site")
@@ -49,8 +52,29 @@ class _Watch:
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
         # To ask whether a module is installed is not to load it.
         if name in _FRAMEWORKS and sys._getframe(2).f_code.co_name.startswith("_find_and_load"):
-            _refuse_to_quick_tests(f"import {name}", "keras")
+            _refuse(f"import {name}", "keras", "slow", "browser", "site")
         return None
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Gives the tests of a file one process, for they share fixtures; and all that load Keras, which takes a GB."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        # All that is known here of a test is its name: the tests are collected in other processes.
+        path, name = nodeid.split("::", 1)
+        return "keras" if name.split("[")[0] in _keras_tests(self.config.rootpath / path) else path
+
+
+@cache
+def _keras_tests(path: Path) -> frozenset[str]:
+    """Return the names of the tests in a file that are marked by `keras`."""
+    text = path.read_text("utf-8")
+    if "pytest.mark.keras" not in text:
+        return frozenset()
+    functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    if re.search(r"^pytestmark = .*pytest\.mark\.keras\b", text, re.MULTILINE):
+        return frozenset(function.name for function in functions)
+    return frozenset(f.name for f in functions if "pytest.mark.keras" in map(ast.unparse, f.decorator_list))
 
 
 def pytest_configure() -> None:
@@ -67,11 +91,12 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Give the tests of a file one process, for they share fixtures; and those that load Keras, which takes a GB."""
     if _RUNS & {*getattr(item, "fixturenames", ())}:
         item.add_marker(pytest.mark.medium)
-    group = "keras" if item.get_closest_marker("keras") else item.path.stem
-    item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    return _Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -95,12 +120,13 @@ def _rank(item: pytest.Item) -> int:
 
 def _watched(start: Callable[..., Any]) -> Callable[..., Any]:
     def started(*arguments: Any, **options: Any) -> Any:
-        _refuse_to_quick_tests("start a process", "medium")
+        _refuse("start a process", "medium", *_OTHERS)
         return start(*arguments, **options)
 
     return started
 
 
-def _refuse_to_quick_tests(what: str, marker: str) -> None:
-    if _at_work and not any(_at_work[-1].get_closest_marker(name) for name in _OTHERS):
-        pytest.fail(f"a quick test may not {what}: mark it with pytest.mark.{marker}")
+def _refuse(what: str, *markers: str) -> None:
+    """Fail the test at work, unless it has one of some markers; the first of them is what it needs."""
+    if _at_work and not any(_at_work[-1].get_closest_marker(name) for name in markers):
+        pytest.fail(f"this test may not {what}: mark it with pytest.mark.{markers[0]}")

@@ -156,6 +156,7 @@ def floods() -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 @pytest.mark.parametrize("kind", floods())
 def test_a_file_in_countless_pieces_is_refused_long_before_its_last(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from mien.data.sample_styles import HELD_OUT, STYLES
 from mien.data.samples import CLASS_NAMES, PLANTED, draw
 from mien.errors import MissingExtraError, OutputError, SettingsError
 
-pytestmark = pytest.mark.medium
+pytestmark = pytest.mark.slow
 
 for package in ("dicebear", "dicebear_styles", "resvg_py"):
     pytest.importorskip(package)

@@ -300,6 +300,7 @@ def test_predict_tells_what_a_bare_model_says_of_itself(command: Mien, run_dir: 
     assert "onnxruntime" in document["provenance"]["versions"]
 
 
+@pytest.mark.slow
 def test_train_begins_with_the_preset_then_the_file_then_the_flags(data: Path, run_dir: Path, tmp_path: Path) -> None:
     flags = ["--config", str(run_dir / "config.json"), "--seed", "7"]
     run_mien("train", str(data), "--out", str(tmp_path / "run"), *flags)
@@ -320,6 +321,7 @@ def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_p
     assert "oneDNN" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_a_run_that_cannot_begin_leaves_no_folder(command: Mien, data: Path, tmp_path: Path) -> None:
     code, _, err = command("train", data, "--preset", "best", "--backbone", "NoNet", "--out", tmp_path / "run")

@@ -89,6 +89,7 @@ def test_what_was_accepted_is_answered_when_it_stops(service: Service, tell: Cal
         assert document == answers[number % len(IMAGES)][1]
 
 
+@pytest.mark.slow
 def test_who_is_still_sending_gets_an_answer_but_no_new_connection_is_made(service: Service) -> None:
     sent = request("/predict", IMAGES[0])
     with service.connect() as connection:
@@ -151,6 +152,7 @@ def test_a_second_signal_ends_it_at_once(run: "Run", num_workers: int) -> None:
         assert answer(connection) == (0, None)
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_port_is_free(service: Service, run: "Run") -> None:
     with service.connect() as connection:
         connection.sendall(request("/healthz"))
@@ -162,6 +164,7 @@ def test_after_a_kill_the_port_is_free(service: Service, run: "Run") -> None:
         assert is_alive(second)
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
     with served(run.path, "--workers", 2) as service:
@@ -206,6 +209,7 @@ def test_workers_that_always_die_at_once_are_given_up(run: "Run") -> None:
         assert not _accepts(service.port)
 
 
+@pytest.mark.slow
 @on_linux
 def test_a_terminal_shows_the_start_and_the_end_and_no_requests(run: "Run") -> None:
     ours, its = os.openpty()

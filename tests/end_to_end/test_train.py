@@ -138,6 +138,7 @@ def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Ru
     assert accuracy == pytest.approx(run.scores.test.accuracy.value)
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_the_same_data_and_seed_give_the_same_split_and_the_same_metrics(data: Path, run: Run, tmp_path: Path) -> None:
     again = train(data, QUICK, out=tmp_path / "again")
@@ -255,6 +256,7 @@ def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path) -> None:
     run = train(data, replace(PRESETS["fast"], predict=PredictConfig(target_precision=0.6)), out=tmp_path / "fast")
     assert [finding.kind for finding in run.findings if finding.kind in ("threshold", "out_of_reach")]
@@ -281,6 +283,7 @@ def test_a_class_called_unsure_and_a_threshold_exclude_one_another(
         train(folder, replace(small, predict=PredictConfig(threshold=0.9)), out=tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -335,6 +338,7 @@ def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
         train(data, QUICK, out=run.path, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
         train(data, small, out=tmp_path)
@@ -352,6 +356,7 @@ def test_there_must_be_something_to_go_on_with(
         train(data, small, resume=True)
 
 
+@pytest.mark.slow
 def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     run = train(data, small, out=tmp_path / "run")
     (run.path / "metrics.json").unlink()
@@ -375,6 +380,7 @@ def moods(tmp_path: Path) -> Path:
     return tmp_path / "moods"
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path: Path) -> None:
     before = contents(moods)
     run = train(moods, out=tmp_path / "run")
@@ -400,6 +406,7 @@ def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path
     assert contents(moods) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("decision", "counts"), [("happy", (1, 0)), ("leave-out", (0, 1)), ("keep", (0, 0))])
 def test_how_many_decisions_took_effect_is_said_be_it_none(
     moods: Path, tmp_path: Path, decision: str, counts: tuple[int, int], small: TrainConfig
@@ -411,6 +418,7 @@ def test_how_many_decisions_took_effect_is_said_be_it_none(
     assert said == [f"by decision: {counts[0]} relabelled, {counts[1]} left out"]
 
 
+@pytest.mark.slow
 def test_the_decisions_of_a_run_stay_with_it(moods: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,decision\nsad/20.jpg,happy\n")
     config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))

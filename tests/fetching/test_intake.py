@@ -362,6 +362,7 @@ def assert_kills_do_no_harm(tmp_path: Path, num_kills: int, num_images: int) -> 
     assert kills > num_kills / 2
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert_kills_do_no_harm(tmp_path, 2, 40)

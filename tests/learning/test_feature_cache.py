@@ -69,6 +69,7 @@ def test_something_else_in_its_place_is_an_error_in_words(tmp_path: Path) -> Non
         FeatureCache(tmp_path).get("lite0", ["image 1"])
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_the_older_half_goes_when_it_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mien.learning.feature_cache, "_MAX_BYTES", 50_000)

@@ -331,6 +331,7 @@ def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 @pytest.mark.usefixtures("finetuned")
 def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(

@@ -185,6 +185,7 @@ def test_early_stopping_ends_and_the_best_weights_are_kept() -> None:
     assert losses.mean() == pytest.approx(min(epoch.val_loss for epoch in fitted.history), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([0.5, float("nan"), float("nan")])
     one_batch = FitConfig(epochs=9, batch_size=100, learning_rate=3.0)
@@ -210,6 +211,7 @@ def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
     assert weighed.loss == pytest.approx((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_augmentation_touches_the_training_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     varied = []
     monkeypatch.setattr("mien.learning.training.vary", lambda images, *_: (images, varied.append(len(images)))[0])  # type: ignore[func-returns-value]
@@ -217,17 +219,20 @@ def test_augmentation_touches_the_training_images_alone(monkeypatch: pytest.Monk
     assert varied == [14, 14]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_weights_so_far() -> None:
     fitted = fit(make_dataset(), FitConfig(epochs=9, batch_size=4), progress=StopAfter(2))
     assert fitted.interrupted
     assert len(fitted.history) == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_before_the_first_epoch_ends_everything() -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(make_dataset(), FitConfig(epochs=9), progress=StopAfter(0))
 
 
+@pytest.mark.slow
 def test_a_training_that_was_cut_off_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     config = FitConfig(epochs=4, batch_size=4, dropout=0.3)
     augment = AugmentConfig(augment=True)
@@ -238,6 +243,7 @@ def test_a_training_that_was_cut_off_goes_on_as_if_nothing_had_happened(tmp_path
     assert [epoch.val_loss for epoch in whole.history] == [epoch.val_loss for epoch in resumed.history]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     fit(make_dataset(), FitConfig(epochs=1), run_dir=tmp_path)
     with pytest.raises(SourceNotFoundError, match="another network"):
@@ -251,6 +257,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None
         Recorder(RunFolder(tmp_path)).checkpoint()
 
 
+@pytest.mark.slow
 def test_a_run_folder_gets_history_and_tensorboard_logs(tmp_path: Path) -> None:
     fitted = fit(make_dataset(), FitConfig(epochs=2), run_dir=tmp_path)
     rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
@@ -270,6 +277,7 @@ def test_tensorboard_reads_the_logs(tmp_path: Path) -> None:
     assert losses == pytest.approx([epoch.val_loss for epoch in fitted.history])
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -307,6 +315,7 @@ def test_which_of_two_equal_classes_is_named_first_is_no_difference() -> None:
     prove_equal([np.array([[0.500001, 0.499999]], np.float32)], [np.array([[0.499999, 0.500001]], np.float32)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 def test_the_keras_files_load_in_plain_keras(fitted: Fitted, tmp_path: Path, name: str) -> None:
     save_keras(fitted.model, tmp_path, save_h5=True)
@@ -315,6 +324,7 @@ def test_the_keras_files_load_in_plain_keras(fitted: Fitted, tmp_path: Path, nam
     np.testing.assert_array_equal(loaded.predict_on_batch(images), fitted.model.predict_on_batch(images))
 
 
+@pytest.mark.slow
 def test_a_failed_save_leaves_the_old_file(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.keras").write_bytes(b"old")
 

@@ -131,10 +131,10 @@ def test_a_notebook_takes_its_steps_in_order(name: str, steps: list[str]) -> Non
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
-def test_a_notebook_uses_public_names_alone(path: Path) -> None:
-    names = set(re.findall(r"\bmien\.(\w+)", code(path)))
-    assert names <= set(mien.__all__)
-    imported = {node.module for node in ast.walk(ast.parse(code(path))) if isinstance(node, ast.ImportFrom)}
+def test_a_notebook_uses_public_names_alone_but_for_the_drawn_people(path: Path) -> None:
+    source = code(path).replace("from mien.data import samples\n", "", 1)
+    assert set(re.findall(r"\bmien\.(\w+)", source)) <= set(mien.__all__)
+    imported = {node.module for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)}
     assert {module for module in imported if module and module.startswith("mien.")} == set()
 
 

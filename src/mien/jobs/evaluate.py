@@ -84,7 +84,7 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path) -> Evaluated:
     if not run_folder.path.is_dir():
         load(run_dir)
         raise SourceNotFoundError(f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too")
-    run = load_run(run_folder.path)
+    run = load_run(run_folder.path, with_predictions=False)
     _refuse_changed(run.dataset, run_folder)
     scores = Scores(evaluate(run.classifier, run.dataset, split="test"), run.scores.out_of_fold)
     epochs = run.training.kept_epochs(run.history)

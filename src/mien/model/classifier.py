@@ -225,7 +225,8 @@ def load(path: str | Path) -> Classifier:
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
             raise SourceNotFoundError(
-                f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, or finish it by train --resume"
+                f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, or finish it by "
+                "mien train --resume"
             )
         path = path / MODEL_NAME
     elif not path.exists():

@@ -116,6 +116,8 @@ class RunFolder:
                 f"{str(self.path)!r} is no run folder: name one that mien train made, such as runs/train"
             )
         if not self.metrics_path.is_file():
+            if not self.config_path.is_file():
+                raise SourceNotFoundError(f"{str(self.path)!r} holds no run: name a folder that mien train made")
             raise SourceNotFoundError(f"{str(self.path)!r} holds no finished run: finish it by mien train --resume")
 
     def data_dir(self) -> Path:

@@ -1,13 +1,12 @@
 """predictions.csv and out_of_fold.csv of a run: written and read here alone."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.core import files
-from mien.core.csv_tables import read_rows, table_text
+from mien.core.csv_tables import read_records, table_text
 from mien.data.dataset import Dataset
 from mien.scoring.results import Predictions, Source
 
@@ -54,16 +53,19 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
     probs: list[NDArray[np.float32]] = []
     try:
         with files.open_text(folder / name, errors="surrogateescape") as file:
-            rows = read_rows(file)
-            _check_header(next(rows, []), dataset.class_names)
-            for path, label, predicted, *given in rows:
+            for row in read_records(file):
+                path, label = row["path"], row["label"]
                 if path not in places or label != dataset.records[places[path]].label:
                     raise ValueError(f"the manifest has no image {path!r} of class {label!r} in {' or '.join(splits)}")
-                values = np.array(given, np.float32)
-                if len(values) != len(dataset.class_names) or not ((values >= 0) & (values <= 1)).all():
-                    raise ValueError(f"the probabilities of {path!r} are not one for each class, from 0 to 1")
+                values = np.array([row[f"prob_{name}"] for name in dataset.class_names], np.float32)
+                if not ((values >= 0) & (values <= 1)).all():
+                    raise ValueError(f"the probabilities of {path!r} are not from 0 to 1")
                 indexes.append(places[path])
-                probs.append(_with_winner(values, numbers.get(predicted, -1), path))
+                probs.append(_with_winner(values, numbers.get(row["predicted"], -1), path))
+        if sorted(indexes) != sorted(places.values()):
+            raise ValueError(f"it is about {len(set(indexes))} images in {len(indexes)} rows; expected {len(places)}")
+    except KeyError as error:
+        raise ValueError(f"{name}: it has no column {error}") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: {files.reason_of(error)}") from error
     found = np.array(indexes, np.int64)
@@ -78,9 +80,3 @@ def _with_winner(probs: NDArray[np.float32], number: int, path: str) -> NDArray[
     if int(probs.argmax()) != number:
         probs[number] = np.nextafter(probs[number], np.float32(2))
     return probs
-
-
-def _check_header(header: Sequence[str], class_names: Sequence[str]) -> None:
-    expected = ["path", "label", "predicted", *(f"prob_{name}" for name in class_names)]
-    if list(header) != expected:
-        raise ValueError("the first line must name path, label, predicted, and prob_NAME for each class")

@@ -20,6 +20,7 @@ from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.model.prediction import UNSURE
 from mien.runs import charts
+from mien.runs.folder import RunFolder
 from mien.runs.highlights import Highlights, find_highlights, find_looks, most_confused
 from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
@@ -143,7 +144,7 @@ def render(run: Run) -> str:
         pairs=most_confused(run.scores.judged.class_names, run.scores.judged.confusion, _MAX_PAIRS),
         sure_row=_telling_row(run.scores.judged),
         looks=find_looks(run),
-        settings=run.config.flat(),
+        settings=_settings(run),
         training=_training(run.training.to_dict()),
         limits=limits(run.classifier.class_names),
         css=css,
@@ -221,6 +222,12 @@ def _shown(run: Run, highlights: Highlights, by_path: dict[str, ImageRecord]) ->
     label_issues = [run.dataset.records[issue.index] for issue in highlights.label_issues]
     answered = [by_path[found.path] for found in (*highlights.mistakes, *highlights.hits)]
     return [*samples, *copies, *label_issues, *answered]
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Return the settings of a run by name; decisions on labels are named as in its folder, wherever that lies."""
+    settings = run.config.flat()
+    return settings | {"relabel": Path(settings["relabel"] and RunFolder(run.path).decisions_path).name}
 
 
 def _class_counts(run: Run) -> list[ClassCounts]:

@@ -90,8 +90,12 @@ class Run:
         }
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, *, with_predictions: bool = True) -> Run:
     """Read a finished run back from its folder.
+
+    Args:
+        path: The folder.
+        with_predictions: Whether to read the predictions, too; without, they are None as if their files had gone.
 
     Raises:
         SourceNotFoundError: It is not finished, or a file that it cannot do without is missing or damaged.
@@ -102,18 +106,20 @@ def load_run(path: str | Path) -> Run:
     run_folder.check_finished()
     settings, metrics = read_json(run_folder.config_path), read_json(run_folder.metrics_path)
     try:
+        config = run_folder.config_of(settings)
         classifier = load(run_folder.path)
         dataset = _dataset(run_folder, classifier)
         found = _read_metrics(metrics, dataset)
+        out_of_fold = found["scores"].out_of_fold
         return Run(
             path=run_folder.path,
-            config=run_folder.config_of(settings),
+            config=config,
             versions={name: str(version) for name, version in settings.get("versions", {}).items()},
             dataset=dataset,
             classifier=classifier,
             history=load_history(run_folder.history_path) if run_folder.history_path.exists() else (),
-            test_predictions=read_predictions(run_folder.path, dataset, "test"),
-            out_of_fold_predictions=_read_out_of_fold(run_folder, dataset, found["scores"].out_of_fold),
+            test_predictions=read_predictions(run_folder.path, dataset, "test") if with_predictions else None,
+            out_of_fold_predictions=_read_out_of_fold(run_folder, dataset, out_of_fold) if with_predictions else None,
             **found,
         )
     except SettingsError as error:
@@ -147,6 +153,8 @@ def _read_metrics(document: Mapping[str, Any], dataset: Dataset) -> dict[str, An
     scores = scores_from_dict(document)
     if any(evaluation.class_names != dataset.class_names for evaluation in scores.by_source.values()):
         raise ValueError("metrics.json has scores of other classes than those of model.onnx")
+    if document["data"]["fingerprint"] != dataset.fingerprint():
+        raise ValueError("metrics.json is about other images than manifest.csv")
     label_issues = [dict(found) for found in document["label_issues"]]
     return {
         "scores": scores,

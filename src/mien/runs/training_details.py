@@ -47,6 +47,13 @@ class TrainingDetails:
     flip: bool | None = None
     onnx_max_difference: float | None = None
 
+    def __post_init__(self) -> None:
+        compared = set(self.val_loss or {})
+        if compared != set(self.val_accuracy or {}) or not compared <= set(_CANDIDATES):
+            raise ValueError(f"the weights that were compared are {sorted(compared)}")
+        if compared and self.kept not in compared:
+            raise ValueError(f"the weights that were kept are {self.kept!r}")
+
     @property
     def choice(self) -> str:
         """Which weights of a fine-tuned network were kept, and how the others compare, in words; else ""."""

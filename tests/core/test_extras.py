@@ -44,6 +44,7 @@ def test_the_preset_fast_trains_without_the_packages_of_networks(data: Path, tmp
     assert "95% interval" in done.stdout
 
 
+@pytest.mark.medium
 def test_a_network_without_keras_is_refused_at_once_with_the_command_that_installs_it(tmp_path: Path) -> None:
     """Before the folder is looked at: it does not even exist."""
     for preset in ("classic", "best"):
@@ -54,6 +55,7 @@ def test_a_network_without_keras_is_refused_at_once_with_the_command_that_instal
         )
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("missing", "code", "extra"),
     [

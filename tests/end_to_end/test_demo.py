@@ -32,6 +32,7 @@ def test_the_demo_trains_fast_alone_without_keras_and_says_how_to_see_more(tmp_p
     assert "On images that were not trained on" in done.stdout and "classic" not in done.stdout
 
 
+@pytest.mark.medium
 def test_the_demo_with_classic_asks_for_keras_before_it_draws(tmp_path: Path) -> None:
     code = "import sys; sys.modules.update(keras=None)\n"
     code += "sys.argv[1:] = ['demo', '--all']\nfrom mien.cli.main import main; main()"

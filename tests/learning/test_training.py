@@ -144,9 +144,11 @@ def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.M
         def step(self, stage: str, done: int, total: int, note: str = "") -> None:
             self.steps.append((done, total))
 
+    build_cnn = networks.build_cnn
+
     def build(*_: object, **__: object) -> "keras.Model":
         assert Told.steps[:1] == [(0, 8)]
-        return networks.build_cnn(SIZE, 2)
+        return build_cnn(SIZE, 2)
 
     monkeypatch.setattr("mien.learning.deep.networks.build_cnn", build)
     config = replace(PRESETS["classic"], fit=FitConfig(method="cnn", epochs=2, batch_size=4))

@@ -99,7 +99,7 @@ def test_answers_about_other_images_and_odd_numbers_are_refused(dataset: Dataset
 
 def test_where_there_is_nothing_to_show_that_is_said(dataset: Dataset) -> None:
     sheet = mien.plot_mistakes(dataset, predictions_about([0], [0], [[0.9, 0.1]]))
-    assert sheet.captions == (("No mistake among 1 answers",),)
+    assert sheet.captions == (("No mistake among 1 predictions",),)
     assert plot_label_issues(dataset, {}).captions == (("No images",),)
 
 
@@ -141,6 +141,7 @@ def test_a_sheet_is_saved_in_the_format_that_its_name_says(dataset: Dataset, tmp
         sheet.savefig(str(tmp_path / "nowhere" / "a.png"))
 
 
+@pytest.mark.medium
 def test_sheets_need_nothing_but_what_mien_always_has(data: Path, tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -49,7 +49,7 @@ def test_the_confusion_matrix_has_the_truth_down_and_the_answer_across() -> None
         (0, 1): "0",
         (1, 1): "7",
     }
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("answer", "truth")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "truth")
 
 
 def test_reliability_shows_each_bin_and_each_threshold_with_its_interval() -> None:

@@ -38,7 +38,7 @@ def without(modules: str, code: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.slow
 def test_the_preset_fast_trains_without_the_packages_of_networks(data: Path, tmp_path: Path) -> None:
-    code = f"import mien; print(mien.train({str(data)!r}, out={str(tmp_path / 'run')!r}).evaluation.accuracy)"
+    code = f"import mien; print(mien.train({str(data)!r}, out={str(tmp_path / 'run')!r}).scores.test.accuracy)"
     done = without("keras tensorflow jax cv2 tensorboard tf2onnx h5py", code)
     assert done.returncode == 0, done.stderr
     assert "95% interval" in done.stdout

@@ -48,7 +48,8 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
     if not (folder / name).exists():
         return None
     places = {record.path: place for place, record in enumerate(dataset.records) if record.split in splits}
-    numbers = {name: number for number, name in enumerate(dataset.class_names)}
+    numbers = {label: number for number, label in enumerate(dataset.class_names)}
+    columns = [f"prob_{label}" for label in dataset.class_names]
     indexes: list[int] = []
     probs: list[NDArray[np.float32]] = []
     try:
@@ -57,7 +58,7 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
                 path, label = row["path"], row["label"]
                 if path not in places or label != dataset.records[places[path]].label:
                     raise ValueError(f"the manifest has no image {path!r} of class {label!r} in {' or '.join(splits)}")
-                values = np.array([row[f"prob_{name}"] for name in dataset.class_names], np.float32)
+                values = np.array([row[column] for column in columns], np.float32)
                 if not ((values >= 0) & (values <= 1)).all():
                     raise ValueError(f"the probabilities of {path!r} are not from 0 to 1")
                 indexes.append(places[path])

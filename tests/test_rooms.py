@@ -49,7 +49,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert modules_loaded_by(statement) & (HEAVY | {"PIL", "numpy"}) == set()
 
 
-@pytest.mark.medium
+@pytest.mark.keras
 def test_the_public_names_are_what_the_package_shows() -> None:
     for name in mien.__all__:
         if name not in {"fit"}:

@@ -19,6 +19,9 @@ INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --ye
 # Tests run in a process for each core; more than four would take more memory than they save time.
 PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
+# What Python has compiled is kept, or each process would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload format lock clean
 .DEFAULT_GOAL := help
 

@@ -108,7 +108,7 @@ def test_comparing_all_pairs_finds_the_same(maker: Maker, near_bits: int, small_
     assert near_labels(words, near_bits).tolist() == plain_labels(words, near_bits)
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("near_bits", [1, 7, 16, 17, 31, 64])
 def test_thousands_of_hashes_have_the_groups_of_a_plain_search(near_bits: int) -> None:
     chance = random.Random(near_bits)

@@ -50,7 +50,7 @@ FAST_FILES = {
     "confusion.png",
     "reliability.png",
 }
-RUN_FILES = {
+NETWORK_FILES = {
     "MODEL_CARD.md",
     "config.json",
     "manifest.csv",
@@ -94,13 +94,20 @@ class Heard:
 
 
 @pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def network(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of the tutorial's network."""
     return train(data, QUICK, out=tmp_path_factory.mktemp("runs") / "a")
 
 
-@pytest.mark.keras
+@pytest.fixture(params=["small_run", pytest.param("network", marks=[pytest.mark.slow, pytest.mark.keras])])
+def run(request: pytest.FixtureRequest) -> Run:
+    """Finished runs of both kinds: a linear head, and a network."""
+    found: Run = request.getfixturevalue(request.param)
+    return found
+
+
 def test_a_run_folder_holds_everything_and_nothing_else(run: Run) -> None:
-    assert {path.name for path in run.path.iterdir()} == RUN_FILES
+    assert {path.name for path in run.path.iterdir()} == (NETWORK_FILES if run.history else FAST_FILES)
 
 
 def test_nothing_in_the_data_changes(data: Path, tmp_path: Path, small: TrainConfig) -> None:
@@ -109,15 +116,13 @@ def test_nothing_in_the_data_changes(data: Path, tmp_path: Path, small: TrainCon
     assert contents(data) == before
 
 
-@pytest.mark.keras
 def test_the_images_of_a_run_are_images(run: Run) -> None:
-    for name in ("samples.png", "curves.png", "confusion.png", "reliability.png"):
-        with Image.open(run.path / name) as image:
+    for path in run.path.glob("*.png"):
+        with Image.open(path) as image:
             image.load()
             assert min(image.size) > 200
 
 
-@pytest.mark.keras
 def test_every_score_has_its_interval_and_the_baseline_beside_it(run: Run) -> None:
     test = json.loads((run.path / "metrics.json").read_text())["test"]
     scores = [test["accuracy"], test["baseline"]]
@@ -129,7 +134,6 @@ def test_every_score_has_its_interval_and_the_baseline_beside_it(run: Run) -> No
     assert test["accuracy"]["num_images"] == len(rows(run.path / "predictions.csv"))
 
 
-@pytest.mark.keras
 def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Run) -> None:
     predictions = rows(run.path / "predictions.csv")
     manifest = {row["path"]: row for row in rows(run.path / "manifest.csv")}
@@ -138,22 +142,18 @@ def test_the_predictions_are_of_the_test_split_and_agree_with_the_scores(run: Ru
     assert accuracy == pytest.approx(run.scores.test.accuracy.value)
 
 
-@pytest.mark.slow
-@pytest.mark.keras
 def test_the_same_data_and_seed_give_the_same_split_and_the_same_metrics(data: Path, run: Run, tmp_path: Path) -> None:
-    again = train(data, QUICK, out=tmp_path / "again")
+    again = train(data, run.config, out=tmp_path / "again")
     for name in ("manifest.csv", "metrics.json", "predictions.csv"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes()
 
 
-@pytest.mark.keras
 def test_the_settings_of_a_run_can_be_read_back(run: Run) -> None:
     document = json.loads((run.path / "config.json").read_text())
-    assert mien.config.from_json(document) == QUICK
-    assert {"mien", "keras", "onnxruntime"} <= set(document["versions"])
+    assert mien.config.from_json(document) == run.config
+    assert {"mien", "onnxruntime"} <= set(document["versions"])
 
 
-@pytest.mark.keras
 def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Run) -> None:
     classifier = mien.load(run.path)
     predictions = {row["path"]: row for row in rows(run.path / "predictions.csv")}
@@ -164,7 +164,6 @@ def test_the_saved_classifier_answers_as_the_evaluation_said(data: Path, run: Ru
     assert classifier.facts.scores["test"]["accuracy"]["value"] == run.scores.test.accuracy.value
 
 
-@pytest.mark.keras
 def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
     assert evaluate_run(run.path).scores.test == run.scores.test
 
@@ -179,7 +178,6 @@ def test_a_review_refuses_a_test_image_that_changed(data: Path, tmp_path: Path, 
         evaluate_run(changed.path)
 
 
-@pytest.mark.keras
 def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: Path) -> None:
     fresh = draw_folder(tmp_path / "fresh", 12, first_seed=5000)
     assert evaluate_run(run.path, fresh).scores.test.accuracy.num_images == 24
@@ -199,7 +197,6 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
         evaluate_run(run.path, fresh)
 
 
-@pytest.mark.keras
 def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path, tmp_path: Path) -> None:
     for row in rows(run.path / "manifest.csv"):
         if row["split"] == "train":
@@ -209,7 +206,6 @@ def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path,
         evaluate_run(run.path, tmp_path, leave_out_seen=True)
 
 
-@pytest.mark.keras
 @pytest.mark.parametrize("edit", ["smaller", "mirrored", "grey"])
 def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
     run: Run, data: Path, tmp_path: Path, edit: str
@@ -227,7 +223,6 @@ def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
         evaluate_run(run.path, fresh)
 
 
-@pytest.mark.keras
 @pytest.mark.parametrize(
     "change", [lambda text: "", lambda text: text.replace(",train,", ",test,"), lambda text: text[:-9]]
 )
@@ -285,7 +280,7 @@ def test_a_class_called_unsure_and_a_threshold_exclude_one_another(
 
 @pytest.mark.slow
 @pytest.mark.keras
-def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, tmp_path: Path) -> None:
+def test_images_unlike_those_of_the_training_are_flagged(data: Path, network: Run, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     fast = train(data, PRESETS["fast"], out=tmp_path / "fast").classifier
@@ -293,7 +288,7 @@ def test_images_unlike_those_of_the_training_are_flagged(data: Path, run: Run, t
     assert strange.out_of_distribution
     assert sum(prediction.out_of_distribution for prediction in usual) <= 2
     # A network finds its features in its own graph.
-    assert run.classifier.facts.max_distance is not None
+    assert network.classifier.facts.max_distance is not None
 
 
 @pytest.mark.slow
@@ -332,10 +327,9 @@ def test_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.Monke
     assert train(data, small).path == Path("runs/train2")
 
 
-@pytest.mark.keras
 def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
     with pytest.raises(OutputError, match="finished"):
-        train(data, QUICK, out=run.path, resume=True)
+        train(data, run.config, out=run.path, resume=True)
 
 
 @pytest.mark.slow

@@ -229,15 +229,18 @@ def test_a_fold_that_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path)
     np.testing.assert_array_equal(whole.probs, kept.probs)
 
 
-def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(tmp_path: Path) -> None:
+def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(
+    small: TrainConfig, tmp_path: Path
+) -> None:
     # Labels without meaning: whoever is asked about what it has learnt would be right.
     folder = draw_folder(tmp_path / "data", 40)
-    run = train(folder, out=tmp_path / "run")
+    run = train(folder, small, out=tmp_path / "run")
     assert run.scores.out_of_fold is not None
     assert 0.25 < (run.scores.out_of_fold.accuracy.value or 0) < 0.75
     assert run.scores.out_of_fold.accuracy.num_images == 72
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None:
     images = dataset.pixels(np.arange(2))
@@ -268,6 +271,7 @@ def test_mirrored_images_get_the_same_answer_where_both_ways_are_asked(dataset: 
     np.testing.assert_allclose(given, mirrored, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_the_precision_changes_what_is_computed_in_and_not_what_the_weights_are() -> None:
     with networks.computing_in("bfloat16"):
@@ -277,6 +281,7 @@ def test_the_precision_changes_what_is_computed_in_and_not_what_the_weights_are(
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV2", "ResNet50", "DenseNet121"])
 def test_pixels_are_scaled_as_the_network_of_keras_wants_them(name: str) -> None:
@@ -286,12 +291,14 @@ def test_pixels_are_scaled_as_the_network_of_keras_wants_them(name: str) -> None
     np.testing.assert_allclose(networks._scaling(module.preprocess_input)(images / 255), expected, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_weights_that_cannot_be_fetched_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(BackboneError, match=r"cannot get the weights of MobileNetV3Small .*--weights.*lite0"):
         networks.build_application("MobileNetV3Small", (32, 32))
 
 
+@pytest.mark.slow
 @pytest.mark.keras
 def test_a_file_that_holds_no_weights_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "own.weights.h5").write_bytes(b"nothing")

@@ -24,7 +24,7 @@ def make_features(
 
 
 @pytest.mark.parametrize("num_classes", [2, 5])
-@pytest.mark.parametrize("num_images", [100, 900])
+@pytest.mark.parametrize("num_images", [100, pytest.param(900, marks=pytest.mark.slow)])
 def test_a_head_tells_classes_apart_on_other_images(num_classes: int, num_images: int) -> None:
     head = fit_head(*make_features(num_images, num_classes, distance=3), num_classes=num_classes)
     features, labels = make_features(500, num_classes, distance=3, seed=1)
@@ -36,7 +36,7 @@ def test_a_head_tells_classes_apart_on_other_images(num_classes: int, num_images
 
 
 @pytest.mark.parametrize("num_classes", [2, 4])
-@pytest.mark.parametrize("num_images", [80, 700])
+@pytest.mark.parametrize("num_images", [80, pytest.param(700, marks=pytest.mark.slow)])
 def test_a_head_is_the_logistic_regression_of_scikit_learn(num_classes: int, num_images: int) -> None:
     features, labels = make_features(num_images, num_classes)
     head = fit_head(features, labels, num_classes=num_classes)

@@ -137,6 +137,7 @@ def test_fit_with_three_classes_and_augmentation_runs() -> None:
     assert fitted.model.predict_on_batch(dataset.pixels(np.arange(2))).shape == (2, 3)
 
 
+@pytest.mark.slow
 def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     class Told(Silence):
         steps: ClassVar[list[tuple[int, int]]] = []

@@ -78,7 +78,7 @@ def test_thresholds_stand_apart_and_above_the_frame() -> None:
     assert all(box.y0 > left.get_window_extent().y1 and box.x1 < figure.bbox.x1 for box in boxes)
 
 
-@pytest.mark.parametrize("num_classes", [2, 40])
+@pytest.mark.parametrize("num_classes", [2, 9, pytest.param(40, marks=pytest.mark.slow)])
 def test_any_number_of_classes_and_odd_names_are_drawn(tmp_path: Path, num_classes: int) -> None:
     names = tuple(f"{ODD_NAMES[number % 4]}{number}" for number in range(num_classes))
     save_figure(mien.plot_confusion(make_evaluation(names)), tmp_path / "confusion.png")

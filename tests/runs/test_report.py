@@ -18,6 +18,7 @@ import pytest
 
 import mien
 from conftest import draw_image, save_image
+from mien.config import TrainConfig
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
 from mien.runs.report import _TITLES, percent, render, report, shown
@@ -173,14 +174,14 @@ def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("place", range(0, len(HOSTILE), 4))
-def test_hostile_names_leave_the_page_intact(tmp_path: Path, place: int) -> None:
+@pytest.mark.parametrize("place", [0, pytest.param(4, marks=pytest.mark.slow)])
+def test_hostile_names_leave_the_page_intact(tmp_path: Path, place: int, small: TrainConfig) -> None:
     class_names = [name.replace("/", "\\") for name in HOSTILE[place : place + 4]]
     for number, label in enumerate(class_names):
         for serial in range(12):
             name = f"{HOSTILE[serial % len(HOSTILE)].replace('/', '')[:200]}{serial}.jpg"
             save_image(tmp_path / "data" / label / name, draw_image(100 * number + serial))
-    run = mien.train(tmp_path / "data", out=tmp_path / "run")
+    run = mien.train(tmp_path / "data", small, out=tmp_path / "run")
     text, plain = (run.path / "report.html").read_text("utf-8"), page_of(run.path)
     assert plain.open == []
     assert [words for level, words in plain.headings if level == 2][-1] == "How it was made"
@@ -285,7 +286,7 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
 @pytest.mark.medium
 @pytest.mark.parametrize("error", [OutputError("no room"), KeyError("no room")])
 def test_a_report_that_cannot_be_written_loses_no_run(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    data: Path, small: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def full(*_: object) -> Path:
         raise error
@@ -297,7 +298,7 @@ def test_a_report_that_cannot_be_written_loses_no_run(
             said.append(text)
 
     monkeypatch.setattr("mien.runs.saving.write_report", full)
-    run = mien.train(data, out=tmp_path / "run", progress=Heard())
+    run = mien.train(data, small, out=tmp_path / "run", progress=Heard())
     assert mien.load(run.path).class_names == ("happy", "sad")
     assert (run.path / "metrics.json").exists()
     assert "no room" in said[-1] and f"To write it: mien report {run.path}" in said[-1]

@@ -16,14 +16,14 @@ def draw(num_images: int, seed: int, *, sharper: float = 1.0) -> tuple[NDArray[n
     return np.stack([1 - second, second], axis=1).astype(np.float32), labels
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize("num_images", [60, 240])
 def test_probabilities_that_hold_what_they_say_are_not_blamed(num_images: int) -> None:
     blamed = [measure_calibration(*draw(num_images, seed)).error.low > 0 for seed in range(60)]
     assert sum(blamed) <= 8
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 @pytest.mark.parametrize(("sharper", "error"), [(2.0, 0.102), (0.5, 0.096)])
 def test_the_interval_holds_the_true_error(sharper: float, error: float) -> None:
     found = [measure_calibration(*draw(240, seed, sharper=sharper)).error for seed in range(60)]

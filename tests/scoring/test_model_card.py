@@ -12,16 +12,12 @@ import pytest
 
 import mien
 from conftest import draw_image, evaluation_of
+from mien.config import TrainConfig
 from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, load
 from mien.runs.run import Run
 from mien.scoring.model_card import escaped, limits, model_card, scores_of
 from onnx_models import FACTS, PROVENANCE
-
-
-@pytest.fixture(scope="module")
-def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return mien.train(data, out=tmp_path_factory.mktemp("runs") / "run")
 
 
 def test_the_card_of_a_run_is_made_of_what_its_file_says(run: Run) -> None:
@@ -47,9 +43,11 @@ def test_the_split_in_the_file_is_that_of_the_manifest(run: Run) -> None:
             assert count == sum(r.split == split and r.label == label for r in run.dataset.records)
 
 
-def test_the_same_training_gives_the_same_card(run: Run, data: Path, tmp_path: Path) -> None:
-    again = mien.train(data, out=tmp_path / "again")
-    assert _undated(again) == _undated(run)
+def test_the_same_training_gives_the_same_card(
+    small_run: Run, small: TrainConfig, data: Path, tmp_path: Path
+) -> None:
+    again = mien.train(data, small, out=tmp_path / "again")
+    assert _undated(again) == _undated(small_run)
 
 
 def _undated(run: Run) -> str:

@@ -39,16 +39,17 @@ def description_of(app: FastAPI) -> Any:
     return ask(app, "GET", "/openapi.json").json()
 
 
+@pytest.mark.parametrize("num_examples", [10, pytest.param(40, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 @pytest.mark.parametrize(("method", "path"), PATHS[:2])
 def test_any_request_gets_an_answer_that_is_described(
-    app: FastAPI, method: str, path: str, mode: GenerationMode
+    app: FastAPI, method: str, path: str, mode: GenerationMode, num_examples: int
 ) -> None:
     operation = schemathesis.openapi.from_asgi("/openapi.json", app)[path][method]
     statuses = set()
 
     @given(operation.as_strategy(generation_mode=mode))
-    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=num_examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     def ask_something(case: "schemathesis.Case[Any]") -> None:
         answered = case.call()
         statuses.add(answered.status_code)

@@ -52,13 +52,13 @@ demo: .venv/demo-ready ## draw happy and sad people, train on them, judge others
 demo-all: .venv/ready ## the same, with the network of a tutorial beside it
 	@$(BIN)/mien demo --all
 
-quick: .venv/ready ## run the tests that need neither Keras nor further processes, in half a minute
-	$(PYTEST) -m "not (medium or keras or slow or browser or site)"
+quick: .venv/ready ## run the tests that need no further processes and no training, in half a minute
+	$(PYTEST) -m "not (medium or slow or browser or site)"
 
 test: .venv/ready ## run the tests, but for the slow ones, in two minutes
 	$(PYTEST) -m "not (slow or browser or site)"
 
-slow: .venv/ready ## run the tests that take minutes
+slow: .venv/ready ## run the tests that take minutes, and those of the networks of Keras
 	$(PYTEST) -m slow
 
 coverage: .venv/ready ## run the tests, but for the slow ones, and say how much of each room they go through

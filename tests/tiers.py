@@ -1,26 +1,23 @@
-"""The tiers of the tests: what a quick one may not do, and which ones share a process where several are at work.
+"""The tiers of the tests: what a quick one may not do, nor one that is not slow.
 
 A test without a marker is quick. One that asks for a trained run is medium.
 """
 
-import ast
 import multiprocessing.process
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Sequence
-from functools import cache
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
 
-QUICK = "not (medium or keras or slow or browser or site)"
-_OTHERS = ("medium", "keras", "slow", "browser", "site")
+QUICK = "not (medium or slow or browser or site)"
+_OTHERS = ("medium", "slow", "browser", "site")
 _OF_ANOTHER_TIER = re.compile(rf"^pytestmark = .*pytest\.mark\.({'|'.join(_OTHERS)})\b", re.MULTILINE)
 # Fixtures that train a run.
 _RUNS = {"run", "copied", "small_run"}
@@ -52,29 +49,8 @@ class _Watch:
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
         # To ask whether a module is installed is not to load it.
         if name in _FRAMEWORKS and sys._getframe(2).f_code.co_name.startswith("_find_and_load"):
-            _refuse(f"import {name}", "keras", "slow", "browser", "site")
+            _refuse(f"import {name}", "slow", "browser", "site")
         return None
-
-
-class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Gives the tests of a file one process, for they share fixtures; and all that load Keras, which takes a GB."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        # All that is known here of a test is its name: the tests are collected in other processes.
-        path, name = nodeid.split("::", 1)
-        return "keras" if name.split("[")[0] in _keras_tests(self.config.rootpath / path) else path
-
-
-@cache
-def _keras_tests(path: Path) -> frozenset[str]:
-    """Return the names of the tests in a file that are marked by `keras`."""
-    text = path.read_text("utf-8")
-    if "pytest.mark.keras" not in text:
-        return frozenset()
-    functions = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
-    if re.search(r"^pytestmark = .*pytest\.mark\.keras\b", text, re.MULTILINE):
-        return frozenset(function.name for function in functions)
-    return frozenset(f.name for f in functions if "pytest.mark.keras" in map(ast.unparse, f.decorator_list))
 
 
 def pytest_configure() -> None:
@@ -95,10 +71,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.medium)
 
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    return _Scheduling(config, log)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest, so that no process is left to work alone."""
     items.sort(key=_rank)
@@ -113,9 +85,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         _at_work.pop()
 
 
-def _rank(item: pytest.Item) -> int:
-    markers = {marker.name for marker in item.iter_markers()}
-    return 0 if "keras" in markers else 1 if markers & {*_OTHERS} else 2
+def _rank(item: pytest.Item) -> bool:
+    return not {marker.name for marker in item.iter_markers()} & {*_OTHERS}
 
 
 def _watched(start: Callable[..., Any]) -> Callable[..., Any]:

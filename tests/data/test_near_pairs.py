@@ -79,7 +79,7 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("maker", "near_bits"),
     [
-        (maker, near_bits)
+        pytest.param(maker, near_bits, marks=() if near_bits in LIMITS else pytest.mark.slow)
         for near_bits in range(65)
         for turn, maker in enumerate(MAKERS)
         if near_bits % 4 == turn or near_bits in LIMITS

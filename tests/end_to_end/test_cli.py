@@ -322,7 +322,6 @@ def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_a_run_that_cannot_begin_leaves_no_folder(command: Mien, data: Path, tmp_path: Path) -> None:
     code, _, err = command("train", data, "--preset", "best", "--backbone", "NoNet", "--out", tmp_path / "run")
     assert code == 2
@@ -471,6 +470,7 @@ def test_what_an_encoding_lacks_is_printed_as_an_escape(data: Path, run_dir: Pat
     assert "\\U0001f600.jpg" in done.stdout
 
 
+@pytest.mark.slow
 def test_closed_outputs_change_no_exit_code(data: Path) -> None:
     for arguments, code in (([str(data)], 0), (["nowhere"], 2)):
         line = f"exec {sys.executable} -m mien check {' '.join(arguments)} >&- 2>&-"

@@ -70,7 +70,6 @@ def test_which_modules_have_examples_is_known(module: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 @pytest.mark.parametrize("module", sorted(WITH_KERAS))
 def test_which_modules_with_keras_have_examples_is_known(module: str) -> None:
     assert has_examples(module) == (module in WITH_EXAMPLES)

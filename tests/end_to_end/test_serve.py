@@ -62,7 +62,7 @@ def service(request: pytest.FixtureRequest, run: "Run") -> Iterator[Service]:
         yield service
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_it_ends_at_a_signal_and_gives_the_port_back(service: Service, run: "Run", number: int) -> None:
     with service.connect(), service.connect() as connection:
         connection.sendall(request("/healthz"))
@@ -73,7 +73,9 @@ def test_it_ends_at_a_signal_and_gives_the_port_back(service: Service, run: "Run
         assert is_alive(second)
 
 
-@pytest.mark.parametrize("tell", [os.kill, os.killpg], ids=["the process", "all processes"])
+@pytest.mark.parametrize(
+    "tell", [os.kill, pytest.param(os.killpg, marks=pytest.mark.slow)], ids=["the process", "all processes"]
+)
 def test_what_was_accepted_is_answered_when_it_stops(service: Service, tell: Callable[[int, int], None]) -> None:
     with ExitStack() as stack:
         clients = [stack.enter_context(service.connect()) for _ in range(64)]
@@ -284,6 +286,7 @@ def test_memory_stays_small_under_load_and_goes_back_after_large_images(run: "Ru
         assert comes_true(lambda: memory_mb(service.process.pid) < 250)
 
 
+@pytest.mark.slow
 def test_the_head_of_an_answer_comes_without_its_body(run: "Run") -> None:
     with served(run.path) as service, service.connect() as connection:
         assert comes_true(lambda: is_alive(service))

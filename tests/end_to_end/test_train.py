@@ -99,7 +99,7 @@ def network(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return train(data, QUICK, out=tmp_path_factory.mktemp("runs") / "a")
 
 
-@pytest.fixture(params=["small_run", pytest.param("network", marks=[pytest.mark.slow, pytest.mark.keras])])
+@pytest.fixture(params=["small_run", pytest.param("network", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest) -> Run:
     """Finished runs of both kinds: a linear head, and a network."""
     found: Run = request.getfixturevalue(request.param)
@@ -260,7 +260,6 @@ def test_a_target_for_the_precision_ends_in_the_file(data: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_a_network_without_folds_chooses_its_threshold_on_the_validation_images(data: Path, tmp_path: Path) -> None:
     run = train(data, replace(QUICK, predict=PredictConfig(threshold=0.999)), out=tmp_path / "run")
     assert run.findings[-1].kind == "threshold"
@@ -279,7 +278,6 @@ def test_a_class_called_unsure_and_a_threshold_exclude_one_another(
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_images_unlike_those_of_the_training_are_flagged(data: Path, network: Run, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
@@ -292,7 +290,6 @@ def test_images_unlike_those_of_the_training_are_flagged(data: Path, network: Ru
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_three_classes_work_from_end_to_end(data: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     folder = tmp_path / "three"

@@ -70,7 +70,6 @@ def test_the_mean_of_the_map_is_the_logit(num_classes: int) -> None:
         assert heat.std(axis=(1, 2)).min() > 0.1
 
 
-@pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -82,7 +81,6 @@ def test_the_mean_of_the_map_is_the_logit_in_keras_networks_too(num_classes: int
     np.testing.assert_allclose(softmax(heat.mean(axis=(2, 3))), probs, atol=1e-5)
 
 
-@pytest.mark.keras
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_network_that_asks_about_the_mirror_image_has_the_map_of_both(tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_a_linear_classifier_is_one_file_that_answers_as_the_head_does(dataset: 
     assert (probs[seen].argmax(axis=1) == dataset.labels(seen)).mean() > 0.5
 
 
+@pytest.mark.slow
 def test_training_a_linear_classifier_loads_no_training_framework(data: Path, tmp_path: Path) -> None:
     code = (
         f"import mien, sys; mien.train({str(data)!r}, out={str(tmp_path / 'run')!r})\n"
@@ -241,14 +242,12 @@ def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None:
     images = dataset.pixels(np.arange(2))
     np.testing.assert_allclose(networks.build_lite0(LITE0).predict_on_batch(images), LITE0.features(images), atol=1e-3)
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -> None:
     from mien.learning.heads import fit_head
 
@@ -263,7 +262,6 @@ def test_a_head_in_keras_gives_the_probabilities_of_the_head(dataset: Dataset) -
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_mirrored_images_get_the_same_answer_where_both_ways_are_asked(dataset: Dataset) -> None:
     model = networks.with_all_probs(networks.with_head(networks.build_lite0(LITE0), 2), flip=True)
     images = dataset.pixels(np.arange(2))
@@ -272,7 +270,6 @@ def test_mirrored_images_get_the_same_answer_where_both_ways_are_asked(dataset: 
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_the_precision_changes_what_is_computed_in_and_not_what_the_weights_are() -> None:
     with networks.computing_in("bfloat16"):
         model = networks.with_head(networks.build_lite0(LITE0), 2)
@@ -282,7 +279,6 @@ def test_the_precision_changes_what_is_computed_in_and_not_what_the_weights_are(
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "MobileNetV2", "ResNet50", "DenseNet121"])
 def test_pixels_are_scaled_as_the_network_of_keras_wants_them(name: str) -> None:
     module = sys.modules[getattr(keras.applications, name).__module__]
@@ -292,14 +288,12 @@ def test_pixels_are_scaled_as_the_network_of_keras_wants_them(name: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_weights_that_cannot_be_fetched_are_an_error_that_says_what_to_do() -> None:
     with pytest.raises(BackboneError, match=r"cannot get the weights of MobileNetV3Small .*--weights.*lite0"):
         networks.build_application("MobileNetV3Small", (32, 32))
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_a_file_that_holds_no_weights_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "own.weights.h5").write_bytes(b"nothing")
     with pytest.raises(BackboneError, match="name another file by --weights"):
@@ -307,7 +301,6 @@ def test_a_file_that_holds_no_weights_is_an_error_that_says_what_to_do(tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 def test_normalisations_of_a_network_of_keras_keep_their_statistics(application_weights: str) -> None:
     model = networks.build_application("MobileNetV3Small", (32, 32), application_weights)
     kinds = {type(layer).__name__ for layer in model._flatten_layers() if layer.trainable and layer.weights}
@@ -339,7 +332,6 @@ def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 @pytest.mark.usefixtures("finetuned")
 def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     data: Path, tmp_path: Path, application_weights: str
@@ -356,7 +348,6 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
 
 
 @pytest.mark.slow
-@pytest.mark.keras
 @pytest.mark.usefixtures("finetuned")
 def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, application_weights: str) -> None:
     fitted = fit(scanned(data, (32, 32)), finetuning(application_weights, learning_rate=0.05))
@@ -365,7 +356,6 @@ def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, applic
     assert fitted.details.kept != "finetuned"
 
 
-@pytest.mark.keras
 @pytest.mark.slow
 def test_the_preset_best_works_with_folds_and_three_classes(data: Path, tmp_path: Path) -> None:
     subprocess.run(["cp", "-r", str(data), str(tmp_path / "data")], check=True)

@@ -3,9 +3,6 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
-
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
 from mien.learning.heads import fit_head
 
@@ -38,6 +35,9 @@ def test_a_head_tells_classes_apart_on_other_images(num_classes: int, num_images
 @pytest.mark.parametrize("num_classes", [2, 4])
 @pytest.mark.parametrize("num_images", [80, pytest.param(700, marks=pytest.mark.slow)])
 def test_a_head_is_the_logistic_regression_of_scikit_learn(num_classes: int, num_images: int) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     features, labels = make_features(num_images, num_classes)
     head = fit_head(features, labels, num_classes=num_classes)
     scaled = StandardScaler().fit_transform(features.astype(np.float64))

@@ -27,7 +27,7 @@ else:
     keras, deep = Lazy("keras"), Lazy("mien.learning.deep")
     networks, training = Lazy("mien.learning.networks"), Lazy("mien.learning.training")
 
-pytestmark = pytest.mark.keras
+pytestmark = pytest.mark.slow
 
 SIZE = (32, 32)
 SPLITS = ["train"] * 7 + ["val"] * 2 + ["test"]
@@ -130,14 +130,12 @@ def test_fit_learns_what_can_be_learnt() -> None:
     assert fitted.history[-1].loss < fitted.history[0].loss
 
 
-@pytest.mark.slow
 def test_fit_with_three_classes_and_augmentation_runs() -> None:
     dataset = make_dataset(("a", "b", "c"))
     fitted = fit(dataset, FitConfig(epochs=1, batch_size=4), augment=AugmentConfig(augment=True))
     assert fitted.model.predict_on_batch(dataset.pixels(np.arange(2))).shape == (2, 3)
 
 
-@pytest.mark.slow
 def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     class Told(Silence):
         steps: ClassVar[list[tuple[int, int]]] = []
@@ -157,14 +155,12 @@ def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.M
     assert Told.steps[1] == (1, 8)
 
 
-@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(fitted: Fitted) -> None:
     config = FitConfig(epochs=2, batch_size=4)
     assert same_weights(fit(make_dataset(), config).model, fitted.model)
     assert not same_weights(fit(make_dataset(), config, seed=1).model, fitted.model)
 
 
-@pytest.mark.slow
 def test_history_is_over_all_images_and_not_over_the_last_batch(fitted: Fitted) -> None:
     # 14 training images: every accuracy is a number of fourteenths; the last batch has 2 of them.
     dataset = make_dataset()
@@ -175,7 +171,6 @@ def test_history_is_over_all_images_and_not_over_the_last_batch(fitted: Fitted) 
     assert history[0].accuracy == pytest.approx(right.mean())
 
 
-@pytest.mark.slow
 def test_early_stopping_ends_and_the_best_weights_are_kept() -> None:
     # A step size that large makes the loss worse, so the first epochs are the best.
     dataset = make_dataset()
@@ -188,7 +183,6 @@ def test_early_stopping_ends_and_the_best_weights_are_kept() -> None:
     assert losses.mean() == pytest.approx(min(epoch.val_loss for epoch in fitted.history), rel=1e-3)
 
 
-@pytest.mark.slow
 def test_a_training_that_diverges_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([0.5, float("nan"), float("nan")])
     one_batch = FitConfig(epochs=9, batch_size=100, learning_rate=3.0)
@@ -198,7 +192,6 @@ def test_a_training_that_diverges_is_ended(monkeypatch: pytest.MonkeyPatch) -> N
         fit(make_dataset(), one_batch)
 
 
-@pytest.mark.slow
 def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
     dataset = make_dataset(per_class=40)
     rare = [replace(r, used=not (r.label == "sad" and i % 40 >= 10)) for i, r in enumerate(dataset.records)]
@@ -214,7 +207,6 @@ def test_uneven_classes_are_weighed_so_that_each_counts_the_same() -> None:
     assert weighed.loss == pytest.approx((losses[labels == 0].mean() + losses[labels == 1].mean()) / 2, rel=1e-3)
 
 
-@pytest.mark.slow
 def test_augmentation_touches_the_training_images_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     varied = []
     monkeypatch.setattr("mien.learning.training.vary", lambda images, *_: (images, varied.append(len(images)))[0])  # type: ignore[func-returns-value]
@@ -222,20 +214,17 @@ def test_augmentation_touches_the_training_images_alone(monkeypatch: pytest.Monk
     assert varied == [14, 14]
 
 
-@pytest.mark.slow
 def test_ctrl_c_keeps_the_best_weights_so_far() -> None:
     fitted = fit(make_dataset(), FitConfig(epochs=9, batch_size=4), progress=StopAfter(2))
     assert fitted.interrupted
     assert len(fitted.history) == 2
 
 
-@pytest.mark.slow
 def test_ctrl_c_before_the_first_epoch_ends_everything() -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(make_dataset(), FitConfig(epochs=9), progress=StopAfter(0))
 
 
-@pytest.mark.slow
 def test_a_training_that_was_cut_off_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     config = FitConfig(epochs=4, batch_size=4, dropout=0.3)
     augment = AugmentConfig(augment=True)
@@ -246,7 +235,6 @@ def test_a_training_that_was_cut_off_goes_on_as_if_nothing_had_happened(tmp_path
     assert [epoch.val_loss for epoch in whole.history] == [epoch.val_loss for epoch in resumed.history]
 
 
-@pytest.mark.slow
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     fit(make_dataset(), FitConfig(epochs=1), run_dir=tmp_path)
     with pytest.raises(SourceNotFoundError, match="another network"):
@@ -260,7 +248,6 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None
         Recorder(RunFolder(tmp_path)).checkpoint()
 
 
-@pytest.mark.slow
 def test_a_run_folder_gets_history_and_tensorboard_logs(tmp_path: Path) -> None:
     fitted = fit(make_dataset(), FitConfig(epochs=2), run_dir=tmp_path)
     rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
@@ -269,7 +256,6 @@ def test_a_run_folder_gets_history_and_tensorboard_logs(tmp_path: Path) -> None:
     assert {path.parent.name for path in tmp_path.glob("logs/*/events.out.tfevents.*")} == {"train", "validation"}
 
 
-@pytest.mark.slow
 def test_tensorboard_reads_the_logs(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -280,7 +266,6 @@ def test_tensorboard_reads_the_logs(tmp_path: Path) -> None:
     assert losses == pytest.approx([epoch.val_loss for epoch in fitted.history])
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -291,7 +276,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path, monkeypatch
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("class_names", [("happy", "sad"), pytest.param(("a", "b", "c"), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("class_names", [("happy", "sad"), ("a", "b", "c")])
 def test_the_onnx_file_answers_as_the_keras_network_does(class_names: tuple[str, ...], tmp_path: Path) -> None:
     dataset = make_dataset(class_names)
     whole = networks.with_all_probs(fit(dataset, FitConfig(epochs=1)).model)
@@ -318,7 +303,6 @@ def test_which_of_two_equal_classes_is_named_first_is_no_difference() -> None:
     prove_equal([np.array([[0.500001, 0.499999]], np.float32)], [np.array([[0.499999, 0.500001]], np.float32)])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 def test_the_keras_files_load_in_plain_keras(fitted: Fitted, tmp_path: Path, name: str) -> None:
     save_keras(fitted.model, tmp_path, save_h5=True)
@@ -327,7 +311,6 @@ def test_the_keras_files_load_in_plain_keras(fitted: Fitted, tmp_path: Path, nam
     np.testing.assert_array_equal(loaded.predict_on_batch(images), fitted.model.predict_on_batch(images))
 
 
-@pytest.mark.slow
 def test_a_failed_save_leaves_the_old_file(fitted: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "model.keras").write_bytes(b"old")
 

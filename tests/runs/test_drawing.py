@@ -26,6 +26,7 @@ def test_what_is_drawn_is_what_is_saved(tmp_path: Path) -> None:
         assert (np.asarray(shown) == np.asarray(saved)).all()
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_drawing_once_whether_pyplot_is_loaded_or_not(data: Path) -> None:
     draw = f"import mien; mien.plot_samples(mien.scan({str(data)!r}))"
     make: Any = nbformat.v4

@@ -20,7 +20,7 @@ from mien.runs.folder import RunFolder
 from mien.runs.tensorboard import EventFile, log_run
 from mien.scoring.results import Scores
 
-pytestmark = pytest.mark.keras
+pytestmark = pytest.mark.slow
 
 HOSTILE = ("<b>$x$</b>", "![x](http://127.0.0.1/x.png)", "a | b\n# c", "\udcff*d*")
 

@@ -43,6 +43,7 @@ def test_the_split_in_the_file_is_that_of_the_manifest(run: Run) -> None:
             assert count == sum(r.split == split and r.label == label for r in run.dataset.records)
 
 
+@pytest.mark.slow
 def test_the_same_training_gives_the_same_card(
     small_run: Run, small: TrainConfig, data: Path, tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_the_python_of_the_card_works_as_it_stands(run: Run, monkeypatch: pytest
     assert with_mien == pytest.approx(without, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_card_work_as_they_stand(run: Run, data: Path, tmp_path: Path) -> None:
     draw_image(7).save(tmp_path / "photo.jpg")
     (tmp_path / "model.onnx").write_bytes((run.path / "model.onnx").read_bytes())

@@ -52,7 +52,7 @@ demo: .venv/demo-ready ## draw happy and sad people, train on them, judge others
 demo-all: .venv/ready ## the same, with the network of a tutorial beside it
 	@$(BIN)/mien demo --all
 
-quick: .venv/ready ## run the tests that need no further processes and no training, in half a minute
+quick: .venv/ready ## run the tests that train nothing and start no process, in half a minute
 	$(PYTEST) -m "not (medium or slow or browser or site)"
 
 test: .venv/ready ## run the tests, but for the slow ones, in two minutes

@@ -64,6 +64,7 @@ def test_the_examples_of_a_module_are_true(folder: Path, monkeypatch: pytest.Mon
     assert found.attempted > 0
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("module", [name for name in MODULES if name not in WITH_KERAS])
 def test_which_modules_have_examples_is_known(module: str) -> None:
     assert has_examples(module) == (module in WITH_EXAMPLES)

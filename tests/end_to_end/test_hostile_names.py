@@ -64,8 +64,8 @@ def test_train_predict_evaluate_and_compare_take_a_name_for_a_name(
 ) -> None:
     folder = draw_hostile_folder(tmp_path / "data", class_names)
     run, other = tmp_path / "<b>run", tmp_path / "=run"
-    for seed, out in enumerate((run, other)):
-        assert command("train", folder, "--out", out, "--backbone", small.backbone.backbone, "--seed", seed)[0] == 0
+    for seed, path in enumerate((run, other)):
+        assert command("train", folder, "--out", path, "--backbone", small.backbone.backbone, "--seed", seed)[0] == 0
     code, out, _ = command("predict", run, folder, "--json")
     assert code == 0 and {json.loads(line)["label"] for line in out.splitlines()} <= {*class_names, "unsure"}
     assert command("predict", run, folder, "--csv", tmp_path / "answers.csv")[0] == 0

@@ -124,7 +124,8 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
         assert told == "Stopping: 1 request is still in work; Ctrl-C again ends it now.\n"
 
 
-@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_workers", [1, 2])
 def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: int) -> None:
     with served(run.path, "--workers", num_workers) as service:
         assert comes_true(lambda: is_alive(service))

@@ -230,9 +230,7 @@ def test_a_fold_that_is_done_is_not_done_again(dataset: Dataset, tmp_path: Path)
     np.testing.assert_array_equal(whole.probs, kept.probs)
 
 
-def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(
-    small: TrainConfig, tmp_path: Path
-) -> None:
+def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(small: TrainConfig, tmp_path: Path) -> None:
     # Labels without meaning: whoever is asked about what it has learnt would be right.
     folder = draw_folder(tmp_path / "data", 40)
     run = train(folder, small, out=tmp_path / "run")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
 from mien.learning.heads import fit_head
 

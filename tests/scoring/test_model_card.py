@@ -44,9 +44,7 @@ def test_the_split_in_the_file_is_that_of_the_manifest(run: Run) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_training_gives_the_same_card(
-    small_run: Run, small: TrainConfig, data: Path, tmp_path: Path
-) -> None:
+def test_the_same_training_gives_the_same_card(small_run: Run, small: TrainConfig, data: Path, tmp_path: Path) -> None:
     again = mien.train(data, small, out=tmp_path / "again")
     assert _undated(again) == _undated(small_run)
 

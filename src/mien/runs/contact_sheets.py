@@ -123,7 +123,7 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
 
     Example:
         >>> import mien
-        >>> run = mien.train("data", out="runs/looked-at")
+        >>> run = mien.load_run("runs/train")
         >>> mien.plot_mistakes(run.dataset, run.predictions).savefig("mistakes.png")
         >>> other = mien.clean(mien.scan("data", run.classifier.facts.scan_config()))
         >>> mien.plot_mistakes(other, mien.predict_dataset(run.classifier, other)).savefig("others.png")

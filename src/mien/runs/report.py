@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +193,7 @@ def interval(score: Score) -> str:
     return f"{score.low:.0%} to {score.high:.0%}"
 
 
+@cache
 def _environment() -> "Environment":
     with needing("train"):
         from jinja2 import Environment, PackageLoader, StrictUndefined

@@ -46,12 +46,22 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def threads_for(num_rows: int) -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another.
+def single_threaded() -> AbstractContextManager[object]:
+    """Keep the algebra of the block to one thread, as where several threads of our own do it.
 
     Raises:
         MissingExtraError: The package threadpoolctl is not installed.
     """
     with needing("train"):
         from threadpoolctl import threadpool_limits
-    return threadpool_limits(1) if num_rows < _FEW_ROWS else nullcontext()
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
+
+
+def threads_for(num_rows: int) -> AbstractContextManager[object]:
+    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another.
+
+    Raises:
+        MissingExtraError: The package threadpoolctl is not installed.
+    """
+    return single_threaded() if num_rows < _FEW_ROWS else nullcontext()

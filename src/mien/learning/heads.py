@@ -1,20 +1,24 @@
 """The linear head: features -> probabilities, by logistic regression whose strength cross-validation chooses."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.parallel import threads_for
+from mien.core.extras import needing
+from mien.core.parallel import in_threads, single_threaded, threads_for
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
 
 # Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))
 _NUM_FOLDS = 5
+# More images than this hardly change which strength is the best.
+_MAX_CHOOSING = 4000
 _MAX_STEPS = 1000
-# A fit is done when a step changes no logit by more than this.
-_STILL = 1e-4
+# A fit is done where no slope of the mean loss is steeper.
+_LEVEL = 1e-5
+Coefficients = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,26 @@ class Head:
         return softmax(features @ self.weights + self.bias).astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Examples:
+    """What a fit learns from.
+
+    Attributes:
+        inputs: float32 (N, D + 1): features with mean 0 and variance 1, and a column of ones.
+        labels: Class numbers, (N,).
+        weights: How much each image counts, float32 (N,).
+        groups: Images with the same number are never divided, (N,).
+    """
+
+    inputs: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    groups: NDArray[np.int64]
+
+    def __getitem__(self, chosen: NDArray[np.bool_]) -> "_Examples":
+        return _Examples(self.inputs[chosen], self.labels[chosen], self.weights[chosen], self.groups[chosen])
+
+
 def fit_head(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
@@ -49,7 +73,8 @@ def fit_head(
 ) -> Head:
     """Fit a regularised logistic regression, choose its strength by cross-validation, and calibrate it.
 
-    Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit.
+    Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit. Of more
+    than 4,000 images a part decides on them.
 
     Args:
         features: float32 (N, D).
@@ -60,142 +85,131 @@ def fit_head(
         balanced: Weigh the classes so that each counts the same.
         seed: Decides the folds.
 
+    Raises:
+        MissingExtraError: The package scipy is not installed.
+
     Source:
         C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (temperature).
     """
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     # A feature that never moved says nothing; where it moves later on, that must not count for much.
     scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-6))
-    weights = _image_weights(labels, num_classes, balanced=balanced)
+    inputs = np.ones((len(features), features.shape[1] + 1), np.float32)
+    inputs[:, :-1] = (features - mean.astype(np.float32)) / scale.astype(np.float32)
+    numbers = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    examples = _Examples(inputs, labels, _image_weights(labels, num_classes, balanced=balanced), numbers)
+    strength, temperature = _chosen(examples, num_classes, seed)
     with threads_for(len(features)):
-        rows, back = _rotated((features - mean) / scale)
-        strength, temperature = _chosen(rows, labels, weights, _groups(groups, labels), num_classes, seed)
-        slopes, bias = next(_fits(rows, labels, weights, num_classes, (strength,)))
-    slopes = back @ slopes / scale[:, None] / temperature
-    bias = bias / temperature - mean @ slopes
+        found = _fit(examples, strength, np.zeros((inputs.shape[1], num_classes), np.float32)).astype(np.float64)
+    slopes = found[:-1] / scale[:, None] / temperature
+    bias = found[-1] / temperature - mean @ slopes
     return Head(slopes.astype(np.float32), bias.astype(np.float32), strength, temperature)
 
 
-def _rotated(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the same rows in as few dimensions as they span, and the way back, (D, R).
-
-    A penalty on the length of the weights does not see a rotation, so the fit is the same, and much faster where
-    there are fewer images than features.
-    """
-    if len(rows) >= rows.shape[1]:
-        return rows, np.eye(rows.shape[1])
-    # By the products of the rows with one another: a small matrix, unlike the one that a SVD would take apart.
-    squares, left = np.linalg.eigh(rows @ rows.T)
-    kept = squares > 1e-10 * squares[-1]
-    lengths = np.sqrt(squares[kept])
-    return left[:, kept] * lengths, rows.T @ (left[:, kept] / lengths)
-
-
-def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: bool) -> NDArray[np.float64]:
+def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: bool) -> NDArray[np.float32]:
     counts = np.bincount(labels, minlength=num_classes)
-    return (len(labels) / (num_classes * counts))[labels] if balanced else np.ones(len(labels))
+    weights = (len(labels) / (num_classes * counts))[labels] if balanced else np.ones(len(labels))
+    return weights.astype(np.float32)
 
 
-def _groups(groups: Sequence[int] | None, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.arange(len(labels)) if groups is None else np.asarray(groups, np.int64)
-
-
-def _chosen(
-    rows: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    groups: NDArray[np.int64],
-    num_classes: int,
-    seed: int,
-) -> tuple[float, float]:
+def _chosen(examples: _Examples, num_classes: int, seed: int) -> tuple[float, float]:
     """Return the strength and the temperature that do best on images left out."""
-    num_units = min(len(np.unique(groups[labels == number])) for number in range(num_classes))
+    num_parts = -(-len(examples.labels) // _MAX_CHOOSING)
+    if num_parts > 1:
+        examples = examples[_folds(examples.labels, examples.groups, num_parts, seed) == 0]
+    units = np.unique(np.stack([examples.labels, examples.groups]), axis=1)[0]
+    num_units = int(np.bincount(units, minlength=num_classes).min())
     if num_units < 2:
         return _STRENGTHS[len(_STRENGTHS) // 2], 1.0
-    folds = _folds(labels, groups, min(_NUM_FOLDS, num_units), seed)
-    parts = [(folds != number, folds == number) for number in range(folds.max() + 1)]
-    paths = [_fits(rows[seen], labels[seen], weights[seen], num_classes, _STRENGTHS) for seen, _ in parts]
-    logits, losses = [], []
-    for fits in zip(*paths, strict=True):
-        given = np.zeros((len(labels), num_classes))
-        for (_, unseen), (slopes, bias) in zip(parts, fits, strict=True):
-            given[unseen] = rows[unseen] @ slopes + bias
-        logits.append(given)
-        losses.append(cross_entropy(softmax(given), labels))
-        if len(losses) > 2 and min(losses) < min(losses[-2:]):
-            # Weaker penalties only get worse from here, and take longest.
-            break
-    best = int(np.argmin(losses))
-    return _STRENGTHS[best], best_temperature(logits[best], labels)
+    folds = _folds(examples.labels, examples.groups, min(_NUM_FOLDS, num_units), seed)
+    logits, losses = _search(examples, folds, num_classes)
+    best = min(losses, key=losses.__getitem__)
+    return _STRENGTHS[best], best_temperature(logits[best], examples.labels)
+
+
+def _search(
+    examples: _Examples, folds: NDArray[np.int64], num_classes: int
+) -> tuple[dict[int, NDArray[np.float32]], dict[int, float]]:
+    """Try strengths from the middle on, in the direction in which the loss falls, in steps of three and then of one.
+
+    Returns:
+        By the place of each strength that was tried: logits (N, C) from fits without the image; and their loss.
+    """
+    parts = [(examples[folds != number], folds == number) for number in range(folds.max() + 1)]
+    found = {-1: [np.zeros((examples.inputs.shape[1], num_classes), np.float32)] * len(parts)}
+    logits, losses = dict[int, NDArray[np.float32]](), dict[int, float]()
+
+    def attempt(place: int) -> None:
+        # Each fit begins where the nearest one ended.
+        near = min(found, key=lambda other: abs(other - place))
+
+        def fit(number: int) -> Coefficients:
+            return _fit(parts[number][0], _STRENGTHS[place], found[near][number])
+
+        found[place] = list(in_threads(fit, range(len(parts))))
+        logits[place] = np.empty((len(examples.labels), num_classes), np.float32)
+        for (_, unseen), coefficients in zip(parts, found[place], strict=True):
+            logits[place][unseen] = examples.inputs[unseen] @ coefficients
+        losses[place] = cross_entropy(softmax(logits[place]), examples.labels)
+
+    best = len(_STRENGTHS) // 2
+    with single_threaded():
+        attempt(best)
+        for step in (3, 1):
+            before = None
+            while best != before:
+                before = best
+                for place in (max(best - step, 0), min(best + step, len(_STRENGTHS) - 1)):
+                    if place not in losses:
+                        attempt(place)
+                best = min(losses, key=losses.__getitem__)
+    return logits, losses
 
 
 def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
     """Return the number of the fold of each image, (N,): each class is shared out evenly, and no group divided."""
     rng = np.random.default_rng(seed)
     sizes = np.zeros((labels.max() + 1, num_folds))
-    folds = np.zeros(len(labels), np.int64)
-    names, firsts, counts = np.unique(groups, return_index=True, return_counts=True)
+    firsts, group_of, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)[1:]
+    fold_of = np.zeros(len(firsts), np.int64)
     # The large groups first: the small ones fill up what they leave.
-    for place in sorted(rng.permutation(len(names)), key=lambda place: -counts[place]):
-        label = labels[firsts[place]]
-        fold = int(np.argmin(sizes[label] + 1e-9 * sizes.sum(axis=0)))
-        sizes[label, fold] += counts[place]
-        folds[groups == names[place]] = fold
-    return folds
+    for group in sorted(rng.permutation(len(firsts)), key=lambda group: -counts[group]):
+        label = labels[firsts[group]]
+        fold_of[group] = np.argmin(sizes[label] + 1e-9 * sizes.sum(axis=0))
+        sizes[label, fold_of[group]] += counts[group]
+    return fold_of[group_of]
 
 
-def _fits(
-    rows: NDArray[np.float64],
-    labels: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    num_classes: int,
-    strengths: Sequence[float],
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Yield slopes (R, C) and bias (C,) for each strength; each fit begins where the one before ended.
+def _fit(examples: _Examples, strength: float, start: Coefficients) -> Coefficients:
+    """Return the coefficients (D + 1, C), the bias last, with the lowest penalised loss, by L-BFGS from a start.
 
-    The sum of the weighted cross-entropies and of the squared slopes over twice the strength is as small as it gets.
-    Steps are those of the quadratic that bounds the cross-entropy from above, with momentum: they need no line search.
-
-    Source:
-        D. Boehning, Multinomial logistic regression algorithm, Annals of the Institute of Statistical Mathematics 44,
-        1992; B. O'Donoghue, E. Candes, Adaptive restart for accelerated gradient schemes, FoCM 15, 2015.
+    The loss is the sum of the weighted cross-entropies and of the squared slopes over twice the strength. It is small
+    enough to be written down here, in float32: scikit-learn takes a second to load, and this runs in each training.
     """
-    ones = np.ones((len(rows), 1))
-    inputs = np.hstack([rows, ones])
-    targets = np.eye(num_classes)[labels]
-    bound = (inputs * weights[:, None]).T @ inputs / 2
-    found = np.zeros((inputs.shape[1], num_classes))
-    for strength in strengths:
-        penalty = np.full((inputs.shape[1], 1), 1 / strength)
-        # The bias is free.
-        penalty[-1] = 1e-9
-        steps = np.linalg.inv(bound + np.diag(penalty[:, 0]))
-        found = _descended(found, steps, penalty, inputs, targets, weights)
-        yield found[:-1], found[-1]
+    with needing("train"):
+        from scipy.optimize import minimize
+    inputs, rows = examples.inputs, np.arange(len(examples.labels))
+    penalty = np.full((inputs.shape[1], 1), 1 / (strength * len(rows)), np.float32)
+    # The bias is free.
+    penalty[-1] = 0
+    weights = examples.weights[:, None] / np.float32(len(rows))
 
+    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        coefficients = flat.reshape(start.shape).astype(np.float32)
+        probs = inputs @ coefficients
+        probs -= probs.max(axis=1, keepdims=True)
+        of_label = probs[rows, examples.labels]
+        np.exp(probs, out=probs)
+        sums = probs.sum(axis=1, keepdims=True)
+        entropies = (np.log(sums[:, 0]) - of_label) * weights[:, 0]
+        probs /= sums
+        probs[rows, examples.labels] -= 1
+        probs *= weights
+        penalised = penalty * coefficients
+        value = entropies.sum(dtype=np.float64) + 0.5 * np.vdot(penalised, coefficients)
+        return float(value), (inputs.T @ probs + penalised).ravel().astype(np.float64)
 
-def _descended(
-    start: NDArray[np.float64],
-    steps: NDArray[np.float64],
-    penalty: NDArray[np.float64],
-    inputs: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    weights: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the coefficients (R + 1, C) at the foot of the slope."""
-    found = ahead = start
-    momentum = 1.0
-    for _ in range(_MAX_STEPS):
-        errors = (softmax(inputs @ ahead) - targets) * weights[:, None]
-        gradient = inputs.T @ errors + penalty * ahead
-        after = ahead - steps @ gradient
-        moved = after - found
-        if float((gradient * moved).sum()) > 0:
-            # It has run past: start anew from here.
-            momentum = 1.0
-        faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = after + (momentum - 1) / faster * moved
-        found, momentum = after, faster
-        if np.abs(inputs @ moved).max() < _STILL:
-            break
-    return found
+    options = {"maxiter": _MAX_STEPS, "gtol": _LEVEL, "ftol": 1e-9}
+    done = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    coefficients: Coefficients = done.x.reshape(start.shape).astype(np.float32)
+    return coefficients

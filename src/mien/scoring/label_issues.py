@@ -50,8 +50,9 @@ def find_label_issues(dataset: Dataset, predictions: Predictions) -> tuple[Label
     if wilson_score(num_right, len(probs)).low <= np.bincount(predictions.labels).max() / len(probs):
         return ()
     label_issues = []
+    others = _suggested(predictions.labels, probs)
     for row in label_issue_rows(predictions.labels, probs).tolist():
-        label, suggested = int(predictions.labels[row]), _suggested(predictions.labels, probs)[row]
+        label, suggested = int(predictions.labels[row]), int(others[row])
         given, other = float(probs[row, label]), float(probs[row, suggested])
         label_issues.append(LabelIssue(int(predictions.indexes[row]), names[label], names[suggested], given, other))
     return tuple(label_issues)

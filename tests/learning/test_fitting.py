@@ -203,7 +203,7 @@ def test_few_images_are_cross_validated_by_default_and_many_are_not(dataset: Dat
     assert num_folds(dataset, PRESETS["classic"]) == num_folds(dataset, PRESETS["best"]) == 0
     assert num_folds(dataset, replace(PRESETS["fast"], split=SplitConfig(folds=0))) == 0
     assert num_folds(dataset, replace(PRESETS["best"], split=SplitConfig(folds=3))) == 3
-    many = dataset.with_records(dataset.records * 50)
+    many = dataset.with_records(dataset.records * 1000)
     assert num_folds(many, PRESETS["fast"]) == 0
 
 

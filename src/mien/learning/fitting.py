@@ -20,11 +20,11 @@ from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
 from mien.scoring.results import Predictions
 
-# What each kind of training imports at some time; jinja2 and matplotlib are for what a run shows.
-_MODULES = ("jinja2", "matplotlib", "onnx", "threadpoolctl")
-_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
+# What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
+_MODULES = ("jinja2", "onnx", "scipy", "threadpoolctl")
+_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard", "resvg_py")
 _AUTO_FOLDS = 5
-_FEW_IMAGES = 1000
+_MAX_CROSS_VALIDATED = 20_000
 
 
 def fit(
@@ -159,7 +159,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
     """Return with how many folds to cross-validate; 0 for not at all."""
     if config.split.folds != "auto":
         return config.split.folds
-    if config.fit.method != "linear" or len(dataset.indexes()) >= _FEW_IMAGES:
+    if config.fit.method != "linear" or len(dataset.indexes()) > _MAX_CROSS_VALIDATED:
         return 0
     most = min(_AUTO_FOLDS, smallest_class(dataset))
     return most if most >= 2 else 0

@@ -14,6 +14,7 @@ HEAVY = {
     "onnxruntime",
     "matplotlib",
     "cv2",
+    "scipy",
     "sklearn",
     "onnx",
     "httpx",

@@ -61,7 +61,7 @@ def test_a_network_without_keras_is_refused_at_once_with_the_command_that_instal
     [
         ("keras", "mien.build_cnn", "keras"),
         ("fastapi", "mien.create_app", "serve"),
-        ("matplotlib", "mien.plot_history([mien.core.progress.Epoch(1, 1, 1, 1, 1, 1)])", "train"),
+        ("resvg_py", "mien.plot_history([mien.core.progress.Epoch(1, 1, 1, 1, 1, 1)]).png()", "train"),
         ("onnx", "mien.train('data')", "train"),
     ],
 )

@@ -5,6 +5,7 @@ import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -77,8 +78,9 @@ def test_train_predict_evaluate_and_compare_take_a_name_for_a_name(
         check_table(table, class_names)
     for name in ("config.json", "metrics.json"):
         json.loads((run / name).read_text("utf-8"))
-    for name in ("samples.png", "confusion.png", "reliability.png"):
-        assert (run / name).read_bytes().startswith(b"\x89PNG")
+    assert (run / "samples.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("confusion.svg", "reliability.svg"):
+        assert ElementTree.fromstring((run / name).read_text("utf-8")).tag.endswith("svg")
     assert raw_html((run / "MODEL_CARD.md").read_text("utf-8")) == []
     check_report((run / "report.html").read_text("utf-8"))
 

@@ -88,7 +88,7 @@ def test_the_demo_installs_a_part_of_what_is_locked_and_no_training_framework() 
     names = {pin.split("==")[0] for pin in pins("requirements-demo.lock")}
     assert names >= {
         "onnx",
-        "matplotlib",
+        "scipy",
         "jinja2",
         "threadpoolctl",
         "dicebear-core",

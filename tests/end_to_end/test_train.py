@@ -47,8 +47,8 @@ FAST_FILES = {
     "predictions.csv",
     "out_of_fold.csv",
     "samples.png",
-    "confusion.png",
-    "reliability.png",
+    "confusion.svg",
+    "reliability.svg",
 }
 NETWORK_FILES = {
     "MODEL_CARD.md",
@@ -61,9 +61,9 @@ NETWORK_FILES = {
     "predictions.csv",
     "history.csv",
     "samples.png",
-    "curves.png",
-    "confusion.png",
-    "reliability.png",
+    "curves.svg",
+    "confusion.svg",
+    "reliability.svg",
     "logs",
 }
 

@@ -19,11 +19,11 @@ HISTORY = tuple(
     Epoch(number, 1 / number, 0.5 + 0.04 * number, abs(number - 4) / 10 + 0.5, 0.6, 1.0) for number in range(1, 11)
 )
 CHARTS = {
-    "accuracy": plot_accuracy(EVALUATION),
-    "loss by epoch": plot_epochs(HISTORY, "loss"),
-    "accuracy by epoch": plot_epochs(HISTORY, "accuracy"),
-    "sureness": plot_sureness(EVALUATION),
-    "coverage": plot_coverage(EVALUATION),
+    "accuracy": plot_accuracy(EVALUATION).__html__(),
+    "loss by epoch": plot_epochs(HISTORY, "loss").__html__(),
+    "accuracy by epoch": plot_epochs(HISTORY, "accuracy").__html__(),
+    "sureness": plot_sureness(EVALUATION).__html__(),
+    "coverage": plot_coverage(EVALUATION).__html__(),
 }
 
 
@@ -73,27 +73,28 @@ def test_one_epoch_or_a_loss_that_is_no_number_is_drawn_too() -> None:
     one = Epoch(1, math.nan, 0.5, math.inf, 0.5, 1.0)
     for history in ((one,), (HISTORY[0],), (*HISTORY, one)):
         for measure in ("loss", "accuracy"):
-            ElementTree.fromstring(plot_epochs(history, measure))
-            assert "nan," not in plot_epochs(history, measure) and ",nan" not in plot_epochs(history, measure)
+            chart = plot_epochs(history, measure).__html__()
+            ElementTree.fromstring(chart)
+            assert "nan," not in chart and ",nan" not in chart
 
 
 def test_ten_thousand_epochs_make_no_large_chart() -> None:
     many = tuple(Epoch(number, 1.0, 0.5, 1.0, 0.5, 0.1) for number in range(1, 10_001))
-    assert len(plot_epochs(many, "loss")) < 20_000
+    assert len(plot_epochs(many, "loss").__html__()) < 20_000
 
 
 def test_a_classifier_that_is_always_right_or_always_wrong_is_drawn() -> None:
     for confusion in ([[9, 0], [0, 9]], [[0, 9], [9, 0]], [[1, 0], [0, 0]]):
         evaluation = evaluation_of(confusion)
         for chart in (plot_accuracy(evaluation), plot_sureness(evaluation), plot_coverage(evaluation)):
-            ElementTree.fromstring(chart)
+            ElementTree.fromstring(chart.__html__())
 
 
 def test_thresholds_stand_apart_and_below_all_that_is_drawn() -> None:
     rows = tuple(
         Coverage(step / 40, wilson_score(200 - step, 200), wilson_score(step * 3, 120)) for step in range(1, 40)
     )
-    chart = plot_coverage(replace(EVALUATION, coverage=rows))
+    chart = plot_coverage(replace(EVALUATION, coverage=rows)).__html__()
     words = [part for part in parts(chart, "text") if str(part.text).startswith("≥")]
     places = sorted(float(str(part.get("x"))) for part in words)
     assert len(words) > 1 and min(after - before for before, after in pairwise(places)) > 34

@@ -145,7 +145,7 @@ def test_a_sheet_is_saved_in_the_format_that_its_name_says(dataset: Dataset, tmp
 def test_sheets_need_nothing_but_what_mien_always_has(data: Path, tmp_path: Path) -> None:
     code = f"""
 import sys
-sys.modules.update(dict.fromkeys("matplotlib onnx jinja2 threadpoolctl keras cv2 tensorboard".split()))
+sys.modules.update(dict.fromkeys("onnx jinja2 scipy resvg_py threadpoolctl keras cv2 tensorboard".split()))
 import mien
 mien.plot_samples(mien.scan({str(data)!r})).savefig({str(tmp_path / "samples.png")!r})
 sys.argv = ["mien", "check", {str(data)!r}, "--sheet", {str(tmp_path / "sheet.png")!r}]

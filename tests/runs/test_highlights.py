@@ -11,7 +11,7 @@ from PIL import Image
 import mien
 from conftest import draw_folder, record
 from mien.model.explanation import HeatMap
-from mien.runs.highlights import LabelledPrediction, _groups, _hits, _samples, find_looks, most_confused, surest
+from mien.runs.highlights import LabelledPrediction, _groups, _hits, _samples, find_looks, surest
 from mien.runs.run import Run, load_run
 
 
@@ -71,10 +71,6 @@ def test_hits_are_of_each_class_in_turn() -> None:
     found = [answered(f"happy/{number}", "happy", 0.9 + number / 100) for number in range(8)]
     found += [answered("sad/1", "sad", 0.6), answered("sad/2", "happy", 0.99)]
     assert [hit.path for hit in _hits(found)] == ["happy/7", "sad/1", "happy/6", "happy/5", "happy/4", "happy/3"]
-
-
-def test_the_most_frequent_mistakes_come_first() -> None:
-    assert most_confused(("a", "b", "c"), ((9, 1, 0), (4, 8, 0), (0, 2, 7)), 2) == [("b", "a", 4), ("c", "b", 2)]
 
 
 @pytest.fixture(scope="module")

@@ -29,3 +29,9 @@ def test_results_become_json() -> None:
         "out_of_distribution": False,
     }
     assert json.loads(json.dumps(prediction.to_dict())) == expected
+
+
+def test_the_most_frequent_mistakes_come_first() -> None:
+    evaluation = evaluation_of([[9, 1, 0], [4, 8, 0], [0, 2, 7]], ("a", "b", "c"))
+    assert evaluation.most_confused(2) == [("b", "a", 4), ("c", "b", 2)]
+    assert evaluation.most_confused(9) == [("b", "a", 4), ("c", "b", 2), ("a", "b", 1)]

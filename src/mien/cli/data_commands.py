@@ -111,9 +111,8 @@ def check(
     show_json(found.to_dict()) if json else show_check(found)
     if sheet:
         from mien.runs.contact_sheets import plot_samples
-        from mien.runs.figures import save_figure
 
-        save_figure(plot_samples(found.dataset), sheet)
+        plot_samples(found.dataset).savefig(sheet)
     refuse(found, gates)
 
 

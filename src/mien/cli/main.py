@@ -48,7 +48,7 @@ def main() -> None:
     _use_any_streams()
     silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("tensorflow", "tf2onnx", "matplotlib"):
+    for name in ("tensorflow", "tf2onnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # An image that is too large is reported by mien itself, with its name.
     warnings.filterwarnings("ignore", module="PIL")

@@ -35,9 +35,9 @@ RUN_FILES = {
     "label_issues.png": "those images",
     "history.csv": "loss and accuracy by epoch",
     "samples.png": "images with their labels",
-    "curves.png": "loss and accuracy, drawn",
-    "confusion.png": "which class was taken for which",
-    "reliability.png": "whether its probabilities mean what they say, and what a threshold leaves",
+    "curves.svg": "loss and accuracy, drawn",
+    "confusion.svg": "which class was taken for which",
+    "reliability.svg": "whether its probabilities mean what they say, and what a threshold leaves",
     "explained/": "where it looked, drawn by mien explain",
     "logs/": "for TensorBoard: curves, images, settings, scores",
 }

@@ -15,7 +15,7 @@ from mien.jobs.train import train
 from mien.model.prediction import Prediction, predict
 from mien.runs.folder import RunFolder
 
-_MODULES = ("dicebear", "dicebear_styles", "resvg_py", "threadpoolctl", "onnx", "jinja2", "matplotlib")
+_MODULES = ("dicebear", "dicebear_styles", "resvg_py", "threadpoolctl", "onnx", "jinja2", "scipy")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 # The same images are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
 _CONFIGS = {

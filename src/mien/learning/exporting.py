@@ -24,7 +24,7 @@ from mien.learning.methods import Fitted
 from mien.learning.out_of_distribution import Distribution, fit_distribution
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.model.inference import Graph
-from mien.runs.figures import plot_history, save_figure
+from mien.runs.figures import plot_history
 from mien.runs.folder import RunFolder
 from mien.version import __version__
 
@@ -246,12 +246,12 @@ def save_keras(model: "keras.Model", folder: Path, *, save_h5: bool = False) -> 
 
 
 def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
-    """Write, for a Keras network, curves.png, model.keras and where asked for model.h5; nothing for others.
+    """Write, for a Keras network, curves.svg, model.keras and where asked for model.h5; nothing for others.
 
     Raises:
         OutputError: A file cannot be written.
     """
     if fitted.history:
-        save_figure(plot_history(fitted.history), run_folder.path / "curves.png")
+        plot_history(fitted.history).savefig(run_folder.path / "curves.svg")
     if fitted.model is not None:
         save_keras(fitted.model, run_folder.path, save_h5=save_h5)

@@ -1,4 +1,4 @@
-"""Charts: results -> SVG for a page. Colours come from the page's style; no name of a class or file is in them."""
+"""Charts: results -> SVG, for a page or a figure. Colours come from the style of what they stand in."""
 
 import math
 import sys
@@ -8,12 +8,15 @@ from html import escape
 
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
+from mien.core.text import shorten, visible
 from mien.scoring.calibration import round_thresholds
 from mien.scoring.results import Evaluation
 
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
+# A matrix of more classes cannot be read.
+MAX_MATRIX = 20
 # Of the width, what a threshold needs beside the next; and how much of the height all of them take.
 _LABEL_ROOM, _LABEL_HEIGHT = 0.13, 0.1
 Point = tuple[float, float]
@@ -25,6 +28,32 @@ class Svg(str):
 
     def __html__(self) -> str:
         return self
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart. A template takes it as it is.
+
+    Attributes:
+        title: What it shows, in some words.
+        told: The same at length, for those who cannot see it.
+        parts: SVG elements.
+        width: Of the paper, in units of which letters are twelve high; likewise `height`.
+    """
+
+    title: str
+    told: str
+    parts: tuple[str, ...]
+    width: float = _WIDTH
+    height: float = _HEIGHT
+
+    def __html__(self) -> str:
+        name = "".join(letter if letter.isalnum() else "-" for letter in self.title.lower())
+        return (
+            f'<svg class="chart" viewBox="0 0 {self.width:g} {self.height:g}" role="img" '
+            f'aria-labelledby="{name} {name}-told"><title id="{name}">{escape(self.title)}</title>'
+            f'<desc id="{name}-told">{escape(self.told)}</desc>{"".join(self.parts)}</svg>'
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +126,7 @@ def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> lis
     return [round(number * step, 10) for number in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def plot_accuracy(evaluation: Evaluation) -> Svg:
+def plot_accuracy(evaluation: Evaluation) -> Chart:
     """Draw the accuracy with its interval on a line from 0% to 100%, and the baseline beside it."""
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
     value, always = accuracy.value or 0.0, baseline.value or 0.0
@@ -111,10 +140,10 @@ def plot_accuracy(evaluation: Evaluation) -> Svg:
     )
     # The word stays on the paper, and away from the number above the dot.
     anchor = "start" if always < 0.15 else "end" if always > 0.85 else "middle"
-    return _svg(
+    return Chart(
         "Accuracy and baseline",
         told,
-        [
+        (
             '<line class="rail" x1="10" x2="350" y1="34" y2="34"/>',
             f'<line class="band" x1="{x[accuracy.low]}" x2="{x[accuracy.high]}" y1="34" y2="34"/>',
             f'<line class="mark" x1="{x[always]}" x2="{x[always]}" y1="22" y2="46"/>',
@@ -122,12 +151,12 @@ def plot_accuracy(evaluation: Evaluation) -> Svg:
             f'<text class="strong" x="{x[value]}" y="16" text-anchor="middle">{value:.0%}</text>',
             f'<text x="{x[always]}" y="60" text-anchor="{anchor}">baseline {always:.0%}</text>',
             *(f'<text class="faint" x="{x[s]}" y="78" text-anchor="{a}">{s:.0%}</text>' for s, a in _ENDS),
-        ],
+        ),
         height=84,
     )
 
 
-def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
+def plot_epochs(history: Sequence[Epoch], measure: str) -> Chart:
     """Draw the loss or the accuracy of every epoch, in training and validation; the lowest validation loss is marked.
 
     Args:
@@ -151,10 +180,10 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Svg:
         points = [(epoch.epoch, getattr(epoch, name)) for epoch in thinned]
         parts.append(plane.line(points, style))
         parts += [plane.dot(*point, style) for point in points if len(points) <= 30]
-    return _svg(f"{measure.capitalize()} by epoch", told, parts)
+    return Chart(f"{measure.capitalize()} by epoch", told, tuple(parts))
 
 
-def plot_sureness(evaluation: Evaluation) -> Svg:
+def plot_sureness(evaluation: Evaluation) -> Chart:
     """Draw how often it is right by how sure it is, with intervals, and the line of being as sure as it is right."""
     bins = evaluation.calibration.bins
     left = min(1 / len(evaluation.class_names), 0.5)
@@ -169,10 +198,10 @@ def plot_sureness(evaluation: Evaluation) -> Svg:
     for item in bins:
         parts.append(plane.upright(item.confidence, item.accuracy.low, item.accuracy.high, "whisker a"))
         parts.append(plane.dot(item.confidence, item.accuracy.value or 0.0, "a"))
-    return _svg("How often it is right, by how sure it is", f"{told}.", parts)
+    return Chart("How often it is right, by how sure it is", f"{told}.", tuple(parts))
 
 
-def plot_coverage(evaluation: Evaluation) -> Svg:
+def plot_coverage(evaluation: Evaluation) -> Chart:
     """Draw how often it is right among the images that a threshold leaves, by how many those are."""
     rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
     least = math.floor(min(row.accuracy.low for row in rows) * 10) / 10
@@ -192,7 +221,71 @@ def plot_coverage(evaluation: Evaluation) -> Svg:
     parts += _thresholds(evaluation, plane)
     parts.append(plane.line(points, "a"))
     parts += [plane.dot(*point, "a") for point in points]
-    return _svg("What answering less buys", told, parts)
+    return Chart("What answering less buys", told, tuple(parts))
+
+
+def plot_matrix(evaluation: Evaluation) -> Chart:
+    """Draw the confusion matrix: true classes down, predictions across, numbers of images in the cells.
+
+    Of more than 20 classes, those that are most often confused are listed.
+    """
+    num_classes, num_images = len(evaluation.class_names), evaluation.accuracy.num_images
+    title = f"{num_images:,} images that it had not seen"
+    if num_classes > MAX_MATRIX:
+        return _plot_pairs(evaluation, title)
+    names = [_short(name) for name in evaluation.class_names]
+    side = 46 if num_classes < 8 else 30
+    left, turned = _room_for(names), _room_for(names) > side + 12
+    top = 46 + (_room_for(names) if turned else 0)
+    parts = ['<text class="axis" x="0" y="12">down: truth; across: predicted</text>']
+    for place, name in enumerate(names):
+        middle = round(side * (place + 0.5))
+        parts.append(f'<text x="{left - 6}" y="{top + middle + 4}" text-anchor="end">{escape(name)}</text>')
+        lean = f'transform="rotate(-60 {left + middle} {top - 6})"' if turned else 'text-anchor="middle"'
+        parts.append(f'<text x="{left + middle}" y="{top - 6}" {lean}>{escape(name)}</text>')
+    for row, counts in enumerate(evaluation.confusion):
+        for column, count in enumerate(counts):
+            x, y, share = left + side * column, top + side * row, count / max(sum(counts), 1)
+            cell = f'class="cell {"a" if row == column else "b"}" x="{x}" y="{y}" width="{side - 2}"'
+            parts.append(f'<rect {cell} height="{side - 2}" fill-opacity="{share:.2f}"/>')
+            ink = "inverse" if share > 0.55 else "axis" if count else "faint"
+            centre = f'x="{x + side // 2 - 1}" y="{y + side // 2 + 3}"'
+            parts.append(f'<text class="{ink}" {centre} text-anchor="middle">{count:,}</text>')
+    rows = "; ".join(
+        f"{name}: " + ", ".join(f"{count} as {other}" for other, count in zip(names, counts, strict=True) if count)
+        for name, counts in zip(names, evaluation.confusion, strict=True)
+    )
+    # The last name leans out to the right.
+    width = max(left + side * num_classes + 4 + (top - 46) // 2, 200)
+    told = f"Truth, and what it was taken for. {rows}."
+    return Chart(title, told, tuple(parts), width, top + side * num_classes + 4)
+
+
+def _plot_pairs(evaluation: Evaluation, title: str) -> Chart:
+    """Draw which classes are most often taken for which others, with a bar for each."""
+    pairs, line = evaluation.most_confused(MAX_MATRIX), 20
+    said = [f"{_short(label)} taken for {_short(predicted)}" for label, predicted, _ in pairs]
+    left, most = _room_for(said), max((count for *_, count in pairs), default=1)
+    parts = ['<text class="axis" x="0" y="12">most often confused, and in how many images</text>']
+    for place, (text, (*_, count)) in enumerate(zip(said, pairs, strict=True)):
+        y, length = 24 + line * place, round(200 * count / most)
+        parts.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{escape(text)}</text>')
+        parts.append(f'<rect class="cell b" x="{left}" y="{y + 2}" width="{length}" height="{line - 5}"/>')
+        parts.append(f'<text x="{left + length + 6}" y="{y + 13}">{count:,}</text>')
+    told = "; ".join(f"{text}: {count}" for text, (*_, count) in zip(said, pairs, strict=True))
+    if not pairs:
+        told = f"None of the {len(evaluation.class_names)} classes was taken for another"
+        parts.append(f'<text x="0" y="36">{told}</text>')
+    return Chart(title, f"{told}.", tuple(parts), max(left, 100) + 260, 30 + line * max(len(pairs), 1))
+
+
+def _short(name: str) -> str:
+    return shorten(visible(name), 24)
+
+
+def _room_for(lines: Sequence[str]) -> int:
+    """Return how much room lines of text take in most fonts, and some to spare."""
+    return round(max((sum(12 if ord(letter) > 0x1100 else 7.2 for letter in line) for line in lines), default=0)) + 12
 
 
 def _thresholds(evaluation: Evaluation, plane: _Plane) -> Iterator[str]:
@@ -239,12 +332,3 @@ def _epoch(epoch: Epoch, measure: str) -> str:
     shape = ".0%" if measure == "accuracy" else ".3g"
     values = " and ".join(format(getattr(epoch, name), shape) for name in (measure, f"val_{measure}"))
     return f"epoch {epoch.epoch}, {values}"
-
-
-def _svg(title: str, told: str, parts: Sequence[str], *, height: int = _HEIGHT) -> Svg:
-    """Put a chart together. Its title and description are read to those who cannot see it."""
-    name = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-    return Svg(
-        f'<svg class="chart" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="{name} {name}-told">'
-        f'<title id="{name}">{escape(title)}</title><desc id="{name}-told">{escape(told)}</desc>{"".join(parts)}</svg>'
-    )

@@ -63,8 +63,9 @@ class Sheet:
         formats = Image.registered_extensions()
         if suffix and formats.get(suffix) not in Image.SAVE:
             raise SettingsError(f"{str(path)!r} cannot be an image: expected an ending such as .png, .jpg or .pdf")
-        with files.writing(Path(path)):
-            self.image.save(path, formats[suffix or ".png"])
+        kind = formats[suffix or ".png"]
+        with files.replacing(Path(path)) as temporary:
+            self.image.save(temporary, kind, **({"compress_level": 1} if kind == "PNG" else {}))
 
     def _repr_png_(self) -> bytes:
         return self.png()

@@ -1,34 +1,93 @@
-"""Figures: results -> matplotlib figures. They are returned, never shown by themselves."""
+"""Figures: results -> charts beside one another, as SVG. They are returned, never shown by themselves."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files as package_files
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from mien.core import files
 from mien.core.extras import needing
-from mien.core.progress import Epoch, best_epoch
-from mien.core.scores import Score
-from mien.core.text import shorten, visible
+from mien.core.progress import Epoch
 from mien.errors import SettingsError
-from mien.scoring.calibration import round_thresholds
+from mien.runs.charts import Chart, plot_coverage, plot_epochs, plot_matrix, plot_sureness
 from mien.scoring.results import Evaluation
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-    from mien.runs.contact_sheets import Sheet
-    from mien.runs.drawing import Drawing
-
-_DPI = 120
-# Of the width of a plot: what a threshold beside another takes.
-_ROOM = 0.09
-_BLUE, _ORANGE, _GREY = "#1f6fb4", "#d9622b", "#777777"
+_GAP, _HEAD, _FOOT = 24, 30, 26
+_PNG_ZOOM = 2
 
 
-def plot_history(history: Sequence[Epoch]) -> "Drawing":
+@dataclass(frozen=True)
+class Figure:
+    """Charts beside one another. A notebook shows them where they are the last value of a cell; nothing else does.
+
+    Attributes:
+        charts: From left to right.
+        legend: What the lines mean: their styles, and words.
+    """
+
+    charts: tuple[Chart, ...]
+    legend: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def svg(self) -> str:
+        """The figure as an SVG document that needs nothing else."""
+        height = _HEAD + max(chart.height for chart in self.charts) + (_FOOT if self.legend else 0) + _GAP
+        x, parts = float(_GAP), []
+        for chart in self.charts:
+            parts.append(f'<text class="strong" x="{x:g}" y="{_HEAD - 6}">{escape(chart.title)}</text>')
+            paper = f'x="{x:g}" y="{_HEAD}" width="{chart.width:g}" height="{chart.height:g}"'
+            parts.append(f"<svg {paper}>{''.join(chart.parts)}</svg>")
+            x += chart.width + _GAP
+        place = float(_GAP)
+        for style, words in self.legend:
+            y = height - _GAP / 2 - 8
+            parts.append(f'<line class="{style}" x1="{place:g}" x2="{place + 26:g}" y1="{y - 4:g}" y2="{y - 4:g}"/>')
+            parts.append(f'<text x="{place + 32:g}" y="{y:g}">{escape(words)}</text>')
+            place += 32 + 7 * len(words) + _GAP
+        width = max(x, place, *(_GAP + 9 * len(chart.title) for chart in self.charts))
+        told = " ".join(f"{chart.title}: {chart.told}" for chart in self.charts)
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{width:g}" height="{height:g}" '
+            f'viewBox="0 0 {width:g} {height:g}" role="img"><desc>{escape(told)}</desc><style>{_style()}</style>'
+            f'<rect class="paper" width="100%" height="100%"/>{"".join(parts)}</svg>'
+        )
+
+    def png(self) -> bytes:
+        """Return it as the content of a PNG file, in the letters of a font of this machine.
+
+        Raises:
+            MissingExtraError: The package resvg-py is not installed.
+        """
+        with needing("train"):
+            import resvg_py
+        return bytes(resvg_py.svg_to_bytes(svg_string=self.svg, zoom=_PNG_ZOOM))
+
+    def savefig(self, path: str | Path) -> None:
+        """Write it to a file.
+
+        Args:
+            path: Its ending decides the format: .svg or .png.
+
+        Raises:
+            SettingsError: It has another ending.
+            OutputError: It cannot be written.
+            MissingExtraError: It is to be a PNG file, and the package resvg-py is not installed.
+        """
+        suffix = Path(path).suffix.lower()
+        if suffix not in (".svg", ".png"):
+            raise SettingsError(f"{str(path)!r} cannot be a figure: expected the ending .svg or .png")
+        content = self.png() if suffix == ".png" else self.svg.encode("utf-8")
+        with files.replacing(Path(path)) as temporary:
+            temporary.write_bytes(content)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def plot_history(history: Sequence[Epoch]) -> Figure:
     """Draw loss and accuracy by epoch, for training and validation; the lowest validation loss is marked.
 
     Args:
@@ -41,31 +100,18 @@ def plot_history(history: Sequence[Epoch]) -> "Drawing":
         >>> import mien
         >>> from mien.core.progress import Epoch
         >>> history = [Epoch(1, 0.7, 0.5, 0.6, 0.6, 1.0), Epoch(2, 0.5, 0.8, 0.7, 0.6, 1.0)]
-        >>> mien.plot_history(history).savefig("curves.png")
+        >>> mien.plot_history(history).savefig("curves.svg")
     """
     if not history:
         raise SettingsError("there are no epochs to draw: the preset fast has none; classic and best have")
-    with _names_as_they_are():
-        figure = _figure(9, 3.6)
-        epochs = [epoch.epoch for epoch in history]
-        best = best_epoch(history).epoch
-        for place, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-            place.plot(epochs, [getattr(e, name) for e in history], color=_BLUE, marker=".", label="training")
-            place.plot(
-                epochs, [getattr(e, f"val_{name}") for e in history], color=_ORANGE, marker=".", label="validation"
-            )
-            place.axvline(best, color=_GREY, linestyle=":", label=f"lowest validation loss: epoch {best}")
-            place.set(title=name.capitalize(), xlabel="epoch")
-            place.xaxis.get_major_locator().set_params(integer=True)
-            place.grid(alpha=0.25)
-            place.set_ylim(*((0, 1.02) if name == "accuracy" else (0, None)))
-        # Curves may be anywhere in their frames: one legend for both, below.
-        figure.legend(*place.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-        return figure
+    legend = (("line a", "training"), ("line b", "validation"), ("mark", "lowest validation loss"))
+    return Figure((plot_epochs(history, "loss"), plot_epochs(history, "accuracy")), legend)
 
 
-def plot_confusion(evaluation: Evaluation) -> "Drawing":
-    """Draw the confusion matrix: true classes down, answers across, numbers of images in the cells.
+def plot_confusion(evaluation: Evaluation) -> Figure:
+    """Draw the confusion matrix: true classes down, predictions across, numbers of images in the cells.
+
+    Of more than 20 classes, those that are most often confused are listed.
 
     Args:
         evaluation: That of a run, or what `evaluate` returned.
@@ -74,87 +120,25 @@ def plot_confusion(evaluation: Evaluation) -> "Drawing":
         >>> import mien
         >>> classifier = mien.load("runs/train")
         >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
-        >>> mien.plot_confusion(mien.evaluate(classifier, dataset)).savefig("confusion.png")
+        >>> mien.plot_confusion(mien.evaluate(classifier, dataset)).savefig("confusion.svg")
     """
-    counts = np.array(evaluation.confusion)
-    names = [shorten(visible(name), 24) for name in evaluation.class_names]
-    side = min(2.6 + 0.55 * len(names), 20)
-    with _names_as_they_are():
-        figure = _figure(side + 0.6, side)
-        place = figure.subplots()
-        shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-        place.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        place.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)
-        place.set_yticks(range(len(names)), names)
-        place.set(xlabel="predicted", ylabel="truth", title=f"{counts.sum()} images that it had not seen")
-        for (row, column), count in np.ndenumerate(counts):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            place.text(column, row, str(count), ha="center", va="center", color=colour)
-        return figure
+    return Figure((plot_matrix(evaluation),))
 
 
-def plot_reliability(evaluation: Evaluation) -> "Drawing":
+def plot_reliability(evaluation: Evaluation) -> Figure:
     """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves.
 
     Args:
         evaluation: That of a run, or what `evaluate` returned.
     """
-    accuracy, rows = evaluation.accuracy, [row for row in evaluation.coverage if row.accuracy.value is not None]
-    with _names_as_they_are():
-        figure = _figure(9, 3.8)
-        sure, left = figure.subplots(1, 2)
-        sure.plot((0, 1), (0, 1), color=_GREY, linestyle=":", label="right as often as it says")
-        bins = evaluation.calibration.bins
-        _plot_scores(sure, [item.confidence for item in bins], [item.accuracy for item in bins], _BLUE)
-        sure.set(title="Is it as sure as it is right?", xlabel="probability of the prediction", ylabel="share right")
-        left.axhline(accuracy.value or 0, color=_GREY, linestyle=":", label="when it answers all")
-        answered = [row.answered.value or 0.0 for row in rows]
-        _plot_scores(left, answered, [row.accuracy for row in rows], _ORANGE)
-        left.set(title="What does being unsure buy?", xlabel="share of the images answered", ylabel="share right")
-        above = left.secondary_xaxis("top")
-        shown = round_thresholds(evaluation.coverage, _ROOM)
-        above.set_xticks(
-            [row.answered.value or 0.0 for row in shown], [f"{row.threshold:.0%}" for row in shown], fontsize=8
-        )
-        above.set_xlabel("by a threshold of")
-        least = min(item.low for item in (*(b.accuracy for b in bins), *(row.accuracy for row in rows)))
-        for place in (sure, left):
-            place.set(xlim=(0 if place is left else min(1 / len(evaluation.class_names), 0.5), 1.02))
-            place.set_ylim(max(0.0, least - 0.05), 1.02)
-            place.grid(alpha=0.25)
-            place.legend(frameon=False, loc="lower right")
-        return figure
+    legend = (("line ideal", "right as often as it says"), ("band", "interval of 95%"))
+    return Figure((plot_sureness(evaluation), plot_coverage(evaluation)), legend)
 
 
-def _plot_scores(place: "Axes", across: Sequence[float], scores: Sequence[Score], colour: str) -> None:
-    """Draw scores with their intervals as bars."""
-    values = np.array([score.value for score in scores], np.float64)
-    below, above = (np.array([getattr(score, end) for score in scores]) for end in ("low", "high"))
-    lengths = (np.maximum(values - below, 0), np.maximum(above - values, 0))
-    place.errorbar(across, values, yerr=lengths, color=colour, marker="o", markersize=4, elinewidth=0.8, capsize=2)
-
-
-def save_figure(figure: "Drawing | Sheet", path: Path) -> None:
-    """Write a figure as a PNG file, in one piece.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    content = figure.png()
-    with files.replacing(path) as temporary:
-        temporary.write_bytes(content)
-
-
-@contextmanager
-def _names_as_they_are() -> Iterator[None]:
-    """Draw the names of classes and files letter by letter: "$" starts no formula."""
-    with needing("train"):
-        import matplotlib
-    with matplotlib.rc_context({"text.parse_math": False, "font.size": 9}):
-        yield
-
-
-def _figure(width: float, height: float) -> "Drawing":
-    from mien.runs.drawing import Drawing
-
-    return Drawing(figsize=(width, height), dpi=_DPI, layout="constrained")
+@cache
+def _style() -> str:
+    """Return the style of charts with the light colours of the pages written out: a file of its own has no page."""
+    base = (package_files("mien.core") / "base.css").read_text("utf-8")
+    colours = dict(re.findall(r"(--[\w-]+): (#\w+);", base[: base.index("@media")]))
+    css = (package_files("mien.runs") / "page" / "charts.css").read_text("utf-8")
+    return re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], f"{css}.paper {{ fill: var(--card); }}")

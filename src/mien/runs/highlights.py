@@ -1,7 +1,6 @@
 """Highlights: which images of a run are worth looking at, and where the classifier looked in some of them."""
 
 import heapq
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -171,21 +170,6 @@ def _hits(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]
     ranked = [surest(right[name], _MAX_HITS) for name in sorted(right)]
     in_turn = [prediction for row in zip_longest(*ranked) for prediction in row if prediction is not None]
     return in_turn[:_MAX_HITS]
-
-
-def most_confused(
-    class_names: Sequence[str], confusion: Sequence[Sequence[int]], most: int
-) -> list[tuple[str, str, int]]:
-    """Return which class was taken for which other, and how often; the most frequent first."""
-    pairs = Counter(
-        {
-            (class_names[row], class_names[column]): count
-            for row, counts in enumerate(confusion)
-            for column, count in enumerate(counts)
-            if row != column and count
-        }
-    )
-    return [(label, predicted, count) for (label, predicted), count in pairs.most_common(most)]
 
 
 def find_looks(run: Run) -> tuple[Look, ...]:

@@ -22,7 +22,7 @@ from mien.errors import SourceNotFoundError
 from mien.model.prediction import UNSURE
 from mien.runs import charts
 from mien.runs.folder import RunFolder
-from mien.runs.highlights import Highlights, find_highlights, find_looks, most_confused
+from mien.runs.highlights import Highlights, find_highlights, find_looks
 from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.model_card import limits
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 REPORT_NAME = "report.html"
-_DRAWN: tuple[Callable[..., str], ...] = (
+_DRAWN: tuple[Callable[..., charts.Chart | charts.Svg], ...] = (
     charts.plot_accuracy,
     charts.plot_epochs,
     charts.plot_sureness,
@@ -48,7 +48,7 @@ _FACTS = {
     "flip": "Asks about the mirrored image too",
     "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
 }
-_MAX_MATRIX, _MAX_PAIRS, _MAX_EPOCHS = 20, 20, 200
+_MAX_PAIRS, _MAX_EPOCHS = 20, 200
 _LONG_NAME = 56
 # What joins letters and emoji into one, and is no letter itself.
 _JOINERS = "\u200c\u200d"
@@ -128,33 +128,36 @@ def render(run: Run) -> str:
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.dataset.records}
     thumbnails = load_thumbnails(run.dataset, _shown(run, highlights, by_path))
-    base_css, own_css = package_files("mien.core") / "base.css", package_files("mien.runs") / "page" / "report.css"
-    css = base_css.read_text("utf-8") + own_css.read_text("utf-8")
-    page = _environment().get_template("report.html.jinja")
-    return page.render(
-        run=run,
-        judged=run.scores.judged,
-        num_right=sum(row[place] for place, row in enumerate(run.scores.judged.confusion)),
-        facts=facts,
-        highlights=highlights,
-        thumbnails=thumbnails,
-        records=by_path,
-        classes=_class_counts(run),
-        left_out=_left_out(run.dataset.records),
-        many=len(run.classifier.class_names) > _MAX_MATRIX,
-        pairs=most_confused(run.scores.judged.class_names, run.scores.judged.confusion, _MAX_PAIRS),
-        sure_row=_telling_row(run.scores.judged),
-        looks=find_looks(run),
-        settings=_settings(run),
-        training=_training(run.training.to_dict()),
-        limits=limits(run.classifier.class_names),
-        css=css,
-        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
-        titles=_TITLES,
-        best=best_epoch(run.history) if run.history else None,
-        epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
-        versions=facts.provenance.versions if facts.provenance else run.versions,
-        version=__version__,
+    base, page = package_files("mien.core") / "base.css", package_files("mien.runs") / "page"
+    css = "".join(part.read_text("utf-8") for part in (base, page / "report.css", page / "charts.css"))
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            run=run,
+            judged=run.scores.judged,
+            num_right=sum(row[place] for place, row in enumerate(run.scores.judged.confusion)),
+            facts=facts,
+            highlights=highlights,
+            thumbnails=thumbnails,
+            records=by_path,
+            classes=_class_counts(run),
+            left_out=_left_out(run.dataset.records),
+            many=len(run.classifier.class_names) > charts.MAX_MATRIX,
+            pairs=run.scores.judged.most_confused(_MAX_PAIRS),
+            sure_row=_telling_row(run.scores.judged),
+            looks=find_looks(run),
+            settings=_settings(run),
+            training=_training(run.training.to_dict()),
+            limits=limits(run.classifier.class_names),
+            css=css,
+            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+            titles=_TITLES,
+            best=best_epoch(run.history) if run.history else None,
+            epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
+            versions=facts.provenance.versions if facts.provenance else run.versions,
+            version=__version__,
+        )
     )
 
 

@@ -15,7 +15,7 @@ from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
 from mien.model.classifier import Provenance
 from mien.runs.contact_sheets import plot_label_issues, plot_samples
-from mien.runs.figures import plot_confusion, plot_reliability, save_figure
+from mien.runs.figures import plot_confusion, plot_reliability
 from mien.runs.folder import RunFolder
 from mien.runs.predictions import write_predictions
 from mien.runs.report import write_report
@@ -45,7 +45,7 @@ def save_data(
     if config.labels.relabel:
         files.write_text(run_folder.decisions_path, decisions_csv(decisions or {}))
     run_folder.save_config(config, dataset.root, installed_versions())
-    save_figure(plot_samples(dataset), run_folder.path / "samples.png")
+    plot_samples(dataset).savefig(run_folder.path / "samples.png")
     dataset.save(run_folder.manifest_path)
 
 
@@ -63,8 +63,8 @@ def save_run(run: Run, *, decisions: Mapping[str, str], progress: Progress = SIL
     run_folder = RunFolder(run.path)
     for source, predictions in run.predictions_by_source.items():
         write_predictions(run.path, run.dataset, predictions, source)
-    save_figure(plot_confusion(run.scores.judged), run.path / "confusion.png")
-    save_figure(plot_reliability(run.scores.judged), run.path / "reliability.png")
+    plot_confusion(run.scores.judged).savefig(run.path / "confusion.svg")
+    plot_reliability(run.scores.judged).savefig(run.path / "reliability.svg")
     if run.history:
         log_run(run_folder, run.config, run.scores)
     save_label_issues(run.path, run.dataset, run.label_issues, decisions)
@@ -156,7 +156,7 @@ def save_label_issues(
     files.write_text(folder / "label_issues.csv", table_text(rows))
     drawn = label_issues[:_NUM_DRAWN]
     titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
-    save_figure(plot_label_issues(dataset, titles), folder / "label_issues.png")
+    plot_label_issues(dataset, titles).savefig(folder / "label_issues.png")
 
 
 def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> str:

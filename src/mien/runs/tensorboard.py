@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run: event files, written before one goes on, so that a full disk is noticed."""
 
+import io
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -12,6 +13,7 @@ from PIL import Image
 from mien.config import TrainConfig
 from mien.core import files
 from mien.core.extras import needing
+from mien.runs.figures import plot_confusion, plot_reliability
 from mien.runs.folder import RunFolder
 from mien.scoring.model_card import escaped
 from mien.scoring.results import Evaluation, Scores
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
 _FORMAT = "brain.Event:2"
-_IMAGES = ("samples", "confusion", "reliability")
 
 
 class EventFile:
@@ -74,12 +75,12 @@ class EventFile:
 
 
 def log_run(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> None:
-    """Write down for TensorBoard the images that lie in a run folder, its settings, and its scores.
+    """Write down for TensorBoard the samples of a run, its settings, and its scores, drawn and in numbers.
 
     The settings and scores stand in the tab HParams too, in which several runs can be compared.
 
     Args:
-        run_folder: Its samples.png, confusion.png and reliability.png are shown as they are.
+        run_folder: Its samples.png is shown as it is.
         config: The settings.
         scores: Of the run.
 
@@ -110,8 +111,9 @@ def _summaries(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> It
     yield text_pb(
         "scores", "\n\n".join(_scores_table(source, evaluation) for source, evaluation in scores.by_source.items())
     )
-    for name in _IMAGES:
-        yield _image(name, run_folder.path / f"{name}.png")
+    yield _image("samples", (run_folder.path / "samples.png").read_bytes())
+    for draw in (plot_confusion, plot_reliability):
+        yield _image(draw.__name__.removeprefix("plot_"), draw(scores.judged).png())
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, float]:
@@ -121,15 +123,15 @@ def _numbers(evaluation: Evaluation) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _image(name: str, path: Path) -> "Summary":
-    """Return a PNG file as TensorBoard takes it: width, height, content. Nothing is drawn a second time."""
+def _image(name: str, png: bytes) -> "Summary":
+    """Return the content of a PNG file as TensorBoard takes it: width, height, content."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.image.metadata import create_summary_metadata
     from tensorboard.util.tensor_util import make_tensor_proto
 
-    with Image.open(path) as image:
+    with Image.open(io.BytesIO(png)) as image:
         width, height = image.size
-    content = np.array([str(width).encode(), str(height).encode(), path.read_bytes()], object)
+    content = np.array([str(width).encode(), str(height).encode(), png], object)
     metadata = create_summary_metadata(display_name=None, description="")
     value = Summary.Value(tag=name, metadata=metadata, tensor=make_tensor_proto(content))
     return Summary(value=[value])

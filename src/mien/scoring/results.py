@@ -65,6 +65,19 @@ class Evaluation:
     out_of_distribution: Score | None = None
     num_folds: int = 0
 
+    def most_confused(self, most: int) -> list[tuple[str, str, int]]:
+        """Return which class was taken for which other, and in how many images; the most frequent first.
+
+        Args:
+            most: How many pairs at most.
+        """
+        counts = np.array(self.confusion)
+        np.fill_diagonal(counts, 0)
+        order = np.argsort(-counts, axis=None, kind="stable")[:most]
+        pairs = zip(*np.unravel_index(order, counts.shape), strict=True)
+        names = self.class_names
+        return [(names[row], names[column], int(counts[row, column])) for row, column in pairs if counts[row, column]]
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)

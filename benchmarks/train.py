@@ -1,10 +1,12 @@
-"""How long training takes: `mien train` beside the well-known tutorial (tutorial.py), whole processes.
+"""How long training takes: `mien train` beside the well-known tutorial (tutorial.py) and a floor, whole processes.
 
-    python benchmarks/train.py PHOTOS [--presets fast classic] [--rounds 3]
+    python benchmarks/train.py PHOTOS [--presets fast classic] [--rounds 3] [--no-tutorial]
 
-By turns, after a warm-up of each; PHOTOS must hold two classes. `fast` keeps the features of images in a cache: it is
-timed with an empty one and with a filled one. Prints seconds, tutorial / mien, and for each on how many images it
-trains and the accuracies that it reports; the tutorial's test batches hold copies of its training images, mien's not.
+By turns, after a warm-up of each; PHOTOS must hold two classes, unless --no-tutorial leaves that out. The floor
+(floor.py) decodes every image and runs the backbone of `fast` on it once, and does nothing else. `fast` keeps the
+features of images in a cache: it is timed with an empty one and with a filled one. Prints seconds, tutorial / mien,
+mien / floor, and for each on how many images it trains and the accuracies that it reports; the tutorial's test batches
+hold copies of its training images, mien's not.
 """
 
 import json
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from timing import MIEN, arguments, by_turns, run, show_ratio, show_seconds
 
-TUTORIAL = "tutorial"
+TUTORIAL, FLOOR = "tutorial", "floor"
 # Presets that keep features in a cache.
 CACHING = {"fast"}
 
@@ -43,6 +45,10 @@ class Trainings:
         self.num_train[TUTORIAL] = report["num_train"]
         return done.seconds - float(report["copying_s"])
 
+    def reach_the_floor(self) -> float:
+        """Return the seconds that floor.py takes."""
+        return run([MIEN[0], Path(__file__).with_name("floor.py"), self._photos]).seconds
+
     def train(self, name: str, preset: str, cache: str | None = None) -> float:
         """Return the seconds that `mien train` takes.
 
@@ -64,9 +70,10 @@ class Trainings:
         self.num_train[name] = metrics["data"]["splits"]["train"]
         return done.seconds
 
-    def tasks(self, presets: list[str]) -> dict[str, partial[float]]:
+    def tasks(self, presets: list[str], *, tutorial: bool) -> dict[str, partial[float]]:
         """Return every way to train, by name."""
-        tasks = {TUTORIAL: partial(self.follow_tutorial)}
+        tasks = {TUTORIAL: partial(self.follow_tutorial)} if tutorial else {}
+        tasks[FLOOR] = partial(self.reach_the_floor)
         for preset in presets:
             caches = {", empty cache": "empty", ", filled cache": "filled"} if preset in CACHING else {"": None}
             for suffix, cache in caches.items():
@@ -89,13 +96,15 @@ def main() -> None:
     """Time them, and print what came out."""
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--presets", nargs="+", default=["fast", "classic"], help="presets of mien to time")
+    parser.add_argument("--no-tutorial", dest="tutorial", action="store_false", help="leave the tutorial out")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as work_dir:
         trainings = Trainings(given.photos, Path(work_dir))
-        medians = show_seconds(by_turns(trainings.tasks(known(given.presets)), given.rounds))
-    for name in medians:
-        if name != TUTORIAL:
+        medians = show_seconds(by_turns(trainings.tasks(known(given.presets), tutorial=given.tutorial), given.rounds))
+    for name in medians.keys() - {TUTORIAL, FLOOR}:
+        if TUTORIAL in medians:
             show_ratio(f"{TUTORIAL} / {name}", medians[TUTORIAL] / medians[name])
+        show_ratio(f"{name} / {FLOOR}", medians[name] / medians[FLOOR])
     for name, values in trainings.accuracies.items():
         reported = ", ".join(f"{value:.0%}" for value in values)
         print(f"{name}: trains on {trainings.num_train[name]} images; accuracy {reported}")

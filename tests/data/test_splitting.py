@@ -15,7 +15,7 @@ from mien.config import CleanConfig, Keep, ScanConfig, SplitConfig
 from mien.data.cleaning import clean
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem
 from mien.data.scanning import scan
-from mien.data.splitting import split
+from mien.data.splitting import describe_split, split
 from mien.errors import TooFewImagesError
 
 SMALL = ScanConfig(image_size=(32, 32))
@@ -214,3 +214,14 @@ def test_a_class_of_copies_of_one_image_is_refused(tmp_path: Path) -> None:
     assert dataset.counts(used_only=True) == {"happy": 12, "sad": 12}
     with pytest.raises(TooFewImagesError, match=r"class 'sad' in .* has 1 distinct usable images; .* needs 10"):
         split(dataset)
+
+
+def test_few_classes_get_a_line_each_and_many_one_for_all() -> None:
+    few = split(dataset_of(*(record(f"{name}/{number}.jpg") for name in "ab" for number in range(12))))
+    assert [line.split(":")[0] for line in describe_split(few)] == ["class 0, a", "class 1, b", "split"]
+    names = [f"kind {number:02}" for number in range(30)]
+    sizes = {name: 12 + (name == "kind 07") for name in names}
+    many = split(dataset_of(*(record(f"{name}/{number}.jpg") for name in names for number in range(sizes[name]))))
+    first, second = describe_split(many)
+    assert first == "30 classes: 361 of 361 files are used, from 12 in kind 00 to 13 in kind 07"
+    assert second.startswith("split: ")

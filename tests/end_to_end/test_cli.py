@@ -124,6 +124,17 @@ def test_predict_prints_a_line_per_source_in_order(command: Mien, data: Path, ru
     assert [line.split()[-1] for line in out.splitlines()] == [str(second), str(first)]
 
 
+def test_predict_names_the_next_classes_where_asked(command: Mien, data: Path, run_dir: Path) -> None:
+    image = next(data.glob("sad/*.jpg"))
+    code, out, _ = command("predict", run_dir, image, "--top", 2)
+    label, _, *rest = out.split()
+    other = "happy" if label == "sad" else "sad"
+    assert code == 0 and " ".join(rest).startswith(f"{image} (then {other} ")
+    assert command("predict", run_dir, image, "--top", 9)[1] == out
+    code, _, err = command("predict", run_dir, image, "--top", 0)
+    assert code == 2 and "top is 0; expected 1 or more" in err
+
+
 def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the_rest(
     command: Mien, data: Path, run_dir: Path, tmp_path: Path
 ) -> None:

@@ -97,3 +97,12 @@ def test_nothing_is_written_where_there_is_no_label_issue(tmp_path: Path) -> Non
     save_label_issues(tmp_path, dataset_of(record("happy/1.jpg"), record("sad/1.jpg")), (), {})
     assert list(tmp_path.iterdir()) == []
     assert describe_label_issues((), tmp_path) == ""
+
+
+def test_of_many_classes_a_guess_is_no_label_issue() -> None:
+    labels, chosen = [0, 1, 2] * 30, [0, 1, 2] * 30
+    chosen[0:2] = [1, 2]
+    dataset = dataset_of(*(record(f"{'abc'[label]}/{number}.jpg") for number, label in enumerate(labels)))
+    given = predictions(labels, chosen, num_classes=3)
+    given.probs[0], given.probs[1] = [0.05, 0.9, 0.05], [0.2, 0.35, 0.45]
+    assert [issue.index for issue in find_label_issues(dataset, given)] == [0]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import mien
@@ -149,3 +150,18 @@ def test_a_card_claims_no_more_than_the_scores_show() -> None:
         evaluation = evaluation_of([[10, 0], [20 - num_right, num_right - 10]], FACTS.class_names)
         card = model_card(replace(FACTS, scores={"test": json.loads(json.dumps(evaluation.to_dict()))}))
         assert ("is not shown" in card) == claim
+
+
+def test_of_many_classes_a_card_names_the_weakest() -> None:
+    names = tuple(f"kind {number:03}" for number in range(100))
+    counts = np.eye(100, dtype=int) * 3
+    counts[42, 43] = 9
+    split = {name: {"train": 3} for name in names}
+    facts = replace(FACTS, class_names=names, provenance=replace(PROVENANCE, split=split))
+    card = model_card(
+        replace(facts, scores={"test": json.loads(json.dumps(evaluation_of(counts.tolist(), names).to_dict()))})
+    )
+    assert "The 20 of 100 classes with the lowest F1, by the test:" in card
+    assert card.index("| kind 042 |") < card.index("| kind 043 |")
+    assert "kind 019, and 80 more" in card and "And 80 more classes, likewise." in card
+    assert len(card) < 10_000

@@ -35,3 +35,8 @@ def test_the_most_frequent_mistakes_come_first() -> None:
     evaluation = evaluation_of([[9, 1, 0], [4, 8, 0], [0, 2, 7]], ("a", "b", "c"))
     assert evaluation.most_confused(2) == [("b", "a", 4), ("c", "b", 2)]
     assert evaluation.most_confused(9) == [("b", "a", 4), ("c", "b", 2), ("a", "b", 1)]
+
+
+def test_the_weakest_classes_come_first() -> None:
+    evaluation = evaluation_of([[9, 1, 0], [4, 8, 0], [0, 2, 7]], ("a", "b", "c"))
+    assert [scores.label for scores in evaluation.weakest(2)] == ["b", "a"]

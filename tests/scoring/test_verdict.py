@@ -155,3 +155,11 @@ def test_a_threshold_that_was_asked_for_is_kept_and_explained() -> None:
     threshold, (finding,) = decide_threshold(PredictConfig(threshold=0.7), sure_and_unsure())
     assert threshold == 0.7
     assert "Below a probability of 0.7 it says 'unsure'" in finding.text
+
+
+def test_better_than_guessing_among_many_classes_is_not_called_good() -> None:
+    counts = np.ones((10, 10), int) * 6
+    np.fill_diagonal(counts, 20)
+    (finding,) = verdict(evaluation_of(counts.tolist(), tuple("abcdefghij"), sure=0.27))
+    assert finding.kind == "weak"
+    assert "always saying 'a' is right for 10%: better than guessing, and far from useful" in finding.text

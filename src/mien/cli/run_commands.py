@@ -36,6 +36,7 @@ from mien.config import (
     ServeConfig,
     SplitConfig,
     TrainConfig,
+    expect,
 )
 from mien.errors import SettingsError
 
@@ -261,6 +262,7 @@ def predict(
     json: Flag = False,
     csv: CsvPath | None = None,
     threshold: float | None = None,
+    top: int = 1,
     about: Flag = False,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
@@ -281,6 +283,8 @@ def predict(
         Write the predictions to this CSV file instead.
     threshold
         Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
+    top
+        How many classes to name for each image, the likeliest first. JSON and CSV always hold the probabilities of all.
     about
         Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
     """
@@ -295,9 +299,10 @@ def predict(
         return 0
     if not sources:
         raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")
+    expect(top >= 1, "top", top, "1 or more")
     classifier = load(run)
     predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
-    return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv) else 0
+    return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
 
 
 def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")] = ServeConfig()) -> None:

@@ -10,6 +10,7 @@ from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
+from mien.core.text import MANY_CLASSES, first_few
 from mien.data.dataset import SPLITS
 from mien.model.prediction import UNSURE, Prediction
 from mien.scoring.results import Finding, Scores
@@ -41,6 +42,7 @@ RUN_FILES = {
     "explained/": "where it looked, drawn by mien explain",
     "logs/": "for TensorBoard: curves, images, settings, scores",
 }
+_NUM_WEAKEST = 10
 DEMO_FILES = {
     "data/": "the drawn people, with some bad files among them: {check} shows them",
     "unseen/": "people drawn apart, some in a style that was not trained on",
@@ -66,9 +68,14 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
             show_prose(printable(text), head=f"{name:<10}")
     OUT.print()
     table = new_table("class", "precision", "recall", "F1")
-    for found in headline.classes:
+    many = len(headline.classes) > MANY_CLASSES
+    for found in headline.weakest(_NUM_WEAKEST) if many else headline.classes:
         table.add_row(printable(found.label), _cell(found.precision), _cell(found.recall), _cell(found.f1))
     OUT.print(table)
+    if many:
+        show_prose(f"These are the {_NUM_WEAKEST} of {len(headline.classes)} classes with the lowest F1.")
+        pairs = [f"{label} for {other} ({count})" for label, other, count in headline.most_confused(_NUM_WEAKEST)]
+        show_prose(f"Most often taken for one another: {printable(', '.join(pairs) or 'none')}.")
     methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
     show_prose(f"Below each score, its 95% interval: {printable(methods)}.")
     show_prose("n: the images called so (precision), of the class (recall), and either of the two (F1).")
@@ -125,7 +132,7 @@ def show_about(facts: "ModelFacts") -> None:
     """Print what a classifier's file says about it."""
     from mien.scoring.model_card import scores_of
 
-    OUT.print(f"classes      {printable(', '.join(facts.class_names))}")
+    OUT.print(f"classes      {printable(', '.join(first_few(facts.class_names, MANY_CLASSES)))}")
     scores = scores_of(facts)
     for source, evaluation in scores.by_source.items() if scores else ():
         how = "cross-validation" if source == "out_of_fold" else "test"
@@ -144,9 +151,12 @@ def show_about(facts: "ModelFacts") -> None:
 
 
 def _show_provenance(provenance: "Provenance") -> None:
-    for name, counts in provenance.split.items():
-        parts = ", ".join(f"{counts.get(split, 0)} {split}" for split in SPLITS)
-        OUT.print(f"             {printable(name)}: {parts}")
+    splits = [
+        f"{name}: {', '.join(f'{counts.get(split, 0)} {split}' for split in SPLITS)}"
+        for name, counts in provenance.split.items()
+    ]
+    for line in first_few(splits, MANY_CLASSES, rest="more classes"):
+        OUT.print(f"             {printable(line)}")
     left_out = ", ".join(f"{count} {code}" for code, count in provenance.left_out.items())
     settings = ", ".join(f"{name} {value}" for name, value in provenance.settings.items())
     versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
@@ -164,9 +174,16 @@ def _show_provenance(provenance: "Provenance") -> None:
 
 
 def show_predictions(
-    predictions: Iterable[Prediction], class_names: Sequence[str], *, json: bool, csv_path: Path | None
+    predictions: Iterable[Prediction], class_names: Sequence[str], *, json: bool, csv_path: Path | None, top: int = 1
 ) -> int:
     """Print answers as they come, as a table or as JSON lines, or write them to a CSV file.
+
+    Args:
+        predictions: The answers.
+        class_names: Those of the classifier, in their order.
+        json: As JSON lines, with all that there is.
+        csv_path: Where to write them, with all that there is.
+        top: How many classes to name for each image, the likeliest first.
 
     Returns:
         How many images could not be read; 1 where there was none.
@@ -184,7 +201,7 @@ def show_predictions(
         if json:
             show_json(prediction.to_dict())
         elif not csv_path:
-            show_prediction(prediction, width)
+            show_prediction(prediction, width, top=top)
     if csv_path:
         write_text(csv_path, _predictions_csv(rows, class_names))
         ERR.print(f"{printable(str(csv_path))}: {num_predictions} images")
@@ -220,19 +237,25 @@ def _failures(num_errors: int, num_images: int) -> int:
     return num_errors or int(num_images == 0)
 
 
-def show_prediction(prediction: Prediction, width: int, *, mark: str = "") -> None:
-    """Print one line: the answer, its probability, a remark, and the source."""
+def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: int = 1) -> None:
+    """Print one line: the answer, its probability, the source, and remarks, such as the next classes of the `top`."""
     source = f"{mark}  {printable(prediction.source)}".lstrip()
     if prediction.label is None:
         OUT.print(f"{'error':<{width}}        {source}: {printable(str(prediction.error))}")
         return
-    likeliest = max(prediction.probs, key=prediction.probs.__getitem__)
+    likeliest, *others = sorted(prediction.probs, key=prediction.probs.__getitem__, reverse=True)[:top]
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
+    remarks += (
+        [f"then {', '.join(f'{printable(o)} {_percent(prediction.probs[o])}' for o in others)}"] if others else []
+    )
     remarks += ["unlike the training images"] if prediction.out_of_distribution else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
-    # Rounded down: what is below a threshold must not read as if it were not.
-    percent = f"{math.floor(100 * prediction.probs[likeliest] + 1e-9)}%"
-    OUT.print(f"{printable(prediction.label):<{width}}  {percent:>4}  {source}{remark}")
+    OUT.print(f"{printable(prediction.label):<{width}}  {_percent(prediction.probs[likeliest]):>4}  {source}{remark}")
+
+
+def _percent(probability: float) -> str:
+    """Return a probability rounded down: what is below a threshold must not read as if it were not."""
+    return f"{math.floor(100 * probability + 1e-9)}%"
 
 
 def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:

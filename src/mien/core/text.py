@@ -81,6 +81,10 @@ def shorten(text: str, most: int, *, end: int = 0) -> str:
     return text if len(text) <= most else f"{text[: most - end - 1]}…{text[len(text) - end :]}"
 
 
+# Of more classes than this, those that matter are told of one by one, and the others together.
+MANY_CLASSES = 20
+
+
 def first_few(items: Sequence[object], most: int, *, rest: str = "more") -> list[str]:
     """Return the first of some items as text; where there are others, the last text says how many.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mien.config import SplitConfig
-from mien.core.text import visible
+from mien.core.text import MANY_CLASSES, visible
 from mien.data.dataset import SPLITS, Dataset
 from mien.errors import TooFewImagesError
 
@@ -81,23 +81,34 @@ def smallest_class(dataset: Dataset) -> int:
 
 
 def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
-    """Return the counts of a split Dataset in words: a line for each class, and one for the split.
+    """Return the counts of a split Dataset in words: a line for each class, or one for many; and one for the split.
 
     Args:
         dataset: What `split` returned.
         decided: Whether decisions on labels were asked for; then a line says how many were applied, even if zero.
     """
     before, after = dataset.counts(), dataset.counts(used_only=True)
-    lines = []
-    for number, name in enumerate(dataset.class_names):
-        reasons = ", ".join(f"{count} {code}" for code, count in dataset.left_out(name).items())
-        line = f"class {number}, {name}: {after[name]} of {before[name]} files are used"
-        lines.append(f"{line} (left out: {reasons})" if reasons else line)
+    left_out = {name: Counter(dataset.left_out(name)) for name in dataset.class_names}
+    if len(dataset.class_names) > MANY_CLASSES:
+        smallest, largest = (choose(after, key=after.__getitem__) for choose in (min, max))
+        sizes = f"from {after[smallest]} in {smallest} to {after[largest]} in {largest}"
+        used = f"{len(after)} classes: {sum(after.values()):,} of {sum(before.values()):,} files are used, {sizes}"
+        lines = [used + _reasons(sum(left_out.values(), Counter()))]
+    else:
+        lines = [
+            f"class {number}, {name}: {after[name]} of {before[name]} files are used{_reasons(left_out[name])}"
+            for number, name in enumerate(dataset.class_names)
+        ]
     if decided:
         counts = Counter(problem.code for record in dataset.records for problem in record.problems)
         lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
     sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
     return [*lines, f"split: {sizes}; copies never stand on two sides"]
+
+
+def _reasons(left_out: Counter[str]) -> str:
+    reasons = ", ".join(f"{count} {code}" for code, count in left_out.items())
+    return f" (left out: {reasons})" if reasons else ""
 
 
 def _units(dataset: Dataset, label: str, places: Sequence[int]) -> list[list[int]]:

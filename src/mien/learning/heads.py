@@ -16,8 +16,8 @@ _NUM_FOLDS = 5
 # More images than this hardly change which strength is the best.
 _MAX_CHOOSING = 4000
 _MAX_STEPS = 1000
-# A fit is done where a step lowers the loss by a smaller share than this: one whose loss is only compared, and the last.
-_ROUGH, _FINE = 1e-6, 1e-8
+# A fit is done where a step lowers the loss by a smaller share: one whose loss is only compared, and the last.
+_ROUGH, _FINE = 1e-5, 1e-8
 _LEAST_LOGIT = np.float32(-50)
 Coefficients = NDArray[np.float32]
 

@@ -8,15 +8,13 @@ from html import escape
 
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
-from mien.core.text import shorten, visible
+from mien.core.text import MANY_CLASSES, shorten, visible
 from mien.scoring.calibration import round_thresholds
 from mien.scoring.results import Evaluation
 
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
-# A matrix of more classes cannot be read.
-MAX_MATRIX = 20
 # Of the width, what a threshold needs beside the next; and how much of the height all of them take.
 _LABEL_ROOM, _LABEL_HEIGHT = 0.13, 0.1
 Point = tuple[float, float]
@@ -231,7 +229,7 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
     """
     num_classes, num_images = len(evaluation.class_names), evaluation.accuracy.num_images
     title = f"{num_images:,} images that it had not seen"
-    if num_classes > MAX_MATRIX:
+    if num_classes > MANY_CLASSES:
         return _plot_pairs(evaluation, title)
     names = [_short(name) for name in evaluation.class_names]
     side = 46 if num_classes < 8 else 30
@@ -263,7 +261,7 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
 
 def _plot_pairs(evaluation: Evaluation, title: str) -> Chart:
     """Draw which classes are most often taken for which others, with a bar for each."""
-    pairs, line = evaluation.most_confused(MAX_MATRIX), 20
+    pairs, line = evaluation.most_confused(MANY_CLASSES), 20
     said = [f"{_short(label)} taken for {_short(predicted)}" for label, predicted, _ in pairs]
     left, most = _room_for(said), max((count for *_, count in pairs), default=1)
     parts = ['<text class="axis" x="0" y="12">most often confused, and in how many images</text>']

@@ -16,7 +16,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
-from mien.core.text import shorten, visible
+from mien.core.text import MANY_CLASSES, shorten, visible
 from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.model.prediction import UNSURE
@@ -53,6 +53,7 @@ _LONG_NAME = 56
 # What joins letters and emoji into one, and is no letter itself.
 _JOINERS = "\u200c\u200d"
 _TITLES = {
+    "weak": "Better than guessing",
     "fine": "Clearly better than guessing",
     "too_little_data": "Too little data to tell",
     "underfitting": "Underfitting: it has not learnt enough",
@@ -143,7 +144,7 @@ def render(run: Run) -> str:
             records=by_path,
             classes=_class_counts(run),
             left_out=_left_out(run.dataset.records),
-            many=len(run.classifier.class_names) > charts.MAX_MATRIX,
+            many=len(run.classifier.class_names) > MANY_CLASSES,
             pairs=run.scores.judged.most_confused(_MAX_PAIRS),
             sure_row=_telling_row(run.scores.judged),
             looks=find_looks(run),

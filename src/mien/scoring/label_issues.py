@@ -11,6 +11,8 @@ from mien.core.scores import wilson_score
 from mien.data.dataset import Dataset, Problem
 from mien.scoring.results import Predictions
 
+_LIKELY = 0.5
+
 
 @dataclass(frozen=True)
 class LabelIssue:
@@ -39,7 +41,8 @@ class LabelIssue:
 def find_label_issues(dataset: Dataset, predictions: Predictions) -> tuple[LabelIssue, ...]:
     """Return the images whose label is probably wrong, the worst first.
 
-    There are none where the answers are no better than the best constant one: nothing can be told from such.
+    There are none where the answers are no better than the best constant one: nothing can be told from such. And none
+    of an image whose other class is less likely than all the rest together: of many classes, that would be a guess.
 
     Args:
         dataset: What was asked about.
@@ -54,6 +57,8 @@ def find_label_issues(dataset: Dataset, predictions: Predictions) -> tuple[Label
     for row in label_issue_rows(predictions.labels, probs).tolist():
         label, suggested = int(predictions.labels[row]), int(others[row])
         given, other = float(probs[row, label]), float(probs[row, suggested])
+        if other <= _LIKELY:
+            continue
         label_issues.append(LabelIssue(int(predictions.indexes[row]), names[label], names[suggested], given, other))
     return tuple(label_issues)
 

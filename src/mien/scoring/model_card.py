@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from mien.core.text import visible
+from mien.core.text import MANY_CLASSES, visible
 from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, Provenance
@@ -131,13 +131,18 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
         "out_of_fold": "Cross-validation: each image judged by a classifier made in the same way without it.",
     }
     lines = [f"- {how[key]} Accuracy {evaluation.accuracy}." for key, evaluation in scores.by_source.items()]
+    many = len(best.classes) > MANY_CLASSES
     table = _table(
         ("class", "precision", "recall", "F1"),
-        [[escaped(c.label), str(c.precision), str(c.recall), str(c.f1)] for c in best.classes],
+        [
+            [escaped(c.label), str(c.precision), str(c.recall), str(c.f1)]
+            for c in (best.weakest(MANY_CLASSES) if many else best.classes)
+        ],
     )
+    which = f"The {MANY_CLASSES} of {len(best.classes)} classes with the lowest F1" if many else "By class"
     source = "cross-validation" if scores.out_of_fold else "the test"
     yield (
-        "## How it was judged\n\n" + "\n".join(lines) + f"\n\nBy class, by {source}:\n\n{table}\n\n"
+        "## How it was judged\n\n" + "\n".join(lines) + f"\n\n{which}, by {source}:\n\n{table}\n\n"
         f"{_sureness(facts, best)}\n\n"
         f"The intervals are of 95%: {best.accuracy.method}; calibration: {best.calibration.error.method}. They hold "
         "for images from the same source, not for others. Near copies that were found never stood on both sides."
@@ -163,7 +168,8 @@ def _data(facts: ModelFacts, provenance: Provenance) -> str:
     left_out = [f"- {count}: {PROBLEMS.get(code, escaped(code))}" for code, count in provenance.left_out.items()]
     lines = [
         "## The data",
-        _table(("class", "training", "validation", "test"), rows),
+        _table(("class", "training", "validation", "test"), rows[:MANY_CLASSES]),
+        f"And {len(rows) - MANY_CLASSES} more classes, likewise." if len(rows) > MANY_CLASSES else "",
         f"The smallest side of an image used has {provenance.smallest_side} pixels. "
         + ("Files left out, and why:" if left_out else "No file was left out."),
         "\n".join(left_out),
@@ -193,7 +199,9 @@ def _table(header: tuple[str, ...], rows: list[list[str]]) -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(map(escaped, names))
+    return ", ".join(map(escaped, names[:MANY_CLASSES])) + (
+        f", and {len(names) - MANY_CLASSES} more" if len(names) > MANY_CLASSES else ""
+    )
 
 
 def _hash(text: str) -> str:

@@ -65,6 +65,14 @@ class Evaluation:
     out_of_distribution: Score | None = None
     num_folds: int = 0
 
+    def weakest(self, most: int) -> tuple[ClassScores, ...]:
+        """Return the scores of the classes with the lowest F1, the lowest first.
+
+        Args:
+            most: How many classes at most.
+        """
+        return tuple(sorted(self.classes, key=lambda scores: scores.f1.value or 0)[:most])
+
     def most_confused(self, most: int) -> list[tuple[str, str, int]]:
         """Return which class was taken for which other, and in how many images; the most frequent first.
 
@@ -151,7 +159,7 @@ class Finding:
     """One sentence of the verdict, and what to do next.
 
     Attributes:
-        kind: "underfitting", "overfitting", "stopped_in_time", "too_little_data", "fine", "miscalibrated",
+        kind: "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine", "miscalibrated",
             "out_of_distribution", "threshold" or "out_of_reach".
     """
 

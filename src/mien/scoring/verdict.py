@@ -15,6 +15,8 @@ from mien.scoring.results import Evaluation, Finding
 _WIDE_GAP = 0.2
 # More would leave too little of a network.
 _MUCH_DROPOUT = 0.5
+# Less often right than wrong: only of several classes that can be better than guessing.
+_HALF = 0.5
 # A calibration error that a user would notice.
 _FAR_OFF = 0.05
 # Of images like those of the training, about one in thirty is called unlike them.
@@ -85,6 +87,13 @@ def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
     if accuracy.low <= (baseline.value or 0) or accuracy.high - accuracy.low > 0.2:
         return _too_few(evaluation, remedy)
+    if accuracy.high < _HALF:
+        text = (
+            f"It is right for {accuracy}, where always saying {evaluation.baseline_label!r} is right for "
+            f"{baseline.value:.0%}: better than guessing, and far from useful."
+        )
+        advice = "Look which classes it takes for one another: put together what cannot be told apart, or add images."
+        return Finding("weak", text, advice)
     text = f"It is right for {evaluation.accuracy}, clearly more than always saying {evaluation.baseline_label!r}."
     return Finding("fine", text, "Try it on images from where it will be used: they may differ from these.")
 

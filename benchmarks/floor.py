@@ -6,8 +6,8 @@ Starts Python, loads ONNX Runtime, decodes every image that Pillow can, in a thr
 backbone of `fast` once on each. Prints how many there were. `train.py` times it.
 """
 
+import argparse
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +19,9 @@ from PIL import Image
 
 def main() -> None:
     """Do that, and nothing else."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path, metavar="PHOTOS", help="a folder of class folders")
+    photos = parser.parse_args().photos
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     network = (files("mien.learning") / "lite0.onnx").read_bytes()
@@ -35,7 +38,7 @@ def main() -> None:
         return True
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        print(sum(pool.map(show, (path for path in Path(sys.argv[1]).rglob("*") if path.is_file()))))
+        print(sum(pool.map(show, (path for path in photos.rglob("*") if path.is_file()))))
 
 
 if __name__ == "__main__":

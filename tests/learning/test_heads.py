@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
+from mien.learning import heads
 from mien.learning.heads import fit_head
 
 pytestmark = pytest.mark.medium
@@ -73,6 +74,17 @@ def test_copies_do_not_make_a_head_sure() -> None:
     grouped = fit_head(*many, groups=np.repeat(np.arange(20), 10).tolist(), num_classes=2)
     divided = fit_head(*many, num_classes=2)
     assert np.abs(grouped.probs(fresh) - 0.5).mean() < 0.6 * np.abs(divided.probs(fresh) - 0.5).mean()
+
+
+def test_of_very_many_images_a_part_chooses_in_which_no_class_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = make_features(300, distance=0.6)
+    whole = fit_head(features, labels, num_classes=2)
+    monkeypatch.setattr(heads, "_MAX_CHOOSING", 100)
+    part = fit_head(features, labels, num_classes=2)
+    assert 0.1 <= part.strength / whole.strength <= 10 and part.temperature != whole.temperature
+    np.testing.assert_allclose(part.probs(features), whole.probs(features), atol=0.2)
+    rare = np.flatnonzero((labels == 0) | (np.arange(300) < 12))
+    assert fit_head(features[rare], labels[rare], num_classes=2).temperature != 1
 
 
 def test_balanced_classes_count_the_same() -> None:

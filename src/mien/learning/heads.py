@@ -132,17 +132,23 @@ def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: boo
 
 def _chosen(examples: _Examples, num_classes: int, seed: int) -> tuple[float, float]:
     """Return the strength and the temperature that do best on images left out."""
-    num_parts = -(-len(examples.labels) // _MAX_CHOOSING)
+    # Of the rarest class, some must be in each fold of a part.
+    num_parts = min(-(-len(examples.labels) // _MAX_CHOOSING), _num_units(examples, num_classes) // _NUM_FOLDS)
     if num_parts > 1:
         examples = examples[_folds(examples.labels, examples.groups, num_parts, seed) == 0]
-    units = np.unique(np.stack([examples.labels, examples.groups]), axis=1)[0]
-    num_units = int(np.bincount(units, minlength=num_classes).min())
+    num_units = _num_units(examples, num_classes)
     if num_units < 2:
         return _STRENGTHS[len(_STRENGTHS) // 2], 1.0
     folds = _folds(examples.labels, examples.groups, min(_NUM_FOLDS, num_units), seed)
     logits, losses = _search(examples, folds, num_classes)
     best = min(losses, key=losses.__getitem__)
     return _STRENGTHS[best], best_temperature(logits[best], examples.labels)
+
+
+def _num_units(examples: _Examples, num_classes: int) -> int:
+    """Return how many images that are no copies of one another the smallest class has."""
+    labels = np.unique(np.stack([examples.labels, examples.groups]), axis=1)[0]
+    return int(np.bincount(labels, minlength=num_classes).min())
 
 
 def _search(

@@ -38,15 +38,16 @@ class Figure:
         x, parts = float(_GAP), []
         for chart in self.charts:
             parts.append(f'<text class="strong" x="{x:g}" y="{_HEAD - 6}">{escape(chart.title)}</text>')
-            paper = f'x="{x:g}" y="{_HEAD}" width="{chart.width:g}" height="{chart.height:g}"'
+            # Numbers at the edges stand out a little.
+            paper = f'x="{x:g}" y="{_HEAD}" width="{chart.width:g}" height="{chart.height:g}" overflow="visible"'
             parts.append(f"<svg {paper}>{''.join(chart.parts)}</svg>")
             x += chart.width + _GAP
         place = float(_GAP)
         for style, words in self.legend:
             y = height - _GAP / 2 - 8
             parts.append(f'<line class="{style}" x1="{place:g}" x2="{place + 26:g}" y1="{y - 4:g}" y2="{y - 4:g}"/>')
-            parts.append(f'<text x="{place + 32:g}" y="{y:g}">{escape(words)}</text>')
-            place += 32 + 7 * len(words) + _GAP
+            parts.append(f'<text x="{place + 36:g}" y="{y:g}">{escape(words)}</text>')
+            place += 36 + 7 * len(words) + _GAP
         width = max(x, place, *(_GAP + 9 * len(chart.title) for chart in self.charts))
         told = " ".join(f"{chart.title}: {chart.told}" for chart in self.charts)
         return (

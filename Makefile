@@ -59,7 +59,7 @@ test: .venv/ready ## run the tests, but for the slow ones, in two minutes
 	$(PYTEST) -m "not (slow or browser or site)"
 
 slow: .venv/ready ## run the tests that take minutes, and those of the networks of Keras
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --durations 10
 
 coverage: .venv/ready ## run the tests, but for the slow ones, and say how much of each room they go through
 	$(PYTEST) -m "not (slow or browser or site)" --cov=mien --cov-report=

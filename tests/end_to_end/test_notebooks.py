@@ -146,9 +146,9 @@ def test_both_run_from_top_to_bottom_and_again(tmp_path: Path) -> None:
         assert [output for output in outputs if output.get("name") == "stderr"] == []
         assert "WARNING" not in json.dumps(outputs)
         # A figure that only shows its name has no image.
-        plots = [o for o in outputs if re.search("Figure|Drawing|image mode", str(o.get("data", {}).get("text/plain")))]
+        plots = [o for o in outputs if re.search("Figure|Sheet|image mode", str(o.get("data", {}).get("text/plain")))]
         assert len(plots) >= 2
-        assert all("image/png" in plot["data"] for plot in plots)
+        assert all({"image/png", "image/svg+xml"} & plot["data"].keys() for plot in plots)
 
     said = shown(tmp_path / "train.ipynb")
     assert "(32, 256, 256, 3) uint8" in said["batch"]

@@ -1,6 +1,7 @@
 """TensorBoard's logs of a run: it reads them back, and names stay text."""
 
 import html
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from tensorboard.util.tensor_util import make_ndarray
 from conftest import evaluation_of
 from mien.config import PRESETS
 from mien.errors import OutputError
+from mien.runs.figures import plot_confusion, plot_reliability
 from mien.runs.folder import RunFolder
 from mien.runs.tensorboard import EventFile, log_run
 from mien.scoring.results import Scores
@@ -27,8 +29,7 @@ HOSTILE = ("<b>$x$</b>", "![x](http://127.0.0.1/x.png)", "a | b\n# c", "\udcff*d
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
-    for number, name in enumerate(("samples", "confusion", "reliability")):
-        Image.new("RGB", (30 + number, 20), (number, 0, 0)).save(tmp_path / f"{name}.png")
+    Image.new("RGB", (30, 20)).save(tmp_path / "samples.png")
     return RunFolder(tmp_path)
 
 
@@ -44,14 +45,21 @@ def text(events: EventAccumulator, tag: str) -> str:
     return content.decode()
 
 
-def test_tensorboard_gets_the_images_of_the_folder_as_they_are(run: RunFolder) -> None:
-    log_run(run, PRESETS["classic"], Scores(evaluation_of([[5, 1], [2, 4]])))
+def test_tensorboard_gets_the_samples_as_they_are_and_what_is_drawn_of_the_scores(run: RunFolder) -> None:
+    evaluation = evaluation_of([[5, 1], [2, 4]])
+    log_run(run, PRESETS["classic"], Scores(evaluation))
     events = read(run)
-    for number, name in enumerate(("samples", "confusion", "reliability")):
+    expected = {
+        "samples": (run.path / "samples.png").read_bytes(),
+        "confusion": plot_confusion(evaluation).png(),
+        "reliability": plot_reliability(evaluation).png(),
+    }
+    for name, png in expected.items():
         (event,) = events.Tensors(name)
         width, height, content = make_ndarray(event.tensor_proto)
-        assert (width, height) == (str(30 + number).encode(), b"20")
-        assert content == (run.path / f"{name}.png").read_bytes()
+        with Image.open(io.BytesIO(png)) as image:
+            assert (width, height) == tuple(str(side).encode() for side in image.size)
+        assert content == png
 
 
 def test_runs_can_be_compared_by_their_settings_and_scores(run: RunFolder) -> None:

@@ -128,7 +128,7 @@ class Scores:
 
     @property
     def judged(self) -> Evaluation:
-        """The scores to judge by, which rest on most images: by cross-validation where there was one, else the test."""
+        """The scores to judge by, which rest on most images; by cross-validation where there was one, else the test."""
         return self.out_of_fold or self.test
 
     @property

@@ -22,7 +22,7 @@ exclude_patterns = ["_build", "_made"]
 
 # Every warning is an error, and every name that is referred to must exist. Types of other packages have no page here.
 nitpicky = True
-nitpick_ignore_regex = [("py:.*", r"(numpy|fastapi|keras|pathlib|collections|Drawing)\b.*")]
+nitpick_ignore_regex = [("py:.*", r"(numpy|fastapi|keras|pathlib|collections|PIL)\b.*")]
 default_role = "code"
 # They would make one dash of the two before a flag.
 smartquotes = False

@@ -11,6 +11,8 @@ from mien.fetching import downloads
 from mien.fetching.downloads import download
 from servers import Answer, reply, say_nothing, serving
 
+pytestmark = pytest.mark.medium
+
 HERE = FetchLimits(timeout_s=5, allow_private=True)
 
 

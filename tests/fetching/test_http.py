@@ -19,6 +19,8 @@ from mien.errors import FetchError, SettingsError
 from mien.fetching.http import fetch, fetch_into, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
 
+pytestmark = pytest.mark.medium
+
 HERE = FetchLimits(timeout_s=5, allow_private=True)
 HURRIED = FetchLimits(timeout_s=0.3, allow_private=True)
 
@@ -416,7 +418,6 @@ def tls(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-@pytest.mark.medium
 def test_fetch_checks_the_certificate_for_the_name_and_not_for_the_address(
     tls: ssl.SSLContext, certificate: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -431,7 +432,6 @@ def test_fetch_checks_the_certificate_for_the_name_and_not_for_the_address(
     assert greeted == ["images.test", "images.test", "other.test"]
 
 
-@pytest.mark.medium
 def test_fetch_checks_the_certificate_again_after_a_redirect(
     tls: ssl.SSLContext, certificate: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -447,13 +447,11 @@ def test_fetch_checks_the_certificate_again_after_a_redirect(
         assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://images.test:{server.port}/", FetchLimits())
 
 
-@pytest.mark.medium
 def test_fetch_refuses_a_self_signed_certificate(tls: ssl.SSLContext) -> None:
     with serving(reply(), tls=tls) as server:
         assert "CERTIFICATE_VERIFY_FAILED" in refusal(f"https://127.0.0.1:{server.port}")
 
 
-@pytest.mark.medium
 def test_fetch_refuses_a_certificate_that_has_expired(
     tmp_path: Path, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -477,7 +475,6 @@ def test_fetch_reports_a_port_where_nobody_listens() -> None:
     assert "refused" in refusal(server.url)
 
 
-@pytest.mark.medium
 def test_importing_fetching_does_not_import_httpx() -> None:
     code = "import sys, mien.fetching.http; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -22,6 +22,8 @@ from mien.runs.training_details import TrainingDetails
 from mien.scoring.results import Predictions, Scores
 from onnx_models import FACTS, make_graph
 
+pytestmark = pytest.mark.medium
+
 IMAGES = [f"{label}/{number:02}.jpg" for label in ("happy", "sad") for number in range(10)]
 
 
@@ -223,7 +225,6 @@ def test_near_copies_that_the_run_kept_together_are_no_leak(tmp_path: Path) -> N
     assert compare(first, second).difference.num_images == 20
 
 
-@pytest.mark.medium
 def test_many_copies_of_one_image_take_no_time(tmp_path: Path) -> None:
     copies = images("train", [f"happy/c{number}.jpg" for number in range(20_000)], phash="0" * 32, group=0)
     first = save_run(tmp_path / "a", [*images("test"), *copies])

@@ -22,6 +22,8 @@ import explanation as planted
 from onnx_models import COLOUR_FACTS as FACTS
 from onnx_models import colour_classifier
 
+pytestmark = pytest.mark.medium
+
 CORNERS = [(0, 0), (0, 1), (1, 0), (1, 1)]
 
 
@@ -38,7 +40,6 @@ def quarter_of_the_largest(values: NDArray[np.float32]) -> tuple[int, int]:
     return int(row >= values.shape[0] / 2), int(column >= values.shape[1] / 2)
 
 
-@pytest.mark.medium
 @pytest.mark.parametrize("heat", ["map", None])
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("corner", CORNERS)

@@ -21,6 +21,8 @@ from mien.errors import OutputError, SettingsError
 from mien.runs.figures import Figure
 from mien.scoring.results import Evaluation
 
+pytestmark = pytest.mark.medium
+
 SVG = "{http://www.w3.org/2000/svg}"
 ODD_NAMES = ("$\\frac{1}", "😀 \u202e right to left", "a\nb\x00", "x" * 255, "<b>&\udcff")
 HISTORY = tuple(Epoch(number, 1 / number, 0.5, abs(number - 2) + 0.1, 0.5, 1.0) for number in (1, 2, 3))

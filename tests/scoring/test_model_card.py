@@ -152,6 +152,7 @@ def test_a_card_claims_no_more_than_the_scores_show() -> None:
         assert ("is not shown" in card) == claim
 
 
+@pytest.mark.medium
 def test_of_many_classes_a_card_names_the_weakest() -> None:
     names = tuple(f"kind {number:03}" for number in range(100))
     counts = np.eye(100, dtype=int) * 3

@@ -19,6 +19,8 @@ from mien.serving.queue import InferenceQueue, while_connected
 from mien.serving.uploads import Upload
 from onnx_models import colour_classifier
 
+pytestmark = pytest.mark.medium
+
 
 class Gate:
     """Holds every image back until it is opened, and counts those that came to it."""

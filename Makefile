@@ -41,7 +41,7 @@ $(BIN)/python:
 	@touch .venv/demo-ready $@
 
 .venv/demo-ready: requirements-demo.lock pyproject.toml | $(BIN)/python
-	@echo "installing mien and what its demo needs into .venv: 300 MB, less than a minute"
+	@echo "installing mien and what its demo needs into .venv: 350 MB, less than a minute"
 	@$(PIP) --require-hashes --requirement requirements-demo.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -70,9 +70,10 @@ def test_of_many_classes_those_confused_most_often_are_listed() -> None:
     counts = np.eye(30, dtype=int) * 9
     counts[3, 4], counts[4, 3], counts[7, 1] = 5, 2, 1
     found = texts(mien.plot_confusion(evaluation_of(counts.tolist(), tuple(f"class {n}" for n in range(30)))))
-    listed = [text for text in found if "taken for" in text]
+    listed = [text for text in found if text.startswith("class ")]
     assert listed == ["class 3 taken for class 4", "class 4 taken for class 3", "class 7 taken for class 1"]
     assert {"5", "2", "1"} <= {*found}
+    assert found[0] == "8 of 278 images that it had not seen taken for another class"
     assert any("None of the 30 classes" in text for text in texts(FIGURES["no mistake"]))
 
 

@@ -255,7 +255,8 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
 
 def _percent(probability: float) -> str:
     """Return a probability rounded down: what is below a threshold must not read as if it were not."""
-    return f"{math.floor(100 * probability + 1e-9)}%"
+    percent = math.floor(100 * probability + 1e-9)
+    return f"{percent}%" if percent or not probability else "<1%"
 
 
 def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:

@@ -232,7 +232,8 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
     if num_classes > MANY_CLASSES:
         return _plot_pairs(evaluation, title)
     names = [_short(name) for name in evaluation.class_names]
-    side = 46 if num_classes < 8 else 30
+    longest = max(len(f"{count:,}") for counts in evaluation.confusion for count in counts)
+    side = max(46 if num_classes < 8 else 30, 8 * longest + 8)
     left, turned = _room_for(names), _room_for(names) > side + 12
     top = 46 + (_room_for(names) if turned else 0)
     parts = ['<text class="axis" x="0" y="12">down: truth; across: predicted</text>']
@@ -262,6 +263,8 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
 def _plot_pairs(evaluation: Evaluation, title: str) -> Chart:
     """Draw which classes are most often taken for which others, with a bar for each."""
     pairs, line = evaluation.most_confused(MANY_CLASSES), 20
+    num_wrong = sum(map(sum, evaluation.confusion)) - sum(row[n] for n, row in enumerate(evaluation.confusion))
+    title = f"{num_wrong:,} of {title} taken for another class"
     said = [f"{_short(label)} taken for {_short(predicted)}" for label, predicted, _ in pairs]
     left, most = _room_for(said), max((count for *_, count in pairs), default=1)
     parts = ['<text class="axis" x="0" y="12">most often confused, and in how many images</text>']

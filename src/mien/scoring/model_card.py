@@ -169,7 +169,7 @@ def _data(facts: ModelFacts, provenance: Provenance) -> str:
     lines = [
         "## The data",
         _table(("class", "training", "validation", "test"), rows[:MANY_CLASSES]),
-        f"And {len(rows) - MANY_CLASSES} more classes, likewise." if len(rows) > MANY_CLASSES else "",
+        f"And {len(rows) - MANY_CLASSES} more classes." if len(rows) > MANY_CLASSES else "",
         f"The smallest side of an image used has {provenance.smallest_side} pixels. "
         + ("Files left out, and why:" if left_out else "No file was left out."),
         "\n".join(left_out),

@@ -91,7 +91,7 @@ def _rank(item: pytest.Item) -> bool:
 
 def _watched(start: Callable[..., Any]) -> Callable[..., Any]:
     def started(*arguments: Any, **options: Any) -> Any:
-        _refuse("start a process", "medium", *_OTHERS)
+        _refuse("start a process", *_OTHERS)
         return start(*arguments, **options)
 
     return started

@@ -245,9 +245,8 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
         return
     likeliest, *others = sorted(prediction.probs, key=prediction.probs.__getitem__, reverse=True)[:top]
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
-    remarks += (
-        [f"then {', '.join(f'{printable(o)} {_percent(prediction.probs[o])}' for o in others)}"] if others else []
-    )
+    next_ones = ", ".join(f"{printable(name)} {_percent(prediction.probs[name])}" for name in others)
+    remarks += [f"then {next_ones}"] if next_ones else []
     remarks += ["unlike the training images"] if prediction.out_of_distribution else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
     OUT.print(f"{printable(prediction.label):<{width}}  {_percent(prediction.probs[likeliest]):>4}  {source}{remark}")

@@ -263,7 +263,7 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
 def _plot_pairs(evaluation: Evaluation, title: str) -> Chart:
     """Draw which classes are most often taken for which others, with a bar for each."""
     pairs, line = evaluation.most_confused(MANY_CLASSES), 20
-    num_wrong = sum(map(sum, evaluation.confusion)) - sum(row[n] for n, row in enumerate(evaluation.confusion))
+    num_wrong = evaluation.accuracy.num_images - evaluation.num_right
     title = f"{num_wrong:,} of {title} taken for another class"
     said = [f"{_short(label)} taken for {_short(predicted)}" for label, predicted, _ in pairs]
     left, most = _room_for(said), max((count for *_, count in pairs), default=1)

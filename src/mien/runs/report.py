@@ -129,36 +129,33 @@ def render(run: Run) -> str:
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.dataset.records}
     thumbnails = load_thumbnails(run.dataset, _shown(run, highlights, by_path))
-    base, page = package_files("mien.core") / "base.css", package_files("mien.runs") / "page"
-    css = "".join(part.read_text("utf-8") for part in (base, page / "report.css", page / "charts.css"))
-    return (
-        _environment()
-        .get_template("report.html.jinja")
-        .render(
-            run=run,
-            judged=run.scores.judged,
-            num_right=sum(row[place] for place, row in enumerate(run.scores.judged.confusion)),
-            facts=facts,
-            highlights=highlights,
-            thumbnails=thumbnails,
-            records=by_path,
-            classes=_class_counts(run),
-            left_out=_left_out(run.dataset.records),
-            many=len(run.classifier.class_names) > MANY_CLASSES,
-            pairs=run.scores.judged.most_confused(_MAX_PAIRS),
-            sure_row=_telling_row(run.scores.judged),
-            looks=find_looks(run),
-            settings=_settings(run),
-            training=_training(run.training.to_dict()),
-            limits=limits(run.classifier.class_names),
-            css=css,
-            css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
-            titles=_TITLES,
-            best=best_epoch(run.history) if run.history else None,
-            epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
-            versions=facts.provenance.versions if facts.provenance else run.versions,
-            version=__version__,
-        )
+    base, own = package_files("mien.core") / "base.css", package_files("mien.runs") / "page"
+    css = "".join(part.read_text("utf-8") for part in (base, own / "report.css", own / "charts.css"))
+    page = _environment().get_template("report.html.jinja")
+    return page.render(
+        run=run,
+        judged=run.scores.judged,
+        num_right=run.scores.judged.num_right,
+        facts=facts,
+        highlights=highlights,
+        thumbnails=thumbnails,
+        records=by_path,
+        classes=_class_counts(run),
+        left_out=_left_out(run.dataset.records),
+        many=len(run.classifier.class_names) > MANY_CLASSES,
+        pairs=run.scores.judged.most_confused(_MAX_PAIRS),
+        sure_row=_telling_row(run.scores.judged),
+        looks=find_looks(run),
+        settings=_settings(run),
+        training=_training(run.training.to_dict()),
+        limits=limits(run.classifier.class_names),
+        css=css,
+        css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
+        titles=_TITLES,
+        best=best_epoch(run.history) if run.history else None,
+        epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
+        versions=facts.provenance.versions if facts.provenance else run.versions,
+        version=__version__,
     )
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from mien.core.text import MANY_CLASSES, visible
+from mien.core.text import MANY_CLASSES, first_few, visible
 from mien.data.dataset import PROBLEMS, SPLITS
 from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, Provenance
@@ -199,9 +199,7 @@ def _table(header: tuple[str, ...], rows: list[list[str]]) -> str:
 
 
 def _listed(names: tuple[str, ...]) -> str:
-    return ", ".join(map(escaped, names[:MANY_CLASSES])) + (
-        f", and {len(names) - MANY_CLASSES} more" if len(names) > MANY_CLASSES else ""
-    )
+    return ", ".join(first_few(list(map(escaped, names)), MANY_CLASSES))
 
 
 def _hash(text: str) -> str:

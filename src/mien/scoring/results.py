@@ -65,6 +65,11 @@ class Evaluation:
     out_of_distribution: Score | None = None
     num_folds: int = 0
 
+    @property
+    def num_right(self) -> int:
+        """Number of images answered right."""
+        return sum(row[place] for place, row in enumerate(self.confusion))
+
     def weakest(self, most: int) -> tuple[ClassScores, ...]:
         """Return the scores of the classes with the lowest F1, the lowest first.
 

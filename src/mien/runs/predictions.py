@@ -1,5 +1,6 @@
 """predictions.csv and out_of_fold.csv of a run: written and read here alone."""
 
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -49,8 +50,8 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
         return None
     places = {record.path: place for place, record in enumerate(dataset.records) if record.split in splits}
     numbers = {label: number for number, label in enumerate(dataset.class_names)}
-    columns = [f"prob_{label}" for label in dataset.class_names]
-    indexes: list[int] = []
+    probs_of = itemgetter(*(f"prob_{label}" for label in dataset.class_names))
+    indexes, predicted = list[int](), list[int]()
     probs: list[NDArray[np.float32]] = []
     try:
         with files.open_text(folder / name, errors="surrogateescape") as file:
@@ -58,11 +59,15 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
                 path, label = row["path"], row["label"]
                 if path not in places or label != dataset.records[places[path]].label:
                     raise ValueError(f"the manifest has no image {path!r} of class {label!r} in {' or '.join(splits)}")
-                values = np.array([row[column] for column in columns], np.float32)
-                if not ((values >= 0) & (values <= 1)).all():
-                    raise ValueError(f"the probabilities of {path!r} are not from 0 to 1")
                 indexes.append(places[path])
-                probs.append(_with_winner(values, numbers.get(row["predicted"], -1), path))
+                predicted.append(numbers.get(row["predicted"], -1))
+                probs.append(np.array(probs_of(row), np.float32))
+        table = np.stack(probs) if probs else np.zeros((0, len(dataset.class_names)), np.float32)
+        paths = [dataset.records[place].path for place in indexes]
+        outside = ~((table >= 0) & (table <= 1)).all(axis=1)
+        if outside.any():
+            raise ValueError(f"the probabilities of {paths[int(outside.argmax())]!r} are not from 0 to 1")
+        _let_win(table, np.array(predicted, np.int64), paths)
         if sorted(indexes) != sorted(places.values()):
             raise ValueError(f"it is about {len(set(indexes))} images in {len(indexes)} rows; expected {len(places)}")
     except KeyError as error:
@@ -70,14 +75,15 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: {files.reason_of(error)}") from error
     found = np.array(indexes, np.int64)
-    table = np.stack(probs) if probs else np.zeros((0, len(dataset.class_names)), np.float32)
     return Predictions(found, dataset.labels(found), table, num_folds=num_folds, class_names=dataset.class_names)
 
 
-def _with_winner(probs: NDArray[np.float32], number: int, path: str) -> NDArray[np.float32]:
-    """Return probabilities, (C,), of which that of the predicted class is the highest, also among equals."""
-    if number < 0 or probs[number] < probs.max():
-        raise ValueError(f"the class predicted for {path!r} is not the most probable one")
-    if int(probs.argmax()) != number:
-        probs[number] = np.nextafter(probs[number], np.float32(2))
-    return probs
+def _let_win(probs: NDArray[np.float32], predicted: NDArray[np.int64], paths: list[str]) -> None:
+    """Make the probability of each predicted class the highest of its row, also where another one equals it."""
+    rows = np.arange(len(probs))
+    of_predicted = probs[rows, predicted]
+    wrong = (predicted < 0) | (of_predicted < probs.max(axis=1))
+    if wrong.any():
+        raise ValueError(f"the class predicted for {paths[int(wrong.argmax())]!r} is not the most probable one")
+    tied = probs.argmax(axis=1) != predicted
+    probs[rows[tied], predicted[tied]] = np.nextafter(of_predicted[tied], np.float32(2))

@@ -101,8 +101,8 @@ def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
     """
     found = load_run(run)
     used = [record for record in found.dataset.records if record.used]
-    num_gone = sum(not os.path.exists(found.dataset.root / record.path) for record in used)
     page, data_dir = found.path / REPORT_NAME, str(found.dataset.root)
+    num_gone = sum(not os.path.exists(os.path.join(data_dir, record.path)) for record in used)
     if num_gone == len(used) and page.exists():
         raise SourceNotFoundError(
             f"no photo is in {data_dir!r} any longer, and {str(page)!r} may show them: put them back, or remove "

@@ -138,7 +138,7 @@ class SplitConfig:
     """Number that decides the split, the folds, the first weights, and the order of training."""
     folds: int | Literal["auto"] = "auto"
     """Judge by cross-validation too, with this many folds of what is not for the test; 0 for none. auto: 5 for the
-    method linear with up to 20,000 images, otherwise none."""
+    method linear with up to 20,000 images (fewer where there are more than 100 classes), otherwise none."""
 
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100

@@ -1,5 +1,7 @@
 """The linear head: what it learns, that it is calibrated, and that near copies are never divided."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -85,6 +87,24 @@ def test_of_very_many_images_a_part_chooses_in_which_no_class_is_missing(monkeyp
     np.testing.assert_allclose(part.probs(features), whole.probs(features), atol=0.2)
     rare = np.flatnonzero((labels == 0) | (np.arange(300) < 12))
     assert fit_head(features[rare], labels[rare], num_classes=2).temperature != 1
+
+
+def test_with_very_many_classes_fewer_folds_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, labels = make_features(300, 3, distance=1.5)
+    fits, real_fit = [0], heads._fit
+
+    def counted(*arguments: Any) -> NDArray[np.float32]:
+        fits[0] += 1
+        return real_fit(*arguments)
+
+    monkeypatch.setattr(heads, "_fit", counted)
+    whole, num_fits = fit_head(features, labels, num_classes=3), fits[0]
+    monkeypatch.setattr(heads, "_MAX_CELLS", 300 * 3)
+    fits[0] = 0
+    few = fit_head(features, labels, num_classes=3)
+    assert fits[0] < num_fits / 2
+    assert 0.1 <= few.strength / whole.strength <= 10
+    np.testing.assert_allclose(few.probs(features), whole.probs(features), atol=0.25)
 
 
 def test_balanced_classes_count_the_same() -> None:

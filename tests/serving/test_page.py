@@ -132,6 +132,13 @@ def test_the_page_is_quiet_and_everybody_can_use_it(page: "Page", url: str, data
     assert violations(page) == []
 
 
+def test_of_very_many_classes_some_are_named(wide: "Page", url: str) -> None:
+    telling(wide, class_names=[f"class {number}" for number in range(1000)])
+    opened(wide, url)
+    assert wide.locator("#title").inner_text() == wide.title().removesuffix(" · mien") == "Which of 1000 classes?"
+    assert "class 18, class 19 and 980 more." in wide.locator("#lead").inner_text()
+
+
 def test_hostile_names_of_twelve_classes_stay_text(page: "Page", hostile_url: str, tmp_path: Path) -> None:
     opened(page, hostile_url)
     folder = draw_hostile_folder(tmp_path / "new", ["<b>bold<"], num_images=12)

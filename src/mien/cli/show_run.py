@@ -74,8 +74,9 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
     OUT.print(table)
     if many:
         show_prose(f"These are the {_NUM_WEAKEST} of {len(headline.classes)} classes with the lowest F1.")
-        pairs = [f"{label} for {other} ({count})" for label, other, count in headline.most_confused(_NUM_WEAKEST)]
-        show_prose(f"Most often taken for one another: {printable(', '.join(pairs) or 'none')}.")
+        confused = headline.most_confused(_NUM_WEAKEST)
+        pairs = [f"{label} for {other} ({count})" for label, other, count in confused if count > 1]
+        show_prose(f"Most often taken for one another: {printable(', '.join(pairs) or 'no two of them twice')}.")
     methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
     show_prose(f"Below each score, its 95% interval: {printable(methods)}.")
     show_prose("n: the images called so (precision), of the class (recall), and either of the two (F1).")

@@ -54,7 +54,12 @@ def extract(
 
 
 def fit_head_on(
-    dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
+    dataset: Dataset,
+    features: NDArray[np.float32],
+    places: NDArray[np.int64],
+    config: TrainConfig,
+    *,
+    progress: Progress = SILENCE,
 ) -> Head:
     """Fit a linear head on the features of the images at some places; near copies are never divided.
 
@@ -63,6 +68,7 @@ def fit_head_on(
         features: A row for each record, (num_records, D).
         places: Which images to fit on.
         config: Whether the classes are weighed, and the seed.
+        progress: Told how many strengths were tried.
     """
     return fit_head(
         features[places],
@@ -71,6 +77,7 @@ def fit_head_on(
         num_classes=len(dataset.class_names),
         balanced=config.fit.class_weights,
         seed=config.split.seed,
+        progress=progress,
     )
 
 

@@ -24,7 +24,9 @@ from mien.scoring.results import Predictions
 _MODULES = ("jinja2", "onnx", "scipy", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard", "resvg_py")
 _AUTO_FOLDS = 5
-_MAX_CROSS_VALIDATED = 20_000
+# The time that a head takes grows with the images and with the classes: at most so many of the one times the other,
+# where 100 classes or fewer count as 100.
+_MAX_CROSS_VALIDATED, _FEW_CLASSES = 20_000 * 100, 100
 
 
 def fit(
@@ -159,7 +161,8 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
     """Return with how many folds to cross-validate; 0 for not at all."""
     if config.split.folds != "auto":
         return config.split.folds
-    if config.fit.method != "linear" or len(dataset.indexes()) > _MAX_CROSS_VALIDATED:
+    cells = len(dataset.indexes()) * max(len(dataset.class_names), _FEW_CLASSES)
+    if config.fit.method != "linear" or cells > _MAX_CROSS_VALIDATED:
         return 0
     most = min(_AUTO_FOLDS, smallest_class(dataset))
     return most if most >= 2 else 0

@@ -1,6 +1,7 @@
 """The linear head: features -> probabilities, by logistic regression whose strength cross-validation chooses."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,16 +10,20 @@ from numpy.typing import NDArray
 from mien.core.extras import needing
 from mien.core.parallel import in_threads, single_threaded, threads_for
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
+from mien.core.progress import SILENCE, Progress
 
 # Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))
 _NUM_FOLDS = 5
 # More images than this hardly change which strength is the best.
 _MAX_CHOOSING = 4000
+# A fit takes as long as there are images times classes. In all folds together at most so many, or fewer are fitted.
+_MAX_CELLS = 1_000_000
 _MAX_STEPS = 1000
 # A fit is done where a step lowers the loss by a smaller share: one whose loss is only compared, and the last.
 _ROUGH, _FINE = 1e-5, 1e-8
 _LEAST_LOGIT = np.float32(-50)
+_STAGE = "Fitting"
 Coefficients = NDArray[np.float32]
 
 
@@ -71,11 +76,12 @@ def fit_head(
     num_classes: int,
     balanced: bool = False,
     seed: int = 0,
+    progress: Progress = SILENCE,
 ) -> Head:
     """Fit a regularised logistic regression, choose its strength by cross-validation, and calibrate it.
 
     Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit. Of more
-    than 4,000 images a part decides on them.
+    than 4,000 images a part decides on them; with very many classes, fewer than five folds.
 
     Args:
         features: float32 (N, D).
@@ -85,6 +91,7 @@ def fit_head(
         num_classes: C.
         balanced: Weigh the classes so that each counts the same.
         seed: Decides the folds.
+        progress: Told how many strengths were tried.
 
     Raises:
         MissingExtraError: The package scipy is not installed.
@@ -100,11 +107,12 @@ def fit_head(
     inputs = np.hstack([rows, np.ones((len(rows), 1), np.float32)])
     numbers = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     examples = _Examples(inputs, labels, _image_weights(labels, num_classes, balanced=balanced), numbers)
-    strength, temperature = _chosen(examples, num_classes, seed)
+    strength, temperature = _chosen(examples, num_classes, seed, progress)
     with threads_for(len(features)):
         found = _fit(examples, strength, np.zeros((inputs.shape[1], num_classes), np.float32), _FINE)
         slopes = (found[:-1] if back is None else back @ found[:-1]) / scale[:, None] / temperature
     bias = found[-1] / temperature - mean @ slopes
+    progress.step(_STAGE, len(_STRENGTHS), len(_STRENGTHS))
     return Head(slopes.astype(np.float32), bias.astype(np.float32), strength, temperature)
 
 
@@ -130,7 +138,7 @@ def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: boo
     return weights.astype(np.float32)
 
 
-def _chosen(examples: _Examples, num_classes: int, seed: int) -> tuple[float, float]:
+def _chosen(examples: _Examples, num_classes: int, seed: int, progress: Progress) -> tuple[float, float]:
     """Return the strength and the temperature that do best on images left out."""
     # Of the rarest class, some must be in each fold of a part.
     num_parts = min(-(-len(examples.labels) // _MAX_CHOOSING), _num_units(examples, num_classes) // _NUM_FOLDS)
@@ -140,9 +148,10 @@ def _chosen(examples: _Examples, num_classes: int, seed: int) -> tuple[float, fl
     if num_units < 2:
         return _STRENGTHS[len(_STRENGTHS) // 2], 1.0
     folds = _folds(examples.labels, examples.groups, min(_NUM_FOLDS, num_units), seed)
-    logits, losses = _search(examples, folds, num_classes)
+    num_fitted = max(1, _MAX_CELLS // (len(folds) * num_classes))
+    logits, losses = _search(examples, np.where(folds < num_fitted, folds, -1), num_classes, progress)
     best = min(losses, key=losses.__getitem__)
-    return _STRENGTHS[best], best_temperature(logits[best], examples.labels)
+    return _STRENGTHS[best], best_temperature(logits[best], examples.labels[folds < num_fitted])
 
 
 def _num_units(examples: _Examples, num_classes: int) -> int:
@@ -152,14 +161,22 @@ def _num_units(examples: _Examples, num_classes: int) -> int:
 
 
 def _search(
-    examples: _Examples, folds: NDArray[np.int64], num_classes: int
+    examples: _Examples, folds: NDArray[np.int64], num_classes: int, progress: Progress
 ) -> tuple[dict[int, NDArray[np.float32]], dict[int, float]]:
     """Try strengths from the middle on, in the direction in which the loss falls, in steps of two and then of one.
 
+    Args:
+        examples: What to fit on.
+        folds: In which fold each image is left out, (N,); -1 for none.
+        num_classes: C.
+        progress: Told how many strengths were tried.
+
     Returns:
-        By the place of each strength that was tried: logits (N, C) from fits without the image; and their loss.
+        By the place of each strength that was tried: logits (M, C) of the images with a fold, each from a fit without
+        it; and their loss.
     """
     parts = [(examples[folds != number], folds == number) for number in range(folds.max() + 1)]
+    asked = folds >= 0
     found = {-1: [np.zeros((examples.inputs.shape[1], num_classes), np.float32)] * len(parts)}
     logits, losses = dict[int, NDArray[np.float32]](), dict[int, float]()
 
@@ -171,13 +188,14 @@ def _search(
             return _fit(parts[number][0], _STRENGTHS[place], found[near][number], _ROUGH)
 
         found[place] = list(in_threads(fit, range(len(parts))))
-        logits[place] = np.empty((len(examples.labels), num_classes), np.float32)
+        logits[place] = np.empty((asked.sum(), num_classes), np.float32)
         for (_, unseen), coefficients in zip(parts, found[place], strict=True):
-            logits[place][unseen] = examples.inputs[unseen] @ coefficients
-        losses[place] = cross_entropy(softmax(logits[place]), examples.labels)
+            logits[place][unseen[asked]] = examples.inputs[unseen] @ coefficients
+        losses[place] = cross_entropy(softmax(logits[place]), examples.labels[asked])
+        progress.step(_STAGE, len(losses), len(_STRENGTHS))
 
     best = len(_STRENGTHS) // 2
-    with single_threaded():
+    with single_threaded() if len(parts) > 1 else nullcontext():
         attempt(best)
         for step in (2, 1):
             before = None

@@ -59,4 +59,4 @@ class Linear:
         return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def _head(self, dataset: Dataset) -> Head:
-        return fit_head_on(dataset, self._features, places_seen(dataset), self._config)
+        return fit_head_on(dataset, self._features, places_seen(dataset), self._config, progress=self._progress)

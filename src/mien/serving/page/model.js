@@ -5,6 +5,8 @@ import { elementsOf } from "./markdown.js";
 import { exact, short, visible } from "./names.js";
 
 const LONGEST_TITLE = 48;
+// An answer shows the others.
+const MOST_NAMED = 20;
 const KEPT_IN = { "cross-validation": "out_of_fold", "test split": "test" };
 const NUMBERS = ["three", "four", "five", "six", "seven", "eight", "nine"];
 const TIMES = [null, "once", "twice", ...NUMBERS.map((number) => `${number} times`)];
@@ -12,14 +14,20 @@ const TIMES = [null, "once", "twice", ...NUMBERS.map((number) => `${number} time
 /** Fill in the page what depends on the model alone. */
 export function showModel(model) {
   const names = model.class_names.map(short);
-  const title = `${listed(names)}?`;
-  const isLong = title.length > LONGEST_TITLE;
-  put("title", isLong ? `Which of ${names.length} classes?` : title);
-  put("lead", (isLong ? `${listed(names)}. ` : "") + summary(model));
+  const question = `${listed(names)}?`;
+  const isLong = question.length > LONGEST_TITLE;
+  const title = isLong ? `Which of ${names.length} classes?` : question;
+  put("title", title);
+  put("lead", (isLong ? `${someOf(names)}. ` : "") + summary(model));
   put("limits", `Up to ${size(model.limits.max_file_bytes)} each.`);
   put("version", `mien ${model.mien_version}, model ${model.model_sha256.slice(0, 12)}`);
   document.title = `${title} · mien`;
   showTrust(model);
+}
+
+function someOf(names) {
+  const numMore = names.length - MOST_NAMED;
+  return numMore > 0 ? `${names.slice(0, MOST_NAMED).join(", ")} and ${numMore} more` : listed(names);
 }
 
 /** Return a number of bytes in words. */

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from mien.config import CleanConfig
-from mien.data.near_copies import group_near_copies
+from mien.data.near_copies import group_near
 from timing import arguments, by_turns, seconds_for, show_ratio, show_seconds
 
 NEAR_BITS = CleanConfig.near_bits
@@ -84,17 +84,17 @@ def main() -> None:
     chance = random.Random(0)
     hashes, planted = planted_hashes(given.num_hashes, chance)
     groups: Groups = []
-    seconds = seconds_for(lambda: groups.extend(group_near_copies(hashes, NEAR_BITS)))
+    seconds = seconds_for(lambda: groups.extend(group_near(hashes, NEAR_BITS)))
     mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     print(f"{given.num_hashes} hashes: {seconds:.1f} s, at most {mebibytes:.0f} MiB")
     num_mistakes = count_mistakes(groups, planted)
     names = ["happy" if number % 2 else "sad" for number in range(len(hashes))]
-    seconds = seconds_for(partial(group_near_copies, hashes, NEAR_BITS, class_names=names))
+    seconds = seconds_for(partial(group_near, hashes, NEAR_BITS, class_names=names))
     print(f"with mirrored copies within two classes, as mien check does it: {seconds:.1f} s")
 
     fewer, _ = planted_hashes(given.num_compared, chance)
-    num_mistakes += group_near_copies(fewer, NEAR_BITS) != plain_groups(fewer, NEAR_BITS)
-    ways = {"mien": group_near_copies, "all pairs": plain_groups}
+    num_mistakes += group_near(fewer, NEAR_BITS) != plain_groups(fewer, NEAR_BITS)
+    ways = {"mien": group_near, "all pairs": plain_groups}
     tasks = {name: partial(seconds_for, partial(way, fewer, NEAR_BITS)) for name, way in ways.items()}
     medians = show_seconds(by_turns(tasks, given.rounds))
     show_ratio(f"{given.num_compared} hashes, all pairs / mien", medians["all pairs"] / medians["mien"])

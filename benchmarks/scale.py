@@ -101,14 +101,14 @@ def read_hashes(folder: Path, hashes: list[str], labels: list[str]) -> None:
 def show_stages(folder: Path, rounds: int) -> None:
     """Print what reading and grouping take within one process."""
     from mien.config import CleanConfig
-    from mien.data.near_copies import group_near_copies
+    from mien.data.near_copies import group_near
 
     reading, grouping = [], []
     for _ in range(rounds):
         hashes: list[str] = []
         labels: list[str] = []
         reading.append(seconds_for(partial(read_hashes, folder, hashes, labels)))
-        group = partial(group_near_copies, hashes, CleanConfig.near_bits, class_names=labels)
+        group = partial(group_near, hashes, CleanConfig.near_bits, class_names=labels)
         grouping.append(seconds_for(group))
     print(f"reading alone: {statistics.median(reading):.1f} s")
     print(f"grouping alone: {statistics.median(grouping):.1f} s")

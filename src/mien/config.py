@@ -97,23 +97,29 @@ class IntakeLimits:
             expect(1 <= getattr(self, name) <= 256, name, getattr(self, name), "1 to 256")
 
 
+TUTORIAL_MIN_BYTES = 10 * 1024
+
+
 @dataclass(frozen=True)
 class CleanConfig:
     """Which images are used."""
 
     min_bytes: int = 0
-    """Leave out files smaller than this many bytes; the preset classic sets 10240."""
-    min_side: int = 32
-    """Leave out images whose shorter side has fewer pixels than this."""
+    """Leave out files smaller than this many bytes. The preset classic sets 10240, which the tutorial takes; where that
+    leaves nothing of a class, it is not applied."""
+    min_side: int | Literal["auto"] = "auto"
+    """Leave out images whose shorter side has fewer pixels than this. auto: a quarter of the median of the folder, but
+    no fewer than 8 and no more than 56."""
     near_bits: int = 16
-    """Call two images near copies when their 128-bit hashes differ in at most this many bits."""
+    """Look for copies among images whose 128-bit hashes differ in at most this many bits; which of them are copies is
+    proved on the pixels. 0: only images with the same hash."""
     keep: Keep = "largest"
     """Which of a set of copies is used. largest: the one with most pixels, then most bytes; first: the first by name;
     all: every one, and they stand on one side of the split."""
 
     def __post_init__(self) -> None:
         expect(self.min_bytes >= 0, "min_bytes", self.min_bytes, "0 or more")
-        expect(self.min_side >= 1, "min_side", self.min_side, "1 or more")
+        expect(self.min_side == "auto" or self.min_side >= 1, "min_side", self.min_side, "auto, or 1 or more")
         expect(0 <= self.near_bits <= 64, "near_bits", self.near_bits, "0 to 64")
 
 
@@ -372,7 +378,7 @@ PRESETS: dict[str, TrainConfig] = {
     "classic": TrainConfig(
         preset="classic",
         scan=ScanConfig(image_size=(256, 256)),
-        clean=CleanConfig(min_bytes=10 * 1024),
+        clean=CleanConfig(min_bytes=TUTORIAL_MIN_BYTES),
         fit=FitConfig(method="cnn", class_weights=True),
     ),
 }

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import dataset_of, draw_image, record, save_image
 from mien.config import CleanConfig, Keep, ScanConfig
-from mien.data.cleaning import clean
+from mien.data.cleaning import clean, describe_losses
 from mien.data.dataset import Dataset, Problem, load_records
 from mien.data.near_copies import flipped
 from mien.data.scanning import scan
@@ -42,7 +42,7 @@ def test_of_copies_the_one_with_most_pixels_is_used() -> None:
     assert used(dataset) == ["happy/2", "happy/3"]
     assert codes(dataset) == [("near_duplicate",), (), (), ("near_duplicate",)]
     assert [r.group for r in dataset.records] == [0, 0, None, 0]
-    assert dataset.records[0].problems[0].detail == "a near copy of happy/2"
+    assert dataset.records[0].problems[0].detail == "a copy of happy/2"
     assert all(not r.split for r in dataset.records)
 
 
@@ -68,7 +68,7 @@ def test_the_user_may_choose_the_first_by_name() -> None:
     )
     assert used(clean(copies, CleanConfig(keep="first"))) == ["happy/a"]
     assert used(clean(copies, CleanConfig(keep="first", min_bytes=100))) == ["happy/b/1"]
-    assert clean(copies, CleanConfig(keep="first")).records[3].problems[0].detail == "a near copy of happy/a"
+    assert clean(copies, CleanConfig(keep="first")).records[3].problems[0].detail == "a copy of happy/a"
 
 
 def test_the_same_file_again_is_an_exact_copy_and_another_file_a_near_one() -> None:
@@ -81,7 +81,10 @@ def test_the_same_file_again_is_an_exact_copy_and_another_file_a_near_one() -> N
 
 
 def test_copies_are_those_within_the_limit() -> None:
-    dataset = dataset_of(record("sad/1", phash=FIRST), record("sad/2", phash=NEAR), record("sad/3", phash=FAR))
+    # Each is near to the second, which is the largest.
+    dataset = dataset_of(
+        record("sad/1", phash=FIRST), record("sad/2", phash=NEAR, width=400), record("sad/3", phash=FAR)
+    )
     assert codes(clean(dataset, CleanConfig(near_bits=4))).count(()) == 3
     assert codes(clean(dataset, CleanConfig(near_bits=16))).count(()) == 1
     assert codes(clean(dataset, CleanConfig(near_bits=15))).count(()) == 2
@@ -100,8 +103,8 @@ def test_an_image_under_two_classes_is_used_in_none(keep: Keep) -> None:
     )
     assert used(dataset) == ["happy/3"]
     assert codes(dataset) == [("conflicting_labels",), ("conflicting_labels",), (), ("conflicting_labels",)]
-    assert dataset.records[0].problems[0].detail == "a near copy of sad/1"
-    assert dataset.records[3].problems[0].detail == "a near copy of happy/1, happy/2"
+    assert dataset.records[0].problems[0].detail == "a copy of sad/1"
+    assert dataset.records[3].problems[0].detail == "a copy of happy/1, happy/2"
 
 
 def test_an_image_a_thousand_times_under_two_classes_names_a_few_of_the_others(tmp_path: Path) -> None:
@@ -118,7 +121,7 @@ def test_a_mirrored_image_is_a_copy_in_its_class_and_another_image_in_another() 
     (mirrored,) = flipped([original.phash], "mirrored")
     within = clean(dataset_of(original, record("left/2", phash=mirrored)))
     assert codes(within) == [(), ("near_duplicate",)]
-    assert within.records[1].problems[0].detail == "a near copy, mirrored, of left/1"
+    assert within.records[1].problems[0].detail == "a mirrored copy of left/1"
     assert used(clean(dataset_of(original, record("right/1", phash=mirrored)))) == ["left/1", "right/1"]
 
 
@@ -199,3 +202,36 @@ def test_copies_in_real_files_are_found(tmp_path: Path) -> None:
     dataset = clean(scan(tmp_path, ScanConfig(image_size=(32, 32))))
     conflict = ("conflicting_labels",)
     assert codes(dataset) == [(), ("exact_duplicate",), ("near_duplicate",), conflict, (), conflict]
+
+
+@pytest.mark.parametrize(
+    ("sides", "least"), [([28], 8), ([120], 30), ([300], 56), ([4000], 56), ([400, 400, 60], 56)]
+)
+def test_a_side_is_too_short_by_the_folder(sides: list[int], least: int) -> None:
+    many = [record(f"sad/{n}", width=side, height=2 * side) for n, side in enumerate(sides * 3)]
+    edge = [record("sad/below", width=least - 1, height=900), record("sad/at", width=least, height=900)]
+    found = clean(dataset_of(*many, *edge))
+    assert [r.path for r in found.records if not r.used] == ["sad/below"]
+    assert used(clean(dataset_of(*many, *edge), CleanConfig(min_side=1))) == used(dataset_of(*many, *edge))
+
+
+def test_the_limit_of_the_tutorial_is_not_applied_where_it_leaves_nothing_of_a_class() -> None:
+    large, small = [record(f"sad/{n}", num_bytes=20_000) for n in range(3)], record("happy/1", num_bytes=500)
+    assert len(used(clean(dataset_of(*large, small), CleanConfig(min_bytes=10 * 1024)))) == 4
+    assert len(used(clean(dataset_of(*large, small), CleanConfig(min_bytes=10_000)))) == 3
+    other = record("happy/2", num_bytes=20_000)
+    assert "happy/1" not in used(clean(dataset_of(*large, small, other), CleanConfig(min_bytes=10 * 1024)))
+
+
+def test_what_leaves_out_more_than_a_fifth_of_a_class_is_told_with_the_flag_that_changes_it() -> None:
+    small = [record(f"sad/small {number}", num_bytes=5) for number in range(3)]
+    dataset = clean(
+        dataset_of(*small, *(record(f"sad/{n}", num_bytes=99) for n in range(9))), CleanConfig(min_bytes=10)
+    )
+    (line,) = describe_losses(dataset)
+    assert line.startswith("many files are left out: 3 of 12 in sad. Each is a file of fewer bytes than --min-bytes")
+    assert "such as sad/small 0 (5 bytes; at least 10 are asked for)" in line and line.endswith("add --min-bytes 0.")
+    fewer = clean(
+        dataset_of(small[0], *(record(f"sad/{n}", num_bytes=99) for n in range(9))), CleanConfig(min_bytes=10)
+    )
+    assert describe_losses(fewer) == []

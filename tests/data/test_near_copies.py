@@ -14,7 +14,7 @@ from mien.data.near_copies import (
     FLIPS,
     bits_apart,
     flipped,
-    group_near_copies,
+    group_near,
     members_by_group,
     perceptual_hash,
 )
@@ -125,8 +125,8 @@ def test_copies_are_near_up_to_the_limit_and_not_beyond() -> None:
     chance = random.Random(1)
     for _ in range(50):
         first = chance.randbytes(16).hex()
-        assert group_near_copies([first, with_flipped(first, 16, chance)], 16) == [0, 0]
-        assert group_near_copies([first, with_flipped(first, 17, chance)], 16) == [None, None]
+        assert group_near([first, with_flipped(first, 16, chance)], 16) == [0, 0]
+        assert group_near([first, with_flipped(first, 17, chance)], 16) == [None, None]
 
 
 @pytest.mark.parametrize("near_bits", [0, 1, 7, 16, 17, 31, 40])
@@ -137,7 +137,7 @@ def test_groups_are_those_of_a_plain_search(near_bits: int) -> None:
         distances = (0, 1, 2, max(near_bits - 1, 0), near_bits, near_bits + 1, near_bits + 2)
         hashes.append(with_flipped(chance.choice(hashes), chance.choice(distances), chance))
     chance.shuffle(hashes)
-    found = group_near_copies(hashes, near_bits)
+    found = group_near(hashes, near_bits)
     assert found == reference_groups(hashes, near_bits)
     assert any(number is not None for number in found) and None in found
 
@@ -145,18 +145,18 @@ def test_groups_are_those_of_a_plain_search(near_bits: int) -> None:
 def test_a_chain_of_near_copies_is_one_group() -> None:
     chain = [f"{(1 << 16 * step) - 1:032x}" for step in range(6)]
     assert bits_between(chain[0], chain[5]) == 80
-    assert group_near_copies(chain, 16) == [0] * 6
-    assert group_near_copies(chain[::2], 16) == [None] * 3
+    assert group_near(chain, 16) == [0] * 6
+    assert group_near(chain[::2], 16) == [None] * 3
 
 
 def test_groups_are_numbered_by_their_first_member() -> None:
     a, b, c = "00" * 16, "ff" * 16, "0f" * 16
-    assert group_near_copies([c, b, a, b, a, a], 16) == [None, 0, 1, 0, 1, 1]
+    assert group_near([c, b, a, b, a, a], 16) == [None, 0, 1, 0, 1, 1]
 
 
 def test_of_no_images_there_are_no_groups() -> None:
-    assert group_near_copies([], 16) == []
-    assert group_near_copies(["ab" * 16], 16) == [None]
+    assert group_near([], 16) == []
+    assert group_near(["ab" * 16], 16) == [None]
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 599), (255, 256), (256, 511), (511, 512), (100, 300), (598, 599)])
@@ -164,12 +164,12 @@ def test_copies_are_found_wherever_they_stand(first: int, second: int) -> None:
     chance = random.Random(3)
     hashes = [chance.randbytes(16).hex() for _ in range(600)]
     hashes[second] = with_flipped(hashes[first], 16, chance)
-    found = group_near_copies(hashes, 16)
+    found = group_near(hashes, 16)
     assert [place for place, number in enumerate(found) if number is not None] == [first, second]
 
 
 def test_one_image_ten_thousand_times_is_one_group() -> None:
-    assert group_near_copies(["ab" * 16] * 10_000, 16) == [0] * 10_000
+    assert group_near(["ab" * 16] * 10_000, 16) == [0] * 10_000
 
 
 def test_the_hash_sees_shape_and_not_colour() -> None:
@@ -202,22 +202,27 @@ def test_to_flip_twice_is_to_leave_as_it_is() -> None:
     assert flipped(flipped(hashes, "mirrored"), "upside down") == flipped(hashes, "turned by 180 degrees")
 
 
-def test_mirrored_copies_are_of_one_group_within_a_class() -> None:
+def test_mirrored_images_are_of_one_group_within_a_class() -> None:
     chance = random.Random(6)
     hashes = [chance.randbytes(16).hex() for _ in range(40)]
     hashes[30:] = [with_flipped(mirrored, 16, chance) for mirrored in flipped(hashes[:10], "mirrored")]
     same, different = ["sad"] * 40, ["sad"] * 20 + ["happy"] * 20
-    assert group_near_copies(hashes, 16, class_names=same) == [*range(10), *[None] * 20, *range(10)]
-    assert group_near_copies(hashes, 15, class_names=same) == [None] * 40
-    assert group_near_copies(hashes, 16, class_names=different) == [None] * 40
-    assert group_near_copies(hashes, 16) == [None] * 40
+    assert group_near(hashes, 16, class_names=same, flips=["mirrored"]) == [*range(10), *[None] * 20, *range(10)]
+    assert group_near(hashes, 15, class_names=same, flips=["mirrored"]) == [None] * 40
+    assert group_near(hashes, 16, class_names=different, flips=["mirrored"]) == [None] * 40
+    assert group_near(hashes, 16) == [None] * 40
 
 
 def test_a_mirrored_copy_in_its_class_and_a_copy_of_that_in_another_are_of_one_group() -> None:
     first = random.Random(7).randbytes(16).hex()
     (mirrored,) = flipped([first], "mirrored")
     names = ["sad", "sad", "happy", "happy"]
-    assert group_near_copies([first, mirrored, mirrored, "00" * 16], 16, class_names=names) == [0, 0, 0, None]
+    assert group_near([first, mirrored, mirrored, "00" * 16], 16, class_names=names, flips=["mirrored"]) == [
+        0,
+        0,
+        0,
+        None,
+    ]
 
 
 def test_the_members_of_groups_keep_their_order_and_those_without_a_group_are_left_out() -> None:

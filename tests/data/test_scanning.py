@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import draw_folder, draw_image, encoded, make_pipe, make_socket, save_image, without_permission
 from mien.config import ScanConfig
@@ -252,3 +253,16 @@ def test_progress_is_told_of_every_file(folder: Path) -> None:
 
     scan(folder, SMALL, progress=Told())
     assert steps == [("Reading", number, 6) for number in range(1, 7)]
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_an_image_of_one_colour_is_named_and_still_used(tmp_path: Path, format_: str) -> None:
+    for name in ("happy", "sad"):
+        (tmp_path / name).mkdir()
+    Image.new("RGB", (64, 64), (200, 40, 90)).save(tmp_path / "happy" / f"blank.{format_.lower()}")
+    dot = Image.new("RGB", (64, 64), "white")
+    dot.putpixel((9, 9), (0, 0, 0))
+    dot.save(tmp_path / "sad" / "dot.png")
+    blank, dotted = scan(tmp_path).records
+    assert [problem.code for problem in blank.problems][-1] == "blank" and blank.used
+    assert dotted.problems == ()

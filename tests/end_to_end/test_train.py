@@ -48,6 +48,7 @@ FAST_FILES = {
     "out_of_fold.csv",
     "samples.png",
     "confusion.svg",
+    "looks.npy",
     "reliability.svg",
 }
 NETWORK_FILES = {
@@ -63,6 +64,7 @@ NETWORK_FILES = {
     "samples.png",
     "curves.svg",
     "confusion.svg",
+    "looks.npy",
     "reliability.svg",
     "logs",
 }
@@ -219,7 +221,7 @@ def test_a_review_refuses_an_image_that_was_trained_on_and_edited(
         "grey": image.convert("L"),
     }
     edits[edit].save(fresh / Path(trained).parent / "edited.png")
-    with pytest.raises(LeakError, match=rf"1 of 5 images.*\n  happy/edited.png: a near copy.* of {trained}"):
+    with pytest.raises(LeakError, match=rf"1 of 5 images.*\n  happy/edited.png: a copy.* of {trained}"):
         evaluate_run(run.path, fresh)
 
 
@@ -243,7 +245,8 @@ def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
         records = split(dataset, config).records
         (first, *_) = (record for record in records if record.split == "test")
         (other, *_) = (record for record in records if record.split == "train" and record.label == first.label)
-        return dataset.with_records([replace(r, phash=first.phash) if r is other else r for r in records])
+        copy = replace(other, phash=first.phash, look=first.look)
+        return dataset.with_records([copy if record is other else record for record in records])
 
     monkeypatch.setattr("mien.jobs.train.split", broken)
     with pytest.raises(LeakError, match=r"\(t(est|rain)\) and happy/.* \(t"):

@@ -15,7 +15,7 @@ from mien.core.fonts import load_font
 from mien.core.text import visible
 from mien.data.dataset import Dataset
 from mien.errors import OutputError, SettingsError
-from mien.runs.contact_sheets import plot_label_issues
+from mien.runs.contact_sheets import plot_check, plot_label_issues
 
 
 def predictions_about(
@@ -155,3 +155,12 @@ main()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "samples.png").is_file() and (tmp_path / "sheet.png").is_file()
+
+
+def test_the_sheet_of_a_check_shows_what_was_called_copies(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "data", 3)
+    again = Image.open(tmp_path / "data" / "happy" / "00.jpg")
+    again.resize((70, 70)).save(tmp_path / "data" / "happy" / "small.png")
+    captions = plot_check(mien.clean(mien.scan(tmp_path / "data"))).captions
+    assert [title for title, _ in captions[-2:]] == ["copies: happy", "again: happy, left out"]
+    assert {path for _, path in captions[-2:]} == {"happy/00.jpg", "happy/small.png"}

@@ -93,9 +93,10 @@ def check(
         End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts, leak (with
         commas between).
     against
-        Look for what this run was trained on; exit code 3 where an image, or a near copy, is among it.
+        Look for what this run was trained on; exit code 3 where an image, or a copy, is among it.
     sheet
-        Draw a contact sheet: some images of each class with their labels, as this PNG file.
+        Draw a contact sheet as this PNG file: some images of each class, and those that were called copies, side by
+        side.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check
@@ -110,9 +111,9 @@ def check(
         found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
     show_json(found.to_dict()) if json else show_check(found)
     if sheet:
-        from mien.runs.contact_sheets import plot_samples
+        from mien.runs.contact_sheets import plot_check
 
-        plot_samples(found.dataset).savefig(sheet)
+        plot_check(found.dataset).savefig(sheet)
     refuse(found, gates)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mien.core.terminal import OUT, new_table, printable, show_prose
 from mien.core.text import first_few, shorten
+from mien.data.cleaning import describe_losses
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
 from mien.data.shortcuts import describe_shortcuts
@@ -53,7 +54,7 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     for path, urls in forgotten.shared.items():
         OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(first_few(urls, _MAX_LINES)))}")
     for path in forgotten.copies:
-        OUT.print(f"{printable(path)} stays: it is a copy or a near copy of what was removed")
+        OUT.print(f"{printable(path)} stays: it is a copy of what was removed")
     OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} images")
     show_prose("Take the URL out of your lists too, or it comes back; what was trained with the image still knows it.")
 
@@ -61,6 +62,8 @@ def show_forgotten(forgotten: "Forgotten") -> None:
 def show_check(found: Check) -> None:
     """Print what a folder holds, what is wrong with it, what gives the labels away, and the leaks."""
     dataset = found.dataset
+    for line in describe_losses(dataset):
+        show_prose(f"{printable(line)}\n")
     table = new_table("no.", "class", "files", "used")
     before, after = dataset.counts(), dataset.counts(used_only=True)
     for number, name in enumerate(dataset.class_names):
@@ -70,10 +73,10 @@ def show_check(found: Check) -> None:
     groups = dataset.groups()
     if groups:
         num_copies = sum(map(len, groups))
-        show_prose(f"\n{num_copies} images are near copies of one another, in {len(groups)} groups.")
+        show_prose(f"\n{num_copies} images are copies of one another, in {len(groups)} sets.")
     if found.leaks is not None:
         num_files = f"{len(found.leaks)} of {len(dataset.records)} files"
-        OUT.print(f"\nleaks: trained on by the run, or near copies of that ({num_files})")
+        OUT.print(f"\nleaks: trained on by the run, or copies of that ({num_files})")
         for line in name_leaks(found.leaks):
             OUT.print(printable(line))
     if found.shortcuts:

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import itemgetter
+from statistics import median
 
-from mien.config import CleanConfig, Keep
+from mien.config import TUTORIAL_MIN_BYTES, CleanConfig, Keep
 from mien.core.text import first_few
-from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.near_copies import bits_apart, flipped, group_near_copies, members_by_group
+from mien.data.copies import Copy, find_copies
+from mien.data.dataset import PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
 
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
 # A placeholder image may stand in both classes a thousand times: each names a few of the others, not all.
 _MAX_NAMED = 3
+# Without a number of the user's, a side is too short under a quarter of the folder's median, within these: of less than
+# 8 pixels nothing can be told, and 56 are a quarter of what the network sees.
+_LEAST_SIDE, _ENOUGH_SIDE = 8, 56
+# Where more than this share of a class is left out for one reason, it is said first.
+_MUCH = 0.2
 
 
 def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
@@ -30,18 +37,64 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
         >>> dataset.counts(used_only=True)
         {'happy': 12, 'sad': 12}
     """
+    config = replace(config, min_bytes=min_bytes_of(dataset, config), min_side=_min_side_of(dataset, config))
     records = [_judge_size(record, config) for record in dataset.records]
     images = [place for place, record in enumerate(records) if record.phash]
-    labels = [records[place].label for place in images]
-    groups = group_near_copies([records[place].phash for place in images], config.near_bits, class_names=labels)
-    for place, group in zip(images, groups, strict=True):
-        records[place] = replace(records[place], group=group)
-    judgeable = [place for place in images if not _is_left_out(records[place])]
-    for places in members_by_group(judgeable, [records[place].group for place in judgeable]).values():
-        judged = _judge_copies([records[place] for place in places], config)
-        for place, record in zip(places, judged, strict=True):
+    images.sort(key=lambda place: _preference(records[place], config.keep))
+    copies = find_copies([records[place] for place in images], config.near_bits)
+    sets: dict[int, list[tuple[int, Copy | None]]] = {}
+    for place, copy in zip(images, copies, strict=True):
+        sets.setdefault(place if copy is None else images[copy.of], []).append((place, copy))
+    members = sorted(sorted(found, key=itemgetter(0)) for found in sets.values() if len(found) > 1)
+    for group, found in enumerate(members):
+        for place, _ in found:
+            records[place] = replace(records[place], group=group)
+        judgeable = [(place, copy) for place, copy in found if not _is_left_out(records[place])]
+        if not judgeable:
+            continue
+        judged = _judge_copies([(records[place], copy) for place, copy in judgeable], config)
+        for (place, _), record in zip(judgeable, judged, strict=True):
             records[place] = record
     return dataset.with_records(records)
+
+
+def min_bytes_of(dataset: Dataset, config: CleanConfig) -> int:
+    """Return under how many bytes a file is left out; the tutorial's limit only where it leaves some of each class."""
+    if config.min_bytes != TUTORIAL_MIN_BYTES:
+        return config.min_bytes
+    left = {record.label for record in dataset.records if record.phash and record.num_bytes >= config.min_bytes}
+    return config.min_bytes if left == {record.label for record in dataset.records if record.phash} else 0
+
+
+def _min_side_of(dataset: Dataset, config: CleanConfig) -> int:
+    """Return under how many pixels a side is too short: by the folder, where the user gave no number."""
+    if config.min_side != "auto":
+        return config.min_side
+    sides = [min(record.width, record.height) for record in dataset.records if record.phash]
+    return round(min(max(median(sides) / 4, _LEAST_SIDE), _ENOUGH_SIDE)) if sides else _LEAST_SIDE
+
+
+def describe_losses(dataset: Dataset) -> list[str]:
+    """Return for each reason for which more than a fifth of a class is left out: why, an example, and what to do.
+
+    Args:
+        dataset: What `clean` returned.
+    """
+    before = dataset.counts()
+    lost: dict[str, dict[str, list[ImageRecord]]] = {}
+    for record in dataset.records:
+        if not record.used:
+            lost.setdefault(record.problems[-1].code, {}).setdefault(record.label, []).append(record)
+    lines = []
+    for code, by_label in lost.items():
+        large = {label: found for label, found in by_label.items() if len(found) > _MUCH * before[label]}
+        if large and code != "left_out":
+            shares = [f"{len(found)} of {before[name]} in {name}" for name, found in large.items()]
+            listed = ", ".join(first_few(shares, _MAX_NAMED))
+            example = next(iter(large.values()))[0]
+            reason = f"{PROBLEMS[code]}, such as {example.path} ({example.problems[-1].detail})"
+            lines.append(f"many files are left out: {listed}. Each is {reason}. {REMEDIES[code]}")
+    return lines
 
 
 def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
@@ -52,7 +105,7 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
     if record.used and record.num_bytes < config.min_bytes:
         detail = f"{record.num_bytes} bytes; at least {config.min_bytes} are asked for"
         record = _left_out(record, "too_few_bytes", detail)
-    if record.phash and min(record.width, record.height) < config.min_side:
+    if record.phash and config.min_side != "auto" and min(record.width, record.height) < config.min_side:
         detail = f"{record.width} x {record.height} pixels; at least {config.min_side} each way are asked for"
         record = _left_out(record, "too_few_pixels", detail)
     return record
@@ -63,40 +116,38 @@ def _is_left_out(record: ImageRecord) -> bool:
     return any(problem.code == "left_out" for problem in record.problems)
 
 
-def _judge_copies(copies: Sequence[ImageRecord], config: CleanConfig) -> list[ImageRecord]:
-    """Judge one group of near copies."""
-    if len({copy.label for copy in copies}) > 1:
-        return [_in_conflict(copy, copies) for copy in copies]
-    kept = _kept(copies, config.keep)
-    judged, seen = [], {kept.sha256}
-    for copy in copies:
-        if copy is kept:
-            judged.append(copy)
-            continue
-        code = "exact_duplicate" if copy.sha256 in seen else "near_duplicate"
-        kind = "a copy" if code == "exact_duplicate" else _near_kind(copy, kept, config.near_bits)
-        seen.add(copy.sha256)
-        found = _left_out(copy, code, f"{kind} of {kept.path}")
-        judged.append(replace(found, used=copy.used and config.keep == "all"))
-    return judged
+def _preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
+    """Return what to sort images by, so that the one to keep of its copies comes first.
 
-
-def _kept(copies: Sequence[ImageRecord], keep: Keep) -> ImageRecord:
-    """Choose among copies; one that is left out for another reason comes last."""
+    One that is left out for another reason comes last.
+    """
     if keep == "first":
-        return min(copies, key=lambda copy: (not copy.used, copy.path.split("/")))
-    return max(copies, key=lambda copy: (copy.used, copy.width * copy.height, copy.num_bytes, copy.sha256))
+        return (not record.used, record.path.split("/"))
+    return (not record.used, -record.width * record.height, -record.num_bytes, record.sha256, record.path)
 
 
-def _near_kind(copy: ImageRecord, kept: ImageRecord, near_bits: int) -> str:
-    bits = bits_apart(copy.phash, kept.phash)
-    mirrored = bits > near_bits and bits_apart(flipped([copy.phash], "mirrored")[0], kept.phash) < bits
-    return "a near copy, mirrored," if mirrored else "a near copy"
+def _judge_copies(copies: Sequence[tuple[ImageRecord, Copy | None]], config: CleanConfig) -> list[ImageRecord]:
+    """Judge a set of copies, of which one is kept."""
+    records = [record for record, _ in copies]
+    if len({record.label for record in records}) > 1:
+        return [_in_conflict(record, records) for record in records]
+    kept = min(records, key=lambda record: _preference(record, config.keep))
+    judged, seen = [], {kept.sha256}
+    for record, copy in copies:
+        if record is kept:
+            judged.append(record)
+            continue
+        code = "exact_duplicate" if record.sha256 in seen else "near_duplicate"
+        mirrored = " mirrored" if code == "near_duplicate" and copy and copy.flip else ""
+        seen.add(record.sha256)
+        found = _left_out(record, code, f"a{mirrored} copy of {kept.path}")
+        judged.append(replace(found, used=record.used and config.keep == "all"))
+    return judged
 
 
 def _in_conflict(record: ImageRecord, copies: Sequence[ImageRecord]) -> ImageRecord:
     others = [copy.path for copy in copies if copy.label != record.label]
-    return _left_out(record, "conflicting_labels", f"a near copy of {', '.join(first_few(others, _MAX_NAMED))}")
+    return _left_out(record, "conflicting_labels", f"a copy of {', '.join(first_few(others, _MAX_NAMED))}")
 
 
 def _left_out(record: ImageRecord, code: str, detail: str) -> ImageRecord:

@@ -24,15 +24,31 @@ PROBLEMS = {
     "not_an_image": "not an image of a known kind",
     "empty": "a file without content",
     "too_many_pixels": "so large that decoding it is unsafe",
-    "too_few_bytes": "a file under --min-bytes",
-    "too_few_pixels": "a side under --min-side",
-    "conflicting_labels": "one image under two classes",
-    "exact_duplicate": "the same file again",
-    "near_duplicate": "a near copy of another image",
+    "too_few_bytes": "a file of fewer bytes than --min-bytes",
+    "too_few_pixels": "an image with a side shorter than --min-side",
+    "conflicting_labels": "a copy of an image of another class",
+    "exact_duplicate": "the same file as another one",
+    "near_duplicate": "a copy of another image",
+    "blank": "of one colour, or nearly",
     "wrong_extension": "the name says another kind of image than the content",
     "left_out": "what --relabel says to leave out",
     "relabelled": "the label that --relabel gives it",
     "label_issue": "the label may be wrong",
+}
+_LOOK_AT_PAIRS = "Look at the pairs: mien check DATA --sheet pairs.png. If they are no copies, add --near-bits 0."
+_FETCH_AGAIN = "Save or fetch them again, or remove them: mien clean DATA."
+# What a user can do about files that are left out for a problem.
+REMEDIES = {
+    "unreadable": _FETCH_AGAIN,
+    "not_an_image": _FETCH_AGAIN,
+    "empty": _FETCH_AGAIN,
+    "too_many_pixels": "Save them smaller.",
+    "too_few_bytes": "To use them, add --min-bytes 0.",
+    "too_few_pixels": "To use them, add --min-side 1.",
+    "conflicting_labels": f"Remove each from the class where it does not belong. {_LOOK_AT_PAIRS}",
+    "exact_duplicate": "Add other images; to use copies too, add --keep all.",
+    "near_duplicate": f"{_LOOK_AT_PAIRS} To use copies too, add --keep all.",
+    "left_out": "Change their decisions in the file that --relabel names.",
 }
 _COLUMNS = "path label sha256 phash bytes format width height brightness colour problem group split detail".split()
 
@@ -61,8 +77,9 @@ class ImageRecord:
         colour: Mean distance of the strongest from the weakest of red, green and blue, 0 for grey to 1; likewise.
         problems: What is wrong with it.
         used: Whether it may be trained and tested on.
-        group: Number of its group of near copies; None for an image without one.
+        group: Number of its group of copies; None for an image without one.
         split: "train", "val", "test", or "" for none.
+        look: Its grey levels, made small (see `mien.data.copies`); not in the manifest. Without it, hashes tell copies.
     """
 
     path: str
@@ -79,6 +96,7 @@ class ImageRecord:
     used: bool = True
     group: int | None = None
     split: str = ""
+    look: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Near copies: images -> 128-bit hashes -> groups."""
+"""Near hashes: images -> 128 bits each -> groups of images that may be copies; `mien.data.copies` proves which are."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
@@ -25,19 +25,19 @@ def _cosines(num_rows: int, side: int) -> NDArray[np.float32]:
 _DCT = _cosines(8, _SIDE)
 
 
-def perceptual_hash(rgb: Image.Image) -> str:
+def perceptual_hash(image: Image.Image) -> str:
     """Return 128 bits as 32 hex digits: pHash, then dHash, each of 64 bits.
 
     Two images that differ by recompression, size or small edits differ in few of the bits.
 
     Args:
-        rgb: An image of any size, mode RGB.
+        image: An image of any size, mode RGB or L.
 
     Source:
         C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (pHash); N. Krawetz,
         Kind of Like That, hackerfactor.com, 2013 (dHash).
     """
-    grey = rgb.convert("L")
+    grey = image.convert("L")
     small = np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0), np.float32)
     waves = _DCT @ small @ _DCT.T
     steps = np.asarray(grey.resize((9, 8), Image.Resampling.BILINEAR, reducing_gap=2.0))
@@ -60,32 +60,42 @@ def flipped(hashes: Sequence[str], flip: str) -> list[str]:
         hashes: What `perceptual_hash` returned.
         flip: One of FLIPS.
     """
-    rows = _rows(_words(hashes))
-    if flip != "upside down":
-        rows = _mirrored(rows)
-    if flip != "mirrored":
-        rows[:, 1:8:2] ^= 0xFF
-        rows[:, 8:] = rows[:, :7:-1].copy()
-    return [row.tobytes().hex() for row in rows]
+    return [row.tobytes().hex() for row in _flipped(_rows(_words(hashes)), flip)]
 
 
-def group_near_copies(hashes: Sequence[str], near_bits: int, *, class_names: Sequence[str] = ()) -> list[int | None]:
-    """Number the groups of near copies from 0, in the order of their first member; None for an image without a copy.
+def bits_between(first: Sequence[str], second: Sequence[str], flip: str = "") -> NDArray[np.uint8]:
+    """Return in how many bits each of the first hashes, flipped, differs from each of the second: uint8 (N, M).
 
-    A group holds everything that a chain of near copies connects.
+    Args:
+        first: N hashes.
+        second: M hashes.
+        flip: One of FLIPS; none by default.
+    """
+    rows, columns = _words(flipped(first, flip) if flip else first), _words(second)
+    halves = [np.bitwise_count(row[:, None] ^ column) for row, column in zip(rows, columns, strict=True)]
+    bits: NDArray[np.uint8] = halves[0] + halves[1]
+    return bits
+
+
+def group_near(
+    hashes: Sequence[str], near_bits: int, *, class_names: Sequence[str] = (), flips: Sequence[str] = ()
+) -> list[int | None]:
+    """Number the groups of near hashes from 0, in the order of their first member; None for an image that is alone.
+
+    A group holds everything that a chain of near hashes connects.
 
     Args:
         hashes: What `perceptual_hash` returned.
         near_bits: Two hashes that differ in at most this many bits are near.
-        class_names: The class of each image; images of one class are near copies also where one is mirrored. Those
-            of different classes are not: an arrow to the left is no arrow to the right. By default none are.
+        class_names: The class of each image.
+        flips: Images of one class are near, too, where one of them is flipped so: some of FLIPS.
     """
     if not hashes:
         return []
     words = _words(hashes)
     labels = _labels(words, near_bits)
-    if class_names:
-        labels = _joined_with_mirrored(words, labels, class_names, near_bits)
+    if flips:
+        labels = _joined_with_flipped(words, labels, class_names, near_bits, flips)
     _, firsts, places, sizes = np.unique(labels, return_index=True, return_inverse=True, return_counts=True)
     copied = np.flatnonzero(sizes > 1)
     numbers = {place: number for number, place in enumerate(copied[np.argsort(firsts[copied])].tolist())}
@@ -97,7 +107,7 @@ def members_by_group(items: Iterable[Item], groups: Iterable[Key | None]) -> dic
 
     Args:
         items: Images, or what stands for them.
-        groups: The group of each, such as what `group_near_copies` returned.
+        groups: The group of each, such as what `group_near` returned.
 
     Example:
         >>> members_by_group(["a", "b", "c", "d"], [0, None, 1, 0])
@@ -125,14 +135,17 @@ def _labels(words: Words, near_bits: int) -> Indexes:
     return labels
 
 
-def _joined_with_mirrored(words: Words, labels: Indexes, class_names: Sequence[str], near_bits: int) -> Indexes:
-    """Join, in groups given by labels, also what is near a mirrored image of its class."""
+def _joined_with_flipped(
+    words: Words, labels: Indexes, class_names: Sequence[str], near_bits: int, flips: Sequence[str]
+) -> Indexes:
+    """Join, in groups given by labels, also what is near a flipped image of its class."""
     groups = UnionFind(words.shape[1])
     _join_equal(groups, np.arange(words.shape[1]), labels)
     for places in map(np.array, members_by_group(range(len(class_names)), class_names).values()):
         upright = words.take(places, axis=1)
-        mirrored = _mirrored(_rows(upright)).view(np.uint64).T
-        _join_equal(groups, np.tile(places, 2), _labels(np.concatenate([upright, mirrored], axis=1), near_bits))
+        versions = [upright, *(_flipped(_rows(upright), flip).view(np.uint64).T for flip in flips)]
+        found = _labels(np.concatenate(versions, axis=1), near_bits)
+        _join_equal(groups, np.tile(places, len(versions)), found)
     return groups.labels()
 
 
@@ -147,6 +160,12 @@ def _rows(words: Words) -> NDArray[np.uint8]:
     return words.T.copy().view(np.uint8).reshape(-1, 16)
 
 
-def _mirrored(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the bytes of the hashes of the mirrored images, in the same shape."""
-    return np.concatenate([rows[:, :8] ^ 0b01010101, ~_BYTES_BACKWARDS[rows[:, 8:]]], axis=1)
+def _flipped(rows: NDArray[np.uint8], flip: str) -> NDArray[np.uint8]:
+    """Return the bytes of the hashes of the flipped images, in the same shape."""
+    if flip != "upside down":
+        rows = np.concatenate([rows[:, :8] ^ 0b01010101, ~_BYTES_BACKWARDS[rows[:, 8:]]], axis=1)
+    if flip != "mirrored":
+        rows = rows.copy()
+        rows[:, 1:8:2] ^= 0xFF
+        rows[:, 8:] = rows[:, :7:-1].copy()
+    return rows

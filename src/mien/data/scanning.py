@@ -7,16 +7,20 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.formats import EXTENSIONS
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.data.copies import look_of
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
 
+# What compression makes of one colour.
+_BLANK_LEVELS = 4
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
@@ -53,7 +57,7 @@ def scan(
 
     def scan_one(item: tuple[int, Path]) -> ImageRecord:
         place, path = item
-        return _scan_file(path, root, config, None if kept is None else kept[place])
+        return scan_file(path, root, config, None if kept is None else kept[place])
 
     records = []
     for record in in_threads(scan_one, enumerate(paths)):
@@ -91,7 +95,15 @@ def find_class_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def _scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8] | None) -> ImageRecord:
+def scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8] | None = None) -> ImageRecord:
+    """Read one file below a folder, and say what it is.
+
+    Args:
+        path: The file.
+        root: The folder of class folders.
+        config: How it becomes an array.
+        kept: Where to put that, uint8 (H, W, 3); by default nowhere.
+    """
     relative = PurePosixPath(path.relative_to(root))
     record = ImageRecord(str(relative), relative.parts[0])
     try:
@@ -103,16 +115,26 @@ def _scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint
     if kept is not None:
         kept[:] = images.resize(image.rgb, config)
     brightness, colour = images.shades(image.rgb)
+    grey = image.rgb.convert("L")
     return replace(
         record,
         brightness=brightness,
         colour=colour,
-        phash=perceptual_hash(image.rgb),
+        phash=perceptual_hash(grey),
+        look=look_of(grey),
         format=image.format,
         width=image.width,
         height=image.height,
-        problems=_extension_problem(path, image.format),
+        problems=(*_extension_problem(path, image.format), *_blank_problem(image.rgb)),
     )
+
+
+def _blank_problem(rgb: Image.Image) -> tuple[Problem, ...]:
+    ranges = rgb.getextrema()
+    if any(high - low > _BLANK_LEVELS for low, high in ranges):  # type: ignore[misc]
+        return ()
+    levels = ", ".join(str(low) for low, _ in ranges)  # type: ignore[misc]
+    return (Problem("blank", f"all of it is of one colour: {levels} of 255 in red, green and blue"),)
 
 
 def _extension_problem(path: Path, format_: str) -> tuple[Problem, ...]:

@@ -7,9 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mien.config import SplitConfig
-from mien.core.text import MANY_CLASSES, visible
-from mien.data.dataset import SPLITS, Dataset
+from mien.core.text import MANY_CLASSES, first_few, visible
+from mien.data.dataset import REMEDIES, SPLITS, Dataset
 from mien.errors import TooFewImagesError
+
+# A refusal names so many classes.
+_MAX_NAMED = 10
 
 
 def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
@@ -157,14 +160,16 @@ def _refuse_too_few(dataset: Dataset, units: dict[str, list[list[int]]], config:
     needed = math.ceil(round(1 / min(shares.values()), 6))
     ratio = "/".join(f"{100 * share:g}" for share in (round(s, 6) for s in shares.values()))
     root = visible(str(dataset.root))
-    lines = [
-        f"class {name!r} in {root} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
-        f"a {ratio} split needs {needed}. Add images, or lower --min-bytes or --min-side."
-        for name, found in units.items()
-        if len(found) < needed
-    ]
-    if lines:
-        raise TooFewImagesError("\n".join(lines))
+    small = {name: found for name, found in units.items() if len(found) < needed}
+    if small:
+        lines = [
+            f"class {name!r} in {root} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
+            f"a {ratio} split needs {needed}."
+            for name, found in small.items()
+        ]
+        codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
+        advice = dict.fromkeys(["Add images of what has too few.", *(REMEDIES[code] for code in codes)])
+        raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), *advice]))
 
 
 def _usable(units: list[list[int]]) -> str:

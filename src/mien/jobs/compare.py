@@ -6,11 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig
 from mien.core.scores import Score, wilson_score
 from mien.core.text import first_few
 from mien.data.dataset import ImageRecord
-from mien.data.near_copies import group_near_copies, members_by_group
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.runs.run import Run, load_run
 from mien.scoring.paired import mcnemar, num_needed, paired_difference
@@ -81,12 +79,10 @@ class _HeldOut:
     Attributes:
         run: The run.
         judged: The images that it was judged on, by content hash.
-        leaks: Content hashes of those that have a near copy among the images trained on.
     """
 
     run: Run
     judged: dict[str, "_Judged"]
-    leaks: set[str]
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,7 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     """Say whether one of two runs is better on the same images, or whether they cannot be told apart.
 
     Only images that both runs held out count: of the test split, or answered by cross-validation. Images are the
-    same where their content is. One that has a near copy in the training of either run is left out.
+    same where their content is.
 
     Args:
         first_dir: The folder of a finished run.
@@ -183,48 +179,23 @@ def _held_out(run: Run) -> _HeldOut:
         right = predictions.probs.argmax(axis=1) == predictions.labels
         for index, is_right in zip(predictions.indexes.tolist(), right.tolist(), strict=True):
             record = run.dataset.records[index]
+            if not record.sha256:
+                raise SourceNotFoundError(
+                    f"the manifest.csv of {str(run.path)!r} is damaged: {record.path!r} has no hash"
+                )
             judged[record.sha256] = _Judged(record, is_right, "test" if source == "test" else "cross-validation")
-    return _HeldOut(run, judged, _leaks(run))
-
-
-def _leaks(run: Run) -> set[str]:
-    """Return which images have a near copy in the training that the run itself did not keep on their side.
-
-    A run with a low --near-bits may have such; those that it knew as near copies it has kept together.
-    """
-    used = [record for record in run.dataset.records if record.used]
-    damaged = [record.path for record in used if not record.phash or not record.sha256]
-    if damaged:
-        raise SourceNotFoundError(f"the manifest.csv of {str(run.path)!r} is damaged: {damaged[0]!r} has no hash")
-    groups = group_near_copies([record.phash for record in used], CleanConfig.near_bits)
-    members = members_by_group(used, groups)
-    return {record.sha256 for copies in members.values() for record in _leaked(copies)}
-
-
-def _leaked(copies: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Return those of a group of near copies of which others, unknown to the run as such, are not in the test."""
-    trained = Counter(record.group for record in copies if record.split != "test")
-    return [
-        record
-        for record in copies
-        if trained.total() > (trained[record.group] if record.group is not None else int(record.split != "test"))
-    ]
+    return _HeldOut(run, judged)
 
 
 def _shared(first: _HeldOut, second: _HeldOut, names: tuple[str, str]) -> tuple[list[str], list[str]]:
     """Return the content hashes of the images to compare on, and what is to be said of the choice."""
     both = sorted(set(first.judged) & set(second.judged))
     other_label = [c for c in both if first.judged[c].record.label != second.judged[c].record.label]
-    leaks = [c for c in both if c not in other_label and c in first.leaks | second.leaks]
-    notes = [
-        f"{len(left_out)} images left out, {reason}: {_listed(first, left_out)}"
-        for left_out, reason in (
-            (other_label, "whose label is another in the other run"),
-            (leaks, "near copies of which one of the runs was trained on"),
-        )
-        if left_out
-    ]
-    shared = [content for content in both if content not in {*other_label, *leaks}]
+    notes = []
+    if other_label:
+        listed = _listed(first, other_label)
+        notes.append(f"{len(other_label)} images left out, whose label is another in the other run: {listed}")
+    shared = [content for content in both if content not in set(other_label)]
     for name, held_out in zip(names, (first, second), strict=True):
         if num_alone := len(set(held_out.judged) - set(both)):
             notes.append(f"{num_alone} images not counted: only {name} held them out")

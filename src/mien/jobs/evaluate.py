@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mien.config import CleanConfig
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
@@ -13,7 +14,7 @@ from mien.data.scanning import scan
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
-from mien.runs.run import load_run, load_seen, near_bits_of
+from mien.runs.run import cleaning_of, load_run, load_seen
 from mien.scoring.evaluation import evaluate
 from mien.scoring.results import Finding, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_threshold, verdict
@@ -73,7 +74,8 @@ def evaluate_run(
         return _on_own_test(run_folder, run_dir)
     classifier = load(run_dir)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
-    dataset = _unseen(clean(scanned), run_folder, leave_out_seen=leave_out_seen, progress=progress)
+    config = cleaning_of(run_folder)
+    dataset = _unseen(clean(scanned, config), run_folder, config, leave_out_seen=leave_out_seen, progress=progress)
     evaluation = evaluate(classifier, dataset)
     findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)
     return Evaluated(run_folder.path, classifier, Scores(evaluation), findings)
@@ -103,14 +105,15 @@ def _refuse_changed(dataset: Dataset, run_folder: RunFolder) -> None:
         )
 
 
-def _unseen(dataset: Dataset, run_folder: RunFolder, *, leave_out_seen: bool, progress: Progress) -> Dataset:
+def _unseen(
+    dataset: Dataset, run_folder: RunFolder, config: CleanConfig, *, leave_out_seen: bool, progress: Progress
+) -> Dataset:
     """Refuse images that the run was trained or chosen on, and copies of them; or leave them out."""
     if not run_folder.manifest_path.is_file():
         progress.say("a model without its run folder: whether it was trained on these images cannot be told")
         return dataset
     used = {record.path for record in dataset.records if record.used}
-    # Copies that are not used count as well: they may be what connects one that is used to one that was trained on.
-    found = find_leaks(dataset.records, load_seen(run_folder), near_bits_of(run_folder))
+    found = find_leaks(dataset.records, load_seen(run_folder), config.near_bits)
     leaks = [leak for leak in found if leak.path in used]
     told = f"{len(leaks)} of {len(used)} images of {str(dataset.root)!r}, or copies of them,"
     if not leave_out_seen:

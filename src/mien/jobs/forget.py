@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import CleanConfig, ScanConfig
-from mien.core import files, images
+from mien.core import files
 from mien.core.parallel import in_threads
-from mien.data.near_copies import bits_apart, perceptual_hash
-from mien.errors import ImageError, OutputError, SourceNotFoundError
+from mien.data.copies import find_copies
+from mien.data.scanning import scan_file
+from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.intake import source_url
 from mien.fetching.source_log import LOG_NAME, SourceRecord
@@ -24,7 +25,7 @@ class Forgotten:
         urls: The URLs whose lines were removed from the log.
         removed: The images that were removed, below the folder.
         shared: Images that stay because they also came from other URLs: those URLs, by image.
-        copies: Files that stay and are copies or near copies of what was removed, below the folder.
+        copies: Files that stay and are copies of what was removed, below the folder.
     """
 
     urls: tuple[str, ...]
@@ -47,13 +48,13 @@ def forget(
 ) -> Forgotten:
     """Remove the image that came from a URL, its features in the cache, and its line in the source log.
 
-    An image that came from other URLs too stays, as do near copies of it: both are named.
+    An image that came from other URLs too stays, as do copies of it: both are named.
 
     Args:
         url: As the log has it; that of an archive or a repository, or its file, stands for all of its images.
         folder: A folder that was filled by `take_in`.
         cache_dir: Where features of images are kept.
-        near_bits: Two images whose 128-bit hashes differ in at most this many bits are near copies.
+        near_bits: Copies are looked for among images whose hashes differ in at most this many bits.
 
     Raises:
         SourceNotFoundError: Nothing came from there.
@@ -71,7 +72,7 @@ def forget(
         _refuse_links(doomed, opened)
         _refuse_changed(doomed, root)
         removed = tuple(dict.fromkeys(record.path for record in doomed))
-        copies = _near_copies(removed, root, near_bits)
+        copies = _copies(removed, root, near_bits)
         if cache_dir:
             FeatureCache(cache_dir).drop(record.sha256 for record in gone if record.path and not shared[record.path])
         # The images first: a kill in between leaves lines that can be forgotten again, and no image without one.
@@ -106,24 +107,16 @@ def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
         )
 
 
-def _near_copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, ...]:
-    """Return the other images in the folder that look like one that is removed."""
-    looks = [look for path in removed if (look := _look(root / path)) is not None]
-    others = (
-        [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)] if looks else []
-    )
-    found = zip(others, in_threads(_look, others), strict=True)
+def _copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, ...]:
+    """Return the other images in the folder that are copies of one that is removed."""
+    if not removed:
+        return ()
+    others = [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)]
+    paths = [*(root / path for path in removed), *others]
+    records = list(in_threads(lambda path: scan_file(path, root, ScanConfig()), paths))
+    images = [record for record in records if record.phash]
+    num_removed = sum(record.path in set(removed) for record in images)
+    copies = zip(images, find_copies(images, near_bits), strict=True)
     return tuple(
-        path.relative_to(root).as_posix()
-        for path, look in found
-        if look is not None and any(bits_apart(look, other) <= near_bits for other in looks)
+        record.path for record, copy in copies if record.path not in removed and copy and copy.of < num_removed
     )
-
-
-def _look(path: Path) -> str | None:
-    """Return the perceptual hash of an image; None where the file is not one."""
-    try:
-        image = images.decode(images.read(path), ScanConfig())
-    except ImageError:
-        return None
-    return perceptual_hash(image.rgb)

@@ -8,7 +8,7 @@ from pathlib import Path
 from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
-from mien.data.cleaning import clean
+from mien.data.cleaning import clean, describe_losses, min_bytes_of
 from mien.data.dataset import Dataset
 from mien.data.leaks import refuse_straddling
 from mien.data.relabelling import keep_splits, load_decisions, relabel
@@ -81,8 +81,9 @@ def train(
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         refuse_straddling([dataset, *parts], config.clean.near_bits)
         shortcuts = find_shortcuts(dataset)
-        split_lines = describe_split(dataset, decided=bool(config.labels.relabel))
-        for line in (*split_lines, *describe_shortcuts(shortcuts), f"run folder: {run_folder.path}"):
+        told = [*describe_losses(dataset), *_not_applied(dataset, config)]
+        told += describe_split(dataset, decided=bool(config.labels.relabel))
+        for line in (*told, *describe_shortcuts(shortcuts), f"run folder: {run_folder.path}"):
             progress.say(line)
         begun = run_folder.manifest_path.exists()
         if begun:
@@ -107,6 +108,12 @@ def train(
         )
         save_run(run, decisions=decisions, progress=progress)
         return run
+
+
+def _not_applied(dataset: Dataset, config: TrainConfig) -> list[str]:
+    if min_bytes_of(dataset, config.clean) == config.clean.min_bytes:
+        return []
+    return [f"--min-bytes {config.clean.min_bytes} would leave nothing of a class, and is not applied"]
 
 
 def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str]) -> Dataset:

@@ -16,6 +16,7 @@ from mien.core import files
 from mien.core.fonts import fitting, load_font
 from mien.core.text import shorten, visible
 from mien.data.dataset import Dataset
+from mien.data.near_copies import members_by_group
 from mien.errors import SettingsError
 from mien.scoring.results import Predictions
 
@@ -24,6 +25,8 @@ _PAPER_WIDTH = 1400
 _MARGIN, _GAP = 16, 12
 _TITLE_SIZE, _LINE_SIZE = 13, 11
 _SAMPLE_SIDE, _ISSUE_SIDE = 160, 212
+# Of a folder full of copies, so many sets are drawn, and so many of each.
+_MAX_SETS, _MAX_OF_SET = 30, 4
 _INK, _GREY, _FRAME, _GROUND = "#111111", "#666666", "#d8d8d8", "#f3f3f3"
 # Width by height: a frame has the shape of most of its images, within these.
 _NARROWEST, _WIDEST = 0.6, 4.0
@@ -88,14 +91,46 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> Sh
     """
     expect(num_images >= 1, "num_images", num_images, "1 or more")
     expect(seed >= 0, "seed", seed, "0 or more")
+    chosen = _samples(dataset, num_images, seed)
+    return _sheet(dataset, chosen, [(dataset.records[index].label,) for index in chosen], side=_SAMPLE_SIDE)
+
+
+def _samples(dataset: Dataset, num_images: int, seed: int) -> NDArray[np.int64]:
+    """Return the places of some used images, as many of each class as can be."""
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
     rng = np.random.default_rng(seed)
     per_class = max(1, num_images // len(dataset.class_names))
-    chosen = np.concatenate(
+    return np.concatenate(
         [rng.permutation(indexes[labels == number])[:per_class] for number in range(len(dataset.class_names))]
     )[:num_images]
-    return _sheet(dataset, chosen, [(dataset.records[index].label,) for index in chosen], side=_SAMPLE_SIDE)
+
+
+def plot_check(dataset: Dataset) -> Sheet:
+    """Draw used images of each class, as `plot_samples` does, and then the sets of what was called copies.
+
+    Args:
+        dataset: What `clean` returned.
+    """
+    samples = _samples(dataset, 24, 0)
+    lines = [(dataset.records[index].label, dataset.records[index].path) for index in samples]
+    pairs: list[int] = []
+    for copies in _copied(dataset)[:_MAX_SETS]:
+        for number, index in enumerate(copies[:_MAX_OF_SET]):
+            pairs.append(index)
+            record = dataset.records[index]
+            title = "copies" if number == 0 else "again"
+            lines.append((f"{title}: {record.label}" + ("" if record.used else ", left out"), record.path))
+    return _sheet(dataset, np.array([*samples, *pairs], np.int64), lines, side=_SAMPLE_SIDE)
+
+
+def _copied(dataset: Dataset) -> list[list[int]]:
+    """Return the places of each set of copies, what is used first; those under two classes before others."""
+    places = [place for place, record in enumerate(dataset.records) if record.group is not None]
+    sets = list(members_by_group(places, [dataset.records[place].group for place in places]).values())
+    for copies in sets:
+        copies.sort(key=lambda place: not dataset.records[place].used)
+    return sorted(sets, key=lambda copies: len({dataset.records[place].label for place in copies}) < 2)
 
 
 def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> Sheet:

@@ -41,6 +41,11 @@ class RunFolder:
         return self.path / "manifest.csv"
 
     @property
+    def looks_path(self) -> Path:
+        """What each file of the Dataset looks like, made very small: copies of it are told by that."""
+        return self.path / "looks.npy"
+
+    @property
     def history_path(self) -> Path:
         """What each epoch of the training came to."""
         return self.path / "history.csv"

@@ -8,6 +8,7 @@ from typing import Any
 from mien.config import CleanConfig, TrainConfig
 from mien.core.files import read_json
 from mien.core.progress import Epoch
+from mien.data.copies import with_looks
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, load_records, split_fingerprint
 from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
@@ -185,17 +186,14 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
             "trained on cannot be told"
         )
     groups = {record.group for record in records if record.split in _SEEN} - {None}
-    return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
+    shown = with_looks(run_folder.looks_path, records)
+    return [record for record in shown if record.phash and (record.split in _SEEN or record.group in groups)]
 
 
-def near_bits_of(run_folder: RunFolder) -> int:
-    """Return how many bits apart near copies are at most in a run; the default where it does not say.
+def cleaning_of(run_folder: RunFolder) -> CleanConfig:
+    """Return by which limits the images of a run were cleaned, and those that it is judged by; else the defaults.
 
     Raises:
         SettingsError: Its config.json holds a setting that is wrong.
     """
-    return (
-        load_config(run_folder.config_path).clean.near_bits
-        if run_folder.config_path.is_file()
-        else CleanConfig.near_bits
-    )
+    return load_config(run_folder.config_path).clean if run_folder.config_path.is_file() else CleanConfig()

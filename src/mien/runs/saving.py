@@ -11,6 +11,7 @@ from mien.config import PRESETS, TrainConfig
 from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.core.progress import SILENCE, Progress
+from mien.data.copies import save_looks
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.relabelling import decisions_csv
 from mien.model.classifier import Provenance
@@ -46,6 +47,7 @@ def save_data(
         files.write_text(run_folder.decisions_path, decisions_csv(decisions or {}))
     run_folder.save_config(config, dataset.root, installed_versions())
     plot_samples(dataset).savefig(run_folder.path / "samples.png")
+    save_looks(run_folder.looks_path, dataset.records)
     dataset.save(run_folder.manifest_path)
 
 

@@ -1,0 +1,137 @@
+"""Alignment: brings images that show one picture, cropped or turned a little, to lie on one another."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# From coarse to fine, the sides at which steps are taken.
+_SIDES = (16, 16, 16, 16, 16, 32, 32, 32, 32)
+# No step moves, stretches or turns an image by more, as a share of its side.
+_MAX_STEP = 0.15
+# Residuals of more than so many standard deviations count less: a caption must not pull the image towards it.
+_ROBUST = 1.5
+# Less of a picture than this in common proves nothing.
+_MIN_SHARE = 0.55
+Levels = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What is left of the difference between images that were aligned, (P,) each.
+
+    Attributes:
+        correlations: Of what both show, without local means; 0 where they have too little in common.
+        differences: The root of the mean squared difference, as a share of the contrast, the standard deviation.
+        gains: Of the contrast.
+    """
+
+    correlations: NDArray[np.floating]
+    differences: NDArray[np.floating]
+    gains: NDArray[np.floating]
+
+
+def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
+    """Move, stretch and turn images until they lie as well as they can on others; say what is left.
+
+    Args:
+        fixed: float32 (P, 32, 32), grey levels.
+        moved: Likewise; the one in each place is moved.
+
+    Source:
+        B. Lucas, T. Kanade, An Iterative Image Registration Technique with an Application to Stereo Vision, IJCAI 1981.
+    """
+    maps = np.tile(np.eye(3), (len(fixed), 1, 1))
+    for side in _SIDES:
+        target, source = (_reduced(images, side) for images in (fixed, moved))
+        maps = maps @ _step(target, *_warped(source, maps))
+    found, inside = _warped(moved, maps)
+    # What is seen between pixels is blurred, and what lies at the edge is mixed with a frame.
+    fixed, found = _blurred(fixed), _blurred(found)
+    inside[:, [0, -1]] = inside[:, :, [0, -1]] = False
+    counts = inside.sum(axis=(1, 2))
+    share = counts / inside[0].size
+    differences = np.sqrt((((fixed - found) * inside) ** 2).sum(axis=(1, 2)) / np.maximum(counts, 1))
+    differences /= np.maximum(fixed.std(axis=(1, 2)), 1e-3)
+    first, second = (_without_local_means(images, inside) for images in (fixed, found))
+    products, lengths = (first * second).sum(axis=(1, 2)), (second**2).sum(axis=(1, 2))
+    correlations = products / np.sqrt(np.maximum((first**2).sum(axis=(1, 2)) * lengths, 1e-6))
+    return Rest(
+        np.where(share >= _MIN_SHARE, correlations, 0), differences, np.clip(products / (lengths + 1e-6), 1e-3, None)
+    )
+
+
+def _step(target: Levels, found: Levels, inside: NDArray[np.bool_]) -> Levels:
+    """Return by what affine map, (P, 3, 3), the images come nearer to their targets: one step of Gauss and Newton."""
+    num_pairs, side = found.shape[:2]
+    x, y = _coordinates(side)
+    down, right = np.gradient(found, axis=(1, 2))
+    columns = (right * x, right * y, right, down * x, down * y, down)
+    ways = np.stack([*(column * side for column in columns), found, np.ones_like(found)], axis=-1)
+    ways = ways.reshape(num_pairs, -1, 8)
+    errors, weights = (target - found).reshape(num_pairs, -1), inside.reshape(num_pairs, -1).astype(float)
+    for _ in range(2):
+        weighted = ways * weights[..., None]
+        squares = weighted.transpose(0, 2, 1) @ ways
+        # So little that it only counts where an image is flat.
+        squares += 1e-6 * np.maximum(np.trace(squares, axis1=1, axis2=2), 1)[:, None, None] * np.eye(8)
+        changes = np.linalg.solve(squares, weighted.transpose(0, 2, 1) @ errors[..., None])
+        rests = np.abs(errors - (ways @ changes)[..., 0])
+        spread = 1.4826 * np.median(rests, axis=1, keepdims=True) + 1e-3
+        weights = inside.reshape(num_pairs, -1) / np.maximum(1, rests / (_ROBUST * spread))
+    gains = np.maximum(1 + changes[:, 6, 0], 0.2)
+    step = np.tile(np.eye(3), (num_pairs, 1, 1))
+    step[:, :2] += np.clip(changes[:, :6, 0].reshape(-1, 2, 3) / gains[:, None, None], -_MAX_STEP, _MAX_STEP)
+    return step
+
+
+def _warped(images: Levels, maps: Levels) -> tuple[Levels, NDArray[np.bool_]]:
+    """Return images (P, S, S) seen through affine maps (P, 3, 3), and where these stay inside of them."""
+    num_pairs, side = images.shape[:2]
+    x, y = _coordinates(side)
+    places = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
+    across, down = np.moveaxis((maps[:, :2] @ places + 0.5) * side - 0.5, 1, 0).reshape(2, num_pairs, side, side)
+    inside = (across >= 0) & (across <= side - 1) & (down >= 0) & (down <= side - 1)
+    across, down = (np.clip(np.nan_to_num(values), 0, side - 1.001) for values in (across, down))
+    left, top = across.astype(int), down.astype(int)
+    across, down, pair = across - left, down - top, np.arange(num_pairs)[:, None, None]
+    upper = images[pair, top, left] * (1 - across) + images[pair, top, left + 1] * across
+    lower = images[pair, top + 1, left] * (1 - across) + images[pair, top + 1, left + 1] * across
+    return upper * (1 - down) + lower * down, inside
+
+
+def _coordinates(side: int) -> tuple[Levels, Levels]:
+    """Return how far each pixel is from the middle, to the right and down, as shares of the side."""
+    steps = (np.arange(side) + 0.5) / side - 0.5
+    return np.tile(steps, (side, 1)), np.tile(steps[:, None], (1, side))
+
+
+def _reduced(images: Levels, side: int) -> Levels:
+    step = images.shape[1] // side
+    reduced: Levels = images.reshape(-1, side, step, side, step).mean(axis=(2, 4))
+    return reduced
+
+
+def _without_local_means(images: Levels, inside: NDArray[np.bool_]) -> Levels:
+    """Return images (P, S, S) less the mean around each pixel, of what is inside; the rest is 0."""
+    counts = np.maximum(_sums(inside.astype(float)), 1)
+    rest: Levels = (images - _sums(images * inside) / counts) * inside
+    rest -= (rest.sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1))[:, None, None] * inside
+    return rest
+
+
+def _blurred(images: Levels) -> Levels:
+    """Return images (P, S, S), each pixel mixed with those around it."""
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows = padded[:, :-2] / 4 + padded[:, 1:-1] / 2 + padded[:, 2:] / 4
+    blurred: Levels = rows[:, :, :-2] / 4 + rows[:, :, 1:-1] / 2 + rows[:, :, 2:] / 4
+    return blurred
+
+
+def _sums(images: Levels, width: int = 9) -> Levels:
+    """Return the sums of images (P, S, S) over squares around each pixel."""
+    padded = np.pad(images, ((0, 0), (width // 2,) * 2, (width // 2,) * 2), mode="reflect")
+    sums = np.pad(padded.cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
+    found: Levels = sums[:, width:, width:] - sums[:, :-width, width:] - sums[:, width:, :-width]
+    found += sums[:, :-width, :-width]
+    return found

@@ -204,9 +204,7 @@ def test_copies_in_real_files_are_found(tmp_path: Path) -> None:
     assert codes(dataset) == [(), ("exact_duplicate",), ("near_duplicate",), conflict, (), conflict]
 
 
-@pytest.mark.parametrize(
-    ("sides", "least"), [([28], 8), ([120], 30), ([300], 56), ([4000], 56), ([400, 400, 60], 56)]
-)
+@pytest.mark.parametrize(("sides", "least"), [([28], 8), ([120], 30), ([300], 56), ([4000], 56), ([400, 400, 60], 56)])
 def test_a_side_is_too_short_by_the_folder(sides: list[int], least: int) -> None:
     many = [record(f"sad/{n}", width=side, height=2 * side) for n, side in enumerate(sides * 3)]
     edge = [record("sad/below", width=least - 1, height=900), record("sad/at", width=least, height=900)]

@@ -146,6 +146,12 @@ class SplitConfig:
     """Judge by cross-validation too, with this many folds of what is not for the test; 0 for none. auto: 5 for the
     method linear with up to 20,000 images (fewer where there are more than 100 classes), otherwise none."""
 
+    group_by: str = "auto"
+    r"""Keep images of one patient, person, object or session on one side of every split, and let scores count these
+    groups. folder: the folder below that of the class tells; name:PATTERN: what the regular expression finds in the
+    path, such as name:patient(\d+); none. auto: groups that the names of files or
+    folders form, where the classifier is better at images of groups that it knows than chance allows."""
+
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
         expect(folds_fit, "folds", self.folds, "auto, 0, or 2 to 100")

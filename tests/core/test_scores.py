@@ -58,7 +58,8 @@ def values(score: Score) -> tuple[float | None, int]:
 
 def test_scores_of_each_class_are_those_counted_by_hand() -> None:
     confusion = np.array([[8, 2, 0], [1, 4, 0], [5, 0, 0]])
-    happy, sad, calm = class_scores(("happy", "sad", "calm"), confusion)
+    labels, answers = (np.repeat(numbers.ravel(), confusion.ravel()) for numbers in np.indices((3, 3)))
+    happy, sad, calm = class_scores(("happy", "sad", "calm"), labels, answers)
     assert [c.label for c in (happy, sad, calm)] == ["happy", "sad", "calm"]
     assert (values(happy.precision), values(happy.recall)) == ((round(8 / 14, 4), 14), (0.8, 10))
     assert values(happy.f1) == (round(16 / 24, 4), 16)

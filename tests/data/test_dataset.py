@@ -43,11 +43,16 @@ def with_problems(*codes: str) -> ImageRecord:
 def test_a_manifest_has_the_columns_that_were_promised(tmp_path: Path, ready: Dataset) -> None:
     ready.save(tmp_path / "manifest.csv")
     lines = (tmp_path / "manifest.csv").read_text("utf-8").splitlines()
-    assert lines[0] == "path,label,sha256,phash,bytes,format,width,height,brightness,colour,problem,group,split,detail"
+    assert (
+        lines[0]
+        == "path,label,sha256,phash,bytes,format,width,height,brightness,colour,problem,group,subject,split,detail"
+    )
     assert len(lines) == 25
     first = ready.records[0]
     shades = f"{first.brightness},{first.colour}"
-    expected = f"happy/00.jpg,happy,{first.sha256},{first.phash},{first.num_bytes},JPEG,96,96,{shades},,,{first.split},"
+    expected = (
+        f"happy/00.jpg,happy,{first.sha256},{first.phash},{first.num_bytes},JPEG,96,96,{shades},,,,{first.split},"
+    )
     assert lines[1] == expected
 
 

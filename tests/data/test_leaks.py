@@ -17,7 +17,7 @@ from mien.data.near_copies import FLIPS, bits_apart, bits_between, flipped
 from mien.data.splitting import folds, split
 from mien.errors import GateError, LeakError, SettingsError, SourceNotFoundError
 from mien.runs.folder import RunFolder
-from mien.runs.run import cleaning_of, load_seen
+from mien.runs.run import load_seen, settings_of
 
 
 def changed(phash: str, num_bits: int) -> str:
@@ -120,12 +120,12 @@ def test_a_folder_without_a_manifest_is_no_run(tmp_path: Path) -> None:
 
 def test_the_limits_are_those_of_the_run(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    assert cleaning_of(run) == CleanConfig()
+    assert settings_of(run).clean == CleanConfig()
     run.config_path.write_text('{"clean": {"near_bits": 5, "min_side": 8}}')
-    assert cleaning_of(run) == CleanConfig(near_bits=5, min_side=8)
+    assert settings_of(run).clean == CleanConfig(near_bits=5, min_side=8)
     run.config_path.write_text('{"clean": {"near_bits": "five"}}')
     with pytest.raises(SettingsError, match="near_bits"):
-        cleaning_of(run)
+        settings_of(run)
 
 
 def test_a_refusal_names_ten_pairs_and_says_what_to_do() -> None:
@@ -167,7 +167,7 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
     refuse_straddling([dataset_of(*records)])
     records[-1] = replace(records[-1], split=side)
     with pytest.raises(
-        LeakError, match=rf"copies of 1 images of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
+        LeakError, match=rf"copies or groups of 1 images of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
     ):
         refuse_straddling([dataset_of(*records)])
 
@@ -175,7 +175,7 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
 def test_a_refusal_of_a_split_says_how_many_copies_it_does_not_name() -> None:
     first = record("happy/00")
     copies = [replace(first, path=f"happy/{number:02}", split="test") for number in range(1, 13)]
-    with pytest.raises(LeakError, match=r"copies of 12 images .*\n(  .* and happy/00 \(train\)\n){10}  and 2 more$"):
+    with pytest.raises(LeakError, match=r"of 12 images .*\n(  .* and happy/00 \(train\)\n){10}  and 2 more$"):
         refuse_straddling([dataset_of(replace(first, split="train"), *copies)])
 
 

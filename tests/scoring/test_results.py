@@ -17,6 +17,7 @@ def test_results_become_json() -> None:
         "high": score.high,
         "num_images": 30,
         "method": "Wilson",
+        "num_groups": None,
     }
     assert found["confusion"] == [[14, 1], [2, 13]]
     assert found["classes"][1]["label"] == "sad"

@@ -100,7 +100,7 @@ def show_comparison(comparison: "Comparison") -> None:
         OUT.print(f"{name:<{width}}  {accuracy}")
     difference = comparison.difference
     points = [f"{100 * share:+.0f}" for share in (difference.value or 0.0, difference.low, difference.high)]
-    interval = f"(95% interval {points[1]} to {points[2]}, n = {difference.num_images})"
+    interval = f"(95% interval {points[1]} to {points[2]}, {difference.basis})"
     OUT.print(f"{'difference':<{width}}  {points[0]} points {interval}\n")
     table = new_table("images", "both right", f"only {first}", f"only {second}", "both wrong")
     counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
@@ -306,4 +306,4 @@ def show_demo(demo: "Demo") -> None:
 def _cell(score: Score) -> str:
     if score.value is None:
         return "none called so"
-    return f"{score.value:.0%}, n = {score.num_images}\n{score.low:.0%} to {score.high:.0%}"
+    return f"{score.value:.0%}, {score.basis}\n{score.low:.0%} to {score.high:.0%}"

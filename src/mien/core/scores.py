@@ -20,6 +20,7 @@ class Score:
         low: Lower end of the interval; likewise `high`.
         num_images: How many images it is the share of.
         method: By what the interval was worked out.
+        num_groups: Of how many groups these images are, where groups are known: the interval counts the groups.
     """
 
     value: float | None
@@ -27,11 +28,19 @@ class Score:
     high: float
     num_images: int
     method: str = "Wilson"
+    num_groups: int | None = None
 
     def __str__(self) -> str:
         if self.value is None:
             return "none"
-        return f"{self.value:.0%} (95% interval {self.low:.0%} to {self.high:.0%}, n = {self.num_images})"
+        return f"{self.value:.0%} (95% interval {self.low:.0%} to {self.high:.0%}, {self.basis})"
+
+    @property
+    def basis(self) -> str:
+        """What it rests on: "n = 320", or "320 images of 40 groups"."""
+        if self.num_groups is None:
+            return f"n = {self.num_images}"
+        return f"{self.num_images} images of {self.num_groups} groups"
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,9 @@ class ClassScores:
     f1: Score
 
 
-def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Score:
+def wilson_score(
+    num_right: int, num_images: int, *, num_folds: int = 0, groups: NDArray[np.int64] | None = None
+) -> Score:
     """Return a share with its 95% Wilson interval.
 
     Args:
@@ -53,10 +64,13 @@ def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Scor
         num_folds: Of the cross-validation that judged them; 0 where one classifier judged all. The classifiers of
             folds share most of their training images, so their answers tell less than as many independent ones:
             the interval is that of num_images / (1 + K / (K - 1)) images.
+        groups: A number for each image, (num_images,), which those of one group share: the interval is that of as many
+            images as there are groups, or of fewer, where the groups are of very different sizes.
 
     Source:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927; C. Nadeau,
-        Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003 (folds).
+        Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003 (folds); L. Kish, Survey Sampling,
+        1965 (groups: the effective number of them, where the images of a group are all answered alike).
 
     Example:
         >>> print(wilson_score(27, 30))
@@ -66,12 +80,18 @@ def wilson_score(num_right: int, num_images: int, *, num_folds: int = 0) -> Scor
     """
     inflation = fold_inflation(num_folds)
     method = f"Wilson, for n / {inflation:.4g} (Nadeau and Bengio, {num_folds} folds)" if num_folds else "Wilson"
+    num_groups = None
+    if groups is not None:
+        sizes = np.unique(groups, return_counts=True)[1]
+        num_groups = len(sizes)
+        inflation *= float((sizes**2).sum()) / max(num_images, 1)
+        method = method.replace("for n", "for groups") if num_folds else "Wilson, for groups"
     if not num_images:
-        return Score(None, 0.0, 1.0, 0, method)
+        return Score(None, 0.0, 1.0, 0, method, num_groups)
     share, weight = num_right / num_images, Z_95**2 * inflation / num_images
     middle = (share + weight / 2) / (1 + weight)
     half = math.sqrt(share * (1 - share) * weight + weight**2 / 4) / (1 + weight)
-    return Score(share, max(0.0, middle - half), min(1.0, middle + half), num_images, method)
+    return Score(share, max(0.0, middle - half), min(1.0, middle + half), num_images, method, num_groups)
 
 
 def fold_inflation(num_folds: int) -> float:
@@ -83,39 +103,52 @@ def fold_inflation(num_folds: int) -> float:
     return 1 + num_folds / (num_folds - 1) if num_folds else 1.0
 
 
-def f1_score(num_right: int, num_false: int, num_missed: int, *, num_folds: int = 0) -> Score:
+def f1_score(
+    num_right: int, num_false: int, num_missed: int, *, num_folds: int = 0, groups: NDArray[np.int64] | None = None
+) -> Score:
     """Return the F1 of one class with its 95% interval.
 
     F1 is 2J / (1 + J), where J is the share of right answers among all images that are of the class or were called
     it. J is a share of images, so it has a Wilson interval; its ends are carried over.
     """
-    jaccard = wilson_score(num_right, num_right + num_false + num_missed, num_folds=num_folds)
+    jaccard = wilson_score(num_right, num_right + num_false + num_missed, num_folds=num_folds, groups=groups)
     if jaccard.value is None:
         return jaccard
     value, low, high = (2 * j / (1 + j) for j in (jaccard.value, jaccard.low, jaccard.high))
-    return Score(value, low, high, jaccard.num_images, jaccard.method)
+    return Score(value, low, high, jaccard.num_images, jaccard.method, jaccard.num_groups)
 
 
 def class_scores(
-    class_names: Sequence[str], confusion: NDArray[np.int64], *, num_folds: int = 0
+    class_names: Sequence[str],
+    labels: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    *,
+    num_folds: int = 0,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[ClassScores, ...]:
     """Return precision, recall and F1 of every class.
 
     Args:
         class_names: C names.
-        confusion: Numbers of images, shape (C, C), by true class (row) and answer (column).
+        labels: True class numbers, (N,).
+        answers: Class numbers that were answered, (N,).
         num_folds: Of the cross-validation that judged them, if any.
+        groups: A number for each image, (N,), which those of one group share.
     """
     scores = []
     for number, label in enumerate(class_names):
-        right = int(confusion[number, number])
-        called, present = int(confusion[:, number].sum()), int(confusion[number].sum())
+        called, present = answers == number, labels == number
+        right = int((called & present).sum())
+        num_called, num_present = int(called.sum()), int(present.sum())
+        of_called, of_present, of_either = (
+            None if groups is None else groups[mask] for mask in (called, present, called | present)
+        )
         scores.append(
             ClassScores(
                 label,
-                precision=wilson_score(right, called, num_folds=num_folds),
-                recall=wilson_score(right, present, num_folds=num_folds),
-                f1=f1_score(right, called - right, present - right, num_folds=num_folds),
+                precision=wilson_score(right, num_called, num_folds=num_folds, groups=of_called),
+                recall=wilson_score(right, num_present, num_folds=num_folds, groups=of_present),
+                f1=f1_score(right, num_called - right, num_present - right, num_folds=num_folds, groups=of_either),
             )
         )
     return tuple(scores)

@@ -50,7 +50,9 @@ REMEDIES = {
     "near_duplicate": f"{_LOOK_AT_PAIRS} To use copies too, add --keep all.",
     "left_out": "Change their decisions in the file that --relabel names.",
 }
-_COLUMNS = "path label sha256 phash bytes format width height brightness colour problem group split detail".split()
+_COLUMNS = (
+    "path label sha256 phash bytes format width height brightness colour problem group subject split detail".split()
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class ImageRecord:
         problems: What is wrong with it.
         used: Whether it may be trained and tested on.
         group: Number of its group of copies; None for an image without one.
+        subject: Name of its group that the user knows (see `mien.data.subjects`), such as a patient; "" for none.
         split: "train", "val", "test", or "" for none.
         look: Its grey levels, made small (see `mien.data.copies`); not in the manifest. Without it, hashes tell copies.
     """
@@ -95,6 +98,7 @@ class ImageRecord:
     problems: tuple[Problem, ...] = ()
     used: bool = True
     group: int | None = None
+    subject: str = ""
     split: str = ""
     look: bytes = field(default=b"", repr=False, compare=False)
 
@@ -139,9 +143,18 @@ class Dataset:
         return np.array([numbers[self.records[i].label] for i in indexes], np.int64)
 
     def group_numbers(self, indexes: NDArray[np.int64]) -> list[int]:
-        """Return a number for each of the records at some places; near copies, and they alone, share one."""
-        groups = [self.records[i].group for i in indexes]
-        return [-1 - place if group is None else group for place, group in enumerate(groups)]
+        """Return a number for each of the records at some places, which those share that must not be divided.
+
+        These are copies, images of one subject, and what a chain of the two connects.
+        """
+        units = unit_numbers(self.records)
+        return [units[i] for i in indexes]
+
+    def subject_numbers(self, indexes: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return a number for each of the records at some places, which images of one subject share; None for none."""
+        if not any(record.subject for record in self.records):
+            return None
+        return np.unique(self.group_numbers(indexes), return_inverse=True)[1].astype(np.int64)
 
     def counts(self, *, used_only: bool = False) -> dict[str, int]:
         """Return the number of files of every class; or of those that are used."""
@@ -251,6 +264,27 @@ def split_fingerprint(records: Iterable[ImageRecord]) -> str:
     return hashlib.sha256("\n".join(placed).encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def unit_numbers(records: Sequence[ImageRecord]) -> list[int]:
+    """Return for each record the place of the first that it must stand on one side with: a copy, or of its subject."""
+    firsts: dict[tuple[str, object], int] = {}
+    above = list(range(len(records)))
+
+    def root(place: int) -> int:
+        while above[place] != place:
+            above[place] = above[above[place]]
+            place = above[place]
+        return place
+
+    for place, record in enumerate(records):
+        keys: list[tuple[str, object]] = [("copies", record.group), ("subject", record.subject)]
+        for key in keys:
+            if key[1] in (None, ""):
+                continue
+            low, high = sorted((root(firsts.setdefault(key, place)), root(place)))
+            above[high] = low
+    return [root(place) for place in range(len(records))]
+
+
 def groups_of(records: Iterable[ImageRecord]) -> list[list[ImageRecord]]:
     """Return the groups of near copies among records, by their numbers."""
     copies = [record for record in records if record.group is not None]
@@ -278,7 +312,7 @@ def _row(record: ImageRecord) -> list[object]:
     details = "; ".join([problem.detail for problem in record.problems])
     size = (record.width, record.height, record.brightness, record.colour) if record.phash else (None,) * 4
     start = (record.path, record.label, record.sha256, record.phash, record.num_bytes, record.format)
-    return [*start, *size, codes, record.group, record.split, details]
+    return [*start, *size, codes, record.group, record.subject, record.split, details]
 
 
 def _record(row: dict[str, str]) -> ImageRecord:
@@ -301,5 +335,6 @@ def _record(row: dict[str, str]) -> ImageRecord:
         problems=tuple(Problem(code, "" if place else row["detail"]) for place, code in enumerate(codes)),
         used=row["split"] != "",
         group=int(row["group"]) if row["group"] else None,
+        subject=row.get("subject", ""),
         split=row["split"],
     )

@@ -20,7 +20,7 @@ class Leak:
     Attributes:
         path: The image, below its folder.
         trained: What the run was trained or chosen on, or a copy of that beside it, below the folder of the run.
-        kind: "same file", "copy", or how a copy is flipped: one of FLIPS.
+        kind: "same file", "copy", how a copy is flipped: one of FLIPS; or "group", for an image of one group.
         bits: How many of the 128 bits of their hashes differ.
     """
 
@@ -30,7 +30,7 @@ class Leak:
     bits: int
 
     def __str__(self) -> str:
-        kind = {"same file": "the same file as", "copy": "a copy of"}
+        kind = {"same file": "the same file as", "copy": "a copy of", "group": "of one group with"}
         what = kind.get(self.kind, f"a copy, {self.kind}, of")
         return f"{visible(self.path)}: {what} {visible(self.trained)}"
 
@@ -40,7 +40,8 @@ def find_leaks(
 ) -> tuple[Leak, ...]:
     """Find the images of which a copy was trained on; each is named once.
 
-    A copy is the same file, or what `find_copies` finds; within a class also one that is flipped.
+    A copy is the same file, or what `find_copies` finds; within a class also one that is flipped. An image of a
+    group that was trained on is named, too, where groups are known.
 
     Args:
         records: The images to judge by.
@@ -54,6 +55,7 @@ def find_leaks(
     together = [*seen, *(image for image in images if image.sha256 not in contents)]
     found = find_copies(together, near_bits, flips=FLIPS)
     copies = {id(image): copy for image, copy in zip(together, found, strict=True)}
+    subjects = {record.subject: record for record in seen if record.subject}
     leaks = []
     for image in images:
         copy = copies.get(id(image))
@@ -61,6 +63,8 @@ def find_leaks(
             leaks.append(Leak(image.path, contents[image.sha256].path, "same file", 0))
         elif copy is not None and copy.of < len(seen):
             leaks.append(Leak(image.path, seen[copy.of].path, copy.flip or "copy", copy.bits))
+        elif image.subject in subjects:
+            leaks.append(Leak(image.path, subjects[image.subject].path, "group", 0))
     return tuple(leaks)
 
 
@@ -105,8 +109,15 @@ def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.
             if copy is not None and record.split
             if (other := records[copy.of]).split not in ("", record.split)
         ]
+        firsts: dict[str, ImageRecord] = {}
+        pairs += [
+            f"{visible(record.path)} ({record.split}) and {visible(other.path)} ({other.split}), both of a group"
+            for record in records
+            if record.subject and record.split
+            if (other := firsts.setdefault(record.subject, record)).split != record.split
+        ]
         if pairs:
             raise LeakError(
-                f"copies of {len(pairs)} images of {str(dataset.root)!r} stand on two sides of the split, so that "
-                "no score would be honest:\n" + "\n".join(f"  {line}" for line in first_few(pairs, _MAX_NAMED))
+                f"copies or groups of {len(pairs)} images of {str(dataset.root)!r} stand on two sides of the split, so "
+                "that no score would be honest:\n" + "\n".join(f"  {line}" for line in first_few(pairs, _MAX_NAMED))
             )

@@ -1,10 +1,12 @@
 """Splitting: every used image goes to training, validation or test; copies go together."""
 
+import hashlib
 import math
-import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from mien.config import SplitConfig
 from mien.core.text import MANY_CLASSES, first_few, visible
@@ -16,9 +18,10 @@ _MAX_NAMED = 10
 
 
 def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
-    """Share out the used images of every class; near copies stay together, and the same seed gives the same split.
+    """Share out the used images of every class; copies and groups stay together, the same seed gives the same split.
 
-    The split depends on the contents of the images and the seed, not on their names or order.
+    The split depends on the contents of the images and the seed, not on their names or order. Images that are added
+    later move few others.
 
     Args:
         dataset: What `clean` returned.
@@ -36,9 +39,10 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
         >>> [len(dataset.indexes(name)) for name in ("train", "val", "test")]
         [18, 4, 2]
     """
-    units = {name: _units(dataset, name, dataset.indexes().tolist()) for name in dataset.class_names}
-    _refuse_too_few(dataset, units, config)
-    chosen = _share_out(dataset, units, _shares(config), config.seed)
+    places = dataset.indexes().tolist()
+    _refuse_too_few(dataset, config)
+    chosen = _share_out(dataset, places, _shares(config), config.seed)
+    _refuse_empty(dataset, chosen, tuple(_shares(config)))
     return dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
 
 
@@ -58,29 +62,28 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
         TooFewImagesError: A class has fewer distinct images than there are folds; all such classes are named.
     """
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
-    units = {name: _units(dataset, name, places) for name in dataset.class_names}
     if not num_folds:
         return
-    small = [f"class {name!r} has {len(found)}" for name, found in units.items() if len(found) < num_folds]
+    counts = _num_units(dataset, places)
+    small = [f"class {name!r} has {count}" for name, count in counts.items() if count < num_folds]
     if small:
         raise TooFewImagesError(
-            f"{num_folds} folds need as many distinct images of every class beside those for the test; "
+            f"{num_folds} folds need as many {_what(dataset)} of every class beside those for the test; "
             f"{', '.join(small)}. Add images, or lower --folds."
         )
-    fold_of = _share_out(dataset, units, {str(number): 1 / num_folds for number in range(num_folds)}, config.seed)
+    fold_of = _share_out(dataset, places, {str(number): 1 / num_folds for number in range(num_folds)}, config.seed)
     val_fraction = config.val_fraction / (1 - config.test_fraction)
     for number in range(num_folds):
         others = [place for place in places if fold_of[place] != str(number)]
-        units = {name: _units(dataset, name, others) for name in dataset.class_names}
-        chosen = _share_out(dataset, units, {"train": 1 - val_fraction, "val": val_fraction}, config.seed)
+        chosen = _share_out(dataset, others, {"val": val_fraction, "train": 1 - val_fraction}, config.seed)
         chosen |= {place: "test" for place in places if fold_of[place] == str(number)}
         yield dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
 
 
 def smallest_class(dataset: Dataset) -> int:
-    """Return the number of distinct images, beside those for the test, of the class that has fewest."""
+    """Return the number of distinct images or groups, beside those for the test, of the class that has fewest."""
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
-    return min(len(_units(dataset, name, places)) for name in dataset.class_names)
+    return min(_num_units(dataset, places).values())
 
 
 def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
@@ -114,66 +117,126 @@ def _reasons(left_out: Counter[str]) -> str:
     return f" (left out: {reasons})" if reasons else ""
 
 
-def _units(dataset: Dataset, label: str, places: Sequence[int]) -> list[list[int]]:
-    """Return those of some places whose images are of a class, near copies in one list."""
-    units: dict[object, list[int]] = defaultdict(list)
-    for place in places:
-        record = dataset.records[place]
-        if record.label == label:
-            units[f"alone {place}" if record.group is None else record.group].append(place)
-    return list(units.values())
+def _num_units(dataset: Dataset, places: Sequence[int]) -> dict[str, int]:
+    """Return how many images or groups that are not to be divided each class has among some places."""
+    numbers = dataset.group_numbers(np.array(places, np.int64))
+    pairs = {(dataset.records[place].label, number) for place, number in zip(places, numbers, strict=True)}
+    counts = Counter(label for label, _ in pairs)
+    return {name: counts[name] for name in dataset.class_names}
 
 
-def _share_out(
-    dataset: Dataset, units: dict[str, list[list[int]]], shares: dict[str, float], seed: int
-) -> dict[int, str]:
-    """Give each unit of each class to the part that is furthest from its share of the class, the large units first.
+def _share_out(dataset: Dataset, places: Sequence[int], shares: dict[str, float], seed: int) -> dict[int, str]:
+    """Give each unit, which is not to be divided, to the first part in which its classes still have room for it.
 
-    Half of the unit counts as given already: so each part gets the whole number that is nearest to its share
-    (Webster's method), and no part a unit that is much too large for it.
+    Units come in the order of a hash of the seed and of what is in them, so that images which are added later move few
+    others. The room of a part is its share of each class, rounded; a unit for which no part has room goes to the one
+    that lacks most.
+
+    Args:
+        dataset: Knows which images belong together.
+        places: Of the images to share out.
+        shares: Of each part, the largest last; they add up to 1.
+        seed: Decides the order.
 
     Returns:
         The name of the part, by the place of the image.
     """
+    units: dict[int, list[int]] = defaultdict(list)
+    for place, number in zip(places, dataset.group_numbers(np.array(places, np.int64)), strict=True):
+        units[number].append(place)
+    sizes = {number: Counter(dataset.records[place].label for place in unit) for number, unit in units.items()}
+    room = _room(list(sizes.values()), shares)
     chosen: dict[int, str] = {}
-    for found in units.values():
-        wanted = {name: share * sum(map(len, found)) for name, share in shares.items()}
-        found = sorted(found, key=lambda unit: min(dataset.records[place].sha256 for place in unit))
-        random.Random(seed).shuffle(found)
-        for unit in sorted(found, key=len, reverse=True):
-            name = max(wanted, key=lambda part: (wanted[part] - len(unit) / 2) / shares[part])
-            wanted[name] -= len(unit)
-            chosen |= dict.fromkeys(unit, name)
+    for number in sorted(units, key=lambda number: _rank(dataset, units[number], seed)):
+        size = sizes[number]
+        fits = (part for part, left in room.items() if all(count <= left[label] for label, count in size.items()))
+        part = next(fits, None) or max(room, key=lambda part: min(room[part][label] - size[label] for label in size))
+        room[part].subtract(size)
+        chosen |= dict.fromkeys(units[number], part)
     return chosen
+
+
+def _room(sizes: Sequence[Counter[str]], shares: dict[str, float]) -> dict[str, Counter[str]]:
+    """Return how many images of each class each part is to get: its share, rounded so that all are given away.
+
+    A unit that is larger than any share but the last is for the last part, and the others share what is left.
+    """
+    small = list(shares)[:-1]
+    totals = sum(sizes, Counter[str]())
+    room: dict[str, Counter[str]] = {part: Counter() for part in shares}
+    for label, total in totals.items():
+        largest = max(shares[part] for part in small) * total
+        rest = sum(size[label] for size in sizes if size[label] <= largest)
+        scale = min(total, rest / sum(shares[part] for part in small))
+        wanted = [shares[part] * scale for part in small]
+        wanted.append(total - sum(wanted))
+        counts = [math.floor(share + 1e-9) for share in wanted]
+        # What rounding leaves over goes to the largest remainders; among equals to the last part.
+        order = sorted(range(len(wanted)), key=lambda place: (round(counts[place] - wanted[place], 9), -place))
+        for place in order[: total - sum(counts)]:
+            counts[place] += 1
+        for part, count in zip(shares, counts, strict=True):
+            room[part][label] = count
+    return room
+
+
+def _rank(dataset: Dataset, unit: Sequence[int], seed: int) -> str:
+    content = min(dataset.records[place].sha256 for place in unit)
+    return hashlib.sha256(f"{seed} {content}".encode()).hexdigest()
+
+
+def _has_room(given: Counter[str], sizes: Counter[str], totals: Counter[str], share: float) -> bool:
+    return all(given[label] + size / 2 <= share * totals[label] + 1e-9 for label, size in sizes.items())
 
 
 def _shares(config: SplitConfig) -> dict[str, float]:
     return {
-        "train": 1 - config.val_fraction - config.test_fraction,
-        "val": config.val_fraction,
         "test": config.test_fraction,
+        "val": config.val_fraction,
+        "train": 1 - config.val_fraction - config.test_fraction,
     }
 
 
-def _refuse_too_few(dataset: Dataset, units: dict[str, list[list[int]]], config: SplitConfig) -> None:
+def _what(dataset: Dataset) -> str:
+    return "groups" if any(record.subject for record in dataset.records) else "distinct images"
+
+
+def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str]) -> None:
+    """Refuse a split in which a part has nothing of a class: one group is most of it."""
+    there = {(part, dataset.records[place].label) for place, part in chosen.items()}
+    lines = [
+        f"the {part} split gets no image of class {name!r}: its groups are too large to be shared out"
+        for part in parts
+        for name in dataset.class_names
+        if (part, name) not in there
+    ]
+    if lines:
+        advice = "Add images of other groups, or change --group-by or the shares of the splits."
+        raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), advice]))
+
+
+def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
     shares = _shares(config)
     needed = math.ceil(round(1 / min(shares.values()), 6))
-    ratio = "/".join(f"{100 * share:g}" for share in (round(s, 6) for s in shares.values()))
+    ratio = "/".join(f"{100 * share:g}" for share in (round(shares[name], 6) for name in SPLITS))
     root = visible(str(dataset.root))
-    small = {name: found for name, found in units.items() if len(found) < needed}
+    counts, used = _num_units(dataset, dataset.indexes().tolist()), dataset.counts(used_only=True)
+    small = {name: count for name, count in counts.items() if count < needed}
     if small:
         lines = [
-            f"class {name!r} in {root} has {len(found)} {_usable(found)} images{_left_out(dataset, name)}; "
+            f"class {name!r} in {root} has {count} {_usable(dataset, count, used[name])}{_left_out(dataset, name)}; "
             f"a {ratio} split needs {needed}."
-            for name, found in small.items()
+            for name, count in small.items()
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
         advice = dict.fromkeys(["Add images of what has too few.", *(REMEDIES[code] for code in codes)])
-        raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), *advice]))
+        raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), " ".join(advice)]))
 
 
-def _usable(units: list[list[int]]) -> str:
-    return "usable" if all(len(unit) == 1 for unit in units) else "distinct usable"
+def _usable(dataset: Dataset, num_units: int, num_images: int) -> str:
+    if _what(dataset) == "groups":
+        return f"groups of {num_images} usable images"
+    return "usable images" if num_units == num_images else "distinct usable images"
 
 
 def _left_out(dataset: Dataset, label: str) -> str:

@@ -13,9 +13,10 @@ from mien.data.leaks import Leak, find_leaks
 from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
+from mien.data.subjects import with_subjects
 from mien.errors import GateError, LeakError, SettingsError
 from mien.runs.folder import run_of
-from mien.runs.run import load_seen
+from mien.runs.run import load_seen, settings_of
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {
@@ -59,7 +60,7 @@ def check(
 
     Args:
         folder: One sub-folder per class.
-        config: Which images are used.
+        config: Which images are used; by default those limits that the run to compare with was made with.
         relabel_path: A CSV file of decisions on labels (see `mien.data.relabelling`).
         against: A run: its folder or its model.onnx; what it was trained on is looked for among the images.
         progress: Told how far it is.
@@ -74,8 +75,14 @@ def check(
         ({'happy': 12, 'sad': 12}, None)
     """
     decisions = load_decisions(relabel_path) if relabel_path else {}
-    seen = load_seen(run_of(Path(against))) if against else None
-    dataset = clean(scan(folder, progress=progress), config)
+    run_folder = run_of(Path(against)) if against else None
+    seen = load_seen(run_folder) if run_folder else None
+    scanned = scan(folder, progress=progress)
+    if run_folder:
+        settings = settings_of(run_folder)
+        scanned = with_subjects(scanned, settings.split.group_by, progress=progress)
+        config = settings.clean if config == CleanConfig() else config
+    dataset = clean(scanned, config)
     if decisions:
         dataset = clean(relabel(dataset, decisions), config)
     leaks = None if seen is None else find_leaks(dataset.records, seen, config.near_bits)

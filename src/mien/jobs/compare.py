@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.core.scores import Score, wilson_score
 from mien.core.text import first_few
 from mien.data.dataset import ImageRecord
@@ -128,26 +131,45 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     pairs = [(first.judged[content], second.judged[content]) for content in shared]
     table = Counter((one.right, other.right) for one, other in pairs)
     counts = (table[True, True], table[True, False], table[False, True], table[False, False])
-    p_value = mcnemar(counts[1], counts[2])
+    groups = _groups(first, shared)
+    p_value = mcnemar(*_num_better(pairs, groups))
     return Comparison(
         names,
-        (_accuracy(first, [one for one, _ in pairs]), _accuracy(second, [other for _, other in pairs])),
-        paired_difference(*counts),
+        (
+            _accuracy(first, [one for one, _ in pairs], groups),
+            _accuracy(second, [other for _, other in pairs], groups),
+        ),
+        paired_difference(*counts, groups=groups),
         *counts,
         p_value=p_value,
-        num_needed=num_needed(counts[1], counts[2], len(pairs)) if p_value > _LEVEL else None,
+        num_needed=num_needed(counts[1], counts[2], len(pairs)) if p_value > _LEVEL and groups is None else None,
         sources=dict(Counter(_both_sources(one, other, names) for one, other in pairs)),
         notes=tuple(notes),
         settings=_differences(_settings(first.run), _settings(second.run)),
     )
 
 
-def _accuracy(held_out: _HeldOut, judged: Sequence[_Judged]) -> Score:
+def _groups(held_out: _HeldOut, shared: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return a number for each image, which those of one group share; None where the run knows no groups."""
+    dataset = held_out.run.dataset
+    places = {record.sha256: place for place, record in enumerate(dataset.records)}
+    return dataset.subject_numbers(np.array([places[content] for content in shared], np.int64))
+
+
+def _num_better(pairs: Sequence[tuple[_Judged, _Judged]], groups: NDArray[np.int64] | None) -> tuple[int, int]:
+    """Return on how many images, or groups of them, the first is better, and on how many the second."""
+    net: Counter[int] = Counter()
+    for number, (one, other) in zip(range(len(pairs)) if groups is None else groups.tolist(), pairs, strict=True):
+        net[number] += one.right - other.right
+    return sum(count > 0 for count in net.values()), sum(count < 0 for count in net.values())
+
+
+def _accuracy(held_out: _HeldOut, judged: Sequence[_Judged], groups: NDArray[np.int64] | None) -> Score:
     """Return the share that a run got right; answers of a cross-validation count for less than as many of a test."""
     by_folds = any(image.source != "test" for image in judged)
     num_right = sum(image.right for image in judged)
     folds = held_out.run.scores.out_of_fold
-    return wilson_score(num_right, len(judged), num_folds=folds.num_folds if by_folds and folds else 0)
+    return wilson_score(num_right, len(judged), num_folds=folds.num_folds if by_folds and folds else 0, groups=groups)
 
 
 def _p_text(p_value: float) -> str:

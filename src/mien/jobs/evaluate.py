@@ -11,10 +11,11 @@ from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
 from mien.data.leaks import find_leaks, refuse_leaks
 from mien.data.scanning import scan
+from mien.data.subjects import with_subjects
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
-from mien.runs.run import cleaning_of, load_run, load_seen
+from mien.runs.run import load_run, load_seen, settings_of
 from mien.scoring.evaluation import evaluate
 from mien.scoring.results import Finding, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_threshold, verdict
@@ -73,9 +74,11 @@ def evaluate_run(
     if folder is None:
         return _on_own_test(run_folder, run_dir)
     classifier = load(run_dir)
+    config = settings_of(run_folder)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
-    config = cleaning_of(run_folder)
-    dataset = _unseen(clean(scanned, config), run_folder, config, leave_out_seen=leave_out_seen, progress=progress)
+    scanned = with_subjects(scanned, config.split.group_by, progress=progress)
+    dataset = clean(scanned, config.clean)
+    dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     evaluation = evaluate(classifier, dataset)
     findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)
     return Evaluated(run_folder.path, classifier, Scores(evaluation), findings)

@@ -15,8 +15,10 @@ from mien.data.relabelling import keep_splits, load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
 from mien.data.splitting import describe_split, folds, split
-from mien.errors import SettingsError
+from mien.data.subjects import find_rule, with_subjects
+from mien.errors import SettingsError, TooFewImagesError
 from mien.jobs.judge import judge
+from mien.jobs.suspect import Suspicion, suspect
 from mien.learning.exporting import save_training
 from mien.learning.fitting import (
     cross_validate,
@@ -77,19 +79,23 @@ def train(
         _stoppable(run_folder, progress),
     ):
         scanned = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
-        dataset = _prepared(scanned, config, decisions)
+        cache = Path(cache_dir) if cache_dir else None
+        dataset = _prepared(scanned, config, decisions, progress)
+        for line in (*describe_losses(dataset), *_not_applied(dataset, config)):
+            progress.say(line)
+        method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
+        suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
+        if suspicion:
+            config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         refuse_straddling([dataset, *parts], config.clean.near_bits)
         shortcuts = find_shortcuts(dataset)
-        told = [*describe_losses(dataset), *_not_applied(dataset, config)]
-        told += describe_split(dataset, decided=bool(config.labels.relabel))
-        for line in (*told, *describe_shortcuts(shortcuts), f"run folder: {run_folder.path}"):
+        told = [*describe_split(dataset, decided=bool(config.labels.relabel)), *describe_shortcuts(shortcuts)]
+        for line in (*told, f"run folder: {run_folder.path}"):
             progress.say(line)
-        begun = run_folder.manifest_path.exists()
-        if begun:
+        if run_folder.manifest_path.exists():
             dataset.refuse_changes(run_folder.manifest_path)
-        method = prepare(dataset, config, backbone, cache_dir=Path(cache_dir) if cache_dir else None, progress=progress)
-        if not begun:
+        else:
             save_data(run_folder, dataset, config, decisions=decisions)
         out_of_fold = cross_validate(method, parts, run_folder=run_folder, progress=progress)
         label_predictions = predict_labels(method, dataset, out_of_fold)
@@ -105,6 +111,7 @@ def train(
             out_of_fold=out_of_fold,
             label_issues=label_issues,
             shortcuts=shortcuts,
+            suspicion=suspicion,
         )
         save_run(run, decisions=decisions, progress=progress)
         return run
@@ -116,8 +123,25 @@ def _not_applied(dataset: Dataset, config: TrainConfig) -> list[str]:
     return [f"--min-bytes {config.clean.min_bytes} would leave nothing of a class, and is not applied"]
 
 
-def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str]) -> Dataset:
+def _regrouped(
+    suspicion: Suspicion,
+    scanned: Dataset,
+    dataset: Dataset,
+    config: TrainConfig,
+    decisions: dict[str, str],
+    progress: Progress,
+) -> tuple[TrainConfig, Dataset]:
+    """Split again by the subjects that are suspected, where there are enough of them."""
+    grouped = replace(config, split=replace(config.split, group_by=suspicion.rule))
+    try:
+        return grouped, _prepared(scanned, grouped, decisions, progress)
+    except TooFewImagesError:
+        return config, dataset
+
+
+def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], progress: Progress) -> Dataset:
     """Clean and split what was scanned; decisions on labels move no other image to another split."""
+    scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = split(clean(scanned, config.clean), config.split)
     if UNSURE in dataset.class_names and config.predict != PredictConfig():
         raise SettingsError(
@@ -129,6 +153,7 @@ def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str]) 
 def _refuse_at_once(config: TrainConfig, *, save_h5: bool) -> None:
     """Say before any work that a package is missing, or that what is asked for cannot be."""
     require_packages(config)
+    find_rule(config.split.group_by)
     if save_h5 and config.fit.method == "linear":
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
@@ -158,7 +183,9 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
         return
     run_folder = find_unfinished(out)
     begun = load_config(run_folder.config_path)
-    if replace(begun, labels=config.labels) != config or _decisions(begun) != _decisions(config):
+    # What was found by itself is found again.
+    same_groups = begun.split if config.split.group_by != "auto" else replace(begun.split, group_by="auto")
+    if replace(begun, labels=config.labels, split=same_groups) != config or _decisions(begun) != _decisions(config):
         raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
     with files.claimed(run_folder.path):
         yield run_folder

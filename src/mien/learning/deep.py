@@ -63,6 +63,9 @@ class Cnn:
     def predict_from_others(self, dataset: Dataset) -> None:
         """Return nothing: it has no features."""
 
+    def features_of(self, places: NDArray[np.int64]) -> None:
+        """Return nothing, likewise."""
+
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         announce(dataset, self._config.fit, self._progress)
         precision = chosen_precision(self._config.fit)
@@ -117,6 +120,10 @@ class Finetune:
         They come from the features of the backbone as it is.
         """
         return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
+
+    def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features that the backbone as it is makes of the images at some places, (N, D)."""
+        return self._features[places]
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         announce(dataset, self._config.fit, self._progress)

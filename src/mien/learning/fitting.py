@@ -202,9 +202,13 @@ def cross_validate(
     progress.step("Cross-validation", len(parts), len(parts))
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
-    labels = parts[0].labels(indexes[order])
     return Predictions(
-        indexes[order], labels, np.concatenate(probs)[order], num_folds=len(parts), class_names=parts[0].class_names
+        indexes[order],
+        parts[0].labels(indexes[order]),
+        np.concatenate(probs)[order],
+        num_folds=len(parts),
+        groups=parts[0].subject_numbers(indexes[order]),
+        class_names=parts[0].class_names,
     )
 
 

@@ -58,5 +58,9 @@ class Linear:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
         return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
 
+    def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features of the images at some places, (N, D)."""
+        return self._features[places]
+
     def _head(self, dataset: Dataset) -> Head:
         return fit_head_on(dataset, self._features, places_seen(dataset), self._config, progress=self._progress)

@@ -61,3 +61,7 @@ class Method(Protocol):
         None where the method has no features to judge by.
         """
         ...
+
+    def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the features of the images at some places, (N, D); None where the method has none."""
+        ...

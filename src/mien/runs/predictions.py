@@ -75,7 +75,14 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: {files.reason_of(error)}") from error
     found = np.array(indexes, np.int64)
-    return Predictions(found, dataset.labels(found), table, num_folds=num_folds, class_names=dataset.class_names)
+    return Predictions(
+        found,
+        dataset.labels(found),
+        table,
+        num_folds=num_folds,
+        groups=dataset.subject_numbers(found),
+        class_names=dataset.class_names,
+    )
 
 
 def _let_win(probs: NDArray[np.float32], predicted: NDArray[np.int64], paths: list[str]) -> None:

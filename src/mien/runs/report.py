@@ -53,6 +53,7 @@ _LONG_NAME = 56
 # What joins letters and emoji into one, and is no letter itself.
 _JOINERS = "\u200c\u200d"
 _TITLES = {
+    "subjects": "It may have learnt the subjects",
     "weak": "Better than guessing",
     "fine": "Clearly better than guessing",
     "too_little_data": "Too little data to tell",
@@ -211,11 +212,18 @@ def _environment() -> "Environment":
         "percent": percent,
         "interval": interval,
         "count": "{:,}".format,
+        "basis": _basis,
         "exact": lambda share: f"{100 * share:g}%",
     }
     environment.globals |= {draw.__name__: draw for draw in _DRAWN}
     environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE}
     return environment
+
+
+def _basis(score: Score) -> str:
+    if score.num_groups is None:
+        return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{score.num_images:,}"
+    return f"{score.num_images:,} images of {score.num_groups:,} groups"
 
 
 def _shown(run: Run, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:

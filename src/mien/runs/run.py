@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig, TrainConfig
+from mien.config import TrainConfig
 from mien.core.files import read_json
 from mien.core.progress import Epoch
 from mien.data.copies import with_looks
@@ -190,10 +190,10 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
     return [record for record in shown if record.phash and (record.split in _SEEN or record.group in groups)]
 
 
-def cleaning_of(run_folder: RunFolder) -> CleanConfig:
-    """Return by which limits the images of a run were cleaned, and those that it is judged by; else the defaults.
+def settings_of(run_folder: RunFolder) -> TrainConfig:
+    """Return the settings of a run, which hold for the images that it is judged by, too; else the defaults.
 
     Raises:
         SettingsError: Its config.json holds a setting that is wrong.
     """
-    return load_config(run_folder.config_path).clean if run_folder.config_path.is_file() else CleanConfig()
+    return load_config(run_folder.config_path) if run_folder.config_path.is_file() else TrainConfig()

@@ -77,13 +77,20 @@ def round_thresholds(coverage: Sequence[Coverage], room: float) -> list[Coverage
     return chosen
 
 
-def measure_calibration(probs: NDArray[np.float32], labels: NDArray[np.int64], *, num_folds: int = 0) -> Calibration:
+def measure_calibration(
+    probs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    num_folds: int = 0,
+    groups: NDArray[np.int64] | None = None,
+) -> Calibration:
     """Compare the probabilities of the labels given with how often they are right.
 
     Args:
         probs: (N, C); N is at least 1.
         labels: True class numbers, (N,).
         num_folds: Of the cross-validation that judged them, if any.
+        groups: A number for each image, (N,), which those of one group share.
 
     Source:
         M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015 (error);
@@ -98,16 +105,26 @@ def measure_calibration(probs: NDArray[np.float32], labels: NDArray[np.int64], *
     bins = tuple(
         Bin(
             float(confidence[places == number].mean()),
-            wilson_score(int(right[places == number].sum()), int((places == number).sum()), num_folds=num_folds),
+            wilson_score(
+                int(right[places == number].sum()),
+                int((places == number).sum()),
+                num_folds=num_folds,
+                groups=None if groups is None else groups[places == number],
+            ),
         )
         for number in range(places.max() + 1)
     )
-    error, chance = _error(confidence, right, places, labels)
+    error, chance = _error(confidence, right, places, labels, groups)
     return Calibration(float(confidence.mean()), error, chance, bins)
 
 
 def measure_coverage(
-    probs: NDArray[np.float32], labels: NDArray[np.int64], *, threshold: float = 0.0, num_folds: int = 0
+    probs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    *,
+    threshold: float = 0.0,
+    num_folds: int = 0,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[Coverage, ...]:
     """Say for thresholds from 0 up how much is answered, and how much of that is right.
 
@@ -116,6 +133,7 @@ def measure_coverage(
         labels: True class numbers, (N,).
         threshold: One that is to be among them.
         num_folds: Of the cross-validation that judged them, if any.
+        groups: A number for each image, (N,), which those of one group share.
     """
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
     # Below one over the number of classes nothing is unsure.
@@ -123,8 +141,13 @@ def measure_coverage(
     return tuple(
         Coverage(
             value,
-            wilson_score(int(sure.sum()), len(labels), num_folds=num_folds),
-            wilson_score(int(right[sure].sum()), int(sure.sum()), num_folds=num_folds),
+            wilson_score(int(sure.sum()), len(labels), num_folds=num_folds, groups=groups),
+            wilson_score(
+                int(right[sure].sum()),
+                int(sure.sum()),
+                num_folds=num_folds,
+                groups=None if groups is None else groups[sure],
+            ),
         )
         for value in sorted(thresholds)
         for sure in (confidence >= value,)
@@ -146,24 +169,33 @@ def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, l
 
 
 def _error(
-    confidence: NDArray[np.float64], right: NDArray[np.bool_], places: NDArray[np.int64], labels: NDArray[np.int64]
+    confidence: NDArray[np.float64],
+    right: NDArray[np.bool_],
+    places: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64] | None,
 ) -> tuple[Score, float]:
     """Return the expected calibration error of images whose bins are `places`, (N,), and what may be chance."""
     rng = np.random.default_rng(0)
     gaps = confidence - right
     found = _mean_gap(gaps, places)
     members = [np.flatnonzero(labels == number) for number in np.unique(labels)]
+    of_group = None if groups is None else [np.flatnonzero(groups == number) for number in np.unique(groups)]
     num_resamples = int(np.clip(_MAX_DRAWN // len(labels), 100, _MAX_RESAMPLES))
     again, by_chance = np.empty(num_resamples), np.empty(num_resamples)
     for number in range(num_resamples):
         drawn = np.concatenate([rng.choice(some, len(some)) for some in members])
+        if of_group is not None:
+            drawn = np.concatenate([of_group[place] for place in rng.integers(0, len(of_group), len(of_group))])
         again[number] = _mean_gap(gaps[drawn], places[drawn])
         by_chance[number] = _mean_gap(confidence - (rng.random(len(labels)) < confidence), places)
     # Few images make it too large by chance, and resamples of them more so: the larger side is the honest one.
     half = float(np.quantile(again, 0.975)) - found
     chance = float(np.quantile(by_chance, 0.95))
     low = 0.0 if found <= chance else max(0.0, found - half)
-    return Score(found, low, min(1.0, found + half), len(labels), "stratified bootstrap"), chance
+    method = "stratified bootstrap" if of_group is None else "bootstrap of groups"
+    num_groups = None if of_group is None else len(of_group)
+    return Score(found, low, min(1.0, found + half), len(labels), method, num_groups), chance
 
 
 def _mean_gap(gaps: NDArray[np.float64], places: NDArray[np.int64]) -> float:

@@ -46,7 +46,8 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
     numbers = {name: number for number, name in enumerate(classifier.class_names)}
     labels = np.array([numbers[dataset.records[index].label] for index in indexes], np.int64)
     told = None if classifier.facts.max_distance is None else out_of_distribution
-    return Predictions(indexes, labels, probs, told, class_names=classifier.class_names)
+    groups = dataset.subject_numbers(indexes)
+    return Predictions(indexes, labels, probs, told, groups=groups, class_names=classifier.class_names)
 
 
 def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Evaluation:
@@ -88,19 +89,21 @@ def score(classifier: Classifier, predictions: Predictions, *, threshold: float 
     # Images from elsewhere may have another largest class: then that is what one must do better than.
     counts = confusion.sum(axis=1)
     largest = largest if counts[largest] == counts.max() else int(counts.argmax())
-    num_folds, out_of_distribution = predictions.num_folds, predictions.out_of_distribution
+    num_folds, groups, out_of_distribution = predictions.num_folds, predictions.groups, predictions.out_of_distribution
     return Evaluation(
         class_names=class_names,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        accuracy=wilson_score(int(np.trace(confusion)), len(chosen), num_folds=num_folds),
-        baseline=wilson_score(int(confusion[largest].sum()), len(chosen)),
+        accuracy=wilson_score(int(np.trace(confusion)), len(chosen), num_folds=num_folds, groups=groups),
+        baseline=wilson_score(int(confusion[largest].sum()), len(chosen), groups=groups),
         baseline_label=class_names[largest],
         loss=cross_entropy(predictions.probs, predictions.labels),
-        classes=class_scores(class_names, confusion, num_folds=num_folds),
-        calibration=measure_calibration(predictions.probs, predictions.labels),
-        coverage=measure_coverage(predictions.probs, predictions.labels, threshold=threshold, num_folds=num_folds),
+        classes=class_scores(class_names, predictions.labels, chosen, num_folds=num_folds, groups=groups),
+        calibration=measure_calibration(predictions.probs, predictions.labels, groups=groups),
+        coverage=measure_coverage(
+            predictions.probs, predictions.labels, threshold=threshold, num_folds=num_folds, groups=groups
+        ),
         out_of_distribution=None
         if out_of_distribution is None
-        else wilson_score(int(out_of_distribution.sum()), len(chosen)),
+        else wilson_score(int(out_of_distribution.sum()), len(chosen), groups=groups),
         num_folds=num_folds,
     )

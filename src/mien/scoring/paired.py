@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mien.core.scores import Z_95, Score, wilson_score
 
 # The quantile that leaves 20% above it: a power of 80%.
@@ -34,8 +37,17 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * ways / (1 << num_apart))
 
 
-def paired_difference(both_right: int, only_first: int, only_second: int, both_wrong: int) -> Score:
+def paired_difference(
+    both_right: int, only_first: int, only_second: int, both_wrong: int, *, groups: NDArray[np.int64] | None = None
+) -> Score:
     """Return the difference of two accuracies on the same images, with a 95% interval that knows they are pairs.
+
+    Args:
+        both_right: Number of images that both answer right; likewise the next three.
+        only_first: That only the first answers right.
+        only_second: That only the second answers right.
+        both_wrong: That neither answers right.
+        groups: A number for each image, which those of one group share: the interval counts groups.
 
     Source:
         R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired
@@ -48,8 +60,8 @@ def paired_difference(both_right: int, only_first: int, only_second: int, both_w
     """
     num_images = both_right + only_first + only_second + both_wrong
     first, second = (
-        wilson_score(both_right + only_first, num_images),
-        wilson_score(both_right + only_second, num_images),
+        wilson_score(both_right + only_first, num_images, groups=groups),
+        wilson_score(both_right + only_second, num_images, groups=groups),
     )
     if first.value is None or second.value is None:
         return Score(None, -1.0, 1.0, 0)
@@ -57,7 +69,7 @@ def paired_difference(both_right: int, only_first: int, only_second: int, both_w
     value = (only_first - only_second) / num_images
     below = _joined(first.value - first.low, second.high - second.value, phi)
     above = _joined(first.high - first.value, second.value - second.low, phi)
-    return Score(value, max(-1.0, value - below), min(1.0, value + above), num_images)
+    return Score(value, max(-1.0, value - below), min(1.0, value + above), num_images, num_groups=first.num_groups)
 
 
 def _joined(first_half: float, second_half: float, phi: float) -> float:

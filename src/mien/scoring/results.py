@@ -24,6 +24,7 @@ class Predictions:
         probs: float32 (N, C).
         out_of_distribution: Which are unlike those of the training, (N,); None where that was not asked.
         num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
+        groups: A number for each image, (N,), which those of one group share; None where no groups are known.
         class_names: The order of the columns of `probs`.
     """
 
@@ -32,6 +33,7 @@ class Predictions:
     probs: NDArray[np.float32]
     out_of_distribution: NDArray[np.bool_] | None = None
     num_folds: int = 0
+    groups: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = field(kw_only=True)
 
 
@@ -164,8 +166,8 @@ class Finding:
     """One sentence of the verdict, and what to do next.
 
     Attributes:
-        kind: "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine", "miscalibrated",
-            "out_of_distribution", "threshold" or "out_of_reach".
+        kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",
+            "miscalibrated", "out_of_distribution", "threshold" or "out_of_reach".
     """
 
     kind: str

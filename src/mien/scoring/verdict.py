@@ -172,16 +172,20 @@ def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
     else:
         text = f"It is better than {always}, but there is too little data to tell by how much. "
     text += (
-        f"Judged by {accuracy.num_images} images, the true accuracy may be anything from {accuracy.low:.0%} to "
-        f"{accuracy.high:.0%}"
+        f"Judged by {accuracy.num_images} images{_of_groups(accuracy)}, the true accuracy may be anything "
+        f"from {accuracy.low:.0%} to {accuracy.high:.0%}"
     )
     if accuracy.low <= (baseline.value or 0):
         text += f", and always saying {evaluation.baseline_label!r} gets {baseline.value:.0%}"
     needed = _needed(evaluation)
-    advice = "Add images"
-    if needed > accuracy.num_images:
+    advice = "Add images" if accuracy.num_groups is None else "Add images of other groups"
+    if accuracy.num_groups is None and needed > accuracy.num_images:
         advice += f": about {needed} to judge by would narrow it to 10 points either way"
     return Finding("too_little_data", f"{text}.", f"{advice}; {remedy}." if remedy else f"{advice}.")
+
+
+def _of_groups(score: Score) -> str:
+    return "" if score.num_groups is None else f" of {score.num_groups} groups"
 
 
 def _needed(evaluation: Evaluation) -> int:

@@ -1,0 +1,94 @@
+"""Groups that the user knows: the patient, the person, the object or the session that images show.
+
+To learn from one image of a patient and be judged by another is a leak, though the two are no copies.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+
+from mien.core.progress import SILENCE, Progress
+from mien.core.text import first_few
+from mien.data.dataset import Dataset
+from mien.errors import SettingsError
+
+_BY_FOLDER, _BY_NAME, _NONE, _AUTO = "folder", "name:", "none", "auto"
+_MAX_NAMED = 3
+# What numbered names may say: a name up to its first number, and up to its last one.
+_PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*\D)\d+[^/\d]*$")
+# Groups that are to tell something: so many at least, so many images in the middle one, and so large a share of all.
+_MIN_GROUPS, _MIN_SIZE, _MIN_SHARE = 6, 2, 0.8
+
+
+def find_rule(group_by: str) -> Callable[[str], str]:
+    """Return what tells the group of an image from its path below the folder; "" for none.
+
+    Args:
+        group_by: "none" or "auto" for no groups; "folder" for the folders below that of the class; or "name:" and a
+            regular expression, whose first group, or else the whole of it, names the group.
+
+    Raises:
+        SettingsError: It is something else, or no regular expression.
+    """
+    if group_by in (_NONE, _AUTO):
+        return lambda path: ""
+    if group_by == _BY_FOLDER:
+        return lambda path: "/".join(path.split("/")[1:-1])
+    if not group_by.startswith(_BY_NAME) or group_by == _BY_NAME:
+        raise SettingsError(
+            f"group_by is {group_by!r}; expected auto, none, folder, or name: and a pattern, as in name:patient(\\d+)"
+        )
+    try:
+        pattern = re.compile(group_by.removeprefix(_BY_NAME))
+    except re.error as error:
+        raise SettingsError(f"group_by is {group_by!r}, and no regular expression: {error}") from error
+
+    def by_name(path: str) -> str:
+        found = pattern.search(path)
+        return (found[1] if pattern.groups else found[0]) or "" if found else ""
+
+    return by_name
+
+
+def with_subjects(dataset: Dataset, group_by: str, *, progress: Progress = SILENCE) -> Dataset:
+    """Return a Dataset whose images know their groups.
+
+    Args:
+        dataset: What `scan` returned.
+        group_by: As `find_rule` takes it.
+        progress: Told how many images have no group.
+
+    Raises:
+        SettingsError: No image has a group.
+    """
+    if group_by in (_NONE, _AUTO):
+        return dataset
+    rule = find_rule(group_by)
+    found = dataset.with_records([replace(record, subject=rule(record.path)) for record in dataset.records])
+    images = [record for record in found.records if record.phash]
+    alone = [record.path for record in images if not record.subject]
+    if images and len(alone) == len(images):
+        raise SettingsError(f"--group-by {group_by} finds no group in any path, such as {alone[0]!r}")
+    if alone:
+        listed = ", ".join(first_few(alone, _MAX_NAMED))
+        progress.say(
+            f"--group-by finds no group for {len(alone)} of {len(images)} images, each of which counts as one: {listed}"
+        )
+    return found
+
+
+def guess_rule(dataset: Dataset) -> str | None:
+    """Return by what the paths of the used images seem to form groups, as `find_rule` takes it; None for nothing.
+
+    A folder below that of the class, else a name up to its first number, else up to its last one. It is a guess:
+    whether these groups matter, the images must tell.
+    """
+    paths = [dataset.records[place].path for place in dataset.indexes()]
+    for rule in (_BY_FOLDER, *_PATTERNS):
+        sizes = Counter(filter(None, map(find_rule(rule), paths)))
+        num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
+        if len(sizes) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE and num_grouped >= _MIN_SHARE * len(paths):
+            return rule
+    return None

@@ -76,3 +76,24 @@ def test_the_interval_of_folds_is_that_of_fewer_images(num_folds: int, inflation
     assert middle == pytest.approx(1)
     assert half == pytest.approx((as_if.high - as_if.low) * ((90 + 3.8415) / (share + 3.8415)) ** 0.5, rel=1e-3)
     assert score.num_images == 180 and f"{num_folds} folds" in score.method
+
+
+def test_the_interval_of_grouped_images_is_that_of_as_many_images_as_there_are_groups() -> None:
+    groups = np.repeat(np.arange(20), 5)
+    score = wilson_score(90, 100, groups=groups)
+    as_if = wilson_score(18, 20)
+    assert (score.low, score.high) == pytest.approx((as_if.low, as_if.high))
+    assert str(score) == f"90% (95% interval {as_if.low:.0%} to {as_if.high:.0%}, 100 images of 20 groups)"
+    uneven = wilson_score(90, 100, groups=np.repeat([0, *range(1, 21)], [80, *[1] * 20]))
+    assert uneven.low < score.low
+    assert wilson_score(0, 0, groups=np.zeros(0, np.int64)).value is None
+
+
+def test_the_interval_of_groups_that_are_answered_alike_holds_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    groups, held = np.repeat(np.arange(40), 8), 0
+    for _ in range(200):
+        right = np.repeat(rng.random(40) < 0.7, 8)
+        score = wilson_score(int(right.sum()), len(right), groups=groups)
+        held += score.low <= 0.7 <= score.high
+    assert held >= 180

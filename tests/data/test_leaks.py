@@ -189,3 +189,16 @@ def test_a_fold_broken_by_hand_is_refused() -> None:
     refuse_straddling([dataset, parts[0], parts[2]])
     with pytest.raises(LeakError, match="happy/mirrored"):
         refuse_straddling([dataset, *parts])
+
+
+def test_an_image_of_a_group_that_was_trained_on_is_a_leak() -> None:
+    seen = [record("ill/1", subject="p7"), record("ill/2")]
+    found = find_leaks([record("well/x", subject="p7"), record("well/y", subject="p8"), record("well/z")], seen)
+    assert found == (Leak("well/x", "ill/1", "group", 0),)
+    assert str(found[0]) == "well/x: of one group with ill/1"
+
+
+def test_a_group_on_two_sides_of_a_split_is_refused() -> None:
+    one, other = record("ill/1", subject="p7", split="train"), record("ill/2", subject="p7", split="test")
+    with pytest.raises(LeakError, match=r"ill/2 \(test\) and ill/1 \(train\), both of a group"):
+        refuse_straddling([dataset_of(one, other)])

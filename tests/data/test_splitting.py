@@ -15,7 +15,7 @@ from mien.config import CleanConfig, Keep, ScanConfig, SplitConfig
 from mien.data.cleaning import clean
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem
 from mien.data.scanning import scan
-from mien.data.splitting import describe_split, split
+from mien.data.splitting import describe_split, folds, split
 from mien.errors import TooFewImagesError
 
 SMALL = ScanConfig(image_size=(32, 32))
@@ -183,8 +183,7 @@ def test_too_few_images_are_refused_with_all_classes_named() -> None:
     assert str(caught.value).splitlines() == [
         "class 'happy' in moods has 9 usable images; a 70/20/10 split needs 10.",
         "class 'sad' in moods has 2 usable images (7 left out: 6 too few bytes, 1 unreadable); "
-        "a 70/20/10 split needs 10.",
-        "Add images of what has too few. To use them, add --min-bytes 0. "
+        "a 70/20/10 split needs 10. Add images of what has too few. To use them, add --min-bytes 0. "
         "Save or fetch them again, or remove them: mien clean DATA.",
     ]
 
@@ -226,3 +225,47 @@ def test_few_classes_get_a_line_each_and_many_one_for_all() -> None:
     first, second = describe_split(many)
     assert first == "30 classes: 361 of 361 files are used, from 12 in kind 00 to 13 in kind 07"
     assert second.startswith("split: ")
+
+
+def grouped(*sizes: int, labels: str = "ab") -> Dataset:
+    """Return images of groups of these sizes, which are of one class after the other."""
+    return dataset_of(
+        *(
+            record(f"{labels[number % len(labels)]}/p{number}_{image}", subject=f"p{number}")
+            for number, size in enumerate(sizes)
+            for image in range(size)
+        )
+    )
+
+
+def test_a_group_stands_on_one_side_and_the_shares_are_still_met() -> None:
+    dataset = split(grouped(*[8] * 40))
+    sides = {r.subject: set[str]() for r in dataset.records}
+    for r in dataset.records:
+        sides[r.subject].add(r.split)
+    assert all(len(found) == 1 for found in sides.values())
+    assert [counts(dataset, name) for name in "ab"] == [(112, 32, 16)] * 2
+    for part in folds(dataset, 5):
+        used = [r for r in part.records if r.split]
+        assert len({(r.subject, r.split) for r in used}) == len({r.subject for r in used})
+        assert all(24 <= counts(part, name)[2] <= 32 for name in "ab")
+
+
+def test_a_group_of_two_classes_stands_on_one_side_too() -> None:
+    both = [record(f"{name}/{person}", subject=f"person {person}") for person in range(40) for name in ("happy", "sad")]
+    dataset = split(dataset_of(*both))
+    assert all(len({r.split for r in dataset.records if r.subject == f"person {n}"}) == 1 for n in range(40))
+    assert counts(dataset, "happy") == counts(dataset, "sad") == (28, 8, 4)
+
+
+def test_too_few_groups_are_refused_as_such() -> None:
+    with pytest.raises(TooFewImagesError, match="class 'a' in moods has 3 groups of 60 usable images; a"):
+        split(grouped(*[20] * 6))
+
+
+def test_images_that_are_added_move_few_others() -> None:
+    few = [record(f"{name}/{number}") for name in ("happy", "sad") for number in range(200)]
+    more = [record(f"{name}/x{number}") for name in ("happy", "sad") for number in range(20)]
+    before = {r.path: r.split for r in split(dataset_of(*few)).records}
+    after = {r.path: r.split for r in split(dataset_of(*few, *more)).records}
+    assert sum(after[path] != side for path, side in before.items()) <= 0.06 * len(before)

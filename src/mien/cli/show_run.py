@@ -31,6 +31,7 @@ RUN_FILES = {
     "predictions.csv": "the test images, one by one",
     "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
     "manifest.csv": "every file, what is wrong with it, and its split",
+    "looks.npy": "what each file looks like, very small: copies are told by it",
     "config.json": "every setting, and the versions",
     "label_issues.csv": "images whose label may be wrong, with room for your decisions",
     "label_issues.png": "those images",

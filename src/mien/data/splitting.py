@@ -230,7 +230,7 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
         advice = dict.fromkeys(["Add images of what has too few.", *(REMEDIES[code] for code in codes)])
-        raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), " ".join(advice)]))
+        raise TooFewImagesError(" ".join(["\n".join(first_few(lines, _MAX_NAMED)), *advice]))
 
 
 def _usable(dataset: Dataset, num_units: int, num_images: int) -> str:

@@ -87,7 +87,9 @@ def guess_rule(dataset: Dataset) -> str | None:
     """
     paths = [dataset.records[place].path for place in dataset.indexes()]
     for rule in (_BY_FOLDER, *_PATTERNS):
-        sizes = Counter(filter(None, map(find_rule(rule), paths)))
+        # Within a class: that each has an IMG_0001 says nothing.
+        found = [(path.split("/")[0], name) for path in paths if (name := find_rule(rule)(path))]
+        sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
         if len(sizes) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE and num_grouped >= _MIN_SHARE * len(paths):
             return rule

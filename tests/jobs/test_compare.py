@@ -136,6 +136,18 @@ def test_an_image_with_another_label_is_left_out_and_named(tmp_path: Path) -> No
     assert found.notes == (f"1 images left out, whose label is another in the other run: {IMAGES[0]}",)
 
 
+def test_of_grouped_images_the_groups_are_compared(tmp_path: Path) -> None:
+    alone = images("test")
+    grouped = [replace(image, subject=f"person {place // 5}") for place, image in enumerate(alone)]
+    by_images = compare(save_run(tmp_path / "a", alone), save_run(tmp_path / "b", alone, IMAGES[:5]))
+    by_groups = compare(save_run(tmp_path / "c", grouped), save_run(tmp_path / "d", grouped, IMAGES[:5]))
+    assert by_images.p_value == pytest.approx(2 / 2**5)
+    assert by_groups.p_value == 1 and by_groups.only_first == 5
+    assert by_groups.difference.num_groups == 4
+    assert by_groups.difference.low < by_images.difference.low
+    assert str(by_groups.accuracies[0]).endswith("20 images of 4 groups)")
+
+
 def test_other_settings_are_listed(tmp_path: Path) -> None:
     first = save_run(tmp_path / "a", images("test"))
     second = save_run(tmp_path / "b", images("test"), config=PRESETS["classic"])

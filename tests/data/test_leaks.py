@@ -194,8 +194,8 @@ def test_a_fold_broken_by_hand_is_refused() -> None:
 def test_an_image_of_a_group_that_was_trained_on_is_a_leak() -> None:
     seen = [record("ill/1", subject="p7"), record("ill/2")]
     found = find_leaks([record("well/x", subject="p7"), record("well/y", subject="p8"), record("well/z")], seen)
-    assert found == (Leak("well/x", "ill/1", "group", 0),)
-    assert str(found[0]) == "well/x: of one group with ill/1"
+    assert found == (Leak("well/x", "p7", "group", 0),)
+    assert str(found[0]) == "well/x: of a group that was trained on, p7"
 
 
 def test_a_group_on_two_sides_of_a_split_is_refused() -> None:

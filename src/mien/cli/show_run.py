@@ -307,4 +307,5 @@ def show_demo(demo: "Demo") -> None:
 def _cell(score: Score) -> str:
     if score.value is None:
         return "none called so"
-    return f"{score.value:.0%}, {score.basis}\n{score.low:.0%} to {score.high:.0%}"
+    basis = score.basis.replace(" images", "")
+    return f"{score.value:.0%}, {basis}\n{score.low:.0%} to {score.high:.0%}"

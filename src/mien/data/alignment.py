@@ -11,6 +11,9 @@ _SIDES = (16, 16, 16, 16, 16, 32, 32, 32, 32)
 _MAX_STEP = 0.15
 # Residuals of more than so many standard deviations count less: a caption must not pull the image towards it.
 _ROBUST = 1.5
+# A copy is cropped, framed or turned only slightly: by how much its sides may be stretched, turned, and sheared. An image
+# that is no square was brought to one, and is sheared a little where it is turned.
+_MAX_STRETCH, _MAX_TURN, _MAX_SHEAR = 0.2, 0.15, 0.1
 # Less of a picture than this in common proves nothing.
 _MIN_SHARE = 0.55
 Levels = NDArray[np.floating]
@@ -21,14 +24,16 @@ class Rest:
     """What is left of the difference between images that were aligned, (P,) each.
 
     Attributes:
-        correlations: Of what both show, without local means; 0 where they have too little in common.
+        correlations: Of what both show, without local means; 0 where they have too little in common, or were moved by much.
         differences: The root of the mean squared difference, as a share of the contrast, the standard deviation.
         gains: Of the contrast.
+        rest: The differences themselves, without local means, (P, S, S).
     """
 
     correlations: NDArray[np.floating]
     differences: NDArray[np.floating]
     gains: NDArray[np.floating]
+    rest: NDArray[np.floating]
 
 
 def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
@@ -56,9 +61,14 @@ def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
     first, second = (_without_local_means(images, inside) for images in (fixed, found))
     products, lengths = (first * second).sum(axis=(1, 2)), (second**2).sum(axis=(1, 2))
     correlations = products / np.sqrt(np.maximum((first**2).sum(axis=(1, 2)) * lengths, 1e-6))
-    return Rest(
-        np.where(share >= _MIN_SHARE, correlations, 0), differences, np.clip(products / (lengths + 1e-6), 1e-3, None)
+    gains = np.clip(products / (lengths + 1e-6), 1e-3, None)
+    rest = first - gains[:, None, None] * second
+    stretch = np.abs(maps[:, [0, 1], [0, 1]] - 1).max(axis=1)
+    turns = maps[:, [0, 1], [1, 0]]
+    slight = (
+        (stretch < _MAX_STRETCH) & (np.abs(turns).max(axis=1) < _MAX_TURN) & (np.abs(turns.sum(axis=1)) < _MAX_SHEAR)
     )
+    return Rest(np.where(slight & (share >= _MIN_SHARE), correlations, 0), differences, gains, rest)
 
 
 def _step(target: Levels, found: Levels, inside: NDArray[np.bool_]) -> Levels:

@@ -40,7 +40,7 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     config = replace(config, min_bytes=min_bytes_of(dataset, config), min_side=_min_side_of(dataset, config))
     records = [_judge_size(record, config) for record in dataset.records]
     images = [place for place, record in enumerate(records) if record.phash]
-    images.sort(key=lambda place: _preference(records[place], config.keep))
+    images.sort(key=lambda place: preference(records[place], config.keep))
     copies = find_copies([records[place] for place in images], config.near_bits)
     sets: dict[int, list[tuple[int, Copy | None]]] = {}
     for place, copy in zip(images, copies, strict=True):
@@ -93,7 +93,7 @@ def describe_losses(dataset: Dataset) -> list[str]:
             listed = ", ".join(first_few(shares, _MAX_NAMED))
             example = next(iter(large.values()))[0]
             reason = f"{PROBLEMS[code]}, such as {example.path} ({example.problems[-1].detail})"
-            lines.append(f"many files are left out: {listed}. Each is {reason}. {REMEDIES[code]}")
+            lines.append(f"many files are left out: {listed}. Each is {reason}. {' '.join(REMEDIES[code])}")
     return lines
 
 
@@ -116,7 +116,7 @@ def _is_left_out(record: ImageRecord) -> bool:
     return any(problem.code == "left_out" for problem in record.problems)
 
 
-def _preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
+def preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
     """Return what to sort images by, so that the one to keep of its copies comes first.
 
     One that is left out for another reason comes last.
@@ -131,7 +131,7 @@ def _judge_copies(copies: Sequence[tuple[ImageRecord, Copy | None]], config: Cle
     records = [record for record, _ in copies]
     if len({record.label for record in records}) > 1:
         return [_in_conflict(record, records) for record in records]
-    kept = min(records, key=lambda record: _preference(record, config.keep))
+    kept = min(records, key=lambda record: preference(record, config.keep))
     judged, seen = [], {kept.sha256}
     for record, copy in copies:
         if record is kept:

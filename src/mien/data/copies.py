@@ -30,9 +30,15 @@ _MAX_LEVELS, _MAX_GAIN = 55.0, 1.43
 _MAX_REST_ALIGNED, _MAX_REST_SHARE, _MAX_REST = 0.23, 0.03, 0.75
 # Of so many images in one chain each is compared with each; of more, with those beside it in the order of the hashes.
 _MAX_CHAIN = 2048
+# What differs in one place alone, such as another mouth or a scratch, stands out from the rest of the difference: by
+# how many of its standard deviations it may in a copy under another class, and in the same image; and by how many
+# levels it always may. Within a class a caption is allowed, where such differences are rare.
+_MAX_PEAK, _MAX_PEAK_SAME, _NO_PEAK = 10.0, 5.0, 3.0
 # An image is aligned with what is near by its hash alone where that is not more: else it is one of a crowd.
 _FEW = 2
-_PORTION = 128
+# Of so many images that are all alike, most are the same image, or they are shots of one scene.
+_MANY_ALIKE = 4
+_PORTION, _MANY = 128, 4096
 _DOWN, _RIGHT = {"upside down", "turned by 180 degrees"}, {"mirrored", "turned by 180 degrees"}
 # So many near images that are copies are taken for granted before the first of a class is seen.
 _PRIOR = 12.0
@@ -245,7 +251,8 @@ class _Block:
     Attributes:
         places: Of the images, (N,), in the order of preference.
         near: Which of them (rows) have a hash near to which earlier ones (columns), (N, N), flipped or not.
-        alike: Which of those look alike, too, flipped or not, perhaps after they were aligned.
+        even: Which of those look alike, too, perhaps after they were aligned, and differ in no one place alone.
+        same: Which of those are the same to within the noise of saving.
     """
 
     def __init__(
@@ -264,18 +271,22 @@ class _Block:
         same_size = np.abs(sides[:, None] - sides) < np.log(_SAME_SIZE)
         same_class = self._labels[:, None] == self._labels
         hashes, earlier = [record.phash for record in chosen], np.tri(len(places), k=-1, dtype=bool)
-        self._bits, self._alike, self._same = dict[str, NDArray[np.uint8]](), dict[str, Mask](), dict[str, Mask]()
+        self._bits, self._same = dict[str, NDArray[np.uint8]](), dict[str, Mask]()
+        self._alike, self._even = dict[str, Mask](), dict[str, Mask]()
         self._near = dict[str, Mask]()
         for flip in ("", *flips):
             self._bits[flip], changed = bits_between(hashes, hashes, flip), pictures.flipped(flip)
             near = self._near[flip] = (self._bits[flip] <= near_bits) & earlier & (same_class if flip else True)
-            self._alike[flip] = near & changed.alike(pictures, same_size)
-            self._same[flip] = near & changed.same(pictures)
+            self._same[flip] = _without_peaks(near & changed.same(pictures), changed, pictures, _MAX_PEAK_SAME)
+            alike = near & changed.alike(pictures, same_size)
+            self._even[flip] = _without_peaks(alike, changed, pictures, _MAX_PEAK) | self._same[flip]
+            self._alike[flip] = (alike & same_class) | self._even[flip]
         self.near = _any(self._near)
         if moved:
             for flip, row, column in self._apart():
-                self._alike[flip][row, column] = (flip, int(places[row]), int(places[column])) in moved
-        self.alike = _any(self._alike)
+                is_moved = (flip, int(places[row]), int(places[column])) in moved
+                self._alike[flip][row, column] = self._even[flip][row, column] = is_moved
+        self.even, self.same = _any(self._even), _any(self._same)
 
     def apart(self) -> list[_Pair]:
         """Return the pairs of near images that do not look alike as they are, where an image has only few of them."""
@@ -302,6 +313,32 @@ class _Block:
                 kept[row] = False
                 flip = next(flip for flip, mask in proved.items() if mask[row, found[0]])
                 yield place, Copy(int(self.places[found[0]]), flip, int(self._bits[flip][row, found[0]]))
+
+
+def _without_peaks(mask: Mask, first: _Pictures, second: _Pictures, most: float) -> Mask:
+    """Return a mask of pairs without those whose difference stands out in one place."""
+    found = mask.copy()
+    rows, columns = np.nonzero(mask)
+    for start in range(0, len(rows), _MANY):
+        some = slice(start, start + _MANY)
+        rest = _lit_alike(first.levels[rows[some]], second.levels[columns[some]])
+        found[rows[some], columns[some]] = ~_has_peak(rest, most)
+    return found
+
+
+def _lit_alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what is left of images (P, S, S) less others, after these got the same mean and contrast."""
+    first, second = (levels - levels.mean(axis=(1, 2), keepdims=True) for levels in (first, second))
+    gains = (first * second).sum(axis=(1, 2)) / np.maximum((second**2).sum(axis=(1, 2)), _FLAT)
+    rest: NDArray[np.float32] = first - gains[:, None, None] * second
+    return rest
+
+
+def _has_peak(rest: NDArray[np.floating], most: float) -> Mask:
+    """Say of differences (P, S, S) whether one place stands out by more than so many standard deviations."""
+    peaks = np.abs(rest).max(axis=(1, 2))
+    found: Mask = (peaks > _NO_PEAK) & (peaks > most * np.maximum(rest.std(axis=(1, 2)), _FLAT))
+    return found
 
 
 def _any(masks: dict[str, Mask]) -> Mask:
@@ -340,6 +377,8 @@ class _Moved:
         rest = aligned(self._levels([column for *_, column in pairs]), upright)
         good = (rest.correlations > _ALIKE_ALIGNED) & (rest.differences < _MAX_REST_ALIGNED)
         good &= np.abs(np.log(rest.gains)) < np.log(_MAX_GAIN)
+        same_class = [self._records[row].label == self._records[column].label for _, row, column in pairs]
+        good &= np.array(same_class) | ~_has_peak(rest.rest, _MAX_PEAK)
         self.proved.update(pair for pair, is_good in zip(pairs, good.tolist(), strict=True) if is_good)
 
     def _levels(self, places: Sequence[int]) -> NDArray[np.float32]:
@@ -355,10 +394,12 @@ class _Crowds:
 
     def add(self, block: _Block) -> None:
         """Count those of a block. However many copies of an image there are, they count as one."""
-        alike, others = (mask | mask.T for mask in (block.alike, block.near & ~block.alike))
+        near, even, same = (mask | mask.T for mask in (block.near, block.even, block.same))
+        num_even = even.sum(axis=1)
+        others = (near & ~even).sum(axis=1) + np.where(num_even >= _MANY_ALIKE, num_even - same.sum(axis=1), 0)
         numbers = self._numbers[block.places]
-        np.add.at(self._others, numbers, others.sum(axis=1))
-        np.add.at(self._near, numbers, others.sum(axis=1) + alike.any(axis=1))
+        np.add.at(self._others, numbers, others)
+        np.add.at(self._near, numbers, others + even.any(axis=1))
 
     def classes(self) -> set[str]:
         """Return the classes of which most near images are no copies; of few images, all classes together tell."""

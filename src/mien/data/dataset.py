@@ -35,20 +35,20 @@ PROBLEMS = {
     "relabelled": "the label that --relabel gives it",
     "label_issue": "the label may be wrong",
 }
-_LOOK_AT_PAIRS = "Look at the pairs: mien check DATA --sheet pairs.png. If they are no copies, add --near-bits 0."
-_FETCH_AGAIN = "Save or fetch them again, or remove them: mien clean DATA."
-# What a user can do about files that are left out for a problem.
-REMEDIES = {
+_LOOK = ("Look at the pairs: mien check DATA --sheet pairs.png.", "If they are no copies, add --near-bits 0.")
+_FETCH_AGAIN = ("Save or fetch them again, or remove them: mien clean DATA.",)
+# What a user can do about files that are left out for a problem, in sentences.
+REMEDIES: dict[str, tuple[str, ...]] = {
     "unreadable": _FETCH_AGAIN,
     "not_an_image": _FETCH_AGAIN,
     "empty": _FETCH_AGAIN,
-    "too_many_pixels": "Save them smaller.",
-    "too_few_bytes": "To use them, add --min-bytes 0.",
-    "too_few_pixels": "To use them, add --min-side 1.",
-    "conflicting_labels": f"Remove each from the class where it does not belong. {_LOOK_AT_PAIRS}",
-    "exact_duplicate": "Add other images; to use copies too, add --keep all.",
-    "near_duplicate": f"{_LOOK_AT_PAIRS} To use copies too, add --keep all.",
-    "left_out": "Change their decisions in the file that --relabel names.",
+    "too_many_pixels": ("Save them smaller.",),
+    "too_few_bytes": ("To use them, add --min-bytes 0.",),
+    "too_few_pixels": ("To use them, add --min-side 1.",),
+    "conflicting_labels": (*_LOOK, "If they are, remove each from the class where it does not belong."),
+    "exact_duplicate": ("Add other images.",),
+    "near_duplicate": _LOOK,
+    "left_out": ("Change their decisions in the file that --relabel names.",),
 }
 _COLUMNS = (
     "path label sha256 phash bytes format width height brightness colour problem group subject split detail".split()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mien.config import CleanConfig
 from mien.core.text import first_few, visible
+from mien.data.cleaning import preference
 from mien.data.copies import Copy, find_copies
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.near_copies import FLIPS
@@ -19,7 +20,8 @@ class Leak:
 
     Attributes:
         path: The image, below its folder.
-        trained: What the run was trained or chosen on, or a copy of that beside it, below the folder of the run.
+        trained: What the run was trained or chosen on, or a copy of that beside it, below the folder of the run; or the
+            name of a group.
         kind: "same file", "copy", how a copy is flipped: one of FLIPS; or "group", for an image of one group.
         bits: How many of the 128 bits of their hashes differ.
     """
@@ -30,7 +32,7 @@ class Leak:
     bits: int
 
     def __str__(self) -> str:
-        kind = {"same file": "the same file as", "copy": "a copy of", "group": "of one group with"}
+        kind = {"same file": "the same file as", "copy": "a copy of", "group": "of a group that was trained on,"}
         what = kind.get(self.kind, f"a copy, {self.kind}, of")
         return f"{visible(self.path)}: {what} {visible(self.trained)}"
 
@@ -55,7 +57,7 @@ def find_leaks(
     together = [*seen, *(image for image in images if image.sha256 not in contents)]
     found = find_copies(together, near_bits, flips=FLIPS)
     copies = {id(image): copy for image, copy in zip(together, found, strict=True)}
-    subjects = {record.subject: record for record in seen if record.subject}
+    subjects = {record.subject for record in seen if record.subject}
     leaks = []
     for image in images:
         copy = copies.get(id(image))
@@ -64,7 +66,7 @@ def find_leaks(
         elif copy is not None and copy.of < len(seen):
             leaks.append(Leak(image.path, seen[copy.of].path, copy.flip or "copy", copy.bits))
         elif image.subject in subjects:
-            leaks.append(Leak(image.path, subjects[image.subject].path, "group", 0))
+            leaks.append(Leak(image.path, image.subject, "group", 0))
     return tuple(leaks)
 
 
@@ -88,21 +90,22 @@ def name_leaks(leaks: Sequence[Leak]) -> list[str]:
     return [f"  {line}" for line in first_few(leaks, _MAX_NAMED)]
 
 
-def refuse_straddling(datasets: Iterable[Dataset], near_bits: int = CleanConfig.near_bits) -> None:
+def refuse_straddling(datasets: Iterable[Dataset], config: CleanConfig = CleanConfig()) -> None:
     """Make sure, by the images and not by what cleaning made of them, that no copy stands on two sides of a split.
 
     Args:
         datasets: The same images, split in one way or in several, such as folds.
-        near_bits: Copies are looked for among images whose hashes differ in at most this many bits.
+        config: How copies are looked for.
 
     Raises:
         LeakError: An image or a copy of it, also a mirrored one of its class, stands in two splits.
     """
     copies: list[Copy | None] | None = None
     for dataset in datasets:
-        records = [record for record in dataset.records if record.used]
+        # As cleaning orders and counts them: what is held against what, and which images look alike, depends on it.
+        records = sorted((r for r in dataset.records if r.phash), key=lambda record: preference(record, config.keep))
         if copies is None:
-            copies = find_copies(records, near_bits)
+            copies = find_copies(records, config.near_bits)
         pairs = [
             f"{visible(record.path)} ({record.split}) and {visible(other.path)} ({other.split})"
             for record, copy in zip(records, copies, strict=True)

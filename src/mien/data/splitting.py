@@ -229,8 +229,14 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
             for name, count in small.items()
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
-        advice = dict.fromkeys(["Add images of what has too few.", *(REMEDIES[code] for code in codes)])
+        advice = dict.fromkeys([_more(dataset), *(sentence for code in codes for sentence in REMEDIES[code])])
         raise TooFewImagesError(" ".join(["\n".join(first_few(lines, _MAX_NAMED)), *advice]))
+
+
+def _more(dataset: Dataset) -> str:
+    if _what(dataset) == "groups":
+        return "Add images of other groups, or take larger parts: --test-fraction 0.2 --val-fraction 0.2."
+    return "Add images of what has too few."
 
 
 def _usable(dataset: Dataset, num_units: int, num_images: int) -> str:

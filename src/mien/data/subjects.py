@@ -5,7 +5,7 @@ To learn from one image of a patient and be judged by another is a leak, though 
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from statistics import median
 
@@ -92,5 +92,16 @@ def guess_rule(dataset: Dataset) -> str | None:
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
         if len(sizes) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE and num_grouped >= _MIN_SHARE * len(paths):
-            return rule
+            return _readable(rule, paths)
     return None
+
+
+def _readable(rule: str, paths: Sequence[str]) -> str:
+    """Return a rule that a person can read, where one says the same of all paths."""
+    starts = {re.match(r"[^\d]*", path.rsplit("/", 1)[-1])[0] for path in paths}  # type: ignore[index]
+    if rule == _PATTERNS[0] and len(starts) == 1:
+        (start,) = starts
+        simple = f"name:({re.escape(start)}\\d+)"
+        if start and list(map(find_rule(simple), paths)) == list(map(find_rule(rule), paths)):
+            return simple
+    return rule

@@ -1,5 +1,6 @@
 """Evaluating: a finished run, scored again on its own test images or on another labelled folder."""
 
+from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,10 @@ def evaluate_run(
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = clean(scanned, config.clean)
+    reasons = Counter(record.problems[-1].code for record in dataset.records if not record.used)
+    if reasons:
+        listed = ", ".join(f"{count} {code}" for code, count in reasons.items())
+        progress.say(f"left out: {listed} (mien check {folder} names them)")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     evaluation = evaluate(classifier, dataset)
     findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)

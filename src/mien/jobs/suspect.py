@@ -50,12 +50,12 @@ class Suspicion:
             "it may have learnt the subjects, and not the classes."
         )
         advice = (
-            f"The scores below keep these subjects together, as --group-by '{self.rule}' does. If they are none: "
+            f"The scores keep these subjects together, as --group-by '{self.rule}' does. If they are none: "
             "--group-by none."
         )
         if not kept_together:
             advice = (
-                "The scores below do not keep them together: there are too few for a split. Add images of other "
+                "The scores do not keep them together: there are too few for a split. Add images of other "
                 f"subjects, and train with --group-by '{self.rule}'."
             )
         return Finding("subjects", text, advice)

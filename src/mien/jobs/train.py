@@ -1,7 +1,7 @@
 """The whole job, from a folder of class folders to a finished run: read this file first."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +34,9 @@ from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
 from mien.runs.run import Run
 from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
+
+# Of few groups the parts of a split are to be as large.
+_LARGER = 0.2
 
 
 def train(
@@ -88,7 +91,7 @@ def train(
         if suspicion:
             config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
-        refuse_straddling([dataset, *parts], config.clean.near_bits)
+        refuse_straddling([dataset, *parts], config.clean)
         shortcuts = find_shortcuts(dataset)
         told = [*describe_split(dataset, decided=bool(config.labels.relabel)), *describe_shortcuts(shortcuts)]
         for line in (*told, f"run folder: {run_folder.path}"):
@@ -132,11 +135,14 @@ def _regrouped(
     progress: Progress,
 ) -> tuple[TrainConfig, Dataset]:
     """Split again by the subjects that are suspected, where there are enough of them."""
-    grouped = replace(config, split=replace(config.split, group_by=suspicion.rule))
-    try:
-        return grouped, _prepared(scanned, grouped, decisions, progress)
-    except TooFewImagesError:
-        return config, dataset
+    given, rule = config.split, suspicion.rule
+    larger = (max(given.val_fraction, _LARGER), max(given.test_fraction, _LARGER))
+    # Few subjects are still enough for larger parts.
+    for val_fraction, test_fraction in ((given.val_fraction, given.test_fraction), larger):
+        shares = replace(given, group_by=rule, val_fraction=val_fraction, test_fraction=test_fraction)
+        with suppress(TooFewImagesError):
+            return replace(config, split=shares), _prepared(scanned, replace(config, split=shares), decisions, progress)
+    return config, dataset
 
 
 def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], progress: Progress) -> Dataset:
@@ -184,8 +190,9 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
     run_folder = find_unfinished(out)
     begun = load_config(run_folder.config_path)
     # What was found by itself is found again.
-    same_groups = begun.split if config.split.group_by != "auto" else replace(begun.split, group_by="auto")
-    if replace(begun, labels=config.labels, split=same_groups) != config or _decisions(begun) != _decisions(config):
+    found = config.split.group_by == "auto" != begun.split.group_by
+    same = replace(config.split, seed=begun.split.seed, folds=begun.split.folds) if found else begun.split
+    if replace(begun, labels=config.labels, split=same) != config or _decisions(begun) != _decisions(config):
         raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
     with files.claimed(run_folder.path):
         yield run_folder

@@ -222,7 +222,7 @@ def _environment() -> "Environment":
 
 def _basis(score: Score) -> str:
     if score.num_groups is None:
-        return f"n\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{score.num_images:,}"
+        return f"n = {score.num_images:,}"
     return f"{score.num_images:,} images of {score.num_groups:,} groups"
 
 

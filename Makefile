@@ -22,7 +22,7 @@ PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no
 # What Python has compiled is kept, or each process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload format lock clean
+.PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -119,6 +119,9 @@ kills: .venv/ready ## kill commands at random moments, and count what is lost
 
 overload: .venv/ready ## ask more of the server than it can do, and compare each reply
 	$(BIN)/python benchmarks/overload.py --minutes $(MINUTES)
+
+domains: .venv/ready ## draw X-rays, digits and other kinds of images, and count what is wrongly called a copy
+	$(BIN)/python benchmarks/domains.py
 
 mien-demo/data: | .venv/ready
 	$(BIN)/python -c 'from mien.data.samples import draw; draw("mien-demo")'

@@ -11,9 +11,9 @@ _SIDES = (16, 16, 16, 16, 16, 32, 32, 32, 32)
 _MAX_STEP = 0.15
 # Residuals of more than so many standard deviations count less: a caption must not pull the image towards it.
 _ROBUST = 1.5
-# A copy is cropped, framed or turned only slightly: by how much its sides may be stretched, turned, and sheared. An image
-# that is no square was brought to one, and is sheared a little where it is turned.
-_MAX_STRETCH, _MAX_TURN, _MAX_SHEAR = 0.2, 0.15, 0.1
+# A copy is cropped, framed or turned only slightly: how far its sides may be stretched, turned, sheared and moved. What
+# is no square was brought to one, and is sheared a little where it is turned.
+_MAX_STRETCH, _MAX_TURN, _MAX_SHEAR, _MAX_SHIFT = 0.2, 0.15, 0.1, 0.1
 # Less of a picture than this in common proves nothing.
 _MIN_SHARE = 0.55
 Levels = NDArray[np.floating]
@@ -24,7 +24,7 @@ class Rest:
     """What is left of the difference between images that were aligned, (P,) each.
 
     Attributes:
-        correlations: Of what both show, without local means; 0 where they have too little in common, or were moved by much.
+        correlations: Of what both show, without local means; 0 where that is too little, or was moved by much.
         differences: The root of the mean squared difference, as a share of the contrast, the standard deviation.
         gains: Of the contrast.
         rest: The differences themselves, without local means, (P, S, S).

@@ -18,7 +18,8 @@ from mien.data.dataset import ImageRecord
 from mien.data.near_copies import bits_between, group_near, members_by_group
 from mien.errors import SourceNotFoundError
 
-_SIDE = 32
+_SIDE, _CELLS = 32, 8
+_LOOK_BYTES = _SIDE**2 + 2 * _CELLS**2
 # Correlations of what is left of two images without their local means; see benchmarks/domains.py for what they do.
 _ALIKE, _ALIKE_BLURRED, _ALIKE_ALIGNED, _ALIKE_STRICT = 0.92, 0.95, 0.93, 0.995
 # Where the shorter sides differ by more, one of the two is blurred beside the other.
@@ -42,6 +43,9 @@ _PORTION, _MANY = 128, 4096
 _DOWN, _RIGHT = {"upside down", "turned by 180 degrees"}, {"mirrored", "turned by 180 degrees"}
 # So many near images that are copies are taken for granted before the first of a class is seen.
 _PRIOR = 12.0
+# By how much the colours of a copy may differ, in levels, or as a share of their strength; those of the same image; and
+# under how many levels an image is grey, as a copy may be.
+_MAX_COLOURS, _MAX_COLOUR_SHARE, _MAX_COLOURS_SAME, _GREY = 10.0, 0.35, 4.0, 2.0
 _FLAT = 1e-3
 Mask = NDArray[np.bool_]
 Places = NDArray[np.intp]
@@ -65,12 +69,15 @@ class Copy:
 
 
 def look_of(image: Image.Image) -> bytes:
-    """Return what is kept of an image to prove copies by: 32 x 32 grey levels, row after row."""
-    return np.asarray(image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)).tobytes()
+    """Return what is kept of an RGB image to prove copies by: 32 x 32 grey levels, and 2 x 8 x 8 of its colours."""
+    small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("YCbCr")
+    grey, *colours = (np.asarray(band) for band in small.split())
+    cells = [band.reshape(_CELLS, _SIDE // _CELLS, _CELLS, -1).mean(axis=(1, 3)) for band in colours]
+    return grey.tobytes() + np.stack(cells).round().astype(np.uint8).tobytes()
 
 
 def save_looks(path: Path, records: Sequence[ImageRecord]) -> None:
-    """Write the looks of records, uint8 (N, 32, 32), with a suffix .npy; zeros where there is none.
+    """Write the looks of records, uint8 (N, 1152), with a suffix .npy; zeros where there is none.
 
     Raises:
         OutputError: It cannot be written.
@@ -87,11 +94,12 @@ def with_looks(path: Path, records: Sequence[ImageRecord]) -> list[ImageRecord]:
     """
     try:
         looks = np.load(path, mmap_mode="r", allow_pickle=False)
-        if looks.shape != (len(records), _SIDE, _SIDE) or looks.dtype != np.uint8:
+        if looks.shape != (len(records), _LOOK_BYTES) or looks.dtype != np.uint8:
             raise ValueError(f"{looks.dtype} {looks.shape} instead of looks of {len(records)} files")
     except (OSError, ValueError, EOFError) as error:
+        reason = files.reason_of(error) if isinstance(error, OSError) else "damaged, or of another version"
         raise SourceNotFoundError(
-            f"cannot read {str(path)!r}, which says what was trained on looks like: {files.reason_of(error)}"
+            f"cannot read {str(path)!r}, which says what was trained on looks like: {reason}. Train again."
         ) from error
     return [replace(record, look=look.tobytes()) for record, look in zip(records, looks, strict=True)]
 
@@ -180,9 +188,14 @@ def _blocks(records: Sequence[ImageRecord], places: Places) -> Iterator[Places]:
 
 
 def _looks(records: Sequence[ImageRecord]) -> NDArray[np.uint8]:
-    """Return the looks of records, uint8 (N, 32, 32); of those that have none zeros, so that their hashes tell."""
-    joined = b"".join(record.look.ljust(_SIDE**2, b"\0") for record in records)
-    return np.frombuffer(joined, np.uint8).reshape(-1, _SIDE, _SIDE)
+    """Return the looks of records, uint8 (N, 1152); of those that have none zeros, so that their hashes tell."""
+    joined = b"".join(record.look.ljust(_LOOK_BYTES, b"\0") for record in records)
+    return np.frombuffer(joined, np.uint8).reshape(-1, _LOOK_BYTES)
+
+
+def _levels(looks: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the grey levels of looks, float32 (N, 32, 32)."""
+    return looks[:, : _SIDE**2].reshape(-1, _SIDE, _SIDE).astype(np.float32)
 
 
 class _Pictures:
@@ -192,18 +205,19 @@ class _Pictures:
         levels: float32 (N, 32, 32).
         means: (N,), in grey levels; likewise `contrasts`, the standard deviations.
         fine: float32 (N, 1024), of length 1 or 0: the levels without their local means.
+        colours: float32 (N, 2, 8, 8), how blue and how red each part is, 0 for grey.
         coarse: float32 (N, 256), likewise at half the size: for images that are blurred.
     """
 
-    def __init__(self, levels: NDArray[np.float32]) -> None:
-        self.levels = levels
+    def __init__(self, levels: NDArray[np.float32], colours: NDArray[np.float32]) -> None:
+        self.levels, self.colours = levels, colours
         self.means, self.contrasts = levels.mean(axis=(1, 2)), levels.std(axis=(1, 2))
         self.fine = _units(levels)
         self.coarse = _units(levels.reshape(-1, _SIDE // 2, 2, _SIDE // 2, 2).mean(axis=(2, 4)))
 
     def flipped(self, flip: str) -> "_Pictures":
         """Return the same images, flipped."""
-        return _Pictures(_flipped(self.levels, flip)) if flip else self
+        return _Pictures(_flipped(self.levels, flip), _flipped(self.colours, flip)) if flip else self
 
     def alike(self, others: "_Pictures", same_size: Mask) -> Mask:
         """Return which of them (rows) look like which of the others (columns), perhaps saved again or re-lit."""
@@ -211,8 +225,24 @@ class _Pictures:
         similar = (fine > _ALIKE) | ~same_size & (self.coarse @ others.coarse.T > _ALIKE_BLURRED)
         gains = np.abs(np.log(np.maximum(self.contrasts, _FLAT)[:, None] / np.maximum(others.contrasts, _FLAT)))
         lit = (np.abs(self.means[:, None] - others.means) < _MAX_LEVELS) & (gains < np.log(_MAX_GAIN))
-        found: Mask = (similar & lit) | self.same(others)
+        found: Mask = (similar & lit & self.of_like_colours(others)) | self.same(others)
         return found
+
+    def of_like_colours(self, others: "_Pictures") -> Mask:
+        """Return which of them (rows) have the colours of which of the others (columns), or none at all."""
+        apart, own, other = self._colours_apart(others)
+        allowed = np.maximum(_MAX_COLOURS, _MAX_COLOUR_SHARE * np.maximum(own[:, None], other))
+        found: Mask = (apart < allowed) | (own < _GREY)[:, None] | (other < _GREY)
+        return found
+
+    def _colours_apart(
+        self, others: "_Pictures"
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        """Return how far the colours are apart, (N, M), and how strong they are, (N,) and (M,), in levels."""
+        rows, columns = (pictures.colours.reshape(len(pictures.colours), -1) for pictures in (self, others))
+        own, other = (rows**2).mean(axis=1), (columns**2).mean(axis=1)
+        squares = own[:, None] + other - 2 * rows @ columns.T / rows.shape[1]
+        return np.sqrt(np.maximum(squares, 0)), np.sqrt(own), np.sqrt(other)
 
     def same(self, others: "_Pictures") -> Mask:
         """Return which of them (rows) are the same as which of the others (columns), to within the noise of saving."""
@@ -222,7 +252,8 @@ class _Pictures:
         squares = (rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1) - 2 * rows @ columns.T
         rest = np.sqrt(np.maximum(squares, 0) / _SIDE**2)
         allowed = np.maximum(_MAX_REST, _MAX_REST_SHARE * np.minimum(self.contrasts[:, None], others.contrasts))
-        found: Mask = ((fine > _ALIKE_STRICT) | flat) & (rest < allowed)
+        coloured = self._colours_apart(others)[0] < _MAX_COLOURS_SAME
+        found: Mask = ((fine > _ALIKE_STRICT) | flat) & (rest < allowed) & coloured
         return found
 
 
@@ -251,7 +282,8 @@ class _Block:
     Attributes:
         places: Of the images, (N,), in the order of preference.
         near: Which of them (rows) have a hash near to which earlier ones (columns), (N, N), flipped or not.
-        even: Which of those look alike, too, perhaps after they were aligned, and differ in no one place alone.
+        alike: Which of those look alike, too, perhaps after they were aligned.
+        even: Which of those differ in no one place alone.
         same: Which of those are the same to within the noise of saving.
     """
 
@@ -266,19 +298,22 @@ class _Block:
         self.places = places
         chosen = [records[place] for place in places]
         self._labels = np.array([record.label for record in chosen])
-        pictures = _Pictures(_looks(chosen).astype(np.float32))
+        looks = _looks(chosen)
+        colours = looks[:, _SIDE**2 :].reshape(-1, 2, _CELLS, _CELLS).astype(np.float32) - 128
+        pictures = _Pictures(_levels(looks), colours)
         sides = np.log([max(min(record.width, record.height), 1) for record in chosen])
         same_size = np.abs(sides[:, None] - sides) < np.log(_SAME_SIZE)
         same_class = self._labels[:, None] == self._labels
         hashes, earlier = [record.phash for record in chosen], np.tri(len(places), k=-1, dtype=bool)
         self._bits, self._same = dict[str, NDArray[np.uint8]](), dict[str, Mask]()
-        self._alike, self._even = dict[str, Mask](), dict[str, Mask]()
+        self._alike, self._even, self._movable = dict[str, Mask](), dict[str, Mask](), dict[str, Mask]()
         self._near = dict[str, Mask]()
         for flip in ("", *flips):
             self._bits[flip], changed = bits_between(hashes, hashes, flip), pictures.flipped(flip)
             near = self._near[flip] = (self._bits[flip] <= near_bits) & earlier & (same_class if flip else True)
             self._same[flip] = _without_peaks(near & changed.same(pictures), changed, pictures, _MAX_PEAK_SAME)
             alike = near & changed.alike(pictures, same_size)
+            self._movable[flip] = near & changed.of_like_colours(pictures)
             self._even[flip] = _without_peaks(alike, changed, pictures, _MAX_PEAK) | self._same[flip]
             self._alike[flip] = (alike & same_class) | self._even[flip]
         self.near = _any(self._near)
@@ -286,7 +321,7 @@ class _Block:
             for flip, row, column in self._apart():
                 is_moved = (flip, int(places[row]), int(places[column])) in moved
                 self._alike[flip][row, column] = self._even[flip][row, column] = is_moved
-        self.even, self.same = _any(self._even), _any(self._same)
+        self.alike, self.even, self.same = _any(self._alike), _any(self._even), _any(self._same)
 
     def apart(self) -> list[_Pair]:
         """Return the pairs of near images that do not look alike as they are, where an image has only few of them."""
@@ -295,9 +330,13 @@ class _Block:
     def _apart(self) -> list[_Pair]:
         apart = self.near & ~_any(self._alike)
         few = apart.sum(axis=0) + apart.sum(axis=1) <= _FEW
+        pairs = np.nonzero(apart & few[:, None] & few & _any(self._movable))
         return [
-            (min((flip for flip, near in self._near.items() if near[pair]), key=lambda f: self._bits[f][pair]), *pair)
-            for pair in zip(*(places.tolist() for places in np.nonzero(apart & few[:, None] & few)), strict=True)
+            (
+                min((flip for flip, mask in self._movable.items() if mask[pair]), key=lambda f: self._bits[f][pair]),
+                *pair,
+            )
+            for pair in zip(*(places.tolist() for places in pairs), strict=True)
         ]
 
     def copies(self, crowded: set[str]) -> Iterator[tuple[int, Copy]]:
@@ -382,7 +421,7 @@ class _Moved:
         self.proved.update(pair for pair, is_good in zip(pairs, good.tolist(), strict=True) if is_good)
 
     def _levels(self, places: Sequence[int]) -> NDArray[np.float32]:
-        return _looks([self._records[place] for place in places]).astype(np.float32)
+        return _levels(_looks([self._records[place] for place in places]))
 
 
 class _Crowds:
@@ -394,12 +433,15 @@ class _Crowds:
 
     def add(self, block: _Block) -> None:
         """Count those of a block. However many copies of an image there are, they count as one."""
-        near, even, same = (mask | mask.T for mask in (block.near, block.even, block.same))
+        near, alike, even, same = (mask | mask.T for mask in (block.near, block.alike, block.even, block.same))
         num_even = even.sum(axis=1)
-        others = (near & ~even).sum(axis=1) + np.where(num_even >= _MANY_ALIKE, num_even - same.sum(axis=1), 0)
+        # A caption on one copy is no crowd.
+        num_uneven = (alike & ~even).sum(axis=1)
+        others = (near & ~alike).sum(axis=1) + np.where(num_uneven > _FEW, num_uneven, 0)
+        others += np.where(num_even >= _MANY_ALIKE, num_even - same.sum(axis=1), 0)
         numbers = self._numbers[block.places]
         np.add.at(self._others, numbers, others)
-        np.add.at(self._near, numbers, others + even.any(axis=1))
+        np.add.at(self._near, numbers, others + alike.any(axis=1))
 
     def classes(self) -> set[str]:
         """Return the classes of which most near images are no copies; of few images, all classes together tell."""

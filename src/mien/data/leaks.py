@@ -38,7 +38,11 @@ class Leak:
 
 
 def find_leaks(
-    records: Sequence[ImageRecord], seen: Sequence[ImageRecord], near_bits: int = CleanConfig.near_bits
+    records: Sequence[ImageRecord],
+    seen: Sequence[ImageRecord],
+    near_bits: int = CleanConfig.near_bits,
+    *,
+    groups: bool = True,
 ) -> tuple[Leak, ...]:
     """Find the images of which a copy was trained on; each is named once.
 
@@ -49,6 +53,7 @@ def find_leaks(
         records: The images to judge by.
         seen: What `load_seen` returned.
         near_bits: Copies are looked for among images whose hashes differ in at most this many bits.
+        groups: Whether an image is named for its group alone.
     """
     images = [record for record in records if record.phash]
     if not images or not seen:
@@ -65,7 +70,7 @@ def find_leaks(
             leaks.append(Leak(image.path, contents[image.sha256].path, "same file", 0))
         elif copy is not None and copy.of < len(seen):
             leaks.append(Leak(image.path, seen[copy.of].path, copy.flip or "copy", copy.bits))
-        elif image.subject in subjects:
+        elif groups and image.subject in subjects:
             leaks.append(Leak(image.path, image.subject, "group", 0))
     return tuple(leaks)
 

@@ -121,7 +121,7 @@ def scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8
         brightness=brightness,
         colour=colour,
         phash=perceptual_hash(grey),
-        look=look_of(grey),
+        look=look_of(image.rgb),
         format=image.format,
         width=image.width,
         height=image.height,

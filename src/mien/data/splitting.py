@@ -185,10 +185,6 @@ def _rank(dataset: Dataset, unit: Sequence[int], seed: int) -> str:
     return hashlib.sha256(f"{seed} {content}".encode()).hexdigest()
 
 
-def _has_room(given: Counter[str], sizes: Counter[str], totals: Counter[str], share: float) -> bool:
-    return all(given[label] + size / 2 <= share * totals[label] + 1e-9 for label, size in sizes.items())
-
-
 def _shares(config: SplitConfig) -> dict[str, float]:
     return {
         "test": config.test_fraction,

@@ -16,7 +16,7 @@ from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.data.subjects import with_subjects
 from mien.errors import GateError, LeakError, SettingsError
 from mien.runs.folder import run_of
-from mien.runs.run import load_seen, settings_of
+from mien.runs.run import groups_are_known, load_seen, settings_of
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {
@@ -85,7 +85,9 @@ def check(
     dataset = clean(scanned, config)
     if decisions:
         dataset = clean(relabel(dataset, decisions), config)
-    leaks = None if seen is None else find_leaks(dataset.records, seen, config.near_bits)
+    leaks = None
+    if run_folder and seen is not None:
+        leaks = find_leaks(dataset.records, seen, config.near_bits, groups=groups_are_known(run_folder))
     return Check(dataset, find_shortcuts(dataset), leaks)
 
 

@@ -132,6 +132,8 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     table = Counter((one.right, other.right) for one, other in pairs)
     counts = (table[True, True], table[True, False], table[False, True], table[False, False])
     groups = _groups(first, shared)
+    if groups is None:
+        groups = _groups(second, shared)
     p_value = mcnemar(*_num_better(pairs, groups))
     return Comparison(
         names,

@@ -16,7 +16,7 @@ from mien.data.subjects import with_subjects
 from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
-from mien.runs.run import load_run, load_seen, settings_of
+from mien.runs.run import groups_are_known, load_run, load_seen, settings_of
 from mien.scoring.evaluation import evaluate
 from mien.scoring.results import Finding, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_threshold, verdict
@@ -121,7 +121,7 @@ def _unseen(
         progress.say("a model without its run folder: whether it was trained on these images cannot be told")
         return dataset
     used = {record.path for record in dataset.records if record.used}
-    found = find_leaks(dataset.records, load_seen(run_folder), config.near_bits)
+    found = find_leaks(dataset.records, load_seen(run_folder), config.near_bits, groups=groups_are_known(run_folder))
     leaks = [leak for leak in found if leak.path in used]
     told = f"{len(leaks)} of {len(used)} images of {str(dataset.root)!r}, or copies of them,"
     if not leave_out_seen:

@@ -190,6 +190,13 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
     return [record for record in shown if record.phash and (record.split in _SEEN or record.group in groups)]
 
 
+def groups_are_known(run_folder: RunFolder) -> bool:
+    """Say whether the user told the groups of a run. Those that it noticed by itself mean nothing in another folder."""
+    if not run_folder.metrics_path.is_file():
+        return True
+    return all(finding.get("kind") != "subjects" for finding in read_json(run_folder.metrics_path).get("verdict", ()))
+
+
 def settings_of(run_folder: RunFolder) -> TrainConfig:
     """Return the settings of a run, which hold for the images that it is judged by, too; else the defaults.
 

@@ -166,10 +166,10 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
     records = [*records[:-2], records[number]]
     refuse_straddling([dataset_of(*records)])
     records[-1] = replace(records[-1], split=side)
-    with pytest.raises(
-        LeakError, match=rf"copies or groups of 1 images of 'moods'.*\n  {records[-1].path} \({side}\) and happy/00"
-    ):
+    with pytest.raises(LeakError, match=r"copies or groups of 1 images of 'moods'") as refused:
         refuse_straddling([dataset_of(*records)])
+    # Which of the two comes first is a matter of what would be kept.
+    assert f"{records[-1].path} ({side})" in str(refused.value) and "happy/00 (train)" in str(refused.value)
 
 
 def test_a_refusal_of_a_split_says_how_many_copies_it_does_not_name() -> None:

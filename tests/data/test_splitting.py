@@ -209,7 +209,7 @@ def test_a_class_of_copies_of_one_image_is_refused(tmp_path: Path) -> None:
         (tmp_path / "happy").mkdir(exist_ok=True)
         (tmp_path / "sad").mkdir(exist_ok=True)
         (tmp_path / "happy" / f"{number}.jpg").write_bytes(encoded(draw_image(number), "JPEG"))
-        (tmp_path / "sad" / f"{number}.jpg").write_bytes(encoded(draw_image(99), "JPEG", quality=40 + 4 * number))
+        (tmp_path / "sad" / f"{number}.jpg").write_bytes(encoded(draw_image(99), "JPEG", quality=70 + 2 * number))
     dataset = clean(scan(tmp_path, SMALL), CleanConfig(keep="all"))
     assert dataset.counts(used_only=True) == {"happy": 12, "sad": 12}
     with pytest.raises(TooFewImagesError, match=r"class 'sad' in .* has 1 distinct usable images; .* needs 10"):

@@ -30,7 +30,7 @@ _MAX_LEVELS, _MAX_GAIN = 55.0, 1.43
 # same; of these in grey levels where there is little contrast.
 _MAX_REST_ALIGNED, _MAX_REST_SHARE, _MAX_REST = 0.23, 0.03, 0.75
 # Of so many images in one chain each is compared with each; of more, with those beside it in the order of the hashes.
-_MAX_CHAIN = 2048
+_MAX_CHAIN, _TOGETHER = 2048, 256
 # What differs in one place alone, such as another mouth or a scratch, stands out from the rest of the difference: by
 # how many of its standard deviations it may in a copy under another class, and in the same image; and by how many
 # levels it always may. Within a class a caption is allowed, where such differences are rare.
@@ -138,7 +138,7 @@ def find_copies(
 
 def _distinct_copies(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]) -> list[Copy | None]:
     """Do the work of `find_copies`, for records of which no two are the same."""
-    chains = _chains(records, near_bits, flips)
+    chains = list(_chains(records, near_bits, flips))
     moved, crowds = _Moved(records), _Crowds(records)
     for places in chains:
         for block in _blocks(records, places):
@@ -170,11 +170,21 @@ def _of_kept(copy: Copy, found: Sequence[Copy | None]) -> Copy:
     return copy
 
 
-def _chains(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]) -> list[Places]:
-    """Return the places of images that a chain of near hashes connects, in their order; images alone are left out."""
+def _chains(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]) -> Iterator[Places]:
+    """Yield the places of images that a chain of near hashes connects, in their order; images alone are left out.
+
+    Short chains come together, which is quicker: no image of one is near to one of another.
+    """
     hashes, labels = [record.phash for record in records], [record.label for record in records]
     groups = group_near(hashes, near_bits, class_names=labels, flips=flips)
-    return [np.array(places, np.intp) for places in members_by_group(range(len(records)), groups).values()]
+    together: list[int] = []
+    for places in members_by_group(range(len(records)), groups).values():
+        if len(together) + len(places) > _TOGETHER and together:
+            yield np.array(sorted(together), np.intp)
+            together = []
+        together += places
+    if together:
+        yield np.array(sorted(together), np.intp)
 
 
 def _blocks(records: Sequence[ImageRecord], places: Places) -> Iterator[Places]:

@@ -20,7 +20,7 @@ from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
 
 # What compression makes of one colour.
-_BLANK_LEVELS = 4
+_BLANK_LEVELS, _LOOKED_AT = 4, 1024
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
@@ -115,21 +115,24 @@ def scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8
     if kept is not None:
         kept[:] = images.resize(image.rgb, config)
     brightness, colour = images.shades(image.rgb)
-    grey = image.rgb.convert("L")
+    look, grey = look_of(image.rgb), image.rgb.convert("L")
     return replace(
         record,
         brightness=brightness,
         colour=colour,
         phash=perceptual_hash(grey),
-        look=look_of(image.rgb),
+        look=look,
         format=image.format,
         width=image.width,
         height=image.height,
-        problems=(*_extension_problem(path, image.format), *_blank_problem(image.rgb)),
+        problems=(*_extension_problem(path, image.format), *_blank_problem(image.rgb, look)),
     )
 
 
-def _blank_problem(rgb: Image.Image) -> tuple[Problem, ...]:
+def _blank_problem(rgb: Image.Image, look: bytes) -> tuple[Problem, ...]:
+    # What varies when it is small varies; else every pixel is looked at.
+    if max(look[:_LOOKED_AT]) - min(look[:_LOOKED_AT]) > _BLANK_LEVELS:
+        return ()
     ranges = rgb.getextrema()
     if any(high - low > _BLANK_LEVELS for low, high in ranges):  # type: ignore[misc]
         return ()

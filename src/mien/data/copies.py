@@ -140,13 +140,24 @@ def _distinct_copies(records: Sequence[ImageRecord], near_bits: int, flips: Sequ
     """Do the work of `find_copies`, for records of which no two are the same."""
     chains = list(_chains(records, near_bits, flips))
     moved, crowds = _Moved(records), _Crowds(records)
+    # Few are made once; of many, memory would not hold what was made of them.
+    are_few = sum(map(len, chains)) <= _MAX_CHAIN
+    made: dict[bytes, _Block] = {}
+
+    def block_of(places: Places) -> _Block:
+        key = places.tobytes()
+        block = made.get(key) or _Block(records, places, near_bits, flips)
+        if are_few:
+            made[key] = block
+        return block
+
     for places in chains:
-        for block in _blocks(records, places):
-            moved.align(_Block(records, block, near_bits, flips).apart())
+        for some in _blocks(records, places):
+            moved.align(block_of(some).apart())
     moved.align_rest()
     for places in chains:
-        for block in _blocks(records, places):
-            crowds.add(_Block(records, block, near_bits, flips, moved.proved))
+        for some in _blocks(records, places):
+            crowds.add(block_of(some).settled(moved.proved))
     crowded = crowds.classes()
     found: list[Copy | None] = [None] * len(records)
     for places in chains:
@@ -154,8 +165,8 @@ def _distinct_copies(records: Sequence[ImageRecord], near_bits: int, flips: Sequ
         # A copy may stand in another block than what it is a copy of: those that are kept are held against one another.
         while len(kept) < num_before:
             num_before = len(kept)
-            for block in _blocks(records, kept):
-                for place, copy in _Block(records, block, near_bits, flips, moved.proved).copies(crowded):
+            for some in _blocks(records, kept):
+                for place, copy in block_of(some).settled(moved.proved).copies(crowded):
                     found[place] = copy
             kept = np.array([place for place in kept if found[place] is None], np.intp)
             if num_before <= _MAX_CHAIN:
@@ -303,7 +314,6 @@ class _Block:
         places: Places,
         near_bits: int,
         flips: Sequence[str],
-        moved: Collection[_Pair] = (),
     ) -> None:
         self.places = places
         chosen = [records[place] for place in places]
@@ -327,11 +337,18 @@ class _Block:
             self._even[flip] = _without_peaks(alike, changed, pictures, _MAX_PEAK) | self._same[flip]
             self._alike[flip] = (alike & same_class) | self._even[flip]
         self.near = _any(self._near)
-        if moved:
-            for flip, row, column in self._apart():
-                is_moved = (flip, int(places[row]), int(places[column])) in moved
-                self._alike[flip][row, column] = self._even[flip][row, column] = is_moved
+        self._settle()
+
+    def _settle(self) -> None:
         self.alike, self.even, self.same = _any(self._alike), _any(self._even), _any(self._same)
+
+    def settled(self, moved: Collection[_Pair]) -> "_Block":
+        """Return itself, once it knows which of the pairs that are apart show a picture that was moved."""
+        for flip, row, column in self._apart():
+            if (flip, int(self.places[row]), int(self.places[column])) in moved:
+                self._alike[flip][row, column] = self._even[flip][row, column] = True
+        self._settle()
+        return self
 
     def apart(self) -> list[_Pair]:
         """Return the pairs of near images that do not look alike as they are, where an image has only few of them."""

@@ -49,9 +49,9 @@ def test_images_without_a_group_are_told_and_a_rule_that_finds_none_is_refused()
 @pytest.mark.parametrize(
     ("paths", "expected"),
     [
-        ([f"{c}/patient{p:02}_frame{f}.png" for c in "ab" for p in range(9) for f in range(4)], "07"),
-        ([f"{c}/s{p}/{f}.png" for c in "ab" for p in range(9) for f in range(4)], "s7"),
-        ([f"{c}/video_{v}x-{f:03}.jpg" for c in "ab" for v in "defghijk" for f in range(5)], "video_dx-"),
+        ([f"{c}/patient{p:02}_frame{f}.png" for c in "ab" for p in range(14) for f in range(4)], "07"),
+        ([f"{c}/s{p}/{f}.png" for c in "ab" for p in range(14) for f in range(4)], "s7"),
+        ([f"{c}/video_{v}x-{f:03}.jpg" for c in "ab" for v in "defghijklmnopq" for f in range(5)], "video_dx-"),
         ([f"{c}/IMG_{n:04}.jpg" for c in "ab" for n in range(50)], None),
         ([f"{c}/image{n}.jpg" for c in "a" for n in range(50)], None),
         ([f"{c}/{word}.jpg" for c in "ab" for word in ("one", "two", "three", "four", "five", "six", "seven")], None),

@@ -18,8 +18,9 @@ _BY_FOLDER, _BY_NAME, _NONE, _AUTO = "folder", "name:", "none", "auto"
 _MAX_NAMED = 3
 # What numbered names may say: a name up to its first number, and up to its last one.
 _PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*\D)\d+[^/\d]*$")
-# Groups that are to tell something: so many at least, so many images in the middle one, and so large a share of all.
-_MIN_GROUPS, _MIN_SIZE, _MIN_SHARE = 6, 2, 0.8
+# Groups that may be subjects, and not kinds: so many at least, so many images in the middle one, so large a share of
+# all in groups, and no larger one in one of them.
+_MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE = 12, 2, 0.8, 0.2
 
 
 def find_rule(group_by: str) -> Callable[[str], str]:
@@ -91,7 +92,8 @@ def guess_rule(dataset: Dataset) -> str | None:
         found = [(path.split("/")[0], name) for path in paths if (name := find_rule(rule)(path))]
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
-        if len(sizes) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE and num_grouped >= _MIN_SHARE * len(paths):
+        is_usual = len({name for _, name in found}) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE
+        if is_usual and num_grouped >= _MIN_SHARE * len(paths) and max(sizes.values()) <= _MAX_SHARE * len(paths):
             return _readable(rule, paths)
     return None
 

@@ -19,8 +19,9 @@ from mien.core.images import DecodedImage, decode
 from mien.core.parallel import in_threads
 from mien.core.scores import wilson_score
 from mien.data.cleaning import clean
-from mien.data.copies import find_copies, look_of
+from mien.data.copies import find_copies
 from mien.data.dataset import Dataset, ImageRecord
+from mien.data.looks import look_of
 from mien.data.near_copies import FLIPS, bits_apart, flipped, perceptual_hash
 from mien.data.scanning import scan
 from timing import arguments

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.data.looks import Levels, without_local_means
+
 # From coarse to fine, the sides at which steps are taken.
 _SIDES = (16, 16, 16, 16, 16, 32, 32, 32, 32)
 # No step moves, stretches or turns an image by more, as a share of its side.
@@ -16,7 +18,6 @@ _ROBUST = 1.5
 _MAX_STRETCH, _MAX_TURN, _MAX_SHEAR, _MAX_SHIFT = 0.2, 0.15, 0.1, 0.1
 # Less of a picture than this in common proves nothing.
 _MIN_SHARE = 0.55
-Levels = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
     share = counts / inside[0].size
     differences = np.sqrt((((fixed - found) * inside) ** 2).sum(axis=(1, 2)) / np.maximum(counts, 1))
     differences /= np.maximum(fixed.std(axis=(1, 2)), 1e-3)
-    first, second = (_without_local_means(images, inside) for images in (fixed, found))
+    first, second = (without_local_means(images, inside) for images in (fixed, found))
     products, lengths = (first * second).sum(axis=(1, 2)), (second**2).sum(axis=(1, 2))
     correlations = products / np.sqrt(np.maximum((first**2).sum(axis=(1, 2)) * lengths, 1e-6))
     gains = np.clip(products / (lengths + 1e-6), 1e-3, None)
@@ -122,26 +123,9 @@ def _reduced(images: Levels, side: int) -> Levels:
     return reduced
 
 
-def _without_local_means(images: Levels, inside: NDArray[np.bool_]) -> Levels:
-    """Return images (P, S, S) less the mean around each pixel, of what is inside; the rest is 0."""
-    counts = np.maximum(_sums(inside.astype(float)), 1)
-    rest: Levels = (images - _sums(images * inside) / counts) * inside
-    rest -= (rest.sum(axis=(1, 2)) / np.maximum(inside.sum(axis=(1, 2)), 1))[:, None, None] * inside
-    return rest
-
-
 def _blurred(images: Levels) -> Levels:
     """Return images (P, S, S), each pixel mixed with those around it."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] / 4 + padded[:, 1:-1] / 2 + padded[:, 2:] / 4
     blurred: Levels = rows[:, :, :-2] / 4 + rows[:, :, 1:-1] / 2 + rows[:, :, 2:] / 4
     return blurred
-
-
-def _sums(images: Levels, width: int = 9) -> Levels:
-    """Return the sums of images (P, S, S) over squares around each pixel."""
-    padded = np.pad(images, ((0, 0), (width // 2,) * 2, (width // 2,) * 2), mode="reflect")
-    sums = np.pad(padded.cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
-    found: Levels = sums[:, width:, width:] - sums[:, :-width, width:] - sums[:, width:, :-width]
-    found += sums[:, :-width, :-width]
-    return found

@@ -5,49 +5,32 @@ are no copies. What is called a copy is proved on the pixels, against the image 
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from mien.core import files
 from mien.data.alignment import aligned
 from mien.data.dataset import ImageRecord
+from mien.data.looks import MAX_GAIN, Looks, Mask, flipped, has_peak, levels_of, without_peaks
 from mien.data.near_copies import bits_between, group_near, members_by_group
-from mien.errors import SourceNotFoundError
 
-_SIDE, _CELLS = 32, 8
-_LOOK_BYTES = _SIDE**2 + 2 * _CELLS**2
-# Correlations of what is left of two images without their local means; see benchmarks/domains.py for what they do.
-_ALIKE, _ALIKE_BLURRED, _ALIKE_ALIGNED, _ALIKE_STRICT = 0.92, 0.95, 0.93, 0.995
-# Where the shorter sides differ by more, one of the two is blurred beside the other.
-_SAME_SIZE = 1.5
-# By how much a copy may be brighter or darker, in grey levels, and of stronger or weaker contrast.
-_MAX_LEVELS, _MAX_GAIN = 55.0, 1.43
-# What may be left of the difference, as a share of the contrast: of a copy that was aligned, and of two that are the
-# same; of these in grey levels where there is little contrast.
-_MAX_REST_ALIGNED, _MAX_REST_SHARE, _MAX_REST = 0.23, 0.03, 0.75
+# What a copy that was aligned must correlate by, without local means, and what may be left of the difference as a share
+# of the contrast.
+_ALIKE_ALIGNED, _MAX_REST_ALIGNED = 0.93, 0.23
 # Of so many images in one chain each is compared with each; of more, with those beside it in the order of the hashes.
 _MAX_CHAIN, _TOGETHER = 2048, 256
 # What differs in one place alone, such as another mouth or a scratch, stands out from the rest of the difference: by
-# how many of its standard deviations it may in a copy under another class, and in the same image; and by how many
-# levels it always may. Within a class a caption is allowed, where such differences are rare.
-_MAX_PEAK, _MAX_PEAK_SAME, _NO_PEAK = 10.0, 5.0, 3.0
+# how many of its standard deviations it may in a copy under another class, and in the same image. Within a class a
+# caption is allowed, where such differences are rare.
+_MAX_PEAK, _MAX_PEAK_SAME = 10.0, 5.0
 # An image is aligned with what is near by its hash alone where that is not more: else it is one of a crowd.
 _FEW = 2
 # Of so many images that are all alike, most are the same image, or they are shots of one scene.
 _MANY_ALIKE = 4
-_PORTION, _MANY = 128, 4096
-_DOWN, _RIGHT = {"upside down", "turned by 180 degrees"}, {"mirrored", "turned by 180 degrees"}
+_PORTION = 128
 # So many near images that are copies are taken for granted before the first of a class is seen.
 _PRIOR = 12.0
-# By how much the colours of a copy may differ, in levels, or as a share of their strength; those of the same image; and
-# under how many levels an image is grey, as a copy may be.
-_MAX_COLOURS, _MAX_COLOUR_SHARE, _MAX_COLOURS_SAME, _GREY = 10.0, 0.35, 4.0, 2.0
-_FLAT = 1e-3
-Mask = NDArray[np.bool_]
 Places = NDArray[np.intp]
 # How an image is flipped, its place, and that of the image that it is held against.
 _Pair = tuple[str, int, int]
@@ -66,42 +49,6 @@ class Copy:
     of: int
     flip: str
     bits: int
-
-
-def look_of(image: Image.Image) -> bytes:
-    """Return what is kept of an RGB image to prove copies by: 32 x 32 grey levels, and 2 x 8 x 8 of its colours."""
-    small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("YCbCr")
-    grey, *colours = (np.asarray(band) for band in small.split())
-    cells = [band.reshape(_CELLS, _SIDE // _CELLS, _CELLS, -1).mean(axis=(1, 3)) for band in colours]
-    return grey.tobytes() + np.stack(cells).round().astype(np.uint8).tobytes()
-
-
-def save_looks(path: Path, records: Sequence[ImageRecord]) -> None:
-    """Write the looks of records, uint8 (N, 1152), with a suffix .npy; zeros where there is none.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    with files.replacing(path) as temporary:
-        np.save(temporary, _looks(records))
-
-
-def with_looks(path: Path, records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Return records with the looks that `save_looks` wrote of them.
-
-    Raises:
-        SourceNotFoundError: The file is missing or damaged, or has another number of looks.
-    """
-    try:
-        looks = np.load(path, mmap_mode="r", allow_pickle=False)
-        if looks.shape != (len(records), _LOOK_BYTES) or looks.dtype != np.uint8:
-            raise ValueError(f"{looks.dtype} {looks.shape} instead of looks of {len(records)} files")
-    except (OSError, ValueError, EOFError) as error:
-        reason = files.reason_of(error) if isinstance(error, OSError) else "damaged, or of another version"
-        raise SourceNotFoundError(
-            f"cannot read {str(path)!r}, which says what was trained on looks like: {reason}. Train again."
-        ) from error
-    return [replace(record, look=look.tobytes()) for record, look in zip(records, looks, strict=True)]
 
 
 def find_copies(
@@ -208,95 +155,6 @@ def _blocks(records: Sequence[ImageRecord], places: Places) -> Iterator[Places]:
         yield np.array(sorted(by_hash[start : start + _MAX_CHAIN]), np.intp)
 
 
-def _looks(records: Sequence[ImageRecord]) -> NDArray[np.uint8]:
-    """Return the looks of records, uint8 (N, 1152); of those that have none zeros, so that their hashes tell."""
-    joined = b"".join(record.look.ljust(_LOOK_BYTES, b"\0") for record in records)
-    return np.frombuffer(joined, np.uint8).reshape(-1, _LOOK_BYTES)
-
-
-def _levels(looks: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the grey levels of looks, float32 (N, 32, 32)."""
-    return looks[:, : _SIDE**2].reshape(-1, _SIDE, _SIDE).astype(np.float32)
-
-
-class _Pictures:
-    """The looks of images, and what is compared of them.
-
-    Attributes:
-        levels: float32 (N, 32, 32).
-        means: (N,), in grey levels; likewise `contrasts`, the standard deviations.
-        fine: float32 (N, 1024), of length 1 or 0: the levels without their local means.
-        colours: float32 (N, 2, 8, 8), how blue and how red each part is, 0 for grey.
-        coarse: float32 (N, 256), likewise at half the size: for images that are blurred.
-    """
-
-    def __init__(self, levels: NDArray[np.float32], colours: NDArray[np.float32]) -> None:
-        self.levels, self.colours = levels, colours
-        self.means, self.contrasts = levels.mean(axis=(1, 2)), levels.std(axis=(1, 2))
-        self.fine = _units(levels)
-        self.coarse = _units(levels.reshape(-1, _SIDE // 2, 2, _SIDE // 2, 2).mean(axis=(2, 4)))
-
-    def flipped(self, flip: str) -> "_Pictures":
-        """Return the same images, flipped."""
-        return _Pictures(_flipped(self.levels, flip), _flipped(self.colours, flip)) if flip else self
-
-    def alike(self, others: "_Pictures", same_size: Mask) -> Mask:
-        """Return which of them (rows) look like which of the others (columns), perhaps saved again or re-lit."""
-        fine = self.fine @ others.fine.T
-        similar = (fine > _ALIKE) | ~same_size & (self.coarse @ others.coarse.T > _ALIKE_BLURRED)
-        gains = np.abs(np.log(np.maximum(self.contrasts, _FLAT)[:, None] / np.maximum(others.contrasts, _FLAT)))
-        lit = (np.abs(self.means[:, None] - others.means) < _MAX_LEVELS) & (gains < np.log(_MAX_GAIN))
-        found: Mask = (similar & lit & self.of_like_colours(others)) | self.same(others)
-        return found
-
-    def of_like_colours(self, others: "_Pictures") -> Mask:
-        """Return which of them (rows) have the colours of which of the others (columns), or none at all."""
-        apart, own, other = self._colours_apart(others)
-        allowed = np.maximum(_MAX_COLOURS, _MAX_COLOUR_SHARE * np.maximum(own[:, None], other))
-        found: Mask = (apart < allowed) | (own < _GREY)[:, None] | (other < _GREY)
-        return found
-
-    def _colours_apart(
-        self, others: "_Pictures"
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return how far the colours are apart, (N, M), and how strong they are, (N,) and (M,), in levels."""
-        rows, columns = (pictures.colours.reshape(len(pictures.colours), -1) for pictures in (self, others))
-        own, other = (rows**2).mean(axis=1), (columns**2).mean(axis=1)
-        squares = own[:, None] + other - 2 * rows @ columns.T / rows.shape[1]
-        return np.sqrt(np.maximum(squares, 0)), np.sqrt(own), np.sqrt(other)
-
-    def same(self, others: "_Pictures") -> Mask:
-        """Return which of them (rows) are the same as which of the others (columns), to within the noise of saving."""
-        fine = self.fine @ others.fine.T
-        flat = (self.contrasts < _MAX_REST)[:, None] & (others.contrasts < _MAX_REST)
-        rows, columns = (pictures.levels.reshape(len(pictures.levels), -1) for pictures in (self, others))
-        squares = (rows**2).sum(axis=1)[:, None] + (columns**2).sum(axis=1) - 2 * rows @ columns.T
-        rest = np.sqrt(np.maximum(squares, 0) / _SIDE**2)
-        allowed = np.maximum(_MAX_REST, _MAX_REST_SHARE * np.minimum(self.contrasts[:, None], others.contrasts))
-        coloured = self._colours_apart(others)[0] < _MAX_COLOURS_SAME
-        found: Mask = ((fine > _ALIKE_STRICT) | flat) & (rest < allowed) & coloured
-        return found
-
-
-def _flipped(levels: NDArray[np.float32], flip: str) -> NDArray[np.float32]:
-    """Return images, (..., S, S), flipped."""
-    down, right = (slice(None, None, -1 if flip in ways else None) for ways in (_DOWN, _RIGHT))
-    return levels[..., down, right]
-
-
-def _units(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return images (N, S, S) without their local means, as rows of length 1, (N, S * S); flat ones as zeros."""
-    width = 9
-    padded = np.pad(levels, ((0, 0), (width // 2,) * 2, (width // 2,) * 2), mode="reflect")
-    sums = np.pad(padded.astype(np.float64).cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0)))
-    boxes = sums[:, width:, width:] - sums[:, :-width, width:] - sums[:, width:, :-width] + sums[:, :-width, :-width]
-    rows = (levels - boxes / width**2).reshape(len(levels), -1)
-    rows -= rows.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    units: NDArray[np.float32] = np.where(lengths > _FLAT, rows / np.maximum(lengths, _FLAT), 0).astype(np.float32)
-    return units
-
-
 class _Block:
     """Images that are compared with one another.
 
@@ -308,35 +166,25 @@ class _Block:
         same: Which of those are the same to within the noise of saving.
     """
 
-    def __init__(
-        self,
-        records: Sequence[ImageRecord],
-        places: Places,
-        near_bits: int,
-        flips: Sequence[str],
-    ) -> None:
+    def __init__(self, records: Sequence[ImageRecord], places: Places, near_bits: int, flips: Sequence[str]) -> None:
         self.places = places
         chosen = [records[place] for place in places]
         self._labels = np.array([record.label for record in chosen])
-        looks = _looks(chosen)
-        colours = looks[:, _SIDE**2 :].reshape(-1, 2, _CELLS, _CELLS).astype(np.float32) - 128
-        pictures = _Pictures(_levels(looks), colours)
-        sides = np.log([max(min(record.width, record.height), 1) for record in chosen])
-        same_size = np.abs(sides[:, None] - sides) < np.log(_SAME_SIZE)
+        looks = Looks.of(chosen)
         same_class = self._labels[:, None] == self._labels
         hashes, earlier = [record.phash for record in chosen], np.tri(len(places), k=-1, dtype=bool)
         self._bits, self._same = dict[str, NDArray[np.uint8]](), dict[str, Mask]()
         self._alike, self._even, self._movable = dict[str, Mask](), dict[str, Mask](), dict[str, Mask]()
-        self._near = dict[str, Mask]()
+        self.near = np.zeros_like(same_class)
         for flip in ("", *flips):
-            self._bits[flip], changed = bits_between(hashes, hashes, flip), pictures.flipped(flip)
-            near = self._near[flip] = (self._bits[flip] <= near_bits) & earlier & (same_class if flip else True)
-            self._same[flip] = _without_peaks(near & changed.same(pictures), changed, pictures, _MAX_PEAK_SAME)
-            alike = near & changed.alike(pictures, same_size)
-            self._movable[flip] = near & changed.of_like_colours(pictures)
-            self._even[flip] = _without_peaks(alike, changed, pictures, _MAX_PEAK) | self._same[flip]
+            self._bits[flip], changed = bits_between(hashes, hashes, flip), looks.flipped(flip)
+            near = (self._bits[flip] <= near_bits) & earlier & (same_class if flip else True)
+            self.near |= near
+            self._same[flip] = without_peaks(near & changed.same(looks), changed, looks, _MAX_PEAK_SAME)
+            alike = near & changed.alike(looks)
+            self._movable[flip] = near & changed.of_like_colours(looks)
+            self._even[flip] = without_peaks(alike, changed, looks, _MAX_PEAK) | self._same[flip]
             self._alike[flip] = (alike & same_class) | self._even[flip]
-        self.near = _any(self._near)
         self._settle()
 
     def _settle(self) -> None:
@@ -381,32 +229,6 @@ class _Block:
                 yield place, Copy(int(self.places[found[0]]), flip, int(self._bits[flip][row, found[0]]))
 
 
-def _without_peaks(mask: Mask, first: _Pictures, second: _Pictures, most: float) -> Mask:
-    """Return a mask of pairs without those whose difference stands out in one place."""
-    found = mask.copy()
-    rows, columns = np.nonzero(mask)
-    for start in range(0, len(rows), _MANY):
-        some = slice(start, start + _MANY)
-        rest = _lit_alike(first.levels[rows[some]], second.levels[columns[some]])
-        found[rows[some], columns[some]] = ~_has_peak(rest, most)
-    return found
-
-
-def _lit_alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what is left of images (P, S, S) less others, after these got the same mean and contrast."""
-    first, second = (levels - levels.mean(axis=(1, 2), keepdims=True) for levels in (first, second))
-    gains = (first * second).sum(axis=(1, 2)) / np.maximum((second**2).sum(axis=(1, 2)), _FLAT)
-    rest: NDArray[np.float32] = first - gains[:, None, None] * second
-    return rest
-
-
-def _has_peak(rest: NDArray[np.floating], most: float) -> Mask:
-    """Say of differences (P, S, S) whether one place stands out by more than so many standard deviations."""
-    peaks = np.abs(rest).max(axis=(1, 2))
-    found: Mask = (peaks > _NO_PEAK) & (peaks > most * np.maximum(rest.std(axis=(1, 2)), _FLAT))
-    return found
-
-
 def _any(masks: dict[str, Mask]) -> Mask:
     found: Mask = np.logical_or.reduce(list(masks.values()))
     return found
@@ -438,17 +260,14 @@ class _Moved:
             self._waiting = []
 
     def _look(self, pairs: Sequence[_Pair]) -> None:
-        changed = self._levels([row for _, row, _ in pairs])
-        upright = np.stack([_flipped(look, flip) for look, (flip, *_) in zip(changed, pairs, strict=True)])
-        rest = aligned(self._levels([column for *_, column in pairs]), upright)
+        changed = levels_of([self._records[row] for _, row, _ in pairs])
+        upright = np.stack([flipped(look, flip) for look, (flip, *_) in zip(changed, pairs, strict=True)])
+        rest = aligned(levels_of([self._records[column] for *_, column in pairs]), upright)
         good = (rest.correlations > _ALIKE_ALIGNED) & (rest.differences < _MAX_REST_ALIGNED)
-        good &= np.abs(np.log(rest.gains)) < np.log(_MAX_GAIN)
+        good &= np.abs(np.log(rest.gains)) < np.log(MAX_GAIN)
         same_class = [self._records[row].label == self._records[column].label for _, row, column in pairs]
-        good &= np.array(same_class) | ~_has_peak(rest.rest, _MAX_PEAK)
+        good &= np.array(same_class) | ~has_peak(rest.rest, _MAX_PEAK)
         self.proved.update(pair for pair, is_good in zip(pairs, good.tolist(), strict=True) if is_good)
-
-    def _levels(self, places: Sequence[int]) -> NDArray[np.float32]:
-        return _levels(_looks([self._records[place] for place in places]))
 
 
 class _Crowds:

@@ -82,7 +82,7 @@ class ImageRecord:
         group: Number of its group of copies; None for an image without one.
         subject: Name of its group that the user knows (see `mien.data.subjects`), such as a patient; "" for none.
         split: "train", "val", "test", or "" for none.
-        look: Its grey levels and colours, made small (see `mien.data.copies`). The manifest has none.
+        look: Its grey levels and colours, made small (see `mien.data.looks`). The manifest has none.
     """
 
     path: str

@@ -14,8 +14,8 @@ from mien.core import files, images
 from mien.core.formats import EXTENSIONS
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
-from mien.data.copies import look_of
 from mien.data.dataset import Dataset, ImageRecord, Problem
+from mien.data.looks import look_of
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
 

@@ -8,8 +8,8 @@ from typing import Any
 from mien.config import TrainConfig
 from mien.core.files import read_json
 from mien.core.progress import Epoch
-from mien.data.copies import with_looks
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, load_records, split_fingerprint
+from mien.data.looks import with_looks
 from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
 from mien.model.classifier import Classifier, load

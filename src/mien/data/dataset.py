@@ -16,6 +16,7 @@ from mien.core import files, images
 from mien.core.csv_tables import read_records, table_text
 from mien.core.parallel import in_threads
 from mien.data.near_copies import members_by_group
+from mien.data.near_pairs import UnionFind
 from mien.errors import SettingsError, SourceNotFoundError
 
 SPLITS = ("train", "val", "test")
@@ -266,23 +267,14 @@ def split_fingerprint(records: Iterable[ImageRecord]) -> str:
 
 def unit_numbers(records: Sequence[ImageRecord]) -> list[int]:
     """Return for each record the place of the first that it must stand on one side with: a copy, or of its subject."""
-    firsts: dict[tuple[str, object], int] = {}
-    above = list(range(len(records)))
-
-    def root(place: int) -> int:
-        while above[place] != place:
-            above[place] = above[above[place]]
-            place = above[place]
-        return place
-
-    for place, record in enumerate(records):
-        keys: list[tuple[str, object]] = [("copies", record.group), ("subject", record.subject)]
-        for key in keys:
-            if key[1] in (None, ""):
-                continue
-            low, high = sorted((root(firsts.setdefault(key, place)), root(place)))
-            above[high] = low
-    return [root(place) for place in range(len(records))]
+    units = UnionFind(len(records))
+    for names in ([record.group for record in records], [record.subject or None for record in records]):
+        firsts: dict[int | str, int] = {}
+        places = [place for place, name in enumerate(names) if name is not None]
+        first = [firsts.setdefault(name, place) for place, name in enumerate(names) if name is not None]
+        units.join(np.array(places, np.intp), np.array(first, np.intp))
+    numbers: list[int] = units.labels().tolist()
+    return numbers
 
 
 def groups_of(records: Iterable[ImageRecord]) -> list[list[ImageRecord]]:

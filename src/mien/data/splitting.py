@@ -162,11 +162,15 @@ def _room(sizes: Sequence[Counter[str]], shares: dict[str, float]) -> dict[str, 
     A unit that is larger than any share but the last is for the last part, and the others share what is left.
     """
     small = list(shares)[:-1]
-    totals = sum(sizes, Counter[str]())
+    by_label: dict[str, list[int]] = defaultdict(list)
+    for size in sizes:
+        for label, count in size.items():
+            by_label[label].append(count)
     room: dict[str, Counter[str]] = {part: Counter() for part in shares}
-    for label, total in totals.items():
+    for label, found in by_label.items():
+        total = sum(found)
         largest = max(shares[part] for part in small) * total
-        rest = sum(size[label] for size in sizes if size[label] <= largest)
+        rest = sum(count for count in found if count <= largest)
         scale = min(total, rest / sum(shares[part] for part in small))
         wanted = [shares[part] * scale for part in small]
         wanted.append(total - sum(wanted))

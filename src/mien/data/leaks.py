@@ -59,13 +59,10 @@ def find_leaks(
     if not images or not seen:
         return ()
     contents = {record.sha256: record for record in seen}
-    together = [*seen, *(image for image in images if image.sha256 not in contents)]
-    found = find_copies(together, near_bits, flips=FLIPS)
-    copies = {id(image): copy for image, copy in zip(together, found, strict=True)}
     subjects = {record.subject for record in seen if record.subject}
+    copies = find_copies([*seen, *images], near_bits, flips=FLIPS)[len(seen) :]
     leaks = []
-    for image in images:
-        copy = copies.get(id(image))
+    for image, copy in zip(images, copies, strict=True):
         if image.sha256 in contents:
             leaks.append(Leak(image.path, contents[image.sha256].path, "same file", 0))
         elif copy is not None and copy.of < len(seen):

@@ -16,7 +16,6 @@ from mien.core import files
 from mien.core.fonts import fitting, load_font
 from mien.core.text import shorten, visible
 from mien.data.dataset import Dataset
-from mien.data.near_copies import members_by_group
 from mien.errors import SettingsError
 from mien.scoring.results import Predictions
 
@@ -114,23 +113,15 @@ def plot_check(dataset: Dataset) -> Sheet:
     """
     samples = _samples(dataset, 24, 0)
     lines = [(dataset.records[index].label, dataset.records[index].path) for index in samples]
+    places = {record.path: place for place, record in enumerate(dataset.records)}
     pairs: list[int] = []
-    for copies in _copied(dataset)[:_MAX_SETS]:
-        for number, index in enumerate(copies[:_MAX_OF_SET]):
-            pairs.append(index)
-            record = dataset.records[index]
-            title = "copies" if number == 0 else "again"
-            lines.append((f"{title}: {record.label}" + ("" if record.used else ", left out"), record.path))
+    # Those under two classes before others.
+    for copies in sorted(dataset.groups(), key=lambda copies: len({copy.label for copy in copies}) < 2)[:_MAX_SETS]:
+        for number, copy in enumerate(sorted(copies, key=lambda copy: not copy.used)[:_MAX_OF_SET]):
+            pairs.append(places[copy.path])
+            title = f"{'again' if number else 'copies'}: {copy.label}"
+            lines.append((title if copy.used else f"{title}, left out", copy.path))
     return _sheet(dataset, np.array([*samples, *pairs], np.int64), lines, side=_SAMPLE_SIDE)
-
-
-def _copied(dataset: Dataset) -> list[list[int]]:
-    """Return the places of each set of copies, what is used first; those under two classes before others."""
-    places = [place for place, record in enumerate(dataset.records) if record.group is not None]
-    sets = list(members_by_group(places, [dataset.records[place].group for place in places]).values())
-    for copies in sets:
-        copies.sort(key=lambda place: not dataset.records[place].used)
-    return sorted(sets, key=lambda copies: len({dataset.records[place].label for place in copies}) < 2)
 
 
 def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> Sheet:

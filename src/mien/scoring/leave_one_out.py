@@ -45,8 +45,7 @@ def leave_one_out(
         G. H. Golub, M. Heath, G. Wahba, Generalized cross-validation as a method for choosing a good ridge parameter,
         Technometrics 21, 1979 (leaving out in closed form).
     """
-    rows = features - features.mean(axis=0)
-    rows = rows / np.maximum(scale := rows.std(axis=0), 1e-3 * max(float(scale.max()), 1e-6))
+    rows = _standardised(features)
     names = np.unique(np.asarray(groups), return_inverse=True)[1]
     probs = np.zeros((len(labels), num_classes), np.float32)
     with threads_for(len(labels)):
@@ -73,8 +72,7 @@ def accuracies_without_groups(
     Returns:
         One number for each grouping.
     """
-    rows = features - features.mean(axis=0)
-    rows = rows / np.maximum(scale := rows.std(axis=0), 1e-3 * max(float(scale.max()), 1e-6))
+    rows = _standardised(features)
     with threads_for(len(labels)):
         squares, vectors = np.linalg.eigh(_kernel(rows.astype(np.float64)))
         squares, targets = np.maximum(squares, 0), np.eye(num_classes)[labels]
@@ -84,6 +82,13 @@ def accuracies_without_groups(
         right = [(_without_own(found, targets, alone).argmax(axis=1) == labels).mean() for found in influences]
         best = influences[int(np.argmax(right))]
         return np.array([(_without_own(best, targets, groups).argmax(axis=1) == labels).mean() for groups in groupings])
+
+
+def _standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features (N, D) with mean 0 and variance 1, but for those that hardly move."""
+    rows: NDArray[np.float32] = features - features.mean(axis=0)
+    rows /= np.maximum(scale := rows.std(axis=0), 1e-3 * max(float(scale.max()), 1e-6))
+    return rows
 
 
 def _influence(squares: NDArray[np.float64], vectors: NDArray[np.float64], share: float) -> NDArray[np.float64]:

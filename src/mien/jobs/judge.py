@@ -6,7 +6,6 @@ from pathlib import Path
 from mien.config import PredictConfig, TrainConfig
 from mien.data.dataset import Dataset
 from mien.data.shortcuts import Shortcut
-from mien.jobs.suspect import Suspicion
 from mien.learning.methods import Fitted
 from mien.runs.run import Run
 from mien.runs.saving import installed_versions, provenance
@@ -25,7 +24,6 @@ def judge(
     out_of_fold: Predictions | None,
     label_issues: Sequence[LabelIssue],
     shortcuts: Sequence[Shortcut],
-    suspicion: Suspicion | None = None,
 ) -> Run:
     """Score what was trained on the test images, and say what the scores mean.
 
@@ -37,7 +35,6 @@ def judge(
         out_of_fold: What cross-validation predicted, where there was one.
         label_issues: Images whose label is probably wrong.
         shortcuts: Facts about files that give the label away.
-        suspicion: That images of one subject are known again.
     """
     test = predict_dataset(fitted.classifier, dataset, split="test")
     threshold = config.predict.threshold
@@ -46,8 +43,6 @@ def judge(
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
     )
     threshold, findings = _findings(fitted, dataset, scores, config)
-    if suspicion:
-        findings = (suspicion.finding(kept_together=config.split.group_by == suspicion.rule), *findings)
     classifier = fitted.classifier.telling(
         scores=scores.to_dict(), threshold=threshold, provenance=provenance(dataset, config)
     )

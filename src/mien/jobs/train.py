@@ -82,20 +82,16 @@ def train(
         _stoppable(run_folder, progress),
     ):
         scanned = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
-        cache = Path(cache_dir) if cache_dir else None
         dataset = _prepared(scanned, config, decisions, progress)
-        for line in (*describe_losses(dataset), *_not_applied(dataset, config)):
-            progress.say(line)
-        method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
+        _say(progress, *describe_losses(dataset), *_not_applied(dataset, config))
+        method = prepare(dataset, config, backbone, cache_dir=Path(cache_dir) if cache_dir else None, progress=progress)
         suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
-        if suspicion:
-            config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
+        config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
         refuse_straddling([dataset, *parts], config.clean)
         shortcuts = find_shortcuts(dataset)
-        told = [*describe_split(dataset, decided=bool(config.labels.relabel)), *describe_shortcuts(shortcuts)]
-        for line in (*told, f"run folder: {run_folder.path}"):
-            progress.say(line)
+        split_lines = describe_split(dataset, decided=bool(config.labels.relabel))
+        _say(progress, *split_lines, *describe_shortcuts(shortcuts), f"run folder: {run_folder.path}")
         if run_folder.manifest_path.exists():
             dataset.refuse_changes(run_folder.manifest_path)
         else:
@@ -114,8 +110,8 @@ def train(
             out_of_fold=out_of_fold,
             label_issues=label_issues,
             shortcuts=shortcuts,
-            suspicion=suspicion,
         )
+        run = _told(run, suspicion)
         save_run(run, decisions=decisions, progress=progress)
         return run
 
@@ -126,15 +122,30 @@ def _not_applied(dataset: Dataset, config: TrainConfig) -> list[str]:
     return [f"--min-bytes {config.clean.min_bytes} would leave nothing of a class, and is not applied"]
 
 
+def _say(progress: Progress, *lines: str) -> None:
+    for line in lines:
+        progress.say(line)
+
+
+def _told(run: Run, suspicion: Suspicion | None) -> Run:
+    """Let the verdict begin with a suspicion."""
+    if suspicion is None:
+        return run
+    finding = suspicion.finding(kept_together=run.config.split.group_by == suspicion.rule)
+    return replace(run, findings=(finding, *run.findings))
+
+
 def _regrouped(
-    suspicion: Suspicion,
+    suspicion: Suspicion | None,
     scanned: Dataset,
     dataset: Dataset,
     config: TrainConfig,
     decisions: dict[str, str],
     progress: Progress,
 ) -> tuple[TrainConfig, Dataset]:
-    """Split again by the subjects that are suspected, where there are enough of them."""
+    """Split again by the subjects that are suspected, where there are some, and enough of them."""
+    if suspicion is None:
+        return config, dataset
     given, rule = config.split, suspicion.rule
     larger = (max(given.val_fraction, _LARGER), max(given.test_fraction, _LARGER))
     # Few subjects are still enough for larger parts.

@@ -66,9 +66,8 @@ def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
     rest = first - gains[:, None, None] * second
     stretch = np.abs(maps[:, [0, 1], [0, 1]] - 1).max(axis=1)
     turns = maps[:, [0, 1], [1, 0]]
-    slight = (
-        (stretch < _MAX_STRETCH) & (np.abs(turns).max(axis=1) < _MAX_TURN) & (np.abs(turns.sum(axis=1)) < _MAX_SHEAR)
-    )
+    slight = (stretch < _MAX_STRETCH) & (np.abs(turns).max(axis=1) < _MAX_TURN)
+    slight &= (np.abs(turns.sum(axis=1)) < _MAX_SHEAR) & (np.abs(maps[:, :2, 2]).max(axis=1) < _MAX_SHIFT)
     return Rest(np.where(slight & (share >= _MIN_SHARE), correlations, 0), differences, gains, rest)
 
 

@@ -73,9 +73,8 @@ def train(
         >>> run.scores.test.accuracy.num_images, run.scores.judged.accuracy.num_images
         (2, 22)
     """
-    _refuse_at_once(config, save_h5=save_h5)
-    if cache_dir:
-        files.refuse_among(Path(cache_dir), Path(folder), "--cache-dir")
+    cache = Path(cache_dir) if cache_dir else None
+    _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
     backbone, decisions = find_backbone(config), _decisions(config)
     with (
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
@@ -84,7 +83,7 @@ def train(
         scanned = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
         dataset = _prepared(scanned, config, decisions, progress)
         _say(progress, *describe_losses(dataset), *_not_applied(dataset, config))
-        method = prepare(dataset, config, backbone, cache_dir=Path(cache_dir) if cache_dir else None, progress=progress)
+        method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
         config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
         parts = list(folds(dataset, num_folds(dataset, config), config.split))
@@ -167,7 +166,7 @@ def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], 
     return keep_splits(clean(relabel(dataset, decisions), config.clean), dataset) if decisions else dataset
 
 
-def _refuse_at_once(config: TrainConfig, *, save_h5: bool) -> None:
+def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *, save_h5: bool) -> None:
     """Say before any work that a package is missing, or that what is asked for cannot be."""
     require_packages(config)
     find_rule(config.split.group_by)
@@ -175,6 +174,8 @@ def _refuse_at_once(config: TrainConfig, *, save_h5: bool) -> None:
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
         )
+    if cache_dir:
+        files.refuse_among(cache_dir, folder, "--cache-dir")
 
 
 def _decisions(config: TrainConfig) -> dict[str, str]:

@@ -265,18 +265,6 @@ def test_it_can_be_stopped_while_its_workers_start(run: "Run", number: int) -> N
 
 @on_linux
 @pytest.mark.slow
-def test_the_first_answer_comes_soon(run: "Run") -> None:
-    times = []
-    for _ in range(3):
-        began = time.monotonic()
-        with served(run.path) as service:
-            assert service.ask(request("/predict", IMAGES[0]))[0] == 200
-            times.append(time.monotonic() - began)
-    assert min(times) < 1.5
-
-
-@on_linux
-@pytest.mark.slow
 def test_memory_stays_small_under_load_and_goes_back_after_large_images(run: "Run") -> None:
     large = encoded(draw_image(0, width=4000, height=3000), "JPEG", quality=95)
     with served(run.path) as service, ThreadPoolExecutor(64) as pool:

@@ -22,7 +22,7 @@ from mien.data.cleaning import clean
 from mien.data.copies import find_copies
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.looks import look_of
-from mien.data.near_copies import FLIPS, bits_apart, flipped, perceptual_hash
+from mien.data.near_copies import FLIPS, bits_between, perceptual_hash
 from mien.data.scanning import scan
 from timing import arguments
 
@@ -160,8 +160,7 @@ def found_copy(record: ImageRecord, changed: DecodedImage) -> tuple[bool, int]:
         "changed", record.label, phash=phash, width=changed.width, height=changed.height, look=look_of(changed.rgb)
     )
     found = find_copies([record, other], CleanConfig.near_bits, flips=FLIPS)[1] is not None
-    versions = [record.phash, *(flipped([record.phash], flip)[0] for flip in FLIPS)]
-    return found, min(bits_apart(phash, version) for version in versions)
+    return found, min(int(bits_between([record.phash], [phash], flip)[0, 0]) for flip in ("", *FLIPS))
 
 
 def main() -> None:

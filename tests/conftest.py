@@ -62,6 +62,11 @@ def dataset_of(*records: ImageRecord) -> Dataset:
     return Dataset(Path("moods"), tuple(sorted({r.label for r in records})), records)
 
 
+def bits_apart(first: str, second: str) -> int:
+    """Return in how many bits two hashes differ."""
+    return (int(first, 16) ^ int(second, 16)).bit_count()
+
+
 def predictions_of(
     confusion: Sequence[Sequence[int]],
     class_names: tuple[str, ...] = ("happy", "sad"),

@@ -10,11 +10,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
+from conftest import bits_apart
 from mien.data import copies
 from mien.data.copies import Copy, find_copies
 from mien.data.dataset import ImageRecord
 from mien.data.looks import look_of, save_looks, with_looks
-from mien.data.near_copies import FLIPS, bits_apart, bits_between, perceptual_hash
+from mien.data.near_copies import FLIPS, bits_between, perceptual_hash
 from mien.errors import SourceNotFoundError
 
 pytestmark = pytest.mark.medium

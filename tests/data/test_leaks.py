@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from conftest import dataset_of, record
+from conftest import bits_apart, dataset_of, record
 from mien.config import CleanConfig, SplitConfig
 from mien.data.dataset import ImageRecord
 from mien.data.leaks import Leak, find_leaks, name_leaks, refuse_leaks, refuse_straddling
 from mien.data.looks import save_looks
-from mien.data.near_copies import FLIPS, bits_apart, bits_between, flipped
+from mien.data.near_copies import FLIPS, bits_between, flipped
 from mien.data.splitting import folds, split
 from mien.errors import GateError, LeakError, SettingsError, SourceNotFoundError
 from mien.runs.folder import RunFolder

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
-from conftest import draw_image, encoded
+from conftest import bits_apart, draw_image, encoded
 from mien.config import ScanConfig
 from mien.core.images import decode
 from mien.data.near_copies import (
     FLIPS,
-    bits_apart,
     flipped,
     group_near,
     members_by_group,
@@ -23,12 +22,8 @@ NEAR_BITS = 16
 SEEDS = range(12)
 
 
-def bits_between(first: str, second: str) -> int:
-    return (int(first, 16) ^ int(second, 16)).bit_count()
-
-
 def distance(first: Image.Image, second: Image.Image) -> int:
-    return bits_between(perceptual_hash(first), perceptual_hash(second))
+    return bits_apart(perceptual_hash(first), perceptual_hash(second))
 
 
 def recompressed(image: Image.Image) -> Image.Image:
@@ -75,7 +70,7 @@ def test_the_hash_hardly_depends_on_the_size_that_is_trained_on() -> None:
     sizes = ((32, 32), (256, 256), (1100, 900))
     small, middle, large = (perceptual_hash(decode(content, ScanConfig(image_size=size)).rgb) for size in sizes)
     assert small == middle
-    assert bits_between(middle, large) <= 4
+    assert bits_apart(middle, large) <= 4
 
 
 def test_a_mirrored_image_is_another_image() -> None:
@@ -111,7 +106,7 @@ def reference_groups(hashes: list[str], near_bits: int) -> list[int | None]:
         while waiting:
             here = waiting.pop()
             for other in range(len(hashes)):
-                if other not in members and bits_between(hashes[here], hashes[other]) <= near_bits:
+                if other not in members and bits_apart(hashes[here], hashes[other]) <= near_bits:
                     members.add(other)
                     waiting.append(other)
         if len(members) > 1:
@@ -144,7 +139,7 @@ def test_groups_are_those_of_a_plain_search(near_bits: int) -> None:
 
 def test_a_chain_of_near_copies_is_one_group() -> None:
     chain = [f"{(1 << 16 * step) - 1:032x}" for step in range(6)]
-    assert bits_between(chain[0], chain[5]) == 80
+    assert bits_apart(chain[0], chain[5]) == 80
     assert group_near(chain, 16) == [0] * 6
     assert group_near(chain[::2], 16) == [None] * 3
 

@@ -45,11 +45,6 @@ def perceptual_hash(image: Image.Image) -> str:
     return np.packbits(bits).tobytes().hex()
 
 
-def bits_apart(first: str, second: str) -> int:
-    """Return in how many of their bits two hashes differ."""
-    return (int(first, 16) ^ int(second, 16)).bit_count()
-
-
 def flipped(hashes: Sequence[str], flip: str) -> list[str]:
     """Return what the hashes of the flipped images would be, to within a few bits: no image is needed.
 

@@ -11,6 +11,7 @@ from mien.data.cleaning import describe_losses
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
 from mien.data.shortcuts import describe_shortcuts
+from mien.data.subjects import describe_groups
 from mien.jobs.check import Check
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def show_check(found: Check) -> None:
     if groups:
         num_copies = sum(map(len, groups))
         show_prose(f"\n{num_copies} images are copies of one another, in {len(groups)} sets.")
+    if found.group_by:
+        show_prose(f"\n{printable(describe_groups(dataset, found.group_by))}")
     if found.leaks is not None:
         num_files = f"{len(found.leaks)} of {len(dataset.records)} files"
         OUT.print(f"\nleaks: trained on by the run, or copies of that ({num_files})")

@@ -98,6 +98,22 @@ def guess_rule(dataset: Dataset) -> str | None:
     return None
 
 
+def describe_groups(dataset: Dataset, group_by: str) -> str:
+    """Return in a sentence which groups a rule makes of the used images, with a few as examples.
+
+    Args:
+        dataset: What `clean` returned.
+        group_by: As `find_rule` takes it.
+    """
+    rule = find_rule(group_by)
+    sizes = Counter(name for place in dataset.indexes() if (name := rule(dataset.records[place].path)))
+    examples = [f"{name} ({count} images)" for name, count in list(sizes.items())[:_MAX_NAMED]]
+    return (
+        f"Names look like {len(sizes)} groups: {', '.join(examples)}, ... If each is a patient, a person or an object, "
+        f"its images must not be both learnt from and judged by: mien train DATA --group-by '{group_by}'."
+    )
+
+
 def _readable(rule: str, paths: Sequence[str]) -> str:
     """Return a rule that a person can read, where one says the same of all paths."""
     starts = {re.match(r"[^\d]*", path.rsplit("/", 1)[-1])[0] for path in paths}  # type: ignore[index]

@@ -13,7 +13,7 @@ from mien.data.leaks import Leak, find_leaks
 from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
-from mien.data.subjects import with_subjects
+from mien.data.subjects import guess_rule, with_subjects
 from mien.errors import GateError, LeakError, SettingsError
 from mien.runs.folder import run_of
 from mien.runs.run import groups_are_known, load_seen, settings_of
@@ -36,16 +36,19 @@ class Check:
         dataset: Every file, what is wrong with it, and whether it is used.
         shortcuts: Facts about files that give the label away.
         leaks: Images of which a run was trained on a copy; None where it was compared with none.
+        group_by: By what the paths seem to form groups, as --group-by takes it; None where they do not, or are known.
     """
 
     dataset: Dataset
     shortcuts: tuple[Shortcut, ...]
     leaks: tuple[Leak, ...] | None
+    group_by: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         leaks = {} if self.leaks is None else {"leaks": [asdict(leak) for leak in self.leaks]}
-        return self.dataset.to_dict() | {"shortcuts": [found.to_dict() for found in self.shortcuts]} | leaks
+        found = {"shortcuts": [found.to_dict() for found in self.shortcuts], "group_by": self.group_by}
+        return self.dataset.to_dict() | found | leaks
 
 
 def check(
@@ -88,7 +91,8 @@ def check(
     leaks = None
     if run_folder and seen is not None:
         leaks = find_leaks(dataset.records, seen, config.near_bits, groups=groups_are_known(run_folder))
-    return Check(dataset, find_shortcuts(dataset), leaks)
+    are_known = any(record.subject for record in dataset.records)
+    return Check(dataset, find_shortcuts(dataset), leaks, None if are_known else guess_rule(dataset))
 
 
 def find_gates(names: str, *, against: bool = False) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ import pytest
 from conftest import dataset_of, make_pipe, record
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
-from mien.data.relabelling import decisions_csv, keep_splits, load_decisions, relabel
+from mien.data.kept_splits import sides_of
+from mien.data.relabelling import decisions_csv, load_decisions, relabel
 from mien.data.splitting import split
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 
@@ -142,14 +143,16 @@ def test_a_decision_holds_for_copies_under_the_same_label(decision: str, used: i
 def test_a_decision_settles_a_conflict(decision: str) -> None:
     dataset = moods(record("sad/twin.jpg", phash=PHASH), record("happy/twin.jpg", phash=PHASH))
     assert not any(r.used for r in dataset.records if "twin" in r.path)
-    settled = keep_splits(clean(relabel(split(dataset), {"sad/twin.jpg": decision})), split(dataset))
-    assert [(r.label, r.split) for r in settled.records if "twin" in r.path and r.used] == [("happy", "train")]
+    before = split(dataset)
+    settled = split(clean(relabel(before, {"sad/twin.jpg": decision})), sides=sides_of(before.records))
+    assert [(r.label, r.split != "") for r in settled.records if "twin" in r.path and r.used] == [("happy", True)]
 
 
 def test_no_other_image_changes_its_split() -> None:
     before = split(moods())
     one, two = [r.path for r in before.records if r.split == "train" and r.label == "sad"][:2]
-    after = keep_splits(clean(relabel(before, {one: "happy", two: "leave-out"})), before)
+    relabelled = clean(relabel(before, {one: "happy", two: "leave-out"}))
+    after = split(relabelled, sides=sides_of(before.records))
     changed = [r.path for r, then in zip(after.records, before.records, strict=True) if r.split != then.split]
     assert changed == [two]
 
@@ -157,8 +160,8 @@ def test_no_other_image_changes_its_split() -> None:
 def test_a_class_may_not_lose_its_last_image_of_a_split() -> None:
     before = split(moods())
     given = {r.path: "leave-out" for r in before.records if r.split == "test" and r.label == "sad"}
-    with pytest.raises(TooFewImagesError, match="no image of 'sad' for test"):
-        keep_splits(clean(relabel(before, given)), before)
+    with pytest.raises(TooFewImagesError, match="test split gets no image of class 'sad'"):
+        split(clean(relabel(before, given)), sides=sides_of(before.records))
 
 
 def test_a_class_that_is_named_leave_out_is_refused_nothing() -> None:

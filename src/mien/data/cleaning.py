@@ -12,6 +12,8 @@ from mien.data.dataset import PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
 
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
+# What was decided before it is asked, and stands.
+_DECISIONS = {"left_out", "joins_splits"}
 # A placeholder image may stand in both classes a thousand times: each names a few of the others, not all.
 _MAX_NAMED = 3
 # Without a number of the user's, a side is too short under a quarter of the folder's median, within these: of less than
@@ -112,8 +114,7 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
 
 
 def _is_left_out(record: ImageRecord) -> bool:
-    """Say whether the user decided that an image is not used: that stands, whatever else is found."""
-    return any(problem.code == "left_out" for problem in record.problems)
+    return any(problem.code in _DECISIONS for problem in record.problems)
 
 
 def preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:

@@ -33,6 +33,7 @@ PROBLEMS = {
     "blank": "of one colour, or nearly",
     "wrong_extension": "the name says another kind of image than the content",
     "left_out": "what --relabel says to leave out",
+    "joins_splits": "a new image that joins images of two splits, which --split keeps",
     "relabelled": "the label that --relabel gives it",
     "label_issue": "the label may be wrong",
 }
@@ -50,6 +51,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "exact_duplicate": ("Add other images.",),
     "near_duplicate": _LOOK,
     "left_out": ("Change their decisions in the file that --relabel names.",),
+    "joins_splits": ("Leave out --split to split anew.",),
 }
 _COLUMNS = (
     "path label sha256 phash bytes format width height brightness colour problem group subject split detail".split()

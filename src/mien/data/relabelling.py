@@ -10,7 +10,7 @@ from mien.core import files
 from mien.core.csv_tables import read_rows, table_text
 from mien.core.text import first_few
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.errors import SettingsError, TooFewImagesError
+from mien.errors import SettingsError
 
 LEAVE_OUT = "leave-out"
 _NO_DECISION = ("", "keep")
@@ -63,33 +63,6 @@ def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
     records = list(dataset.records)
     for place, decision in (shared | own).items():
         records[place] = _decided(records[place], decision)
-    return dataset.with_records(records)
-
-
-def keep_splits(dataset: Dataset, before: Dataset) -> Dataset:
-    """Leave every image in the split that it, or a near copy of it, had before; what was not used goes to training.
-
-    So the decisions on some labels move no other image, and none that was trained on into the test.
-
-    Args:
-        dataset: The same files, relabelled and cleaned.
-        before: What `split` returned.
-
-    Raises:
-        TooFewImagesError: A split has no image of some class left.
-    """
-    group_splits: dict[int | None, str] = {r.group: r.split for r in before.records if r.group is not None and r.split}
-    records = [
-        replace(record, split=(then.split or group_splits.get(record.group, "train")) if record.used else "")
-        for record, then in zip(dataset.records, before.records, strict=True)
-    ]
-    for split in ("train", "val", "test"):
-        missing = set(dataset.class_names) - {r.label for r in records if r.split == split}
-        if missing:
-            raise TooFewImagesError(
-                f"the decisions of --relabel leave no image of {', '.join(map(repr, sorted(missing)))} for {split}: "
-                "add images, or decide otherwise"
-            )
     return dataset.with_records(records)
 
 

@@ -3,21 +3,23 @@
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
 from mien.config import SplitConfig
 from mien.core.text import MANY_CLASSES, first_few, visible
 from mien.data.dataset import REMEDIES, SPLITS, Dataset
+from mien.data.kept_splits import sides_of_units
 from mien.errors import TooFewImagesError
 
 # A refusal names so many classes.
 _MAX_NAMED = 10
 
 
-def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
+def split(dataset: Dataset, config: SplitConfig = SplitConfig(), sides: Mapping[str, str] | None = None) -> Dataset:
     """Share out the used images of every class; copies and groups stay together, the same seed gives the same split.
 
     The split depends on the contents of the images and the seed, not on their names or order. Images that are added
@@ -26,12 +28,14 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
     Args:
         dataset: What `clean` returned.
         config: The shares and the seed.
+        sides: What `mien.data.kept_splits.sides_of` returned of an earlier split: its images stay where they were.
 
     Returns:
         The same records with `split` set.
 
     Raises:
         TooFewImagesError: A class has too few distinct images; all such classes are named.
+        SettingsError: Images that stay on two sides belong together.
 
     Example:
         >>> import mien
@@ -41,8 +45,9 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig()) -> Dataset:
     """
     places = dataset.indexes().tolist()
     _refuse_too_few(dataset, config)
-    chosen = _share_out(dataset, places, _shares(config), config.seed)
-    _refuse_empty(dataset, chosen, tuple(_shares(config)))
+    kept = sides_of_units(dataset, sides) if sides else {}
+    chosen = _share_out(dataset, places, _shares(config), config.seed, kept)
+    _refuse_empty(dataset, chosen, tuple(_shares(config)), kept=bool(kept))
     return dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
 
 
@@ -125,7 +130,13 @@ def _num_units(dataset: Dataset, places: Sequence[int]) -> dict[str, int]:
     return {name: counts[name] for name in dataset.class_names}
 
 
-def _share_out(dataset: Dataset, places: Sequence[int], shares: dict[str, float], seed: int) -> dict[int, str]:
+def _share_out(
+    dataset: Dataset,
+    places: Sequence[int],
+    shares: dict[str, float],
+    seed: int,
+    kept: Mapping[int, str] = MappingProxyType({}),
+) -> dict[int, str]:
     """Give each unit, which is not to be divided, to the first part in which its classes still have room for it.
 
     Units come in the order of a hash of the seed and of what is in them, so that images which are added later move few
@@ -137,6 +148,7 @@ def _share_out(dataset: Dataset, places: Sequence[int], shares: dict[str, float]
         places: Of the images to share out.
         shares: Of each part, the largest last; they add up to 1.
         seed: Decides the order.
+        kept: The parts of units that have one already.
 
     Returns:
         The name of the part, by the place of the image.
@@ -147,10 +159,11 @@ def _share_out(dataset: Dataset, places: Sequence[int], shares: dict[str, float]
     sizes = {number: Counter(dataset.records[place].label for place in unit) for number, unit in units.items()}
     room = _room(list(sizes.values()), shares)
     chosen: dict[int, str] = {}
-    for number in sorted(units, key=lambda number: _rank(dataset, units[number], seed)):
+    for number in sorted(units, key=lambda number: (number not in kept, _rank(dataset, units[number], seed))):
         size = sizes[number]
         fits = (part for part, left in room.items() if all(count <= left[label] for label, count in size.items()))
-        part = next(fits, None) or max(room, key=lambda part: min(room[part][label] - size[label] for label in size))
+        part = kept.get(number) or next(fits, None)
+        part = part or max(room, key=lambda part: min(room[part][label] - size[label] for label in size))
         room[part].subtract(size)
         chosen |= dict.fromkeys(units[number], part)
     return chosen
@@ -201,17 +214,20 @@ def _what(dataset: Dataset) -> str:
     return "groups" if any(record.subject for record in dataset.records) else "distinct images"
 
 
-def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str]) -> None:
-    """Refuse a split in which a part has nothing of a class: one group is most of it."""
+def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str], *, kept: bool) -> None:
+    """Refuse a split in which a part has nothing of a class: one group is most of it, or what is kept has none."""
+    reason = "its images stay in other splits" if kept else "its groups are too large to be shared out"
     there = {(part, dataset.records[place].label) for place, part in chosen.items()}
     lines = [
-        f"the {part} split gets no image of class {name!r}: its groups are too large to be shared out"
+        f"the {part} split gets no image of class {name!r}: {reason}"
         for part in parts
         for name in dataset.class_names
         if (part, name) not in there
     ]
     if lines:
         advice = "Add images of other groups, or change --group-by or the shares of the splits."
+        if kept:
+            advice = "Add images, or leave out --split, or decide otherwise in the file that --relabel names."
         raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), advice]))
 
 

@@ -55,8 +55,8 @@ class Suspicion:
         )
         if not kept_together:
             advice = (
-                "The scores do not keep them together: there are too few for a split. Add images of other "
-                f"subjects, and train with --group-by '{self.rule}'."
+                "The scores do not keep them together: there are too few for a split, or --split keeps one that "
+                f"divides them. With images of more subjects, train with --group-by '{self.rule}', without --split."
             )
         return Finding("subjects", text, advice)
 

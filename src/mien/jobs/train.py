@@ -1,6 +1,6 @@
 """The whole job, from a folder of class folders to a finished run: read this file first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +9,10 @@ from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean, describe_losses, min_bytes_of
-from mien.data.dataset import Dataset
+from mien.data.dataset import Dataset, load_records
+from mien.data.kept_splits import leave_out_joining, sides_of
 from mien.data.leaks import refuse_straddling
-from mien.data.relabelling import keep_splits, load_decisions, relabel
+from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
 from mien.data.splitting import describe_split, folds, split
@@ -30,8 +31,8 @@ from mien.learning.fitting import (
     scan_config,
 )
 from mien.model.prediction import UNSURE
-from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
-from mien.runs.run import Run
+from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run, run_of
+from mien.runs.run import Run, settings_of
 from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
 
@@ -75,6 +76,7 @@ def train(
     """
     cache = Path(cache_dir) if cache_dir else None
     _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
+    config = _grouped_as_before(config)
     backbone, decisions = find_backbone(config), _decisions(config)
     with (
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
@@ -143,7 +145,7 @@ def _regrouped(
     progress: Progress,
 ) -> tuple[TrainConfig, Dataset]:
     """Split again by the subjects that are suspected, where there are some, and enough of them."""
-    if suspicion is None:
+    if suspicion is None or config.split.split:
         return config, dataset
     given, rule = config.split, suspicion.rule
     larger = (max(given.val_fraction, _LARGER), max(given.test_fraction, _LARGER))
@@ -158,18 +160,42 @@ def _regrouped(
 def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], progress: Progress) -> Dataset:
     """Clean and split what was scanned; decisions on labels move no other image to another split."""
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
-    dataset = split(clean(scanned, config.clean), config.split)
+    dataset, sides = clean(scanned, config.clean), {}
+    if config.split.split:
+        sides = sides_of(load_records(run_of(Path(config.split.split)).manifest_path))
+        dataset = clean(leave_out_joining(dataset, sides), config.clean)
+        progress.say(_kept(dataset, sides, config.split.split))
+    dataset = split(dataset, config.split, sides)
     if UNSURE in dataset.class_names and config.predict != PredictConfig():
         raise SettingsError(
             f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
         )
-    return keep_splits(clean(relabel(dataset, decisions), config.clean), dataset) if decisions else dataset
+    if not decisions:
+        return dataset
+    return split(clean(relabel(dataset, decisions), config.clean), config.split, sides_of(dataset.records))
+
+
+def _kept(dataset: Dataset, sides: Mapping[str, str], run: str) -> str:
+    used = [dataset.records[place].sha256 in sides for place in dataset.indexes()]
+    joining = sum(problem.code == "joins_splits" for record in dataset.records for problem in record.problems)
+    left_out = f"; {joining} are left out, which belong together with images on two sides of it" if joining else ""
+    return f"--split: {sum(used)} images stay where {run} had them, {len(used) - sum(used)} are new{left_out}"
+
+
+def _grouped_as_before(config: TrainConfig) -> TrainConfig:
+    """Group images as the run does whose split is kept, where the user says nothing else."""
+    if not config.split.split or config.split.group_by != "auto":
+        return config
+    group_by = settings_of(run_of(Path(config.split.split))).split.group_by
+    return replace(config, split=replace(config.split, group_by=group_by))
 
 
 def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *, save_h5: bool) -> None:
     """Say before any work that a package is missing, or that what is asked for cannot be."""
     require_packages(config)
     find_rule(config.split.group_by)
+    if config.split.split:
+        run_of(Path(config.split.split)).check_finished()
     if save_h5 and config.fit.method == "linear":
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
@@ -201,9 +227,11 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
         return
     run_folder = find_unfinished(out)
     begun = load_config(run_folder.config_path)
-    # What was found by itself is found again.
-    found = config.split.group_by == "auto" != begun.split.group_by
-    same = replace(config.split, seed=begun.split.seed, folds=begun.split.folds) if found else begun.split
+    same = begun.split
+    if config.split.group_by == "auto":
+        # What was found by itself is found again: groups, and the larger parts that few of them need.
+        found = {name: getattr(config.split, name) for name in ("group_by", "val_fraction", "test_fraction")}
+        same = replace(begun.split, **found)
     if replace(begun, labels=config.labels, split=same) != config or _decisions(begun) != _decisions(config):
         raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
     with files.claimed(run_folder.path):

@@ -77,7 +77,7 @@ def crops_of(rgb: Image.Image, faces: tuple[Face, ...]) -> tuple[NDArray[np.uint
         (crops, weights). Crops: uint8 (3, 64, 64). Weights: float32 (3,), each the side of the crop, in shares of the
         longer side of the image, times the score of the face. Where there is no face, both are 0.
     """
-    grey = _bounded(rgb).convert("L")
+    grey = _bounded(rgb.convert("L"))
     crops = np.zeros((MAX_FACES, CROP_SIDE, CROP_SIDE), np.uint8)
     weights = np.zeros(MAX_FACES, np.float32)
     for number, face in enumerate(faces[:MAX_FACES]):
@@ -161,13 +161,13 @@ def _centres(num_cells: int) -> NDArray[np.float64]:
     return np.stack([np.tile(places, num_cells), np.repeat(places, num_cells)], axis=1)
 
 
-def _bounded(rgb: Image.Image) -> Image.Image:
+def _bounded(image: Image.Image) -> Image.Image:
     """Make an image smaller until its longer side has 512 pixels; a smaller one stays as it is."""
-    longest = max(rgb.size)
+    longest = max(image.size)
     if longest <= _LONGEST_SIDE:
-        return rgb
-    width, height = (max(1, round(length * _LONGEST_SIDE / longest)) for length in rgb.size)
-    return rgb.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
+        return image
+    width, height = (max(1, round(length * _LONGEST_SIDE / longest)) for length in image.size)
+    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def _side_of(face: Face, size: tuple[int, int]) -> float:

@@ -97,6 +97,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/heads.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/faces.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/explanation.py
 	$(BIN)/python benchmarks/scale.py --num-images $(NUM_IMAGES)

@@ -113,8 +113,14 @@ def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
     if decided:
         counts = Counter(problem.code for record in dataset.records for problem in record.problems)
         lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
-    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
-    return [*lines, f"split: {sizes}; copies never stand on two sides"]
+    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}{_of_groups(dataset, name)}" for name in SPLITS)
+    together = "copies and groups" if _what(dataset) == "groups" else "copies"
+    return [*lines, f"split: {sizes}; {together} never stand on two sides"]
+
+
+def _of_groups(dataset: Dataset, split: str) -> str:
+    numbers = dataset.subject_numbers(dataset.indexes(split))
+    return "" if numbers is None else f" (of {len(set(numbers.tolist()))} groups)"
 
 
 def _reasons(left_out: Counter[str]) -> str:

@@ -222,7 +222,7 @@ def _what(dataset: Dataset) -> str:
 
 def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str], *, kept: bool) -> None:
     """Refuse a split in which a part has nothing of a class: one group is most of it, or what is kept has none."""
-    reason = "its images stay in other splits" if kept else "its groups are too large to be shared out"
+    reason = "those that are used stay in other splits" if kept else "its groups are too large to be shared out"
     there = {(part, dataset.records[place].label) for place, part in chosen.items()}
     lines = [
         f"the {part} split gets no image of class {name!r}: {reason}"
@@ -233,7 +233,7 @@ def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str]
     if lines:
         advice = "Add images of other groups, or change --group-by or the shares of the splits."
         if kept:
-            advice = "Add images, or leave out --split, or decide otherwise in the file that --relabel names."
+            advice = "Add images of it, split anew without --split, or change what --relabel decides."
         raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), advice]))
 
 

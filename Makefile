@@ -95,6 +95,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/label_issues.py "$(PHOTOS)" --cleanlab-python .venv-bench/bin/python
 	$(BIN)/python benchmarks/near_copies.py
 	$(BIN)/python benchmarks/heads.py
+	$(BIN)/python benchmarks/features.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/faces.py "$(PHOTOS)"

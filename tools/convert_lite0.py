@@ -27,6 +27,8 @@ from onnx import TensorProto, helper, numpy_helper
 ROOT = Path(__file__).parents[1]
 MODEL_PATH, REFERENCE_PATH = ROOT / "src/mien/learning/lite0.onnx", ROOT / "tests/learning/lite0_reference.npz"
 SIDE = 224
+# The last map, and the ends of the stages 6 and 7, then 4 and 5: what the features are the means of.
+COARSE, FINE = ("top_relu6", "block14_add", "block15_project"), ("block7_add", "block10_add")
 WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
@@ -80,7 +82,7 @@ class Graph:
 
 
 def convert(network: EfficientNet) -> onnx.ModelProto:
-    """Return the feature extractor: `images` uint8 (N, 224, 224, 3) -> `features` float32 (N, 1280)."""
+    """Return the feature extractor: `images` uint8 (N, 224, 224, 3) -> `features` float32 (N, 1984)."""
     graph = Graph()
     values = graph.add("Cast", "floats", "images", to=TensorProto.FLOAT)
     values = graph.add("Sub", "centred", values, graph.constant("mean", np.float32(127)))
@@ -89,12 +91,11 @@ def convert(network: EfficientNet) -> onnx.ModelProto:
     values = graph.relu6("stem_relu6", graph.conv("stem", values, network._conv_stem, network._bn0))
     for number, block in enumerate(network._blocks):
         values = add_block(graph, f"block{number}", values, block)
-    values = graph.relu6("top_relu6", graph.conv("top", values, network._conv_head, network._bn1))
-    values = graph.add("GlobalAveragePool", "pooled", values)
-    graph.add("Flatten", "features", values)
+    graph.relu6("top_relu6", graph.conv("top", values, network._conv_head, network._bn1))
+    add_features(graph)
     ends = (
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE, 3])],
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 1280])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 1984])],
     )
     model = helper.make_model(
         helper.make_graph(graph.nodes, "efficientnet-lite0", *ends, graph.weights),
@@ -119,6 +120,20 @@ def add_block(graph: Graph, name: str, source: str, block: torch.nn.Module) -> s
         block._depthwise_conv.stride[0] == 1 and block._block_args.input_filters == block._block_args.output_filters
     )
     return graph.add("Add", f"{name}_add", values, source) if kept_shape else values
+
+
+def add_features(graph: Graph) -> None:
+    """Add the means of the last map and of the ends of four stages before it, as the mean of one map of all of them.
+
+    Maps of 7 x 7 places are made as fine as those of 14 x 14 by repeating places, which keeps their means.
+    """
+    coarse = graph.add("Concat", "coarse", *COARSE, axis=1)
+    nothing, scales = graph.constant("nothing", np.zeros(0, np.float32)), np.array([1, 1, 2, 2], np.float32)
+    options = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    finer = graph.add("Resize", "finer", coarse, nothing, graph.constant("twice", scales), **options)
+    values = graph.add("Concat", "depths", finer, *FINE, axis=1)
+    values = graph.add("GlobalAveragePool", "pooled", values)
+    graph.add("Flatten", "features", values)
 
 
 def reference_images() -> np.ndarray:

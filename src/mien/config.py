@@ -147,13 +147,14 @@ class SplitConfig:
     method linear with up to 20,000 images (fewer where there are more than 100 classes), otherwise none."""
 
     split: str = ""
-    """Keep the split of this earlier run: none of its images is moved, and what is new fills up the shares."""
+    """Keep the split of this earlier run: none of its images is moved, nor a copy of one, and what is new fills up the
+    shares. Shares and groups are those of the run, unless they are given."""
 
     group_by: str = "auto"
     r"""Keep images of one patient, person, object or session on one side of every split, and let scores count these
     groups. folder: the folder below that of the class tells; name:PATTERN: what the regular expression finds in the
     path, such as name:patient(\d+); none. auto: groups that the names of files or folders form, where the classifier
-    is better at images of groups that it knows than chance allows; with --split, as that run did."""
+    is better at images of groups that it knows than chance allows."""
 
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100

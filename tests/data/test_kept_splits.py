@@ -9,7 +9,7 @@ from conftest import dataset_of, record
 from mien.config import SplitConfig
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
-from mien.data.kept_splits import leave_out_joining, sides_of
+from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, sides_with_copies
 from mien.data.splitting import split
 from mien.errors import SettingsError
 
@@ -58,7 +58,7 @@ def test_a_new_image_that_joins_two_sides_is_left_out_with_the_reason() -> None:
     sides = [record("sad/one.jpg", subject="one"), record("sad/two.jpg", phash=PHASH)]
     placed = [replace(sides[0], split="train"), replace(sides[1], split="test")]
     joining = record("sad/both.jpg", subject="one", phash=PHASH, width=3000)
-    dataset = clean(leave_out_joining(images(20, *sides, joining), sides_of(placed)))
+    dataset = clean(leave_out_joining(images(20, *sides, joining), sides_of(placed), placed))
     found = {r.path: r for r in dataset.records}["sad/both.jpg"]
     assert not found.used
     assert [(problem.code, problem.detail) for problem in found.problems] == [
@@ -66,6 +66,49 @@ def test_a_new_image_that_joins_two_sides_is_left_out_with_the_reason() -> None:
     ]
     after = split_of(split(dataset, sides=sides_of(placed)))
     assert [after[f"sad/{name}.jpg"] for name in ("one", "two", "both")] == ["train", "test", ""]
+
+
+def test_only_the_image_that_joins_is_left_out_and_not_its_neighbours() -> None:
+    placed = [
+        record(f"sad/{name}.jpg", subject=name, split=split) for name, split in (("one", "train"), ("two", "test"))
+    ]
+    # The very file of the first, under a name of the second.
+    bridge = replace(record("sad/bridge.jpg", subject="two"), sha256=placed[0].sha256, phash=placed[0].phash)
+    more = [record("sad/one-more.jpg", subject="one"), record("sad/two-more.jpg", subject="two")]
+    before = [replace(r, split="") for r in placed]
+    found = clean(leave_out_joining(images(20, *before, bridge, *more), sides_of(placed), placed))
+    after = split_of(split(found, sides=sides_of(placed)))
+    assert [after[f"sad/{name}.jpg"] for name in ("one", "one-more", "two", "two-more", "bridge")] == [
+        *["train"] * 2, *["test"] * 2, ""
+    ]  # fmt: skip
+
+
+def test_of_a_chain_of_new_images_all_are_left_out() -> None:
+    placed = [
+        record(f"sad/{name}.jpg", subject=name, split=split) for name, split in (("one", "train"), ("two", "test"))
+    ]
+    chain = [record("sad/a.jpg", subject="one", phash=PHASH), record("sad/b.jpg", subject="two", phash=PHASH)]
+    before = [replace(r, split="") for r in placed]
+    found = clean(leave_out_joining(images(20, *before, *chain), sides_of(placed), placed))
+    after = split_of(split(found, sides=sides_of(placed)))
+    assert [after[f"sad/{name}.jpg"] for name in ("one", "two", "a", "b")] == ["train", "test", "", ""]
+
+
+def test_a_copy_stands_where_the_image_stood_that_has_gone() -> None:
+    before = split(images(20, record("sad/old.jpg", phash=PHASH)))
+    now = images(20, record("sad/saved-again.jpg", phash=PHASH, width=3000))
+    sides = sides_with_copies(now, before.records, near_bits=16)
+    after = split(now, SplitConfig(seed=5), sides)
+    assert split_of(after)["sad/saved-again.jpg"] == split_of(before)["sad/old.jpg"]
+    assert describe_kept(after, before.records, sides) == (
+        "40 of its 41 images stay where they were; 1 are gone; 1 copies of such images stand where those stood"
+    )
+
+
+def test_the_split_of_other_images_is_not_kept() -> None:
+    others = images(0, *(record(f"{c}/other-{n}.jpg") for c in ("happy", "sad") for n in range(20)))
+    with pytest.raises(SettingsError, match="none of the images whose split is to be kept"):
+        sides_with_copies(images(20), split(others).records, near_bits=16)
 
 
 def test_what_belongs_together_now_and_was_apart_is_refused() -> None:

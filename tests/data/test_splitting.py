@@ -227,6 +227,18 @@ def test_few_classes_get_a_line_each_and_many_one_for_all() -> None:
     assert second.startswith("split: ")
 
 
+def test_the_line_of_a_split_counts_groups() -> None:
+    images = [
+        replace(r, subject=r.path[:-6])
+        for r in (record(f"{c}/{n:02}-{i}.jpg") for c in "ab" for n in range(10) for i in (0, 1))
+    ]
+    *_, line = describe_split(split(dataset_of(*images)))
+    expected = (
+        "28 train (of 14 groups), 8 val (of 4 groups), 4 test (of 2 groups); copies and groups never stand on two"
+    )
+    assert expected in line
+
+
 def grouped(*sizes: int, labels: str = "ab") -> Dataset:
     """Return images of groups of these sizes, which are of one class after the other."""
     return dataset_of(

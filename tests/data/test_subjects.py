@@ -27,7 +27,7 @@ def test_a_path_tells_the_group(rule: str, path: str, expected: str) -> None:
 
 @pytest.mark.parametrize("rule", ["patient", "name:", "name:(", ""])
 def test_what_is_no_rule_is_refused(rule: str) -> None:
-    with pytest.raises(SettingsError, match="group_by is"):
+    with pytest.raises(SettingsError, match="--group-by is"):
         find_rule(rule)
 
 

@@ -50,6 +50,29 @@ def test_check_shows_numbers_names_and_problems(command: Mien, data: Path, tmp_p
     assert "happy/page.jpg: a web page, not an image; left out" in out
 
 
+def test_check_says_so_where_nothing_is_wrong(command: Mien, tmp_path: Path) -> None:
+    for number in range(4):
+        path = tmp_path / "data" / ("even", "odd")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_image(number).save(path)
+    code, out, _ = command("check", tmp_path / "data")
+    assert (code, "Nothing was found that is wrong." in out) == (0, True)
+
+
+def test_check_names_the_groups_that_it_sees(command: Mien, tmp_path: Path) -> None:
+    for number in range(24):
+        patient, frame = divmod(number, 2)
+        path = tmp_path / "data" / ("ill", "well")[patient % 2] / f"patient{patient:02}_{frame}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_image(number).save(path)
+    code, out, _ = command("check", tmp_path / "data")
+    said = " ".join(out.split())
+    assert code == 0
+    assert "12 groups: patient00 (2 images), patient02 (2 images), patient04 (2 images), ..." in said
+    assert r"mien train DATA --group-by 'name:(patient\d+)'" in said
+    assert json.loads(command("check", tmp_path / "data", "--json")[1])["group_by"] == r"name:(patient\d+)"
+
+
 @pytest.mark.parametrize(("gate", "code"), [("unreadable", 3), ("conflicts", 0), ("conflicts,unreadable", 3)])
 def test_a_gate_says_no_with_code_3(command: Mien, data: Path, tmp_path: Path, gate: str, code: int) -> None:
     shutil.copytree(data, tmp_path / "data")
@@ -89,7 +112,8 @@ def test_check_takes_decisions_on_labels(command: Mien, data: Path, tmp_path: Pa
 
 
 def test_check_writes_a_sheet(command: Mien, data: Path, tmp_path: Path) -> None:
-    assert command("check", data, "--sheet", tmp_path / "sheet.png")[0] == 0
+    code, out, _ = command("check", data, "--sheet", tmp_path / "sheet.png")
+    assert (code, f"drawn in {tmp_path / 'sheet.png'}" in " ".join(out.split())) == (0, True)
     assert (tmp_path / "sheet.png").read_bytes().startswith(b"\x89PNG")
 
 

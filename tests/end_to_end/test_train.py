@@ -241,7 +241,7 @@ def test_a_manifest_that_was_changed_hides_no_leak(
 def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: TrainConfig
 ) -> None:
-    def broken(dataset: Dataset, config: SplitConfig) -> Dataset:
+    def broken(dataset: Dataset, config: SplitConfig, _sides: object) -> Dataset:
         records = split(dataset, config).records
         (first, *_) = (record for record in records if record.split == "test")
         (other, *_) = (record for record in records if record.split == "train" and record.label == first.label)

@@ -51,7 +51,7 @@ def noise(size: tuple[int, int], num_images: int = 3) -> NDArray[np.uint8]:
 def exported(num_classes: int, folder: Path, *, flip: bool) -> onnx.ModelProto:
     """Return the built-in network with a random head, as Keras writes it."""
     network = networks.with_head(networks.build_lite0(LITE0), num_classes)
-    networks.set_head(network, random_head(1280, num_classes))
+    networks.set_head(network, random_head(1984, num_classes))
     whole = networks.with_all_probs(network, flip=flip)
     whole(np.zeros((1, 224, 224, 3), np.uint8))
     _write_onnx(whole, folder / "model.onnx")
@@ -65,7 +65,7 @@ def test_the_mean_of_the_map_is_the_logit(num_classes: int) -> None:
     classifier = joined(LITE0, num_classes)
     for image in noise((224, 224)):
         heat = classifier.heat(image)
-        assert heat is not None and heat.shape == (num_classes, 7, 7)
+        assert heat is not None and heat.shape == (num_classes, 14, 14)
         np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(image[None]), atol=1e-5)
         assert heat.std(axis=(1, 2)).min() > 0.1
 

@@ -4,16 +4,18 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import mien
 from mien.config import BackboneConfig
 from mien.errors import BackboneError
 from mien.learning.backbone import Backbone, load_backbone
+from mien.model.inference import Graph
 from onnx_models import pooling_network, two_input_network
 
 MEAN, STD = BackboneConfig.pixel_mean, BackboneConfig.pixel_std
-SHA256 = "504ce55e79f4fb79c79a716fe263b44d2cc90d5a17e192760b54b9d95c5f7c6e"
+SHA256 = "adcef8291faf12ff220037e7dd08807f6dc893f0763fd2b16efac87657d6e576"
 
 
 def reference_images() -> np.ndarray:
@@ -33,9 +35,23 @@ def load_file(content: bytes, tmp_path: Path, **settings: object) -> Backbone:
 def test_the_built_in_backbone_gives_the_features_of_the_original() -> None:
     expected = np.load(Path(__file__).with_name("lite0_reference.npz"))["features"]
     features = load_backbone(BackboneConfig(), (224, 224)).features(reference_images())
-    assert features.shape == expected.shape == (2, 1280)
+    assert features.shape == (2, 1984)
     assert features.dtype == np.float32
-    assert np.abs(features - expected).max() < 1e-2 * expected.max()
+    assert np.abs(features[:, :1280] - expected).max() < 1e-2 * expected.max()
+
+
+def test_the_built_in_features_are_the_means_of_five_depths() -> None:
+    content = (Path(mien.__file__).parent / "learning" / "lite0.onnx").read_bytes()
+    model = onnx.load_from_string(content)
+    names = ["top_relu6", "block14_add", "block15_project", "block7_add", "block10_add"]
+    for name in names:
+        model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    features, *maps = Graph(model.SerializeToString()).run(["features", *names], reference_images())
+    assert [found.shape[1:] for found in maps] == [
+        (1280, 7, 7), (192, 7, 7), (320, 7, 7), (80, 14, 14), (112, 14, 14)
+    ]  # fmt: skip
+    means = np.concatenate([found.mean(axis=(2, 3)) for found in maps], axis=1)
+    np.testing.assert_allclose(features, means, rtol=1e-3, atol=1e-4)
 
 
 def test_the_built_in_backbone_is_the_file_that_the_notice_names() -> None:

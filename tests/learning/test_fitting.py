@@ -100,7 +100,7 @@ def test_what_the_cache_cannot_mean_is_made_again(dataset: Dataset, tmp_path: Pa
     maker = f"{LITE0.fingerprint} stretch (224, 224) {mien.__version__}"
     first, second = (dataset.records[place].sha256 for place in (0, 1))
     assert len(cache.get(maker, [first, second])) == 2
-    cache.put(maker, {first: np.full(1280, np.nan, np.float32), second: np.zeros(3, np.float32)})
+    cache.put(maker, {first: np.full(1984, np.nan, np.float32), second: np.zeros(3, np.float32)})
     np.testing.assert_array_equal(extract(dataset, LITE0, cache=cache), made)
 
 

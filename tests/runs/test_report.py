@@ -222,7 +222,7 @@ def test_parts_that_are_missing_are_left_out_with_a_word(copied: Path) -> None:
 def test_an_unfinished_run_has_no_report(copied: Path) -> None:
     (copied / "metrics.json").unlink()
     (copied / "report.html").unlink()
-    with pytest.raises(SourceNotFoundError, match="finish it by mien train --resume"):
+    with pytest.raises(SourceNotFoundError, match="finish it by mien train DATA --out RUN --resume"):
         report(copied)
     assert not (copied / "report.html").exists()
 

@@ -100,7 +100,7 @@ def check(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check
-    from mien.core.terminal import show_json
+    from mien.core.terminal import OUT, printable, show_json
     from mien.jobs.check import check as check_folder
     from mien.jobs.check import find_gates, refuse
 
@@ -114,6 +114,8 @@ def check(
         from mien.runs.contact_sheets import plot_check
 
         plot_check(found.dataset).savefig(sheet)
+        if not json:
+            OUT.print(f"\nThe images are drawn in {printable(str(sheet))}.")
     refuse(found, gates)
 
 

@@ -1,10 +1,11 @@
 """Splits that stay: images that were split before, and what belongs together with them, are not moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mien.core.text import visible
-from mien.data.dataset import Dataset, ImageRecord, Problem, unit_numbers
+from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem, unit_numbers
+from mien.data.leaks import find_leaks
 from mien.errors import SettingsError
 
 
@@ -16,26 +17,87 @@ def sides_of(records: Sequence[ImageRecord]) -> dict[str, str]:
     return found | {record.sha256: record.split for record in records if record.split}
 
 
-def leave_out_joining(dataset: Dataset, sides: Mapping[str, str]) -> Dataset:
-    """Leave out each new image that belongs together with images of two splits; `clean` what comes out again.
+def sides_with_copies(dataset: Dataset, before: Sequence[ImageRecord], near_bits: int) -> dict[str, str]:
+    """Return what `sides_of` returns of an earlier split, and the sides of images that are copies of its images.
 
     Args:
         dataset: What `clean` returned.
-        sides: What `sides_of` returned.
+        before: The records of the earlier split, with their looks.
+        near_bits: As `find_leaks` takes it.
+
+    Raises:
+        SettingsError: No image was in the earlier split, nor is one a copy of what was.
     """
+    sides = sides_of(before)
+    by_path = {record.path: sides[record.sha256] for record in before if record.sha256 in sides}
+    others = [record for record in dataset.records if record.sha256 not in sides]
+    leaks = find_leaks(others, [record for record in before if record.path in by_path], near_bits, groups=False)
+    contents = {record.path: record.sha256 for record in others}
+    sides |= {contents[leak.path]: by_path[leak.trained] for leak in leaks}
+    if not any(record.sha256 in sides for record in dataset.records):
+        raise SettingsError(
+            f"{visible(str(dataset.root))} has none of the images whose split is to be kept, nor a copy of one: leave "
+            "out --split, or name the run that was made from these images"
+        )
+    return sides
+
+
+def leave_out_joining(dataset: Dataset, sides: Mapping[str, str], before: Sequence[ImageRecord]) -> Dataset:
+    """Leave out each new image that joins images of two splits, as a copy or by its group; `clean` it again then.
+
+    Args:
+        dataset: What `clean` returned.
+        sides: What `sides_with_copies` returned.
+        before: The records of the earlier split.
+    """
+    old = {(record.path, record.sha256) for record in before if record.sha256 in sides}
+    known: dict[object, dict[str, str]] = {}
     units = unit_numbers(dataset.records)
-    known: dict[int, dict[str, str]] = {}
     for unit, record in zip(units, dataset.records, strict=True):
-        if record.sha256 in sides:
-            known.setdefault(unit, {}).setdefault(sides[record.sha256], visible(record.path))
+        if (record.path, record.sha256) in old:
+            for tie in (unit, *_ties(record)):
+                known.setdefault(tie, {}).setdefault(sides[record.sha256], visible(record.path))
+    joining: dict[int, dict[str, str]] = {}
+    for place, record in enumerate(dataset.records):
+        if (record.path, record.sha256) not in old:
+            others = {sides[record.sha256]: "what it is a copy of"} if record.sha256 in sides else {}
+            for tie in _ties(record):
+                others |= known.get(tie, {})
+            joining[place] = others
+    direct = {units[place] for place, others in joining.items() if len(others) > 1}
     records = list(dataset.records)
-    for place, (unit, record) in enumerate(zip(units, dataset.records, strict=True)):
-        if len(known.get(unit, ())) > 1 and record.sha256 not in sides:
-            others = " and ".join(f"{path} ({split})" for split, path in known[unit].items())
-            problem = Problem("joins_splits", f"it belongs together with {others}")
-            # Without its group, or it would still join them.
-            records[place] = replace(record, used=False, subject="", problems=(*record.problems, problem))
+    for place, others in joining.items():
+        # Where a chain of new images joins them, none of these is more to blame than another.
+        found = others if units[place] in direct else known.get(units[place], {})
+        if len(found) > 1:
+            records[place] = _left_out(records[place], found)
     return dataset.with_records(records)
+
+
+def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mapping[str, str]) -> str:
+    """Return in a sentence how many images of an earlier split stay where they were, and what became of the others.
+
+    Args:
+        dataset: What `split` returned.
+        before: The records of the earlier split.
+        sides: What `sides_with_copies` returned.
+    """
+    were = {record.sha256 for record in before if record.split}
+    there = {record.sha256 for record in dataset.records} & were
+    used = [record.sha256 for record in dataset.records if record.split]
+    num_kept = len(were & set(used))
+    num_joining = sum(problem.code == "joins_splits" for record in dataset.records for problem in record.problems)
+    counts = {
+        "are gone": len(were - there),
+        "are left out now": len(there) - num_kept,
+        "copies of such images stand where those stood": len(
+            [content for content in used if content in sides and content not in were]
+        ),
+        "are new": len([content for content in used if content not in sides]),
+        "are left out, for they join images of two splits": num_joining,
+    }
+    told = [f"{count} {what}" for what, count in counts.items() if count]
+    return "; ".join([f"{num_kept} of its {len(were)} images stay where they were", *told])
 
 
 def sides_of_units(dataset: Dataset, sides: Mapping[str, str]) -> dict[int, str]:
@@ -54,9 +116,22 @@ def sides_of_units(dataset: Dataset, sides: Mapping[str, str]) -> dict[int, str]
             raise SettingsError(
                 f"{visible(first.path)!r} and {visible(record.path)!r} belong together, as copies or as images of one "
                 f"group, and stood on two sides of the split that is to be kept, {sides[first.sha256]} and "
-                f"{sides[record.sha256]}: leave out --split, or split with the --group-by of that run"
+                f"{sides[record.sha256]}: leave out --split, or keep the groups of that run (--group-by)"
             )
     return {unit: sides[record.sha256] for unit, record in found.items()}
+
+
+def _ties(record: ImageRecord) -> Collection[tuple[str, object]]:
+    """Return what an image shares with those that it belongs together with: a number of copies, the name of a group."""
+    copies = [("copies", record.group)] if record.group is not None else []
+    return [*copies, *([("group", record.subject)] if record.subject else [])]
+
+
+def _left_out(record: ImageRecord, others: Mapping[str, str]) -> ImageRecord:
+    named = " and ".join(f"{others[split]} ({split})" for split in SPLITS if split in others)
+    problem = Problem("joins_splits", f"it belongs together with {named}")
+    # Without its group, or it would still join them.
+    return replace(record, used=False, subject="", problems=(*record.problems, problem))
 
 
 def _used_first(numbered: tuple[int, ImageRecord]) -> bool:

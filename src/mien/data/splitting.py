@@ -113,8 +113,14 @@ def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
     if decided:
         counts = Counter(problem.code for record in dataset.records for problem in record.problems)
         lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
-    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}" for name in SPLITS)
-    return [*lines, f"split: {sizes}; copies never stand on two sides"]
+    sizes = ", ".join(f"{len(dataset.indexes(name))} {name}{_of_groups(dataset, name)}" for name in SPLITS)
+    together = "copies and groups" if _what(dataset) == "groups" else "copies"
+    return [*lines, f"split: {sizes}; {together} never stand on two sides"]
+
+
+def _of_groups(dataset: Dataset, split: str) -> str:
+    numbers = dataset.subject_numbers(dataset.indexes(split))
+    return "" if numbers is None else f" (of {len(set(numbers.tolist()))} groups)"
 
 
 def _reasons(left_out: Counter[str]) -> str:
@@ -216,7 +222,7 @@ def _what(dataset: Dataset) -> str:
 
 def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str], *, kept: bool) -> None:
     """Refuse a split in which a part has nothing of a class: one group is most of it, or what is kept has none."""
-    reason = "its images stay in other splits" if kept else "its groups are too large to be shared out"
+    reason = "those that are used stay in other splits" if kept else "its groups are too large to be shared out"
     there = {(part, dataset.records[place].label) for place, part in chosen.items()}
     lines = [
         f"the {part} split gets no image of class {name!r}: {reason}"
@@ -227,7 +233,7 @@ def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str]
     if lines:
         advice = "Add images of other groups, or change --group-by or the shares of the splits."
         if kept:
-            advice = "Add images, or leave out --split, or decide otherwise in the file that --relabel names."
+            advice = "Add images of it, split anew without --split, or change what --relabel decides."
         raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), advice]))
 
 

@@ -39,12 +39,12 @@ def find_rule(group_by: str) -> Callable[[str], str]:
         return lambda path: "/".join(path.split("/")[1:-1])
     if not group_by.startswith(_BY_NAME) or group_by == _BY_NAME:
         raise SettingsError(
-            f"group_by is {group_by!r}; expected auto, none, folder, or name: and a pattern, as in name:patient(\\d+)"
+            f"--group-by is {group_by!r}; expected auto, none, folder, or name: and a pattern, as in name:patient(\\d+)"
         )
     try:
         pattern = re.compile(group_by.removeprefix(_BY_NAME))
     except re.error as error:
-        raise SettingsError(f"group_by is {group_by!r}, and no regular expression: {error}") from error
+        raise SettingsError(f"--group-by is {group_by!r}, and no regular expression: {error}") from error
 
     def by_name(path: str) -> str:
         found = pattern.search(path)

@@ -1,23 +1,23 @@
 """The whole job, from a folder of class folders to a finished run: read this file first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from mien.config import PRESETS, PredictConfig, TrainConfig
+from mien.config import PRESETS, PredictConfig, SplitConfig, TrainConfig
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean, describe_losses, min_bytes_of
-from mien.data.dataset import Dataset, load_records
-from mien.data.kept_splits import leave_out_joining, sides_of
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, sides_with_copies
 from mien.data.leaks import refuse_straddling
 from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
 from mien.data.splitting import describe_split, folds, split
 from mien.data.subjects import find_rule, with_subjects
-from mien.errors import SettingsError, TooFewImagesError
+from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.jobs.judge import judge
 from mien.jobs.suspect import Suspicion, suspect
 from mien.learning.exporting import save_training
@@ -32,7 +32,7 @@ from mien.learning.fitting import (
 )
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run, run_of
-from mien.runs.run import Run, settings_of
+from mien.runs.run import Run, load_split
 from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
 
@@ -76,7 +76,7 @@ def train(
     """
     cache = Path(cache_dir) if cache_dir else None
     _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
-    config = _grouped_as_before(config)
+    config = _as_split_before(config)
     backbone, decisions = find_backbone(config), _decisions(config)
     with (
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
@@ -160,42 +160,54 @@ def _regrouped(
 def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], progress: Progress) -> Dataset:
     """Clean and split what was scanned; decisions on labels move no other image to another split."""
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
-    dataset, sides = clean(scanned, config.clean), {}
+    dataset = clean(scanned, config.clean)
+    before: Sequence[ImageRecord] = ()
+    sides: dict[str, str] = {}
     if config.split.split:
-        sides = sides_of(load_records(run_of(Path(config.split.split)).manifest_path))
-        dataset = clean(leave_out_joining(dataset, sides), config.clean)
-        progress.say(_kept(dataset, sides, config.split.split))
+        before = load_split(run_of(Path(config.split.split)))
+        sides = sides_with_copies(dataset, before, config.clean.near_bits)
+        dataset = clean(leave_out_joining(dataset, sides, before), config.clean)
+    elif decisions:
+        sides = sides_of(split(dataset, config.split).records)
+    if decisions:
+        dataset = clean(relabel(dataset, decisions), config.clean)
     dataset = split(dataset, config.split, sides)
+    if before:
+        progress.say(f"split of {config.split.split}: {describe_kept(dataset, before, sides)}")
     if UNSURE in dataset.class_names and config.predict != PredictConfig():
         raise SettingsError(
             f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
         )
-    if not decisions:
-        return dataset
-    return split(clean(relabel(dataset, decisions), config.clean), config.split, sides_of(dataset.records))
+    return dataset
 
 
-def _kept(dataset: Dataset, sides: Mapping[str, str], run: str) -> str:
-    used = [dataset.records[place].sha256 in sides for place in dataset.indexes()]
-    joining = sum(problem.code == "joins_splits" for record in dataset.records for problem in record.problems)
-    left_out = f"; {joining} are left out, which belong together with images on two sides of it" if joining else ""
-    return f"--split: {sum(used)} images stay where {run} had them, {len(used) - sum(used)} are new{left_out}"
+def _as_split_before(config: TrainConfig) -> TrainConfig:
+    """Take shares and groups from the run whose split is kept, where the user says nothing else.
 
-
-def _grouped_as_before(config: TrainConfig) -> TrainConfig:
-    """Group images as the run does whose split is kept, where the user says nothing else."""
-    if not config.split.split or config.split.group_by != "auto":
+    Raises:
+        SettingsError: There is no such run, or it is not finished.
+    """
+    mine, default = config.split, SplitConfig()
+    if not mine.split:
         return config
-    group_by = settings_of(run_of(Path(config.split.split))).split.group_by
-    return replace(config, split=replace(config.split, group_by=group_by))
+    try:
+        run_folder = run_of(Path(mine.split))
+        run_folder.check_finished()
+        theirs = load_config(run_folder.config_path).split
+    except SourceNotFoundError as error:
+        raise SettingsError(f"--split, or the settings of --config, ask for the split of a run: {error}") from error
+    taken = {
+        name: getattr(theirs, name)
+        for name in ("val_fraction", "test_fraction", "group_by")
+        if getattr(mine, name) == getattr(default, name)
+    }
+    return replace(config, split=replace(mine, **taken))
 
 
 def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *, save_h5: bool) -> None:
     """Say before any work that a package is missing, or that what is asked for cannot be."""
     require_packages(config)
     find_rule(config.split.group_by)
-    if config.split.split:
-        run_of(Path(config.split.split)).check_finished()
     if save_h5 and config.fit.method == "linear":
         raise SettingsError(
             "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"

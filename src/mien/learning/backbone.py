@@ -66,7 +66,7 @@ def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbo
     """
     if config.backbone == BUILT_IN_BACKBONE:
         content = package_files("mien.learning").joinpath("lite0.onnx").read_bytes()
-        return Backbone(BUILT_IN_BACKBONE, (224, 224), 1280, content)
+        return Backbone(BUILT_IN_BACKBONE, (224, 224), 1984, content)
     try:
         return _adapted(_read(Path(config.backbone)), config, image_size)
     except ModelFileError as error:

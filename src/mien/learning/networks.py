@@ -42,7 +42,7 @@ def build_lite0(backbone: Backbone) -> keras.Model:
     Its normalisations are part of the convolutions: their statistics are frozen for good.
 
     Returns:
-        A model, not compiled. Input: uint8 (N, 224, 224, 3). Output: features (N, 1280).
+        A model, not compiled. Input: uint8 (N, 224, 224, 3). Output: features (N, 1984).
     """
     graph = onnx.load_from_string(backbone.content).graph
     weights = {item.name: onnx.numpy_helper.to_array(item).astype(np.float32) for item in graph.initializer}
@@ -63,6 +63,8 @@ def build_lite0(backbone: Backbone) -> keras.Model:
 _LAYERS = {
     "Clip": lambda name: layers.ReLU(6.0, name=name),
     "Add": lambda name: layers.Add(name=name),
+    "Concat": lambda name: layers.Concatenate(name=name),
+    "Resize": lambda name: layers.UpSampling2D(2, name=name),
     "GlobalAveragePool": lambda name: layers.GlobalAveragePooling2D(name=name),
     "Flatten": lambda name: layers.Flatten(name=name),
 }

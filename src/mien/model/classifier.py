@@ -226,7 +226,7 @@ def load(path: str | Path) -> Classifier:
         if not (path / MODEL_NAME).is_file():
             raise SourceNotFoundError(
                 f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, or finish it by "
-                "mien train --resume"
+                "mien train DATA --out RUN --resume"
             )
         path = path / MODEL_NAME
     elif not path.exists():

@@ -88,7 +88,7 @@ def explain(
         >>> image = np.asarray(Image.open("data/happy/00.jpg").convert("RGB"))
         >>> heat_map = mien.explain(mien.load("runs/train"), image, label="sad")
         >>> heat_map.method, heat_map.values.shape, mien.overlay(image, heat_map).shape
-        ('class activation', (7, 7), (96, 96, 3))
+        ('class activation', (14, 14), (96, 96, 3))
     """
     check_label(classifier, label)
     if method not in (None, *get_args(Method)):

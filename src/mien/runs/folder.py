@@ -123,7 +123,9 @@ class RunFolder:
         if not self.metrics_path.is_file():
             if not self.config_path.is_file():
                 raise SourceNotFoundError(f"{str(self.path)!r} holds no run: name a folder that mien train made")
-            raise SourceNotFoundError(f"{str(self.path)!r} holds no finished run: finish it by mien train --resume")
+            raise SourceNotFoundError(
+                f"{str(self.path)!r} holds no finished run: finish it by mien train DATA --out RUN --resume"
+            )
 
     def data_dir(self) -> Path:
         """Return the folder of the images that the run was made from.

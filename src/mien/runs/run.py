@@ -172,6 +172,17 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
     """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
 
     Raises:
+        SourceNotFoundError: As `load_split`.
+    """
+    records = load_split(run_folder)
+    groups = {record.group for record in records if record.split in _SEEN} - {None}
+    return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
+
+
+def load_split(run_folder: RunFolder) -> list[ImageRecord]:
+    """Return what a run knows of every file, with its split and what it looks like, from its manifest.
+
+    Raises:
         SourceNotFoundError: There is no run, or its manifest is damaged, or not what its model was made from.
     """
     if not run_folder.manifest_path.is_file():
@@ -185,9 +196,7 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
             f"{str(run_folder.manifest_path)!r} is not what model.onnx was made from: it was changed, so that what was "
             "trained on cannot be told"
         )
-    groups = {record.group for record in records if record.split in _SEEN} - {None}
-    shown = with_looks(run_folder.looks_path, records)
-    return [record for record in shown if record.phash and (record.split in _SEEN or record.group in groups)]
+    return with_looks(run_folder.looks_path, records)
 
 
 def groups_are_known(run_folder: RunFolder) -> bool:

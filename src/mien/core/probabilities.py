@@ -1,5 +1,7 @@
 """Probabilities: logits -> probabilities, and what they cost against the true classes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +18,31 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
 def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Return the mean cross-entropy, in nats, of probabilities (N, C) for true class numbers (N,)."""
     return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-7)).mean())
+
+
+def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
+    """Return by what to multiply each of some logits, from 0 to 4, for the lowest cross-entropy of their sum; and that.
+
+    Args:
+        parts: Logits, (N, C) each.
+        labels: True class numbers, (N,).
+
+    Raises:
+        MissingExtraError: The package scipy is not installed.
+    """
+    with needing("train"):
+        from scipy.optimize import minimize
+    rows = np.arange(len(labels))
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        probs = softmax(sum(weight * part for weight, part in zip(weights, parts, strict=True)))
+        entropy = cross_entropy(probs, labels)
+        slopes = [float(((probs * part).sum(axis=1) - part[rows, labels]).mean()) for part in parts]
+        return entropy, np.array(slopes)
+
+    start = np.full(len(parts), 1 / len(parts))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, 4)] * len(parts))
+    return found.x, float(found.fun)
 
 
 def best_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:

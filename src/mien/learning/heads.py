@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mien.core.extras import needing
 from mien.core.parallel import in_threads, single_threaded, threads_for
-from mien.core.probabilities import best_temperature, cross_entropy, softmax
+from mien.core.probabilities import best_temperature, best_weights, cross_entropy, softmax
 from mien.core.progress import SILENCE, Progress
 
 # Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
@@ -20,6 +20,8 @@ _MAX_CHOOSING = 4000
 # A fit takes as long as there are images times classes. In all folds together at most so many, or fewer are fitted.
 _MAX_CELLS = 1_000_000
 _MAX_STEPS = 1000
+# With fewer images with a face than this, or of a class, a layer of its own says little.
+_MIN_FACES, _MIN_OF_CLASS = 20, 5
 # A fit is done where a step lowers the loss by a smaller share: one whose loss is only compared, and the last.
 _ROUGH, _FINE = 1e-5, 1e-8
 _LEAST_LOGIT = np.float32(-50)
@@ -68,12 +70,32 @@ class _Examples:
         return _Examples(self.inputs[chosen], self.labels[chosen], self.weights[chosen], self.groups[chosen])
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """A linear layer, and what it says of images that were left out of its fit.
+
+    Attributes:
+        weights: float64 (D, C).
+        bias: float64 (C,).
+        strength: As that of a Head.
+        places: Of the images that were left out in turn, (M,).
+        logits: What layers of this strength say of them, each fitted without the image, (M, C).
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    strength: float
+    places: NDArray[np.int64]
+    logits: NDArray[np.float32]
+
+
 def fit_head(
     features: NDArray[np.float32],
     labels: NDArray[np.int64],
     *,
     groups: Sequence[int] | None = None,
     num_classes: int,
+    num_face_features: int = 0,
     balanced: bool = False,
     seed: int = 0,
     progress: Progress = SILENCE,
@@ -83,12 +105,18 @@ def fit_head(
     Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit. Of more
     than 4,000 images a part decides on them; with very many classes, fewer than five folds.
 
+    Where some features are of faces, a second layer is fitted on them alone, on images with a face. Both are weighed by
+    the least cross-entropy on images that were left out, and added. The second counts for nothing where that is not
+    lower by it, or with fewer than 20 images with a face, or 5 of a class.
+
     Args:
         features: float32 (N, D).
         labels: Class numbers, (N,); every class is there.
         groups: A number for each image, (N,): images with the same number are never divided. By default each
             image is alone.
         num_classes: C.
+        num_face_features: How many of the last features are of faces; all are 0 for an image without one, and the last
+            is 1 for one with a face.
         balanced: Weigh the classes so that each counts the same.
         seed: Decides the folds.
         progress: Told how many strengths were tried.
@@ -99,21 +127,79 @@ def fit_head(
     Source:
         C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017 (temperature).
     """
+    numbers = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+
+    def fit(columns: slice, some: NDArray[np.int64]) -> _Layer:
+        weights = _image_weights(labels[some], num_classes, balanced=balanced)
+        return _fit_layer(features[some, columns], labels[some], numbers[some], weights, num_classes, seed, progress)
+
+    whole = fit(slice(0, features.shape[1] - num_face_features), np.arange(len(labels)))
+    temperature = best_temperature(whole.logits, labels[whole.places]) if len(whole.places) else 1.0
+    weights, bias = whole.weights / temperature, whole.bias / temperature
+    if num_face_features:
+        of_faces = np.zeros((num_face_features, num_classes))
+        with_face = np.flatnonzero(features[:, -1])
+        if (
+            len(with_face) >= _MIN_FACES
+            and np.bincount(labels[with_face], minlength=num_classes).min() >= _MIN_OF_CLASS
+        ):
+            faces = fit(slice(-num_face_features, -1), with_face)
+            (by_whole, by_faces), is_better = _weighed(whole, with_face, faces, labels, temperature)
+            if is_better:
+                weights, bias, temperature = by_whole * whole.weights, by_whole * whole.bias, 1 / max(by_whole, 1e-6)
+                of_faces = by_faces * np.vstack([faces.weights, faces.bias])
+        weights = np.vstack([weights, of_faces])
+    progress.step(_STAGE, len(_STRENGTHS), len(_STRENGTHS))
+    return Head(weights.astype(np.float32), bias.astype(np.float32), whole.strength, temperature)
+
+
+def _weighed(
+    whole: _Layer, with_face: NDArray[np.int64], faces: _Layer, labels: NDArray[np.int64], temperature: float
+) -> tuple[NDArray[np.float64], bool]:
+    """Return by what to multiply the logits of two layers before they are added, and whether that is better than one.
+
+    Args:
+        whole: Fitted on all images.
+        with_face: The places of those with a face, which `faces` was fitted on.
+        faces: What it says is 0 for all others.
+        labels: Of all images, (N,).
+        temperature: Of the first layer alone.
+    """
+    said = np.zeros((len(labels), whole.logits.shape[1]))
+    said[with_face[faces.places]] = faces.logits
+    # Of a part of the images, one layer may have left out an image with a face that the other has not.
+    unsaid = np.setdiff1d(with_face, with_face[faces.places])
+    asked = ~np.isin(whole.places, unsaid)
+    places = whole.places[asked]
+    if not len(places):
+        return np.zeros(2), False
+    weights, loss = best_weights([whole.logits[asked], said[places]], labels[places])
+    alone = cross_entropy(softmax(whole.logits[asked] / temperature), labels[places])
+    return weights, loss < alone and weights[1] > 0
+
+
+def _fit_layer(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    image_weights: NDArray[np.float32],
+    num_classes: int,
+    seed: int,
+    progress: Progress,
+) -> _Layer:
+    """Fit a layer whose strength cross-validation chooses."""
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     # A feature that never moved says nothing; where it moves later on, that must not count for much.
     scale = np.maximum(scale, 1e-3 * max(float(scale.max()), 1e-6))
     with threads_for(len(features)):
         rows, back = _rotated((features - mean.astype(np.float32)) / scale.astype(np.float32))
     inputs = np.hstack([rows, np.ones((len(rows), 1), np.float32)])
-    numbers = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
-    examples = _Examples(inputs, labels, _image_weights(labels, num_classes, balanced=balanced), numbers)
-    strength, temperature = _chosen(examples, num_classes, seed, progress)
+    examples = _Examples(inputs, labels, image_weights, groups)
+    strength, places, logits = _chosen(examples, num_classes, seed, progress)
     with threads_for(len(features)):
         found = _fit(examples, strength, np.zeros((inputs.shape[1], num_classes), np.float32), _FINE)
-        slopes = (found[:-1] if back is None else back @ found[:-1]) / scale[:, None] / temperature
-    bias = found[-1] / temperature - mean @ slopes
-    progress.step(_STAGE, len(_STRENGTHS), len(_STRENGTHS))
-    return Head(slopes.astype(np.float32), bias.astype(np.float32), strength, temperature)
+        slopes = (found[:-1] if back is None else back @ found[:-1]) / scale[:, None]
+    return _Layer(slopes, found[-1] - mean @ slopes, strength, places, logits)
 
 
 def _rotated(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
@@ -138,20 +224,24 @@ def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: boo
     return weights.astype(np.float32)
 
 
-def _chosen(examples: _Examples, num_classes: int, seed: int, progress: Progress) -> tuple[float, float]:
-    """Return the strength and the temperature that do best on images left out."""
+def _chosen(
+    examples: _Examples, num_classes: int, seed: int, progress: Progress
+) -> tuple[float, NDArray[np.int64], NDArray[np.float32]]:
+    """Return the strength that does best on images left out, the places of these, and their logits."""
+    places = np.arange(len(examples.labels))
     # Of the rarest class, some must be in each fold of a part.
     num_parts = min(-(-len(examples.labels) // _MAX_CHOOSING), _num_units(examples, num_classes) // _NUM_FOLDS)
     if num_parts > 1:
-        examples = examples[_folds(examples.labels, examples.groups, num_parts, seed) == 0]
+        chosen = _folds(examples.labels, examples.groups, num_parts, seed) == 0
+        examples, places = examples[chosen], places[chosen]
     num_units = _num_units(examples, num_classes)
     if num_units < 2:
-        return _STRENGTHS[len(_STRENGTHS) // 2], 1.0
+        return _STRENGTHS[len(_STRENGTHS) // 2], places[:0], np.zeros((0, num_classes), np.float32)
     folds = _folds(examples.labels, examples.groups, min(_NUM_FOLDS, num_units), seed)
     num_fitted = max(1, _MAX_CELLS // (len(folds) * num_classes))
     logits, losses = _search(examples, np.where(folds < num_fitted, folds, -1), num_classes, progress)
     best = min(losses, key=losses.__getitem__)
-    return _STRENGTHS[best], best_temperature(logits[best], examples.labels[folds < num_fitted])
+    return _STRENGTHS[best], places[folds < num_fitted], logits[best]
 
 
 def _num_units(examples: _Examples, num_classes: int) -> int:

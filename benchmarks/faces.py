@@ -20,7 +20,7 @@ from timing import arguments, by_turns, readable, seconds_for
 if TYPE_CHECKING:
     from PIL import Image
 
-    from mien.model.faces import Face
+    from mien.core.faces import Face
 
     Found = list[tuple[Image.Image, tuple[Face, ...]]]
 
@@ -41,7 +41,7 @@ def expression_network() -> Callable[["Image.Image", "tuple[Face, ...]"], Any]:
 
     import onnxruntime
 
-    from mien.model.faces import crops_of
+    from mien.core.faces import crops_of
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -84,8 +84,8 @@ def main() -> None:
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="where to draw what was found")
     given = parser.parse_args()
+    from mien.core.faces import find_faces
     from mien.fetching.sources import read
-    from mien.model.faces import find_faces
 
     names = readable(given.photos)
     contents = list(map(read, names))

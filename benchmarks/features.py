@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from domains import BACKBONE, CONFIG, KINDS, looked_at, save
 from mien import Dataset, split
+from mien.core.inference import Graph
 from mien.core.probabilities import cross_entropy
 from mien.data.splitting import folds
 from mien.learning.features import extract, fit_head_on
 from mien.learning.methods import places_seen
-from mien.model.inference import Graph
 from timing import by_turns, seconds_for
 
 LAST = slice(0, 1280)

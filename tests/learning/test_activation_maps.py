@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.config import BackboneConfig
+from mien.core.inference import Graph
 from mien.core.probabilities import softmax
 from mien.learning.activation_maps import add_heat
 from mien.learning.backbone import Backbone, load_backbone
@@ -16,7 +17,6 @@ from mien.learning.exporting import _name_ends, _write_onnx, join
 from mien.learning.heads import Head
 from mien.learning.out_of_distribution import Distribution
 from mien.model.classifier import Classifier, ModelFacts
-from mien.model.inference import Graph
 from onnx_models import pooling_network
 from tiers import Lazy
 

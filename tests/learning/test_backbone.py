@@ -9,9 +9,9 @@ import pytest
 
 import mien
 from mien.config import BackboneConfig
+from mien.core.inference import Graph
 from mien.errors import BackboneError
 from mien.learning.backbone import Backbone, load_backbone
-from mien.model.inference import Graph
 from onnx_models import pooling_network, two_input_network
 
 MEAN, STD = BackboneConfig.pixel_mean, BackboneConfig.pixel_std

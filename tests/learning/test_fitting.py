@@ -14,6 +14,7 @@ import pytest
 import mien
 from conftest import draw_folder
 from mien.config import PRESETS, AugmentConfig, BackboneConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
+from mien.core import inference
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import folds, split
@@ -23,7 +24,6 @@ from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract
 from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
-from mien.model import inference
 from mien.runs.folder import RunFolder
 from onnx_models import pooling_network
 from tiers import Lazy

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.inference import Graph
 from mien.errors import ModelFileError
 from mien.model.classifier import HEAT
-from mien.model.inference import Graph
 
 if TYPE_CHECKING:
     import onnx

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from mien.config import BUILT_IN_BACKBONE, BackboneConfig
 from mien.core import files
 from mien.core.extras import needing
+from mien.core.inference import Graph
 from mien.errors import BackboneError, ModelFileError
-from mien.model.inference import Graph
 
 if TYPE_CHECKING:
     import onnx

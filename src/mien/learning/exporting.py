@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core import files
+from mien.core.inference import Graph
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError, ModelFileError
 from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat, noise, with_heat
@@ -23,7 +24,6 @@ from mien.learning.heads import Head
 from mien.learning.methods import Fitted
 from mien.learning.out_of_distribution import Distribution, fit_distribution
 from mien.model.classifier import Classifier, ModelFacts, with_facts
-from mien.model.inference import Graph
 from mien.runs.figures import plot_history
 from mien.runs.folder import RunFolder
 from mien.version import __version__

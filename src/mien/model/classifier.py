@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mien.config import PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
+from mien.core.inference import Graph
 from mien.errors import ModelFileError, SourceNotFoundError
-from mien.model.inference import Graph
 from mien.schema import built
 
 # The output with class activation maps.

@@ -1,7 +1,7 @@
 """The queue of the server: images wait, threads decode and judge them one by one, nobody waits for ever.
 
 Batches would not make it faster: one image at a time in one thread is half as fast again as batches over all cores
-(see `mien.model.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
+(see `mien.core.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
 
 Those who ask for heat maps wait in a line of their own: a map may take as long as 200 answers.
 """

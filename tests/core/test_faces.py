@@ -11,13 +11,13 @@ from PIL import Image, ImageDraw
 
 import mien
 from drawn_faces import portrait, reference_crops, reference_images
+from mien.core import faces
+from mien.core.faces import Face, crops_of, faces_from, find_faces, letterbox
+from mien.core.inference import Graph
 from mien.core.parallel import in_threads
-from mien.model import faces
-from mien.model.faces import Face, crops_of, faces_from, find_faces, letterbox
-from mien.model.inference import Graph
 
 PACKAGE = Path(mien.__file__).parent
-DETECTOR, EXPRESSION = PACKAGE / "model/face_detector.onnx", PACKAGE / "learning/face_expression.onnx"
+DETECTOR, EXPRESSION = PACKAGE / "core/face_detector.onnx", PACKAGE / "learning/face_expression.onnx"
 WHOLE = (0, 0, 256, 256)
 # The first anchor of cell (row 3, column 5) of the finer map, and of the coarser.
 FINE, COARSE = 2 * (3 * 16 + 5), 512 + 6 * (3 * 8 + 5)

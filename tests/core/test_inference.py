@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mien.core.inference import Graph
 from mien.errors import ModelFileError
-from mien.model.inference import Graph
 from onnx_models import pooling_network
 
 
@@ -39,7 +39,7 @@ def test_nothing_is_noted_down_to_be_sent_to_anybody(tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-c",
-        f"from mien.model.inference import Graph; Graph(open({str(model)!r}, 'rb').read())",
+        f"from mien.core.inference import Graph; Graph(open({str(model)!r}, 'rb').read())",
     ]
     subprocess.run(command, env=environment | {"HOME": str(home)}, check=True)
     assert list(home.rglob("*")) == []

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.model.inference import Graph
+from mien.core.inference import Graph
 
 SIDE = 256
 CROP_SIDE = 64
@@ -221,4 +221,4 @@ def _detector() -> Graph:
 
 @cache
 def _loaded() -> Graph:
-    return Graph(package_files("mien.model").joinpath("face_detector.onnx").read_bytes())
+    return Graph(package_files("mien.core").joinpath("face_detector.onnx").read_bytes())

@@ -21,6 +21,8 @@ PYTEST = $(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no
 
 # What Python has compiled is kept, or each process would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
+# An environment that happens to be active is none of ours; IPython warns where it is another one.
+unexport VIRTUAL_ENV
 
 .PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help

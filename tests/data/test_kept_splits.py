@@ -13,7 +13,7 @@ from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, si
 from mien.data.splitting import split
 from mien.errors import SettingsError
 
-PHASH, OTHER = "0" * 32, "0f" * 16
+PHASH = "0" * 32
 
 
 def images(num_images: int, *others: ImageRecord) -> Dataset:

@@ -282,6 +282,7 @@ def test_check_against_a_run_names_what_was_trained_on(
     assert code == 3
     assert "\nleaks: trained on by the run, or copies of that (22 of 24 files)\n  happy/" in out
     assert "has leak (22 images that the run was trained on, or copies)" in err
+    assert "Nothing was found" not in out
     code, out, _ = command("check", data, "--against", run_dir, "--json")
     leaks = json.loads(out)["leaks"]
     assert (code, len(leaks)) == (3, 22)

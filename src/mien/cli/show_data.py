@@ -71,7 +71,7 @@ def show_check(found: Check) -> None:
         table.add_row(str(number), printable(name), str(before[name]), str(after[name]))
     OUT.print(table)
     _show_problems(dataset)
-    if not found.shortcuts and not any(record.problems for record in dataset.records):
+    if not (found.shortcuts or found.leaks or any(record.problems for record in dataset.records)):
         OUT.print("\nNothing was found that is wrong.")
     groups = dataset.groups()
     if groups:

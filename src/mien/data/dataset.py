@@ -125,6 +125,11 @@ class Dataset:
     config: ScanConfig = field(default_factory=ScanConfig)
     images: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def knows_groups(self) -> bool:
+        """Whether an image has a group that the user knows."""
+        return any(record.subject for record in self.records)
+
     def with_records(self, records: Sequence[ImageRecord]) -> "Dataset":
         """Return the same files, in the same order, with other findings about them."""
         return replace(self, records=tuple(records))
@@ -155,7 +160,7 @@ class Dataset:
 
     def subject_numbers(self, indexes: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Return a number for each of the records at some places, which images of one subject share; None for none."""
-        if not any(record.subject for record in self.records):
+        if not self.knows_groups:
             return None
         return np.unique(self.group_numbers(indexes), return_inverse=True)[1].astype(np.int64)
 

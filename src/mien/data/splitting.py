@@ -217,7 +217,7 @@ def _shares(config: SplitConfig) -> dict[str, float]:
 
 
 def _what(dataset: Dataset) -> str:
-    return "groups" if any(record.subject for record in dataset.records) else "distinct images"
+    return "groups" if dataset.knows_groups else "distinct images"
 
 
 def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str], *, kept: bool) -> None:

@@ -88,8 +88,9 @@ def guess_rule(dataset: Dataset) -> str | None:
     """
     paths = [dataset.records[place].path for place in dataset.indexes()]
     for rule in (_BY_FOLDER, *_PATTERNS):
+        group_of = find_rule(rule)
         # Within a class: that each has an IMG_0001 says nothing.
-        found = [(path.split("/")[0], name) for path in paths if (name := find_rule(rule)(path))]
+        found = [(path.split("/")[0], name) for path in paths if (name := group_of(path))]
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
         is_usual = len({name for _, name in found}) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE

@@ -91,8 +91,7 @@ def check(
     leaks = None
     if run_folder and seen is not None:
         leaks = find_leaks(dataset.records, seen, config.near_bits, groups=groups_are_known(run_folder))
-    are_known = any(record.subject for record in dataset.records)
-    return Check(dataset, find_shortcuts(dataset), leaks, None if are_known else guess_rule(dataset))
+    return Check(dataset, find_shortcuts(dataset), leaks, None if dataset.knows_groups else guess_rule(dataset))
 
 
 def find_gates(names: str, *, against: bool = False) -> tuple[str, ...]:

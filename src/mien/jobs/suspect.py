@@ -77,7 +77,8 @@ def suspect(method: Method, dataset: Dataset, *, seed: int = 0) -> Suspicion | N
     features = method.features_of(places)
     if features is None:
         return None
-    names = [find_rule(rule)(dataset.records[place].path) or f"/{place}" for place in places]
+    group_of = find_rule(rule)
+    names = [group_of(dataset.records[place].path) or f"/{place}" for place in places]
     groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
     labels = dataset.labels(places)
     random = [_shuffled(groups, labels, rng) for _ in range(_NUM_RANDOM)]

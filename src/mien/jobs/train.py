@@ -103,7 +103,7 @@ def train(
         dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run_folder.path)
         save_training(run_folder, fitted, save_h5=save_h5)
-        run = judge(
+        judged = judge(
             fitted,
             dataset,
             config,
@@ -112,8 +112,7 @@ def train(
             label_issues=label_issues,
             shortcuts=shortcuts,
         )
-        run = _told(run, suspicion)
-        save_run(run, decisions=decisions, progress=progress)
+        save_run(run := _told(judged, suspicion), decisions=decisions, progress=progress)
         return run
 
 
@@ -166,7 +165,9 @@ def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], 
     if config.split.split:
         before = load_split(run_of(Path(config.split.split)))
         sides = sides_with_copies(dataset, before, config.clean.near_bits)
-        dataset = clean(leave_out_joining(dataset, sides, before), config.clean)
+        rest = leave_out_joining(dataset, sides, before)
+        # Copies are looked for again only where some image was left out.
+        dataset = dataset if rest == dataset else clean(rest, config.clean)
     elif decisions:
         sides = sides_of(split(dataset, config.split).records)
     if decisions:

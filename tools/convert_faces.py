@@ -103,10 +103,21 @@ def convert_expression(network: keras.Model) -> onnx.ModelProto:
         helper.make_node("Unsqueeze", ["stacked", "channels"], ["grey"]),
     ]
     after = [
+        # ReduceMean would be shorter; but these are written in one way in all versions of ONNX from 13 on.
         helper.make_node("Reshape", ["both", "in_two"], ["pairs"]),
-        helper.make_node("ReduceMean", ["pairs"], ["logits"], axes=[0], keepdims=0),
+        helper.make_node("Gather", ["pairs", "first"], ["of_crops"], axis=0),
+        helper.make_node("Gather", ["pairs", "second"], ["of_mirrored"], axis=0),
+        helper.make_node("Add", ["of_crops", "of_mirrored"], ["sum"]),
+        helper.make_node("Mul", ["sum", "half"], ["logits"]),
     ]
-    constants = {"range": np.float32(255), "middle": np.float32(0.5), "two": np.float32(2)} | {
+    constants = {
+        "first": np.int64(0),
+        "second": np.int64(1),
+        "range": np.float32(255),
+        "middle": np.float32(0.5),
+        "two": np.float32(2),
+        "half": np.float32(0.5),
+    } | {
         name: np.array(values, np.int64)
         for name, values in {
             "last": [-1],

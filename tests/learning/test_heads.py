@@ -138,3 +138,44 @@ def test_the_best_temperature_is_found() -> None:
     labels = np.array([rng.choice(3, p=row) for row in softmax(logits)])
     assert best_temperature(logits * 3, labels) == pytest.approx(3, rel=0.15)
     assert cross_entropy(softmax(logits), labels) < cross_entropy(softmax(logits * 3), labels)
+
+
+def make_faces(labels: NDArray[np.int64], distance: float, share: float) -> NDArray[np.float32]:
+    """Return seven features of faces, of classes so far apart, and the flag, for a share of the images; (N, 8)."""
+    rng = np.random.default_rng(7)
+    of_faces = rng.normal(0, 1, (len(labels), 7)) + distance * labels[:, None]
+    flag = rng.random((len(labels), 1)) < share
+    return np.hstack([of_faces * flag, flag]).astype(np.float32)
+
+
+def test_faces_are_weighed_by_what_they_tell() -> None:
+    features, labels = make_features(300, distance=0.3)
+    of_faces = make_faces(labels, 2, 0.6)
+    head = fit_head(np.hstack([features, of_faces]), labels, num_classes=2, num_face_features=8)
+    alone = fit_head(features, labels, num_classes=2)
+    fresh, truth = make_features(2000, distance=0.3, seed=1)
+    given = np.hstack([fresh, make_faces(truth, 2, 0.6)])
+    better, before = cross_entropy(head.probs(given), truth), cross_entropy(alone.probs(fresh), truth)
+    assert better < 0.6 * before
+    # Without faces it is as good as one that knows none.
+    blind = np.hstack([fresh, np.zeros((2000, 8), np.float32)])
+    assert cross_entropy(head.probs(blind), truth) < before + 0.02
+
+
+@pytest.mark.parametrize("case", ["nothing in them", "fewer than 20", "fewer than 5 of a class", "none"])
+def test_faces_of_no_use_get_no_weight_and_leave_the_rest_as_it_is(case: str) -> None:
+    features, labels = make_features(300, distance=1)
+    of_faces = make_faces(labels, 0 if case == "nothing in them" else 3, 1)
+    if case != "nothing in them":
+        first, second = (np.flatnonzero(labels == number) for number in (0, 1))
+        kept = {"fewer than 20": (9, 10), "fewer than 5 of a class": (4, 100), "none": (0, 0)}[case]
+        blind = np.concatenate([first[kept[0] :], second[kept[1] :]])
+        of_faces[blind] = 0
+    head = fit_head(np.hstack([features, of_faces]), labels, num_classes=2, num_face_features=8)
+    alone = fit_head(features, labels, num_classes=2)
+    if case == "nothing in them":
+        # By chance they can seem to tell a little.
+        assert np.abs(head.weights[-8:-1]).max() < 0.2
+    else:
+        assert not head.weights[-8:].any()
+        np.testing.assert_array_equal(head.weights[:-8], alone.weights)

@@ -64,3 +64,34 @@ def test_many_images_are_answered_in_blocks(monkeypatch: pytest.MonkeyPatch) -> 
 def test_features_that_never_move_give_the_shares_of_the_classes() -> None:
     probs = leave_one_out(np.ones((8, 3), np.float32), np.array([0, 1] * 4), groups=range(8), num_classes=2)
     assert probs == pytest.approx(0.5, abs=0.15)
+
+
+def with_faces(
+    features: NDArray[np.float32], of_faces: NDArray[np.float32], shown: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    flag = shown[:, None].astype(np.float32)
+    return np.hstack([features, of_faces * flag, flag])
+
+
+@pytest.mark.parametrize("block_size", [2000, 50])
+def test_faces_count_where_they_tell_the_classes_apart(monkeypatch: pytest.MonkeyPatch, block_size: int) -> None:
+    monkeypatch.setattr(module, "_BLOCK_SIZE", block_size)
+    rng = np.random.default_rng(2)
+    features, labels = clouds(120, distance=0)
+    of_faces = (rng.normal(0, 1, (120, 7)) + 4 * labels[:, None]).astype(np.float32)
+    shown = rng.random(120) < 0.7
+    rows = with_faces(features, of_faces, shown)
+    blind = leave_one_out(features, labels, groups=range(120), num_classes=2)
+    probs = leave_one_out(rows, labels, groups=range(120), num_classes=2, num_face_features=8)
+    right = probs.argmax(axis=1) == labels
+    assert right[shown].mean() > 0.95 > 0.7 > (blind.argmax(axis=1) == labels).mean()
+
+
+def test_faces_that_say_nothing_or_are_not_there_change_nothing() -> None:
+    features, labels = clouds(120)
+    blind = leave_one_out(features, labels, groups=range(120), num_classes=2)
+    noise = np.random.default_rng(4).normal(0, 1, (120, 7)).astype(np.float32)
+    for shown in (np.ones(120, bool), np.zeros(120, bool)):
+        rows = with_faces(features, noise, shown)
+        probs = leave_one_out(rows, labels, groups=range(120), num_classes=2, num_face_features=8)
+        np.testing.assert_allclose(probs, blind, atol=1e-6)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -127,8 +127,22 @@ def test_ordinary_names_and_versions_stay_as_they_are() -> None:
 
 
 def test_classes_that_are_moods_are_told_that_a_smile_is_no_emotion() -> None:
-    assert "A smile is not an emotion" in limits(("happy people", "other"))[0]
-    assert not any("smile" in text for text in limits(("cats", "crusaders")))
+    moods = replace(FACTS, class_names=("happy people", "other"))
+    assert "A smile is not an emotion" in limits(moods)[0] and "AI Act, Article 5(1)(f)" in limits(moods)[1]
+    animals = replace(FACTS, class_names=("cats", "crusaders"))
+    assert not any("smile" in text or "AI Act" in text for text in limits(animals))
+
+
+@pytest.mark.parametrize("faces", ["on", "off", "unused"])
+def test_a_classifier_that_looks_at_faces_says_so_and_what_it_reads_off_them(
+    faces: Literal["on", "off", "unused"],
+) -> None:
+    facts = replace(FACTS, class_names=("cats", "crusaders"), faces=faces)
+    card = model_card(facts)
+    assert ("## It looks at faces" in card) == ("AI Act" in card) == ('"face_weights"' in card) == (faces == "on")
+    assert "FACES" not in card
+    if faces == "on":
+        assert "not what anybody feels" in card and "drawings" in card
 
 
 def test_a_file_without_scores_and_provenance_has_a_card_too() -> None:

@@ -11,6 +11,7 @@ from mien.runs.run import Run
 from mien.runs.saving import installed_versions, provenance
 from mien.scoring.evaluation import predict_dataset, score
 from mien.scoring.label_issues import LabelIssue
+from mien.scoring.model_card import limits
 from mien.scoring.results import Finding, Predictions, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, verdict
 
@@ -44,7 +45,9 @@ def judge(
     )
     threshold, findings = _findings(fitted, dataset, scores, config)
     classifier = fitted.classifier.telling(
-        scores=scores.to_dict(), threshold=threshold, provenance=provenance(dataset, config)
+        scores=scores.to_dict(),
+        threshold=threshold,
+        provenance=provenance(dataset, config, limits(fitted.classifier.facts)),
     )
     return Run(
         path=path,

@@ -149,7 +149,7 @@ def render(run: Run) -> str:
         looks=find_looks(run),
         settings=_settings(run),
         training=_training(run.training.to_dict()),
-        limits=limits(run.classifier.class_names),
+        limits=limits(run.classifier.facts),
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         titles=_TITLES,

@@ -23,7 +23,7 @@ from mien.runs.report import write_report
 from mien.runs.run import Run
 from mien.runs.tensorboard import log_run
 from mien.scoring.label_issues import LabelIssue
-from mien.scoring.model_card import limits, model_card
+from mien.scoring.model_card import model_card
 from mien.version import __version__
 
 _COLUMNS = "path label suggested prob_label prob_suggested rank decision".split()
@@ -87,7 +87,7 @@ def _save_report(run: Run, progress: Progress) -> None:
         progress.say(f"report.html is missing: {reason}. To write it: mien report {run.path}")
 
 
-def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
+def provenance(dataset: Dataset, config: TrainConfig, limits: tuple[str, ...]) -> Provenance:
     """Return what a classifier is to carry of its making: the images, their split, the settings, the versions."""
     used = [dataset.records[index] for index in dataset.indexes()]
     split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
@@ -109,7 +109,7 @@ def provenance(dataset: Dataset, config: TrainConfig) -> Provenance:
         left_out=dict(sum((Counter(dataset.left_out(name)) for name in dataset.class_names), Counter())),
         smallest_side=min(min(record.width, record.height) for record in used),
         versions={"python": platform.python_version(), **versions},
-        limits=limits(dataset.class_names),
+        limits=limits,
     )
 
 

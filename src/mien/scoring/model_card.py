@@ -20,6 +20,18 @@ _NOT_FOR = (
     "those it was trained on, but not all of them.",
 )
 _SMILE = "Reading feelings. A smile is not an emotion, and a sad face may be an actor's: it sorts looks, not moods."
+_WORK = (
+    "Inferring the emotions of people at work or in schools: the European Union forbids it (AI Act, Article 5(1)(f))."
+)
+_FACES = """## It looks at faces
+
+Beside the whole image, it looks at up to three faces in it. A detector finds them, and a network that was trained to
+read expressions tells how they look, not what anybody feels. Both came with mien. The detector misses drawings, small
+faces in groups, and many that are turned away; the network was seen to err on children and on wrinkled faces that
+smile. Where no face is found, the answer is that of the whole image."""
+_WITH_FACES = """
+# Without faces it judges by the whole image alone; mien finds them and cuts them out.
+inputs |= {"faces": numpy.zeros((1, 3, 64, 64), "uint8"), "face_weights": numpy.zeros((1, 3), "float32")}"""
 _USE = """## How to use it
 
 In this folder:
@@ -51,7 +63,8 @@ import json, numpy, onnxruntime, PIL.Image
 session = onnxruntime.InferenceSession("model.onnx")
 facts = json.loads(session.get_modelmeta().custom_metadata_map["mien"])
 image = PIL.Image.open("photo.jpg").convert("RGB").resize(facts["image_size"][::-1], PIL.Image.Resampling.BILINEAR)
-(probs,) = session.run(["probs"], {"images": numpy.asarray(image)[None]})
+inputs = {"images": numpy.asarray(image)[None]}FACES
+(probs,) = session.run(["probs"], inputs)
 print(dict(zip(facts["class_names"], probs[0].tolist())))
 ```
 
@@ -77,17 +90,18 @@ def model_card(facts: ModelFacts) -> str:
         f"# A classifier of images: {_listed(facts.class_names)}",
         *_judged(facts),
         "## What it is for\n\nSorting images of the same kind, from the same source, as those it was trained on.",
-        "## What it is not for\n\n" + "\n".join(f"- {text}" for text in limits(facts.class_names)),
+        "## What it is not for\n\n" + "\n".join(f"- {text}" for text in limits(facts)),
+        *([_FACES] if facts.faces == "on" else []),
     ]
     if facts.provenance is not None:
         parts += [_data(facts, facts.provenance), _making(facts, facts.provenance)]
-    return "\n\n".join([*parts, _USE])
+    return "\n\n".join([*parts, _USE.replace("FACES", _WITH_FACES if facts.faces == "on" else "", 1)])
 
 
-def limits(class_names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what a classifier of these classes must not be used for, in sentences."""
-    words = {word for name in class_names for word in re.findall("[a-z]+", name.lower())}
-    return (_SMILE, *_NOT_FOR) if words & _MOODS else _NOT_FOR
+def limits(facts: ModelFacts) -> tuple[str, ...]:
+    """Return what a classifier must not be used for, in sentences."""
+    words = {word for name in facts.class_names for word in re.findall("[a-z]+", name.lower())}
+    return (_SMILE, _WORK, *_NOT_FOR) if words & _MOODS or facts.faces == "on" else _NOT_FOR
 
 
 def scores_of(facts: ModelFacts) -> Scores | None:

@@ -103,11 +103,12 @@ def distances(classifier: "Classifier", num_images: int, method: "Method | None"
 def accuracy(classifier: "Classifier", num_images: int) -> float:
     """Return the share of new images that are answered right."""
     from mien.core.images import resize
+    from mien.core.inputs import Inputs
 
     labels = [CLASSES[number % len(CLASSES)] for number in range(num_images)]
     drawn = [draw_planted(label, _NEW + number)[0] for number, label in enumerate(labels)]
     config = classifier.facts.scan_config()
-    probs = classifier.probs(np.stack([resize(Image.fromarray(image), config) for image in drawn]))
+    probs = classifier.probs(Inputs.of(np.stack([resize(Image.fromarray(image), config) for image in drawn])))
     return float(
         np.mean([classifier.class_names[row.argmax()] == label for row, label in zip(probs, labels, strict=True)])
     )
@@ -140,14 +141,16 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", default=["fast", "classic"], help="what is trained (default: both)")
     parser.add_argument("--num-images", type=int, default=100, help="new images (default: %(default)s)")
     given = parser.parse_args()
+    from mien.core.inputs import Inputs
+
     with tempfile.TemporaryDirectory() as folder:
         photos = draw_folder(Path(folder, "data"), NUM_TRAINED)
         for preset in given.presets:
             classifier = train(photos, preset, Path(folder, preset))
             right = accuracy(classifier, given.num_images)
             print(f"{preset}: {right:.0%} of {given.num_images} new images answered right")
-            image = np.zeros((*classifier.facts.image_size, 3), np.uint8)
-            if classifier.heat(image) is not None:
+            image = np.zeros((1, *classifier.facts.image_size, 3), np.uint8)
+            if classifier.heat(Inputs.of(image)) is not None:
                 measure(classifier, "class activation", given.num_images, given.rounds)
             measure(classifier, "occlusion", given.num_images, given.rounds)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from mien.core.inputs import Inputs
     from mien.model.classifier import Classifier
 
 PARTS = ("cold", "batched", "memory")
@@ -78,32 +79,35 @@ def has_keras(run_dir: Path) -> bool:
 
 def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
     """Time predictions for many images beside what bounds them."""
-    import numpy as np
-
     import mien
+    from mien.core.inputs import joined
     from mien.core.parallel import in_threads
 
     classifier = mien.load(run_dir)
     contents = [Path(photo).read_bytes() for photo in photos]
-    decoded = np.stack(list(in_threads(classifier.prepare, contents)))
+    decoded = joined(list(in_threads(classifier.prepare, contents)), classifier.facts.scan_config())
     actions: dict[str, Callable[[], object]] = {
         "mien.predict": lambda: list(mien.predict(classifier, photos)),
         "ONNX Runtime alone": onnx_runtime_alone(run_dir / "model.onnx", decoded),
-        "decoding alone": partial(decode_alone, classifier, contents),
+        "decoding, and finding faces where they count, alone": partial(decode_alone, classifier, contents),
     }
     if has_keras(run_dir):
-        actions["Keras alone"] = keras_alone(run_dir, decoded)
+        actions["Keras alone"] = keras_alone(run_dir, decoded.images)
     rates = show_rates(by_turns({name: partial(seconds_for, do) for name, do in actions.items()}, rounds), len(photos))
     show_bounds(rates)
 
 
-def onnx_runtime_alone(model_path: Path, decoded: "NDArray[np.uint8]") -> Callable[[], object]:
+def onnx_runtime_alone(model_path: Path, decoded: "Inputs") -> Callable[[], object]:
     """Return a call that runs the model file on decoded images, as it comes: every setting is the default."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model_path, providers=["CPUExecutionProvider"])
     starts = range(0, len(decoded), BATCH_SIZE)
-    return lambda: [session.run(["probs"], {"images": decoded[i : i + BATCH_SIZE]}) for i in starts]
+    names = {item.name for item in session.get_inputs()}
+    arrays = {name: array for name, array in decoded.by_name().items() if name in names}
+    return lambda: [
+        session.run(["probs"], {name: array[i : i + BATCH_SIZE] for name, array in arrays.items()}) for i in starts
+    ]
 
 
 def decode_alone(classifier: "Classifier", contents: list[bytes]) -> None:

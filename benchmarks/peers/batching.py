@@ -27,15 +27,16 @@ class Images(litserve.LitAPI):  # type: ignore[misc]
 
     def decode_request(self, request: Request) -> Any:
         """Turn what was sent into an image."""
-        return self.classifier.prepare(request["file"].file.read())
+        return self.classifier.prepare(request["file"].file.read()).by_name()
 
     def batch(self, inputs: list[Any]) -> Any:
         """Put images together."""
-        return numpy.stack(inputs)
+        names = [item.name for item in self.session.get_inputs()]
+        return {name: numpy.concatenate([each[name] for each in inputs]) for name in names}
 
-    def predict(self, images: Any) -> Any:
+    def predict(self, arrays: Any) -> Any:
         """Answer them."""
-        return self.session.run(["probs"], {"images": images})[0]
+        return self.session.run(["probs"], arrays)[0]
 
     def unbatch(self, output: Any) -> list[Any]:
         """Take the answers apart."""

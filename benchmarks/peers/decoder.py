@@ -18,5 +18,6 @@ classifier = mien.load(os.environ["MODEL"])
 @app.post("/predict")
 def predict(file: UploadFile) -> dict[str, float]:
     """Say how probable each class is."""
-    (probs,) = session.run(["probs"], {"images": classifier.prepare(file.file.read())[None]})
+    arrays = classifier.prepare(file.file.read()).by_name()
+    (probs,) = session.run(["probs"], {item.name: arrays[item.name] for item in session.get_inputs()})
     return dict(zip(classifier.class_names, probs[0].tolist(), strict=True))

@@ -40,7 +40,7 @@ def nothing_found() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def test_the_detector_gives_what_the_original_gives() -> None:
     images = reference_images()
-    regressors, scores = Graph(DETECTOR.read_bytes()).run(["regressors", "scores"], images)
+    regressors, scores = Graph(DETECTOR.read_bytes()).run(["regressors", "scores"], {"images": images})
     np.testing.assert_allclose(regressors[:, ::7], reference("regressors"), atol=2e-3)
     np.testing.assert_allclose(scores, reference("scores"), atol=1e-2)
 

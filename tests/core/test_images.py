@@ -201,12 +201,12 @@ def test_one_function_gives_what_the_two_steps_give() -> None:
 
 
 def test_room_is_in_memory_while_it_lasts_and_in_a_file_beyond() -> None:
-    assert type(room_for(3, CONFIG)) is np.ndarray
-    room = room_for(3, ScanConfig(image_size=(48, 64), max_memory_mb=0))
+    assert type(room_for((3, 48, 64, 3), CONFIG)) is np.ndarray
+    room = room_for((3, 48, 64, 3), ScanConfig(max_memory_mb=0))
     assert type(room) is np.memmap and room.shape == (3, 48, 64, 3) and room.dtype == np.uint8
     room[:] = 7
     assert room.min() == 7
-    assert room_for(0, ScanConfig(max_memory_mb=0)).shape == (0, 224, 224, 3)
+    assert room_for((0, 224, 224, 3), ScanConfig(max_memory_mb=0)).shape == (0, 224, 224, 3)
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from onnx_models import pooling_network
 def test_an_image_gets_the_same_row_alone_and_among_others() -> None:
     graph = Graph(pooling_network(input_name="images", kind=np.uint8, channels_first=False))
     images = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
-    together = graph.run(["features"], images)[0]
-    alone = np.concatenate([graph.run(["features"], images[i : i + 1])[0] for i in range(9)])
+    together = graph.run(["features"], {"images": images})[0]
+    alone = np.concatenate([graph.run(["features"], {"images": images[i : i + 1]})[0] for i in range(9)])
     np.testing.assert_array_equal(together, alone)
     np.testing.assert_allclose(together, images.mean(axis=(1, 2)), rtol=1e-5)
 

@@ -11,14 +11,16 @@ import pytest
 from PIL import Image
 
 from conftest import draw_folder, draw_image, encoded, make_pipe, make_socket, save_image, without_permission
+from drawn_faces import portrait
 from mien.config import ScanConfig
 from mien.core import files, images
 from mien.core.progress import Silence
+from mien.data import scanning
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.scanning import scan
 from mien.errors import NotADatasetError, OutputError, SourceNotFoundError
 
-SMALL = ScanConfig(image_size=(32, 48))
+SMALL = ScanConfig(image_size=(32, 48), faces="off")
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def problems(dataset: Dataset) -> dict[str, list[str]]:
 
 def test_every_file_has_a_record_of_what_it_is(data: Path) -> None:
     dataset = scan(data, SMALL)
-    assert (dataset.root, dataset.config, dataset.images) == (data, SMALL, None)
+    assert (dataset.root, dataset.config, dataset.kept) == (data, SMALL, None)
     assert dataset.class_names == ("happy", "sad")
     assert dataset.counts() == {"happy": 12, "sad": 12}
     assert [record.path for record in dataset.records[:2]] == ["happy/00.jpg", "happy/01.jpg"]
@@ -206,12 +208,59 @@ def test_images_that_are_kept_are_those_that_are_decoded_later(folder: Path) -> 
     kept = scan(folder, SMALL, keep_images=True)
     filed = scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
     later = scan(folder, SMALL)
-    assert type(kept.images) is np.ndarray and type(filed.images) is np.memmap
-    assert kept.images.shape == (7, 32, 48, 3)
+    assert kept.kept and type(kept.kept.images) is np.ndarray
+    assert filed.kept and type(filed.kept.images) is np.memmap
+    assert kept.kept.images.shape == (7, 32, 48, 3)
     for index in kept.indexes():
         array = images.to_array((folder / kept.records[index].path).read_bytes(), SMALL)
         for dataset in (kept, filed, later, later.keeping_images()):
             assert np.array_equal(dataset.pixels(np.array([index]))[0], array)
+
+
+@pytest.mark.parametrize(("num_portraits", "decided"), [(5, "on"), (4, "off")])
+def test_faces_are_looked_for_where_five_of_64_images_show_one(
+    tmp_path: Path, num_portraits: int, decided: str
+) -> None:
+    for number in range(20):
+        for label in ("happy", "sad"):
+            save_image(tmp_path / label / f"{number}.jpg", draw_image(2 * number + (label == "sad")))
+    for number in range(num_portraits):
+        save_image(tmp_path / "sad" / f"portrait {number}.jpg", portrait(200 + number))
+    said: list[str] = []
+
+    class Told(Silence):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    dataset = scan(tmp_path, ScanConfig(), keep_images=True, progress=Told())
+    assert dataset.config.faces == decided
+    line = "5 of 45 images show a face: faces are looked at too (not with --faces off)"
+    assert said == ([line] if decided == "on" else [])
+    places = np.arange(len(dataset.records))
+    shown = np.flatnonzero(dataset.inputs(places).face_weights.max(axis=1))
+    names = {dataset.records[place].path for place in shown}
+    assert names == ({f"sad/portrait {number}.jpg" for number in range(5)} if decided == "on" else set())
+    assert not scan(tmp_path, ScanConfig(faces="off")).inputs(places).face_weights.any()
+
+
+def test_faces_are_looked_for_in_images_from_all_over_the_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Path] = []
+
+    def shows_none(path: Path, _: ScanConfig) -> bool:
+        tried.append(path)
+        return False
+
+    monkeypatch.setattr(scanning, "_shows_face", shows_none)
+    monkeypatch.setattr(scanning, "scan_file", lambda path, *_: ImageRecord(str(path), path.parent.name))
+    for label, count in (("few", 3), ("many", 500), ("some", 40)):
+        for number in range(count):
+            (tmp_path / label).mkdir(exist_ok=True)
+            (tmp_path / label / f"{number:03}.jpg").touch()
+    scan(tmp_path)
+    assert Counter(path.parent.name for path in tried) == {"few": 3, "many": 31, "some": 30}
+    assert max(path.name for path in tried if path.parent.name == "many") > "400.jpg"
 
 
 def test_a_disk_without_room_for_the_images_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

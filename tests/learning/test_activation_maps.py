@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mien.config import BackboneConfig
 from mien.core.inference import Graph
+from mien.core.inputs import Inputs
 from mien.core.probabilities import softmax
 from mien.learning.activation_maps import add_heat
 from mien.learning.backbone import Backbone, load_backbone
@@ -64,9 +65,11 @@ def exported(num_classes: int, folder: Path, *, flip: bool) -> onnx.ModelProto:
 def test_the_mean_of_the_map_is_the_logit(num_classes: int) -> None:
     classifier = joined(LITE0, num_classes)
     for image in noise((224, 224)):
-        heat = classifier.heat(image)
+        heat = classifier.heat(Inputs.of(image[None]))
         assert heat is not None and heat.shape == (num_classes, 14, 14)
-        np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(image[None]), atol=1e-5)
+        np.testing.assert_allclose(
+            softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(Inputs.of(image[None])), atol=1e-5
+        )
         assert heat.std(axis=(1, 2)).min() > 0.1
 
 
@@ -77,7 +80,7 @@ def test_the_mean_of_the_map_is_the_logit_in_keras_networks_too(num_classes: int
     model = exported(num_classes, tmp_path, flip=False)
     assert add_heat(model)
     onnx.checker.check_model(model)
-    heat, probs = Graph(model.SerializeToString()).run(["heat", "probs"], noise((224, 224)))
+    heat, probs = Graph(model.SerializeToString()).run(["heat", "probs"], {"images": noise((224, 224))})
     np.testing.assert_allclose(softmax(heat.mean(axis=(2, 3))), probs, atol=1e-5)
 
 
@@ -88,8 +91,10 @@ def test_a_network_that_asks_about_the_mirror_image_has_the_map_of_both(tmp_path
     assert add_heat(one_way) and add_heat(both_ways)
     images = noise((224, 224))
     plain, both = (Graph(model.SerializeToString()) for model in (one_way, both_ways))
-    there, back = (plain.run(["heat"], some)[0] for some in (images, np.ascontiguousarray(images[:, :, ::-1])))
-    np.testing.assert_allclose(both.run(["heat"], images)[0], (there + back[..., ::-1]) / 2, atol=1e-3)
+    there, back = (
+        plain.run(["heat"], {"images": some})[0] for some in (images, np.ascontiguousarray(images[:, :, ::-1]))
+    )
+    np.testing.assert_allclose(both.run(["heat"], {"images": images})[0], (there + back[..., ::-1]) / 2, atol=1e-3)
 
 
 @pytest.mark.parametrize(("output", "has_map"), [("row", True), ("map", True), ("tokens", False)])
@@ -99,11 +104,13 @@ def test_a_backbone_of_the_users_own_has_a_map_where_its_graph_allows(
     (tmp_path / "own.onnx").write_bytes(pooling_network(shape=["N", 3, 32, 32], output=output))
     classifier = joined(load_backbone(BackboneConfig(str(tmp_path / "own.onnx")), (32, 32)), 3)
     (image,) = noise((32, 32), 1)
-    heat = classifier.heat(image)
+    heat = classifier.heat(Inputs.of(image[None]))
     assert (heat is not None) == has_map
     if heat is not None:
         assert heat.shape == (3, 32, 32)
-        np.testing.assert_allclose(softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(image[None]), atol=1e-5)
+        np.testing.assert_allclose(
+            softmax(heat.mean(axis=(1, 2))[None]), classifier.probs(Inputs.of(image[None])), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
@@ -128,5 +135,5 @@ def test_a_network_that_is_not_linear_after_the_mean_stays_as_it_is(kind: str, i
 
 def test_very_many_classes_have_no_map_that_would_make_predicting_slower() -> None:
     (image,) = noise((224, 224), 1)
-    assert joined(LITE0, 64).heat(image) is not None
-    assert joined(LITE0, 65).heat(image) is None
+    assert joined(LITE0, 64).heat(Inputs.of(image[None])) is not None
+    assert joined(LITE0, 65).heat(Inputs.of(image[None])) is None

@@ -10,6 +10,7 @@ import pytest
 import mien
 from mien.config import BackboneConfig
 from mien.core.inference import Graph
+from mien.core.inputs import Inputs
 from mien.errors import BackboneError
 from mien.learning.backbone import Backbone, load_backbone
 from onnx_models import pooling_network, two_input_network
@@ -34,7 +35,7 @@ def load_file(content: bytes, tmp_path: Path, **settings: object) -> Backbone:
 
 def test_the_built_in_backbone_gives_the_features_of_the_original() -> None:
     expected = np.load(Path(__file__).with_name("lite0_reference.npz"))["features"]
-    features = load_backbone(BackboneConfig(), (224, 224)).features(reference_images())
+    features = load_backbone(BackboneConfig(), (224, 224)).features(Inputs.of(reference_images()))
     assert features.shape == (2, 1984)
     assert features.dtype == np.float32
     assert np.abs(features[:, :1280] - expected).max() < 1e-2 * expected.max()
@@ -46,7 +47,7 @@ def test_the_built_in_features_are_the_means_of_five_depths() -> None:
     names = ["top_relu6", "block14_add", "block15_project", "block7_add", "block10_add"]
     for name in names:
         model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
-    features, *maps = Graph(model.SerializeToString()).run(["features", *names], reference_images())
+    features, *maps = Graph(model.SerializeToString()).run(["features", *names], {"images": reference_images()})
     assert [found.shape[1:] for found in maps] == [
         (1280, 7, 7), (192, 7, 7), (320, 7, 7), (80, 14, 14), (112, 14, 14)
     ]  # fmt: skip
@@ -71,19 +72,19 @@ def test_a_file_of_any_layout_gets_images_as_it_wants_them(
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
     scaled = images if kind is np.uint8 else (images / 255 - MEAN) / STD
     assert (backbone.image_size, backbone.num_features) == ((8, 8), 3)
-    np.testing.assert_allclose(backbone.features(images), scaled.mean(axis=(1, 2)), rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(backbone.features(Inputs.of(images)), scaled.mean(axis=(1, 2)), rtol=1e-2, atol=1e-3)
 
 
 def test_of_tokens_the_first_is_taken(tmp_path: Path) -> None:
     backbone = load_file(pooling_network(output="tokens"), tmp_path)
     images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
-    np.testing.assert_allclose(backbone.features(images)[0], (images[0, 0, 0] / 255 - MEAN) / STD, rtol=1e-3)
+    np.testing.assert_allclose(backbone.features(Inputs.of(images))[0], (images[0, 0, 0] / 255 - MEAN) / STD, rtol=1e-3)
 
 
 def test_the_scaling_can_be_set(tmp_path: Path) -> None:
     backbone = load_file(pooling_network(), tmp_path, pixel_mean=(0.0, 0.0, 0.5), pixel_std=(1.0, 0.5, 1.0))
     white = np.full((1, 8, 8, 3), 255, np.uint8)
-    np.testing.assert_allclose(backbone.features(white), [[1, 2, 0.5]], rtol=1e-5)
+    np.testing.assert_allclose(backbone.features(Inputs.of(white)), [[1, 2, 0.5]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [["N", 3, "H", "W"], ["batch_size", "num_channels", "height", "width"]])
@@ -93,7 +94,7 @@ def test_a_size_that_the_file_leaves_open_is_that_of_the_settings(tmp_path: Path
 
 def test_a_file_for_one_image_at_a_time_takes_more(tmp_path: Path) -> None:
     backbone = load_file(pooling_network(shape=[1, 3, 8, 8]), tmp_path)
-    assert backbone.features(np.zeros((5, 8, 8, 3), np.uint8)).shape == (5, 3)
+    assert backbone.features(Inputs.of(np.zeros((5, 8, 8, 3), np.uint8))).shape == (5, 3)
 
 
 @pytest.mark.parametrize("opset", [9, 13, 18, 21])

@@ -15,6 +15,7 @@ import mien
 from conftest import draw_folder
 from mien.config import PRESETS, AugmentConfig, BackboneConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.core import inference
+from mien.core.inputs import Inputs
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import folds, split
@@ -84,7 +85,7 @@ def test_features_are_made_once_and_found_the_next_time(dataset: Dataset, tmp_pa
     found = extract(dataset, LITE0, cache=FeatureCache(tmp_path), progress=second)
     np.testing.assert_array_equal(made, found)
     assert (first.num_made, second.num_made) == (24, 0)
-    np.testing.assert_allclose(made[3], LITE0.features(dataset.pixels(np.array([3])))[0], rtol=1e-6)
+    np.testing.assert_allclose(made[3], LITE0.features(dataset.inputs(np.array([3])))[0], rtol=1e-6)
 
 
 def test_another_resize_mode_needs_other_features(dataset: Dataset, tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_another_resize_mode_needs_other_features(dataset: Dataset, tmp_path: Pa
 def test_what_the_cache_cannot_mean_is_made_again(dataset: Dataset, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     made = extract(dataset, LITE0, cache=cache)
-    maker = f"{LITE0.fingerprint} stretch (224, 224) {mien.__version__}"
+    maker = f"{LITE0.fingerprint} stretch (224, 224) faces off {mien.__version__}"
     first, second = (dataset.records[place].sha256 for place in (0, 1))
     assert len(cache.get(maker, [first, second])) == 2
     cache.put(maker, {first: np.full(1984, np.nan, np.float32), second: np.zeros(3, np.float32)})
@@ -116,7 +117,7 @@ def test_a_linear_classifier_is_one_file_that_answers_as_the_head_does(dataset: 
     assert (fitted.details.onnx_max_difference or 1) < 1e-5
     assert fitted.history == () and fitted.model is None
     fitted.classifier.save(tmp_path / "model.onnx")
-    probs = mien.load(tmp_path / "model.onnx").probs(dataset.pixels(dataset.indexes()))
+    probs = mien.load(tmp_path / "model.onnx").probs(dataset.inputs(dataset.indexes()))
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
     seen = np.concatenate([dataset.indexes("train"), dataset.indexes("val")])
     assert (probs[seen].argmax(axis=1) == dataset.labels(seen)).mean() > 0.5
@@ -242,7 +243,9 @@ def test_out_of_fold_answers_are_of_classifiers_that_had_not_seen_the_image(smal
 @pytest.mark.slow
 def test_lite0_in_keras_gives_the_features_of_the_file(dataset: Dataset) -> None:
     images = dataset.pixels(np.arange(2))
-    np.testing.assert_allclose(networks.build_lite0(LITE0).predict_on_batch(images), LITE0.features(images), atol=1e-3)
+    np.testing.assert_allclose(
+        networks.build_lite0(LITE0).predict_on_batch(images), LITE0.features(Inputs.of(images)), atol=1e-3
+    )
 
 
 @pytest.mark.slow

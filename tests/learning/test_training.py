@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mien.config import PRESETS, AugmentConfig, FitConfig, ScanConfig
+from mien.core.inputs import Inputs
 from mien.core.progress import SILENCE, Epoch, Progress, Silence, best_epoch
 from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import ExportMismatchError, OutputError, SettingsError, SourceNotFoundError
@@ -43,7 +44,7 @@ def make_dataset(class_names: tuple[str, ...] = ("happy", "sad"), per_class: int
             images.append(np.clip(rng.normal(level, 30, (*SIZE, 3)), 0, 255).astype(np.uint8))
             split = SPLITS[place % 10]
             records.append(ImageRecord(f"{name}/{place}.jpg", name, sha256=f"{name}{place}", split=split))
-    return Dataset(Path("data"), class_names, tuple(records), ScanConfig(image_size=SIZE), np.stack(images))
+    return Dataset(Path("data"), class_names, tuple(records), ScanConfig(image_size=SIZE), Inputs.of(np.stack(images)))
 
 
 @dataclass(frozen=True)
@@ -282,13 +283,14 @@ def test_the_onnx_file_answers_as_the_keras_network_does(class_names: tuple[str,
     whole = networks.with_all_probs(fit(dataset, FitConfig(epochs=1)).model)
     classifier = export(whole, dataset)
     batches = [images for images, _ in dataset.batches(7)]
-    assert prove_equal(map(whole.predict_on_batch, batches), map(classifier.probs, batches)) < 1e-5
-    probs = classifier.probs(batches[0])
+    assert prove_equal(map(whole.predict_on_batch, batches), map(classifier.probs, map(Inputs.of, batches))) < 1e-5
+    inputs = Inputs.of(batches[0])
+    probs = classifier.probs(inputs)
     assert probs.shape == (7, len(class_names))
     assert probs.dtype == np.float32
     np.testing.assert_allclose(probs.sum(axis=1), 1, rtol=1e-5)
     classifier.save(tmp_path / "moved.onnx")
-    np.testing.assert_array_equal(Classifier((tmp_path / "moved.onnx").read_bytes()).probs(batches[0]), probs)
+    np.testing.assert_array_equal(Classifier((tmp_path / "moved.onnx").read_bytes()).probs(inputs), probs)
 
 
 def test_a_file_that_answers_otherwise_is_not_let_through() -> None:

@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto
 
 import mien
+from mien.core.inputs import Inputs
 from mien.errors import ImageError, ModelFileError, SourceNotFoundError
 from mien.model.classifier import FORMAT_VERSION, Classifier, Provenance, load, with_facts
 from mien.schema import built
@@ -39,7 +40,7 @@ def test_a_classifier_comes_back_whole_from_its_file(tmp_path: Path) -> None:
         assert classifier.facts == FACTS
         assert classifier.facts.format_version == FORMAT_VERSION
         assert classifier.class_names == ("happy", "sad")
-    probs = classifier.probs(np.zeros((3, 32, 48, 3), np.uint8))
+    probs = classifier.probs(Inputs.of(np.zeros((3, 32, 48, 3), np.uint8)))
     np.testing.assert_allclose(probs, [[0.75, 0.25]] * 3)
 
 
@@ -52,7 +53,7 @@ def test_images_are_prepared_as_the_file_says(tmp_path: Path) -> None:
 
     classifier = Classifier(with_facts(make_graph(), FACTS))
     Image.new("RGB", (10, 90), "black").save(tmp_path / "tall.png")
-    prepared = classifier.prepare((tmp_path / "tall.png").read_bytes())
+    prepared = classifier.prepare((tmp_path / "tall.png").read_bytes()).images[0]
     assert prepared.shape == (32, 48, 3)
     assert prepared[16, 0].tolist() == [255, 255, 255]
     assert prepared[16, 24].tolist() == [0, 0, 0]
@@ -69,7 +70,9 @@ def test_scores_are_put_in_the_place_of_the_old_ones() -> None:
 
 
 def test_an_image_is_not_out_of_distribution_where_the_file_has_no_distances() -> None:
-    probs, out_of_distribution = Classifier(with_facts(make_graph(), FACTS)).predict(np.zeros((2, 32, 48, 3), np.uint8))
+    probs, out_of_distribution = Classifier(with_facts(make_graph(), FACTS)).predict(
+        Inputs.of(np.zeros((2, 32, 48, 3), np.uint8))
+    )
     np.testing.assert_allclose(probs, [[0.75, 0.25]] * 2)
     assert out_of_distribution.tolist() == [False, False]
 
@@ -77,7 +80,7 @@ def test_an_image_is_not_out_of_distribution_where_the_file_has_no_distances() -
 def test_a_network_with_another_number_of_classes_is_refused(tmp_path: Path) -> None:
     many = with_metadata(lambda d: d.update(class_names=["happy", "sad", "calm"]))
     with pytest.raises(ModelFileError, match="for 3 classes"):
-        Classifier(many).probs(np.zeros((1, 32, 48, 3), np.uint8))
+        Classifier(many).probs(Inputs.of(np.zeros((1, 32, 48, 3), np.uint8)))
 
 
 def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:

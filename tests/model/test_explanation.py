@@ -19,6 +19,7 @@ from mien.model.explanation import COOL, WARM, HeatMap, _box, explain, overlay
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import explanation as planted
+from mien.core.inputs import Inputs
 from onnx_models import COLOUR_FACTS as FACTS
 from onnx_models import colour_classifier
 
@@ -57,7 +58,7 @@ def test_a_map_points_at_its_cause_on_the_image_as_it_is(heat: str | None, rule:
 def test_the_mean_of_an_exact_map_is_the_log_odds_of_the_label() -> None:
     classifier = colour_classifier()
     image = image_with((0, 200, 0), (0, 1), (32, 48))
-    probs = classifier.probs(image[None])[0].astype(np.float64)
+    probs = classifier.probs(Inputs.of(image[None]))[0].astype(np.float64)
     heat_map = explain(classifier, image)
     assert heat_map.label == classifier.class_names[int(probs.argmax())]
     number = int(probs.argmax())
@@ -147,7 +148,7 @@ def test_what_is_no_image_is_refused_with_what_is_expected(image: Any, received:
 @pytest.mark.parametrize("size", [(97, 61), (40, 300), (300, 40), (7, 7)])
 def test_a_map_on_the_image_is_the_part_of_the_whole_map_that_lies_there(size: tuple[int, int], rule: str) -> None:
     height, width = size
-    box = _box((height, width), replace(FACTS, resize_mode=rule).scan_config())  # type: ignore[arg-type]
+    box = _box((width, height), replace(FACTS, resize_mode=rule).scan_config())  # type: ignore[arg-type]
     values = np.random.default_rng(0).normal(size=(7, 9)).astype(np.float32)
     left, top, right, bottom = (round(share * side) for share, side in zip(box, (width, height) * 2, strict=True))
     drawn = Image.fromarray(values).resize((right - left, bottom - top), Image.Resampling.BICUBIC)
@@ -160,7 +161,7 @@ def test_a_map_on_the_image_is_the_part_of_the_whole_map_that_lies_there(size: t
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(1, 4_000_000), (4_000_000, 1)])
 def test_the_map_of_a_very_thin_image_takes_no_more_room_than_the_image(shape: tuple[int, int], rule: str) -> None:
-    box = _box(shape, replace(FACTS, resize_mode=rule).scan_config())  # type: ignore[arg-type]
+    box = _box(shape[::-1], replace(FACTS, resize_mode=rule).scan_config())  # type: ignore[arg-type]
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     found = HeatMap("red", "occlusion", values, box).at(*shape)
     assert found.shape == shape and found.max() > 0

@@ -4,11 +4,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from mien.core import parallel
+from mien.core.inputs import Inputs
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.model.classifier import Classifier, with_facts
 from mien.model.prediction import predict
@@ -58,7 +57,7 @@ def test_at_most_a_few_images_are_held_at_a_time(data: Path, monkeypatch: pytest
     alive, most = 0, 0
 
     class Counting(Classifier):
-        def prepare(self, content: bytes) -> NDArray[np.uint8]:
+        def prepare(self, content: bytes) -> Inputs:
             nonlocal alive, most
             alive += 1
             most = max(most, alive)

@@ -60,7 +60,7 @@ def test_images_that_a_dataset_keeps_are_not_read_again(tmp_path: Path) -> None:
     save_image(tmp_path / "sad" / "high.png", draw_image(2, width=40, height=90))
     (tmp_path / "sad" / "text.jpg").write_text("no image")
     dataset = scan(tmp_path, ScanConfig(), keep_images=True)
-    from_files = load_thumbnails(replace(dataset, images=None), dataset.records)
+    from_files = load_thumbnails(replace(dataset, kept=None), dataset.records)
     for file in tmp_path.rglob("*.*"):
         file.unlink()
     kept = load_thumbnails(dataset, dataset.records)

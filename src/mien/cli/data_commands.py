@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from mien.cli.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
-from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig
+from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
 from mien.core import files
 from mien.errors import SettingsError
 
@@ -174,7 +174,7 @@ def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "
 
     refuse_place(to, folder)
     with TerminalProgress() as progress:
-        plan = plan_quarantine(clean_dataset(scan(folder, progress=progress), config), to)
+        plan = plan_quarantine(clean_dataset(scan(folder, ScanConfig(faces="off"), progress=progress), config), to)
     if apply:
         quarantine(plan)
     return plan

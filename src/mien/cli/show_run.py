@@ -145,6 +145,8 @@ def show_about(facts: "ModelFacts") -> None:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
     OUT.print(f"takes        images of {width} x {height} pixels, resize mode {facts.resize_mode}")
+    if facts.faces == "on":
+        OUT.print("faces        looks at them, beside the whole image")
     OUT.print(f"images       fingerprint {printable(facts.data_fingerprint)}")
     if facts.provenance is None:
         OUT.print(f"made         by mien {printable(facts.mien_version)}; the file says no more of it")
@@ -226,7 +228,9 @@ def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[st
             continue
         show_prediction(item.prediction, width)
         if item.png is not None:
-            OUT.print(f"{'':<{width}}        {printable(str(item.png))}: {printable(str(item.label))}, {item.method}")
+            faces = f"; faces {', '.join(f'{face.log_odds:+.1f}' for face in item.faces)}" if item.faces else ""
+            told = f"{printable(str(item.label))}, {item.method}{faces}"
+            OUT.print(f"{'':<{width}}        {printable(str(item.png))}: {told}")
     return _failures(num_errors, num_images)
 
 

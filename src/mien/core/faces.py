@@ -59,7 +59,7 @@ def find_faces(rgb: Image.Image) -> tuple[Face, ...]:
         V. Bazarevsky et al., BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs, arXiv:1907.05047, 2019.
     """
     image, place = letterbox(rgb)
-    regressors, logits = _detector().run(["regressors", "scores"], image[None])
+    regressors, logits = _detector().run(["regressors", "scores"], {"images": image[None]})
     return faces_from(regressors[0], logits[0, :, 0], place)
 
 

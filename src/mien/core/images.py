@@ -1,6 +1,7 @@
 """Decoding: bytes -> uint8 (H, W, 3), in the one way that check, train, predict and serve share."""
 
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,6 +18,8 @@ from mien.errors import ImageError
 
 # Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
 _HASH_SIDE = 256
+# Faces are looked for in images whose longer side has so many pixels.
+_FACES_SIDE = 512
 # A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
 _MAX_PASSES = 500
@@ -82,7 +85,7 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
     Args:
         content: The file, whole.
         config: An image with more pixels than its `max_pixels` is refused before it is decoded; a JPEG is decoded
-            at the smallest fraction that still covers its `image_size`.
+            at the smallest fraction that still covers its `image_size`, and that faces can be found in.
 
     Raises:
         ImageError: Not an image, damaged, or too large; `problem` tells which.
@@ -90,7 +93,7 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
     image = _opened(content, config.max_pixels)
     width, height = image.size
     try:
-        image.draft(None, _least_size(config))
+        image.draft(None, _least_size(image, config))
         cast(_Content, image.fp).allow_pixels()
         image.load()
         orientation = _orientation(image)
@@ -113,7 +116,7 @@ def decoding_bytes(content: bytes, config: ScanConfig) -> int:
     image = _opened(content, config.max_pixels)
     num_bytes = _bytes_of_passes(image)
     try:
-        image.draft(None, _least_size(config))
+        image.draft(None, _least_size(image, config))
     except Exception as error:  # See _why.
         raise _why(error) from error
     return num_bytes + image.width * image.height * _BYTES_PER_PIXEL[str(image.format)]
@@ -162,13 +165,12 @@ def to_array(content: bytes, config: ScanConfig) -> NDArray[np.uint8]:
     return resize(decode(content, config).rgb, config)
 
 
-def room_for(num_images: int, config: ScanConfig) -> NDArray[np.uint8]:
-    """Return an array for images, uint8 (num_images, H, W, 3): in memory, or in a temporary file if that is too much.
+def room_for(shape: tuple[int, ...], config: ScanConfig) -> NDArray[np.uint8]:
+    """Return an array for pixels, uint8 of some shape: in memory, or in a temporary file if that is too much.
 
     Raises:
         OutputError: There is no room for the temporary file.
     """
-    shape = (num_images, *config.image_size, 3)
     num_bytes = int(np.prod(shape))
     if num_bytes <= config.max_memory_mb * 1024**2:
         return np.empty(shape, np.uint8)
@@ -203,10 +205,11 @@ class _Content(io.BytesIO):
         self._num_reads_left = _MAX_READS + self._num_bytes // _MIN_BYTES_PER_READ
 
 
-def _least_size(config: ScanConfig) -> tuple[int, int]:
-    """Return the size below which no JPEG is decoded."""
+def _least_size(image: Image.Image, config: ScanConfig) -> tuple[int, int]:
+    """Return the size below which a JPEG is not decoded."""
     min_side = max(*config.image_size, _HASH_SIDE)
-    return min_side, min_side
+    scale = _FACES_SIDE / max(image.size) if config.faces == "on" else 0
+    return max(min_side, math.ceil(scale * image.width)), max(min_side, math.ceil(scale * image.height))
 
 
 def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:

@@ -1,4 +1,4 @@
-"""Inference: an ONNX graph, run by ONNX Runtime on all cores, from images to rows of numbers."""
+"""Inference: an ONNX graph, run by ONNX Runtime on all cores, from what it is shown of images to rows of numbers."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Graph:
-    """An ONNX graph that takes `images`, uint8 (N, H, W, 3).
+    """An ONNX graph whose inputs have one row for each image.
 
     Every image is run on its own, in one thread, and several at a time: what a small image leaves in the
     caches of a core is still there for the next layer, so that this is half as fast again as batches that all cores
@@ -34,29 +34,33 @@ class Graph:
         """
         self._session = _session(content)
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self.ends = {item.name for item in (*self._session.get_inputs(), *self._session.get_outputs())}
+        self._inputs = {item.name for item in self._session.get_inputs()}
+        self.ends = self._inputs | {item.name for item in self._session.get_outputs()}
 
-    def run(self, outputs: Sequence[str], images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Return what the graph gives for images: for each output float32, one row per image.
 
         Args:
             outputs: Names of outputs.
-            images: uint8 (N, H, W, 3), of the size that the graph takes; N is at least 1.
+            inputs: An array for each input, by its name, with one row per image and at least one; those that the graph
+                does not have are passed over.
 
         Raises:
             ModelFileError: The graph cannot be run on them, or gives something else than arrays.
         """
 
         def run_one(place: int) -> list[NDArray[np.float32]]:
-            values = self._run(outputs, {"images": images[place : place + 1]})
+            values = self._run(outputs, {name: array[place : place + 1] for name, array in taken.items()})
             for name, value in zip(outputs, values, strict=True):
                 if not isinstance(value, np.ndarray):
                     raise ModelFileError(f"it is damaged: its output {name!r} is no array of numbers")
             return cast("list[NDArray[np.float32]]", values)
 
-        if len(images) == 1:
+        taken = {name: array for name, array in inputs.items() if name in self._inputs}
+        num_images = len(next(iter(taken.values())))
+        if num_images == 1:
             return run_one(0)
-        rows = list(in_threads(run_one, range(len(images))))
+        rows = list(in_threads(run_one, range(num_images)))
         return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
     def output_shapes(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.config import ScanConfig, expect
 from mien.core import files, images
 from mien.core.csv_tables import read_records, table_text
+from mien.core.inputs import Inputs, inputs_of, joined
 from mien.core.parallel import in_threads
 from mien.data.near_copies import members_by_group
 from mien.data.near_pairs import UnionFind
@@ -115,15 +117,15 @@ class Dataset:
         class_names: Sorted; a class's number is its place.
         records: One per file, in the order of the scan.
         config: How files become arrays.
-        images: uint8 (num_records, H, W, 3), one row per record, where the scan kept them; rows of files
-            that are no images hold nothing.
+        kept: What a network is shown of the images, one row per record, where the scan kept it; rows of files that are
+            no images hold nothing.
     """
 
     root: Path
     class_names: tuple[str, ...]
     records: tuple[ImageRecord, ...]
     config: ScanConfig = field(default_factory=ScanConfig)
-    images: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
+    kept: Inputs | None = field(default=None, repr=False, compare=False)
 
     @property
     def knows_groups(self) -> bool:
@@ -179,20 +181,29 @@ class Dataset:
 
     def pixels(self, indexes: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the images at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
-        if self.images is not None:
-            return self.images[indexes]
-        arrays = [self._decoded(self.records[i]) for i in indexes]
+        if self.kept is not None:
+            return self.kept.images[indexes]
+        arrays = [images.resize(self._decoded(i), self.config) for i in indexes]
         return np.stack(arrays) if arrays else np.empty((0, *self.config.image_size, 3), np.uint8)
 
+    def inputs(self, indexes: NDArray[np.int64]) -> Inputs:
+        """Return what a network is shown of the images at some places: what the scan kept, or decoded now."""
+        if self.kept is not None:
+            return self.kept[indexes]
+        return joined([inputs_of(self._decoded(i), self.config) for i in indexes], self.config)
+
     def keeping_images(self) -> "Dataset":
-        """Return the same Dataset with the images of its used records decoded and kept as `images`."""
-        if self.images is not None:
+        """Return the same Dataset with the pixels of its used records decoded and kept; no faces are looked for."""
+        if self.kept is not None:
             return self
-        kept = images.room_for(len(self.records), self.config)
-        indexes = self.indexes()
-        for index, array in zip(indexes, in_threads(lambda i: self._decoded(self.records[i]), indexes), strict=True):
-            kept[index] = array
-        return replace(self, images=kept)
+        pixels = images.room_for((len(self.records), *self.config.image_size, 3), self.config)
+
+        def keep(index: int) -> None:
+            pixels[index] = images.resize(self._decoded(index), self.config)
+
+        for _ in in_threads(keep, self.indexes().tolist()):
+            pass
+        return replace(self, kept=Inputs.of(pixels))
 
     def batches(
         self, batch_size: int = 32, *, split: str | None = None, seed: int | None = None
@@ -262,8 +273,8 @@ class Dataset:
                 f"written, such as {changed[0]!r}: start a new run"
             )
 
-    def _decoded(self, record: ImageRecord) -> NDArray[np.uint8]:
-        return images.to_array(images.read(self.root / record.path), self.config)
+    def _decoded(self, index: int) -> Image.Image:
+        return images.decode(images.read(self.root / self.records[index].path), self.config).rgb
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:

@@ -3,15 +3,18 @@
 import hashlib
 import os
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mien.config import ScanConfig
 from mien.core import files, images
+from mien.core.faces import find_faces
 from mien.core.formats import EXTENSIONS
+from mien.core.inputs import Inputs, inputs_of, room_for
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset, ImageRecord, Problem
@@ -21,6 +24,9 @@ from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
 
 # What compression makes of one colour.
 _BLANK_LEVELS, _LOOKED_AT = 4, 1024
+# Whether a folder is one of faces, so many images tell. Among images without any, one in a hundred seems to show a face
+# as surely as this, by `benchmarks/faces.py`; at the least score of all it can be one in five.
+_NUM_TRIED, _LEAST_WITH_FACE, _SURE = 64, 5, 0.7
 _SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
@@ -37,8 +43,9 @@ def scan(
 
     Args:
         folder: One sub-folder per class; images may lie deeper.
-        config: How files become arrays.
-        keep_images: Keep the resized images as `Dataset.images`, so that nothing is decoded again.
+        config: How files become arrays. Whether faces are looked for is decided here where it says "auto"; the
+            Dataset's own `config` says "on" or "off".
+        keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again.
         progress: Told how far it is.
 
     Raises:
@@ -53,11 +60,12 @@ def scan(
     root = Path(folder)
     class_names = find_class_names(root)
     paths = [path for name in class_names for path in files.walk(root / name)]
-    kept = images.room_for(len(paths), config) if keep_images else None
+    config = replace(config, faces=_decided(config, root, paths, progress))
+    kept = room_for(len(paths), config) if keep_images else None
 
     def scan_one(item: tuple[int, Path]) -> ImageRecord:
         place, path = item
-        return scan_file(path, root, config, None if kept is None else kept[place])
+        return scan_file(path, root, config, None if kept is None else kept[place : place + 1])
 
     records = []
     for record in in_threads(scan_one, enumerate(paths)):
@@ -95,14 +103,14 @@ def find_class_names(root: Path) -> tuple[str, ...]:
     return names
 
 
-def scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8] | None = None) -> ImageRecord:
+def scan_file(path: Path, root: Path, config: ScanConfig, kept: Inputs | None = None) -> ImageRecord:
     """Read one file below a folder, and say what it is.
 
     Args:
         path: The file.
         root: The folder of class folders.
         config: How it becomes an array.
-        kept: Where to put that, uint8 (H, W, 3); by default nowhere.
+        kept: Where to put that, of length 1; by default nowhere.
     """
     relative = PurePosixPath(path.relative_to(root))
     record = ImageRecord(str(relative), relative.parts[0])
@@ -113,7 +121,7 @@ def scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8
     except ImageError as error:
         return replace(record, problems=(Problem(error.problem, str(error)),), used=False)
     if kept is not None:
-        kept[:] = images.resize(image.rgb, config)
+        kept.put(inputs_of(image.rgb, config))
     brightness, colour = images.shades(image.rgb)
     look, grey = look_of(image.rgb), image.rgb.convert("L")
     return replace(
@@ -127,6 +135,37 @@ def scan_file(path: Path, root: Path, config: ScanConfig, kept: NDArray[np.uint8
         height=image.height,
         problems=(*_extension_problem(path, image.format), *_blank_problem(image.rgb, look)),
     )
+
+
+def _decided(config: ScanConfig, root: Path, paths: list[Path], progress: Progress) -> Literal["on", "off"]:
+    """Say whether faces are looked for: where it is to be found out, in some images of every class."""
+    if config.faces != "auto":
+        return config.faces
+    some = _spread(root, paths, _NUM_TRIED)
+    num_with_face = 0
+    for place, shows_face in enumerate(in_threads(lambda path: _shows_face(path, config), some), start=1):
+        num_with_face += shows_face
+        progress.step("Looking for faces", place, len(some))
+    if num_with_face < _LEAST_WITH_FACE:
+        return "off"
+    progress.say(f"{num_with_face} of {len(some)} images show a face: faces are looked at too (not with --faces off)")
+    return "on"
+
+
+def _spread(root: Path, paths: list[Path], num_wanted: int) -> list[Path]:
+    """Return some files from all over the folder, of every class as many, as far as there are."""
+    by_class: dict[str, list[Path]] = {}
+    for place in np.random.default_rng(0).permutation(len(paths)):
+        by_class.setdefault(paths[place].relative_to(root).parts[0], []).append(paths[place])
+    return [path for round_ in zip_longest(*by_class.values()) for path in round_ if path is not None][:num_wanted]
+
+
+def _shows_face(path: Path, config: ScanConfig) -> bool:
+    try:
+        rgb = images.decode(images.read(path), replace(config, faces="on")).rgb
+    except ImageError:
+        return False
+    return any(face.score >= _SURE for face in find_faces(rgb))
 
 
 def _blank_problem(rgb: Image.Image, look: bytes) -> tuple[Problem, ...]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig
+from mien.config import CleanConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
@@ -80,7 +80,7 @@ def check(
     decisions = load_decisions(relabel_path) if relabel_path else {}
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
-    scanned = scan(folder, progress=progress)
+    scanned = scan(folder, ScanConfig(faces="off"), progress=progress)
     if run_folder:
         settings = settings_of(run_folder)
         scanned = with_subjects(scanned, settings.split.group_by, progress=progress)

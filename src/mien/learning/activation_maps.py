@@ -248,7 +248,7 @@ def _is_proved(longer: "onnx.ModelProto", logits: list[str]) -> bool:
         _add_output(asked, name)
     height, width = (item.dim_value for item in longer.graph.input[0].type.tensor_type.shape.dim[1:3])
     try:
-        heat, *found = Graph(asked.SerializeToString()).run([HEAT, *logits], noise((height, width)))
+        heat, *found = Graph(asked.SerializeToString()).run([HEAT, *logits], {"images": noise((height, width))})
     except (ModelFileError, ValueError):
         # Another version of the operators, or shapes that are not those of a map.
         return False

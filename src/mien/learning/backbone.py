@@ -14,6 +14,7 @@ from mien.config import BUILT_IN_BACKBONE, BackboneConfig
 from mien.core import files
 from mien.core.extras import needing
 from mien.core.inference import Graph
+from mien.core.inputs import Inputs
 from mien.errors import BackboneError, ModelFileError
 
 if TYPE_CHECKING:
@@ -30,14 +31,16 @@ class Backbone:
     Attributes:
         name: "lite0", or the file that it came from.
         image_size: (height, width) of the images that it takes, in pixels.
-        num_features: D.
+        num_features: D, of the whole image.
         content: ONNX: `images` uint8 (N, H, W, 3) -> `features` float32 (N, D).
+        num_face_features: F, behind those; 0 where it does not look at faces (see `mien.learning.face_features`).
     """
 
     name: str
     image_size: tuple[int, int]
     num_features: int
     content: bytes
+    num_face_features: int = 0
 
     @cached_property
     def fingerprint(self) -> str:
@@ -49,9 +52,10 @@ class Backbone:
         """Itself, ready to run."""
         return Graph(self.content)
 
-    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the features of images, float32 (N, D), from uint8 (N, H, W, 3)."""
-        return self.graph.run(["features"], images)[0]
+    def features(self, inputs: Inputs) -> NDArray[np.float32]:
+        """Return the features of images, float32 (N, D + F)."""
+        outputs = ["features", "face_features"] if self.num_face_features else ["features"]
+        return np.hstack(self.graph.run(outputs, inputs.by_name()))
 
 
 def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
@@ -222,5 +226,5 @@ def _try(backbone: Backbone) -> None:
     """Make sure that a wrapped network gives finite features."""
     image = np.full((1, *backbone.image_size, 3), 200, np.uint8)
     backbone.graph.output_shapes({"images": image})
-    if not np.isfinite(backbone.features(image)).all():
+    if not np.isfinite(backbone.features(Inputs.of(image))).all():
         raise ModelFileError("its features are not finite; are --pixel-mean and --pixel-std those of its training?")

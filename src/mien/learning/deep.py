@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import TrainConfig
+from mien.core.inputs import Inputs
 from mien.core.probabilities import best_temperature, cross_entropy
 from mien.core.progress import Progress, best_epoch
 from mien.data.dataset import Dataset
@@ -227,7 +228,7 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
     classifier = export(network.whole, dataset)
     difference = prove_equal(
         (np.asarray(network.whole.predict_on_batch(images)) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
-        (classifier.probs(images) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
+        (classifier.probs(Inputs.of(images)) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
     )
     progress.say(f"model.onnx answers as the Keras network does: probabilities differ by at most {difference:.1e}")
     history = network.trained.history

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from mien.core import files
 from mien.core.inference import Graph
+from mien.core.inputs import Inputs
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError, ModelFileError
 from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat, noise, with_heat
 from mien.learning.backbone import Backbone
+from mien.learning.face_features import add_face_logits
 from mien.learning.heads import Head
 from mien.learning.methods import Fitted
 from mien.learning.out_of_distribution import Distribution, fit_distribution
@@ -53,6 +55,7 @@ def facts_of(dataset: Dataset) -> ModelFacts:
         image_size=dataset.config.image_size,
         resize_mode=dataset.config.resize_mode,
         max_pixels=dataset.config.max_pixels,
+        faces="unused" if dataset.config.faces == "on" else "off",
         largest_class=dataset.class_names[int(trained_on.argmax())],
         data_fingerprint=dataset.fingerprint(),
         mien_version=__version__,
@@ -62,9 +65,11 @@ def facts_of(dataset: Dataset) -> ModelFacts:
 def join(backbone: Backbone, head: Head, distribution: Distribution, facts: ModelFacts) -> Classifier:
     """Put a linear head on a backbone: a Classifier, one ONNX file, from uint8 images to probabilities.
 
+    It looks at faces where the head gives weight to what they say.
+
     Args:
         backbone: Gives D features.
-        head: Takes D features.
+        head: Takes D features, or behind them F of faces.
         distribution: What features are like those of the training.
         facts: What the file is to say about itself.
     """
@@ -72,7 +77,8 @@ def join(backbone: Backbone, head: Head, distribution: Distribution, facts: Mode
 
     model = onnx.load_from_string(backbone.content)
     graph = model.graph
-    graph.initializer.append(onnx.numpy_helper.from_array(head.weights, "head_weights"))
+    of_images, of_faces = np.split(head.weights, [backbone.num_features])
+    graph.initializer.append(onnx.numpy_helper.from_array(of_images, "head_weights"))
     graph.initializer.append(onnx.numpy_helper.from_array(head.bias, "head_bias"))
     graph.node.append(onnx.helper.make_node("Gemm", ["features", "head_weights", "head_bias"], ["logits"]))
     graph.node.append(onnx.helper.make_node("Softmax", ["logits"], ["probs"], axis=1))
@@ -80,20 +86,28 @@ def join(backbone: Backbone, head: Head, distribution: Distribution, facts: Mode
     del graph.output[:]
     graph.output.append(onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, shape))
     longer = with_heat(model) if len(head.bias) <= MAX_CLASSES else None
+    if of_faces.any():
+        facts = replace(facts, faces="on")
+        for made in (model, longer):
+            if made is not None:
+                add_face_logits(made, of_faces)
     if longer is not None:
         # Wrong shapes within a graph of the user's own are found when it is made ready, or run.
         with suppress(ModelFileError, ValueError):
             classifier = _with_distance(longer, "features", distribution, facts)
-            if _is_proved(classifier, backbone, head):
+            if _is_proved(classifier, backbone, of_images, head.bias):
                 return classifier
     return _with_distance(model, "features", distribution, facts)
 
 
-def _is_proved(classifier: Classifier, backbone: Backbone, head: Head) -> bool:
-    """Say whether the means of a classifier's maps are the logits that the head makes of the features."""
-    images = noise(backbone.image_size)
-    heat = np.stack([maps for image in images if (maps := classifier.heat(image)) is not None])
-    return is_mean_of_heat(heat, backbone.features(images) @ head.weights + head.bias)
+def _is_proved(
+    classifier: Classifier, backbone: Backbone, weights: NDArray[np.float32], bias: NDArray[np.float32]
+) -> bool:
+    """Say whether the means of a classifier's maps are the logits that a layer makes of the features of an image."""
+    inputs = Inputs.of(noise(backbone.image_size))
+    ones = (inputs[place : place + 1] for place in range(len(inputs)))
+    heat = np.stack([maps for one in ones if (maps := classifier.heat(one)) is not None])
+    return is_mean_of_heat(heat, backbone.features(inputs) @ weights + bias)
 
 
 def export(network: "keras.Model", dataset: Dataset) -> Classifier:
@@ -145,7 +159,8 @@ def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str)
     asked.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
     graph = Graph(asked.SerializeToString())
     places = dataset.indexes(split)[:_MAX_FEATURES]
-    rows = [graph.run([name], dataset.pixels(places[i : i + 32]))[0] for i in range(0, len(places), 32)]
+    batches = (dataset.pixels(places[i : i + 32]) for i in range(0, len(places), 32))
+    rows = [graph.run([name], {"images": pixels})[0] for pixels in batches]
     return np.concatenate(rows)
 
 

@@ -25,7 +25,7 @@ def extract(
     cache: FeatureCache | None = None,
     progress: Progress = SILENCE,
 ) -> NDArray[np.float32]:
-    """Return the features of the used images: float32 (num_records, D), rows of other files all zero.
+    """Return the features of the used images: float32 (num_records, D + F), rows of other files all zero.
 
     Args:
         dataset: Its images have the size that the backbone takes.
@@ -33,21 +33,22 @@ def extract(
         cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
         progress: Told how far it is.
     """
-    maker = f"{backbone.fingerprint} {dataset.config.resize_mode} {dataset.config.image_size} {__version__}"
+    config = dataset.config
+    maker = f"{backbone.fingerprint} {config.resize_mode} {config.image_size} faces {config.faces} {__version__}"
     found = _found(dataset, backbone, maker, cache, progress)
     if found:
         progress.say(f"features of {len(found)} images were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
     for start in range(0, len(missing), _PORTION):
         portion = missing[start : start + _PORTION]
-        rows = in_threads(lambda place: backbone.features(dataset.pixels(np.array([place])))[0], portion)
+        rows = in_threads(lambda place: backbone.features(dataset.inputs(np.array([place])))[0], portion)
         made = {}
         for done, (place, row) in enumerate(zip(portion, rows, strict=True), start=start + 1):
             made[dataset.records[place].sha256] = row
             progress.step("Features", done, len(missing))
         found |= made
         cache = _keep(made, maker, cache, progress)
-    table = np.zeros((len(dataset.records), backbone.num_features), np.float32)
+    table = np.zeros((len(dataset.records), _num_columns(backbone)), np.float32)
     for place in dataset.indexes():
         table[place] = found[dataset.records[place].sha256]
     return table
@@ -59,15 +60,17 @@ def fit_head_on(
     places: NDArray[np.int64],
     config: TrainConfig,
     *,
+    num_face_features: int = 0,
     progress: Progress = SILENCE,
 ) -> Head:
     """Fit a linear head on the features of the images at some places; near copies are never divided.
 
     Args:
         dataset: Knows their labels and which of them are copies.
-        features: A row for each record, (num_records, D).
+        features: A row for each record, (num_records, D + F).
         places: Which images to fit on.
         config: Whether the classes are weighed, and the seed.
+        num_face_features: F, how many of the features are of faces.
         progress: Told how many strengths were tried.
     """
     return fit_head(
@@ -75,6 +78,7 @@ def fit_head_on(
         dataset.labels(places),
         groups=dataset.group_numbers(places),
         num_classes=len(dataset.class_names),
+        num_face_features=num_face_features,
         balanced=config.fit.class_weights,
         seed=config.split.seed,
         progress=progress,
@@ -82,21 +86,28 @@ def fit_head_on(
 
 
 def predict_from_others(
-    dataset: Dataset, features: NDArray[np.float32], places: NDArray[np.int64], config: TrainConfig
+    dataset: Dataset,
+    features: NDArray[np.float32],
+    places: NDArray[np.int64],
+    config: TrainConfig,
+    *,
+    num_face_features: int = 0,
 ) -> NDArray[np.float32]:
     """Return the probabilities, (N, C), that each of some images gets from the features and labels of the others.
 
     Args:
         dataset: Knows their labels and which of them are copies, which are left out together.
-        features: A row for each record, (num_records, D).
+        features: A row for each record, (num_records, D + F).
         places: Which images.
         config: The seed.
+        num_face_features: F, how many of the features are of faces.
     """
     return leave_one_out(
         features[places],
         dataset.labels(places),
         groups=dataset.group_numbers(places),
         num_classes=len(dataset.class_names),
+        num_face_features=num_face_features,
         seed=config.split.seed,
     )
 
@@ -112,8 +123,12 @@ def _found(
     except OutputError as error:
         progress.say(str(error))
         return {}
-    shape = (backbone.num_features,)
+    shape = (_num_columns(backbone),)
     return {sha256: row for sha256, row in found.items() if row.shape == shape and np.isfinite(row).all()}
+
+
+def _num_columns(backbone: Backbone) -> int:
+    return backbone.num_features + backbone.num_face_features
 
 
 def _keep(

@@ -15,6 +15,7 @@ from mien.data.dataset import Dataset
 from mien.data.splitting import smallest_class
 from mien.errors import SettingsError
 from mien.learning.backbone import Backbone, is_file_name, load_backbone
+from mien.learning.face_features import takes_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
@@ -122,8 +123,25 @@ def _settings_of_networks(config: TrainConfig) -> list[str]:
 
 
 def scan_config(config: TrainConfig, backbone: Backbone | None) -> ScanConfig:
-    """Return how images are to be read: the backbone decides their size where it has one of its own."""
-    return config.scan if backbone is None else replace(config.scan, image_size=backbone.image_size)
+    """Return how images are to be read: the backbone decides their size where it has one of its own.
+
+    Raises:
+        SettingsError: Faces are to be looked at, and the method or the backbone cannot.
+    """
+    size = config.scan.image_size if backbone is None else backbone.image_size
+    why = _why_no_faces(config, backbone) if config.scan.faces != "off" else ""
+    if why and config.scan.faces == "on":
+        raise SettingsError(f"faces is on, but {why}: leave it out, or set it to off")
+    return replace(config.scan, image_size=size, faces="off" if why else config.scan.faces)
+
+
+def _why_no_faces(config: TrainConfig, backbone: Backbone | None) -> str:
+    """Return why faces cannot be looked at, or nothing where they can."""
+    if config.fit.method != "linear" or backbone is None:
+        return f"the method {config.fit.method} looks at whole images alone"
+    if not takes_faces(backbone):
+        return f"{backbone.name} is written in an old version of ONNX's operators (export it with opset 13 or later)"
+    return ""
 
 
 def prepare(

@@ -10,6 +10,7 @@ from mien.core.progress import Progress
 from mien.data.dataset import Dataset
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import facts_of, join, prove_equal
+from mien.learning.face_features import takes_faces, with_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract, fit_head_on, predict_from_others
 from mien.learning.heads import Head
@@ -30,17 +31,20 @@ class Linear:
         self, dataset: Dataset, config: TrainConfig, backbone: Backbone, cache: FeatureCache | None, progress: Progress
     ) -> None:
         self._config, self._backbone, self._progress = config, backbone, progress
-        self._features = extract(dataset, backbone, cache=cache, progress=progress)
+        maker = with_faces(backbone) if dataset.config.faces == "on" and takes_faces(backbone) else backbone
+        self._num_face_features = maker.num_face_features
+        self._features = extract(dataset, maker, cache=cache, progress=progress)
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
         """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
         head = self._head(dataset)
         seen = places_seen(dataset)
         groups, seed = dataset.group_numbers(seen), self._config.split.seed
-        distribution = fit_distribution(self._features[seen], groups=groups, seed=seed)
+        of_images = self._features[seen, : self._backbone.num_features]
+        distribution = fit_distribution(of_images, groups=groups, seed=seed)
         classifier = join(self._backbone, head, distribution, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
-        difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.pixels(some))])
+        difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.inputs(some))])
         self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
         details = TrainingDetails(
             backbone=self._backbone.name,
@@ -56,11 +60,21 @@ class Linear:
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
-        return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
+        num_face_features = self._num_face_features
+        return predict_from_others(
+            dataset, self._features, places_seen(dataset), self._config, num_face_features=num_face_features
+        )
 
     def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features of the images at some places, (N, D)."""
-        return self._features[places]
+        """Return the features of the images at some places, (N, D), without those of faces."""
+        return self._features[places, : self._backbone.num_features]
 
     def _head(self, dataset: Dataset) -> Head:
-        return fit_head_on(dataset, self._features, places_seen(dataset), self._config, progress=self._progress)
+        return fit_head_on(
+            dataset,
+            self._features,
+            places_seen(dataset),
+            self._config,
+            num_face_features=self._num_face_features,
+            progress=self._progress,
+        )

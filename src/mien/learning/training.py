@@ -223,10 +223,10 @@ class _Mean:
 
 def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.int64]], Any]:
     """Return what gives the images at some places: from the memory of the GPU, where there is one and they fit."""
-    fits = dataset.images is not None and dataset.images.nbytes <= _MAX_GPU_BYTES
-    if not (fits and has_gpu()) or augment.augment:
+    kept = dataset.kept
+    if kept is None or kept.images.nbytes > _MAX_GPU_BYTES or not has_gpu() or augment.augment:
         return dataset.pixels
-    images = keras.ops.convert_to_tensor(dataset.images)
+    images = keras.ops.convert_to_tensor(kept.images)
     return lambda places: keras.ops.take(images, places, axis=0)
 
 

@@ -4,20 +4,25 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from mien.config import PredictConfig, ResizeMode, ScanConfig
+from mien.config import Faces, PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
+from mien.core.faces import MAX_FACES
 from mien.core.inference import Graph
+from mien.core.inputs import Inputs, inputs_of
 from mien.errors import ModelFileError, SourceNotFoundError
 from mien.schema import built
 
 # The output with class activation maps.
 HEAT = "heat"
+# The output with what each face adds to the logits.
+FACE_EVIDENCE = "face_evidence"
 FORMAT_VERSION = 3
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
@@ -64,6 +69,8 @@ class ModelFacts:
         class_names: The classes, in the order of the probabilities.
         image_size: (height, width), in pixels.
         resize_mode: How an image of another shape is brought to that size.
+        faces: "on" where it looks at faces beside the whole image; "unused" where these told nothing in the training,
+            whose images were decoded at the size for faces.
         max_pixels: Larger images are refused.
         largest_class: The class with most training images: the baseline's answer.
         data_fingerprint: Hash of the content of the images that it was made from.
@@ -83,6 +90,7 @@ class ModelFacts:
     largest_class: str
     data_fingerprint: str
     mien_version: str
+    faces: Literal["on", "off", "unused"] = "off"
     threshold: float = 0.0
     max_distance: float | None = None
     scores: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +99,10 @@ class ModelFacts:
 
     def scan_config(self) -> ScanConfig:
         """Return the settings by which images were decoded for training."""
-        return ScanConfig(image_size=self.image_size, resize_mode=self.resize_mode, max_pixels=self.max_pixels)
+        faces: Faces = "off" if self.faces == "off" else "on"
+        return ScanConfig(
+            image_size=self.image_size, resize_mode=self.resize_mode, faces=faces, max_pixels=self.max_pixels
+        )
 
 
 class Classifier:
@@ -125,44 +136,59 @@ class Classifier:
         """The hash of the ONNX file, by which two classifiers are told apart."""
         return hashlib.sha256(self._content).hexdigest()
 
-    def prepare(self, content: bytes) -> NDArray[np.uint8]:
-        """Decode an image file in the way of the training: uint8 (H, W, 3).
+    @property
+    def looks_at_faces(self) -> bool:
+        """Whether its answers depend on the faces in an image, beside the whole of it."""
+        return self.facts.faces == "on"
+
+    def prepare(self, content: bytes) -> Inputs:
+        """Decode an image file in the way of the training, and look for faces where they count.
+
+        Returns:
+            Inputs of length 1.
 
         Raises:
             ImageError: It is not an image that can be used.
         """
-        return images.to_array(content, self.facts.scan_config())
+        return self.inputs_of(images.decode(content, self.facts.scan_config()).rgb)
 
-    def probs(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def inputs_of(self, rgb: Image.Image) -> Inputs:
+        """Return what the network is shown of a decoded image, mode RGB, of any size: Inputs of length 1."""
+        config = self.facts.scan_config()
+        return inputs_of(rgb, config if self.looks_at_faces else replace(config, faces="off"))
+
+    def probs(self, inputs: Inputs) -> NDArray[np.float32]:
         """Return the probability of every class.
 
         Args:
-            batch: uint8 (N, H, W, 3), of the size in `facts`.
+            inputs: What `prepare` returned, or many such; `Inputs.of` makes them of arrays of the size in `facts`.
 
         Returns:
             float32 (N, C); each row sums to 1.
         """
-        return self._checked(self._graph.run(["probs"], batch)[0])
+        return self._checked(self._graph.run(["probs"], inputs.by_name())[0])
 
-    def predict(self, batch: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def predict(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the probability of every class, and whether an image is unlike those of the training.
 
         Args:
-            batch: uint8 (N, H, W, 3), of the size in `facts`.
+            inputs: As for `probs`.
 
         Returns:
             float32 (N, C), and bool (N,): all False where the file has no distances.
         """
         if self.facts.max_distance is None:
-            return self.probs(batch), np.zeros(len(batch), np.bool_)
-        probs, distances = self._graph.run(["probs", "distance"], batch)
-        return self._checked(probs), distances.reshape(len(batch), -1)[:, 0] > self.facts.max_distance
+            return self.probs(inputs), np.zeros(len(inputs), np.bool_)
+        probs, distances = self._graph.run(["probs", "distance"], inputs.by_name())
+        return self._checked(probs), distances.reshape(len(inputs), -1)[:, 0] > self.facts.max_distance
 
-    def heat(self, image: NDArray[np.uint8]) -> NDArray[np.float32] | None:
-        """Return the logit of every class at every place of the network's last map, whose mean is that of the image.
+    def heat(self, inputs: Inputs) -> NDArray[np.float32] | None:
+        """Return the logit of every class at every place of the network's last map.
+
+        Their mean is the logit of the image; where faces count, of the image without its faces.
 
         Args:
-            image: uint8 (H, W, 3), of the size in `facts`.
+            inputs: Of length 1.
 
         Returns:
             float32 (C, h, w); None where the file has no such maps.
@@ -172,14 +198,34 @@ class Classifier:
         """
         if HEAT not in self._graph.ends:
             return None
-        heat = self._graph.run([HEAT], image[None])[0]
-        most = (1, len(self.class_names), *image.shape[:2])
+        heat = self._graph.run([HEAT], inputs.by_name())[0]
+        most = (1, len(self.class_names), *inputs.images.shape[1:3])
         shape = heat.shape
         if len(shape) != 4 or shape[:2] != most[:2] or not all(0 < n <= m for n, m in zip(shape, most, strict=True)):
             raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected {most} or coarser")
         if heat.dtype != np.float32 or not (np.abs(heat) <= _MOST_HEAT).all():
             raise ModelFileError(f"it is damaged: its map is not made of numbers up to {_MOST_HEAT:g}")
         values: NDArray[np.float32] = heat[0]
+        return values
+
+    def face_evidence(self, inputs: Inputs) -> NDArray[np.float32] | None:
+        """Return what each face adds to the logit of every class.
+
+        Args:
+            inputs: Of length 1.
+
+        Returns:
+            float32 (3, C); 0 where there is no face. None where faces do not count.
+
+        Raises:
+            ModelFileError: What the file gives is not that.
+        """
+        if not self.looks_at_faces:
+            return None
+        evidence = self._graph.run([FACE_EVIDENCE], inputs.by_name())[0]
+        if evidence.shape != (1, MAX_FACES, len(self.class_names)) or not (np.abs(evidence) <= _MOST_HEAT).all():
+            raise ModelFileError("it is damaged: what it says of faces is not made of numbers, one for each class")
+        values: NDArray[np.float32] = evidence[0]
         return values
 
     def _checked(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -271,6 +317,10 @@ def _facts(graph: Graph) -> ModelFacts:
         if isinstance(error, ModelFileError):
             raise
         raise ModelFileError(f"its description is damaged: {error}") from error
+    if "faces" in graph.ends and not {"face_weights", FACE_EVIDENCE} <= graph.ends:
+        raise ModelFileError(f"it is damaged: it takes faces, but not 'face_weights', or has no {FACE_EVIDENCE!r}")
+    if ("faces" in graph.ends) != (facts.faces == "on"):
+        raise ModelFileError(f"it is damaged: what it says of faces is {facts.faces!r}, and its inputs say otherwise")
     if facts.max_distance is not None and "distance" not in graph.ends:
         raise ModelFileError("it is damaged: it has no output 'distance'")
     return facts
@@ -287,6 +337,6 @@ def _checked_facts(document: dict[str, Any]) -> ModelFacts:
     if len(set(class_names)) != len(class_names) or len(class_names) < 2 or facts.largest_class not in class_names:
         raise ValueError(f"the classes are {class_names}, the largest {facts.largest_class!r}")
     # Both have limits, which they check themselves.
-    ScanConfig(facts.image_size, facts.resize_mode, facts.max_pixels)
+    facts.scan_config()
     PredictConfig(facts.threshold)
     return facts

@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from mien.core.text import safe_stem, shorten, visible
 from mien.errors import FetchError, ImageError, OutputError
 from mien.fetching import sources as intake
 from mien.model.classifier import MODEL_NAME, Classifier
-from mien.model.explanation import COOL, WARM, HeatMap, check_label, explain, fair_size, overlay
+from mien.model.explanation import COOL, WARM, FaceEvidence, HeatMap, check_label, explain_inputs, fair_size, overlay
 from mien.model.prediction import Prediction, predict_image
 
 # So wide may a label be in letters of 13 pixels, to stand twice below the narrowest image.
@@ -43,17 +43,19 @@ class Explained:
         label: The class that is explained; None with an error.
         method: How; None with an error.
         png: Where the image with its map is; None with an error.
+        faces: What the faces in it say, where the classifier looks at faces.
     """
 
     prediction: Prediction
     label: str | None = None
     method: str | None = None
     png: Path | None = None
+    faces: tuple[FaceEvidence, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         shown = {"explained": self.label, "method": self.method, "png": str(self.png) if self.png else None}
-        return self.prediction.to_dict() | shown
+        return self.prediction.to_dict() | shown | {"faces": [asdict(face) for face in self.faces]}
 
 
 def explain_sources(
@@ -78,7 +80,7 @@ def explain_sources(
         progress: Told how far it is.
 
     Yields:
-        Explained(prediction, label, method, png).
+        Explained(prediction, label, method, png, faces).
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any image is read.
@@ -144,14 +146,15 @@ def _explained(classifier: Classifier, name: str, png: Path, label: str | None, 
         rgb = images.decode(intake.read(name, limits), config).rgb
     except (ImageError, FetchError) as error:
         return Explained(Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error)))
-    prediction = predict_image(classifier, images.resize(rgb, config), source=name)
-    heat_map = explain(classifier, np.asarray(rgb), label=label)
+    inputs = classifier.inputs_of(rgb)
+    prediction = predict_image(classifier, inputs, source=name)
+    heat_map = explain_inputs(classifier, inputs, rgb.size, label=label)
     shown = fair_size(rgb)
     # Rounded down, as the answers are.
     percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
     title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method})"
     _save(draw_explanation(shown, heat_map, title), png)
-    return Explained(prediction, heat_map.label, heat_map.method, png)
+    return Explained(prediction, heat_map.label, heat_map.method, png, heat_map.faces)
 
 
 def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:

@@ -1,14 +1,15 @@
 """Explanation: where in an image a classifier looked, as a map of what speaks for a class and what against it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mien.config import ScanConfig
-from mien.core import images
+from mien.core.fonts import load_font
+from mien.core.inputs import Inputs
 from mien.core.parallel import in_threads
 from mien.core.probabilities import softmax
 from mien.errors import SettingsError
@@ -30,23 +31,38 @@ _LEAST_ACROSS, _MOST_ACROSS = 320, 640
 
 
 @dataclass(frozen=True)
+class FaceEvidence:
+    """What a face says.
+
+    Attributes:
+        box: Where it is: left, top, right and bottom, as shares of the image's width and height.
+        log_odds: What it adds to the log-odds of the label: above 0 it speaks for it, below 0 against.
+    """
+
+    box: Box
+    log_odds: float
+
+
+@dataclass(frozen=True)
 class HeatMap:
     """What speaks for a label in an image, place by place.
 
     Attributes:
         label: The class.
-        method: "class activation" is exact: the mean of the values is the log-odds of the label (for more than two
-            classes, up to the entropy of the others). "occlusion" tries: how far the log-odds fall where a place is
-            hidden.
+        method: "class activation" is exact: the mean of the values, and what the faces say, add up to the log-odds of
+            the label (for more than two classes, up to the entropy of the others). "occlusion" tries: how far the
+            log-odds fall where a place is hidden.
         values: Evidence at each place, float32 (h, w): above 0 it speaks for the label, below 0 against it.
         box: What the values cover, which is what the classifier saw: left, top, right and bottom, as shares of the
             image's width and height. Where it was padded, that is more than the image.
+        faces: What the faces in it say, where the classifier looks at faces: the values are then of the rest.
     """
 
     label: str
     method: Method
     values: NDArray[np.float32]
     box: Box = _WHOLE
+    faces: tuple[FaceEvidence, ...] = ()
 
     def at(self, height: int, width: int) -> NDArray[np.float32]:
         """Return the values at every pixel of the image, float32 (height, width); 0 where it was cut off."""
@@ -94,14 +110,14 @@ def explain(
     if method not in (None, *get_args(Method)):
         raise SettingsError(f"there is no method {method!r}: name one of {', '.join(map(repr, get_args(Method)))}")
     _check_image(image)
-    fitted = images.resize(Image.fromarray(image), classifier.facts.scan_config())
-    return explain_fitted(classifier, fitted, image.shape[:2], label=label, method=method)
+    rgb = Image.fromarray(image)
+    return explain_inputs(classifier, classifier.inputs_of(rgb), rgb.size, label=label, method=method)
 
 
-def explain_fitted(
+def explain_inputs(
     classifier: Classifier,
-    fitted: NDArray[np.uint8],
-    shape: tuple[int, int],
+    inputs: Inputs,
+    size: tuple[int, int],
     *,
     label: str | None = None,
     method: Method | None = None,
@@ -111,8 +127,8 @@ def explain_fitted(
 
     Args:
         classifier: What `load` returned.
-        fitted: What its `prepare` returned, uint8 (H, W, 3).
-        shape: (height, width) of the image before that, in any unit.
+        inputs: What its `prepare` returned.
+        size: (width, height) of the image before that, in any unit.
         label: As for `explain`.
         method: As for `explain`.
         num_threads: How many threads occlusion takes; by default one for each core.
@@ -121,14 +137,15 @@ def explain_fitted(
         SettingsError: The file has no class activation maps.
         ModelFileError: The file gives no map where it claims to.
     """
-    probs = classifier.probs(fitted[None])[0]
+    probs = classifier.probs(inputs)[0]
     number = int(probs.argmax()) if label is None else classifier.class_names.index(label)
-    heat = None if method == "occlusion" else classifier.heat(fitted)
+    heat = None if method == "occlusion" else classifier.heat(inputs)
     if heat is None and method == "class activation":
         raise SettingsError("this classifier has no class activation maps: leave out the method, or name 'occlusion'")
     found: Method = "occlusion" if heat is None else "class activation"
-    values = _by_occlusion(classifier, fitted, number, num_threads) if heat is None else _evidence(heat, probs, number)
-    return HeatMap(classifier.class_names[number], found, values, _box(shape, classifier.facts.scan_config()))
+    values = _by_occlusion(classifier, inputs, number, num_threads) if heat is None else _evidence(heat, probs, number)
+    box, faces = _box(size, classifier.facts.scan_config()), _face_evidence(classifier, inputs, probs, number)
+    return HeatMap(classifier.class_names[number], found, values, box, faces)
 
 
 def check_label(classifier: Classifier, label: str | None) -> None:
@@ -144,7 +161,8 @@ def check_label(classifier: Classifier, label: str | None) -> None:
 def overlay(image: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
     """Lay a map over its image: orange where it speaks for the label, blue where against, grey where neither.
 
-    The strongest place of the map has the full colour, whatever its value.
+    The strongest place of the map has the full colour, whatever its value. Faces that count have a frame in the colour
+    for what they say, and their log-odds.
 
     Args:
         image: uint8 (H, W, 3), the whole image, at any size.
@@ -164,7 +182,29 @@ def overlay(image: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
     colour = np.where(strength > 0, np.array(WARM, np.float32), np.array(COOL, np.float32))
     covered = _MOST_COVERED * np.abs(strength)
     mixed: NDArray[np.uint8] = np.round(grey + covered * (colour - grey)).clip(0, 255).astype(np.uint8)
-    return mixed
+    return _framed(mixed, heat_map.faces)
+
+
+def _framed(pixels: NDArray[np.uint8], faces: tuple[FaceEvidence, ...]) -> NDArray[np.uint8]:
+    """Draw a frame round each face, and its log-odds."""
+    if not faces:
+        return pixels
+    drawn = Image.fromarray(pixels)
+    pen, longest = ImageDraw.Draw(drawn), max(drawn.size)
+    font, line = load_font(max(longest // 30, 9)), max(longest // 200, 1)
+    for face in faces:
+        colour = WARM if face.log_odds > 0 else COOL
+        left, top, right, bottom = np.multiply(face.box, (*drawn.size, *drawn.size)).round().astype(int).tolist()
+        pen.rectangle((left, top, right, bottom), outline=colour, width=line)
+        # The number stands on the frame, or below it where it would be cut off.
+        said, pad = f"{face.log_odds:+.1f}", line + 1
+        x, y, x_end, y_end = pen.textbbox((0, 0), said, font)
+        across, down = x_end - x + 2 * pad, y_end - y + 2 * pad
+        x_tag = min(max(left, 0), drawn.width - across)
+        y_tag = top - down if top >= down else min(max(bottom, 0), drawn.height - down)
+        pen.rectangle((x_tag, y_tag, x_tag + across, y_tag + down), fill=colour)
+        pen.text((x_tag + pad - x, y_tag + pad - y), said, "white", font)
+    return np.asarray(drawn)
 
 
 def fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
@@ -199,7 +239,7 @@ def _seen(start: float, end: float, side: int, num_places: int) -> tuple[int, in
 
 
 def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """Return what speaks for a class and against the others, (h, w), from the logits of all, (C, h, w).
+    """Return what speaks for a class and against the others, (...), from the logits of all, (C, ...).
 
     The others count as they are probable: then a change of the mean is one of the log-odds.
     """
@@ -208,10 +248,23 @@ def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int
     return np.asarray(values, np.float32)
 
 
-def _by_occlusion(
-    classifier: Classifier, image: NDArray[np.uint8], number: int, num_threads: int | None
-) -> NDArray[np.float32]:
+def _face_evidence(
+    classifier: Classifier, inputs: Inputs, probs: NDArray[np.float32], number: int
+) -> tuple[FaceEvidence, ...]:
+    """Return what each face says for a class and against the others."""
+    evidence = classifier.face_evidence(inputs)
+    if evidence is None:
+        return ()
+    log_odds = _evidence(evidence.T, probs, number)
+    boxes = inputs.face_boxes[0]
+    corners = np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]).tolist()
+    there = np.flatnonzero(inputs.face_weights[0])
+    return tuple(FaceEvidence(tuple(corners[place]), float(log_odds[place])) for place in there)
+
+
+def _by_occlusion(classifier: Classifier, inputs: Inputs, number: int, num_threads: int | None) -> NDArray[np.float32]:
     """Return how far the log-odds of a class fall where a place is hidden, (h, w): the mean over the patches there."""
+    image = inputs.images[0]
     height, width = image.shape[:2]
     rows, columns = (np.linspace(0, side, min(_NUM_PLACES, side) + 1).round().astype(int) for side in (height, width))
     hidden = np.asarray(image.mean(axis=(0, 1)).round(), np.uint8)
@@ -225,9 +278,9 @@ def _by_occlusion(
         top, bottom, left, right = patch
         covered = image.copy()
         covered[rows[top] : rows[bottom], columns[left] : columns[right]] = hidden
-        return whole - _log_odds(classifier.probs(covered[None])[0], number)
+        return whole - _log_odds(classifier.probs(replace(inputs, images=covered[None]))[0], number)
 
-    whole = _log_odds(classifier.probs(image[None])[0], number)
+    whole = _log_odds(classifier.probs(inputs)[0], number)
     total = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
     times = np.zeros_like(total)
     for (top, bottom, left, right), value in zip(
@@ -243,11 +296,11 @@ def _log_odds(probs: NDArray[np.float32], number: int) -> float:
     return float(np.log(max(float(probs[number]), _LEAST_PROB)) - np.log(max(others, _LEAST_PROB)))
 
 
-def _box(shape: tuple[int, int], config: ScanConfig) -> Box:
-    """Return which part of an image of some shape, (height, width), the classifier sees."""
+def _box(size: tuple[int, int], config: ScanConfig) -> Box:
+    """Return which part of an image of some size, (width, height), the classifier sees."""
     if config.resize_mode == "stretch":
         return _WHOLE
-    height, width = shape
+    width, height = size
     across, down = config.image_size[1] / width, config.image_size[0] / height
     scale = max(across, down) if config.resize_mode == "crop" else min(across, down)
     # What is seen, in widths and heights of the image, lies in its middle.

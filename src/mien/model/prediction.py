@@ -5,10 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mien.config import FetchLimits, PredictConfig
+from mien.core.inputs import Inputs
 from mien.core.parallel import in_threads
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import sources as intake
@@ -76,11 +74,11 @@ def predict(
 
     def predict_one(name: str) -> Prediction:
         try:
-            image = classifier.prepare(intake.read(name, limits))
+            inputs = classifier.prepare(intake.read(name, limits))
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
-        return predict_image(classifier, image, source=name, threshold=least)
+        return predict_image(classifier, inputs, source=name, threshold=least)
 
     return in_threads(predict_one, names)
 
@@ -101,18 +99,16 @@ def threshold_in_force(classifier: Classifier, threshold: float | None = None) -
     return least
 
 
-def predict_image(
-    classifier: Classifier, image: NDArray[np.uint8], *, source: str, threshold: float | None = None
-) -> Prediction:
+def predict_image(classifier: Classifier, inputs: Inputs, *, source: str, threshold: float | None = None) -> Prediction:
     """Say which class one decoded image belongs to.
 
     Args:
         classifier: What `load` returned.
-        image: What its `prepare` returned, uint8 (H, W, 3).
+        inputs: What its `prepare` returned.
         source: Where it is from.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
     """
-    rows, out_of_distribution = classifier.predict(image[None])
+    rows, out_of_distribution = classifier.predict(inputs)
     probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
     label = max(probs, key=probs.__getitem__)
     least = classifier.facts.threshold if threshold is None else threshold

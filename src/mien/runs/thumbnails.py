@@ -51,8 +51,8 @@ def load_thumbnails(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[st
     small = ScanConfig(image_size=(SIDE, SIDE), max_pixels=dataset.config.max_pixels)
 
     def make(record: ImageRecord) -> Thumbnail:
-        if dataset.images is not None and record.phash:
-            return _unfitted(dataset.images[places[record.path]], record, dataset.config)
+        if dataset.kept is not None and record.phash:
+            return _unfitted(dataset.kept.images[places[record.path]], record, dataset.config)
         return _load(dataset.root, record, small)
 
     found = in_threads(make, wanted)

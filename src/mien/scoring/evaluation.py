@@ -40,8 +40,8 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
     indexes = dataset.indexes(split)
     if not len(indexes):
         raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")
-    batches = dataset.batches(_BATCH_SIZE, split=split)
-    predictions = [classifier.predict(images) for images, _ in batches]
+    batches = (indexes[start : start + _BATCH_SIZE] for start in range(0, len(indexes), _BATCH_SIZE))
+    predictions = [classifier.predict(dataset.inputs(batch)) for batch in batches]
     probs, out_of_distribution = (np.concatenate(column) for column in zip(*predictions, strict=True))
     numbers = {name: number for number, name in enumerate(classifier.class_names)}
     labels = np.array([numbers[dataset.records[index].label] for index in indexes], np.int64)

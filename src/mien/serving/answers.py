@@ -2,7 +2,7 @@
 
 import base64
 import io
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,14 @@ from PIL import Image
 
 from mien.config import ScanConfig
 from mien.core import images
+from mien.core.inputs import Inputs
 from mien.errors import FetchError, ImageError
 from mien.model.classifier import Classifier
-from mien.model.explanation import explain_fitted, fair_size, overlay
+from mien.model.explanation import explain_inputs, fair_size, overlay
 from mien.model.prediction import Prediction, predict_image
 from mien.serving.limits import DecodingRoom
 from mien.serving.metrics import ServiceMetrics
 from mien.serving.uploads import Upload
-
-_Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Answer:
 
     prediction: Prediction
     refusal: ImageError | FetchError | None = None
-    heat_map: dict[str, str] | None = None
+    heat_map: dict[str, Any] | None = None
 
     def to_dict(self, *, explain: bool = False) -> dict[str, Any]:
         """Return plain JSON values: those of the Prediction, with `explain` also the heat map."""
@@ -64,20 +63,22 @@ def answer(
     """
     try:
         with room.taking(images.decoding_bytes(upload.content, config)), metrics.timed("decoding"):
-            fitted, shown, shape = _decoded(upload, config, explain)
+            inputs, shown, size = _decoded(classifier, upload, config, explain=explain)
     except ImageError as error:
         # What led to it would keep the file in memory for as long as somebody keeps the error.
         error.__cause__ = error.__context__ = None
         return refused(upload.name, error.with_traceback(None))
     with metrics.timed("inference"):
-        answered = Answer(predict_image(classifier, fitted, source=upload.name, threshold=threshold))
+        answered = Answer(predict_image(classifier, inputs, source=upload.name, threshold=threshold))
     if not explain:
         return answered
     with metrics.timed("heat_map"):
         # The other threads of the server are for other images.
-        heat_map = explain_fitted(classifier, fitted, shape, num_threads=1)
+        heat_map = explain_inputs(classifier, inputs, size, num_threads=1)
         image = _png(Image.fromarray(overlay(shown, heat_map)))
-    return replace(answered, heat_map={"label": heat_map.label, "method": heat_map.method, "image": image})
+    faces = [asdict(face) for face in heat_map.faces]
+    told = {"label": heat_map.label, "method": heat_map.method, "image": image, "faces": faces}
+    return replace(answered, heat_map=told)
 
 
 def refused(name: str, error: ImageError | FetchError) -> Answer:
@@ -90,11 +91,13 @@ def refused(name: str, error: ImageError | FetchError) -> Answer:
     return Answer(Prediction(name, None, {}, str(error)), error)
 
 
-def _decoded(upload: Upload, config: ScanConfig, explain: bool) -> tuple[_Pixels, _Pixels, tuple[int, int]]:
-    """Return an image at the classifier's size, at one to be looked at where it is explained, and its shape."""
+def _decoded(
+    classifier: Classifier, upload: Upload, config: ScanConfig, *, explain: bool
+) -> tuple[Inputs, NDArray[np.uint8], tuple[int, int]]:
+    """Return an image as the classifier is shown it, at a size to be looked at where it is explained, and its size."""
     rgb = images.decode(upload.content, config).rgb
-    fitted = images.resize(rgb, config)
-    return fitted, fair_size(rgb) if explain else fitted, (rgb.height, rgb.width)
+    inputs = classifier.inputs_of(rgb)
+    return inputs, fair_size(rgb) if explain else inputs.images[0], rgb.size
 
 
 def _png(image: Image.Image) -> str:

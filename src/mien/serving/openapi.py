@@ -37,6 +37,15 @@ class _Document(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 
 
+class FaceDocument(_Document):
+    """What a face says."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom of the face, as shares of the image's width and height."""
+    log_odds: float
+    """What it adds to the log-odds of the class: above 0 it speaks for it, below 0 against it."""
+
+
 class HeatMapDocument(_Document):
     """Where the classifier looked."""
 
@@ -45,7 +54,9 @@ class HeatMapDocument(_Document):
     method: Literal["class activation", "occlusion"]
     """How: exact class activation, or by hiding parts of the image in turn."""
     image: str
-    """A PNG as a data: URL. The image in grey; orange speaks for the class, blue against it."""
+    """A PNG as a data: URL. The image in grey; orange speaks for the class, blue against it; faces have a frame."""
+    faces: list[FaceDocument]
+    """What the faces in it say, where the classifier looks at faces."""
 
 
 class PredictionDocument(_Document):
@@ -105,6 +116,8 @@ class ModelDocument(_Document):
     """Height and width that an image is brought to, in pixels."""
     resize_mode: Literal["stretch", "crop", "pad"]
     """How one of another shape is brought to it."""
+    faces: bool
+    """Whether it looks at faces, beside the whole image."""
     threshold: float
     """Where no class is as probable, the label is "unsure", unless a request asks for another threshold."""
     data_fingerprint: str

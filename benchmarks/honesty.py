@@ -66,7 +66,7 @@ def trial(dataset: Dataset, method: Method, config: TrainConfig, run_dir: Path) 
     """Train and judge on one half, and look at the other."""
     mine, others = halves(dataset, config.split.seed)
     mine = split(mine, config.split)
-    given = cross_validate(
+    given, _ = cross_validate(
         method, list(folds(mine, num_folds(mine, config), config.split)), run_folder=RunFolder(run_dir)
     )
     classifier = method.fit(mine).classifier

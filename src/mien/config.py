@@ -175,9 +175,9 @@ class FitConfig:
     """How the classifier is trained."""
 
     method: Method = "linear"
-    """linear: a linear head on the features of a pretrained backbone; finetune: the backbone trained on as well; cnn:
-    the tutorial's small network from random weights, without a backbone. Only finetune
-    and cnn use the other settings here, except --class-weights."""
+    """linear: a linear head on the features of a pretrained backbone; finetune: that, or the backbone trained on as
+    well, where it is clearly better on images left out; cnn: the tutorial's small network from random weights, without
+    a backbone. Only finetune and cnn use the other settings here, except --class-weights."""
     epochs: int = 20
     """Number of passes over the training images."""
     batch_size: int = 32
@@ -190,6 +190,9 @@ class FitConfig:
     """Stop when the validation loss has not improved for this many epochs; 0 runs them all. The best epoch is kept."""
     class_weights: bool = False
     """Weigh the classes so that each counts the same, however many images it has; the preset classic does."""
+    time_limit: float = 0.0
+    """End the training of networks after this many minutes, with the best weights so far; 0 for no limit. The preset
+    best sets 10, for all its trainings together."""
     precision: Precision = "auto"
     """Compute the training in float32, or in bfloat16 with weights in float32. auto: bfloat16 where the processor has
     instructions for it."""
@@ -199,6 +202,7 @@ class FitConfig:
             expect(getattr(self, name) >= least, name, getattr(self, name), f"{least} or more")
         expect(0 < self.learning_rate < 10, "learning_rate", self.learning_rate, "above 0 and below 10")
         expect(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
+        expect(0 <= self.time_limit <= 1e6, "time_limit", self.time_limit, "0 to a million minutes")
 
 
 @dataclass(frozen=True)
@@ -385,7 +389,9 @@ PRESETS: dict[str, TrainConfig] = {
     "fast": TrainConfig(),
     "best": TrainConfig(
         preset="best",
-        fit=FitConfig(method="finetune", epochs=15, batch_size=16, learning_rate=1e-4, dropout=0.2, patience=5),
+        fit=FitConfig(
+            method="finetune", epochs=15, batch_size=16, learning_rate=1e-4, dropout=0.2, patience=5, time_limit=10.0
+        ),
         augment=AugmentConfig(augment=True, rotation=15.0, shift=0.1),
     ),
     # The tutorial's network and settings; it leaves out files under 10 KB.

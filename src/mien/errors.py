@@ -6,6 +6,7 @@ MienError
 │   ├── NotADatasetError      the folder is not a folder of class folders   ValueError
 │   ├── TooFewImagesError     a class is too small for the split            ValueError
 │   ├── SettingsError         a setting has no meaning, or two contradict   ValueError
+│   ├── OutOfTimeError        what must be done takes longer than it may    TimeoutError
 │   ├── OutputError           a file or folder cannot be written            OSError
 │   ├── ModelFileError        a file is not a mien classifier               ValueError
 │   ├── BackboneError         a pretrained network cannot be used           ValueError
@@ -50,6 +51,10 @@ class TooFewImagesError(UserError, ValueError):
 
 class SettingsError(UserError, ValueError):
     """A setting is out of range, unknown, or contradicts another."""
+
+
+class OutOfTimeError(UserError, TimeoutError):
+    """What must be done would take longer than the user allows."""
 
 
 class OutputError(UserError, OSError):

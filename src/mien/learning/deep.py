@@ -1,5 +1,6 @@
 """The methods cnn and finetune: networks that are trained with Keras."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.training import Trained, announce, train_network
 from mien.runs.training_details import TrainingDetails
+from mien.scoring.candidates import Comparison
 
 _BATCH_SIZE = 32
 
@@ -52,14 +54,14 @@ class Cnn:
     def __init__(self, config: TrainConfig, progress: Progress) -> None:
         self._config, self._progress = config, progress
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch."""
         self._progress.say(_summary(self._built(dataset, "float32")))
         return _fitted(self._network(dataset, run_dir), dataset, self._progress)
 
-    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
+    def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Train likewise; return the probabilities, (N, C), for the test split."""
-        return _predictions(self._network(dataset, None), dataset)
+        return {"cnn": _predictions(self._network(dataset, None), dataset)}
 
     def predict_from_others(self, dataset: Dataset) -> None:
         """Return nothing: it has no features."""
@@ -85,10 +87,8 @@ class Cnn:
             return networks.build_cnn(size, num_classes, dropout=self._config.fit.dropout)
 
 
-class Finetune:
+class Finetuned:
     """A pretrained backbone: first a linear head on it as it is, then all of it trained on."""
-
-    takes_long = True
 
     def __init__(
         self,
@@ -105,15 +105,23 @@ class Finetune:
         else:
             self._features = _extracted(self._body("float32"), dataset, progress)
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
-        """Train on the training split; the validation split chooses the epoch, and whether to train on at all."""
-        network = self._network(dataset, run_dir)
+    def fit(self, dataset: Dataset, run_dir: Path | None, *, time_limit_s: float) -> Fitted:
+        """Train on the training split; the validation split chooses the epoch, and how far to go from the backbone.
+
+        Raises:
+            OutOfTimeError: Not even the first epoch would end in time.
+        """
+        network = self._network(dataset, run_dir, time_limit_s)
         self._progress.say(network.choices.choice)
         return _fitted(network, dataset, self._progress)
 
-    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Train likewise; return the probabilities, (N, C), for the test split."""
-        return _predictions(self._network(dataset, None), dataset)
+    def fit_predict(self, dataset: Dataset, *, time_limit_s: float) -> NDArray[np.float32]:
+        """Train likewise; return the probabilities, (N, C), for the test split.
+
+        Raises:
+            OutOfTimeError: Not even the first epoch would end in time.
+        """
+        return _predictions(self._network(dataset, None, time_limit_s), dataset)
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
@@ -126,12 +134,14 @@ class Finetune:
         """Return the features that the backbone as it is makes of the images at some places, (N, D)."""
         return self._features[places]
 
-    def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
+    def _network(self, dataset: Dataset, run_dir: Path | None, time_limit_s: float) -> _Network:
         announce(dataset, self._config.fit, self._progress)
+        limit = max(time_limit_s / 60, 1e-3) if math.isfinite(time_limit_s) else 0.0
+        config = replace(self._config, fit=replace(self._config.fit, time_limit=limit))
         head = fit_head_on(dataset, self._features, dataset.indexes("train"), self._config)
         precision = chosen_precision(self._config.fit)
         model = self._built(dataset, head, precision)
-        trained = _train(model, dataset, self._config, run_dir, self._progress)
+        trained = _train(model, dataset, config, run_dir, self._progress)
         twin = self._built(dataset, head, "float32")
         frozen, tuned = twin.get_weights(), model.get_weights()
         half_way = [(before + after) / 2 for before, after in zip(frozen, tuned, strict=True)]

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import BUILT_IN_BACKBONE, PRESETS, FitConfig, ScanConfig, TrainConfig
+from mien.config import BUILT_IN_BACKBONE, PRESETS, BackboneConfig, FitConfig, ScanConfig, TrainConfig
 from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
@@ -19,6 +20,7 @@ from mien.learning.face_features import takes_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
+from mien.scoring.candidates import Comparison, compare_candidates
 from mien.scoring.results import Predictions
 
 # What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
@@ -137,8 +139,10 @@ def scan_config(config: TrainConfig, backbone: Backbone | None) -> ScanConfig:
 
 def _why_no_faces(config: TrainConfig, backbone: Backbone | None) -> str:
     """Return why faces cannot be looked at, or nothing where they can."""
-    if config.fit.method != "linear" or backbone is None:
-        return f"the method {config.fit.method} looks at whole images alone"
+    if config.fit.method == "cnn":
+        return "the method cnn looks at whole images alone"
+    if backbone is None:
+        return f"the network {config.backbone.backbone} looks at whole images alone"
     if not takes_faces(backbone):
         return f"{backbone.name} is written in an old version of ONNX's operators (export it with opset 13 or later)"
     return ""
@@ -168,11 +172,17 @@ def prepare(
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
         raise SettingsError(f"Keras cannot be loaded: {error}; is KERAS_BACKEND set to what is installed?") from error
-    from mien.learning.deep import Cnn, Finetune
+    from mien.learning.best import Best
+    from mien.learning.deep import Cnn, Finetuned
+    from mien.learning.linear import Linear
 
     if config.fit.method == "cnn":
         return Cnn(config, progress)
-    return Finetune(dataset, config, backbone, cache, progress)
+    built_in = backbone or load_backbone(BackboneConfig(), dataset.config.image_size)
+    fast = None
+    if built_in.image_size == dataset.config.image_size:
+        fast = Linear(dataset, config, built_in, cache, progress)
+    return Best(fast, Finetuned(dataset, config, backbone, cache, progress), config, progress)
 
 
 def num_folds(dataset: Dataset, config: TrainConfig) -> int:
@@ -180,7 +190,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
     if config.split.folds != "auto":
         return config.split.folds
     cells = len(dataset.indexes()) * max(len(dataset.class_names), _FEW_CLASSES)
-    if config.fit.method != "linear" or cells > _MAX_CROSS_VALIDATED:
+    if config.fit.method == "cnn" or cells > _MAX_CROSS_VALIDATED:
         return 0
     most = min(_AUTO_FOLDS, smallest_class(dataset))
     return most if most >= 2 else 0
@@ -188,10 +198,11 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
 
 def cross_validate(
     method: Method, parts: Sequence[Dataset], *, run_folder: RunFolder, progress: Progress = SILENCE
-) -> Predictions | None:
+) -> tuple[Predictions | None, Comparison | None]:
     """Ask about every image that is not for the test, each time a classifier that has not seen it.
 
-    A fold that is done is kept in the run folder: after a kill it is not done again.
+    A fold that is done is kept in the run folder: after a kill it is not done again. Of several candidates the one that
+    is kept is chosen by all folds; the predictions for each fold are those of the candidate that the others choose.
 
     Args:
         method: What `prepare` returned.
@@ -200,11 +211,12 @@ def cross_validate(
         progress: Told how far it is.
 
     Returns:
-        The out-of-fold predictions, in the order of the images; None where there are no folds.
+        The out-of-fold predictions, in the order of the images; None where there are no folds, or there was no time for
+        those of what is kept. And which candidate is kept; None where there are no folds.
     """
     if not parts:
-        return None
-    probs = []
+        return None, None
+    answers: list[dict[str, NDArray[np.float32]]] = []
     for number, fold in enumerate(parts, start=1):
         progress.step("Cross-validation", number - 1, len(parts), f"fold {number} of {len(parts)}")
         given = _kept_fold(run_folder, number, fold)
@@ -212,22 +224,46 @@ def cross_validate(
             if method.takes_long:
                 progress.say(f"fold {number} of {len(parts)}")
             given = method.fit_predict(fold)
-            with files.replacing(run_folder.fold_path(number)) as temporary:
-                np.save(temporary, given)
-        probs.append(given)
+            with files.replacing(run_folder.fold_path(number)) as temporary, temporary.open("wb") as file:
+                np.savez(file, names=np.array(list(given)), probs=np.stack(list(given.values())))
+        answers.append(given)
     if method.takes_long:
         progress.say("folds done; now the classifier itself")
     progress.step("Cross-validation", len(parts), len(parts))
+    comparison = _compared(answers, parts)
+    chosen = [_chosen(answers, parts, comparison, place) for place in range(len(parts))]
+    if any(probs is None for probs in chosen):
+        return None, comparison
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
-    return Predictions(
+    predictions = Predictions(
         indexes[order],
         parts[0].labels(indexes[order]),
-        np.concatenate(probs)[order],
+        np.concatenate([probs for probs in chosen if probs is not None])[order],
         num_folds=len(parts),
         groups=parts[0].subject_numbers(indexes[order]),
         class_names=parts[0].class_names,
     )
+    return predictions, comparison
+
+
+def _compared(answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset]) -> Comparison:
+    """Compare the candidates on the folds in which all were trained."""
+    names = list({name: None for given in answers for name in given})
+    places = [place for place, given in enumerate(answers) if len(given) == len(names)]
+    probs = {name: np.concatenate([answers[place][name] for place in places]) for name in names}
+    indexes = np.concatenate([parts[place].indexes("test") for place in places])
+    return compare_candidates(probs, parts[0].labels(indexes), parts[0].group_numbers(indexes))
+
+
+def _chosen(
+    answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset], comparison: Comparison, place: int
+) -> NDArray[np.float32] | None:
+    """Return what is said of the images of a fold by the candidate that the other folds choose; None without time."""
+    if all(len(given) == len(comparison.losses) for given in answers) and len(answers) > 1:
+        others = [number for number in range(len(answers)) if number != place]
+        comparison = _compared([answers[number] for number in others], [parts[number] for number in others])
+    return answers[place].get(comparison.kept)
 
 
 def predict_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> Predictions | None:
@@ -248,10 +284,12 @@ def predict_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | 
     return Predictions(places, dataset.labels(places), probs, class_names=dataset.class_names)
 
 
-def _kept_fold(run_folder: RunFolder, number: int, fold: Dataset) -> NDArray[np.float32] | None:
+def _kept_fold(run_folder: RunFolder, number: int, fold: Dataset) -> dict[str, NDArray[np.float32]] | None:
     try:
-        given = np.load(run_folder.fold_path(number), allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with np.load(run_folder.fold_path(number), allow_pickle=False) as file:
+            given = dict(zip(file["names"].tolist(), file["probs"], strict=True))
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None
     expected = (len(fold.indexes("test")), len(fold.class_names))
-    return given if given.shape == expected and given.dtype == np.float32 else None
+    fits = all(probs.shape == expected and probs.dtype == np.float32 for probs in given.values())
+    return given if given and fits else None

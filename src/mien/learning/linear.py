@@ -17,7 +17,10 @@ from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.out_of_distribution import fit_distribution
 from mien.runs.training_details import TrainingDetails
+from mien.scoring.candidates import Comparison
 
+# The name of its one candidate.
+FAST = "fast"
 # The joined file is shown to answer as the head does on at most this many images.
 _NUM_PROOFS = 64
 
@@ -35,7 +38,7 @@ class Linear:
         self._num_face_features = maker.num_face_features
         self._features = extract(dataset, maker, cache=cache, progress=progress)
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
         """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
         head = self._head(dataset)
         seen = places_seen(dataset)
@@ -54,9 +57,9 @@ class Linear:
         )
         return Fitted(classifier, details)
 
-    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
+    def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Fit the head likewise; return the probabilities, (N, C), for the test split."""
-        return self._head(dataset).probs(self._features[dataset.indexes("test")])
+        return {FAST: self._head(dataset).probs(self._features[dataset.indexes("test")])}
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""

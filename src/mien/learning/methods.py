@@ -11,6 +11,7 @@ from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.model.classifier import Classifier
 from mien.runs.training_details import TrainingDetails
+from mien.scoring.candidates import Comparison
 
 if TYPE_CHECKING:
     import keras
@@ -47,12 +48,21 @@ class Method(Protocol):
 
     takes_long: bool
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None) -> Fitted:
-        """Train on the training and validation splits. A run folder gets the records of the training."""
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
+        """Train on the training and validation splits.
+
+        Args:
+            dataset: What `split` returned.
+            run_dir: A run folder, which gets the records of the training.
+            comparison: Which of its candidates to train; a method that has several chooses where it is not told.
+        """
         ...
 
-    def fit_predict(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Train on the training and validation splits; return the probabilities, (N, C), for the test split."""
+    def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
+        """Train on the training and validation splits; return the probabilities, (N, C), for the test split.
+
+        They are by the name of the candidate, the simplest first; one that had no time is missing.
+        """
         ...
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32] | None:

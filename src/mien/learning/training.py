@@ -16,7 +16,7 @@ from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Epoch, Progress, best_epoch
 from mien.data.dataset import Dataset
-from mien.errors import SettingsError, SourceNotFoundError
+from mien.errors import OutOfTimeError, SettingsError, SourceNotFoundError
 from mien.learning.augmentation import augment as vary
 from mien.learning.hardware import has_gpu
 from mien.runs.folder import RunFolder
@@ -68,6 +68,7 @@ def train_network(
         progress: Told how far it is.
 
     Raises:
+        OutOfTimeError: Not even the first epoch would end in time.
         OutputError: There is no room for the checkpoint or the logs.
         SettingsError: The loss of the first epoch is no longer a number.
         SourceNotFoundError: The checkpoint is of another network, or damaged.
@@ -119,6 +120,7 @@ class _Training:
         self._model, self._dataset, self._config, self._augment, self._seed = model, dataset, config, augment, seed
         self._class_weights = _class_weights(dataset, config)
         self._pixels = _pixels(dataset, augment)
+        self._ends = time.monotonic() + 60 * config.time_limit if config.time_limit else math.inf
         _compile(model, config, self._num_steps("train"))
         self.history: list[Epoch] = []
         self._best_weights: list[NDArray[np.float32]] = []
@@ -148,8 +150,10 @@ class _Training:
             progress.epoch(tuple(self.history), self._config.epochs)
             state = [variable.numpy() for variable in self._variables()]
             yield Checkpoint(tuple(self.history), state, self._best_weights)
-        if len(self.history) < self._config.epochs:
+        if self._waited():
             progress.say(f"stopped: no better on validation for {self._config.patience} epochs (--patience)")
+        elif len(self.history) < self._config.epochs:
+            progress.say("stopped: there is no time for another epoch (--time-limit)")
 
     def _refuse_to_diverge(self, epoch: Epoch, progress: Progress) -> None:
         text = f"the training diverged: in epoch {epoch.epoch} its loss is {epoch.loss}, on validation {epoch.val_loss}"
@@ -163,16 +167,36 @@ class _Training:
         self._model.set_weights(self._best_weights)
 
     def _done(self) -> bool:
-        done, patience = len(self.history), self._config.patience
-        waited = done - best_epoch(self.history).epoch if self.history else 0
-        return done >= self._config.epochs or 0 < patience <= waited
+        if not self.history:
+            return False
+        is_late = time.monotonic() + min(epoch.seconds for epoch in self.history) > self._ends
+        return len(self.history) >= self._config.epochs or self._waited() or is_late
+
+    def _waited(self) -> bool:
+        """Say whether nothing has got better for as many epochs as one is to wait."""
+        return 0 < self._config.patience <= len(self.history) - best_epoch(self.history).epoch
+
+    def _refuse_to_begin(self, step: int, started: float) -> None:
+        """Give up in the first epoch where it would not end in time."""
+        if self.history or step < 2:
+            return
+        # The first step is compiled.
+        left = (self._num_steps("train") - step) * (time.monotonic() - started) / (step - 1)
+        if time.monotonic() + left > self._ends:
+            raise OutOfTimeError(
+                f"to go over {len(self._dataset.indexes('train'))} images once takes {left / 60:.1f} minutes more: "
+                "longer than --time-limit allows"
+            )
 
     def _run_epoch(self, progress: Progress) -> Epoch:
         started, number = time.monotonic(), len(self.history)
+        compiled = started
         num_steps, num_epochs = self._num_steps("train"), self._config.epochs
         seen, unseen = _Mean(), _Mean()
         for step, (images, labels, weights) in enumerate(self._batches("train"), start=1):
             seen.add(self._model.train_on_batch(images, labels, weights, return_dict=True), len(images))
+            compiled = time.monotonic() if step == 1 else compiled
+            self._refuse_to_begin(step, compiled)
             note = f"epoch {number + 1}/{num_epochs}  loss {seen.loss:.3f}  accuracy {seen.accuracy:>4.0%}"
             progress.step("Training", number * num_steps + step, num_epochs * num_steps, note)
         for images, labels, weights in self._batches("val"):

@@ -57,7 +57,7 @@ class RunFolder:
 
     def fold_path(self, number: int) -> Path:
         """The answers of one fold of an unfinished cross-validation; gone when the run is whole."""
-        return self.path / f"fold{number}.npy"
+        return self.path / f"fold{number}.npz"
 
     @property
     def logs_path(self) -> Path:
@@ -96,7 +96,7 @@ class RunFolder:
 
     def tidy(self) -> None:
         """Remove what only an unfinished run needs, and the half-written files of runs that were killed."""
-        for leftover in (self.checkpoint_path, *self.path.glob("fold*.npy"), *self.path.glob(".*.tmp.*")):
+        for leftover in (self.checkpoint_path, *self.path.glob("fold*.npz"), *self.path.glob(".*.tmp.*")):
             leftover.unlink(missing_ok=True)
 
     def config_of(self, document: Any) -> TrainConfig:

@@ -25,6 +25,7 @@ from mien.runs.folder import RunFolder
 from mien.runs.highlights import Highlights, find_highlights, find_looks
 from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
+from mien.scoring.candidates import WORDS
 from mien.scoring.model_card import limits
 from mien.scoring.results import Evaluation
 from mien.version import __version__
@@ -153,6 +154,7 @@ def render(run: Run) -> str:
         css=css,
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         titles=_TITLES,
+        candidate_words=WORDS,
         best=best_epoch(run.history) if run.history else None,
         epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
         versions=facts.provenance.versions if facts.provenance else run.versions,

@@ -1,0 +1,95 @@
+"""The method finetune: a network that is trained on, and the head of the preset fast; what is better is kept."""
+
+import math
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import TrainConfig
+from mien.core.progress import Progress
+from mien.data.dataset import Dataset
+from mien.data.splitting import folds, smallest_class
+from mien.errors import OutOfTimeError
+from mien.learning.deep import Finetuned
+from mien.learning.linear import FAST, Linear
+from mien.learning.methods import Fitted
+from mien.scoring.candidates import Comparison, compare_candidates
+
+FINETUNED = "finetuned"
+# A training in a fold may take so much of the time that is left: that of the classifier itself comes after it.
+_SHARE = 0.5
+_NUM_FOLDS = 5
+
+
+class Best:
+    """Tries both on images left out. The head is kept, unless the network is better by more than a standard error."""
+
+    takes_long = True
+
+    def __init__(self, fast: Linear | None, finetuned: Finetuned, config: TrainConfig, progress: Progress) -> None:
+        """Take both, made ready; without the head where images have another size than its backbone takes."""
+        self._fast, self._finetuned, self._config, self._progress = fast, finetuned, config, progress
+        limit_s = 60 * config.fit.time_limit or math.inf
+        self._ends, self._longest_s, self._in_time = time.monotonic() + limit_s, 0.0, True
+        if config.fit.time_limit:
+            progress.say(
+                f"the trainings of the folds and of the classifier itself may take {config.fit.time_limit:g} minutes "
+                "together (--time-limit)"
+            )
+
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
+        """Train what is kept; where nothing was compared before, on the first of five folds."""
+        comparison = comparison or self._compared(dataset)
+        if comparison.sentence:
+            self._progress.say(comparison.sentence)
+        if self._fast is None or comparison.kept == FINETUNED:
+            try:
+                fitted = self._finetuned.fit(dataset, run_dir, time_limit_s=self._left())
+                return replace(fitted, details=replace(fitted.details, comparison=comparison))
+            except OutOfTimeError as error:
+                if self._fast is None:
+                    raise
+                self._progress.say(f"{error}: the head of the preset fast is kept")
+                comparison = replace(comparison, kept=FAST)
+        fitted = self._fast.fit(dataset)
+        return replace(fitted, details=replace(fitted.details, comparison=comparison))
+
+    def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
+        """Train both; return the probabilities of each, (N, C), for the test split."""
+        started = time.monotonic()
+        answers = self._fast.fit_predict(dataset) if self._fast else {}
+        if self._fast is None or (self._in_time and self._left() > 2 * self._longest_s):
+            try:
+                answers[FINETUNED] = self._finetuned.fit_predict(dataset, time_limit_s=_SHARE * self._left())
+            except OutOfTimeError as error:
+                if self._fast is None:
+                    raise
+                self._in_time = False
+                self._progress.say(f"{error}: the network is not trained on")
+        elif self._in_time:
+            self._in_time = False
+            self._progress.say("the other folds are done without the network: there is no time for it (--time-limit)")
+        self._longest_s = max(self._longest_s, time.monotonic() - started)
+        return answers
+
+    def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
+        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
+
+        They come from the features of the backbone as it is.
+        """
+        return (self._fast or self._finetuned).predict_from_others(dataset)
+
+    def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the features that the backbone as it is makes of the images at some places, (N, D)."""
+        return (self._fast or self._finetuned).features_of(places)
+
+    def _compared(self, dataset: Dataset) -> Comparison:
+        fold = next(folds(dataset, max(2, min(_NUM_FOLDS, smallest_class(dataset))), self._config.split))
+        places = fold.indexes("test")
+        return compare_candidates(self.fit_predict(fold), dataset.labels(places), dataset.group_numbers(places))
+
+    def _left(self) -> float:
+        return self._ends - time.monotonic()

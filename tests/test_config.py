@@ -36,6 +36,7 @@ CHANGED = TrainConfig(
         dropout=0.25,
         patience=2,
         class_weights=True,
+        time_limit=5.0,
         precision="float32",
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.scoring.calibration import choose_threshold, measure_calibration, measure_coverage
+from mien.scoring.calibration import choose_threshold, measure_calibration, measure_coverage, try_thresholds
 
 
 def draw(num_images: int, seed: int, *, sharper: float = 1.0) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -72,3 +72,29 @@ def test_a_threshold_is_not_chosen_by_a_handful_of_answers() -> None:
     assert choose_threshold(measure_coverage(probs, labels), 0.9) is None
     chosen = choose_threshold(measure_coverage(np.repeat(probs, 2, axis=0), np.repeat(labels, 2)), 0.9)
     assert chosen is not None and chosen.threshold == 0.725
+
+
+def test_a_threshold_is_tried_on_images_that_it_was_not_chosen_by() -> None:
+    # Probabilities without meaning: what seems right above some threshold is chance, and no more than that elsewhere.
+    chosen_on: list[float] = []
+    tried: list[float] = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        confidence = rng.uniform(0.5, 1, 60).astype(np.float32)
+        probs, labels = np.stack([confidence, 1 - confidence], 1), (rng.random(60) > 0.7).astype(np.int64)
+        row = choose_threshold(measure_coverage(probs, labels), 0.8)
+        _, accuracy = try_thresholds(probs, labels, 0.8)
+        chosen_on += [] if row is None else [row.accuracy.value or 0]
+        tried += [] if accuracy.value is None else [accuracy.value]
+    assert len(chosen_on) > 15 and len(tried) > 50
+    assert np.mean(chosen_on) > 0.79 and abs(np.mean(tried) - 0.7) < 0.03
+
+
+def test_a_threshold_that_means_something_holds_on_other_images() -> None:
+    rng = np.random.default_rng(1)
+    confidence = rng.uniform(0.5, 1, 2000).astype(np.float32)
+    probs, labels = np.stack([confidence, 1 - confidence], 1), (rng.random(2000) > confidence).astype(np.int64)
+    for groups in (None, np.arange(2000) // 4):
+        answered, accuracy = try_thresholds(probs, labels, 0.85, groups=groups)
+        assert accuracy.low < 0.85 < accuracy.high and 0.4 < (answered.value or 0) < 0.8
+    assert try_thresholds(probs[:1], labels[:1], 0.85)[0].num_images == 1

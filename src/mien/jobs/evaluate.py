@@ -99,7 +99,8 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path) -> Evaluated:
     scores = Scores(evaluate(run.classifier, run.dataset, split="test"), run.scores.out_of_fold)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
-    findings += judge_threshold(scores.judged, run.classifier.facts.threshold)
+    # Not on those that it may have been chosen by.
+    findings += judge_threshold(scores.test, run.classifier.facts.threshold)
     return Evaluated(run.path, run.classifier, scores, findings)
 
 

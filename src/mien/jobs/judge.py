@@ -13,7 +13,7 @@ from mien.scoring.evaluation import predict_dataset, score
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.model_card import limits
 from mien.scoring.results import Finding, Predictions, Scores
-from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, verdict
+from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, judge_choice, verdict
 
 
 def judge(
@@ -43,7 +43,7 @@ def judge(
         score(fitted.classifier, test, threshold=threshold),
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
     )
-    threshold, findings = _findings(fitted, dataset, scores, config)
+    threshold, findings = _findings(fitted, dataset, scores, out_of_fold, config)
     classifier = fitted.classifier.telling(
         scores=scores.to_dict(),
         threshold=threshold,
@@ -67,7 +67,7 @@ def judge(
 
 
 def _findings(
-    fitted: Fitted, dataset: Dataset, scores: Scores, config: TrainConfig
+    fitted: Fitted, dataset: Dataset, scores: Scores, out_of_fold: Predictions | None, config: TrainConfig
 ) -> tuple[float, tuple[Finding, ...]]:
     """Return below which probability to say "unsure", and what the scores mean in words."""
     epochs = fitted.details.kept_epochs(fitted.history)
@@ -80,4 +80,6 @@ def _findings(
         val = predict_dataset(fitted.classifier, dataset, split="val")
         judged = score(fitted.classifier, val, threshold=config.predict.threshold)
     threshold, consequences = decide_threshold(config.predict, judged)
+    if config.predict.target_precision:
+        consequences += (judge_choice(config.predict, out_of_fold, scores.test, threshold),)
     return threshold, (*findings, *consequences)

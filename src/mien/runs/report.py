@@ -64,6 +64,7 @@ _TITLES = {
     "miscalibrated": "Its probabilities are off",
     "out_of_distribution": "Some images are unlike those of the training",
     "threshold": "When it says that it is not sure",
+    "threshold_tried": "What that comes to on other images",
     "out_of_reach": "The target is out of reach",
 }
 

@@ -14,6 +14,8 @@ _MAX_RESAMPLES, _MAX_DRAWN = 1000, 10_000_000
 _BIN_SIZE, _MAX_BINS = 40, 10
 # A threshold that leaves fewer answers than this was not tried enough to be relied on.
 _FEW_ANSWERS = 10
+# So many parts, of which one after another is answered with a threshold that the others chose.
+_NUM_PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,48 @@ def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, l
     """
     tried = [row for row in coverage if row.accuracy.num_images >= _FEW_ANSWERS and row.threshold >= least]
     return next((row for row in tried if (row.accuracy.value or 0.0) >= target_precision), None)
+
+
+def closest_threshold(coverage: Sequence[Coverage]) -> Coverage:
+    """Return the threshold above which most of the answers are surely right, where none is good enough."""
+    return max(coverage, key=lambda row: (row.accuracy.low, row.threshold))
+
+
+def try_thresholds(
+    probs: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    target_precision: float,
+    *,
+    least: float = 0.0,
+    num_folds: int = 0,
+    groups: NDArray[np.int64] | None = None,
+) -> tuple[Score, Score]:
+    """Return how much is answered, and how much of that is right, where the threshold is chosen on other images.
+
+    In five parts: each in turn is answered with the threshold that the other four would choose.
+
+    Args:
+        probs: (N, C), of images that were not trained on.
+        labels: True class numbers, (N,).
+        target_precision: As for `choose_threshold`; where none is good enough, `closest_threshold` is taken.
+        least: No threshold below this one.
+        num_folds: Of the cross-validation that judged the images, if any.
+        groups: A number for each image, (N,), which those of one group share.
+    """
+    names = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    parts = np.random.default_rng(0).permutation(names.max() + 1)[names] % _NUM_PARTS
+    sure = np.zeros(len(labels), np.bool_)
+    for part in np.unique(parts):
+        others = parts != part
+        if not others.any():
+            continue
+        coverage = measure_coverage(probs[others], labels[others], threshold=least)
+        chosen = choose_threshold(coverage, target_precision, least=least) or closest_threshold(coverage)
+        sure[~others] = probs[~others].max(axis=1) >= chosen.threshold
+    right = probs.argmax(axis=1) == labels
+    answered = wilson_score(int(sure.sum()), len(labels), num_folds=num_folds, groups=groups)
+    of_answered = None if groups is None else groups[sure]
+    return answered, wilson_score(int(right[sure].sum()), int(sure.sum()), num_folds=num_folds, groups=of_answered)
 
 
 def _error(

@@ -167,7 +167,7 @@ class Finding:
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",
-            "miscalibrated", "out_of_distribution", "threshold" or "out_of_reach".
+            "miscalibrated", "out_of_distribution", "threshold", "threshold_tried" or "out_of_reach".
     """
 
     kind: str

@@ -8,8 +8,8 @@ from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Z_95, Score, fold_inflation
 from mien.model.prediction import UNSURE
-from mien.scoring.calibration import choose_threshold
-from mien.scoring.results import Evaluation, Finding
+from mien.scoring.calibration import choose_threshold, closest_threshold, try_thresholds
+from mien.scoring.results import Evaluation, Finding, Predictions
 
 # So much better on images that it has seen than on others: it has learnt images, not what they show.
 _WIDE_GAP = 0.2
@@ -63,10 +63,37 @@ def decide_threshold(config: PredictConfig, evaluation: Evaluation) -> tuple[flo
         return chosen.threshold, judge_threshold(
             evaluation, chosen.threshold, opening=f"To be right for {target} of its answers, below"
         )
-    best = max(evaluation.coverage, key=lambda row: (row.accuracy.low, row.threshold))
+    best = closest_threshold(evaluation.coverage)
     text = f"No threshold makes {target} of the answers right; {best.threshold:g} comes closest."
     missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add images.")
     return best.threshold, (missed, *judge_threshold(evaluation, best.threshold))
+
+
+def judge_choice(config: PredictConfig, judged: Predictions | None, test: Evaluation, threshold: float) -> Finding:
+    """Say what a threshold that was chosen leaves of images that it was not chosen by.
+
+    Args:
+        config: What the user asked for.
+        judged: The out-of-fold predictions that it was chosen by; None where it was chosen on the validation split.
+        test: The scores on the test split.
+        threshold: What was chosen.
+    """
+    if judged is None:
+        (row,) = (row for row in test.coverage if row.threshold == threshold)
+        how, answered, accuracy = "Tried on the test, which it was not chosen by,", row.answered, row.accuracy
+    else:
+        answered, accuracy = try_thresholds(
+            judged.probs,
+            judged.labels,
+            config.target_precision,
+            least=config.threshold,
+            num_folds=judged.num_folds,
+            groups=judged.groups,
+        )
+        how = "Chosen on four fifths of these images and tried on the last fifth, each in turn,"
+    right = f", and of these answers {accuracy} are right" if accuracy.num_images else ""
+    text = f"The threshold was chosen by these very images. {how} it answers {answered}{right}."
+    return Finding("threshold_tried", text, "Expect that of new images, not the figure above.")
 
 
 def judge_threshold(evaluation: Evaluation, threshold: float, *, opening: str = "Below") -> tuple[Finding, ...]:

@@ -50,19 +50,21 @@ np.savez(sys.argv[2], ranks=ranks, chosen=chosen, seconds=seconds)
 """
 
 
-def load_features(photos: Path) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return features and class numbers of the images that a training would use."""
+def load_features(photos: Path) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    """Return features and class numbers of the images that a training would use, and how many are of faces."""
     from mien.config import PRESETS
     from mien.data.cleaning import clean
     from mien.data.scanning import scan
     from mien.learning.backbone import load_backbone
+    from mien.learning.face_features import with_faces
     from mien.learning.features import extract
 
     config = PRESETS["fast"]
     backbone = load_backbone(config.backbone, config.scan.image_size)
     dataset = clean(scan(photos, replace(config.scan, image_size=backbone.image_size), keep_images=True))
+    maker = with_faces(backbone) if dataset.config.faces == "on" else backbone
     places = dataset.indexes()
-    return extract(dataset, backbone)[places], dataset.labels(places)
+    return extract(dataset, maker)[places], dataset.labels(places), maker.num_face_features
 
 
 def plant(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -76,7 +78,7 @@ def plant(labels: NDArray[np.int64], share: float, seed: int) -> tuple[NDArray[n
 
 
 def mien_ranks(
-    features: NDArray[np.float32], rounds: NDArray[np.int64]
+    features: NDArray[np.float32], rounds: NDArray[np.int64], num_face_features: int
 ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.bool_]], list[float]]:
     """Return, for each round, all rows with the worst first, which of them are listed, and the seconds."""
     from mien.scoring.label_issues import label_issue_rows, label_margins
@@ -85,8 +87,13 @@ def mien_ranks(
     ranks, chosen, seconds = [], [], []
     for labels in rounds:
         started = time.perf_counter()
-        groups, num_classes = range(len(labels)), int(rounds.max()) + 1
-        probs = leave_one_out(features, labels, groups=groups, num_classes=num_classes)
+        probs = leave_one_out(
+            features,
+            labels,
+            groups=range(len(labels)),
+            num_classes=int(rounds.max()) + 1,
+            num_face_features=num_face_features,
+        )
         ranks.append(np.argsort(label_margins(labels, probs), kind="stable"))
         chosen.append(np.isin(np.arange(len(labels)), label_issue_rows(labels, probs)))
         seconds.append(time.perf_counter() - started)
@@ -118,11 +125,11 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.05, help="share of wrong labels (default: %(default)s)")
     parser.add_argument("--cleanlab-python", default=sys.executable, help="a Python that has cleanlab")
     given = parser.parse_args()
-    features, truth = load_features(given.photos)
+    features, truth, num_face_features = load_features(given.photos)
     made = [plant(truth, given.share, seed) for seed in range(given.rounds)]
     rounds, planted = np.array([labels for labels, _ in made]), np.array([flips for _, flips in made])
     print(f"{len(truth)} distinct images, {planted[0].sum()} wrong labels planted in each of {given.rounds} rounds")
-    show("mien", planted, *mien_ranks(features, rounds))
+    show("mien", planted, *mien_ranks(features, rounds, num_face_features))
     with tempfile.TemporaryDirectory() as folder:
         task, answer = Path(folder, "task.npz"), Path(folder, "answer.npz")
         np.savez(task, features=features, labels=rounds)

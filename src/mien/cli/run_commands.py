@@ -91,8 +91,9 @@ def train(
     folder
         One sub-folder per class, such as data/happy and data/sad. Nothing in it is changed.
     preset
-        Settings to begin with. fast: a linear head on the features of a pretrained network; seconds. best: that network
-        trained on as well; minutes. classic: the tutorial's network; leaves out files under 10240 bytes.
+        Settings to begin with. fast: a linear head on the features of a pretrained network, and of faces where
+        there are some; seconds. best: that, or the network trained on, whichever is better; minutes. classic: the
+        tutorial's network; leaves out files under 10240 bytes.
     out
         The run folder; by default the first free one of runs/train, runs/train2, ...
     resume
@@ -100,7 +101,7 @@ def train(
     config
         Begin with the settings of an earlier run: its config.json.
     save_h5
-        Write model.h5 too (presets best and classic, whose networks are Keras').
+        Write model.h5 too, where a network of Keras is kept (presets classic and best).
     cache_dir
         Where the features of images are kept, so that a second training need not make them again; by default in
         the folder that this system has for caches.

@@ -143,13 +143,14 @@ def _decided(config: ScanConfig, root: Path, paths: list[Path], progress: Progre
         return config.faces
     some = _spread(root, paths, _NUM_TRIED)
     num_with_face = 0
-    for place, shows_face in enumerate(in_threads(lambda path: _shows_face(path, config), some), start=1):
+    for num_tried, shows_face in enumerate(in_threads(lambda path: _shows_face(path, config), some), start=1):
         num_with_face += shows_face
-        progress.step("Looking for faces", place, len(some))
-    if num_with_face < _LEAST_WITH_FACE:
-        return "off"
-    progress.say(f"{num_with_face} of {len(some)} images show a face: faces are looked at too (not with --faces off)")
-    return "on"
+        progress.step("Looking for faces", num_tried, len(some))
+        if num_with_face == _LEAST_WITH_FACE:
+            progress.step("Looking for faces", len(some), len(some))
+            progress.say(f"{num_with_face} of {num_tried} images tried show a face: it looks at faces too (--faces)")
+            return "on"
+    return "off"
 
 
 def _spread(root: Path, paths: list[Path], num_wanted: int) -> list[Path]:

@@ -267,6 +267,24 @@ def test_a_network_without_its_history_says_so(copied: Path) -> None:
     assert "history.csv is missing" in Page(report(copied).read_text("utf-8")).text
 
 
+@pytest.mark.parametrize("kept", ["fast", "finetuned"])
+def test_what_the_preset_best_tried_is_listed_and_needs_no_epochs(copied: Path, kept: str) -> None:
+    config, metrics = (json.loads((copied / name).read_text()) for name in ("config.json", "metrics.json"))
+    config["fit"]["method"] = "finetune"
+    metrics["training"]["comparison"] = {
+        "kept": kept,
+        "losses": {"fast": 0.266, "finetuned": 0.437},
+        "accuracies": {"fast": 0.9, "finetuned": 0.82},
+        "standard_errors": {"fast": 0.0, "finetuned": 0.055},
+        "num_images": 206,
+    }
+    (copied / "config.json").write_text(json.dumps(config))
+    (copied / "metrics.json").write_text(json.dumps(metrics))
+    text = Page(report(copied).read_text("utf-8")).text
+    assert "the head of the preset fast" in text and "0.266" in text and "82%" in text and "0.055" in text
+    assert ("history.csv is missing" in text) == (kept == "finetuned")
+
+
 def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> None:
     found = load_run(run.path)
     names = tuple(f"class {number:03}" for number in range(30))

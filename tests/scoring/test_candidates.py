@@ -55,3 +55,5 @@ def test_of_one_candidate_nothing_is_said() -> None:
 def test_damaged_facts_are_refused() -> None:
     with pytest.raises(ValueError, match="the candidates are"):
         Comparison("none", {"fast": 0.5}, {"fast": 0.5}, {"fast": 0.0}, 40)
+    with pytest.raises(ValueError, match="the candidates are"):
+        Comparison("other", {"other": 0.5}, {"other": 0.5}, {"other": 0.0}, 40)

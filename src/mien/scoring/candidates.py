@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 # What candidates are called on screen and in the report.
-WORDS = {"fast": "the head of the preset fast", "finetuned": "the network trained on"}
+WORDS = {
+    "fast": "the head of the preset fast",
+    "finetuned": "the network trained on",
+    "cnn": "the network of the preset classic",
+}
 # No answer is as wrong as this.
 _LEAST_PROB = 1e-7
 
@@ -31,7 +35,8 @@ class Comparison:
     num_images: int
 
     def __post_init__(self) -> None:
-        if not set(self.losses) == set(self.accuracies) == set(self.standard_errors) or self.kept not in self.losses:
+        names = set(self.losses)
+        if not names == set(self.accuracies) == set(self.standard_errors) or not {self.kept} <= names <= set(WORDS):
             raise ValueError(f"the candidates are {sorted(self.losses)}, and what is kept is {self.kept!r}")
 
     @property
@@ -41,8 +46,7 @@ class Comparison:
         if not others:
             return ""
         told = "; ".join(
-            f"{WORDS.get(name, name)} loss {loss:.3f}, accuracy {self.accuracies[name]:.0%}"
-            for name, loss in self.losses.items()
+            f"{WORDS[name]} loss {loss:.3f}, accuracy {self.accuracies[name]:.0%}" for name, loss in self.losses.items()
         )
         why = (
             f"no other is better by more than a standard error ({max(self.standard_errors.values()):.3f})"
@@ -50,7 +54,7 @@ class Comparison:
             else f"it is better by {self.losses[first] - self.losses[self.kept]:.3f}, more than a standard error "
             f"({self.standard_errors[self.kept]:.3f})"
         )
-        return f"{told} (on {self.num_images} images left out). Kept: {WORDS.get(self.kept, self.kept)}; {why}"
+        return f"{told} (on {self.num_images} images left out). Kept: {WORDS[self.kept]}; {why}"
 
 
 def compare_candidates(

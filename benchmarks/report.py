@@ -143,7 +143,9 @@ def make_run(folder: Path, num_images: int, num_classes: int) -> Path:
         config=config,
         versions={},
         dataset=dataset,
-        classifier=classifier.telling(scores=scores.to_dict(), provenance=provenance(dataset, config, ())),
+        classifier=classifier.telling(
+            scores=scores.to_dict(), provenance=provenance(dataset, config, method="linear", limits=())
+        ),
         scores=scores,
         findings=verdict(scores.test),
         training=TrainingDetails(),

@@ -236,7 +236,9 @@ def test_faces_are_looked_for_where_five_of_64_images_show_one(
     dataset = scan(tmp_path, ScanConfig(), keep_images=True, progress=Told())
     assert dataset.config.faces == decided
     assert len(said) == (decided == "on")
-    assert not said or re.fullmatch(r"5 of \d+ images tried show a face: it looks at faces too \(--faces\)", said[0])
+    assert not said or re.fullmatch(
+        r"5 of \d+ images tried show a face: faces are looked for in all \(--faces\)", said[0]
+    )
     places = np.arange(len(dataset.records))
     shown = np.flatnonzero(dataset.inputs(places).face_weights.max(axis=1))
     names = {dataset.records[place].path for place in shown}

@@ -163,3 +163,8 @@ def test_better_than_guessing_among_many_classes_is_not_called_good() -> None:
     (finding,) = verdict(evaluation_of(counts.tolist(), tuple("abcdefghij"), sure=0.27))
     assert finding.kind == "weak"
     assert "always saying 'a' is right for 10%: better than guessing, and far from useful" in finding.text
+
+
+def test_a_target_that_is_met_anyway_needs_no_threshold() -> None:
+    threshold, (finding,) = decide_threshold(PredictConfig(target_precision=0.5), sure_and_unsure())
+    assert threshold == 0 and "needs no threshold" in finding.text

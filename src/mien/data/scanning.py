@@ -148,7 +148,9 @@ def _decided(config: ScanConfig, root: Path, paths: list[Path], progress: Progre
         progress.step("Looking for faces", num_tried, len(some))
         if num_with_face == _LEAST_WITH_FACE:
             progress.step("Looking for faces", len(some), len(some))
-            progress.say(f"{num_with_face} of {num_tried} images tried show a face: it looks at faces too (--faces)")
+            progress.say(
+                f"{num_with_face} of {num_tried} images tried show a face: faces are looked for in all (--faces)"
+            )
             return "on"
     return "off"
 

@@ -47,7 +47,13 @@ def judge(
     classifier = fitted.classifier.telling(
         scores=scores.to_dict(),
         threshold=threshold,
-        provenance=provenance(dataset, config, limits(fitted.classifier.facts)),
+        provenance=provenance(
+            dataset,
+            config,
+            # A method may have kept the head of another.
+            method="linear" if fitted.model is None else config.fit.method,
+            limits=limits(fitted.classifier.facts),
+        ),
     )
     return Run(
         path=path,
@@ -80,6 +86,6 @@ def _findings(
         val = predict_dataset(fitted.classifier, dataset, split="val")
         judged = score(fitted.classifier, val, threshold=config.predict.threshold)
     threshold, consequences = decide_threshold(config.predict, judged)
-    if config.predict.target_precision:
+    if config.predict.target_precision and threshold:
         consequences += (judge_choice(config.predict, out_of_fold, scores.test, threshold),)
     return threshold, (*findings, *consequences)

@@ -52,7 +52,7 @@ class Best:
             except OutOfTimeError as error:
                 if self._fast is None:
                     raise
-                self._progress.say(f"{error}: the head of the preset fast is kept")
+                self._progress.say(f"{error}; the head of the preset fast is kept")
                 comparison = replace(comparison, kept=FAST)
         fitted = self._fast.fit(dataset)
         return replace(fitted, details=replace(fitted.details, comparison=comparison))
@@ -68,7 +68,7 @@ class Best:
                 if self._fast is None:
                     raise
                 self._in_time = False
-                self._progress.say(f"{error}: the network is not trained on")
+                self._progress.say(f"{error}; it goes on without the network")
         elif self._in_time:
             self._in_time = False
             self._progress.say("the other folds are done without the network: there is no time for it (--time-limit)")

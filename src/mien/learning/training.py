@@ -184,8 +184,8 @@ class _Training:
         left = (self._num_steps("train") - step) * (time.monotonic() - started) / (step - 1)
         if time.monotonic() + left > self._ends:
             raise OutOfTimeError(
-                f"to go over {len(self._dataset.indexes('train'))} images once takes {left / 60:.1f} minutes more: "
-                "longer than --time-limit allows"
+                f"to go over {len(self._dataset.indexes('train'))} images once takes {left:.0f} s more: longer than "
+                "--time-limit allows"
             )
 
     def _run_epoch(self, progress: Progress) -> Epoch:

@@ -152,7 +152,8 @@ def _explained(classifier: Classifier, name: str, png: Path, label: str | None, 
     shown = fair_size(rgb)
     # Rounded down, as the answers are.
     percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
-    title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method})"
+    faces = "; frames: what a face adds" if heat_map.faces else ""
+    title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method}{faces})"
     _save(draw_explanation(shown, heat_map, title), png)
     return Explained(prediction, heat_map.label, heat_map.method, png, heat_map.faces)
 

@@ -87,21 +87,28 @@ def _save_report(run: Run, progress: Progress) -> None:
         progress.say(f"report.html is missing: {reason}. To write it: mien report {run.path}")
 
 
-def provenance(dataset: Dataset, config: TrainConfig, limits: tuple[str, ...]) -> Provenance:
-    """Return what a classifier is to carry of its making: the images, their split, the settings, the versions."""
+def provenance(dataset: Dataset, config: TrainConfig, *, method: str, limits: tuple[str, ...]) -> Provenance:
+    """Return what a classifier is to carry of its making: the images, their split, the settings, the versions.
+
+    Args:
+        dataset: What it was made from.
+        config: The settings.
+        method: How it was fitted in the end.
+        limits: What must not be expected of it, in sentences.
+    """
     used = [dataset.records[index] for index in dataset.indexes()]
     split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
     for record in used:
         split[record.label][record.split] += 1
     versions = installed_versions()
-    if config.fit.method == "linear":
+    if method == "linear":
         # Keras had no part in it.
         versions = {name: found for name, found in versions.items() if name not in _KERAS_PACKAGES}
     began_as = PRESETS.get(config.preset, TrainConfig()).flat()
     return Provenance(
         made_on=datetime.now(UTC).date().isoformat(),
         preset=config.preset,
-        method=config.fit.method,
+        method=method,
         settings={name: value for name, value in config.flat().items() if value != began_as[name]},
         seed=config.split.seed,
         split=split,

@@ -46,7 +46,8 @@ class Comparison:
         if not others:
             return ""
         told = "; ".join(
-            f"{WORDS[name]} loss {loss:.3f}, accuracy {self.accuracies[name]:.0%}" for name, loss in self.losses.items()
+            f"{WORDS[name]}: loss {loss:.3f}, accuracy {self.accuracies[name]:.0%}"
+            for name, loss in self.losses.items()
         )
         why = (
             f"no other is better by more than a standard error ({max(self.standard_errors.values()):.3f})"

@@ -59,6 +59,9 @@ def decide_threshold(config: PredictConfig, evaluation: Evaluation) -> tuple[flo
         return config.threshold, judge_threshold(evaluation, config.threshold)
     target = f"{100 * config.target_precision:.10g}%"
     chosen = choose_threshold(evaluation.coverage, config.target_precision, least=config.threshold)
+    if chosen is not None and not chosen.threshold:
+        text = f"To be right for {target} of its answers it needs no threshold: it answers every image."
+        return 0.0, (Finding("threshold", text, "One can be set for each use: mien predict --threshold."),)
     if chosen is not None:
         return chosen.threshold, judge_threshold(
             evaluation, chosen.threshold, opening=f"To be right for {target} of its answers, below"
@@ -93,7 +96,10 @@ def judge_choice(config: PredictConfig, judged: Predictions | None, test: Evalua
         how = "Chosen on four fifths of these images and tried on the last fifth, each in turn,"
     right = f", and of these answers {accuracy} are right" if accuracy.num_images else ""
     text = f"The threshold was chosen by these very images. {how} it answers {answered}{right}."
-    return Finding("threshold_tried", text, "Expect that of new images, not the figure above.")
+    advice = "Expect that of new images, not the figure above."
+    if (accuracy.value or 0) < config.target_precision:
+        advice += " It is less than was asked for: ask for a little more (--target-precision), or add images."
+    return Finding("threshold_tried", text, advice)
 
 
 def judge_threshold(evaluation: Evaluation, threshold: float, *, opening: str = "Below") -> tuple[Finding, ...]:

@@ -22,10 +22,13 @@ from mien.data.splitting import folds, split
 from mien.errors import BackboneError, SettingsError, TooFewImagesError
 from mien.jobs.train import train
 from mien.learning.backbone import Backbone, load_backbone
+from mien.learning.exporting import save_training
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract
 from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
+from mien.learning.methods import Fitted
 from mien.runs.folder import RunFolder
+from mien.runs.training_details import TrainingDetails
 from onnx_models import pooling_network
 from tiers import Lazy
 
@@ -384,3 +387,12 @@ def test_settings_that_contradict_one_another_are_refused() -> None:
         find_backbone(TrainConfig(fit=FitConfig(epochs=30), augment=AugmentConfig(augment=True)))
     assert find_backbone(PRESETS["classic"]) is None
     assert isinstance(find_backbone(PRESETS["best"]), Backbone)
+
+
+def test_a_linear_head_has_no_model_h5_and_says_so(tmp_path: Path) -> None:
+    heard = Counting()
+    fitted = Fitted(classifier=None, details=TrainingDetails())  # type: ignore[arg-type]
+    save_training(RunFolder(tmp_path), fitted, save_h5=True, progress=heard)
+    save_training(RunFolder(tmp_path), fitted, save_h5=False, progress=heard)
+    assert heard.lines == ["model.h5 is not written: what is kept is no network of Keras, but a linear head"]
+    assert not list(tmp_path.iterdir())

@@ -102,7 +102,7 @@ def train(
         label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
         dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run_folder.path, comparison)
-        save_training(run_folder, fitted, save_h5=save_h5)
+        save_training(run_folder, fitted, save_h5=save_h5, progress=progress)
         judged = judge(
             fitted,
             dataset,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mien.core import files
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs
+from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError, ModelFileError
 from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat, noise, with_heat
@@ -260,7 +261,7 @@ def save_keras(model: "keras.Model", folder: Path, *, save_h5: bool = False) -> 
             model.save(temporary)
 
 
-def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool) -> None:
+def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool, progress: Progress = SILENCE) -> None:
     """Write, for a Keras network, curves.svg, model.keras and where asked for model.h5; nothing for others.
 
     Raises:
@@ -270,3 +271,5 @@ def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool) -> No
         plot_history(fitted.history).savefig(run_folder.path / "curves.svg")
     if fitted.model is not None:
         save_keras(fitted.model, run_folder.path, save_h5=save_h5)
+    elif save_h5:
+        progress.say("model.h5 is not written: what is kept is no network of Keras, but a linear head")

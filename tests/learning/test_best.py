@@ -149,3 +149,16 @@ def test_without_a_limit_every_fold_is_done(clock: Clock, dataset: Dataset, tmp_
     told, network = Told(), Sure(0.9, clock, 10_000)
     predictions, _ = judged(best_of(Named(0.6, clock), network, told, minutes=0), dataset, tmp_path)
     assert predictions is not None and network.num_fits == 5 and not told.lines
+
+
+def test_a_network_alone_is_judged_by_the_folds_that_fit(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
+    network = Sure(0.9, clock, 250)
+    method = best_of(None, network, Told())
+    predictions, comparison = judged(method, dataset, tmp_path)
+    assert predictions is None and comparison.losses.keys() == {"finetuned"} and network.num_fits == 1
+    assert method.fit(dataset, None, comparison).details.backbone == "0.9" and clock.now <= 600
+
+
+def test_a_network_alone_of_which_no_epoch_ends_in_time_is_an_error(clock: Clock, dataset: Dataset) -> None:
+    with pytest.raises(OutOfTimeError):
+        best_of(None, Sure(0.9, clock, 400, least_s=400), Told()).fit_predict(next(folds(dataset, 5)))

@@ -61,11 +61,11 @@ class Best:
         """Train both; return the probabilities of each, (N, C), for the test split."""
         started = time.monotonic()
         answers = self._fast.fit_predict(dataset) if self._fast else {}
-        if self._fast is None or (self._in_time and self._left() > 2 * self._longest_s):
+        if self._in_time and self._left() > 2 * self._longest_s:
             try:
                 answers[FINETUNED] = self._finetuned.fit_predict(dataset, time_limit_s=_SHARE * self._left())
             except OutOfTimeError as error:
-                if self._fast is None:
+                if self._fast is None and not self._longest_s:
                     raise
                 self._in_time = False
                 self._progress.say(f"{error}; it goes on without the network")

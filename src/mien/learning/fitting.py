@@ -224,8 +224,9 @@ def cross_validate(
             if method.takes_long:
                 progress.say(f"fold {number} of {len(parts)}")
             given = method.fit_predict(fold)
-            with files.replacing(run_folder.fold_path(number)) as temporary, temporary.open("wb") as file:
-                np.savez(file, names=np.array(list(given)), probs=np.stack(list(given.values())))
+            if given:
+                with files.replacing(run_folder.fold_path(number)) as temporary, temporary.open("wb") as file:
+                    np.savez(file, names=np.array(list(given)), probs=np.stack(list(given.values())))
         answers.append(given)
     if method.takes_long:
         progress.say("folds done; now the classifier itself")

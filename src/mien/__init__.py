@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mien.config import ServeConfig as ServeConfig
     from mien.config import SplitConfig as SplitConfig
     from mien.config import TrainConfig as TrainConfig
+    from mien.core.inputs import Inputs as Inputs
     from mien.core.progress import Epoch as Epoch
     from mien.core.scores import Score as Score
     from mien.data.cleaning import clean as clean
@@ -89,6 +90,7 @@ _HOMES = {
     "Fitted": "learning.methods",
     "HeatMap": "model.explanation",
     "ImageRecord": "data.dataset",
+    "Inputs": "core.inputs",
     "LabelIssue": "scoring.label_issues",
     "Leak": "data.leaks",
     "MienError": "errors",

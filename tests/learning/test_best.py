@@ -89,11 +89,11 @@ def judged(method: Best, dataset: Dataset, folder: Path) -> tuple[Any, Any]:
 def test_the_network_is_kept_where_it_is_clearly_better(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
     told, network = Told(), Sure(0.9, clock, 60)
     method = best_of(Named(0.7, clock), network, told)
-    predictions, comparison = judged(method, dataset, tmp_path)
-    assert comparison.kept == "finetuned" and comparison.num_images == 90
+    predictions, selection = judged(method, dataset, tmp_path)
+    assert selection.kept == "finetuned" and selection.num_images == 90
     assert predictions.probs.max() == pytest.approx(0.9) and len(predictions.probs) == 90
-    fitted = method.fit(dataset, None, comparison)
-    assert fitted.details.backbone == "0.9" and fitted.details.comparison == comparison
+    fitted = method.fit(dataset, None, selection)
+    assert fitted.details.backbone == "0.9" and fitted.details.selection == selection
     assert network.num_fits == 6 and clock.now == 360
     assert told.lines[0].endswith("may take 10 minutes together (--time-limit)")
     assert "Kept: the network trained on" in told.lines[-1]
@@ -102,9 +102,9 @@ def test_the_network_is_kept_where_it_is_clearly_better(clock: Clock, dataset: D
 def test_the_head_is_kept_where_the_network_is_no_better(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
     told, network = Told(), Sure(0.7, clock, 60)
     method = best_of(Named(0.7, clock), network, told)
-    predictions, comparison = judged(method, dataset, tmp_path)
-    fitted = method.fit(dataset, None, comparison)
-    assert comparison.kept == "fast" and fitted.details.comparison == comparison
+    predictions, selection = judged(method, dataset, tmp_path)
+    fitted = method.fit(dataset, None, selection)
+    assert selection.kept == "fast" and fitted.details.selection == selection
     assert predictions is not None and network.num_fits == 5
 
 
@@ -113,8 +113,8 @@ def test_where_time_runs_short_one_fold_decides_and_the_head_is_judged_by_all(
 ) -> None:
     told, network = Told(), Sure(0.7, clock, 250)
     method = best_of(Named(0.8, clock), network, told)
-    predictions, comparison = judged(method, dataset, tmp_path)
-    assert comparison.kept == "fast" and comparison.num_images == 18 and network.num_fits == 1
+    predictions, selection = judged(method, dataset, tmp_path)
+    assert selection.kept == "fast" and selection.num_images == 18 and network.num_fits == 1
     assert predictions is not None and len(predictions.probs) == 90
     assert "there is no time for it (--time-limit)" in told.lines[1]
 
@@ -123,18 +123,18 @@ def test_a_network_that_only_one_fold_chose_is_judged_by_the_test_alone(
     clock: Clock, dataset: Dataset, tmp_path: Path
 ) -> None:
     method = best_of(Named(0.6, clock), Sure(0.9, clock, 250), Told())
-    predictions, comparison = judged(method, dataset, tmp_path)
-    assert predictions is None and comparison.kept == "finetuned"
-    assert method.fit(dataset, None, comparison).details.backbone == "0.9"
+    predictions, selection = judged(method, dataset, tmp_path)
+    assert predictions is None and selection.kept == "finetuned"
+    assert method.fit(dataset, None, selection).details.backbone == "0.9"
     assert clock.now <= 600
 
 
 def test_a_network_of_which_no_epoch_ends_in_time_is_left_out(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
     told, network = Told(), Sure(0.9, clock, 400, least_s=400)
     method = best_of(Named(0.6, clock), network, told)
-    predictions, comparison = judged(method, dataset, tmp_path)
-    assert predictions is not None and comparison.losses.keys() == {"fast"} and network.num_fits == 0
-    assert method.fit(dataset, None, comparison).details.backbone == "0.6"
+    predictions, selection = judged(method, dataset, tmp_path)
+    assert predictions is not None and selection.losses.keys() == {"fast"} and network.num_fits == 0
+    assert method.fit(dataset, None, selection).details.backbone == "0.6"
     assert told.lines[1] == "it takes too long; it goes on without the network"
 
 
@@ -142,7 +142,7 @@ def test_without_folds_the_first_of_five_decides(clock: Clock, dataset: Dataset)
     network = Sure(0.9, clock, 60)
     fitted = best_of(Named(0.6, clock), network, Told()).fit(dataset)
     assert fitted.details.backbone == "0.9" and network.num_fits == 2
-    assert fitted.details.comparison is not None and fitted.details.comparison.num_images == 18
+    assert fitted.details.selection is not None and fitted.details.selection.num_images == 18
 
 
 def test_without_a_limit_every_fold_is_done(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
@@ -154,9 +154,9 @@ def test_without_a_limit_every_fold_is_done(clock: Clock, dataset: Dataset, tmp_
 def test_a_network_alone_is_judged_by_the_folds_that_fit(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
     network = Sure(0.9, clock, 250)
     method = best_of(None, network, Told())
-    predictions, comparison = judged(method, dataset, tmp_path)
-    assert predictions is None and comparison.losses.keys() == {"finetuned"} and network.num_fits == 1
-    assert method.fit(dataset, None, comparison).details.backbone == "0.9" and clock.now <= 600
+    predictions, selection = judged(method, dataset, tmp_path)
+    assert predictions is None and selection.losses.keys() == {"finetuned"} and network.num_fits == 1
+    assert method.fit(dataset, None, selection).details.backbone == "0.9" and clock.now <= 600
 
 
 def test_a_network_alone_of_which_no_epoch_ends_in_time_is_an_error(clock: Clock, dataset: Dataset) -> None:

@@ -271,7 +271,7 @@ def test_a_network_without_its_history_says_so(copied: Path) -> None:
 def test_what_the_preset_best_tried_is_listed_and_needs_no_epochs(copied: Path, kept: str) -> None:
     config, metrics = (json.loads((copied / name).read_text()) for name in ("config.json", "metrics.json"))
     config["fit"]["method"] = "finetune"
-    metrics["training"]["comparison"] = {
+    metrics["training"]["selection"] = {
         "kept": kept,
         "losses": {"fast": 0.266, "finetuned": 0.437},
         "accuracies": {"fast": 0.9, "finetuned": 0.82},

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mien.scoring.candidates import Comparison, compare_candidates
+from mien.scoring.candidates import Selection, select_candidate
 
 LABELS = np.arange(40) % 2
 
@@ -18,7 +18,7 @@ def sure_by(right: float, *, num_wrong: int = 0, noise: float = 0.0, seed: int =
 
 
 def test_another_is_kept_where_it_is_clearly_better() -> None:
-    found = compare_candidates({"fast": sure_by(0.7), "finetuned": sure_by(0.9)}, LABELS, range(40))
+    found = select_candidate({"fast": sure_by(0.7), "finetuned": sure_by(0.9)}, LABELS, range(40))
     assert found.kept == "finetuned" and found.num_images == 40
     assert found.losses == pytest.approx({"fast": -np.log(0.7), "finetuned": -np.log(0.9)})
     assert "Kept: the network trained on; it is better by 0.251" in found.sentence
@@ -26,7 +26,7 @@ def test_another_is_kept_where_it_is_clearly_better() -> None:
 
 @pytest.mark.parametrize("other", [sure_by(0.8), sure_by(0.6), sure_by(0.8, noise=0.15), sure_by(0.95, num_wrong=4)])
 def test_the_first_is_kept_where_they_cannot_be_told_apart(other: NDArray[np.float32]) -> None:
-    found = compare_candidates({"fast": sure_by(0.8), "finetuned": other}, LABELS, range(40))
+    found = select_candidate({"fast": sure_by(0.8), "finetuned": other}, LABELS, range(40))
     assert found.kept == "fast"
     assert "Kept: the head of the preset fast; no other is better by more than a standard error" in found.sentence
 
@@ -35,8 +35,8 @@ def test_copies_of_one_image_count_as_one() -> None:
     # Better on one image in forty copies, and a little worse on the others.
     first, other = sure_by(0.7), sure_by(0.69)
     other[:20] = sure_by(0.99)[:20]
-    apart = compare_candidates({"fast": first, "finetuned": other}, LABELS, range(40))
-    together = compare_candidates({"fast": first, "finetuned": other}, LABELS, [0] * 20 + list(range(20, 40)))
+    apart = select_candidate({"fast": first, "finetuned": other}, LABELS, range(40))
+    together = select_candidate({"fast": first, "finetuned": other}, LABELS, [0] * 20 + list(range(20, 40)))
     assert (apart.kept, together.kept) == ("finetuned", "fast")
     assert (
         apart.losses == together.losses and together.standard_errors["finetuned"] > apart.standard_errors["finetuned"]
@@ -44,16 +44,16 @@ def test_copies_of_one_image_count_as_one() -> None:
 
 
 def test_one_image_decides_nothing() -> None:
-    found = compare_candidates({"fast": sure_by(0.5)[:1], "finetuned": sure_by(0.99)[:1]}, LABELS[:1], [0])
+    found = select_candidate({"fast": sure_by(0.5)[:1], "finetuned": sure_by(0.99)[:1]}, LABELS[:1], [0])
     assert found.kept == "fast"
 
 
 def test_of_one_candidate_nothing_is_said() -> None:
-    assert compare_candidates({"fast": sure_by(0.5)}, LABELS, range(40)).sentence == ""
+    assert select_candidate({"fast": sure_by(0.5)}, LABELS, range(40)).sentence == ""
 
 
 def test_damaged_facts_are_refused() -> None:
     with pytest.raises(ValueError, match="the candidates are"):
-        Comparison("none", {"fast": 0.5}, {"fast": 0.5}, {"fast": 0.0}, 40)
+        Selection("none", {"fast": 0.5}, {"fast": 0.5}, {"fast": 0.0}, 40)
     with pytest.raises(ValueError, match="the candidates are"):
-        Comparison("other", {"other": 0.5}, {"other": 0.5}, {"other": 0.0}, 40)
+        Selection("other", {"other": 0.5}, {"other": 0.5}, {"other": 0.0}, 40)

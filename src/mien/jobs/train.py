@@ -97,11 +97,11 @@ def train(
             dataset.refuse_changes(run_folder.manifest_path)
         else:
             save_data(run_folder, dataset, config, decisions=decisions)
-        out_of_fold, comparison = cross_validate(method, parts, run_folder=run_folder, progress=progress)
+        out_of_fold, selection = cross_validate(method, parts, run_folder=run_folder, progress=progress)
         label_predictions = predict_labels(method, dataset, out_of_fold)
         label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
         dataset = mark_label_issues(dataset, label_issues)
-        fitted = method.fit(dataset, run_folder.path, comparison)
+        fitted = method.fit(dataset, run_folder.path, selection)
         save_training(run_folder, fitted, save_h5=save_h5, progress=progress)
         judged = judge(
             fitted,

@@ -16,7 +16,7 @@ from mien.errors import OutOfTimeError
 from mien.learning.deep import Finetuned
 from mien.learning.linear import FAST, Linear
 from mien.learning.methods import Fitted
-from mien.scoring.candidates import Comparison, compare_candidates
+from mien.scoring.candidates import Selection, select_candidate
 
 FINETUNED = "finetuned"
 # A training in a fold may take so much of the time that is left: that of the classifier itself comes after it.
@@ -40,22 +40,22 @@ class Best:
                 "together (--time-limit)"
             )
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train what is kept; where nothing was compared before, on the first of five folds."""
-        comparison = comparison or self._compared(dataset)
-        if comparison.sentence:
-            self._progress.say(comparison.sentence)
-        if self._fast is None or comparison.kept == FINETUNED:
+        selection = selection or self._compared(dataset)
+        if selection.sentence:
+            self._progress.say(selection.sentence)
+        if self._fast is None or selection.kept == FINETUNED:
             try:
                 fitted = self._finetuned.fit(dataset, run_dir, time_limit_s=self._left())
-                return replace(fitted, details=replace(fitted.details, comparison=comparison))
+                return replace(fitted, details=replace(fitted.details, selection=selection))
             except OutOfTimeError as error:
                 if self._fast is None:
                     raise
                 self._progress.say(f"{error}; the head of the preset fast is kept")
-                comparison = replace(comparison, kept=FAST)
+                selection = replace(selection, kept=FAST)
         fitted = self._fast.fit(dataset)
-        return replace(fitted, details=replace(fitted.details, comparison=comparison))
+        return replace(fitted, details=replace(fitted.details, selection=selection))
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Train both; return the probabilities of each, (N, C), for the test split."""
@@ -86,10 +86,10 @@ class Best:
         """Return the features that the backbone as it is makes of the images at some places, (N, D)."""
         return (self._fast or self._finetuned).features_of(places)
 
-    def _compared(self, dataset: Dataset) -> Comparison:
+    def _compared(self, dataset: Dataset) -> Selection:
         fold = next(folds(dataset, max(2, min(_NUM_FOLDS, smallest_class(dataset))), self._config.split))
         places = fold.indexes("test")
-        return compare_candidates(self.fit_predict(fold), dataset.labels(places), dataset.group_numbers(places))
+        return select_candidate(self.fit_predict(fold), dataset.labels(places), dataset.group_numbers(places))
 
     def _left(self) -> float:
         return self._ends - time.monotonic()

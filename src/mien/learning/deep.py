@@ -24,7 +24,7 @@ from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.training import Trained, announce, train_network
 from mien.runs.training_details import TrainingDetails
-from mien.scoring.candidates import Comparison
+from mien.scoring.candidates import Selection
 
 _BATCH_SIZE = 32
 
@@ -54,7 +54,7 @@ class Cnn:
     def __init__(self, config: TrainConfig, progress: Progress) -> None:
         self._config, self._progress = config, progress
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch."""
         self._progress.say(_summary(self._built(dataset, "float32")))
         return _fitted(self._network(dataset, run_dir), dataset, self._progress)

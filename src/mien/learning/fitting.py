@@ -20,7 +20,7 @@ from mien.learning.face_features import takes_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
-from mien.scoring.candidates import Comparison, compare_candidates
+from mien.scoring.candidates import Selection, select_candidate
 from mien.scoring.results import Predictions
 
 # What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
@@ -198,7 +198,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
 
 def cross_validate(
     method: Method, parts: Sequence[Dataset], *, run_folder: RunFolder, progress: Progress = SILENCE
-) -> tuple[Predictions | None, Comparison | None]:
+) -> tuple[Predictions | None, Selection | None]:
     """Ask about every image that is not for the test, each time a classifier that has not seen it.
 
     A fold that is done is kept in the run folder: after a kill it is not done again. Of several candidates the one that
@@ -231,10 +231,10 @@ def cross_validate(
     if method.takes_long:
         progress.say("folds done; now the classifier itself")
     progress.step("Cross-validation", len(parts), len(parts))
-    comparison = _compared(answers, parts)
-    chosen = [_chosen(answers, parts, comparison, place) for place in range(len(parts))]
+    selection = _compared(answers, parts)
+    chosen = [_chosen(answers, parts, selection, place) for place in range(len(parts))]
     if any(probs is None for probs in chosen):
-        return None, comparison
+        return None, selection
     indexes = np.concatenate([fold.indexes("test") for fold in parts])
     order = np.argsort(indexes)
     predictions = Predictions(
@@ -245,26 +245,26 @@ def cross_validate(
         groups=parts[0].subject_numbers(indexes[order]),
         class_names=parts[0].class_names,
     )
-    return predictions, comparison
+    return predictions, selection
 
 
-def _compared(answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset]) -> Comparison:
+def _compared(answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset]) -> Selection:
     """Compare the candidates on the folds in which all were trained."""
     names = list({name: None for given in answers for name in given})
     places = [place for place, given in enumerate(answers) if len(given) == len(names)]
     probs = {name: np.concatenate([answers[place][name] for place in places]) for name in names}
     indexes = np.concatenate([parts[place].indexes("test") for place in places])
-    return compare_candidates(probs, parts[0].labels(indexes), parts[0].group_numbers(indexes))
+    return select_candidate(probs, parts[0].labels(indexes), parts[0].group_numbers(indexes))
 
 
 def _chosen(
-    answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset], comparison: Comparison, place: int
+    answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset], selection: Selection, place: int
 ) -> NDArray[np.float32] | None:
     """Return what is said of the images of a fold by the candidate that the other folds choose; None without time."""
-    if all(len(given) == len(comparison.losses) for given in answers) and len(answers) > 1:
+    if all(len(given) == len(selection.losses) for given in answers) and len(answers) > 1:
         others = [number for number in range(len(answers)) if number != place]
-        comparison = _compared([answers[number] for number in others], [parts[number] for number in others])
-    return answers[place].get(comparison.kept)
+        selection = _compared([answers[number] for number in others], [parts[number] for number in others])
+    return answers[place].get(selection.kept)
 
 
 def predict_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> Predictions | None:

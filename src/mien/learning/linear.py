@@ -17,7 +17,7 @@ from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.out_of_distribution import fit_distribution
 from mien.runs.training_details import TrainingDetails
-from mien.scoring.candidates import Comparison
+from mien.scoring.candidates import Selection
 
 # The name of its one candidate.
 FAST = "fast"
@@ -38,7 +38,7 @@ class Linear:
         self._num_face_features = maker.num_face_features
         self._features = extract(dataset, maker, cache=cache, progress=progress)
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
         head = self._head(dataset)
         seen = places_seen(dataset)

@@ -11,7 +11,7 @@ from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.model.classifier import Classifier
 from mien.runs.training_details import TrainingDetails
-from mien.scoring.candidates import Comparison
+from mien.scoring.candidates import Selection
 
 if TYPE_CHECKING:
     import keras
@@ -48,13 +48,13 @@ class Method(Protocol):
 
     takes_long: bool
 
-    def fit(self, dataset: Dataset, run_dir: Path | None = None, comparison: Comparison | None = None) -> Fitted:
+    def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train on the training and validation splits.
 
         Args:
             dataset: What `split` returned.
             run_dir: A run folder, which gets the records of the training.
-            comparison: Which of its candidates to train; a method that has several chooses where it is not told.
+            selection: Which of its candidates to train; a method that has several chooses where it is not told.
         """
         ...
 

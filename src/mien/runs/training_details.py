@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from mien.core.progress import Epoch
-from mien.scoring.candidates import Comparison
+from mien.scoring.candidates import Selection
 
 _CANDIDATES = {
     "frozen": "the pretrained backbone with a linear head",
@@ -19,7 +19,7 @@ class TrainingDetails:
     """How a training went; what its method has no use for is None.
 
     Attributes:
-        comparison: Which of several candidates was kept, and how they did on images left out.
+        selection: Which of several candidates was kept, and how they did on images left out.
         backbone: The pretrained network that the features are from.
         best_epoch: The epoch whose weights were kept, from 1.
         epochs: Number of epochs.
@@ -35,7 +35,7 @@ class TrainingDetails:
         onnx_max_difference: Largest difference between a probability of model.onnx and of what was trained.
     """
 
-    comparison: Comparison | None = None
+    selection: Selection | None = None
     backbone: str | None = None
     best_epoch: int | None = None
     epochs: int | None = None

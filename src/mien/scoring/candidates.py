@@ -17,7 +17,7 @@ _LEAST_PROB = 1e-7
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Selection:
     """Which of several candidates is kept, and why.
 
     Attributes:
@@ -58,9 +58,9 @@ class Comparison:
         return f"{told} (on {self.num_images} images left out). Kept: {WORDS[self.kept]}; {why}"
 
 
-def compare_candidates(
+def select_candidate(
     probs: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], groups: Sequence[int]
-) -> Comparison:
+) -> Selection:
     """Choose the candidate with the lowest loss; the first, unless another is lower by more than its standard error.
 
     Args:
@@ -81,7 +81,7 @@ def compare_candidates(
     gains = {name: scale * np.bincount(numbers, first - loss) for name, loss in losses.items()}
     errors = {name: _standard_error(gain) for name, gain in gains.items()}
     clear = [name for name, gain in gains.items() if gain.mean() > errors[name]]
-    return Comparison(
+    return Selection(
         kept=max(clear, key=lambda name: gains[name].mean()) if clear else next(iter(losses)),
         losses={name: float(loss.mean()) for name, loss in losses.items()},
         accuracies={name: float((given.argmax(axis=1) == labels).mean()) for name, given in probs.items()},

@@ -179,3 +179,16 @@ def test_faces_of_no_use_get_no_weight_and_leave_the_rest_as_it_is(case: str) ->
     else:
         assert not head.weights[-8:].any()
         np.testing.assert_array_equal(head.weights[:-8], alone.weights)
+
+
+def test_faces_that_no_image_left_out_shows_get_no_weight() -> None:
+    features, labels = make_features(300, distance=1)
+    of_faces = make_faces(labels, 0, 1)
+    # All faces of a class are one person's: none can be left out.
+    of_faces[labels == 1] = 0
+    of_faces[np.flatnonzero(labels == 1)[:6]] = make_faces(labels, 0, 1)[:6]
+    groups = np.arange(300)
+    groups[np.flatnonzero(labels == 1)[:6]] = 1000
+    rows = np.hstack([features, of_faces])
+    head = fit_head(rows, labels, groups=groups.tolist(), num_classes=2, num_face_features=8)
+    assert not head.weights[-8:].any()

@@ -168,3 +168,8 @@ def test_better_than_guessing_among_many_classes_is_not_called_good() -> None:
 def test_a_target_that_is_met_anyway_needs_no_threshold() -> None:
     threshold, (finding,) = decide_threshold(PredictConfig(target_precision=0.5), sure_and_unsure())
     assert threshold == 0 and "needs no threshold" in finding.text
+
+
+def test_a_target_out_of_reach_does_not_lower_the_threshold_that_was_asked_for() -> None:
+    threshold, _ = decide_threshold(PredictConfig(threshold=0.95, target_precision=0.999), sure_and_unsure())
+    assert threshold >= 0.95

@@ -23,6 +23,7 @@ def judge(
     *,
     path: Path,
     out_of_fold: Predictions | None,
+    held_out: Predictions | None = None,
     label_issues: Sequence[LabelIssue],
     shortcuts: Sequence[Shortcut],
 ) -> Run:
@@ -34,6 +35,7 @@ def judge(
         config: The settings.
         path: The folder of the run.
         out_of_fold: What cross-validation predicted, where there was one.
+        held_out: What was predicted of other images left out, where there was none, and a threshold is to be chosen.
         label_issues: Images whose label is probably wrong.
         shortcuts: Facts about files that give the label away.
     """
@@ -43,7 +45,7 @@ def judge(
         score(fitted.classifier, test, threshold=threshold),
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
     )
-    threshold, findings = _findings(fitted, dataset, scores, out_of_fold, config)
+    threshold, findings = _findings(fitted, dataset, scores, out_of_fold or held_out, config)
     classifier = fitted.classifier.telling(
         scores=scores.to_dict(),
         threshold=threshold,
@@ -73,19 +75,17 @@ def judge(
 
 
 def _findings(
-    fitted: Fitted, dataset: Dataset, scores: Scores, out_of_fold: Predictions | None, config: TrainConfig
+    fitted: Fitted, dataset: Dataset, scores: Scores, unseen: Predictions | None, config: TrainConfig
 ) -> tuple[float, tuple[Finding, ...]]:
     """Return below which probability to say "unsure", and what the scores mean in words."""
     epochs = fitted.details.kept_epochs(fitted.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
     if config.predict == PredictConfig():
         return 0.0, findings
-    judged = scores.out_of_fold
-    if judged is None:
-        # The test is read once, and nothing is chosen by it.
-        val = predict_dataset(fitted.classifier, dataset, split="val")
-        judged = score(fitted.classifier, val, threshold=config.predict.threshold)
+    # The test is read once, and nothing is chosen by it.
+    chosen_by = predict_dataset(fitted.classifier, dataset, split="val") if unseen is None else unseen
+    judged = score(fitted.classifier, chosen_by, threshold=config.predict.threshold)
     threshold, consequences = decide_threshold(config.predict, judged)
     if config.predict.target_precision and threshold:
-        consequences += (judge_choice(config.predict, out_of_fold, scores.test, threshold),)
+        consequences += (judge_choice(config.predict, unseen, scores.test, threshold),)
     return threshold, (*findings, *consequences)

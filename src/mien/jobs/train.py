@@ -24,6 +24,7 @@ from mien.learning.exporting import save_training
 from mien.learning.fitting import (
     cross_validate,
     find_backbone,
+    hold_out,
     num_folds,
     predict_labels,
     prepare,
@@ -102,13 +103,19 @@ def train(
         label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
         dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run_folder.path, selection)
+        if fitted.details.selection not in (None, selection):
+            # There was no time for what was chosen: the folds say nothing of what was kept instead.
+            out_of_fold = None
         save_training(run_folder, fitted, save_h5=save_h5, progress=progress)
+        # A linear head is fitted on the validation images, too: they can choose no threshold.
+        needs_more = config.predict.target_precision and out_of_fold is None and fitted.model is None
         judged = judge(
             fitted,
             dataset,
             config,
             path=run_folder.path,
             out_of_fold=out_of_fold,
+            held_out=hold_out(method, dataset, config) if needs_more else None,
             label_issues=label_issues,
             shortcuts=shortcuts,
         )

@@ -54,6 +54,7 @@ class Best:
                     raise
                 self._progress.say(f"{error}; the head of the preset fast is kept")
                 selection = replace(selection, kept=FAST)
+        self._in_time = False
         fitted = self._fast.fit(dataset)
         return replace(fitted, details=replace(fitted.details, selection=selection))
 

@@ -24,6 +24,8 @@ _MAX_STEPS = 1000
 _MIN_FACES, _MIN_OF_CLASS = 20, 5
 # A fit is done where a step lowers the loss by a smaller share: one whose loss is only compared, and the last.
 _ROUGH, _FINE = 1e-5, 1e-8
+# What a search for weights may seem to gain by rounding.
+_LEAST_GAIN = 1e-6
 _LEAST_LOGIT = np.float32(-50)
 _STAGE = "Fitting"
 Coefficients = NDArray[np.float32]
@@ -171,11 +173,11 @@ def _weighed(
     unsaid = np.setdiff1d(with_face, with_face[faces.places])
     asked = ~np.isin(whole.places, unsaid)
     places = whole.places[asked]
-    if not len(places):
+    if not said[places].any():
         return np.zeros(2), False
     weights, loss = best_weights([whole.logits[asked], said[places]], labels[places])
     alone = cross_entropy(softmax(whole.logits[asked] / temperature), labels[places])
-    return weights, loss < alone and weights[1] > 0
+    return weights, loss < alone - _LEAST_GAIN and weights[1] > 0
 
 
 def _fit_layer(

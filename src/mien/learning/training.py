@@ -178,7 +178,7 @@ class _Training:
 
     def _refuse_to_begin(self, step: int, started: float) -> None:
         """Give up in the first epoch where it would not end in time."""
-        if self.history or step < 2:
+        if self.history or not 2 <= step < self._num_steps("train"):
             return
         # The first step is compiled.
         left = (self._num_steps("train") - step) * (time.monotonic() - started) / (step - 1)

@@ -223,7 +223,8 @@ class Classifier:
         if not self.looks_at_faces:
             return None
         evidence = self._graph.run([FACE_EVIDENCE], inputs.by_name())[0]
-        if evidence.shape != (1, MAX_FACES, len(self.class_names)) or not (np.abs(evidence) <= _MOST_HEAT).all():
+        shape = (1, MAX_FACES, len(self.class_names))
+        if evidence.dtype != np.float32 or evidence.shape != shape or not (np.abs(evidence) <= _MOST_HEAT).all():
             raise ModelFileError("it is damaged: what it says of faces is not made of numbers, one for each class")
         values: NDArray[np.float32] = evidence[0]
         return values

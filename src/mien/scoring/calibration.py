@@ -170,9 +170,10 @@ def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, l
     return next((row for row in tried if (row.accuracy.value or 0.0) >= target_precision), None)
 
 
-def closest_threshold(coverage: Sequence[Coverage]) -> Coverage:
-    """Return the threshold above which most of the answers are surely right, where none is good enough."""
-    return max(coverage, key=lambda row: (row.accuracy.low, row.threshold))
+def closest_threshold(coverage: Sequence[Coverage], *, least: float = 0.0) -> Coverage:
+    """Return the threshold, not below `least`, above which most answers are surely right, where none is good enough."""
+    tried = [row for row in coverage if row.threshold >= least]
+    return max(tried, key=lambda row: (row.accuracy.low, row.threshold))
 
 
 def try_thresholds(
@@ -204,7 +205,7 @@ def try_thresholds(
         if not others.any():
             continue
         coverage = measure_coverage(probs[others], labels[others], threshold=least)
-        chosen = choose_threshold(coverage, target_precision, least=least) or closest_threshold(coverage)
+        chosen = choose_threshold(coverage, target_precision, least=least) or closest_threshold(coverage, least=least)
         sure[~others] = probs[~others].max(axis=1) >= chosen.threshold
     right = probs.argmax(axis=1) == labels
     answered = wilson_score(int(sure.sum()), len(labels), num_folds=num_folds, groups=groups)

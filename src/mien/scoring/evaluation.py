@@ -5,7 +5,7 @@ import numpy as np
 from mien.core.probabilities import cross_entropy
 from mien.core.scores import class_scores, wilson_score
 from mien.data.dataset import Dataset
-from mien.errors import NotADatasetError, TooFewImagesError
+from mien.errors import NotADatasetError, SettingsError, TooFewImagesError
 from mien.model.classifier import Classifier
 from mien.scoring.calibration import measure_calibration, measure_coverage
 from mien.scoring.results import Evaluation, Predictions
@@ -24,6 +24,7 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
+        SettingsError: The classifier looks at faces, and no faces were looked for in the Dataset.
         TooFewImagesError: There is no image to ask about.
 
     Example:
@@ -37,6 +38,8 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
     if unknown:
         known = ", ".join(map(repr, classifier.class_names))
         raise NotADatasetError(f"{str(dataset.root)!r} has the classes {unknown}; the classifier knows {known}")
+    if classifier.looks_at_faces and dataset.config.faces != "on":
+        raise SettingsError("the classifier looks at faces: scan with its own settings, classifier.facts.scan_config()")
     indexes = dataset.indexes(split)
     if not len(indexes):
         raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")

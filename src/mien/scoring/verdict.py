@@ -66,7 +66,7 @@ def decide_threshold(config: PredictConfig, evaluation: Evaluation) -> tuple[flo
         return chosen.threshold, judge_threshold(
             evaluation, chosen.threshold, opening=f"To be right for {target} of its answers, below"
         )
-    best = closest_threshold(evaluation.coverage)
+    best = closest_threshold(evaluation.coverage, least=config.threshold)
     text = f"No threshold makes {target} of the answers right; {best.threshold:g} comes closest."
     missed = Finding("out_of_reach", text, "Ask for less (--target-precision), or add images.")
     return best.threshold, (missed, *judge_threshold(evaluation, best.threshold))

@@ -19,7 +19,7 @@ from mien.core.probabilities import softmax
 from mien.errors import ModelFileError, SettingsError
 from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.exporting import facts_of, join
-from mien.learning.face_features import NUM_FACE_FEATURES, takes_faces, with_faces
+from mien.learning.face_features import NUM_FACE_FEATURES, with_faces
 from mien.learning.fitting import scan_config
 from mien.learning.heads import Head
 from mien.learning.out_of_distribution import fit_distribution
@@ -137,7 +137,7 @@ def test_a_classifier_with_half_of_what_faces_need_is_refused(missing: str) -> N
 @pytest.mark.parametrize("opset", [13, 15, 17, 18, 21])
 def test_a_backbone_of_any_newer_version_of_onnx_looks_at_faces(tmp_path: Path, opset: int) -> None:
     backbone = own_backbone(tmp_path / "own.onnx", opset)
-    assert takes_faces(backbone)
+    assert backbone.takes_faces
     inputs = joined([inputs_of(portrait(), replace(ON, image_size=backbone.image_size))] * 2, ON)
     found = with_faces(backbone).features(inputs)
     np.testing.assert_allclose(

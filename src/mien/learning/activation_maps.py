@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mien.core.inference import Graph
 from mien.errors import ModelFileError
+from mien.learning.onnx_graphs import write_constant, write_node, write_output
 from mien.model.classifier import HEAT
 
 if TYPE_CHECKING:
@@ -81,8 +82,8 @@ def with_heat(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
     longer = onnx.ModelProto()
     longer.CopyFrom(model)
     maps = [_write_map(longer.graph, branch, f"{HEAT}{number}/") for number, branch in enumerate(branches)]
-    _write(longer.graph, "Mean", maps, HEAT)
-    _add_output(longer, HEAT, ["N", "C", "h", "w"])
+    write_node(longer.graph, "Mean", maps, HEAT)
+    write_output(longer.graph, HEAT, ["N", "C", "h", "w"])
     return longer
 
 
@@ -99,12 +100,6 @@ def noise(image_size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return two images of noise, uint8 (2, H, W, 3), each its own mirror image: by them a map is proved."""
     images = np.random.default_rng(0).integers(0, 256, (2, *image_size, 3), dtype=np.uint8)
     return np.maximum(images, images[:, :, ::-1])
-
-
-def _add_output(model: "onnx.ModelProto", name: str, shape: list[str] | None = None) -> None:
-    import onnx
-
-    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
 
 
 def _logits(graph: "onnx.GraphProto") -> list[str]:
@@ -192,10 +187,10 @@ def _write_map(graph: "onnx.GraphProto", branch: _Branch, prefix: str) -> str:
     """Ask the layers of a branch about every place of its map; return the name of the logits, (N, C, h, w)."""
     places = branch.pool.input[0]
     if _channels_first(branch.pool):
-        places = _write(graph, "Transpose", [places], f"{prefix}places", perm=[0, 2, 3, 1])
-    rows = _write(graph, "Flatten", [places], f"{prefix}rows", axis=3)
-    pooled = _constant(graph, f"{prefix}pooled_shape", _pooled_shape(branch.pool) or [])
-    names = {branch.pool.output[0]: _write(graph, "Reshape", [rows, pooled], f"{prefix}pooled")}
+        places = write_node(graph, "Transpose", [places], f"{prefix}places", perm=[0, 2, 3, 1])
+    rows = write_node(graph, "Flatten", [places], f"{prefix}rows", axis=3)
+    pooled = write_constant(graph, f"{prefix}pooled_shape", _pooled_shape(branch.pool) or [])
+    names = {branch.pool.output[0]: write_node(graph, "Reshape", [rows, pooled], f"{prefix}pooled")}
     for node in branch.layers:
         copy = graph.node.add()
         copy.CopyFrom(node)
@@ -208,34 +203,22 @@ def _write_map(graph: "onnx.GraphProto", branch: _Branch, prefix: str) -> str:
 
 def _write_layout(graph: "onnx.GraphProto", branch: _Branch, prefix: str, places: str, logits: str) -> str:
     """Bring logits, a row for every place, into the layout of a map; return its name, (N, C, h, w)."""
-    ends = [_constant(graph, f"{prefix}{name}", [value]) for name, value in (("first", 0), ("fourth", 3), ("rest", -1))]
-    shape = _write(graph, "Shape", [places], f"{prefix}places_shape")
-    shape = _write(graph, "Slice", [shape, *ends[:2]], f"{prefix}grid")
-    shape = _write(graph, "Concat", [shape, ends[2]], f"{prefix}grid_shape", axis=0)
-    logits = _write(graph, "Reshape", [logits, shape], f"{prefix}grid_logits")
-    logits = _write(graph, "Transpose", [logits], f"{prefix}logits", perm=[0, 3, 1, 2])
+    ends = [
+        write_constant(graph, f"{prefix}{name}", [value]) for name, value in (("first", 0), ("fourth", 3), ("rest", -1))
+    ]
+    shape = write_node(graph, "Shape", [places], f"{prefix}places_shape")
+    shape = write_node(graph, "Slice", [shape, *ends[:2]], f"{prefix}grid")
+    shape = write_node(graph, "Concat", [shape, ends[2]], f"{prefix}grid_shape", axis=0)
+    logits = write_node(graph, "Reshape", [logits, shape], f"{prefix}grid_logits")
+    logits = write_node(graph, "Transpose", [logits], f"{prefix}logits", perm=[0, 3, 1, 2])
     if branch.activation.op_type == "Sigmoid":
-        nothing = _write(graph, "Sub", [logits, logits], f"{prefix}nothing")
-        logits = _write(graph, "Concat", [nothing, logits], f"{prefix}both", axis=1)
+        nothing = write_node(graph, "Sub", [logits, logits], f"{prefix}nothing")
+        logits = write_node(graph, "Concat", [nothing, logits], f"{prefix}both", axis=1)
     if branch.mirrored:
         turn = (("begin", -1), ("end", _LEFTMOST), ("across", 3), ("backwards", -1))
-        turning = [_constant(graph, f"{prefix}{name}", [value]) for name, value in turn]
-        logits = _write(graph, "Slice", [logits, *turning], f"{prefix}turned")
+        turning = [write_constant(graph, f"{prefix}{name}", [value]) for name, value in turn]
+        logits = write_node(graph, "Slice", [logits, *turning], f"{prefix}turned")
     return logits
-
-
-def _write(graph: "onnx.GraphProto", kind: str, inputs: list[str], output: str, **options: object) -> str:
-    import onnx
-
-    graph.node.append(onnx.helper.make_node(kind, inputs, [output], output, **options))
-    return output
-
-
-def _constant(graph: "onnx.GraphProto", name: str, values: list[int]) -> str:
-    import onnx
-
-    graph.initializer.append(onnx.numpy_helper.from_array(np.array(values, np.int64), name))
-    return name
 
 
 def _is_proved(longer: "onnx.ModelProto", logits: list[str]) -> bool:
@@ -245,7 +228,7 @@ def _is_proved(longer: "onnx.ModelProto", logits: list[str]) -> bool:
     asked = onnx.ModelProto()
     asked.CopyFrom(longer)
     for name in logits:
-        _add_output(asked, name)
+        write_output(asked.graph, name)
     height, width = (item.dim_value for item in longer.graph.input[0].type.tensor_type.shape.dim[1:3])
     try:
         heat, *found = Graph(asked.SerializeToString()).run([HEAT, *logits], {"images": noise((height, width))})

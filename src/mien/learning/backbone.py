@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 2 * 1024**3
 _MAX_SIDE = 2048
+# From this version of ONNX's operators on, those of `mien.learning.face_features` are written in one way.
+_LEAST_OPSET_OF_FACES = 13
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class Backbone:
     def fingerprint(self) -> str:
         """Hash of everything that the features of an image depend on."""
         return hashlib.sha256(self.content).hexdigest()
+
+    @cached_property
+    def takes_faces(self) -> bool:
+        """Whether the network that reads expressions can be joined to it: its operators are new enough."""
+        with needing("train"):
+            import onnx
+        imports = onnx.load_from_string(self.content).opset_import
+        return all(item.version >= _LEAST_OPSET_OF_FACES for item in imports if item.domain in ("", "ai.onnx"))
 
     @cached_property
     def graph(self) -> Graph:

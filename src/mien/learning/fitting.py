@@ -16,7 +16,6 @@ from mien.data.dataset import Dataset
 from mien.data.splitting import folds, smallest_class
 from mien.errors import SettingsError
 from mien.learning.backbone import Backbone, is_file_name, load_backbone
-from mien.learning.face_features import takes_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.methods import Fitted, Method, places_seen
 from mien.runs.folder import RunFolder
@@ -143,7 +142,7 @@ def _why_no_faces(config: TrainConfig, backbone: Backbone | None) -> str:
         return "the method cnn looks at whole images alone"
     if backbone is None:
         return f"the network {config.backbone.backbone} looks at whole images alone"
-    if not takes_faces(backbone):
+    if not backbone.takes_faces:
         return f"{backbone.name} is written in an old version of ONNX's operators (export it with opset 13 or later)"
     return ""
 

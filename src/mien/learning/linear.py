@@ -10,7 +10,7 @@ from mien.core.progress import Progress
 from mien.data.dataset import Dataset
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import facts_of, join, prove_equal
-from mien.learning.face_features import takes_faces, with_faces
+from mien.learning.face_features import with_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract, fit_head_on, predict_from_others
 from mien.learning.heads import Head
@@ -34,7 +34,7 @@ class Linear:
         self, dataset: Dataset, config: TrainConfig, backbone: Backbone, cache: FeatureCache | None, progress: Progress
     ) -> None:
         self._config, self._backbone, self._progress = config, backbone, progress
-        maker = with_faces(backbone) if dataset.config.faces == "on" and takes_faces(backbone) else backbone
+        maker = with_faces(backbone) if dataset.config.faces == "on" and backbone.takes_faces else backbone
         self._num_face_features = maker.num_face_features
         self._features = extract(dataset, maker, cache=cache, progress=progress)
 

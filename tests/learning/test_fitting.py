@@ -25,7 +25,7 @@ from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.exporting import save_training
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import extract
-from mien.learning.fitting import cross_validate, find_backbone, fit, num_folds, prepare
+from mien.learning.fitting import cross_validate, find_backbone, fit, hold_out, num_folds, prepare
 from mien.learning.methods import Fitted
 from mien.runs.folder import RunFolder
 from mien.runs.training_details import TrainingDetails
@@ -387,6 +387,15 @@ def test_settings_that_contradict_one_another_are_refused() -> None:
         find_backbone(TrainConfig(fit=FitConfig(epochs=30), augment=AugmentConfig(augment=True)))
     assert find_backbone(PRESETS["classic"]) is None
     assert isinstance(find_backbone(PRESETS["best"]), Backbone)
+
+
+def test_what_chooses_a_threshold_is_said_of_images_that_were_not_learnt_from(tmp_path: Path) -> None:
+    # Labels without meaning: whoever is asked about what it has learnt would be right.
+    dataset = scanned(draw_folder(tmp_path / "data", 40))
+    predictions = hold_out(prepare(dataset, PRESETS["fast"], LITE0), dataset, PRESETS["fast"])
+    right = (predictions.probs.argmax(axis=1) == predictions.labels).mean()
+    assert predictions.num_folds == 0 and 12 <= len(predictions.labels) <= 16 and right < 0.9
+    assert not set(predictions.indexes.tolist()) & set(dataset.indexes("test").tolist())
 
 
 def test_a_linear_head_has_no_model_h5_and_says_so(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ SIDE = 256
 CROP_SIDE = 64
 MAX_FACES = 3
 # A JPEG may have been decoded at a fraction of its size, or whole: from here on that makes no difference.
-_LONGEST_SIDE = 512
+LONGEST_SIDE = 512
 # Cells on each side, and boxes in a cell, of the two maps that the detector ends in.
 _MAPS = ((16, 2), (8, 6))
 _MIN_SCORE, _MAX_OVERLAP = 0.5, 0.3
@@ -164,9 +164,9 @@ def _centres(num_cells: int) -> NDArray[np.float64]:
 def _bounded(image: Image.Image) -> Image.Image:
     """Make an image smaller until its longer side has 512 pixels; a smaller one stays as it is."""
     longest = max(image.size)
-    if longest <= _LONGEST_SIDE:
+    if longest <= LONGEST_SIDE:
         return image
-    width, height = (max(1, round(length * _LONGEST_SIDE / longest)) for length in image.size)
+    width, height = (max(1, round(length * LONGEST_SIDE / longest)) for length in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 

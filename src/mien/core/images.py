@@ -13,13 +13,12 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from mien.config import ScanConfig
 from mien.core import files
+from mien.core.faces import LONGEST_SIDE
 from mien.core.formats import FORMATS, MAX_FILE_BYTES, begins_like_an_image, describe_other
 from mien.errors import ImageError
 
 # Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
 _HASH_SIDE = 256
-# Faces are looked for in images whose longer side has so many pixels.
-_FACES_SIDE = 512
 # A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
 _MAX_PASSES = 500
@@ -208,7 +207,7 @@ class _Content(io.BytesIO):
 def _least_size(image: Image.Image, config: ScanConfig) -> tuple[int, int]:
     """Return the size below which a JPEG is not decoded."""
     min_side = max(*config.image_size, _HASH_SIDE)
-    scale = _FACES_SIDE / max(image.size) if config.faces == "on" else 0
+    scale = LONGEST_SIDE / max(image.size) if config.faces == "on" else 0
     return max(min_side, math.ceil(scale * image.width)), max(min_side, math.ceil(scale * image.height))
 
 

@@ -15,9 +15,15 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     return probs
 
 
+def cross_entropies(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Return the cross-entropy of each image, (N,), in nats, from probabilities (N, C) and true class numbers (N,)."""
+    found: NDArray[np.floating] = -np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-7))
+    return found
+
+
 def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Return the mean cross-entropy, in nats, of probabilities (N, C) for true class numbers (N,)."""
-    return float(-np.log(np.maximum(probs[np.arange(len(labels)), labels], 1e-7)).mean())
+    return float(cross_entropies(probs, labels).mean())
 
 
 def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:

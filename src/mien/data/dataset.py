@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mien.config import ScanConfig, expect
 from mien.core import files, images
@@ -183,14 +182,16 @@ class Dataset:
         """Return the images at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
         if self.kept is not None:
             return self.kept.images[indexes]
-        arrays = [images.resize(self._decoded(i), self.config) for i in indexes]
+        arrays = [self._pixels(i) for i in indexes]
         return np.stack(arrays) if arrays else np.empty((0, *self.config.image_size, 3), np.uint8)
 
     def inputs(self, indexes: NDArray[np.int64]) -> Inputs:
         """Return what a network is shown of the images at some places: what the scan kept, or decoded now."""
         if self.kept is not None:
             return self.kept[indexes]
-        return joined([inputs_of(self._decoded(i), self.config) for i in indexes], self.config)
+        contents = (images.read(self.root / self.records[i].path) for i in indexes)
+        decoded = (images.decode(content, self.config).rgb for content in contents)
+        return joined([inputs_of(rgb, self.config) for rgb in decoded], self.config)
 
     def keeping_images(self) -> "Dataset":
         """Return the same Dataset with the pixels of its used records decoded and kept; no faces are looked for."""
@@ -198,11 +199,9 @@ class Dataset:
             return self
         pixels = images.room_for((len(self.records), *self.config.image_size, 3), self.config)
 
-        def keep(index: int) -> None:
-            pixels[index] = images.resize(self._decoded(index), self.config)
-
-        for _ in in_threads(keep, self.indexes().tolist()):
-            pass
+        indexes = self.indexes()
+        for index, array in zip(indexes, in_threads(self._pixels, indexes), strict=True):
+            pixels[index] = array
         return replace(self, kept=Inputs.of(pixels))
 
     def batches(
@@ -273,8 +272,8 @@ class Dataset:
                 f"written, such as {changed[0]!r}: start a new run"
             )
 
-    def _decoded(self, index: int) -> Image.Image:
-        return images.decode(images.read(self.root / self.records[index].path), self.config).rgb
+    def _pixels(self, index: int) -> NDArray[np.uint8]:
+        return images.to_array(images.read(self.root / self.records[index].path), self.config)
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:

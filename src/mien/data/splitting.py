@@ -17,6 +17,7 @@ from mien.errors import TooFewImagesError
 
 # A refusal names so many classes.
 _MAX_NAMED = 10
+_USUAL_FOLDS = 5
 
 
 def split(dataset: Dataset, config: SplitConfig = SplitConfig(), sides: Mapping[str, str] | None = None) -> Dataset:
@@ -83,6 +84,21 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
         chosen = _share_out(dataset, others, {"val": val_fraction, "train": 1 - val_fraction}, config.seed)
         chosen |= {place: "test" for place in places if fold_of[place] == str(number)}
         yield dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
+
+
+def first_fold(dataset: Dataset, config: SplitConfig) -> Dataset:
+    """Return the first of five folds, or of as many as there can be: a fifth of what is not for the test is held out.
+
+    Args:
+        dataset: What `split` returned.
+        config: As for `folds`.
+    """
+    return next(folds(dataset, max(2, usual_folds(dataset)), config))
+
+
+def usual_folds(dataset: Dataset) -> int:
+    """Return with how many folds a Dataset is judged as a rule: five, or as many as the smallest class has images."""
+    return min(_USUAL_FOLDS, smallest_class(dataset))
 
 
 def smallest_class(dataset: Dataset) -> int:

@@ -22,8 +22,7 @@ def judge(
     config: TrainConfig,
     *,
     path: Path,
-    out_of_fold: Predictions | None,
-    held_out: Predictions | None = None,
+    unseen: Predictions | None,
     label_issues: Sequence[LabelIssue],
     shortcuts: Sequence[Shortcut],
 ) -> Run:
@@ -34,18 +33,19 @@ def judge(
         dataset: What it was trained on, with its split.
         config: The settings.
         path: The folder of the run.
-        out_of_fold: What cross-validation predicted, where there was one.
-        held_out: What was predicted of other images left out, where there was none, and a threshold is to be chosen.
+        unseen: What was predicted of images left out: by cross-validation of all but those of the test, or of some, for
+            a threshold to be chosen by; None where nothing was.
         label_issues: Images whose label is probably wrong.
         shortcuts: Facts about files that give the label away.
     """
+    out_of_fold = unseen if unseen and unseen.num_folds else None
     test = predict_dataset(fitted.classifier, dataset, split="test")
     threshold = config.predict.threshold
     scores = Scores(
         score(fitted.classifier, test, threshold=threshold),
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
     )
-    threshold, findings = _findings(fitted, dataset, scores, out_of_fold or held_out, config)
+    threshold, findings = _findings(fitted, dataset, scores, unseen, config)
     classifier = fitted.classifier.telling(
         scores=scores.to_dict(),
         threshold=threshold,
@@ -82,9 +82,11 @@ def _findings(
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
     if config.predict == PredictConfig():
         return 0.0, findings
-    # The test is read once, and nothing is chosen by it.
-    chosen_by = predict_dataset(fitted.classifier, dataset, split="val") if unseen is None else unseen
-    judged = score(fitted.classifier, chosen_by, threshold=config.predict.threshold)
+    judged = scores.out_of_fold
+    if judged is None:
+        # The test is read once, and nothing is chosen by it.
+        chosen_by = predict_dataset(fitted.classifier, dataset, split="val") if unseen is None else unseen
+        judged = score(fitted.classifier, chosen_by, threshold=config.predict.threshold)
     threshold, consequences = decide_threshold(config.predict, judged)
     if config.predict.target_precision and threshold:
         consequences += (judge_choice(config.predict, unseen, scores.test, threshold),)

@@ -31,11 +31,13 @@ from mien.learning.fitting import (
     require_packages,
     scan_config,
 )
+from mien.learning.methods import Fitted, Method
 from mien.model.prediction import UNSURE
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run, run_of
 from mien.runs.run import Run, load_split
 from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
+from mien.scoring.results import Predictions
 
 # Of few groups the parts of a split are to be as large.
 _LARGER = 0.2
@@ -103,24 +105,28 @@ def train(
         label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
         dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run_folder.path, selection)
-        if fitted.details.selection not in (None, selection):
-            # There was no time for what was chosen: the folds say nothing of what was kept instead.
-            out_of_fold = None
         save_training(run_folder, fitted, save_h5=save_h5, progress=progress)
-        # A linear head is fitted on the validation images, too: they can choose no threshold.
-        needs_more = config.predict.target_precision and out_of_fold is None and fitted.model is None
+        # Where there was no time for what was chosen, the folds say nothing of what was kept instead.
+        unseen = out_of_fold if fitted.details.selection in (None, selection) else None
         judged = judge(
             fitted,
             dataset,
             config,
             path=run_folder.path,
-            out_of_fold=out_of_fold,
-            held_out=hold_out(method, dataset, config) if needs_more else None,
+            unseen=unseen or _to_choose_by(method, fitted, dataset, config),
             label_issues=label_issues,
             shortcuts=shortcuts,
         )
         save_run(run := _told(judged, suspicion), decisions=decisions, progress=progress)
         return run
+
+
+def _to_choose_by(method: Method, fitted: Fitted, dataset: Dataset, config: TrainConfig) -> Predictions | None:
+    """Return what is said of images left out, where a threshold is to be chosen; None where the validation split does.
+
+    A linear head is fitted on the validation images, too.
+    """
+    return hold_out(method, dataset, config) if config.predict.target_precision and fitted.model is None else None
 
 
 def _not_applied(dataset: Dataset, config: TrainConfig) -> list[str]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mien.config import TrainConfig
 from mien.core.progress import Progress
 from mien.data.dataset import Dataset
-from mien.data.splitting import folds, smallest_class
+from mien.data.splitting import first_fold
 from mien.errors import OutOfTimeError
 from mien.learning.deep import Finetuned
 from mien.learning.linear import FAST, Linear
@@ -21,7 +21,6 @@ from mien.scoring.candidates import Selection, select_candidate
 FINETUNED = "finetuned"
 # A training in a fold may take so much of the time that is left: that of the classifier itself comes after it.
 _SHARE = 0.5
-_NUM_FOLDS = 5
 
 
 class Best:
@@ -88,7 +87,7 @@ class Best:
         return (self._fast or self._finetuned).features_of(places)
 
     def _compared(self, dataset: Dataset) -> Selection:
-        fold = next(folds(dataset, max(2, min(_NUM_FOLDS, smallest_class(dataset))), self._config.split))
+        fold = first_fold(dataset, self._config.split)
         places = fold.indexes("test")
         return select_candidate(self.fit_predict(fold), dataset.labels(places), dataset.group_numbers(places))
 

@@ -17,8 +17,7 @@ from mien.data.dataset import Dataset
 from mien.learning import networks
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import export, prove_equal
-from mien.learning.feature_cache import FeatureCache
-from mien.learning.features import extract, fit_head_on, predict_from_others
+from mien.learning.features import fit_head_on, predict_from_others
 from mien.learning.hardware import chosen_precision
 from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
@@ -95,15 +94,13 @@ class Finetuned:
         dataset: Dataset,
         config: TrainConfig,
         backbone: Backbone | None,
-        cache: FeatureCache | None,
+        features: NDArray[np.float32] | None,
         progress: Progress,
     ) -> None:
+        """Take the features that the backbone as it is makes of all images, (num_records, D), or make them by Keras."""
         self._config, self._backbone, self._progress = config, backbone, progress
         self._image_size = dataset.config.image_size
-        if backbone is not None:
-            self._features = extract(dataset, backbone, cache=cache, progress=progress)
-        else:
-            self._features = _extracted(self._body("float32"), dataset, progress)
+        self._features = _extracted(self._body("float32"), dataset, progress) if features is None else features
 
     def fit(self, dataset: Dataset, run_dir: Path | None, *, time_limit_s: float) -> Fitted:
         """Train on the training split; the validation split chooses the epoch, and how far to go from the backbone.

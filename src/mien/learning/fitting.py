@@ -13,7 +13,7 @@ from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
-from mien.data.splitting import folds, smallest_class
+from mien.data.splitting import first_fold, usual_folds
 from mien.errors import SettingsError
 from mien.learning.backbone import Backbone, is_file_name, load_backbone
 from mien.learning.feature_cache import FeatureCache
@@ -25,7 +25,6 @@ from mien.scoring.results import Predictions
 # What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
 _MODULES = ("jinja2", "onnx", "scipy", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard", "resvg_py")
-_AUTO_FOLDS = 5
 # The time that a head takes grows with the images and with the classes: at most so many of the one times the other,
 # where 100 classes or fewer count as 100.
 _MAX_CROSS_VALIDATED, _FEW_CLASSES = 20_000 * 100, 100
@@ -181,7 +180,9 @@ def prepare(
     fast = None
     if built_in.image_size == dataset.config.image_size:
         fast = Linear(dataset, config, built_in, cache, progress)
-    return Best(fast, Finetuned(dataset, config, backbone, cache, progress), config, progress)
+    # The features of the backbone as it is are made once.
+    features = fast.image_features if fast and backbone else None
+    return Best(fast, Finetuned(dataset, config, backbone, features, progress), config, progress)
 
 
 def num_folds(dataset: Dataset, config: TrainConfig) -> int:
@@ -191,7 +192,7 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
     cells = len(dataset.indexes()) * max(len(dataset.class_names), _FEW_CLASSES)
     if config.fit.method == "cnn" or cells > _MAX_CROSS_VALIDATED:
         return 0
-    most = min(_AUTO_FOLDS, smallest_class(dataset))
+    most = usual_folds(dataset)
     return most if most >= 2 else 0
 
 
@@ -255,7 +256,7 @@ def hold_out(method: Method, dataset: Dataset, config: TrainConfig) -> Predictio
         dataset: What `split` returned.
         config: How images are shared out.
     """
-    fold = next(folds(dataset, max(2, min(_AUTO_FOLDS, smallest_class(dataset))), config.split))
+    fold = first_fold(dataset, config.split)
     places = fold.indexes("test")
     probs = next(iter(method.fit_predict(fold).values()))
     groups = fold.subject_numbers(places)

@@ -43,8 +43,7 @@ class Linear:
         head = self._head(dataset)
         seen = places_seen(dataset)
         groups, seed = dataset.group_numbers(seen), self._config.split.seed
-        of_images = self._features[seen, : self._backbone.num_features]
-        distribution = fit_distribution(of_images, groups=groups, seed=seed)
+        distribution = fit_distribution(self.image_features[seen], groups=groups, seed=seed)
         classifier = join(self._backbone, head, distribution, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
         difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.inputs(some))])
@@ -72,9 +71,14 @@ class Linear:
             dataset, self._features, places_seen(dataset), self._config, num_face_features=num_face_features
         )
 
+    @property
+    def image_features(self) -> NDArray[np.float32]:
+        """The features of all images, (num_records, D), without those of faces."""
+        return self._features[:, : self._backbone.num_features]
+
     def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the features of the images at some places, (N, D), without those of faces."""
-        return self._features[places, : self._backbone.num_features]
+        return self.image_features[places]
 
     def _head(self, dataset: Dataset) -> Head:
         return fit_head_on(

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.probabilities import cross_entropies
+
 # What candidates are called on screen and in the report.
 WORDS = {
     "fast": "the head of the preset fast",
     "finetuned": "the network trained on",
     "cnn": "the network of the preset classic",
 }
-# No answer is as wrong as this.
-_LEAST_PROB = 1e-7
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ def select_candidate(
     Source:
         L. Breiman, J. Friedman, R. Olshen, C. Stone, Classification and Regression Trees, 1984 (one standard error).
     """
-    rows = np.arange(len(labels))
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
-    losses = {name: -np.log(np.maximum(given[rows, labels], _LEAST_PROB)) for name, given in probs.items()}
+    losses = {name: cross_entropies(given, labels) for name, given in probs.items()}
     first = next(iter(losses.values()))
     # Of each group one number, whose mean over the groups is that over the images.
     scale = (numbers.max() + 1) / len(labels)

@@ -1,6 +1,6 @@
 """Faces made by a formula, and the images that reference values of the shipped networks are of.
 
-The same formulas stand in tools/convert_faces.py.
+tools/convert_faces.py makes those values of them.
 """
 
 import numpy as np

@@ -31,6 +31,9 @@ import tf2onnx
 from onnx import TensorProto, helper, numpy_helper
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+from drawn_faces import reference_crops, reference_images  # noqa: E402
+
 DETECTOR_PATH = ROOT / "src/mien/core/face_detector.onnx"
 EXPRESSION_PATH = ROOT / "src/mien/learning/face_expression.onnx"
 REFERENCE_PATH = ROOT / "tests/core/faces_reference.npz"
@@ -190,48 +193,6 @@ def stored(name: str, value: np.ndarray, weights: list[onnx.TensorProto]) -> lis
         return []
     weights.append(numpy_helper.from_array(value.astype(np.float16), f"{name}_half"))
     return [helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT)]
-
-
-def drawn_face(side: int, smile: float) -> np.ndarray:
-    """Return a face made by a formula, float64 (side, side), 0 to 255: shaded, with eyes, brows, nose and mouth.
-
-    Args:
-        side: Pixels on each side.
-        smile: How far the corners of the mouth are up, -1 to 1.
-    """
-    down, across = (np.mgrid[:side, :side] + 0.5) / side * 2 - 1
-
-    def spot(x: float, y: float, width: float, height: float) -> np.ndarray:
-        return np.asarray(np.clip(4 - 4 * (((across - x) / width) ** 2 + ((down - y) / height) ** 2), 0, 1))
-
-    levels = 90 + 40 * down
-    levels = levels + (40 - levels) * spot(0, -0.15, 0.62, 0.78)
-    levels = levels + (205 - 50 * np.abs(across) - levels) * spot(0, 0, 0.52, 0.68)
-    for eye in (-0.21, 0.21):
-        levels = levels + (70 - levels) * spot(eye, -0.27, 0.15, 0.035)
-        levels = levels + (235 - levels) * spot(eye, -0.13, 0.11, 0.06)
-        levels = levels + (25 - levels) * spot(eye, -0.13, 0.055, 0.06)
-    levels = levels + (130 - levels) * spot(0, 0.12, 0.09, 0.05)
-    mouth = 0.34 - smile * (across**2 * 2 - 0.06)
-    lips = np.clip(4 - 4 * ((across / 0.25) ** 2 + ((down - mouth) / 0.06) ** 2), 0, 1)
-    return np.asarray(levels + (80 - levels) * lips)
-
-
-def reference_images() -> np.ndarray:
-    """Return three images made by a formula, uint8 (3, 256, 256, 3): waves, squares, and a face."""
-    rows, columns = np.mgrid[:SIDE, :SIDE]
-    waves = [127.5 + 127.5 * np.sin(rows / (7 + 5 * channel) + columns / 11) for channel in range(3)]
-    squares = [255.0 * ((rows // (16 + 8 * channel) + columns // 32) % 2) for channel in range(3)]
-    face = [drawn_face(SIDE, 1) * tint for tint in (1, 0.8, 0.7)]
-    return np.stack([np.stack(image, -1) for image in (waves, squares, face)]).astype(np.uint8)
-
-
-def reference_crops() -> np.ndarray:
-    """Return four crops made by a formula, uint8 (4, 64, 64): waves, squares, a smile, and the contrary."""
-    rows, columns = np.mgrid[:CROP_SIDE, :CROP_SIDE]
-    waves = 127.5 + 127.5 * np.sin(rows / 7 + columns / 11)
-    squares = 255.0 * ((rows // 16 + columns // 8) % 2)
-    return np.stack([waves, squares, drawn_face(CROP_SIDE, 1), drawn_face(CROP_SIDE, -1)]).astype(np.uint8)
 
 
 def original_detections(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -162,3 +162,9 @@ def test_a_network_alone_is_judged_by_the_folds_that_fit(clock: Clock, dataset: 
 def test_a_network_alone_of_which_no_epoch_ends_in_time_is_an_error(clock: Clock, dataset: Dataset) -> None:
     with pytest.raises(OutOfTimeError):
         best_of(None, Sure(0.9, clock, 400, least_s=400), Told()).fit_predict(next(folds(dataset, 5)))
+
+
+def test_without_folds_a_network_alone_is_trained_once(clock: Clock, dataset: Dataset) -> None:
+    network = Sure(0.9, clock, 60)
+    fitted = best_of(None, network, Told()).fit(dataset)
+    assert network.num_fits == 1 and fitted.details.selection is None

@@ -331,6 +331,7 @@ def finetuned(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
     return TrainConfig(
         scan=ScanConfig(image_size=(32, 32)),
+        split=SplitConfig(folds=0),
         backbone=BackboneConfig("MobileNetV3Small", application_weights),
         fit=FitConfig(method="finetune", epochs=1, batch_size=8, **fit_settings),  # type: ignore[arg-type]
         augment=AugmentConfig(augment=True),

@@ -41,21 +41,19 @@ class Best:
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train what is kept; where nothing was compared before, on the first of five folds."""
+        if self._fast is None:
+            return _telling(self._finetuned.fit(dataset, run_dir, time_limit_s=self._left()), selection)
         selection = selection or self._compared(dataset)
         if selection.sentence:
             self._progress.say(selection.sentence)
-        if self._fast is None or selection.kept == FINETUNED:
+        if selection.kept == FINETUNED:
             try:
-                fitted = self._finetuned.fit(dataset, run_dir, time_limit_s=self._left())
-                return replace(fitted, details=replace(fitted.details, selection=selection))
+                return _telling(self._finetuned.fit(dataset, run_dir, time_limit_s=self._left()), selection)
             except OutOfTimeError as error:
-                if self._fast is None:
-                    raise
                 self._progress.say(f"{error}; the head of the preset fast is kept")
                 selection = replace(selection, kept=FAST)
         self._in_time = False
-        fitted = self._fast.fit(dataset)
-        return replace(fitted, details=replace(fitted.details, selection=selection))
+        return _telling(self._fast.fit(dataset), selection)
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Train both; return the probabilities of each, (N, C), for the test split."""
@@ -93,3 +91,7 @@ class Best:
 
     def _left(self) -> float:
         return self._ends - time.monotonic()
+
+
+def _telling(fitted: Fitted, selection: Selection | None) -> Fitted:
+    return replace(fitted, details=replace(fitted.details, selection=selection))

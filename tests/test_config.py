@@ -37,6 +37,7 @@ CHANGED = TrainConfig(
         patience=2,
         class_weights=True,
         time_limit=5.0,
+        may_matter="colour,mirror",
         precision="float32",
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),

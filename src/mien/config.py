@@ -4,7 +4,7 @@ import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from mien.errors import SettingsError
 from mien.schema import built
@@ -14,6 +14,9 @@ ResizeMode = Literal["stretch", "crop", "pad"]
 Method = Literal["linear", "cnn", "finetune"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Faces = Literal["auto", "on", "off"]
+# What may differ between images of one class, as a user would say it.
+Aspect = Literal["colour", "brightness", "sharpness", "mirror", "surroundings"]
+ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
 BUILT_IN_BACKBONE = "lite0"
 # What config.json says beside the settings.
 _BESIDE = ("data", "versions", "relabel_sha256")
@@ -177,7 +180,7 @@ class FitConfig:
     method: Method = "linear"
     """linear: a linear head on the features of a pretrained backbone; finetune: that, or the backbone trained on as
     well, where it is clearly better on images left out; cnn: the tutorial's small network from random weights, without
-    a backbone. Only finetune and cnn use the other settings here, except --class-weights."""
+    a backbone. Only finetune and cnn use the other settings here, except --class-weights and --may-matter."""
     epochs: int = 20
     """Number of passes over the training images."""
     batch_size: int = 32
@@ -193,6 +196,10 @@ class FitConfig:
     time_limit: float = 0.0
     """End the training of networks after this many minutes, with the best weights so far; 0 for no limit. The preset
     best sets 10, for all its trainings together."""
+    may_matter: str = ""
+    """What may tell the classes apart, as colour does for ripe fruit: any of colour, brightness, sharpness, mirror and
+    surroundings, with commas between, or all. The classifier is tried on copies of images that are changed in each of
+    the others, and learns from such copies where that helps."""
     precision: Precision = "auto"
     """Compute the training in float32, or in bfloat16 with weights in float32. auto: bfloat16 where the processor has
     instructions for it."""
@@ -203,6 +210,15 @@ class FitConfig:
         expect(0 < self.learning_rate < 10, "learning_rate", self.learning_rate, "above 0 and below 10")
         expect(0 <= self.dropout < 1, "dropout", self.dropout, "0 or more and below 1")
         expect(0 <= self.time_limit <= 1e6, "time_limit", self.time_limit, "0 to a million minutes")
+        unknown = set(self.aspects_that_may_matter) - set(ASPECTS)
+        expect(not unknown, "may_matter", repr(self.may_matter), f"{', '.join(ASPECTS)}, several with commas, or all")
+
+    @property
+    def aspects_that_may_matter(self) -> tuple[str, ...]:
+        """Names of aspects."""
+        if self.may_matter == "all":
+            return ASPECTS
+        return tuple(name.strip() for name in self.may_matter.split(",")) if self.may_matter else ()
 
 
 @dataclass(frozen=True)

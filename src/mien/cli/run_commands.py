@@ -153,6 +153,7 @@ def evaluate(
     /,
     *,
     leave_out_seen: Flag = False,
+    stress: Flag = False,
     json: Flag = False,
 ) -> None:
     """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
@@ -168,6 +169,9 @@ def evaluate(
         default the test split of the run.
     leave_out_seen
         Leave out what the run was trained on, and score the others.
+    stress
+        Score it on changed copies of the images too: grey, darker, blurred, mirrored, cut to their middle or to a face,
+        and so on; not in what --may-matter named for the training.
     json
         Print one JSON document.
     """
@@ -177,7 +181,7 @@ def evaluate(
     from mien.jobs.evaluate import evaluate_run
 
     with TerminalProgress() as progress:
-        evaluated = evaluate_run(run, folder, leave_out_seen=leave_out_seen, progress=progress)
+        evaluated = evaluate_run(run, folder, leave_out_seen=leave_out_seen, stress=stress, progress=progress)
     if json:
         show_json(evaluated.to_dict())
     else:

@@ -14,6 +14,7 @@ from mien.core.text import MANY_CLASSES, first_few
 from mien.data.dataset import SPLITS
 from mien.model.prediction import UNSURE, Prediction
 from mien.scoring.results import Finding, Scores
+from mien.scoring.stress import WORDS, Stressed, weakness_of
 
 if TYPE_CHECKING:
     from mien.jobs.compare import Comparison
@@ -86,10 +87,28 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
             "Accuracy and table are by cross-validation: each image judged by a classifier that had not seen it."
         )
         show_prose("The test is of the saved classifier, on images that nothing was chosen by.")
+    _show_stressed(scores.stressed)
     OUT.print()
     for finding in findings:
         show_prose(printable(finding.text))
         show_prose(f"What to do: {printable(finding.advice)}", head="  ")
+
+
+def _show_stressed(stressed: Sequence[Stressed]) -> None:
+    """Print how often changed images are answered right, beside the same images as they are."""
+    if not stressed:
+        return
+    num_before = sum(each.before is not None for each in stressed)
+    table = new_table("right on images that are", "changed", "unchanged", *(["before"] if num_before else []))
+    for each in stressed:
+        changed, *others = (score for score in (each.changed, each.unchanged, each.before) if score)
+        interval = f"{changed.value:.0%} ({changed.low:.0%} to {changed.high:.0%})"
+        table.add_row(WORDS[each.change], interval, *(f"{score.value:.0%}" for score in others))
+    OUT.print()
+    OUT.print(table)
+    show_prose("Copies of images that it had not seen were changed in what should not matter (--may-matter).")
+    if num_before:
+        show_prose("Before: without learning from changed copies of other images, as it now does.")
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -141,6 +160,8 @@ def show_about(facts: "ModelFacts") -> None:
         OUT.print(f"accuracy     {evaluation.accuracy}: {how}")
         OUT.print(f"baseline     {evaluation.baseline}: always saying {printable(evaluation.baseline_label)}")
         OUT.print(f"calibration  error {evaluation.calibration.error}: {how}")
+    if weakness := weakness_of(scores.stressed if scores else ()):
+        show_prose(weakness, head="weak        ")
     if facts.threshold:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
@@ -253,7 +274,7 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
     next_ones = ", ".join(f"{printable(name)} {_percent(prediction.probs[name])}" for name in others)
     remarks += [f"then {next_ones}"] if next_ones else []
-    remarks += ["unlike the training images"] if prediction.out_of_distribution else []
+    remarks += [f"unlike the training images ({prediction.unlike})"] if prediction.unlike else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
     OUT.print(f"{printable(prediction.label):<{width}}  {_percent(prediction.probs[likeliest]):>4}  {source}{remark}")
 

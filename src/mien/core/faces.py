@@ -1,6 +1,7 @@
 """Faces: where they are in an image, and a small grey crop of each, upright, for networks that look at faces alone."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
@@ -20,6 +21,9 @@ LONGEST_SIDE = 512
 # Cells on each side, and boxes in a cell, of the two maps that the detector ends in.
 _MAPS = ((16, 2), (8, 6))
 _MIN_SCORE, _MAX_OVERLAP = 0.5, 0.3
+# The detector misses faces that fill the image: where it finds none, it looks again at the image so much smaller. What
+# counts then are faces of this share of the longer side; small ones are hardly ever real.
+_SMALLER, _LARGE = 2 / 3, 0.5
 # A logit beyond this has a score of 0 or 1.
 _LARGEST_LOGIT = 80.0
 _CROP_SCALE, _MOST_TURN = 1.1, 0.8
@@ -46,11 +50,18 @@ class Face:
     score: float
     eyes: tuple[Point, Point]
 
+    def mirrored(self) -> "Face":
+        """Return the same face where the image is mirrored."""
+        left, top, width, height = self.box
+        (x, y), (other_x, other_y) = self.eyes
+        return Face((1 - left - width, top, width, height), self.score, ((1 - other_x, other_y), (1 - x, y)))
+
 
 def find_faces(rgb: Image.Image) -> tuple[Face, ...]:
     """Find the faces of an image: at most three, the largest first, as area times score goes.
 
-    It may be called in several threads at a time; each call computes in its own.
+    Where none is found, faces that fill the image are looked for once more. It may be called in several threads at a
+    time; each call computes in its own.
 
     Args:
         rgb: Mode RGB, of any size.
@@ -58,12 +69,10 @@ def find_faces(rgb: Image.Image) -> tuple[Face, ...]:
     Source:
         V. Bazarevsky et al., BlazeFace: Sub-millisecond Neural Face Detection on Mobile GPUs, arXiv:1907.05047, 2019.
     """
-    image, place = letterbox(rgb)
-    regressors, logits = _detector().run(["regressors", "scores"], {"images": image[None]})
-    return faces_from(regressors[0], logits[0, :, 0], place)
+    return _look(rgb) or tuple(face for face in _look(rgb, _SMALLER) if _share_of(face, rgb.size) >= _LARGE)
 
 
-def crops_of(rgb: Image.Image, faces: tuple[Face, ...]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def crops_of(rgb: Image.Image, faces: Sequence[Face]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Cut out faces: squares around them, turned until the eyes are level, in grey.
 
     A crop is 1.1 times as large as the longer side of the face's box, and turned by 0.8 rad at most. Where it reaches
@@ -87,17 +96,18 @@ def crops_of(rgb: Image.Image, faces: tuple[Face, ...]) -> tuple[NDArray[np.uint
     return crops, weights
 
 
-def letterbox(rgb: Image.Image) -> tuple[NDArray[np.uint8], Rectangle]:
+def letterbox(rgb: Image.Image, share: float = 1.0) -> tuple[NDArray[np.uint8], Rectangle]:
     """Bring an image to the square that the detector takes, whole and in its proportions, in the middle of black.
 
     Args:
         rgb: Mode RGB, of any size.
+        share: How much of the square its longer side takes.
 
     Returns:
         (image, place): uint8 (256, 256, 3), and (left, top, width, height) in pixels, where in it the image stands.
     """
     bounded = _bounded(rgb)
-    width, height = (max(1, round(length * SIDE / max(bounded.size))) for length in bounded.size)
+    width, height = (max(1, round(length * share * SIDE / max(bounded.size))) for length in bounded.size)
     left, top = (SIDE - width) // 2, (SIDE - height) // 2
     square = Image.new("RGB", (SIDE, SIDE))
     square.paste(bounded.resize((width, height), Image.Resampling.BILINEAR), (left, top))
@@ -132,6 +142,17 @@ def faces_from(regressors: NDArray[np.float32], logits: NDArray[np.float32], pla
     kept = _without_overlaps(boxes, scores)
     kept.sort(key=lambda i: -scores[i] * pairs[i, 1].prod())
     return tuple(_face(pairs[i], float(scores[i]), corner, size) for i in kept[:MAX_FACES])
+
+
+def _look(rgb: Image.Image, share: float = 1.0) -> tuple[Face, ...]:
+    image, place = letterbox(rgb, share)
+    regressors, logits = _detector().run(["regressors", "scores"], {"images": image[None]})
+    return faces_from(regressors[0], logits[0, :, 0], place)
+
+
+def _share_of(face: Face, size: tuple[int, int]) -> float:
+    """Return the longer side of a face's box as a share of that of an image of this (width, height)."""
+    return max(face.box[2] * size[0], face.box[3] * size[1]) / max(size)
 
 
 def _face(pairs: NDArray[np.float64], score: float, corner: NDArray[np.float64], size: NDArray[np.float64]) -> Face:
@@ -172,7 +193,7 @@ def _bounded(image: Image.Image) -> Image.Image:
 
 def _side_of(face: Face, size: tuple[int, int]) -> float:
     """Return the side of a face's crop, in pixels of an image of this (width, height)."""
-    return _CROP_SCALE * max(face.box[2] * size[0], face.box[3] * size[1])
+    return _CROP_SCALE * _share_of(face, size) * max(size)
 
 
 def _crop(grey: Image.Image, face: Face, side: float) -> NDArray[np.uint8]:

@@ -10,7 +10,10 @@ from PIL import Image
 
 from mien.config import ScanConfig
 from mien.core import images
-from mien.core.faces import CROP_SIDE, MAX_FACES, crops_of, find_faces
+from mien.core.faces import CROP_SIDE, MAX_FACES, Face, crops_of, find_faces
+
+# Of a face: the box, the two eyes, the score.
+_NUM_PLACES = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,14 +24,14 @@ class Inputs:
         images: uint8 (N, H, W, 3), brought to size.
         faces: uint8 (N, 3, 64, 64), the faces of each, grey and upright; black where there is none.
         face_weights: float32 (N, 3), how much each face counts; 0 where there is none.
-        face_boxes: float32 (N, 3, 4), where each face is: left, top, width and height, in shares of the image's width
-            and height. No network sees them.
+        face_places: float32 (N, 3, 9), where each face is, in shares of the image's width and height: left, top, width
+            and height of its box, x and y of each eye; and the score. No network sees them.
     """
 
     images: NDArray[np.uint8]
     faces: NDArray[np.uint8]
     face_weights: NDArray[np.float32]
-    face_boxes: NDArray[np.float32]
+    face_places: NDArray[np.float32]
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> "Inputs":
@@ -36,7 +39,13 @@ class Inputs:
         # A single zero stands for all of them.
         shape = (len(pixels), MAX_FACES)
         crops = np.broadcast_to(np.uint8(0), (*shape, CROP_SIDE, CROP_SIDE))
-        return cls(pixels, crops, np.broadcast_to(np.float32(0), shape), np.broadcast_to(np.float32(0), (*shape, 4)))
+        weights, places = (np.broadcast_to(np.float32(0), (*shape, *rest)) for rest in ((), (_NUM_PLACES,)))
+        return cls(pixels, crops, weights, places)
+
+    @property
+    def face_boxes(self) -> NDArray[np.float32]:
+        """The boxes of the faces: float32 (N, 3, 4), left, top, width and height."""
+        return self.face_places[..., :4]
 
     def __len__(self) -> int:
         return len(self.images)
@@ -55,24 +64,34 @@ class Inputs:
         return {"images": self.images, "faces": self.faces, "face_weights": self.face_weights}
 
     def _arrays(self) -> tuple[NDArray[Any], ...]:
-        return self.images, self.faces, self.face_weights, self.face_boxes
+        return self.images, self.faces, self.face_weights, self.face_places
 
 
-def inputs_of(rgb: Image.Image, config: ScanConfig) -> Inputs:
+def inputs_of(rgb: Image.Image, config: ScanConfig, faces: Sequence[Face] | None = None) -> Inputs:
     """Return what a network is shown of one image: Inputs of length 1.
 
     Args:
         rgb: Any size, mode RGB.
         config: The size, how the image is brought to it, and whether faces are looked for.
+        faces: Those in it, where they are known.
     """
     whole = Inputs.of(images.resize(rgb, config)[None])
-    faces = find_faces(rgb) if config.faces == "on" else ()
+    if faces is None:
+        faces = find_faces(rgb) if config.faces == "on" else ()
     if not faces:
         return whole
     crops, weights = crops_of(rgb, faces)
-    boxes = np.zeros((MAX_FACES, 4), np.float32)
-    boxes[: len(faces)] = [face.box for face in faces]
-    return Inputs(whole.images, crops[None], weights[None], boxes[None])
+    places = np.zeros((MAX_FACES, _NUM_PLACES), np.float32)
+    places[: len(faces)] = [(*face.box, *face.eyes[0], *face.eyes[1], face.score) for face in faces]
+    return Inputs(whole.images, crops[None], weights[None], places[None])
+
+
+def faces_at(places: NDArray[np.float32]) -> tuple[Face, ...]:
+    """Return the faces of one image by its `face_places`, (3, 9)."""
+    found = []
+    for left, top, width, height, x, y, other_x, other_y, score in places[places[:, -1] > 0].tolist():
+        found.append(Face((left, top, width, height), score, ((x, y), (other_x, other_y))))
+    return tuple(found)
 
 
 def joined(parts: Sequence[Inputs], config: ScanConfig) -> Inputs:
@@ -92,5 +111,5 @@ def room_for(num_images: int, config: ScanConfig) -> Inputs:
     if config.faces != "on":
         return Inputs.of(pixels)
     crops = images.room_for((num_images, MAX_FACES, CROP_SIDE, CROP_SIDE), config)
-    weights, boxes = (np.zeros((num_images, MAX_FACES, *rest), np.float32) for rest in ((), (4,)))
-    return Inputs(pixels, crops, weights, boxes)
+    weights, places = (np.zeros((num_images, MAX_FACES, *rest), np.float32) for rest in ((), (_NUM_PLACES,)))
+    return Inputs(pixels, crops, weights, places)

@@ -52,9 +52,13 @@ def show_json(document: Any) -> None:
     OUT.print(json.dumps(document))
 
 
+# Columns of words; those of numbers stand to the right.
+_OF_WORDS = ("class", "answered right", "right on images that are")
+
+
 def new_table(*columns: str) -> Table:
     """Return an empty table with these columns; those of numbers stand to the right."""
     table = Table(box=box.SIMPLE_HEAD)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("class", "answered right") else "right")
+        table.add_column(column, justify="left" if column in _OF_WORDS else "right")
     return table

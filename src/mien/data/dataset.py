@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mien.config import ScanConfig, expect
 from mien.core import files, images
+from mien.core.changes import Change
 from mien.core.csv_tables import read_records, table_text
 from mien.core.inputs import Inputs, inputs_of, joined
 from mien.core.parallel import in_threads
@@ -192,6 +193,28 @@ class Dataset:
         contents = (images.read(self.root / self.records[i].path) for i in indexes)
         decoded = (images.decode(content, self.config).rgb for content in contents)
         return joined([inputs_of(rgb, self.config) for rgb in decoded], self.config)
+
+    def face_boxes(self, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return where the faces are in the images at some places: float32 (N, 3, 4), as `Inputs.face_boxes`."""
+        if self.kept is not None:
+            return self.kept.face_boxes[indexes]
+        if self.config.faces != "on":
+            return Inputs.of(np.empty((len(indexes), 0, 0, 3), np.uint8)).face_boxes
+        return np.concatenate(list(in_threads(lambda index: self.inputs(np.array([index])).face_boxes, indexes)))
+
+    def changed_inputs(self, index: int, changes: Iterable[Change]) -> list[Inputs]:
+        """Return what a network is shown of the image at one place when it is changed: Inputs of length 1 each.
+
+        Args:
+            index: The place.
+            changes: In which ways; each applies to it.
+
+        Raises:
+            ImageError: It has gone or changed since.
+        """
+        rgb = images.decode(images.read(self.root / self.records[index].path), self.config).rgb
+        unchanged = self.inputs(np.array([index]))
+        return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
 
     def keeping_images(self) -> "Dataset":
         """Return the same Dataset with the pixels of its used records decoded and kept; no faces are looked for."""

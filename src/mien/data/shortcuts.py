@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.config import Aspect
 from mien.core.scores import Score, wilson_score
 from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
@@ -27,6 +28,13 @@ _MAX_VALUES = 12
 _PENALTY = 10.0
 _MAX_TOLD = 3
 _TOGETHER = "all together"
+_ASPECTS: dict[str, Aspect] = {
+    "brightness": "brightness",
+    "colour": "colour",
+    "bytes per pixel": "sharpness",
+    "file size": "sharpness",
+    "number of pixels": "sharpness",
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,11 @@ class Shortcut:
     baseline: Score
     baseline_label: str
     text: str
+
+    @property
+    def aspect(self) -> Aspect | None:
+        """What of an image shows the fact, where it can be seen and changed."""
+        return _ASPECTS.get(self.fact)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -18,8 +18,9 @@ from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import groups_are_known, load_run, load_seen, settings_of
 from mien.scoring.evaluation import evaluate
+from mien.scoring.evaluation import stress as stress_test
 from mien.scoring.results import Finding, Scores
-from mien.scoring.verdict import JUDGE_BY_ALL, judge_threshold, verdict
+from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_threshold, verdict
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Evaluated:
         return {
             "evaluation": self.scores.test.to_dict(),
             "out_of_fold": out_of_fold.to_dict() if out_of_fold else None,
+            "stressed": [asdict(stressed) for stressed in self.scores.stressed],
             "verdict": [asdict(finding) for finding in self.findings],
         }
 
@@ -54,6 +56,7 @@ def evaluate_run(
     folder: str | Path | None = None,
     *,
     leave_out_seen: bool = False,
+    stress: bool = False,
     progress: Progress = SILENCE,
 ) -> Evaluated:
     """Score a finished run again.
@@ -63,6 +66,7 @@ def evaluate_run(
         folder: Labelled images in class folders, with no class that the run does not know, and none that it was
             trained on. By default the test split of the run.
         leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
+        stress: Score it on changed copies of the images too: grey, blurred and so on.
         progress: Told how far it is.
 
     Raises:
@@ -73,7 +77,7 @@ def evaluate_run(
     """
     run_folder = run_of(Path(run_dir))
     if folder is None:
-        return _on_own_test(run_folder, run_dir)
+        return _on_own_test(run_folder, run_dir, stress=stress, progress=progress)
     classifier = load(run_dir)
     config = settings_of(run_folder)
     scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
@@ -85,20 +89,29 @@ def evaluate_run(
         progress.say(f"left out: {listed} (mien check {folder} names them)")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     evaluation = evaluate(classifier, dataset)
-    findings = verdict(evaluation) + judge_threshold(evaluation, classifier.facts.threshold)
-    return Evaluated(run_folder.path, classifier, Scores(evaluation), findings)
+    may_matter = config.fit.aspects_that_may_matter
+    stressed = stress_test(classifier, dataset, may_matter=may_matter, progress=progress) if stress else ()
+    findings = verdict(evaluation) + judge_changes(stressed) + judge_threshold(evaluation, classifier.facts.threshold)
+    return Evaluated(run_folder.path, classifier, Scores(evaluation, stressed=stressed), findings)
 
 
-def _on_own_test(run_folder: RunFolder, run_dir: str | Path) -> Evaluated:
+def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, progress: Progress) -> Evaluated:
     """Score a run on its own test split; the classifiers of its cross-validation are gone, but not their scores."""
     if not run_folder.path.is_dir():
         load(run_dir)
         raise SourceNotFoundError(f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too")
     run = load_run(run_folder.path, with_predictions=False)
     _refuse_changed(run.dataset, run_folder)
-    scores = Scores(evaluate(run.classifier, run.dataset, split="test"), run.scores.out_of_fold)
+    may_matter = run.config.fit.aspects_that_may_matter
+    stressed = (
+        stress_test(run.classifier, run.dataset, split="test", may_matter=may_matter, progress=progress)
+        if stress
+        else ()
+    )
+    scores = Scores(evaluate(run.classifier, run.dataset, split="test"), run.scores.out_of_fold, stressed)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
+    findings += judge_changes(stressed)
     # Not on those that it may have been chosen by.
     findings += judge_threshold(scores.test, run.classifier.facts.threshold)
     return Evaluated(run.path, run.classifier, scores, findings)

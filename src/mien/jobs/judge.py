@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mien.config import PredictConfig, TrainConfig
+from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.data.shortcuts import Shortcut
 from mien.learning.methods import Fitted
 from mien.runs.run import Run
 from mien.runs.saving import installed_versions, provenance
-from mien.scoring.evaluation import predict_dataset, score
+from mien.scoring.evaluation import predict_dataset, score, stress
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.model_card import limits
 from mien.scoring.results import Finding, Predictions, Scores
-from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, judge_choice, verdict
+from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, judge_changes, judge_choice, verdict
 
 
 def judge(
@@ -25,6 +26,7 @@ def judge(
     unseen: Predictions | None,
     label_issues: Sequence[LabelIssue],
     shortcuts: Sequence[Shortcut],
+    progress: Progress = SILENCE,
 ) -> Run:
     """Score what was trained on the test images, and say what the scores mean.
 
@@ -37,6 +39,7 @@ def judge(
             a threshold to be chosen by; None where nothing was.
         label_issues: Images whose label is probably wrong.
         shortcuts: Facts about files that give the label away.
+        progress: Told how far it is.
     """
     out_of_fold = unseen if unseen and unseen.num_folds else None
     test = predict_dataset(fitted.classifier, dataset, split="test")
@@ -44,6 +47,14 @@ def judge(
     scores = Scores(
         score(fitted.classifier, test, threshold=threshold),
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
+        fitted.stressed
+        or stress(
+            fitted.classifier,
+            dataset,
+            split="test",
+            may_matter=config.fit.aspects_that_may_matter,
+            progress=progress,
+        ),
     )
     threshold, findings = _findings(fitted, dataset, scores, unseen, config)
     classifier = fitted.classifier.telling(
@@ -80,6 +91,7 @@ def _findings(
     """Return below which probability to say "unsure", and what the scores mean in words."""
     epochs = fitted.details.kept_epochs(fitted.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
+    findings += judge_changes(scores.stressed)
     if config.predict == PredictConfig():
         return 0.0, findings
     judged = scores.out_of_fold

@@ -30,6 +30,7 @@ from mien.learning.fitting import (
     prepare,
     require_packages,
     scan_config,
+    some_fold,
 )
 from mien.learning.methods import Fitted, Method
 from mien.model.prediction import UNSURE
@@ -100,6 +101,7 @@ def train(
             dataset.refuse_changes(run_folder.manifest_path)
         else:
             save_data(run_folder, dataset, config, decisions=decisions)
+        method.withstand(parts or some_fold(dataset, config), shortcuts)
         out_of_fold, selection = cross_validate(method, parts, run_folder=run_folder, progress=progress)
         label_predictions = predict_labels(method, dataset, out_of_fold)
         label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
@@ -116,6 +118,7 @@ def train(
             unseen=unseen or _to_choose_by(method, fitted, dataset, config),
             label_issues=label_issues,
             shortcuts=shortcuts,
+            progress=progress,
         )
         save_run(run := _told(judged, suspicion), decisions=decisions, progress=progress)
         return run

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mien.config import TrainConfig
 from mien.core.progress import Progress
 from mien.data.dataset import Dataset
+from mien.data.shortcuts import Shortcut
 from mien.data.splitting import first_fold
 from mien.errors import OutOfTimeError
 from mien.learning.deep import Finetuned
@@ -38,6 +40,11 @@ class Best:
                 f"the trainings of the folds and of the classifier itself may take {config.fit.time_limit:g} minutes "
                 "together (--time-limit)"
             )
+
+    def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
+        """Let the head try changed copies of images, and learn from them where that helps; the network takes long."""
+        if self._fast:
+            self._fast.withstand(parts, shortcuts)
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train what is kept; where nothing was compared before, on the first of five folds."""

@@ -1,6 +1,7 @@
 """The methods cnn and finetune: networks that are trained with Keras."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from mien.core.inputs import Inputs
 from mien.core.probabilities import best_temperature, cross_entropy
 from mien.core.progress import Progress, best_epoch
 from mien.data.dataset import Dataset
+from mien.data.shortcuts import Shortcut
 from mien.learning import networks
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import export, prove_equal
@@ -52,6 +54,9 @@ class Cnn:
 
     def __init__(self, config: TrainConfig, progress: Progress) -> None:
         self._config, self._progress = config, progress
+
+    def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
+        """Do nothing: it takes long."""
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch."""

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from mien.core import files
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs
+from mien.core.kinds import count_kinds, kinds_of
+from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError, ModelFileError
@@ -24,7 +26,7 @@ from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat
 from mien.learning.backbone import Backbone
 from mien.learning.face_features import add_face_logits
 from mien.learning.heads import Head
-from mien.learning.methods import Fitted
+from mien.learning.methods import Fitted, places_seen
 from mien.learning.out_of_distribution import Distribution, fit_distribution
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.runs.figures import plot_history
@@ -46,10 +48,17 @@ model.export(sys.argv[2], format="onnx", verbose=False)
 _TIE = 1e-5
 # How the training images are distributed is learnt from at most this many images.
 _MAX_FEATURES = 1000
+# Of what kinds they are is counted in at most so many.
+_MAX_KINDS = 2000
 
 
 def facts_of(dataset: Dataset) -> ModelFacts:
     """Return what a classifier trained on a split Dataset is to say about itself."""
+    seen = places_seen(dataset)
+    # By content, so that the same images are taken whatever their order.
+    some = sorted(seen.tolist(), key=lambda place: dataset.records[place].sha256)[:_MAX_KINDS]
+    faces = dataset.config.faces == "on"
+    kinds = in_threads(lambda place: kinds_of(dataset.inputs(np.array([place])), faces=faces)[0], some)
     trained_on = np.bincount(dataset.labels(dataset.indexes("train")), minlength=len(dataset.class_names))
     return ModelFacts(
         class_names=dataset.class_names,
@@ -59,6 +68,7 @@ def facts_of(dataset: Dataset) -> ModelFacts:
         faces="unused" if dataset.config.faces == "on" else "off",
         largest_class=dataset.class_names[int(trained_on.argmax())],
         data_fingerprint=dataset.fingerprint(),
+        kinds=count_kinds(list(kinds)),
         mien_version=__version__,
     )
 

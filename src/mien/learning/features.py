@@ -1,9 +1,13 @@
 """Features: images of a Dataset -> one row of numbers each, made by a backbone or found in the cache; and a head."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import TrainConfig
+from mien.core.changes import Change
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
@@ -33,8 +37,7 @@ def extract(
         cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
         progress: Told how far it is.
     """
-    config = dataset.config
-    maker = f"{backbone.fingerprint} {config.resize_mode} {config.image_size} faces {config.faces} {__version__}"
+    maker = _maker(dataset, backbone)
     found = _found(dataset, backbone, maker, cache, progress)
     if found:
         progress.say(f"features of {len(found)} images were found in the cache")
@@ -54,12 +57,76 @@ def extract(
     return table
 
 
+@dataclass(frozen=True, eq=False)
+class ChangedImages:
+    """Features of images that were changed in one way.
+
+    Attributes:
+        change: In which.
+        places: Which images, (M,).
+        features: float32 (M, D + F).
+    """
+
+    change: Change
+    places: NDArray[np.int64]
+    features: NDArray[np.float32]
+
+
+def extract_changed(
+    dataset: Dataset,
+    backbone: Backbone,
+    places: Mapping[Change, NDArray[np.int64]],
+    *,
+    cache: FeatureCache | None = None,
+    progress: Progress = SILENCE,
+) -> tuple[ChangedImages, ...]:
+    """Return the features of changed images. Each image is decoded once, however many changes are made of it.
+
+    Args:
+        dataset: Its images have the size that the backbone takes.
+        backbone: What makes the features.
+        places: Which images to change, by the change.
+        cache: Where features are looked for first, and kept. One that cannot be used is said, and done without.
+        progress: Told how far it is.
+
+    Raises:
+        ImageError: An image has gone or changed since the scan.
+    """
+    makers = {change: f"{_maker(dataset, backbone)} {change.name}" for change in places}
+    found = {change: _found(dataset, backbone, maker, cache, SILENCE) for change, maker in makers.items()}
+    missing: dict[int, list[Change]] = {}
+    for change, some in places.items():
+        for place in some.tolist():
+            if dataset.records[place].sha256 not in found[change]:
+                missing.setdefault(place, []).append(change)
+
+    def make(place: int) -> list[NDArray[np.float32]]:
+        return [backbone.features(inputs)[0] for inputs in dataset.changed_inputs(place, missing[place])]
+
+    made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
+    for done, (place, rows) in enumerate(zip(missing, in_threads(make, list(missing)), strict=True), start=1):
+        for change, row in zip(missing[place], rows, strict=True):
+            made[change][dataset.records[place].sha256] = row
+        progress.step("Changed images", done, len(missing))
+    for change, maker in makers.items():
+        cache = _keep(made[change], maker, cache, progress)
+        found[change] |= made[change]
+    return tuple(
+        ChangedImages(
+            change, some, np.array([found[change][dataset.records[place].sha256] for place in some], np.float32)
+        )
+        for change, some in places.items()
+        if len(some)
+    )
+
+
 def fit_head_on(
     dataset: Dataset,
     features: NDArray[np.float32],
     places: NDArray[np.int64],
     config: TrainConfig,
     *,
+    changed: Sequence[ChangedImages] = (),
     num_face_features: int = 0,
     progress: Progress = SILENCE,
 ) -> Head:
@@ -69,12 +136,18 @@ def fit_head_on(
         dataset: Knows their labels and which of them are copies.
         features: A row for each record, (num_records, D + F).
         places: Which images to fit on.
+        changed: Changed images; those that were made of the images at these places are fitted on as well.
         config: Whether the classes are weighed, and the seed.
         num_face_features: F, how many of the features are of faces.
         progress: Told how many strengths were tried.
     """
+    rows = [features[places]]
+    for some in changed:
+        is_among = np.isin(some.places, places)
+        rows.append(some.features[is_among])
+        places = np.concatenate([places, some.places[is_among]])
     return fit_head(
-        features[places],
+        np.concatenate(rows),
         dataset.labels(places),
         groups=dataset.group_numbers(places),
         num_classes=len(dataset.class_names),
@@ -125,6 +198,12 @@ def _found(
         return {}
     shape = (_num_columns(backbone),)
     return {sha256: row for sha256, row in found.items() if row.shape == shape and np.isfinite(row).all()}
+
+
+def _maker(dataset: Dataset, backbone: Backbone) -> str:
+    """Return what decides the features of an image, in one line."""
+    config = dataset.config
+    return f"{backbone.fingerprint} {config.resize_mode} {config.image_size} faces {config.faces} {__version__}"
 
 
 def _num_columns(backbone: Backbone) -> int:

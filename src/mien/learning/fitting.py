@@ -13,7 +13,8 @@ from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
-from mien.data.splitting import first_fold, usual_folds
+from mien.data.shortcuts import find_shortcuts
+from mien.data.splitting import first_fold, folds, usual_folds
 from mien.errors import SettingsError
 from mien.learning.backbone import Backbone, is_file_name, load_backbone
 from mien.learning.feature_cache import FeatureCache
@@ -25,6 +26,8 @@ from mien.scoring.results import Predictions
 # What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
 _MODULES = ("jinja2", "onnx", "scipy", "threadpoolctl")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard", "resvg_py")
+# Settings of a fit that heads know too.
+_FOR_HEADS = ("method", "class_weights", "may_matter")
 # The time that a head takes grows with the images and with the classes: at most so many of the one times the other,
 # where 100 classes or fewer count as 100.
 _MAX_CROSS_VALIDATED, _FEW_CLASSES = 20_000 * 100, 100
@@ -71,7 +74,10 @@ def fit(
             f"the images were scanned with image_size {dataset.config.image_size}; "
             f"the backbone {backbone.name} takes {backbone.image_size}"
         )
-    return prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress).fit(dataset, run_dir)
+    method = prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress)
+    parts = list(folds(dataset, num_folds(dataset, config), config.split))
+    method.withstand(parts or some_fold(dataset, config), find_shortcuts(dataset))
+    return method.fit(dataset, run_dir)
 
 
 def require_packages(config: TrainConfig) -> None:
@@ -117,7 +123,7 @@ def find_backbone(config: TrainConfig) -> Backbone | None:
 
 def _settings_of_networks(config: TrainConfig) -> list[str]:
     """Return the flags of settings that were changed and that only networks trained with Keras know."""
-    for_networks = [field.name for field in fields(FitConfig) if field.name not in ("method", "class_weights")]
+    for_networks = [field.name for field in fields(FitConfig) if field.name not in _FOR_HEADS]
     changed = [name for name in for_networks if getattr(config.fit, name) != getattr(FitConfig, name)]
     return [f"--{name.replace('_', '-')}" for name in (*changed, *(["augment"] if config.augment.augment else []))]
 
@@ -194,6 +200,11 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
         return 0
     most = usual_folds(dataset)
     return most if most >= 2 else 0
+
+
+def some_fold(dataset: Dataset, config: TrainConfig) -> list[Dataset]:
+    """Return one fold, to try things by where there is no cross-validation; none where a class has one image."""
+    return [first_fold(dataset, config.split)] if usual_folds(dataset) >= 2 else []
 
 
 def cross_validate(

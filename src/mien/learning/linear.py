@@ -1,23 +1,29 @@
 """The method linear: the features of a pretrained backbone, and a linear head on them."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import TrainConfig
+from mien.core.changes import Change
 from mien.core.progress import Progress
 from mien.data.dataset import Dataset
+from mien.data.shortcuts import Shortcut
 from mien.learning.backbone import Backbone
 from mien.learning.exporting import facts_of, join, prove_equal
 from mien.learning.face_features import with_faces
 from mien.learning.feature_cache import FeatureCache
-from mien.learning.features import extract, fit_head_on, predict_from_others
+from mien.learning.features import ChangedImages, extract, extract_changed, fit_head_on, predict_from_others
 from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.out_of_distribution import fit_distribution
+from mien.learning.withstanding import Withstood, images_to_change, withstand
 from mien.runs.training_details import TrainingDetails
 from mien.scoring.candidates import Selection
+from mien.scoring.stress import WORDS, Answers, Stressed, judge_stress, right
 
 # The name of its one candidate.
 FAST = "fast"
@@ -34,13 +40,51 @@ class Linear:
         self, dataset: Dataset, config: TrainConfig, backbone: Backbone, cache: FeatureCache | None, progress: Progress
     ) -> None:
         self._config, self._backbone, self._progress = config, backbone, progress
-        maker = with_faces(backbone) if dataset.config.faces == "on" and backbone.takes_faces else backbone
-        self._num_face_features = maker.num_face_features
-        self._features = extract(dataset, maker, cache=cache, progress=progress)
+        self._cache, self._heads = cache, dict[tuple[bytes, tuple[Change, ...]], Head]()
+        self._maker = with_faces(backbone) if dataset.config.faces == "on" and backbone.takes_faces else backbone
+        self._num_face_features = self._maker.num_face_features
+        self._features = extract(dataset, self._maker, cache=cache, progress=progress)
+        self._learnt_from: tuple[ChangedImages, ...] = ()
+        self._stressed: tuple[Stressed, ...] = ()
+
+    def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
+        """Try changed copies of images on heads that had not seen them; from now on heads learn from those that help.
+
+        Args:
+            parts: Folds, or one of them; none where there are too few images.
+            shortcuts: Facts that give the class away.
+        """
+        if not parts:
+            return
+        started = time.monotonic()
+        copies = extract_changed(
+            parts[0],
+            self._maker,
+            images_to_change(parts[0], self._config.fit.aspects_that_may_matter),
+            cache=self._cache,
+            progress=self._progress,
+        )
+        if not copies:
+            return
+        withstood = withstand(
+            copies,
+            parts,
+            self._features,
+            self._head,
+            shortcuts=[shortcut.aspect for shortcut in shortcuts if shortcut.aspect],
+        )
+        self._learnt_from = withstood.learnt_from
+        self._stressed = judge_stress(
+            withstood.answers,
+            before=withstood.before,
+            num_folds=len(parts) if len(parts) > 1 else 0,
+            by_groups=parts[0].knows_groups,
+        )
+        self._progress.say(_told(withstood, time.monotonic() - started))
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
-        head = self._head(dataset)
+        head = self._head(dataset, self._learnt_from)
         seen = places_seen(dataset)
         groups, seed = dataset.group_numbers(seen), self._config.split.seed
         distribution = fit_distribution(self.image_features[seen], groups=groups, seed=seed)
@@ -58,11 +102,11 @@ class Linear:
             temperature=head.temperature,
             onnx_max_difference=difference,
         )
-        return Fitted(classifier, details)
+        return Fitted(classifier, details, stressed=self._stressed)
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Fit the head likewise; return the probabilities, (N, C), for the test split."""
-        return {FAST: self._head(dataset).probs(self._features[dataset.indexes("test")])}
+        return {FAST: self._head(dataset, self._learnt_from).probs(self._features[dataset.indexes("test")])}
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
         """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
@@ -80,12 +124,37 @@ class Linear:
         """Return the features of the images at some places, (N, D), without those of faces."""
         return self.image_features[places]
 
-    def _head(self, dataset: Dataset) -> Head:
-        return fit_head_on(
-            dataset,
-            self._features,
-            places_seen(dataset),
-            self._config,
-            num_face_features=self._num_face_features,
-            progress=self._progress,
-        )
+    def _head(self, dataset: Dataset, learnt_from: Sequence[ChangedImages]) -> Head:
+        places = places_seen(dataset)
+        # The same is asked for when changed images are tried and when all are judged.
+        key = places.tobytes(), tuple(each.change for each in learnt_from)
+        if key not in self._heads:
+            self._heads[key] = fit_head_on(
+                dataset,
+                self._features,
+                places,
+                self._config,
+                changed=learnt_from,
+                num_face_features=self._num_face_features,
+                progress=self._progress,
+            )
+        return self._heads[key]
+
+
+def _told(withstood: Withstood, seconds: float) -> str:
+    """Say what trying changed images cost, and what it gained."""
+    num_tried = sum(len(each.labels) for each in withstood.answers)
+    told = f"{num_tried} changed images (grey, blurred and so on) tried in {seconds:.1f} s"
+    names = [each.change.name for each in withstood.learnt_from]
+    if not names:
+        return f"{told}: to learn from them would not help"
+
+    def share(answers: Sequence[Answers]) -> float:
+        chosen = [right(each.changed, each.labels) for each in answers if each.change in names]
+        return float(np.concatenate(chosen).mean())
+
+    return (
+        f"{told}. It learns from such images too ({', '.join(WORDS[name] for name in names)}): right for "
+        f"{share(withstood.answers):.0%} of them instead of {share(withstood.before):.0%}, and for "
+        f"{100 * withstood.gain:+.1f} points of the unchanged ones"
+    )

@@ -1,5 +1,6 @@
 """What every method of fitting has in common: it is prepared once for a Dataset, and says how a fit went."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
+from mien.data.shortcuts import Shortcut
 from mien.model.classifier import Classifier
 from mien.runs.training_details import TrainingDetails
 from mien.scoring.candidates import Selection
+from mien.scoring.stress import Stressed
 
 if TYPE_CHECKING:
     import keras
@@ -26,12 +29,14 @@ class Fitted:
         details: How the training went.
         history: Its epochs, where it had any.
         model: The same as a Keras network, where it is one.
+        stressed: What it answers of changed images, where that was tried.
     """
 
     classifier: Classifier
     details: TrainingDetails
     history: tuple[Epoch, ...] = field(default=(), repr=False)
     model: "keras.Model | None" = None
+    stressed: tuple[Stressed, ...] = ()
 
 
 def places_seen(dataset: Dataset) -> NDArray[np.int64]:
@@ -47,6 +52,15 @@ class Method(Protocol):
     """
 
     takes_long: bool
+
+    def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
+        """Try changed copies of images, where that costs little; learn from them from now on where that helps.
+
+        Args:
+            parts: Folds, or one of them; none where there are too few images.
+            shortcuts: Facts that give the class away.
+        """
+        ...
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train on the training and validation splits.

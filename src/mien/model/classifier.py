@@ -16,6 +16,7 @@ from mien.core.extras import needing
 from mien.core.faces import MAX_FACES
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs, inputs_of
+from mien.core.kinds import kinds_of, rarity
 from mien.errors import ModelFileError, SourceNotFoundError
 from mien.schema import built
 
@@ -26,6 +27,8 @@ FACE_EVIDENCE = "face_evidence"
 FORMAT_VERSION = 3
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
+# Why an image is unlike those of the training, where no plain fact says it.
+_FAR = "it shows other things"
 # No network's logits are as large; with larger ones nothing could be reckoned.
 _MOST_HEAT = 1e6
 
@@ -77,6 +80,8 @@ class ModelFacts:
         threshold: Where the label is less probable than this, the answer is "unsure".
         max_distance: Images whose distance is greater are unlike those of the training; None where the file has
             no distances.
+        kinds: How many of the training images, or of 2,000 of them, are of each kind, by what they are in words (see
+            `mien.core.kinds`); empty where that is not known.
         scores: What it scored on the test split and in cross-validation, as JSON values.
         mien_version: The version that wrote it.
         provenance: What it was made from and how; None where it was made without a run.
@@ -93,6 +98,7 @@ class ModelFacts:
     faces: Literal["on", "off", "unused"] = "off"
     threshold: float = 0.0
     max_distance: float | None = None
+    kinds: dict[str, int] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: Provenance | None = None
     format_version: int = FORMAT_VERSION
@@ -141,6 +147,11 @@ class Classifier:
         """Whether its answers depend on the faces in an image, beside the whole of it."""
         return self.facts.faces == "on"
 
+    @property
+    def tells_what_is_unlike(self) -> bool:
+        """Whether it knows what the images of the training were like."""
+        return self.facts.max_distance is not None or bool(self.facts.kinds)
+
     def prepare(self, content: bytes) -> Inputs:
         """Decode an image file in the way of the training, and look for faces where they count.
 
@@ -168,19 +179,24 @@ class Classifier:
         """
         return self._checked(self._graph.run(["probs"], inputs.by_name())[0])
 
-    def predict(self, inputs: Inputs) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the probability of every class, and whether an image is unlike those of the training.
+    def predict(self, inputs: Inputs) -> tuple[NDArray[np.float32], list[str]]:
+        """Return the probability of every class, and in what each image is unlike those of the training.
 
         Args:
             inputs: As for `probs`.
 
         Returns:
-            float32 (N, C), and bool (N,): all False where the file has no distances.
+            float32 (N, C), and N reasons in words: "" for an image that is like them.
         """
+        reasons = [rarity(kinds, self.facts.kinds) for kinds in kinds_of(inputs, faces=self.looks_at_faces)]
         if self.facts.max_distance is None:
-            return self.probs(inputs), np.zeros(len(inputs), np.bool_)
+            return self.probs(inputs), reasons
         probs, distances = self._graph.run(["probs", "distance"], inputs.by_name())
-        return self._checked(probs), distances.reshape(len(inputs), -1)[:, 0] > self.facts.max_distance
+        is_far = distances.reshape(len(inputs), -1)[:, 0] > self.facts.max_distance
+        # What can be said in words says more than a distance.
+        return self._checked(probs), [
+            reason or (_FAR if far else "") for reason, far in zip(reasons, is_far, strict=True)
+        ]
 
     def heat(self, inputs: Inputs) -> NDArray[np.float32] | None:
         """Return the logit of every class at every place of the network's last map.

@@ -25,6 +25,7 @@ class Prediction:
         probs: Probability of every class.
         error: Why there is no answer.
         out_of_distribution: The image is unlike those of the training: the probabilities may mean little.
+        unlike: In what, in words.
     """
 
     source: str
@@ -32,6 +33,7 @@ class Prediction:
     probs: dict[str, float]
     error: str | None = None
     out_of_distribution: bool = False
+    unlike: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -56,7 +58,7 @@ def predict(
         limits: What may be fetched from a URL.
 
     Yields:
-        Prediction(source, label, probs, error, out_of_distribution); the probabilities sum to 1.
+        Prediction(source, label, probs, error, out_of_distribution, unlike); the probabilities sum to 1.
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any image is read.
@@ -108,10 +110,9 @@ def predict_image(classifier: Classifier, inputs: Inputs, *, source: str, thresh
         source: Where it is from.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
     """
-    rows, out_of_distribution = classifier.predict(inputs)
+    rows, reasons = classifier.predict(inputs)
     probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
     label = max(probs, key=probs.__getitem__)
     least = classifier.facts.threshold if threshold is None else threshold
-    return Prediction(
-        source, label if probs[label] >= least else UNSURE, probs, out_of_distribution=bool(out_of_distribution[0])
-    )
+    label = label if probs[label] >= least else UNSURE
+    return Prediction(source, label, probs, out_of_distribution=reasons[0] != "", unlike=reasons[0])

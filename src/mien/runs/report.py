@@ -28,6 +28,7 @@ from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.candidates import WORDS
 from mien.scoring.model_card import limits
 from mien.scoring.results import Evaluation
+from mien.scoring.stress import WORDS as CHANGE_WORDS
 from mien.version import __version__
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ _TITLES = {
     "stopped_in_time": "Kept in time, before it learnt its images by heart",
     "miscalibrated": "Its probabilities are off",
     "out_of_distribution": "Some images are unlike those of the training",
+    "changed": "It goes by what should not matter",
     "threshold": "When it says that it is not sure",
     "threshold_tried": "What that comes to on other images",
     "out_of_reach": "The target is out of reach",
@@ -156,6 +158,7 @@ def render(run: Run) -> str:
         css_hash=base64.b64encode(hashlib.sha256(css.encode()).digest()).decode(),
         titles=_TITLES,
         candidate_words=WORDS,
+        change_words=CHANGE_WORDS,
         best=best_epoch(run.history) if run.history else None,
         epochs=run.history[:: -(-len(run.history) // _MAX_EPOCHS) or 1],
         versions=facts.provenance.versions if facts.provenance else run.versions,

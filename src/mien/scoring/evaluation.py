@@ -1,17 +1,26 @@
 """Evaluation: a classifier and labelled images -> scores with intervals."""
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.changes import Change, changes_but
+from mien.core.parallel import in_threads
 from mien.core.probabilities import cross_entropy
+from mien.core.progress import SILENCE, Progress
 from mien.core.scores import class_scores, wilson_score
 from mien.data.dataset import Dataset
 from mien.errors import NotADatasetError, SettingsError, TooFewImagesError
 from mien.model.classifier import Classifier
 from mien.scoring.calibration import measure_calibration, measure_coverage
 from mien.scoring.results import Evaluation, Predictions
+from mien.scoring.stress import Answers, Stressed, judge_stress, places_to_change
 
 # A batch that keeps ONNX Runtime busy without holding many images at once.
 _BATCH_SIZE = 32
+# Of more images, so many tell as well what a change does.
+_MAX_CHANGED = 1000
 
 
 def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Predictions:
@@ -45,10 +54,11 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
         raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")
     batches = (indexes[start : start + _BATCH_SIZE] for start in range(0, len(indexes), _BATCH_SIZE))
     predictions = [classifier.predict(dataset.inputs(batch)) for batch in batches]
-    probs, out_of_distribution = (np.concatenate(column) for column in zip(*predictions, strict=True))
+    probs = np.concatenate([found for found, _ in predictions])
+    is_unlike = np.array([reason != "" for _, reasons in predictions for reason in reasons])
     numbers = {name: number for number, name in enumerate(classifier.class_names)}
     labels = np.array([numbers[dataset.records[index].label] for index in indexes], np.int64)
-    told = None if classifier.facts.max_distance is None else out_of_distribution
+    told = is_unlike if classifier.tells_what_is_unlike else None
     groups = dataset.subject_numbers(indexes)
     return Predictions(indexes, labels, probs, told, groups=groups, class_names=classifier.class_names)
 
@@ -73,6 +83,68 @@ def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = No
         24
     """
     return score(classifier, predict_dataset(classifier, dataset, split=split))
+
+
+def stress(
+    classifier: Classifier,
+    dataset: Dataset,
+    *,
+    split: str | None = None,
+    may_matter: Sequence[str] = (),
+    progress: Progress = SILENCE,
+) -> tuple[Stressed, ...]:
+    """Score a classifier on changed copies of the images of a Dataset or of one of its splits: grey, blurred and so on.
+
+    Of more than 1,000 images, each change is tried on so many.
+
+    Args:
+        classifier: What `load` returned.
+        dataset: Its images have the size that the classifier takes.
+        split: "train", "val" or "test"; None for all.
+        may_matter: Aspects that may tell the classes apart, such as "colour": they are left as they are.
+        progress: Told how far it is.
+
+    Raises:
+        NotADatasetError: The Dataset has a class that the classifier does not know.
+        SettingsError: The classifier looks at faces, and no faces were looked for in the Dataset.
+        TooFewImagesError: There is no image to score on.
+        ImageError: An image has gone or changed since the scan.
+
+    Example:
+        >>> import mien
+        >>> classifier = mien.load("runs/train")
+        >>> dataset = mien.clean(mien.scan("data", classifier.facts.scan_config()))
+        >>> [stressed.change for stressed in mien.stress(classifier, dataset)][:3]
+        ['grey', 'darker', 'brighter']
+    """
+    unchanged = predict_dataset(classifier, dataset, split=split)
+    chosen = places_to_change(dataset, unchanged.indexes, changes_but(may_matter), _MAX_CHANGED)
+    asked: dict[int, list[Change]] = {}
+    for change, places in chosen.items():
+        for place in places.tolist():
+            asked.setdefault(place, []).append(change)
+
+    def answer(place: int) -> list[NDArray[np.float32]]:
+        return [classifier.probs(inputs)[0] for inputs in dataset.changed_inputs(place, asked[place])]
+
+    found: dict[Change, dict[int, NDArray[np.float32]]] = {change: {} for change in chosen}
+    for done, (place, rows) in enumerate(zip(asked, in_threads(answer, list(asked)), strict=True), start=1):
+        progress.step("Changed images", done, len(asked))
+        for change, row in zip(asked[place], rows, strict=True):
+            found[change][place] = row
+    answers = []
+    for change, places in chosen.items():
+        asked_about = np.searchsorted(unchanged.indexes, places)
+        answers.append(
+            Answers(
+                change.name,
+                unchanged.labels[asked_about],
+                unchanged.probs[asked_about],
+                np.array([found[change][place] for place in places.tolist()]).reshape(len(places), -1),
+                np.array(dataset.group_numbers(places), np.int64),
+            )
+        )
+    return judge_stress([each for each in answers if len(each.labels)], by_groups=dataset.knows_groups)
 
 
 def score(classifier: Classifier, predictions: Predictions, *, threshold: float | None = None) -> Evaluation:

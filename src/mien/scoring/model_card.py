@@ -9,6 +9,7 @@ from mien.errors import ModelFileError
 from mien.model.classifier import ModelFacts, Provenance
 from mien.model.prediction import UNSURE
 from mien.scoring.results import Evaluation, Scores, scores_from_dict
+from mien.scoring.stress import WORDS, weakness_of
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
 _NOT_FOR = (
@@ -89,6 +90,7 @@ def model_card(facts: ModelFacts) -> str:
     parts = [
         f"# A classifier of images: {_listed(facts.class_names)}",
         *_judged(facts),
+        *_changed(facts),
         "## What it is for\n\nSorting images of the same kind, from the same source, as those it was trained on.",
         "## What it is not for\n\n" + "\n".join(f"- {text}" for text in limits(facts)),
         *([_FACES] if facts.faces == "on" else []),
@@ -160,6 +162,19 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
         f"{_sureness(facts, best, scores.test)}\n\n"
         f"The intervals are of 95%: {best.accuracy.method}; calibration: {best.calibration.error.method}. They hold "
         "for images from the same source, not for others. Near copies that were found never stood on both sides."
+    )
+
+
+def _changed(facts: ModelFacts) -> Iterator[str]:
+    scores = scores_of(facts)
+    if scores is None or not scores.stressed:
+        return
+    told = weakness_of(scores.stressed) or "In none of these it is right less often, beyond chance."
+    rows = [[WORDS[each.change], str(each.changed), f"{each.unchanged.value:.0%}"] for each in scores.stressed]
+    yield (
+        "## On changed images\n\n"
+        "Copies of images that it had not seen were changed in what should not matter. "
+        f"{told}\n\n{_table(('images that are', 'right', 'right where unchanged'), rows)}"
     )
 
 

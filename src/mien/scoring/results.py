@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mien.core.scores import ClassScores, Score
 from mien.schema import built
 from mien.scoring.calibration import Calibration, Coverage
+from mien.scoring.stress import Stressed
 
 # Who predicted: the classifier itself, on the test split; or those of its cross-validation, on all other images.
 Source = Literal["test", "out_of_fold"]
@@ -128,10 +129,12 @@ class Scores:
     Attributes:
         test: Of the classifier itself, on the test split or on another folder.
         out_of_fold: By cross-validation on all other images, where there was one: of classifiers made in the same way.
+        stressed: On changed images: of the cross-validation or, where that tried none, of the test.
     """
 
     test: Evaluation
     out_of_fold: Evaluation | None = None
+    stressed: tuple[Stressed, ...] = ()
 
     @property
     def judged(self) -> Evaluation:
@@ -146,7 +149,8 @@ class Scores:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {source: evaluation.to_dict() for source, evaluation in self.by_source.items()}
+        document: dict[str, Any] = {source: evaluation.to_dict() for source, evaluation in self.by_source.items()}
+        return document | {"stressed": [asdict(stressed) for stressed in self.stressed]}
 
 
 def scores_from_dict(document: Any) -> Scores:
@@ -158,7 +162,11 @@ def scores_from_dict(document: Any) -> Scores:
     if not isinstance(document, dict) or not document.get("test"):
         raise ValueError("there are no scores of the test")
     out_of_fold = document.get("out_of_fold")
-    return Scores(evaluation_from_dict(document["test"]), evaluation_from_dict(out_of_fold) if out_of_fold else None)
+    return Scores(
+        evaluation_from_dict(document["test"]),
+        evaluation_from_dict(out_of_fold) if out_of_fold else None,
+        tuple(built(Stressed, stressed) for stressed in document.get("stressed", [])),
+    )
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,7 @@ class Finding:
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",
-            "miscalibrated", "out_of_distribution", "threshold", "threshold_tried" or "out_of_reach".
+            "miscalibrated", "out_of_distribution", "changed", "threshold", "threshold_tried" or "out_of_reach".
     """
 
     kind: str

@@ -10,6 +10,7 @@ from mien.core.scores import Z_95, Score, fold_inflation
 from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold, closest_threshold, try_thresholds
 from mien.scoring.results import Evaluation, Finding, Predictions
+from mien.scoring.stress import ASPECTS_OF, Stressed, weakness_of
 
 # So much better on images that it has seen than on others: it has learnt images, not what they show.
 _WIDE_GAP = 0.2
@@ -114,6 +115,19 @@ def judge_threshold(evaluation: Evaluation, threshold: float, *, opening: str = 
         )
         for row in rows
     )
+
+
+def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
+    """Say in which changed images a classifier is right less often, beyond chance; nothing where in none."""
+    lower = [each for each in stressed if each.is_lower]
+    if not lower:
+        return ()
+    aspects = list(dict.fromkeys(aspect for each in lower for aspect in ASPECTS_OF[each.change]))
+    advice = (
+        "Add such images of every class. If this is what tells your classes apart, say so: "
+        f"--may-matter {','.join(aspects)}."
+    )
+    return (Finding("changed", weakness_of(stressed), advice),)
 
 
 def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:

@@ -9,6 +9,7 @@ from mien.model.classifier import Classifier, ModelFacts
 from mien.model.prediction import threshold_in_force
 from mien.scoring.model_card import limits, model_card, scores_of
 from mien.scoring.results import Scores
+from mien.scoring.stress import weakness_of
 
 
 def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bool = False) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         "mien_version": facts.mien_version,
         "accuracy": _accuracy(scores) if scores else None,
         "evaluations": scores.to_dict() if scores else {},
+        "weakness": weakness_of(scores.stressed) if scores else "",
         "not_for": list(limits(facts)),
         "model_card": model_card(facts),
         "limits": {

@@ -72,6 +72,8 @@ class PredictionDocument(_Document):
     """Why there is no answer."""
     out_of_distribution: bool = Field(examples=[False])
     """The image is unlike those of the training: the probabilities may mean little."""
+    unlike: str = Field(examples=[""])
+    """In what, in words."""
     heat_map: HeatMapDocument | None = None
     """There where explain=true was asked; null with an error."""
 
@@ -129,7 +131,9 @@ class ModelDocument(_Document):
     accuracy: AccuracyDocument | None
     """How often it is right for images that it had not seen, with its 95% interval; null where nothing is known."""
     evaluations: dict[str, Any]
-    """All scores, as mien evaluate --json has them: "out_of_fold" and "test"."""
+    """All scores, as mien evaluate --json has them: "out_of_fold" and "test"; on changed images, "stressed"."""
+    weakness: str
+    """On which changed images, such as grey ones, it is right less often, in one sentence; empty where on none."""
     not_for: list[str]
     """What it must not be used for, in sentences."""
     model_card: str

@@ -43,6 +43,7 @@ function summary(model) {
   const parts = threshold > 0 ? [`Where it is less than ${exact(threshold)} sure, it says “unsure”.`] : [];
   if (row && !row.accuracy.num_images) parts.unshift("It answered none of the images that it was judged by.");
   else if (accuracy) parts.unshift(rightInWords(row, row?.accuracy ?? accuracy, judge));
+  if (model.weakness) parts.push(model.weakness);
   return parts.join(" ");
 }
 

@@ -1,0 +1,142 @@
+"""Changes: ways of altering an image that leave its class as it is, unless the user says that they may matter."""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter, ImageOps
+
+from mien.config import Aspect, ScanConfig
+from mien.core.faces import LONGEST_SIDE, Face, Rectangle
+from mien.core.inputs import Inputs, faces_at, inputs_of
+
+_HALF_AS_BRIGHT, _HALF_AS_BRIGHT_AGAIN = 0.5, 1.5
+# Blurred like an image whose shorter side had some 50 pixels; saved by the program that saves most.
+_BLUR, _QUALITY = 1 / 112, 15
+# The middle has two thirds of each side; a close-up is so many times as long as the face's box.
+_MIDDLE, _CLOSE = 2 / 3, 1.3
+# A face that fills more of the image than this stands in a close-up already.
+_MOST_OF_IMAGE = 0.6
+# Smaller pieces show nothing.
+_LEAST_SIDE = 0.02
+
+
+@dataclass(frozen=True)
+class Change:
+    """One way of altering an image.
+
+    Attributes:
+        name: Such as "grey".
+        words: What is done, as it is said after "on images that are ...".
+        aspects: What must not matter for the class to stay.
+        tone: Image -> image of the same size, mode RGB.
+        cut: Boxes of the faces, (3, 4), and width / height of the image -> what is left, as left, top, width and height
+            in shares; None where the change makes no sense. None for all of it.
+        mirrors: Left and right change places.
+    """
+
+    name: str
+    words: str
+    aspects: tuple[Aspect, ...]
+    tone: Callable[[Image.Image], Image.Image] = lambda rgb: rgb
+    cut: Callable[[NDArray[np.float32], float], Rectangle | None] | None = None
+    mirrors: bool = False
+
+    def applies_to(self, face_boxes: NDArray[np.float32], ratio: float) -> bool:
+        """Return whether the change makes sense for an image with faces in these boxes, (3, 4), and of this shape.
+
+        Args:
+            face_boxes: As `Inputs.face_boxes` has them.
+            ratio: Width / height of the image.
+        """
+        return self.cut is None or self.cut(face_boxes, ratio) is not None
+
+    def inputs_of(self, rgb: Image.Image, unchanged: Inputs, config: ScanConfig) -> Inputs:
+        """Return what a network is shown of the changed image: Inputs of length 1.
+
+        Faces are looked for again where the image is cut; otherwise they stay where they are.
+
+        Args:
+            rgb: The decoded image, of any size.
+            unchanged: What a network is shown of it as it is: a change that `applies_to` it.
+            config: As for `mien.core.inputs.inputs_of`.
+        """
+        faces: Sequence[Face] | None = faces_at(unchanged.face_places[0])
+        if self.cut is not None:
+            rgb, faces = _cut_out(rgb, self.cut(unchanged.face_boxes[0], rgb.width / rgb.height)), None
+        elif self.mirrors and faces:
+            faces = [face.mirrored() for face in faces]
+        return inputs_of(self.tone(_bounded(rgb, config)), config, faces)
+
+
+def _grey(rgb: Image.Image) -> Image.Image:
+    return rgb.convert("L").convert("RGB")
+
+
+def _brightened(rgb: Image.Image, factor: float) -> Image.Image:
+    return rgb.point([min(255, round(factor * level)) for level in range(256)] * 3)
+
+
+def _blurred(rgb: Image.Image) -> Image.Image:
+    return rgb.filter(ImageFilter.GaussianBlur(_BLUR * min(rgb.size)))
+
+
+def _recompressed(rgb: Image.Image) -> Image.Image:
+    file = io.BytesIO()
+    rgb.save(file, "JPEG", quality=_QUALITY)
+    return Image.open(file).convert("RGB")
+
+
+def _middle(boxes: NDArray[np.float32], ratio: float) -> Rectangle:
+    return (1 - _MIDDLE) / 2, (1 - _MIDDLE) / 2, _MIDDLE, _MIDDLE
+
+
+def _close_up(boxes: NDArray[np.float32], ratio: float) -> Rectangle | None:
+    """Return a square round the largest face, as far as it is in the image; None where there is no face to go near."""
+    left, top, width, height = (float(number) for number in boxes[0])
+    side = _CLOSE * max(width * ratio, height)
+    across, down = side / ratio, side
+    x, y = left + width / 2 - across / 2, top + height / 2 - down / 2
+    x, y, right, bottom = max(x, 0.0), max(y, 0.0), min(x + across, 1.0), min(y + down, 1.0)
+    if min(right - x, bottom - y) < _LEAST_SIDE or (right - x) * (bottom - y) > _MOST_OF_IMAGE:
+        return None
+    return x, y, right - x, bottom - y
+
+
+CHANGES = (
+    Change("grey", "in grey", ("colour",), _grey),
+    Change("darker", "half as bright", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT)),
+    Change("brighter", "half as bright again", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT_AGAIN)),
+    Change("blurred", "blurred", ("sharpness",), _blurred),
+    Change("recompressed", "compressed far more", ("sharpness",), _recompressed),
+    Change("mirrored", "mirrored", ("mirror",), ImageOps.mirror, mirrors=True),
+    Change("middle", "cut to their middle", ("surroundings",), cut=_middle),
+    Change("close_up", "cut to a face", ("surroundings",), cut=_close_up),
+    Change("grey_close_up", "cut to a face, in grey", ("surroundings", "colour"), _grey, _close_up),
+)
+
+
+def changes_but(may_matter: Sequence[str]) -> tuple[Change, ...]:
+    """Return the changes that must not matter, where some aspects may."""
+    return tuple(change for change in CHANGES if not set(change.aspects) & set(may_matter))
+
+
+def _cut_out(rgb: Image.Image, part: Rectangle | None) -> Image.Image:
+    if part is None:
+        return rgb
+    left, top, width, height = part
+    box = (left * rgb.width, top * rgb.height, (left + width) * rgb.width, (top + height) * rgb.height)
+    x, y, right, bottom = (round(number) for number in box)
+    return rgb.crop((x, y, max(right, x + 1), max(bottom, y + 1)))
+
+
+def _bounded(rgb: Image.Image, config: ScanConfig) -> Image.Image:
+    """Make an image as small as what is seen of it allows, so that no change takes long."""
+    longest = max(LONGEST_SIDE, 2 * max(config.image_size))
+    if max(rgb.size) <= longest:
+        return rgb
+    rgb = rgb.copy()
+    rgb.thumbnail((longest, longest), Image.Resampling.BILINEAR)
+    return rgb

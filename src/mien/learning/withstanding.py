@@ -1,0 +1,128 @@
+"""Withstanding: what heads say of changed images that they had not seen, and whether learning from such helps."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.changes import Change, changes_but
+from mien.core.probabilities import cross_entropies
+from mien.data.dataset import Dataset
+from mien.learning.features import ChangedImages
+from mien.learning.heads import Head
+from mien.learning.methods import places_seen
+from mien.scoring.stress import Answers, is_beyond_chance, places_to_change, right
+
+# Each change is tried on so many images or, of more than eight times as many, on an eighth of them, up to a limit: all
+# changes together take about half as long as the images as they are.
+_NUM_TRIED, _SHARE, _MAX_TRIED = 40, 8, 1000
+
+
+@dataclass(frozen=True)
+class Withstood:
+    """What came of it.
+
+    Attributes:
+        learnt_from: Changed images that heads are to be fitted on as well.
+        answers: What heads say of changed images of other folds, for each change.
+        before: Likewise, of heads that were fitted on no changed images.
+        gain: By how much the share of unchanged images that are answered right rises as changed ones are learnt from.
+    """
+
+    learnt_from: tuple[ChangedImages, ...]
+    answers: tuple[Answers, ...]
+    before: tuple[Answers, ...]
+    gain: float
+
+
+def images_to_change(dataset: Dataset, may_matter: Sequence[str]) -> dict[Change, NDArray[np.int64]]:
+    """Choose some images that are not for the test for each change that must not matter."""
+    seen = places_seen(dataset)
+    num_tried = min(max(_NUM_TRIED, len(seen) // _SHARE), _MAX_TRIED)
+    return places_to_change(dataset, seen, changes_but(may_matter), num_tried)
+
+
+def withstand(
+    copies: Sequence[ChangedImages],
+    parts: Sequence[Dataset],
+    features: NDArray[np.float32],
+    fit: Callable[[Dataset, Sequence[ChangedImages]], Head],
+    *,
+    shortcuts: Collection[str] = (),
+) -> Withstood:
+    """Ask about changed images heads that have not seen them; let heads learn from such images where that helps.
+
+    They are learnt from where that lowers the cross-entropy of changed images, and unchanged ones are answered right no
+    less often, beyond chance: all of them, or else those alone that helped with images that are changed likewise. Where
+    a shortcut was found, the score on unchanged images owes something to it: there it may fall, by less than that on
+    changed images rises.
+
+    Args:
+        copies: Changed images, for each change.
+        parts: Folds: each says which images are fitted on, and which are asked about.
+        features: Of the unchanged images: a row for each record.
+        fit: Fits a head on the images of a fold that are not asked about, and on changed ones made of these.
+        shortcuts: Aspects that give the class away, as `mien.data.shortcuts` found.
+    """
+
+    def ask(learnt_from: Sequence[ChangedImages]) -> tuple[dict[str, Answers], NDArray[np.bool_]]:
+        return _asked(copies, parts, features, [fit(part, learnt_from) for part in parts])
+
+    before, right_before = ask(())
+    answers, gains = before, np.zeros(len(right_before), np.int64)
+    learnt_from: tuple[ChangedImages, ...] = ()
+    some = [each for each in copies if each.change.name in before]
+    groups = np.concatenate([part.group_numbers(part.indexes("test")) for part in parts])
+    for _ in range(2):
+        if not some:
+            break
+        after, right_after = ask(some)
+        helped = [each for each in some if _loss(after, [each]) < _loss(before, [each])]
+        change = right_after.astype(np.int64) - right_before
+        gained = _share_right(after, some) - _share_right(before, some)
+        owed = any(aspect in shortcuts for each in some for aspect in each.change.aspects)
+        is_lost = is_beyond_chance(change, groups) and not (owed and gained + change.mean() > 0)
+        if _loss(after, some) < _loss(before, some) and not is_lost:
+            answers, gains, learnt_from = after, change, tuple(some)
+            break
+        some = helped if len(helped) < len(some) else []
+    told = tuple(before.values()) if learnt_from else ()
+    return Withstood(learnt_from, tuple(answers.values()), told, float(gains.mean()))
+
+
+def _share_right(answers: dict[str, Answers], copies: Sequence[ChangedImages]) -> float:
+    chosen = [answers[each.change.name] for each in copies]
+    return float(np.concatenate([right(each.changed, each.labels) for each in chosen]).mean())
+
+
+def _loss(answers: dict[str, Answers], copies: Sequence[ChangedImages]) -> float:
+    """Return the mean cross-entropy of changed images."""
+    chosen = [answers[each.change.name] for each in copies]
+    return float(np.concatenate([cross_entropies(each.changed, each.labels) for each in chosen]).mean())
+
+
+def _asked(
+    copies: Sequence[ChangedImages], parts: Sequence[Dataset], features: NDArray[np.float32], heads: Sequence[Head]
+) -> tuple[dict[str, Answers], NDArray[np.bool_]]:
+    """Return the answers for each change, and which unchanged images of all parts are answered right."""
+    # A part is one of the folds, or the only one: then most images are asked of no head.
+    places = [part.indexes("test") for part in parts]
+    unchanged = np.full((len(features), heads[0].bias.shape[0]), np.nan, np.float32)
+    for some, head in zip(places, heads, strict=True):
+        unchanged[some] = head.probs(features[some])
+    dataset, answers = parts[0], {}
+    for each in copies:
+        changed = np.full((len(each.places), unchanged.shape[1]), np.nan, np.float32)
+        for some, head in zip(places, heads, strict=True):
+            is_asked = np.isin(each.places, some)
+            changed[is_asked] = head.probs(each.features[is_asked])
+        known = ~np.isnan(changed[:, 0])
+        if known.any():
+            asked = each.places[known]
+            groups = np.array(dataset.group_numbers(asked), np.int64)
+            answers[each.change.name] = Answers(
+                each.change.name, dataset.labels(asked), unchanged[asked], changed[known], groups
+            )
+    every = np.concatenate(places)
+    return answers, right(unchanged[every], dataset.labels(every))

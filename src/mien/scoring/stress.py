@@ -1,0 +1,159 @@
+"""Stress: how often a classifier is right on changed copies of images, beside the same images as they are."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import Aspect
+from mien.core.changes import CHANGES, Change
+from mien.core.scores import Score, wilson_score
+from mien.data.dataset import Dataset
+from mien.scoring.paired import mcnemar
+
+# Beyond chance is what happens by chance once in twenty times, whichever of the changes it is.
+_LEVEL = 0.05
+WORDS = {change.name: change.words for change in CHANGES}
+ASPECTS_OF: dict[str, tuple[Aspect, ...]] = {change.name: change.aspects for change in CHANGES}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What is said of N images that were not trained on, as they are and changed in one way.
+
+    Attributes:
+        change: Name of the change.
+        labels: True class numbers, (N,).
+        unchanged: Probabilities, (N, C), for the images as they are.
+        changed: Likewise, for the changed ones.
+        groups: A number for each image, (N,), which copies and images of one subject share.
+    """
+
+    change: str
+    labels: NDArray[np.int64]
+    unchanged: NDArray[np.float32]
+    changed: NDArray[np.float32]
+    groups: NDArray[np.int64] = field(repr=False)
+
+    @property
+    def gain(self) -> NDArray[np.int64]:
+        """Of each image 1 where only the changed one is answered right, -1 where only the other is, otherwise 0."""
+        return right(self.changed, self.labels).astype(np.int64) - right(self.unchanged, self.labels)
+
+
+@dataclass(frozen=True)
+class Stressed:
+    """How often a classifier is right on images that are changed in one way.
+
+    Attributes:
+        change: Name of the change, as in `mien.core.changes.CHANGES`.
+        unchanged: Share of these images that it answers right as they are.
+        changed: Share that it answers right when they are changed.
+        baseline: Share that is answered right by always saying the class that most of them have.
+        is_lower: Whether it falls beyond chance, by McNemar's exact test, corrected for the number of changes.
+        before: What `changed` would be without changed copies among the images trained on; None where there are none.
+    """
+
+    change: str
+    unchanged: Score
+    changed: Score
+    baseline: float
+    is_lower: bool
+    before: Score | None = None
+
+    def __post_init__(self) -> None:
+        if self.change not in WORDS or not 0 <= self.baseline <= 1:
+            raise ValueError(f"there is no change {self.change!r} with a baseline of {self.baseline}")
+
+    @property
+    def sentence(self) -> str:
+        """What falls, in words that go on after "images that are"."""
+        told = f"{WORDS[self.change]} it is right for {self.changed.value:.0%} instead of {self.unchanged.value:.0%}"
+        return told + (", no better than guessing" if self.changed.low <= self.baseline else "")
+
+
+def places_to_change(
+    dataset: Dataset, places: NDArray[np.int64], changes: Sequence[Change], most: int
+) -> dict[Change, NDArray[np.int64]]:
+    """Choose for each change some images that it applies to.
+
+    Their content decides, so that most are the same again where images are added.
+
+    Args:
+        dataset: Where the images are.
+        places: Which to choose from.
+        changes: What is to be done to them.
+        most: How many at most for each change.
+    """
+    boxes = dataset.face_boxes(places)
+    chosen = {}
+    for change in changes:
+        fitting = []
+        for place, faces in zip(places.tolist(), boxes, strict=True):
+            record = dataset.records[place]
+            if change.applies_to(faces, record.width / max(record.height, 1)):
+                fitting.append((hashlib.sha256(f"{change.name} {record.sha256}".encode()).digest(), place))
+        chosen[change] = np.array(sorted(place for _, place in sorted(fitting)[:most]), np.int64)
+    return chosen
+
+
+def right(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which answers are right, (N,)."""
+    is_right: NDArray[np.bool_] = probs.argmax(axis=1) == labels
+    return is_right
+
+
+def is_beyond_chance(gains: NDArray[np.int64], groups: NDArray[np.int64], *, num_tests: int = 1) -> bool:
+    """Return whether answers are more often lost than won, and not by chance.
+
+    Args:
+        gains: Of each image 1 for an answer won, -1 for one lost, (N,).
+        groups: A number for each image, (N,): those of a group count as one.
+        num_tests: How many such questions are asked at a time.
+
+    Source:
+        C. Bonferroni, Teoria statistica delle classi e calcolo delle probabilita, 1936.
+    """
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], gains)
+    num_lost, num_won = int((sums < 0).sum()), int((sums > 0).sum())
+    return num_lost > num_won and mcnemar(num_lost, num_won) * num_tests < _LEVEL
+
+
+def weakness_of(stressed: Sequence[Stressed]) -> str:
+    """Return in one sentence in which changed images a classifier is right less often, beyond chance; "" for none."""
+    lower = [each.sentence for each in stressed if each.is_lower]
+    return f"On images that are {'; '.join(lower)}." if lower else ""
+
+
+def judge_stress(
+    answers: Sequence[Answers], *, before: Iterable[Answers] = (), num_folds: int = 0, by_groups: bool = False
+) -> tuple[Stressed, ...]:
+    """Score what is said of changed images.
+
+    Args:
+        answers: For each change.
+        before: Likewise, of classifiers that were trained on no changed copies.
+        num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
+        by_groups: Whether the intervals count groups.
+    """
+    earlier = {each.change: each for each in before}
+
+    def score(each: Answers, probs: NDArray[np.float32]) -> Score:
+        groups = each.groups if by_groups else None
+        return wilson_score(int(right(probs, each.labels).sum()), len(each.labels), num_folds=num_folds, groups=groups)
+
+    found = []
+    for each in answers:
+        stressed = Stressed(
+            each.change,
+            score(each, each.unchanged),
+            score(each, each.changed),
+            float(np.bincount(each.labels).max() / len(each.labels)),
+            is_beyond_chance(each.gain, each.groups, num_tests=len(answers)),
+        )
+        if each.change in earlier:
+            stressed = replace(stressed, before=score(each, earlier[each.change].changed))
+        found.append(stressed)
+    return tuple(found)

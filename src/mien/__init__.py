@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from mien.runs.training_details import TrainingDetails as TrainingDetails
     from mien.scoring.evaluation import evaluate as evaluate
     from mien.scoring.evaluation import predict_dataset as predict_dataset
+    from mien.scoring.evaluation import stress as stress
     from mien.scoring.label_issues import LabelIssue as LabelIssue
     from mien.scoring.results import Evaluation as Evaluation
     from mien.scoring.results import Finding as Finding
@@ -129,6 +130,8 @@ _HOMES = {
     "report": "runs.report",
     "scan": "data.scanning",
     "split": "data.splitting",
+    "stress": "scoring.evaluation",
+    "Stressed": "scoring.stress",
     "train": "jobs.train",
     "verdict": "scoring.verdict",
 }

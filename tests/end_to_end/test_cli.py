@@ -174,6 +174,7 @@ def test_predict_json_is_one_document_per_source_and_a_failure_does_not_stop_the
         "probs": {},
         "error": "text, not an image",
         "out_of_distribution": False,
+        "unlike": "",
     }
     assert good["label"] in good["probs"]
     assert sum(good["probs"].values()) == pytest.approx(1, abs=1e-5)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MODULES = sorted(found.name for found in walk_packages(mien.__path__, "mien.") if not found.name.endswith("__main__"))
 WITH_EXAMPLES = {
     "mien.config",
+    "mien.core.kinds",
     "mien.core.scores",
     "mien.core.text",
     "mien.data.cleaning",

@@ -69,12 +69,10 @@ def test_scores_are_put_in_the_place_of_the_old_ones() -> None:
     assert classifier.facts.scores == {"accuracy": 2}
 
 
-def test_an_image_is_not_out_of_distribution_where_the_file_has_no_distances() -> None:
-    probs, out_of_distribution = Classifier(with_facts(make_graph(), FACTS)).predict(
-        Inputs.of(np.zeros((2, 32, 48, 3), np.uint8))
-    )
+def test_no_image_is_unlike_those_of_the_training_where_the_file_does_not_say_what_these_were_like() -> None:
+    probs, reasons = Classifier(with_facts(make_graph(), FACTS)).predict(Inputs.of(np.zeros((2, 32, 48, 3), np.uint8)))
     np.testing.assert_allclose(probs, [[0.75, 0.25]] * 2)
-    assert out_of_distribution.tolist() == [False, False]
+    assert reasons == ["", ""]
 
 
 def test_a_network_with_another_number_of_classes_is_refused(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_results_become_json() -> None:
         "probs": {"happy": 0.25, "sad": 0.75},
         "error": None,
         "out_of_distribution": False,
+        "unlike": "",
     }
     assert json.loads(json.dumps(prediction.to_dict())) == expected
 

@@ -67,6 +67,7 @@ def test_what_is_no_image_is_told(classifier: Classifier, content: bytes, proble
         "probs": {},
         "error": str(found.refusal),
         "out_of_distribution": False,
+        "unlike": "",
     }
     assert found.to_dict(explain=True) == {**told, "heat_map": None}
 

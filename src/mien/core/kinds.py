@@ -22,8 +22,8 @@ _DARK_TO_BRIGHT = ("very dark", "dark", "neither dark nor bright", "bright", "ve
 _FACES = ("without a face", "with a face that is not close up", "a close-up of a face")
 # What is also counted two at a time: an image can be unlike all others in that it is both.
 _STRIKING = frozenset(["in grey", "very dark", "very bright", "blurred", "a close-up of a face"])
-# What at most one training image in so many is, the training hardly had.
-_HARDLY = 100
+# What at most one training image in so many is, the training hardly had; of fewer than so many, nothing is known.
+_HARDLY, _LEAST = 100, 50
 
 
 def kinds_of(inputs: Inputs, *, faces: bool) -> list[tuple[str, ...]]:
@@ -70,6 +70,8 @@ def rarity(kinds: tuple[str, ...], counts: Mapping[str, int]) -> str:
     """
     known = {frozenset(names.split(", ")): count for names, count in counts.items()}
     total = sum(known.values())
+    if total < _LEAST:
+        return ""
     found = {some: sum(count for names, count in known.items() if names >= set(some)) for some in _parts(kinds)}
     rare = [some for some, count in found.items() if count * _HARDLY <= total]
     # What one fact says already needs no second.

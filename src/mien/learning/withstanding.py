@@ -67,7 +67,7 @@ def withstand(
     """
 
     def ask(learnt_from: Sequence[ChangedImages]) -> tuple[dict[str, Answers], NDArray[np.bool_]]:
-        return _asked(copies, parts, features, [fit(part, learnt_from) for part in parts])
+        return ask_about(copies, parts, features, [fit(part, learnt_from) for part in parts])
 
     before, right_before = ask(())
     answers, gains = before, np.zeros(len(right_before), np.int64)
@@ -102,11 +102,20 @@ def _loss(answers: dict[str, Answers], copies: Sequence[ChangedImages]) -> float
     return float(np.concatenate([cross_entropies(each.changed, each.labels) for each in chosen]).mean())
 
 
-def _asked(
+def ask_about(
     copies: Sequence[ChangedImages], parts: Sequence[Dataset], features: NDArray[np.float32], heads: Sequence[Head]
 ) -> tuple[dict[str, Answers], NDArray[np.bool_]]:
-    """Return the answers for each change, and which unchanged images of all parts are answered right."""
-    # A part is one of the folds, or the only one: then most images are asked of no head.
+    """Ask heads about images that they have not seen.
+
+    Args:
+        copies: Changed images, for each change; those of which no part asks are passed over.
+        parts: Folds: each says which images are asked about.
+        features: Of the unchanged images: a row for each record.
+        heads: One for each part.
+
+    Returns:
+        The answers by the name of the change, and which unchanged images of all parts are answered right.
+    """
     places = [part.indexes("test") for part in parts]
     unchanged = np.full((len(features), heads[0].bias.shape[0]), np.nan, np.float32)
     for some, head in zip(places, heads, strict=True):

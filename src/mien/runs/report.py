@@ -64,6 +64,7 @@ _TITLES = {
     "stopped_in_time": "Kept in time, before it learnt its images by heart",
     "miscalibrated": "Its probabilities are off",
     "out_of_distribution": "Some images are unlike those of the training",
+    "mended": "It no longer goes by what should not matter",
     "changed": "It goes by what should not matter",
     "threshold": "When it says that it is not sure",
     "threshold_tried": "What that comes to on other images",

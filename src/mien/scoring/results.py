@@ -175,7 +175,8 @@ class Finding:
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",
-            "miscalibrated", "out_of_distribution", "changed", "threshold", "threshold_tried" or "out_of_reach".
+            "miscalibrated", "out_of_distribution", "mended", "changed", "threshold", "threshold_tried" or
+            "out_of_reach".
     """
 
     kind: str

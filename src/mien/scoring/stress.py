@@ -54,6 +54,7 @@ class Stressed:
         baseline: Share that is answered right by always saying the class that most of them have.
         is_lower: Whether it falls beyond chance, by McNemar's exact test, corrected for the number of changes.
         before: What `changed` would be without changed copies among the images trained on; None where there are none.
+        was_lower: Whether that falls beyond chance.
     """
 
     change: str
@@ -62,6 +63,7 @@ class Stressed:
     baseline: float
     is_lower: bool
     before: Score | None = None
+    was_lower: bool = False
 
     def __post_init__(self) -> None:
         if self.change not in WORDS or not 0 <= self.baseline <= 1:
@@ -154,6 +156,8 @@ def judge_stress(
             is_beyond_chance(each.gain, each.groups, num_tests=len(answers)),
         )
         if each.change in earlier:
-            stressed = replace(stressed, before=score(each, earlier[each.change].changed))
+            was = earlier[each.change]
+            was_lower = is_beyond_chance(was.gain, was.groups, num_tests=len(answers))
+            stressed = replace(stressed, before=score(each, was.changed), was_lower=was_lower)
         found.append(stressed)
     return tuple(found)

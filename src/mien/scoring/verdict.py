@@ -10,7 +10,7 @@ from mien.core.scores import Z_95, Score, fold_inflation
 from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold, closest_threshold, try_thresholds
 from mien.scoring.results import Evaluation, Finding, Predictions
-from mien.scoring.stress import ASPECTS_OF, Stressed, weakness_of
+from mien.scoring.stress import ASPECTS_OF, WORDS, Stressed, weakness_of
 
 # So much better on images that it has seen than on others: it has learnt images, not what they show.
 _WIDE_GAP = 0.2
@@ -119,15 +119,25 @@ def judge_threshold(evaluation: Evaluation, threshold: float, *, opening: str = 
 
 def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
     """Say in which changed images a classifier is right less often, beyond chance; nothing where in none."""
+    mended = [each for each in stressed if each.was_lower and not each.is_lower and each.before]
     lower = [each for each in stressed if each.is_lower]
+    found = []
+    if mended:
+        told = "; ".join(
+            f"{WORDS[each.change]} {each.before.value:.0%} instead of {each.changed.value:.0%}"
+            for each in mended
+            if each.before
+        )
+        text = f"Had it not learnt from changed copies too, it would be right on images that are {told}."
+        found.append(Finding("mended", text, "Nothing. What is changed there had given the class away."))
     if not lower:
-        return ()
+        return tuple(found)
     aspects = list(dict.fromkeys(aspect for each in lower for aspect in ASPECTS_OF[each.change]))
     advice = (
         "Add such images of every class. If this is what tells your classes apart, say so: "
         f"--may-matter {','.join(aspects)}."
     )
-    return (Finding("changed", weakness_of(stressed), advice),)
+    return (*found, Finding("changed", weakness_of(stressed), advice))
 
 
 def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:

@@ -23,7 +23,7 @@ from mien.learning.out_of_distribution import fit_distribution
 from mien.learning.withstanding import Withstood, images_to_change, withstand
 from mien.runs.training_details import TrainingDetails
 from mien.scoring.candidates import Selection
-from mien.scoring.stress import WORDS, Answers, Stressed, judge_stress, right
+from mien.scoring.stress import Stressed, joined, judge_stress
 
 # The name of its one candidate.
 FAST = "fast"
@@ -148,13 +148,9 @@ def _told(withstood: Withstood, seconds: float) -> str:
     names = [each.change.name for each in withstood.learnt_from]
     if not names:
         return f"{told}: to learn from them would not help"
-
-    def share(answers: Sequence[Answers]) -> float:
-        chosen = [right(each.changed, each.labels) for each in answers if each.change in names]
-        return float(np.concatenate(chosen).mean())
-
+    after, before = (joined(answers, names) for answers in (withstood.answers, withstood.before))
     return (
-        f"{told}. It learns from such images too ({', '.join(WORDS[name] for name in names)}): right for "
-        f"{share(withstood.answers):.0%} of them instead of {share(withstood.before):.0%}, and for "
-        f"{100 * withstood.gain:+.1f} points of the unchanged ones"
+        f"{told}, and learnt from ({', '.join(names)}): of those left out {after.share_right:.0%} are right instead of "
+        f"{before.share_right:.0%}, and their loss is {after.loss:.2f} instead of {before.loss:.2f}; of the unchanged "
+        f"images {100 * withstood.gain:+.1f} points"
     )

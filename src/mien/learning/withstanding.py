@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.changes import Change, changes_but
-from mien.core.probabilities import cross_entropies
 from mien.data.dataset import Dataset
 from mien.learning.features import ChangedImages
 from mien.learning.heads import Head
 from mien.learning.methods import places_seen
-from mien.scoring.stress import Answers, is_beyond_chance, places_to_change, right
+from mien.scoring.stress import Answers, is_beyond_chance, joined, places_to_change, right
 
 # Each change is tried on so many images or, of more than eight times as many, on an eighth of them, up to a limit: all
 # changes together take about half as long as the images as they are.
@@ -78,28 +77,20 @@ def withstand(
         if not some:
             break
         after, right_after = ask(some)
-        helped = [each for each in some if _loss(after, [each]) < _loss(before, [each])]
+        helped = [each for each in some if after[each.change.name].loss < before[each.change.name].loss]
+        names = [each.change.name for each in some]
+        then, now = joined(before.values(), names), joined(after.values(), names)
         change = right_after.astype(np.int64) - right_before
-        gained = _share_right(after, some) - _share_right(before, some)
         owed = any(aspect in shortcuts for each in some for aspect in each.change.aspects)
-        is_lost = is_beyond_chance(change, groups) and not (owed and gained + change.mean() > 0)
-        if _loss(after, some) < _loss(before, some) and not is_lost:
+        is_lost = is_beyond_chance(change, groups) and not (
+            owed and now.share_right - then.share_right + change.mean() > 0
+        )
+        if now.loss < then.loss and not is_lost:
             answers, gains, learnt_from = after, change, tuple(some)
             break
         some = helped if len(helped) < len(some) else []
     told = tuple(before.values()) if learnt_from else ()
     return Withstood(learnt_from, tuple(answers.values()), told, float(gains.mean()))
-
-
-def _share_right(answers: dict[str, Answers], copies: Sequence[ChangedImages]) -> float:
-    chosen = [answers[each.change.name] for each in copies]
-    return float(np.concatenate([right(each.changed, each.labels) for each in chosen]).mean())
-
-
-def _loss(answers: dict[str, Answers], copies: Sequence[ChangedImages]) -> float:
-    """Return the mean cross-entropy of changed images."""
-    chosen = [answers[each.change.name] for each in copies]
-    return float(np.concatenate([cross_entropies(each.changed, each.labels) for each in chosen]).mean())
 
 
 def ask_about(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mien.config import Aspect
 from mien.core.changes import CHANGES, Change
+from mien.core.probabilities import cross_entropy
 from mien.core.scores import Score, wilson_score
 from mien.data.dataset import Dataset
 from mien.scoring.paired import mcnemar
@@ -41,6 +42,23 @@ class Answers:
     def gain(self) -> NDArray[np.int64]:
         """Of each image 1 where only the changed one is answered right, -1 where only the other is, otherwise 0."""
         return right(self.changed, self.labels).astype(np.int64) - right(self.unchanged, self.labels)
+
+    @property
+    def share_right(self) -> float:
+        """Share of the changed images that are answered right."""
+        return float(right(self.changed, self.labels).mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy of the changed images, in nats."""
+        return cross_entropy(self.changed, self.labels)
+
+
+def joined(answers: Iterable[Answers], names: Sequence[str]) -> Answers:
+    """Return what is said of images that are changed in one of several ways, as if that were one."""
+    some = [each for each in answers if each.change in names]
+    columns = zip(*((each.labels, each.unchanged, each.changed, each.groups) for each in some), strict=True)
+    return Answers("", *(np.concatenate(column) for column in columns))
 
 
 @dataclass(frozen=True)

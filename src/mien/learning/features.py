@@ -116,7 +116,6 @@ def extract_changed(
             change, some, np.array([found[change][dataset.records[place].sha256] for place in some], np.float32)
         )
         for change, some in places.items()
-        if len(some)
     )
 
 

@@ -81,11 +81,9 @@ def withstand(
         names = [each.change.name for each in some]
         then, now = joined(before.values(), names), joined(after.values(), names)
         change = right_after.astype(np.int64) - right_before
-        owed = any(aspect in shortcuts for each in some for aspect in each.change.aspects)
-        is_lost = is_beyond_chance(change, groups) and not (
-            owed and now.share_right - then.share_right + change.mean() > 0
-        )
-        if now.loss < then.loss and not is_lost:
+        is_owed = any(aspect in shortcuts for each in some for aspect in each.change.aspects)
+        is_made_up = is_owed and now.share_right - then.share_right > -change.mean()
+        if now.loss < then.loss and (is_made_up or not is_beyond_chance(change, groups)):
             answers, gains, learnt_from = after, change, tuple(some)
             break
         some = helped if len(helped) < len(some) else []

@@ -140,11 +140,11 @@ def stress(
                 change.name,
                 unchanged.labels[asked_about],
                 unchanged.probs[asked_about],
-                np.array([found[change][place] for place in places.tolist()]).reshape(len(places), -1),
+                np.array([found[change][place] for place in places.tolist()]),
                 np.array(dataset.group_numbers(places), np.int64),
             )
         )
-    return judge_stress([each for each in answers if len(each.labels)], by_groups=dataset.knows_groups)
+    return judge_stress(answers, by_groups=dataset.knows_groups)
 
 
 def score(classifier: Classifier, predictions: Predictions, *, threshold: float | None = None) -> Evaluation:

@@ -99,7 +99,8 @@ def places_to_change(
 ) -> dict[Change, NDArray[np.int64]]:
     """Choose for each change some images that it applies to.
 
-    Their content decides, so that most are the same again where images are added.
+    Their content decides, so that most are the same again where images are added. A change that applies to none of them
+    is passed over.
 
     Args:
         dataset: Where the images are.
@@ -115,7 +116,8 @@ def places_to_change(
             record = dataset.records[place]
             if change.applies_to(faces, record.width / max(record.height, 1)):
                 fitting.append((hashlib.sha256(f"{change.name} {record.sha256}".encode()).digest(), place))
-        chosen[change] = np.array(sorted(place for _, place in sorted(fitting)[:most]), np.int64)
+        if fitting:
+            chosen[change] = np.array(sorted(place for _, place in sorted(fitting)[:most]), np.int64)
     return chosen
 
 

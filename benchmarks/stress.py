@@ -60,8 +60,7 @@ class Trial:
         parts = list(folds(mien.split(self.dataset, config.split), NUM_FOLDS, config.split))
         chosen = {change.name: places for change, places in images_to_change(parts[0], ()).items()}
         tried = [among(each, chosen[each.change.name]) for each in self.copies]
-        shortcuts = [found.aspect for found in find_shortcuts(self.dataset) if found.aspect]
-        return parts, withstand(tried, parts, self.features, self.fit, shortcuts=shortcuts)
+        return parts, withstand(tried, parts, self.features, self.fit, shortcuts=aspects_of(self.dataset))
 
     def fit(self, part: Dataset, learnt_from: Sequence[ChangedImages]) -> Head:
         """Fit the head of a fold."""
@@ -73,6 +72,11 @@ class Trial:
             changed=learnt_from,
             num_face_features=self.num_face_features,
         )
+
+
+def aspects_of(dataset: Dataset) -> list[str]:
+    """Return in what of the images the check finds a shortcut."""
+    return [found.aspect for found in find_shortcuts(dataset) if found.aspect]
 
 
 def among(copies: ChangedImages, places: np.ndarray) -> ChangedImages:
@@ -134,8 +138,9 @@ def show_planted(path: Path, num_draws: int) -> None:
                 planted = plant(dataset, Path(folder), shortcut, np.random.default_rng(seed))
                 trial = Trial(planted, of_all=False)
                 withstood = trial.withstood(seed)[1]
-                checked += bool(find_shortcuts(planted))
-            found = judge_stress(withstood.answers, before=withstood.before)
+                aspects = aspects_of(planted)
+                checked += bool(aspects)
+            found = judge_stress(withstood.answers, before=withstood.before, shortcuts=aspects)
             told += any(each.is_lower or each.was_lower for each in found)
             shares += [shares_of(each) for each in found if each.change == SHORTCUTS.get(shortcut, "grey")]
         unchanged, before, after = np.mean(shares, axis=0)

@@ -369,8 +369,8 @@ def test_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_fifty_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    assert_kills_do_no_harm(tmp_path, 50, 100)
+def test_twenty_kills_leave_no_half_image_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    assert_kills_do_no_harm(tmp_path, 20, 100)
 
 
 def test_what_was_logged_and_not_yet_in_place_at_a_kill_is_put_there_without_a_fetch(tmp_path: Path) -> None:

@@ -44,6 +44,13 @@ def test_the_more_changes_are_tried_the_more_it_takes() -> None:
     assert not judge_stress([answers(7), *(answers(0, change.name) for change in CHANGES[1:])])[0].is_lower
 
 
+def test_where_a_shortcut_is_known_it_takes_less_and_comes_first() -> None:
+    several = [*(answers(0, change.name) for change in CHANGES[1:]), answers(7)]
+    assert not any(each.is_lower for each in judge_stress(several))
+    found = judge_stress(several, shortcuts=["colour"])
+    assert [(each.change, each.is_lower) for each in found[:2]] == [("grey_close_up", False), ("grey", True)]
+
+
 def test_images_of_one_group_count_as_one() -> None:
     assert is_beyond_chance(answers(10).gain, np.arange(40))
     assert not is_beyond_chance(answers(10).gain, np.arange(40) // 10)

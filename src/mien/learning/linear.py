@@ -66,17 +66,19 @@ class Linear:
         )
         if not copies:
             return
+        aspects = [shortcut.aspect for shortcut in shortcuts if shortcut.aspect]
         withstood = withstand(
             copies,
             parts,
             self._features,
             self._head,
-            shortcuts=[shortcut.aspect for shortcut in shortcuts if shortcut.aspect],
+            shortcuts=aspects,
         )
         self._learnt_from = withstood.learnt_from
         self._stressed = judge_stress(
             withstood.answers,
             before=withstood.before,
+            shortcuts=aspects,
             num_folds=len(parts) if len(parts) > 1 else 0,
             by_groups=parts[0].knows_groups,
         )

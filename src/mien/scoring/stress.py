@@ -1,7 +1,7 @@
 """Stress: how often a classifier is right on changed copies of images, beside the same images as they are."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -150,13 +150,20 @@ def weakness_of(stressed: Sequence[Stressed]) -> str:
 
 
 def judge_stress(
-    answers: Sequence[Answers], *, before: Iterable[Answers] = (), num_folds: int = 0, by_groups: bool = False
+    answers: Sequence[Answers],
+    *,
+    before: Iterable[Answers] = (),
+    shortcuts: Collection[str] = (),
+    num_folds: int = 0,
+    by_groups: bool = False,
 ) -> tuple[Stressed, ...]:
-    """Score what is said of changed images.
+    """Score what is said of changed images; first the changes by which a shortcut would be seen.
 
     Args:
         answers: For each change.
         before: Likewise, of classifiers that were trained on no changed copies.
+        shortcuts: Aspects that are known to give the class away: of changes in these a fall is expected, and takes less
+            to be told than among all.
         num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
         by_groups: Whether the intervals count groups.
     """
@@ -166,18 +173,23 @@ def judge_stress(
         groups = each.groups if by_groups else None
         return wilson_score(int(right(probs, each.labels).sum()), len(each.labels), num_folds=num_folds, groups=groups)
 
+    def is_expected(each: Answers) -> bool:
+        return bool(set(ASPECTS_OF[each.change]) & set(shortcuts))
+
     found = []
-    for each in answers:
+    num_expected = sum(map(is_expected, answers))
+    for each in sorted(answers, key=lambda each: not is_expected(each)):
+        num_tests = num_expected if is_expected(each) else len(answers)
         stressed = Stressed(
             each.change,
             score(each, each.unchanged),
             score(each, each.changed),
             float(np.bincount(each.labels).max() / len(each.labels)),
-            is_beyond_chance(each.gain, each.groups, num_tests=len(answers)),
+            is_beyond_chance(each.gain, each.groups, num_tests=num_tests),
         )
         if each.change in earlier:
             was = earlier[each.change]
-            was_lower = is_beyond_chance(was.gain, was.groups, num_tests=len(answers))
+            was_lower = is_beyond_chance(was.gain, was.groups, num_tests=num_tests)
             stressed = replace(stressed, before=score(each, was.changed), was_lower=was_lower)
         found.append(stressed)
     return tuple(found)

@@ -5,8 +5,8 @@
 
 Cleans each folder, and one of each kind that domains.py draws but for frames, whose labels are tossed. Splits it and
 trains by five folds, as a training does, on the images as they are and, where a training would take these, with changed
-copies beside them. Prints the accuracy of both on unchanged and on changed copies of all images that were held out, the
-mean of the seeds, which decide split and folds; and how often copies were taken.
+copies beside them. Prints accuracy and cross-entropy of both on unchanged and on changed copies of all images that were
+held out, the mean of the seeds, which decide split and folds; and how often copies were taken.
 
 With --planted, draws at random two thirds of the images of a folder again and again, and gives one class a shortcut: no
 colour, a black border, or blur. Printed is in how many draws the check or the changed images tell of it beyond chance;
@@ -35,7 +35,7 @@ from mien.learning.features import ChangedImages, extract, extract_changed, fit_
 from mien.learning.heads import Head
 from mien.learning.methods import places_seen
 from mien.learning.withstanding import Withstood, ask_about, images_to_change, withstand
-from mien.scoring.stress import Stressed, judge_stress, places_to_change, right
+from mien.scoring.stress import Stressed, judge_stress, places_to_change
 
 DRAWN = [kind for kind in KINDS if kind != "frames"]
 NUM_FOLDS = 5
@@ -88,19 +88,19 @@ def among(copies: ChangedImages, places: np.ndarray) -> ChangedImages:
 def show(name: str, dataset: Dataset, seeds: Sequence[int]) -> None:
     """Print the rows of one folder."""
     trial = Trial(dataset, of_all=True)
-    shares: dict[str, list[list[float]]] = {}
+    values: dict[str, list[list[tuple[float, float]]]] = {}
     num_taken = 0
     for seed in seeds:
         parts, withstood = trial.withstood(seed)
         num_taken += bool(withstood.learnt_from)
         for number, learnt_from in enumerate([(), withstood.learnt_from]):
             heads = [trial.fit(part, learnt_from) for part in parts]
-            answers, is_right = ask_about(trial.copies, parts, trial.features, heads)
-            found = {"unchanged": is_right} | {key: right(a.changed, a.labels) for key, a in answers.items()}
-            for key, column in found.items():
-                shares.setdefault(key, [[], []])[number].append(float(column.mean()))
-    for key, (before, after) in shares.items():
-        print(f"| {name} | {key} | {np.mean(before):.1%} | {np.mean(after):.1%} |", flush=True)
+            answers, unchanged = ask_about(trial.copies, parts, trial.features, heads)
+            for key, found in {"unchanged": unchanged, **answers}.items():
+                values.setdefault(key, [[], []])[number].append((found.share_right, found.loss))
+    for key, several in values.items():
+        cells = [f"{accuracy:.1%}, {loss:.3f}" for accuracy, loss in (np.mean(rows, axis=0) for rows in several)]
+        print(f"| {name} | {key} | {' | '.join(cells)} |", flush=True)
     print(f"| {name} | copies taken | | {num_taken} of {len(seeds)} |", flush=True)
 
 

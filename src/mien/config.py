@@ -216,9 +216,9 @@ class FitConfig:
     @property
     def aspects_that_may_matter(self) -> tuple[str, ...]:
         """Names of aspects."""
-        if self.may_matter == "all":
+        if self.may_matter.lower() == "all":
             return ASPECTS
-        return tuple(name.strip() for name in self.may_matter.split(",")) if self.may_matter else ()
+        return tuple(name for name in map(str.strip, self.may_matter.lower().split(",")) if name)
 
 
 @dataclass(frozen=True)

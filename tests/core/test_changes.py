@@ -9,6 +9,7 @@ from drawn_faces import portrait
 from mien.config import ASPECTS, ScanConfig
 from mien.core.changes import CHANGES, Change, changes_but
 from mien.core.inputs import Inputs, inputs_of
+from mien.errors import SettingsError
 
 CONFIG = ScanConfig(image_size=(64, 64), faces="on")
 BY_NAME = {change.name: change for change in CHANGES}
@@ -31,6 +32,8 @@ def test_what_may_matter_is_left_as_it_is() -> None:
         "grey_close_up",
     }
     assert changes_but(ASPECTS) == ()
+    with pytest.raises(SettingsError, match="some of colour, brightness"):
+        changes_but(["color"])
 
 
 def test_a_tone_changes_what_it_names() -> None:

@@ -39,19 +39,19 @@ def test_a_face_is_told_by_how_much_of_the_image_it_fills() -> None:
     near = replace(inputs, face_places=inputs.face_places * np.float32(0.8 / inputs.face_boxes[0, 0, 3]))
     several = (inputs, near, Inputs.of(inputs.images))
     told = [kinds_of(each, faces=True)[0][-1] for each in several]
-    assert told == ["with a face that is not close up", "a close-up of a face", "without a face"]
+    assert told == ["of a face further away", "of a face close up", "without a face"]
 
 
 def test_what_hardly_any_training_image_is_is_rare() -> None:
     assert rarity(("in colour", "bright"), COUNTS) == ""
     assert rarity(("in grey", "bright"), COUNTS) == ""
-    assert rarity(("in grey", "very dark"), COUNTS) == "very dark: 2 of 200 training images are"
-    assert rarity(("in colour", "dark"), COUNTS) == "dark: 0 of 200 training images are"
+    assert rarity(("in grey", "very dark"), COUNTS) == "only 2 of 200 training images are very dark"
+    assert rarity(("in colour", "dark"), COUNTS) == "none of the training images is dark"
 
 
 def test_two_striking_facts_may_be_rare_together() -> None:
     counts = {"in colour, blurred": 50, "in grey, sharp": 50, "in colour, sharp": 100}
-    assert rarity(("in grey", "blurred"), counts) == "in grey and blurred: 0 of 200 training images are"
+    assert rarity(("in grey", "blurred"), counts) == "none of the training images is in grey and blurred"
 
 
 @pytest.mark.parametrize("counts", [{}, {"in grey, dark": 49}, {"in colour, bright": 300}])

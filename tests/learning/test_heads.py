@@ -192,3 +192,18 @@ def test_faces_that_no_image_left_out_shows_get_no_weight() -> None:
     rows = np.hstack([features, of_faces])
     head = fit_head(rows, labels, groups=groups.tolist(), num_classes=2, num_face_features=8)
     assert not head.weights[-8:].any()
+
+
+def test_copies_count_no_more_than_twice_what_they_were_made_of_and_nothing_for_how_sure_it_is() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 2
+    features = (rng.standard_normal((80, 4)) + 1.5 * (2 * labels[:, None] - 1)).astype(np.float32)
+    # Copies that tell nothing of their class.
+    copies = rng.standard_normal((800, 4)).astype(np.float32)
+    rows, names = np.vstack([features, copies]), np.concatenate([labels, np.tile(labels, 10)])
+    groups = np.concatenate([np.arange(80), np.tile(np.arange(80), 10)]).tolist()
+    with_copies = fit_head(rows, names, groups=groups, num_classes=2, num_copies=800)
+    as_images = fit_head(rows, names, groups=groups, num_classes=2)
+    fresh = (rng.standard_normal((500, 4)) + 1.5 * (2 * (np.arange(500) % 2)[:, None] - 1)).astype(np.float32)
+    loss, loss_as_images = (cross_entropy(head.probs(fresh), np.arange(500) % 2) for head in (with_copies, as_images))
+    assert loss < 0.1 < loss_as_images

@@ -73,7 +73,7 @@ def test_what_contradicts_is_left_out_and_what_helps_is_learnt_from() -> None:
     features[:, :2] += 2 * SIGNS[:, None]
     grey, mirrored = features.copy(), noise(3)
     grey[:, 1] = -4
-    withstood = try_(features, {"grey": grey, "mirrored": mirrored})
+    withstood = try_(features, {"grey": grey, "mirrored": mirrored}, ["colour"])
     assert GREY in [each.change for each in withstood.learnt_from]
 
 
@@ -84,12 +84,20 @@ def test_changes_that_change_nothing_are_told_to_fall_in_nothing() -> None:
     assert not withstood.answers[0].gain.any()
 
 
-@pytest.mark.parametrize(("num_images", "num_tried"), [(20, 14), (600, 67)])
+@pytest.mark.parametrize(("num_images", "num_tried"), [(20, 18), (600, 67)])
 def test_what_is_tried_stays_a_share_of_the_images(num_images: int, num_tried: int) -> None:
     dataset = split(dataset_of(*(record(f"{label}/{n}.jpg") for label in "ab" for n in range(num_images // 2))))
     dataset = replace(dataset, config=replace(dataset.config, faces="off"))
-    chosen = images_to_change(dataset, ["mirror"])
+    chosen = images_to_change(next(folds(dataset, 5)), ["mirror"])
     assert MIRRORED not in chosen
-    assert len(chosen[GREY]) == pytest.approx(num_tried, abs=4)
+    assert len(chosen[GREY]) == pytest.approx(num_tried, abs=2)
     tested = set(dataset.indexes("test").tolist())
     assert not any(tested & set(places.tolist()) for places in chosen.values())
+
+
+def test_what_makes_unchanged_images_worse_is_not_learnt_from() -> None:
+    # As far as anybody knows, the colour counts: it helps as long as it is there.
+    features = noise(5)
+    features[:, 1] += 3 * SIGNS
+    grey = noise(6)
+    assert try_(features, {"grey": grey}).learnt_from == ()

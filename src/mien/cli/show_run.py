@@ -108,7 +108,7 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
     OUT.print(table)
     show_prose("Copies of images that it had not seen were changed in what should not matter (--may-matter).")
     if num_before:
-        show_prose("Before: without learning from changed copies of other images, as it now does.")
+        show_prose("Before: where it does not learn from changed copies of other images.")
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -274,7 +274,7 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
     next_ones = ", ".join(f"{printable(name)} {_percent(prediction.probs[name])}" for name in others)
     remarks += [f"then {next_ones}"] if next_ones else []
-    remarks += [f"unlike the training images ({prediction.unlike})"] if prediction.unlike else []
+    remarks += [f"unlike the training images: {prediction.unlike}"] if prediction.unlike else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
     OUT.print(f"{printable(prediction.label):<{width}}  {_percent(prediction.probs[likeliest]):>4}  {source}{remark}")
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from mien.config import Aspect, ScanConfig
+from mien.config import ASPECTS, Aspect, ScanConfig, expect
 from mien.core.faces import LONGEST_SIDE, Face, Rectangle
 from mien.core.inputs import Inputs, faces_at, inputs_of
 
@@ -119,7 +119,13 @@ CHANGES = (
 
 
 def changes_but(may_matter: Sequence[str]) -> tuple[Change, ...]:
-    """Return the changes that must not matter, where some aspects may."""
+    """Return the changes that must not matter, where some aspects may.
+
+    Raises:
+        SettingsError: There is no such aspect.
+    """
+    unknown = [name for name in ([may_matter] if isinstance(may_matter, str) else may_matter) if name not in ASPECTS]
+    expect(not unknown, "may_matter", unknown, f"some of {', '.join(ASPECTS)}")
     return tuple(change for change in CHANGES if not set(change.aspects) & set(may_matter))
 
 

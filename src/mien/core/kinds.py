@@ -19,9 +19,10 @@ _CLOSE_UP = 0.75
 # Weights of red, green and blue in brightness (ITU-R BT.601).
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _DARK_TO_BRIGHT = ("very dark", "dark", "neither dark nor bright", "bright", "very bright")
-_FACES = ("without a face", "with a face that is not close up", "a close-up of a face")
+_FACES = ("without a face", "of a face further away", "of a face close up")
 # What is also counted two at a time: an image can be unlike all others in that it is both.
-_STRIKING = frozenset(["in grey", "very dark", "very bright", "blurred", "a close-up of a face"])
+_STRIKING = frozenset(["in grey", "very dark", "very bright", "blurred", "of a face close up"])
+_NONE = "none of the training images is"
 # What at most one training image in so many is, the training hardly had; of fewer than so many, nothing is known.
 _HARDLY, _LEAST = 100, 50
 
@@ -66,7 +67,7 @@ def rarity(kinds: tuple[str, ...], counts: Mapping[str, int]) -> str:
 
     Example:
         >>> rarity(("in grey", "dark"), {"in colour, dark": 150, "in grey, dark": 1})
-        'in grey: 1 of 151 training images are'
+        'only 1 of 151 training images is in grey'
     """
     known = {frozenset(names.split(", ")): count for names, count in counts.items()}
     total = sum(known.values())
@@ -76,7 +77,11 @@ def rarity(kinds: tuple[str, ...], counts: Mapping[str, int]) -> str:
     rare = [some for some, count in found.items() if count * _HARDLY <= total]
     # What one fact says already needs no second.
     least = min(rare, key=lambda some: (len(some), found[some]), default=())
-    return f"{' and '.join(least)}: {found[least]} of {total} training images are" if least else ""
+    if not least:
+        return ""
+    count = found[least]
+    subject = f"only {count} of {total} training images {'is' if count == 1 else 'are'}" if count else _NONE
+    return f"{subject} {' and '.join(least)}"
 
 
 def _parts(kinds: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

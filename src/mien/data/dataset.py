@@ -19,7 +19,7 @@ from mien.core.inputs import Inputs, inputs_of, joined
 from mien.core.parallel import in_threads
 from mien.data.near_copies import members_by_group
 from mien.data.near_pairs import UnionFind
-from mien.errors import SettingsError, SourceNotFoundError
+from mien.errors import ImageError, SettingsError, SourceNotFoundError
 
 SPLITS = ("train", "val", "test")
 PROBLEMS = {
@@ -212,7 +212,10 @@ class Dataset:
         Raises:
             ImageError: It has gone or changed since.
         """
-        rgb = images.decode(images.read(self.root / self.records[index].path), self.config).rgb
+        content = images.read(self.root / self.records[index].path)
+        if hashlib.sha256(content).hexdigest() != self.records[index].sha256:
+            raise ImageError("unreadable", "the file has changed since the scan")
+        rgb = images.decode(content, self.config).rgb
         unchanged = self.inputs(np.array([index]))
         return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
 

@@ -11,7 +11,7 @@ from mien.core.changes import Change
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
-from mien.errors import OutputError
+from mien.errors import ImageError, OutputError
 from mien.learning.backbone import Backbone
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.heads import Head, fit_head
@@ -87,10 +87,7 @@ def extract_changed(
         backbone: What makes the features.
         places: Which images to change, by the change.
         cache: Where features are looked for first, and kept. One that cannot be used is said, and done without.
-        progress: Told how far it is.
-
-    Raises:
-        ImageError: An image has gone or changed since the scan.
+        progress: Told how far it is, and of images that have gone or changed since the scan, which are left out.
     """
     makers = {change: f"{_maker(dataset, backbone)} {change.name}" for change in places}
     found = {change: _found(dataset, backbone, maker, cache, SILENCE) for change, maker in makers.items()}
@@ -100,23 +97,33 @@ def extract_changed(
             if dataset.records[place].sha256 not in found[change]:
                 missing.setdefault(place, []).append(change)
 
-    def make(place: int) -> list[NDArray[np.float32]]:
-        return [backbone.features(inputs)[0] for inputs in dataset.changed_inputs(place, missing[place])]
+    def make(place: int) -> list[NDArray[np.float32]] | ImageError:
+        try:
+            return [backbone.features(inputs)[0] for inputs in dataset.changed_inputs(place, missing[place])]
+        except ImageError as error:
+            return error
 
-    made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
-    for done, (place, rows) in enumerate(zip(missing, in_threads(make, list(missing)), strict=True), start=1):
-        for change, row in zip(missing[place], rows, strict=True):
-            made[change][dataset.records[place].sha256] = row
-        progress.step("Changed images", done, len(missing))
-    for change, maker in makers.items():
-        cache = _keep(made[change], maker, cache, progress)
-        found[change] |= made[change]
-    return tuple(
-        ChangedImages(
-            change, some, np.array([found[change][dataset.records[place].sha256] for place in some], np.float32)
-        )
-        for change, some in places.items()
-    )
+    every = list(missing)
+    for start in range(0, len(every), _PORTION):
+        portion = every[start : start + _PORTION]
+        made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
+        for done, (place, rows) in enumerate(zip(portion, in_threads(make, portion), strict=True), start=start + 1):
+            if isinstance(rows, ImageError):
+                progress.say(f"no changed copies of {dataset.records[place].path}: {rows}")
+                continue
+            for change, row in zip(missing[place], rows, strict=True):
+                made[change][dataset.records[place].sha256] = row
+            progress.step("Changed images", done, len(missing))
+        for change, maker in makers.items():
+            cache = _keep(made[change], maker, cache, progress)
+            found[change] |= made[change]
+    copies = []
+    for change, some in places.items():
+        there = np.array([place for place in some.tolist() if dataset.records[place].sha256 in found[change]], np.int64)
+        if len(there):
+            rows_of = [found[change][dataset.records[place].sha256] for place in there]
+            copies.append(ChangedImages(change, there, np.array(rows_of, np.float32)))
+    return tuple(copies)
 
 
 def fit_head_on(
@@ -140,9 +147,9 @@ def fit_head_on(
         num_face_features: F, how many of the features are of faces.
         progress: Told how many strengths were tried.
     """
-    rows = [features[places]]
+    rows, originals = [features[places]], places
     for some in changed:
-        is_among = np.isin(some.places, places)
+        is_among = np.isin(some.places, originals)
         rows.append(some.features[is_among])
         places = np.concatenate([places, some.places[is_among]])
     return fit_head(
@@ -151,6 +158,7 @@ def fit_head_on(
         groups=dataset.group_numbers(places),
         num_classes=len(dataset.class_names),
         num_face_features=num_face_features,
+        num_copies=len(places) - len(originals),
         balanced=config.fit.class_weights,
         seed=config.split.seed,
         progress=progress,

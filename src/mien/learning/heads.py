@@ -22,6 +22,8 @@ _MAX_CELLS = 1_000_000
 _MAX_STEPS = 1000
 # With fewer images with a face than this, or of a class, a layer of its own says little.
 _MIN_FACES, _MIN_OF_CLASS = 20, 5
+# All copies together count at most so many times as much as the images that they were made of.
+_MOST_COPIED = 2.0
 # A fit is done where a step lowers the loss by a smaller share: one whose loss is only compared, and the last.
 _ROUGH, _FINE = 1e-5, 1e-8
 # What a search for weights may seem to gain by rounding.
@@ -98,6 +100,7 @@ def fit_head(
     groups: Sequence[int] | None = None,
     num_classes: int,
     num_face_features: int = 0,
+    num_copies: int = 0,
     balanced: bool = False,
     seed: int = 0,
     progress: Progress = SILENCE,
@@ -105,7 +108,8 @@ def fit_head(
     """Fit a regularised logistic regression, choose its strength by cross-validation, and calibrate it.
 
     Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit. Of more
-    than 4,000 images a part decides on them; with very many classes, fewer than five folds.
+    than 4,000 images a part decides on them; with very many classes, fewer than five folds. Changed copies of images
+    count twice as much as these at most, however many there are, and nothing for the temperature.
 
     Where some features are of faces, a second layer is fitted on them alone, on images with a face. Both are weighed by
     the least cross-entropy on images that were left out, and added. The second counts for nothing where that is not
@@ -119,6 +123,7 @@ def fit_head(
         num_classes: C.
         num_face_features: How many of the last features are of faces; all are 0 for an image without one, and the last
             is 1 for one with a face.
+        num_copies: How many of the last images are changed copies of others, in whose groups they are.
         balanced: Weigh the classes so that each counts the same.
         seed: Decides the folds.
         progress: Told how many strengths were tried.
@@ -131,22 +136,24 @@ def fit_head(
     """
     numbers = np.arange(len(labels)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
 
+    is_copy = np.arange(len(labels)) >= len(labels) - num_copies
+
     def fit(columns: slice, some: NDArray[np.int64]) -> _Layer:
         weights = _image_weights(labels[some], num_classes, balanced=balanced)
+        num_copied = int(is_copy[some].sum())
+        weights[is_copy[some]] *= min(1.0, _MOST_COPIED * (len(some) - num_copied) / max(1, num_copied))
         return _fit_layer(features[some, columns], labels[some], numbers[some], weights, num_classes, seed, progress)
 
     whole = fit(slice(0, features.shape[1] - num_face_features), np.arange(len(labels)))
-    temperature = best_temperature(whole.logits, labels[whole.places]) if len(whole.places) else 1.0
+    temperature = _temperature(whole.logits, whole.places, labels, is_copy)
     weights, bias = whole.weights / temperature, whole.bias / temperature
     if num_face_features:
         of_faces = np.zeros((num_face_features, num_classes))
         with_face = np.flatnonzero(features[:, -1])
-        if (
-            len(with_face) >= _MIN_FACES
-            and np.bincount(labels[with_face], minlength=num_classes).min() >= _MIN_OF_CLASS
-        ):
+        counts = np.bincount(labels[with_face][~is_copy[with_face]], minlength=num_classes)
+        if counts.sum() >= _MIN_FACES and counts.min() >= _MIN_OF_CLASS:
             faces = fit(slice(-num_face_features, -1), with_face)
-            (by_whole, by_faces), is_better = _weighed(whole, with_face, faces, labels, temperature)
+            (by_whole, by_faces), is_better = _weighed(whole, with_face, faces, labels, is_copy)
             if is_better:
                 weights, bias, temperature = by_whole * whole.weights, by_whole * whole.bias, 1 / max(by_whole, 1e-6)
                 of_faces = by_faces * np.vstack([faces.weights, faces.bias])
@@ -155,8 +162,20 @@ def fit_head(
     return Head(weights.astype(np.float32), bias.astype(np.float32), whole.strength, temperature)
 
 
+def _temperature(
+    logits: NDArray[np.floating], places: NDArray[np.int64], labels: NDArray[np.int64], is_copy: NDArray[np.bool_]
+) -> float:
+    """Return what to divide logits by, (M, C), of images left out; copies are no images to be as sure of."""
+    kept = ~is_copy[places]
+    return best_temperature(logits[kept], labels[places[kept]]) if kept.any() else 1.0
+
+
 def _weighed(
-    whole: _Layer, with_face: NDArray[np.int64], faces: _Layer, labels: NDArray[np.int64], temperature: float
+    whole: _Layer,
+    with_face: NDArray[np.int64],
+    faces: _Layer,
+    labels: NDArray[np.int64],
+    is_copy: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], bool]:
     """Return by what to multiply the logits of two layers before they are added, and whether that is better than one.
 
@@ -165,7 +184,7 @@ def _weighed(
         with_face: The places of those with a face, which `faces` was fitted on.
         faces: What it says is 0 for all others.
         labels: Of all images, (N,).
-        temperature: Of the first layer alone.
+        is_copy: Which are changed copies of others, (N,).
     """
     said = np.zeros((len(labels), whole.logits.shape[1]))
     said[with_face[faces.places]] = faces.logits
@@ -175,9 +194,11 @@ def _weighed(
     places = whole.places[asked]
     if not said[places].any():
         return np.zeros(2), False
-    weights, loss = best_weights([whole.logits[asked], said[places]], labels[places])
-    alone = cross_entropy(softmax(whole.logits[asked] / temperature), labels[places])
-    return weights, loss < alone - _LEAST_GAIN and weights[1] > 0
+    logits = whole.logits[asked]
+    weights, loss = best_weights([logits, said[places]], labels[places])
+    alone = cross_entropy(softmax(logits / best_temperature(logits, labels[places])), labels[places])
+    is_better = loss < alone - _LEAST_GAIN and weights[1] > 0
+    return weights / _temperature(weights[0] * logits + weights[1] * said[places], places, labels, is_copy), is_better
 
 
 def _fit_layer(

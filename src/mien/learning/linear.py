@@ -152,7 +152,7 @@ def _told(withstood: Withstood, seconds: float) -> str:
         return f"{told}: to learn from them would not help"
     after, before = (joined(answers, names) for answers in (withstood.answers, withstood.before))
     return (
-        f"{told}, and learnt from ({', '.join(names)}): of those left out {after.share_right:.0%} are right instead of "
-        f"{before.share_right:.0%}, and their loss is {after.loss:.2f} instead of {before.loss:.2f}; of the unchanged "
-        f"images {100 * withstood.gain:+.1f} points"
+        f"{told}. It learns from them ({', '.join(names)}): loss {after.loss:.2f} instead of {before.loss:.2f}, "
+        f"accuracy {after.share_right:.0%} instead of {before.share_right:.0%}; "
+        f"on unchanged images {100 * withstood.gain:+.1f} points"
     )

@@ -28,7 +28,7 @@ FORMAT_VERSION = 3
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
 # Why an image is unlike those of the training, where no plain fact says it.
-_FAR = "it shows other things"
+_FAR = "it shows something else"
 # No network's logits are as large; with larger ones nothing could be reckoned.
 _MOST_HEAT = 1e6
 
@@ -353,6 +353,8 @@ def _checked_facts(document: dict[str, Any]) -> ModelFacts:
     class_names = facts.class_names
     if len(set(class_names)) != len(class_names) or len(class_names) < 2 or facts.largest_class not in class_names:
         raise ValueError(f"the classes are {class_names}, the largest {facts.largest_class!r}")
+    if any(count < 0 for count in facts.kinds.values()):
+        raise ValueError("the kinds of the training images are counted below 0")
     # Both have limits, which they check themselves.
     facts.scan_config()
     PredictConfig(facts.threshold)

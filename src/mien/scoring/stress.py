@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from mien.config import Aspect
 from mien.core.changes import CHANGES, Change
-from mien.core.probabilities import cross_entropy
+from mien.core.probabilities import cross_entropies, cross_entropy
 from mien.core.scores import Score, wilson_score
 from mien.data.dataset import Dataset
 from mien.scoring.paired import mcnemar
 
-# Beyond chance is what happens by chance once in twenty times, whichever of the changes it is.
+# Beyond chance is what happens by chance once in twenty times, in any of the changes that are tested together.
 _LEVEL = 0.05
 WORDS = {change.name: change.words for change in CHANGES}
 ASPECTS_OF: dict[str, tuple[Aspect, ...]] = {change.name: change.aspects for change in CHANGES}
@@ -42,6 +42,15 @@ class Answers:
     def gain(self) -> NDArray[np.int64]:
         """Of each image 1 where only the changed one is answered right, -1 where only the other is, otherwise 0."""
         return right(self.changed, self.labels).astype(np.int64) - right(self.unchanged, self.labels)
+
+    def is_worse(self) -> bool:
+        """Return whether changed images are answered worse than unchanged ones: less often right, beyond chance.
+
+        Or with a cross-entropy that is higher by more than a standard error, where a group counts as one.
+        """
+        rise = cross_entropies(self.changed, self.labels) - cross_entropies(self.unchanged, self.labels)
+        sums = np.bincount(np.unique(self.groups, return_inverse=True)[1], rise)
+        return is_beyond_chance(self.gain, self.groups) or bool(sums.mean() > sums.std() / np.sqrt(len(sums)))
 
     @property
     def share_right(self) -> float:
@@ -86,12 +95,18 @@ class Stressed:
     def __post_init__(self) -> None:
         if self.change not in WORDS or not 0 <= self.baseline <= 1:
             raise ValueError(f"there is no change {self.change!r} with a baseline of {self.baseline}")
+        for score in (self.unchanged, self.changed, *([self.before] if self.before else [])):
+            if score.value is None or not 0 <= score.low <= score.value <= score.high <= 1 or score.num_images < 1:
+                raise ValueError(f"a score of {self.change} images is {score}")
 
     @property
     def sentence(self) -> str:
-        """What falls, in words that go on after "images that are"."""
-        told = f"{WORDS[self.change]} it is right for {self.changed.value:.0%} instead of {self.unchanged.value:.0%}"
-        return told + (", no better than guessing" if self.changed.low <= self.baseline else "")
+        """What falls, in words that go on after "it does worse on images that are"."""
+        told = f"{WORDS[self.change]}: right for {self.changed.value:.0%} instead of {self.unchanged.value:.0%}"
+        if not self.changed.low <= self.baseline < 1:
+            return told
+        is_sure = (self.changed.value or 0) <= self.baseline
+        return f"{told}, {'' if is_sure else 'perhaps '}no better than guessing"
 
 
 def places_to_change(
@@ -146,7 +161,7 @@ def is_beyond_chance(gains: NDArray[np.int64], groups: NDArray[np.int64], *, num
 def weakness_of(stressed: Sequence[Stressed]) -> str:
     """Return in one sentence in which changed images a classifier is right less often, beyond chance; "" for none."""
     lower = [each.sentence for each in stressed if each.is_lower]
-    return f"On images that are {'; '.join(lower)}." if lower else ""
+    return f"It does worse on images that are {'; '.join(lower)}." if lower else ""
 
 
 def judge_stress(

@@ -124,12 +124,12 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
     found = []
     if mended:
         told = "; ".join(
-            f"{WORDS[each.change]} {each.before.value:.0%} instead of {each.changed.value:.0%}"
+            f"{WORDS[each.change]}: {each.before.value:.0%} instead of {each.changed.value:.0%}"
             for each in mended
             if each.before
         )
-        text = f"Had it not learnt from changed copies too, it would be right on images that are {told}."
-        found.append(Finding("mended", text, "Nothing. What is changed there had given the class away."))
+        text = f"Without learning from changed copies too, it would be right less often on images that are {told}."
+        found.append(Finding("mended", text, "Nothing: it no longer goes by what is changed there."))
     if not lower:
         return tuple(found)
     aspects = list(dict.fromkeys(aspect for each in lower for aspect in ASPECTS_OF[each.change]))

@@ -36,7 +36,7 @@ export class Card {
   /** One sentence, for those who listen. */
   get sentence() {
     if (this.error !== null) return `${short(this.name)}: ${reasonInWords(this.error)}`;
-    const doubt = this.prediction.out_of_distribution ? `; unlike the training images (${this.prediction.unlike})` : "";
+    const doubt = this.prediction.out_of_distribution ? `; unlike the training images: ${this.prediction.unlike}` : "";
     return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${doubt}`;
   }
 
@@ -52,7 +52,7 @@ export class Card {
     this.#find(".sureness").textContent = this.#sureness();
     if (prediction.out_of_distribution) {
       this.element.classList.add("doubtful");
-      this.#reveal(".warning", `Unlike the training images (${this.prediction.unlike}): the answer may mean little.`);
+      this.#reveal(".warning", `Unlike the training images: ${this.prediction.unlike}. The answer may mean little.`);
     }
     this.#showProbs();
     this.#find(".look").hidden = !this.model.explains;

@@ -180,7 +180,7 @@ def test_faces_tell_what_the_whole_image_does_not(tmp_path: Path) -> None:
     data = make_portraits(tmp_path / "data", 30)
     dataset = mien.split(mien.clean(mien.scan(data, keep_images=True)))
     assert dataset.config.faces == "on"
-    classifier = mien.fit(dataset).classifier
+    classifier = mien.fit(dataset, mien.PRESETS["fast"].changed(may_matter="all")).classifier
     assert classifier.looks_at_faces
     fresh = make_portraits(tmp_path / "fresh", 10)
     for label in ("happy", "sad"):

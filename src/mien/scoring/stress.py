@@ -96,7 +96,8 @@ class Stressed:
         if self.change not in WORDS or not 0 <= self.baseline <= 1:
             raise ValueError(f"there is no change {self.change!r} with a baseline of {self.baseline}")
         for score in (self.unchanged, self.changed, *([self.before] if self.before else [])):
-            if score.value is None or not 0 <= score.low <= score.value <= score.high <= 1 or score.num_images < 1:
+            shares_fit = 0 <= score.low <= score.high <= 1 and 0 <= (-1 if score.value is None else score.value) <= 1
+            if not shares_fit or score.num_images < 1:
                 raise ValueError(f"a score of {self.change} images is {score}")
 
     @property

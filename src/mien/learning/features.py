@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mien.config import TrainConfig
 from mien.core.changes import Change
+from mien.core.inputs import RECIPE
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
@@ -210,7 +211,8 @@ def _found(
 def _maker(dataset: Dataset, backbone: Backbone) -> str:
     """Return what decides the features of an image, in one line."""
     config = dataset.config
-    return f"{backbone.fingerprint} {config.resize_mode} {config.image_size} faces {config.faces} {__version__}"
+    shown = f"{config.resize_mode} {config.image_size} faces {config.faces} recipe {RECIPE}"
+    return f"{backbone.fingerprint} {shown} {__version__}"
 
 
 def _num_columns(backbone: Backbone) -> int:

@@ -99,16 +99,21 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
     if not stressed:
         return
     num_before = sum(each.before is not None for each in stressed)
-    table = new_table("right on images that are", "changed", "unchanged", *(["before"] if num_before else []))
+    table = new_table("right on images that are", "changed", "unchanged", *(["without such"] if num_before else []))
     for each in stressed:
         changed, *others = (score for score in (each.changed, each.unchanged, each.before) if score)
         interval = f"{changed.value:.0%} ({changed.low:.0%} to {changed.high:.0%})"
         table.add_row(WORDS[each.change], interval, *(f"{score.value:.0%}" for score in others))
     OUT.print()
     OUT.print(table)
-    show_prose("Copies of images that it had not seen were changed in what should not matter (--may-matter).")
+    counts = sorted({each.changed.num_images for each in stressed})
+    several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    show_prose(
+        f"Each change was tried on {several} images that it had not seen, not always the same ones. It should not "
+        "matter; what may matter in yours, say with --may-matter."
+    )
     if num_before:
-        show_prose("Before: where it does not learn from changed copies of other images.")
+        show_prose("Without such: if it did not learn from changed copies of other images.")
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -161,7 +166,7 @@ def show_about(facts: "ModelFacts") -> None:
         OUT.print(f"baseline     {evaluation.baseline}: always saying {printable(evaluation.baseline_label)}")
         OUT.print(f"calibration  error {evaluation.calibration.error}: {how}")
     if weakness := weakness_of(scores.stressed if scores else ()):
-        show_prose(weakness, head="weak        ")
+        show_prose(weakness, head="weak         ")
     if facts.threshold:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size

@@ -107,8 +107,8 @@ def _close_up(boxes: NDArray[np.float32], ratio: float) -> Rectangle | None:
 
 CHANGES = (
     Change("grey", "in grey", ("colour",), _grey),
-    Change("darker", "half as bright", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT)),
-    Change("brighter", "half as bright again", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT_AGAIN)),
+    Change("darker", "darkened to half", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT)),
+    Change("brighter", "brightened by half", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT_AGAIN)),
     Change("blurred", "blurred", ("sharpness",), _blurred),
     Change("recompressed", "compressed far more", ("sharpness",), _recompressed),
     Change("mirrored", "mirrored", ("mirror",), ImageOps.mirror, mirrors=True),

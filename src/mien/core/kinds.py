@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from mien.core.inputs import Inputs
 
-# Below so much of full colour there is none to be seen.
-_GREY = 0.02
+# Where the strongest and the weakest of red, green and blue differ by less than this share of the strongest, on average,
+# there is no colour to be seen.
+_GREY = 0.03
 # Shares of full white, on average, that part very dark, dark, medium, bright and very bright images.
 _BRIGHTNESSES = (0.15, 0.35, 0.65, 0.85)
 # How much of its contrast an image loses where each square of so many pixels gets one colour.
@@ -39,7 +40,9 @@ def kinds_of(inputs: Inputs, *, faces: bool) -> list[tuple[str, ...]]:
         strongest, weakest = pixels.max(axis=-1), pixels.min(axis=-1)
         grey = pixels @ _LUMA
         kinds = [
-            "in grey" if (strongest - weakest).mean() < 255 * _GREY else "in colour",
+            "in grey"
+            if (strongest - weakest).mean() < _GREY * strongest.mean() or not strongest.any()
+            else "in colour",
             _DARK_TO_BRIGHT[int(np.searchsorted(_BRIGHTNESSES, grey.mean() / 255, side="right"))],
             "blurred" if _sharpness(grey) < _BLURRED else "sharp",
         ]

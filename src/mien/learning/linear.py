@@ -23,7 +23,7 @@ from mien.learning.out_of_distribution import fit_distribution
 from mien.learning.withstanding import Withstood, images_to_change, withstand
 from mien.runs.training_details import TrainingDetails
 from mien.scoring.candidates import Selection
-from mien.scoring.stress import Stressed, joined, judge_stress
+from mien.scoring.stress import WORDS, Stressed, joined, judge_stress
 
 # The name of its one candidate.
 FAST = "fast"
@@ -148,11 +148,12 @@ def _told(withstood: Withstood, seconds: float) -> str:
     num_tried = sum(len(each.labels) for each in withstood.answers)
     told = f"{num_tried} changed images (grey, blurred and so on) tried in {seconds:.1f} s"
     names = [each.change.name for each in withstood.learnt_from]
+    words = [WORDS[name] for name in names]
     if not names:
         return f"{told}: to learn from them would not help"
     after, before = (joined(answers, names) for answers in (withstood.answers, withstood.before))
     return (
-        f"{told}. It learns from them ({', '.join(names)}): loss {after.loss:.2f} instead of {before.loss:.2f}, "
+        f"{told}. It learns from images that are {'; '.join(words)}: loss {after.loss:.2f} instead of {before.loss:.2f}, "
         f"accuracy {after.share_right:.0%} instead of {before.share_right:.0%}; "
         f"on unchanged images {100 * withstood.gain:+.1f} points"
     )

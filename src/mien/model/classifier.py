@@ -28,7 +28,7 @@ FORMAT_VERSION = 3
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
 # Why an image is unlike those of the training, where no plain fact says it.
-_FAR = "it shows something else"
+_FAR = "it looks unlike all of them"
 # No network's logits are as large; with larger ones nothing could be reckoned.
 _MOST_HEAT = 1e6
 

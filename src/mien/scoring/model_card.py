@@ -169,7 +169,9 @@ def _changed(facts: ModelFacts) -> Iterator[str]:
     scores = scores_of(facts)
     if scores is None or not scores.stressed:
         return
-    told = weakness_of(scores.stressed) or "In none of these is it right less often, beyond chance."
+    told = weakness_of(scores.stressed) or "No fall is beyond chance; smaller ones cannot be told with so few images."
+    if any(each.before for each in scores.stressed):
+        told += " It also learnt from changed copies of its training images."
     rows = [[WORDS[each.change], str(each.changed), f"{each.unchanged.value:.0%}"] for each in scores.stressed]
     yield (
         "## On changed images\n\n"

@@ -46,7 +46,7 @@ class Inputs:
 
     @property
     def face_boxes(self) -> NDArray[np.float32]:
-        """Where the faces are, float32 (N, 3, 4): left, top, width and height."""
+        """Where the faces are, as left, top, width and height, float32 (N, 3, 4)."""
         return self.face_places[..., :4]
 
     def __len__(self) -> int:

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from mien.core.inputs import Inputs
 
-# Where the strongest and the weakest of red, green and blue differ by less than this share of the strongest, on average,
-# there is no colour to be seen.
+# There is no colour to be seen where red, green and blue differ by a smaller share of the strongest, on average.
 _GREY = 0.03
 # Shares of full white, on average, that part very dark, dark, medium, bright and very bright images.
 _BRIGHTNESSES = (0.15, 0.35, 0.65, 0.85)
@@ -40,9 +39,7 @@ def kinds_of(inputs: Inputs, *, faces: bool) -> list[tuple[str, ...]]:
         strongest, weakest = pixels.max(axis=-1), pixels.min(axis=-1)
         grey = pixels @ _LUMA
         kinds = [
-            "in grey"
-            if (strongest - weakest).mean() < _GREY * strongest.mean() or not strongest.any()
-            else "in colour",
+            "in grey" if (strongest - weakest).mean() <= _GREY * strongest.mean() else "in colour",
             _DARK_TO_BRIGHT[int(np.searchsorted(_BRIGHTNESSES, grey.mean() / 255, side="right"))],
             "blurred" if _sharpness(grey) < _BLURRED else "sharp",
         ]

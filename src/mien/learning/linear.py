@@ -153,7 +153,7 @@ def _told(withstood: Withstood, seconds: float) -> str:
         return f"{told}: to learn from them would not help"
     after, before = (joined(answers, names) for answers in (withstood.answers, withstood.before))
     return (
-        f"{told}. It learns from images that are {'; '.join(words)}: loss {after.loss:.2f} instead of {before.loss:.2f}, "
-        f"accuracy {after.share_right:.0%} instead of {before.share_right:.0%}; "
+        f"{told}. It learns from images that are {'; '.join(words)}: loss {after.loss:.2f} instead of "
+        f"{before.loss:.2f}, accuracy {after.share_right:.0%} instead of {before.share_right:.0%}; "
         f"on unchanged images {100 * withstood.gain:+.1f} points"
     )

@@ -134,8 +134,8 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
         return tuple(found)
     aspects = list(dict.fromkeys(aspect for each in lower for aspect in ASPECTS_OF[each.change]))
     advice = (
-        f"If this is what tells your classes apart, say so: train with --may-matter {','.join(aspects)}. If not, add such "
-        "images of every class."
+        f"If this is what tells your classes apart, say so: train with --may-matter {','.join(aspects)}. If not, add "
+        "such images of every class."
     )
     return (*found, Finding("changed", weakness_of(stressed), advice))
 

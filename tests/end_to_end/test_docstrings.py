@@ -43,7 +43,7 @@ WITH_EXAMPLES = {
 }
 
 
-WITH_KERAS = {"mien.learning.deep", "mien.learning.networks", "mien.learning.training"}
+WITH_KERAS = {"mien.learning.best", "mien.learning.deep", "mien.learning.networks", "mien.learning.training"}
 
 
 @pytest.fixture(scope="module")

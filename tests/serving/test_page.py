@@ -170,8 +170,10 @@ def test_an_image_unlike_those_of_the_training_is_marked(wide: "Page", url: str,
     path = save_image(tmp_path / "noise.jpg", Image.fromarray(noise))
     assert next(iter(mien.predict(mien.load(run.path), [path]))).out_of_distribution
     chosen(opened(wide, url), path)
-    assert texts(wide, ".warning:visible") == ["Unlike the training images: the answer may mean little."]
-    assert told(wide).endswith("; unlike the training images")
+    assert texts(wide, ".warning:visible") == [
+        "Unlike the training images: it looks unlike all of them. The answer may mean little."
+    ]
+    assert told(wide).endswith("; unlike the training images: it looks unlike all of them")
 
 
 def test_images_and_folders_can_be_dropped_anywhere(wide: "Page", url: str, tmp_path: Path) -> None:
@@ -500,7 +502,7 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     assert "the dashed line is what always saying" in wide.locator("#scale-says").inner_text()
     assert "Judging people." in wide.locator("#not-for").inner_text()
     wide.click("#model summary")
-    assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 2
+    assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 3
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import mien
 from conftest import draw_folder
 from mien.config import PRESETS, AugmentConfig, BackboneConfig, FitConfig, ScanConfig, SplitConfig, TrainConfig
 from mien.core import inference
-from mien.core.inputs import Inputs
+from mien.core.inputs import RECIPE, Inputs
 from mien.core.progress import Epoch
 from mien.data.dataset import Dataset
 from mien.data.splitting import folds, split
@@ -101,7 +101,7 @@ def test_another_resize_mode_needs_other_features(dataset: Dataset, tmp_path: Pa
 def test_what_the_cache_cannot_mean_is_made_again(dataset: Dataset, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     made = extract(dataset, LITE0, cache=cache)
-    maker = f"{LITE0.fingerprint} stretch (224, 224) faces off {mien.__version__}"
+    maker = f"{LITE0.fingerprint} stretch (224, 224) faces off recipe {RECIPE} {mien.__version__}"
     first, second = (dataset.records[place].sha256 for place in (0, 1))
     assert len(cache.get(maker, [first, second])) == 2
     cache.put(maker, {first: np.full(1984, np.nan, np.float32), second: np.zeros(3, np.float32)})

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.images import LUMA, extremes
 from mien.core.inputs import Inputs
 
 # There is no colour to be seen where red, green and blue differ by a smaller share of the strongest, on average.
@@ -16,8 +17,6 @@ _BRIGHTNESSES = (0.15, 0.35, 0.65, 0.85)
 _BLOCK, _BLURRED = 4, 0.12
 # So much of the image, in width or in height, a face fills in a close-up.
 _CLOSE_UP = 0.75
-# Weights of red, green and blue in brightness (ITU-R BT.601).
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _DARK_TO_BRIGHT = ("very dark", "dark", "neither dark nor bright", "bright", "very bright")
 _FACES = ("without a face", "of a face further away", "of a face close up")
 # What is also counted two at a time: an image can be unlike all others in that it is both.
@@ -36,8 +35,8 @@ def kinds_of(inputs: Inputs, *, faces: bool) -> list[tuple[str, ...]]:
     """
     found = []
     for pixels, boxes in zip(inputs.images, inputs.face_boxes, strict=True):
-        strongest, weakest = pixels.max(axis=-1), pixels.min(axis=-1)
-        grey = pixels @ _LUMA
+        strongest, weakest = extremes(pixels)
+        grey = pixels @ LUMA
         kinds = [
             "in grey" if (strongest - weakest).mean() <= _GREY * strongest.mean() else "in colour",
             _DARK_TO_BRIGHT[int(np.searchsorted(_BRIGHTNESSES, grey.mean() / 255, side="right"))],

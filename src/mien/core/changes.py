@@ -1,7 +1,7 @@
 """Changes: ways of altering an image that leave its class as it is, unless the user says that they may matter."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
 from mien.config import ASPECTS, Aspect, ScanConfig, expect
-from mien.core.faces import LONGEST_SIDE, Face, Rectangle
+from mien.core.faces import LONGEST_SIDE, Face, Rectangle, bounded
 from mien.core.inputs import Inputs, faces_at, inputs_of
 
 _HALF_AS_BRIGHT, _HALF_AS_BRIGHT_AGAIN = 0.5, 1.5
@@ -68,7 +68,9 @@ class Change:
             rgb, faces = _cut_out(rgb, self.cut(unchanged.face_boxes[0], rgb.width / rgb.height)), None
         elif self.mirrors and faces:
             faces = [face.mirrored() for face in faces]
-        return inputs_of(self.tone(_bounded(rgb, config)), config, faces)
+        # As small as what is seen of it allows, so that no change takes long.
+        rgb = bounded(rgb, max(LONGEST_SIDE, 2 * max(config.image_size)))
+        return inputs_of(self.tone(rgb), config, faces)
 
 
 def _grey(rgb: Image.Image) -> Image.Image:
@@ -129,6 +131,15 @@ def changes_but(may_matter: Sequence[str]) -> tuple[Change, ...]:
     return tuple(change for change in CHANGES if not set(change.aspects) & set(may_matter))
 
 
+def changes_by_place(places: Mapping[Change, Iterable[int]]) -> dict[int, list[Change]]:
+    """Return what is to be done to each image, from which images each change is for."""
+    found: dict[int, list[Change]] = {}
+    for change, some in places.items():
+        for place in some:
+            found.setdefault(place, []).append(change)
+    return found
+
+
 def _cut_out(rgb: Image.Image, part: Rectangle | None) -> Image.Image:
     if part is None:
         return rgb
@@ -136,13 +147,3 @@ def _cut_out(rgb: Image.Image, part: Rectangle | None) -> Image.Image:
     box = (left * rgb.width, top * rgb.height, (left + width) * rgb.width, (top + height) * rgb.height)
     x, y, right, bottom = (round(number) for number in box)
     return rgb.crop((x, y, max(right, x + 1), max(bottom, y + 1)))
-
-
-def _bounded(rgb: Image.Image, config: ScanConfig) -> Image.Image:
-    """Make an image as small as what is seen of it allows, so that no change takes long."""
-    longest = max(LONGEST_SIDE, 2 * max(config.image_size))
-    if max(rgb.size) <= longest:
-        return rgb
-    rgb = rgb.copy()
-    rgb.thumbnail((longest, longest), Image.Resampling.BILINEAR)
-    return rgb

@@ -86,7 +86,7 @@ def crops_of(rgb: Image.Image, faces: Sequence[Face]) -> tuple[NDArray[np.uint8]
         (crops, weights). Crops: uint8 (3, 64, 64). Weights: float32 (3,), each the side of the crop, in shares of the
         longer side of the image, times the score of the face. Where there is no face, both are 0.
     """
-    grey = _bounded(rgb.convert("L"))
+    grey = bounded(rgb.convert("L"))
     crops = np.zeros((MAX_FACES, CROP_SIDE, CROP_SIDE), np.uint8)
     weights = np.zeros(MAX_FACES, np.float32)
     for number, face in enumerate(faces[:MAX_FACES]):
@@ -106,11 +106,11 @@ def letterbox(rgb: Image.Image, share: float = 1.0) -> tuple[NDArray[np.uint8], 
     Returns:
         (image, place): uint8 (256, 256, 3), and (left, top, width, height) in pixels, where in it the image stands.
     """
-    bounded = _bounded(rgb)
-    width, height = (max(1, round(length * share * SIDE / max(bounded.size))) for length in bounded.size)
+    shrunk = bounded(rgb)
+    width, height = (max(1, round(length * share * SIDE / max(shrunk.size))) for length in shrunk.size)
     left, top = (SIDE - width) // 2, (SIDE - height) // 2
     square = Image.new("RGB", (SIDE, SIDE))
-    square.paste(bounded.resize((width, height), Image.Resampling.BILINEAR), (left, top))
+    square.paste(shrunk.resize((width, height), Image.Resampling.BILINEAR), (left, top))
     return np.asarray(square), (left, top, width, height)
 
 
@@ -182,12 +182,11 @@ def _centres(num_cells: int) -> NDArray[np.float64]:
     return np.stack([np.tile(places, num_cells), np.repeat(places, num_cells)], axis=1)
 
 
-def _bounded(image: Image.Image) -> Image.Image:
-    """Make an image smaller until its longer side has 512 pixels; a smaller one stays as it is."""
-    longest = max(image.size)
-    if longest <= LONGEST_SIDE:
+def bounded(image: Image.Image, longest: int = LONGEST_SIDE) -> Image.Image:
+    """Make an image smaller until its longer side has so many pixels; a smaller one stays as it is."""
+    if max(image.size) <= longest:
         return image
-    width, height = (max(1, round(length * LONGEST_SIDE / longest)) for length in image.size)
+    width, height = (max(1, round(length * longest / max(image.size))) for length in image.size)
     return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 

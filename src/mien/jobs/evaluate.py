@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig
+from mien.config import CleanConfig, TrainConfig
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
@@ -17,8 +17,7 @@ from mien.errors import SourceNotFoundError, TooFewImagesError
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import groups_are_known, load_run, load_seen, settings_of
-from mien.scoring.evaluation import evaluate
-from mien.scoring.evaluation import stress as stress_test
+from mien.scoring.evaluation import predict_dataset, score, stress_beside
 from mien.scoring.results import Finding, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_threshold, verdict
 
@@ -88,11 +87,29 @@ def evaluate_run(
         listed = ", ".join(f"{count} {code}" for code, count in reasons.items())
         progress.say(f"left out: {listed} (mien check {folder} names them)")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
-    evaluation = evaluate(classifier, dataset)
+    scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
+    findings = verdict(scores.test) + judge_changes(scores.stressed)
+    findings += judge_threshold(scores.test, classifier.facts.threshold)
+    return Evaluated(run_folder.path, classifier, scores, findings)
+
+
+def _scored(
+    classifier: Classifier,
+    dataset: Dataset,
+    config: TrainConfig,
+    *,
+    split: str | None = None,
+    stress: bool,
+    progress: Progress,
+) -> Scores:
+    """Score a classifier on images and, where that is asked, on changed copies of them."""
+    predictions = predict_dataset(classifier, dataset, split=split)
+    evaluation = score(classifier, predictions)
+    if not stress:
+        return Scores(evaluation)
     may_matter = config.fit.aspects_that_may_matter
-    stressed = stress_test(classifier, dataset, may_matter=may_matter, progress=progress) if stress else ()
-    findings = verdict(evaluation) + judge_changes(stressed) + judge_threshold(evaluation, classifier.facts.threshold)
-    return Evaluated(run_folder.path, classifier, Scores(evaluation, stressed=stressed), findings)
+    stressed = stress_beside(predictions, classifier, dataset, may_matter=may_matter, progress=progress)
+    return Scores(evaluation, stressed=stressed)
 
 
 def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, progress: Progress) -> Evaluated:
@@ -102,16 +119,11 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, pr
         raise SourceNotFoundError(f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too")
     run = load_run(run_folder.path, with_predictions=False)
     _refuse_changed(run.dataset, run_folder)
-    may_matter = run.config.fit.aspects_that_may_matter
-    stressed = (
-        stress_test(run.classifier, run.dataset, split="test", may_matter=may_matter, progress=progress)
-        if stress
-        else ()
-    )
-    scores = Scores(evaluate(run.classifier, run.dataset, split="test"), run.scores.out_of_fold, stressed)
+    scores = _scored(run.classifier, run.dataset, run.config, split="test", stress=stress, progress=progress)
+    scores = replace(scores, out_of_fold=run.scores.out_of_fold)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
-    findings += judge_changes(stressed)
+    findings += judge_changes(scores.stressed)
     # Not on those that it may have been chosen by.
     findings += judge_threshold(scores.test, run.classifier.facts.threshold)
     return Evaluated(run.path, run.classifier, scores, findings)

@@ -10,7 +10,7 @@ from mien.data.shortcuts import Shortcut
 from mien.learning.methods import Fitted
 from mien.runs.run import Run
 from mien.runs.saving import installed_versions, provenance
-from mien.scoring.evaluation import predict_dataset, score, stress
+from mien.scoring.evaluation import predict_dataset, score, stress_beside
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.model_card import limits
 from mien.scoring.results import Finding, Predictions, Scores
@@ -43,18 +43,11 @@ def judge(
     """
     out_of_fold = unseen if unseen and unseen.num_folds else None
     test = predict_dataset(fitted.classifier, dataset, split="test")
-    threshold = config.predict.threshold
+    threshold, may_matter = config.predict.threshold, config.fit.aspects_that_may_matter
     scores = Scores(
         score(fitted.classifier, test, threshold=threshold),
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
-        fitted.stressed
-        or stress(
-            fitted.classifier,
-            dataset,
-            split="test",
-            may_matter=config.fit.aspects_that_may_matter,
-            progress=progress,
-        ),
+        fitted.stressed or stress_beside(test, fitted.classifier, dataset, may_matter=may_matter, progress=progress),
     )
     threshold, findings = _findings(fitted, dataset, scores, unseen, config)
     classifier = fitted.classifier.telling(

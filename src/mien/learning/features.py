@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import TrainConfig
-from mien.core.changes import Change
+from mien.core.changes import Change, changes_by_place
 from mien.core.inputs import RECIPE
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
@@ -92,11 +92,13 @@ def extract_changed(
     """
     makers = {change: f"{_maker(dataset, backbone)} {change.name}" for change in places}
     found = {change: _found(dataset, backbone, maker, cache, SILENCE) for change, maker in makers.items()}
-    missing: dict[int, list[Change]] = {}
-    for change, some in places.items():
-        for place in some.tolist():
-            if dataset.records[place].sha256 not in found[change]:
-                missing.setdefault(place, []).append(change)
+    names = {place: dataset.records[place].sha256 for some in places.values() for place in some.tolist()}
+    missing = changes_by_place(
+        {
+            change: [place for place in some.tolist() if names[place] not in found[change]]
+            for change, some in places.items()
+        }
+    )
 
     def make(place: int) -> list[NDArray[np.float32]] | ImageError:
         try:
@@ -113,17 +115,17 @@ def extract_changed(
                 progress.say(f"no changed copies of {dataset.records[place].path}: {rows}")
                 continue
             for change, row in zip(missing[place], rows, strict=True):
-                made[change][dataset.records[place].sha256] = row
+                made[change][names[place]] = row
             progress.step("Changed images", done, len(missing))
         for change, maker in makers.items():
             cache = _keep(made[change], maker, cache, progress)
             found[change] |= made[change]
     copies = []
     for change, some in places.items():
-        there = np.array([place for place in some.tolist() if dataset.records[place].sha256 in found[change]], np.int64)
-        if len(there):
-            rows_of = [found[change][dataset.records[place].sha256] for place in there]
-            copies.append(ChangedImages(change, there, np.array(rows_of, np.float32)))
+        there = [place for place in some.tolist() if names[place] in found[change]]
+        if there:
+            rows_of = np.array([found[change][names[place]] for place in there], np.float32)
+            copies.append(ChangedImages(change, np.array(there, np.int64), rows_of))
     return tuple(copies)
 
 

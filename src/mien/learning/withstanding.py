@@ -113,6 +113,7 @@ def ask_about(
     for some, head in zip(places, heads, strict=True):
         unchanged[some] = head.probs(features[some])
     dataset, answers = parts[0], {}
+    groups = np.array(dataset.group_numbers(np.arange(len(features))), np.int64)
     for each in copies:
         changed = np.full((len(each.places), unchanged.shape[1]), np.nan, np.float32)
         for some, head in zip(places, heads, strict=True):
@@ -121,10 +122,8 @@ def ask_about(
         known = ~np.isnan(changed[:, 0])
         if known.any():
             asked = each.places[known]
-            groups = np.array(dataset.group_numbers(asked), np.int64)
             answers[each.change.name] = Answers(
-                each.change.name, dataset.labels(asked), unchanged[asked], changed[known], groups
+                each.change.name, dataset.labels(asked), unchanged[asked], changed[known], groups[asked]
             )
     every = np.concatenate(places)
-    groups = np.array(dataset.group_numbers(every), np.int64)
-    return answers, Answers("", dataset.labels(every), unchanged[every], unchanged[every], groups)
+    return answers, Answers("", dataset.labels(every), unchanged[every], unchanged[every], groups[every])

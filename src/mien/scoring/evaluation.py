@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.changes import Change, changes_but
+from mien.core.changes import Change, changes_but, changes_by_place
 from mien.core.parallel import in_threads
 from mien.core.probabilities import cross_entropy
 from mien.core.progress import SILENCE, Progress
@@ -118,11 +118,32 @@ def stress(
         ['grey', 'darker', 'brighter']
     """
     unchanged = predict_dataset(classifier, dataset, split=split)
+    return stress_beside(unchanged, classifier, dataset, may_matter=may_matter, progress=progress)
+
+
+def stress_beside(
+    unchanged: Predictions,
+    classifier: Classifier,
+    dataset: Dataset,
+    *,
+    may_matter: Sequence[str] = (),
+    progress: Progress = SILENCE,
+) -> tuple[Stressed, ...]:
+    """Score a classifier on changed copies of images, beside what it said of these as they are.
+
+    Args:
+        unchanged: What `predict_dataset` returned.
+        classifier: As for `stress`; likewise the others.
+        dataset: Where the images are.
+        may_matter: Aspects that may tell the classes apart.
+        progress: Told how far it is.
+
+    Raises:
+        ImageError: An image has gone or changed since the scan.
+    """
     chosen = places_to_change(dataset, unchanged.indexes, changes_but(may_matter), _MAX_CHANGED)
-    asked: dict[int, list[Change]] = {}
-    for change, places in chosen.items():
-        for place in places.tolist():
-            asked.setdefault(place, []).append(change)
+    asked = changes_by_place({change: places.tolist() for change, places in chosen.items()})
+    groups = dataset.group_numbers(np.arange(len(dataset.records)))
 
     def answer(place: int) -> list[NDArray[np.float32]]:
         return [classifier.probs(inputs)[0] for inputs in dataset.changed_inputs(place, asked[place])]
@@ -141,7 +162,7 @@ def stress(
                 unchanged.labels[asked_about],
                 unchanged.probs[asked_about],
                 np.array([found[change][place] for place in places.tolist()]),
-                np.array(dataset.group_numbers(places), np.int64),
+                np.array([groups[place] for place in places], np.int64),
             )
         )
     return judge_stress(answers, by_groups=dataset.knows_groups)

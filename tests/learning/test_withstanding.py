@@ -101,3 +101,22 @@ def test_what_makes_unchanged_images_worse_is_not_learnt_from() -> None:
     features[:, 1] += 3 * SIGNS
     grey = noise(6)
     assert try_(features, {"grey": grey}).learnt_from == ()
+
+
+def test_where_heads_take_long_one_fold_tells_and_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.learning.withstanding._MAX_CELLS", 1)
+    features = noise(0)
+    features[:, 0] += 2 * SIGNS
+    features[:, 1] += 3 * SIGNS
+    grey = features.copy()
+    grey[:, 1] = -3
+    withstood = try_(features, {"grey": grey}, ["colour"])
+    assert [each.change for each in withstood.learnt_from] == [GREY]
+    assert (
+        len(withstood.answers[0].labels)
+        == len(withstood.before[0].labels)
+        == len(LABELS) - len(DATASET.indexes("test"))
+    )
+    mirrored = features.copy()
+    mirrored[:, 0] -= 6 * SIGNS
+    assert len(try_(features, {"mirrored": mirrored}).answers[0].labels) == len(withstood.answers[0].labels)

@@ -42,7 +42,7 @@ CHANGED = TrainConfig(
     ),
     augment=AugmentConfig(True, rotation=1, shift=0, zoom=0.5, flip=False, brightness=0.125, contrast=0.0),
     predict=PredictConfig(threshold=0.75, target_precision=0.5),
-    labels=LabelConfig(relabel="mine.csv"),
+    labels=LabelConfig("own.csv", "file", "kind", r"^(\w+)_", 2, "a,b", "*.gif", "a=c", relabel="mine.csv"),
 )
 
 

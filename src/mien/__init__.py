@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mien.config import CleanConfig as CleanConfig
     from mien.config import FetchLimits as FetchLimits
     from mien.config import FitConfig as FitConfig
+    from mien.config import LabelConfig as LabelConfig
     from mien.config import PredictConfig as PredictConfig
     from mien.config import ScanConfig as ScanConfig
     from mien.config import ServeConfig as ServeConfig
@@ -92,6 +93,7 @@ _HOMES = {
     "HeatMap": "model.explanation",
     "ImageRecord": "data.dataset",
     "Inputs": "core.inputs",
+    "LabelConfig": "config",
     "LabelIssue": "scoring.label_issues",
     "Leak": "data.leaks",
     "MienError": "errors",

@@ -132,8 +132,27 @@ class CleanConfig:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Which labels count for others than those on disk."""
+    """Where the labels are: by default in the names of folders or in a table, whichever the folder holds."""
 
+    labels: str = ""
+    """Table with a row for each image: CSV, TSV, JSON, JSON lines or Parquet. By default one that is found in the
+    folder, where its folders do not tell the classes."""
+    path_column: str = ""
+    """Column of that table with the paths or names of the images. By default the one whose values are such."""
+    label_column: str = ""
+    """Column of that table with the labels. By default the one that is called so, or the only one that can be."""
+    label_pattern: str = ""
+    r"""Regular expression that finds the label in the name of a file, as its first group: ^(.+)_\d+ makes cat of
+    cat_12.jpg."""
+    class_level: int | Literal["auto"] = "auto"
+    """Which folder on the way to an image is its class: 1 the first below DATA, 2 the second. auto: by the folders."""
+    classes: str = ""
+    """Take only these classes, with commas between; the others are left out."""
+    exclude: str = ""
+    """Pass over these files and folders, with commas between, as patterns: unsorted,*/thumbs,*.gif."""
+    merge_classes: str = ""
+    """Put classes together: pet=cat+dog,wild=wolf. A name alone stands for all names that differ from it only in case
+    or blanks."""
     relabel: str = ""
     """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in. A decision is a class
     name (the image counts as that class), leave-out, or keep. Nothing changes on disk, and no other image its split."""
@@ -155,13 +174,15 @@ class SplitConfig:
 
     split: str = ""
     """Keep the split of this earlier run: none of its images is moved, nor a copy of one, and what is new fills up the
-    shares. Shares and groups are those of the run, unless they are given."""
+    shares. Shares and groups are those of the run, unless they are given. new: split anew what folders or a table
+    split, which stays as it is by default."""
 
     group_by: str = "auto"
     r"""Keep images of one patient, person, object or session on one side of every split, and let scores count these
     groups. folder: the folder below that of the class tells; name:PATTERN: what the regular expression finds in the
-    path, such as name:patient(\d+); none. auto: groups that the names of files or folders form, where the classifier
-    is better at images of groups that it knows than chance allows."""
+    path, such as name:patient(\d+); column:NAME: a column of the table of labels; none. auto: groups that the
+    names of files or folders form, where the classifier is better at images of groups that it knows than chance
+    allows."""
 
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100

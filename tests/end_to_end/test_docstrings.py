@@ -28,6 +28,7 @@ WITH_EXAMPLES = {
     "mien.jobs.check",
     "mien.jobs.compare",
     "mien.jobs.train",
+    "mien.layouts.layout",
     "mien.learning.fitting",
     "mien.model.classifier",
     "mien.model.explanation",

@@ -194,9 +194,14 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
         LeakError, match=rf"{told} were trained on .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
     ):
         evaluate_run(run.path, tmp_path / "mixed")
-    (fresh / "angry").mkdir()
-    with pytest.raises(NotADatasetError, match="angry"):
+    save_image(fresh / "angry" / "1.jpg", draw_image(5))
+    with pytest.raises(NotADatasetError, match=r"'angry' \(1\).*--only-known"):
         evaluate_run(run.path, fresh)
+    assert evaluate_run(run.path, fresh, only_known=True).scores.test.accuracy.num_images == 24
+    shutil.rmtree(fresh / "angry")
+    shutil.rmtree(fresh / "sad")
+    assert evaluate_run(run.path, fresh).scores.test.accuracy.num_images == 12
+    assert evaluate_run(run.path, fresh / "happy").scores.test.accuracy.num_images == 12
 
 
 def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path, tmp_path: Path) -> None:
@@ -392,7 +397,7 @@ def test_wrong_labels_are_listed_and_put_right_by_decision(moods: Path, tmp_path
         line = next(line for line in table.splitlines() if line.startswith(path))
         table = table.replace(line, line + found[path]["suggested"])
     (tmp_path / "decided.csv").write_text(table, "utf-8")
-    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "decided.csv")))
+    config = replace(PRESETS["fast"], labels=LabelConfig(relabel=str(tmp_path / "decided.csv")))
     again = train(moods, config, out=tmp_path / "again")
     relabelled = {row["path"]: row for row in rows(again.path / "manifest.csv")}
     assert {path for path in manifest if relabelled[path]["label"] != manifest[path]["label"]} == wrong
@@ -407,7 +412,12 @@ def test_how_many_decisions_took_effect_is_said_be_it_none(
 ) -> None:
     (tmp_path / "mine.csv").write_text(f"path,decision\nsad/20.jpg,{decision}\n")
     heard = Heard()
-    train(moods, replace(small, labels=LabelConfig(str(tmp_path / "mine.csv"))), out=tmp_path / "run", progress=heard)
+    train(
+        moods,
+        replace(small, labels=LabelConfig(relabel=str(tmp_path / "mine.csv"))),
+        out=tmp_path / "run",
+        progress=heard,
+    )
     said = [line for line in heard.lines if line.startswith("by decision")]
     assert said == [f"by decision: {counts[0]} relabelled, {counts[1]} left out"]
 
@@ -415,7 +425,7 @@ def test_how_many_decisions_took_effect_is_said_be_it_none(
 @pytest.mark.slow
 def test_the_decisions_of_a_run_stay_with_it(moods: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,decision\nsad/20.jpg,happy\n")
-    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))
+    config = replace(PRESETS["fast"], labels=LabelConfig(relabel=str(tmp_path / "mine.csv")))
     run = train(moods, config, out=tmp_path / "run")
     (run.path / "metrics.json").rename(tmp_path / "metrics.json")
     resumed = train(moods, config, out=run.path, resume=True)
@@ -434,7 +444,7 @@ def test_the_decisions_of_a_run_stay_with_it(moods: Path, tmp_path: Path) -> Non
 
 def test_decisions_are_checked_before_anything_is_written(moods: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("path,decision\nsad/gone.jpg,happy\nsad/20.jpg,angry\n")
-    config = replace(PRESETS["fast"], labels=LabelConfig(str(tmp_path / "mine.csv")))
+    config = replace(PRESETS["fast"], labels=LabelConfig(relabel=str(tmp_path / "mine.csv")))
     with pytest.raises(SettingsError, match=r"(?s)gone.*angry"):
         train(moods, config, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -108,7 +108,7 @@ def check(
     if sheet:
         files.refuse_among(sheet, folder, "--sheet")
     with TerminalProgress() as progress:
-        found = check_folder(folder, config, relabel_path=labels.relabel, against=against, progress=progress)
+        found = check_folder(folder, config, labels, against=against, progress=progress)
     show_json(found.to_dict()) if json else show_check(found)
     if sheet:
         from mien.runs.contact_sheets import plot_check
@@ -128,6 +128,7 @@ def clean(
     undo: Path | None = None,
     json: Flag = False,
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Move what check would leave out to a quarantine folder, or back. Without --apply it only says what it would move.
 
@@ -157,7 +158,7 @@ def clean(
     if undo and not (to or apply):
         plan = restore(undo, folder)
     elif folder and to and not undo:
-        plan = _put_aside(folder, to, config, apply=apply)
+        plan = _put_aside(folder, to, config, labels, apply=apply)
     else:
         raise SettingsError("name DATA and --to FOLDER, or --undo FOLDER")
     if json:
@@ -166,7 +167,7 @@ def clean(
         show_restored(plan) if undo else show_quarantine(plan, applied=apply)
 
 
-def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "Plan":
+def _put_aside(folder: Path, to: Path, config: CleanConfig, labels: LabelConfig, *, apply: bool) -> "Plan":
     from mien.cli.progress_bars import TerminalProgress
     from mien.data.cleaning import clean as clean_dataset
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
@@ -174,7 +175,8 @@ def _put_aside(folder: Path, to: Path, config: CleanConfig, *, apply: bool) -> "
 
     refuse_place(to, folder)
     with TerminalProgress() as progress:
-        plan = plan_quarantine(clean_dataset(scan(folder, ScanConfig(faces="off"), progress=progress), config), to)
+        scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
+        plan = plan_quarantine(clean_dataset(scanned, config), to)
     if apply:
         quarantine(plan)
     return plan

@@ -152,9 +152,11 @@ def evaluate(
     folder: Annotated[Path | None, Parameter(name="DATA")] = None,
     /,
     *,
+    only_known: Flag = False,
     leave_out_seen: Flag = False,
     stress: Flag = False,
     json: Flag = False,
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
 
@@ -165,8 +167,10 @@ def evaluate(
     run
         A run folder, such as runs/train.
     folder
-        Labelled images in class folders; refused where the run was trained on some of them, or on near copies. By
-        default the test split of the run.
+        Labelled images, as mien train takes them, of some classes of the run or of all; refused where the run was
+        trained on some of them, or on near copies. By default the test split of the run.
+    only_known
+        Leave out images of classes that the run does not know.
     leave_out_seen
         Leave out what the run was trained on, and score the others.
     stress
@@ -181,7 +185,15 @@ def evaluate(
     from mien.jobs.evaluate import evaluate_run
 
     with TerminalProgress() as progress:
-        evaluated = evaluate_run(run, folder, leave_out_seen=leave_out_seen, stress=stress, progress=progress)
+        evaluated = evaluate_run(
+            run,
+            folder,
+            labels,
+            only_known=only_known,
+            leave_out_seen=leave_out_seen,
+            stress=stress,
+            progress=progress,
+        )
     if json:
         show_json(evaluated.to_dict())
     else:

@@ -81,6 +81,16 @@ def shorten(text: str, most: int, *, end: int = 0) -> str:
     return text if len(text) <= most else f"{text[: most - end - 1]}…{text[len(text) - end :]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with what it counts.
+
+    Example:
+        >>> counted(1, "image"), counted(1200, "image")
+        ('1 image', '1,200 images')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 # Of more classes than this, those that matter are told of one by one, and the others together.
 MANY_CLASSES = 20
 

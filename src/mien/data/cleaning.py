@@ -14,6 +14,7 @@ from mien.data.dataset import PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
 # What was decided before it is asked, and stands.
 _DECISIONS = {"left_out", "joins_splits"}
+_GIVEN = ("test", "val", "train", "")
 # A placeholder image may stand in both classes a thousand times: each names a few of the others, not all.
 _MAX_NAMED = 3
 # Without a number of the user's, a side is too short under a quarter of the folder's median, within these: of less than
@@ -120,11 +121,12 @@ def _is_left_out(record: ImageRecord) -> bool:
 def preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
     """Return what to sort images by, so that the one to keep of its copies comes first.
 
-    One that is left out for another reason comes last.
+    One that is left out for another reason comes last; of a given split those for the test come first, and stay.
     """
+    first = (not record.used, _GIVEN.index(record.given))
     if keep == "first":
-        return (not record.used, record.path.split("/"))
-    return (not record.used, -record.width * record.height, -record.num_bytes, record.sha256, record.path)
+        return (*first, record.path.split("/"))
+    return (*first, -record.width * record.height, -record.num_bytes, record.sha256, record.path)
 
 
 def _judge_copies(copies: Sequence[tuple[ImageRecord, Copy | None]], config: CleanConfig) -> list[ImageRecord]:

@@ -20,6 +20,7 @@ from mien.core.parallel import in_threads
 from mien.data.near_copies import members_by_group
 from mien.data.near_pairs import UnionFind
 from mien.errors import ImageError, SettingsError, SourceNotFoundError
+from mien.layouts.layout import Layout
 
 SPLITS = ("train", "val", "test")
 PROBLEMS = {
@@ -35,7 +36,7 @@ PROBLEMS = {
     "blank": "of one colour, or nearly",
     "wrong_extension": "the name says another kind of image than the content",
     "left_out": "what --relabel says to leave out",
-    "joins_splits": "a new image that joins images of two splits, which --split keeps",
+    "joins_splits": "an image that joins two splits, which are kept as they are",
     "relabelled": "the label that --relabel gives it",
     "label_issue": "the label may be wrong",
 }
@@ -53,7 +54,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "exact_duplicate": ("Add other images.",),
     "near_duplicate": _LOOK,
     "left_out": ("Change their decisions in the file that --relabel names.",),
-    "joins_splits": ("Leave out --split to split anew.",),
+    "joins_splits": ("To split anew, add --split new.",),
 }
 _COLUMNS = (
     "path label sha256 phash bytes format width height brightness colour problem group subject split detail".split()
@@ -87,6 +88,7 @@ class ImageRecord:
         group: Number of its group of copies; None for an image without one.
         subject: Name of its group that the user knows (see `mien.data.subjects`), such as a patient; "" for none.
         split: "train", "val", "test", or "" for none.
+        given: The split that folders or a table give it; "" for none. The manifest has none.
         look: Its grey levels and colours, made small (see `mien.data.looks`). The manifest has none.
     """
 
@@ -105,20 +107,22 @@ class ImageRecord:
     group: int | None = None
     subject: str = ""
     split: str = ""
+    given: str = field(default="", compare=False)
     look: bytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A folder of class folders, as records.
+    """A folder of labelled images, as records.
 
     Attributes:
         root: The folder.
-        class_names: Sorted; a class's number is its place.
+        class_names: In natural order; a class's number is its place.
         records: One per file, in the order of the scan.
         config: How files become arrays.
         kept: What a network is shown of the images, one row per record, where the scan kept it; rows of files that are
             no images hold nothing.
+        layout: How it was found out which image is of which class.
     """
 
     root: Path
@@ -126,6 +130,7 @@ class Dataset:
     records: tuple[ImageRecord, ...]
     config: ScanConfig = field(default_factory=ScanConfig)
     kept: Inputs | None = field(default=None, repr=False, compare=False)
+    layout: Layout = field(default=Layout("class folders", (), level=1), repr=False, compare=False)
 
     @property
     def knows_groups(self) -> bool:
@@ -263,6 +268,7 @@ class Dataset:
         """Return what was found, as JSON values: counts, problems, and groups of near copies."""
         return {
             "root": str(self.root),
+            "layout": self.layout.to_dict(),
             "num_files": len(self.records),
             "classes": self.counts(),
             "used": self.counts(used_only=True),

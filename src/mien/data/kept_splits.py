@@ -3,10 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from mien.core.text import visible
+from mien.core.text import first_few, visible
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem, unit_numbers
 from mien.data.leaks import find_leaks
 from mien.errors import SettingsError
+
+# Of images that belong together, those that are given for the first of these stay.
+_GIVEN = ("test", "val", "train")
+_MAX_NAMED = 3
 
 
 def sides_of(records: Sequence[ImageRecord]) -> dict[str, str]:
@@ -74,6 +78,50 @@ def leave_out_joining(dataset: Dataset, sides: Mapping[str, str], before: Sequen
     return dataset.with_records(records)
 
 
+def leave_out_crossing(dataset: Dataset) -> Dataset:
+    """Leave out images that belong together with those of another given split: as copies, or by their group.
+
+    What is given for the test stays; then what is given for validation.
+
+    Args:
+        dataset: What `clean` returned.
+    """
+    firsts: dict[int, ImageRecord] = {}
+    units = unit_numbers(dataset.records)
+    numbered = [pair for pair in zip(units, dataset.records, strict=True) if pair[1].used]
+    for unit, record in sorted(numbered, key=lambda pair: _GIVEN.index(pair[1].given or "train")):
+        firsts.setdefault(unit, record)
+    records = [
+        _left_out(record, {first.given: visible(first.path)})
+        if record.used and (first := firsts[unit]).given != record.given
+        else record
+        for unit, record in zip(units, dataset.records, strict=True)
+    ]
+    return dataset.with_records(records)
+
+
+def describe_given(dataset: Dataset) -> list[str]:
+    """Return in sentences which images are not used because they stand on two sides of given splits; none for none.
+
+    Args:
+        dataset: What `split` returned.
+    """
+    sides = {record.group: record.given for record in dataset.records if record.used}
+    crossing = [
+        f"{visible(record.path)} ({record.problems[-1].detail})"
+        for record in dataset.records
+        if not record.used
+        and record.given
+        and (
+            _is_joining(record) or (record.group is not None and sides.get(record.group, record.given) != record.given)
+        )
+    ]
+    if not crossing:
+        return []
+    listed = ", ".join(first_few(crossing, _MAX_NAMED))
+    return [f"left out: {len(crossing)} images that stand on another side of the given split too: {listed}"]
+
+
 def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mapping[str, str]) -> str:
     """Return in a sentence how many images of an earlier split stay where they were, and what became of the others.
 
@@ -86,7 +134,7 @@ def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mappin
     there = {record.sha256 for record in dataset.records} & were
     used = [record.sha256 for record in dataset.records if record.split]
     num_kept = len(were & set(used))
-    num_joining = sum(problem.code == "joins_splits" for record in dataset.records for problem in record.problems)
+    num_joining = sum(map(_is_joining, dataset.records))
     counts = {
         "are gone": len(were - there),
         "are left out now": len(there) - num_kept,
@@ -132,6 +180,10 @@ def _left_out(record: ImageRecord, others: Mapping[str, str]) -> ImageRecord:
     problem = Problem("joins_splits", f"it belongs together with {named}")
     # Without its group, or it would still join them.
     return replace(record, used=False, subject="", problems=(*record.problems, problem))
+
+
+def _is_joining(record: ImageRecord) -> bool:
+    return any(problem.code == "joins_splits" for problem in record.problems)
 
 
 def _used_first(numbered: tuple[int, ImageRecord]) -> bool:

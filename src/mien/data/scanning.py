@@ -1,17 +1,17 @@
-"""Scanning: a folder of class folders -> a Dataset, with one read and one decode per file."""
+"""Scanning: a folder of images -> a Dataset, with one read and one decode per file."""
 
 import hashlib
-import os
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from mien.config import ScanConfig
-from mien.core import files, images
+from mien.config import LabelConfig, ScanConfig
+from mien.core import images
 from mien.core.faces import find_faces
 from mien.core.formats import EXTENSIONS
 from mien.core.inputs import Inputs, inputs_of, room_for
@@ -20,100 +20,79 @@ from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.looks import look_of
 from mien.data.near_copies import perceptual_hash
-from mien.errors import ImageError, NotADatasetError, SourceNotFoundError
+from mien.errors import ImageError
+from mien.fetching.unpacking import unpacked
+from mien.layouts.layout import Entry
+from mien.layouts.reading import read_layout
 
 # What compression makes of one colour.
 _BLANK_LEVELS, _LOOKED_AT = 4, 1024
 # Whether a folder is one of faces, so many images tell. Among images without any, one in a hundred seems to show a face
 # as surely as this, by `benchmarks/faces.py`; at the least score of all it can be one in five.
 _NUM_TRIED, _LEAST_WITH_FACE, _SURE = 64, 5, 0.7
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def scan(
     folder: str | Path,
     config: ScanConfig = ScanConfig(),
+    labels: LabelConfig = LabelConfig(),
     *,
+    known: Sequence[str] = (),
     keep_images: bool = False,
     progress: Progress = SILENCE,
 ) -> Dataset:
-    """Read every file of a folder of class folders once, and say what each one is.
+    """Find out which file is of which class; read each once, and say what it is.
 
     Files that are no images are recorded with their problem; nothing in the folder is changed.
 
     Args:
-        folder: One sub-folder per class; images may lie deeper.
+        folder: Class folders, alone or within those of splits; a folder with a table of labels, or such a table; a zip
+            or tar archive of these.
         config: How files become arrays. Whether faces are looked for is decided here where it says "auto"; the
             Dataset's own `config` says "on" or "off".
+        labels: Where the labels are, where that is not to be found out.
+        known: The classes that a classifier knows: images of one of them are enough then.
         keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again.
         progress: Told how far it is.
 
     Raises:
         SourceNotFoundError: The folder, or one below it, does not exist or may not be read.
-        NotADatasetError: It has fewer than two class folders.
+        NotADatasetError: It cannot be told which image is of which class, or there are fewer than two classes.
 
     Example:
         >>> dataset = scan("data")
         >>> dataset.counts()
         {'happy': 12, 'sad': 12}
     """
-    root = Path(folder)
-    class_names = find_class_names(root)
-    paths = [path for name in class_names for path in files.walk(root / name)]
-    config = replace(config, faces=_decided(config, root, paths, progress))
-    kept = room_for(len(paths), config) if keep_images else None
+    root, layout = read_layout(unpacked(Path(folder), progress=progress), labels, known)
+    for told in () if layout.is_plain else (f"taken as: {layout.taken_as}", *layout.notes):
+        progress.say(told)
+    entries = layout.entries
+    config = replace(config, faces=_decided(config, root, entries, progress))
+    kept = room_for(len(entries), config) if keep_images else None
 
-    def scan_one(item: tuple[int, Path]) -> ImageRecord:
-        place, path = item
-        return scan_file(path, root, config, None if kept is None else kept[place : place + 1])
+    def scan_one(item: tuple[int, Entry]) -> ImageRecord:
+        place, entry = item
+        return scan_file(root, entry, config, None if kept is None else kept[place : place + 1])
 
     records = []
-    for record in in_threads(scan_one, enumerate(paths)):
+    for record in in_threads(scan_one, enumerate(entries)):
         records.append(record)
-        progress.step("Reading", len(records), len(paths))
-    return Dataset(root, class_names, tuple(records), config, kept)
+        progress.step("Reading", len(records), len(entries))
+    return Dataset(root, layout.class_names, tuple(records), config, kept, layout)
 
 
-def find_class_names(root: Path) -> tuple[str, ...]:
-    """Return the names of the class folders, sorted.
-
-    Raises:
-        SourceNotFoundError: The folder does not exist or may not be read.
-        NotADatasetError: It has fewer than two class folders, or they are splits.
-    """
-    layout = "expected one sub-folder per class, such as happy and sad"
-    try:
-        entries = [entry for entry in os.scandir(root) if not entry.name.startswith(".")]
-    except NotADirectoryError as error:
-        raise NotADatasetError(f"{str(root)!r} is a file; {layout}, in one folder") from error
-    except OSError as error:
-        raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {error.strerror}") from error
-    # Not `entry.is_dir()`: it raises for a link to itself.
-    names = tuple(sorted(entry.name for entry in entries if os.path.isdir(entry.path)))
-    if len(names) < 2:
-        found = f"only the class folder {names[0]!r}" if names else "no class folders"
-        loose = sum(Path(entry.name).suffix.lower() in EXTENSIONS for entry in entries)
-        hint = f". Move its {loose} images into such folders" if loose else ""
-        raise NotADatasetError(f"{str(root)!r} has {found}; {layout}{hint}")
-    if {name.lower() for name in names} <= _SPLIT_NAMES:
-        raise NotADatasetError(
-            f"{str(root)!r} is already split into {', '.join(names)}; {layout}. "
-            "Put all images of a class into one folder: mien splits them so that no copy stands on two sides."
-        )
-    return names
-
-
-def scan_file(path: Path, root: Path, config: ScanConfig, kept: Inputs | None = None) -> ImageRecord:
+def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None = None) -> ImageRecord:
     """Read one file below a folder, and say what it is.
 
     Args:
-        path: The file.
-        root: The folder of class folders.
+        root: The folder.
+        entry: The file, with its label.
         config: How it becomes an array.
         kept: Where to put that, of length 1; by default nowhere.
     """
-    relative = PurePosixPath(path.relative_to(root))
-    record = ImageRecord(str(relative), relative.parts[0])
+    path = root / entry.path
+    record = ImageRecord(entry.path, entry.label, given=entry.split)
     try:
         content = images.read(path)
         record = replace(record, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
@@ -137,13 +116,13 @@ def scan_file(path: Path, root: Path, config: ScanConfig, kept: Inputs | None = 
     )
 
 
-def _decided(config: ScanConfig, root: Path, paths: list[Path], progress: Progress) -> Literal["on", "off"]:
+def _decided(config: ScanConfig, root: Path, entries: Sequence[Entry], progress: Progress) -> Literal["on", "off"]:
     """Say whether faces are looked for: where it is to be found out, in some images of every class."""
     if config.faces != "auto":
         return config.faces
-    some = _spread(root, paths, _NUM_TRIED)
+    some = _spread(entries, _NUM_TRIED)
     num_with_face = 0
-    for num_tried, shows_face in enumerate(in_threads(lambda path: _shows_face(path, config), some), start=1):
+    for num_tried, shows_face in enumerate(in_threads(lambda path: _shows_face(root / path, config), some), start=1):
         num_with_face += shows_face
         progress.step("Looking for faces", num_tried, len(some))
         if num_with_face == _LEAST_WITH_FACE:
@@ -155,11 +134,11 @@ def _decided(config: ScanConfig, root: Path, paths: list[Path], progress: Progre
     return "off"
 
 
-def _spread(root: Path, paths: list[Path], num_wanted: int) -> list[Path]:
-    """Return some files from all over the folder, of every class as many, as far as there are."""
-    by_class: dict[str, list[Path]] = {}
-    for place in np.random.default_rng(0).permutation(len(paths)):
-        by_class.setdefault(paths[place].relative_to(root).parts[0], []).append(paths[place])
+def _spread(entries: Sequence[Entry], num_wanted: int) -> list[str]:
+    """Return the paths of some files from all over the folder, of every class as many, as far as there are."""
+    by_class: dict[str, list[str]] = {}
+    for place in np.random.default_rng(0).permutation(len(entries)):
+        by_class.setdefault(entries[place].label, []).append(entries[place].path)
     return [path for round_ in zip_longest(*by_class.values()) for path in round_ if path is not None][:num_wanted]
 
 

@@ -12,23 +12,28 @@ import numpy as np
 from mien.config import SplitConfig
 from mien.core.text import MANY_CLASSES, first_few, visible
 from mien.data.dataset import REMEDIES, SPLITS, Dataset
-from mien.data.kept_splits import sides_of_units
+from mien.data.kept_splits import leave_out_crossing, sides_of_units
 from mien.errors import TooFewImagesError
 
 # A refusal names so many classes.
 _MAX_NAMED = 10
 _USUAL_FOLDS = 5
+# What `SplitConfig.split` is where no split is to be kept, not even a given one.
+_NEW = "new"
+# Of each class, so many images to train on where the splits are given, and where some of them are drawn.
+_FEWEST_GIVEN, _FEWEST_DRAWN = 2, 5
 
 
 def split(dataset: Dataset, config: SplitConfig = SplitConfig(), sides: Mapping[str, str] | None = None) -> Dataset:
     """Share out the used images of every class; copies and groups stay together, the same seed gives the same split.
 
-    The split depends on the contents of the images and the seed, not on their names or order. Images that are added
+    What folders or a table split already stays so, and only what they lack is drawn from the training images. Else the
+    split depends on the contents of the images and the seed, not on their names or order. Images that are added
     later move few others.
 
     Args:
         dataset: What `clean` returned.
-        config: The shares and the seed.
+        config: The shares and the seed; `split="new"` splits anew what is split already.
         sides: What `mien.data.kept_splits.sides_of` returned of an earlier split: its images stay where they were.
 
     Returns:
@@ -44,12 +49,50 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig(), sides: Mapping[
         >>> [len(dataset.indexes(name)) for name in ("train", "val", "test")]
         [18, 4, 2]
     """
+    if not sides and is_given(dataset, config):
+        return _split_as_given(leave_out_crossing(dataset), config)
     places = dataset.indexes().tolist()
     _refuse_too_few(dataset, config)
     kept = sides_of_units(dataset, sides) if sides else {}
     chosen = _share_out(dataset, places, _shares(config), config.seed, kept)
     _refuse_empty(dataset, chosen, tuple(_shares(config)), kept=bool(kept))
     return dataset.with_records([replace(r, split=chosen.get(i, "")) for i, r in enumerate(dataset.records)])
+
+
+def is_kept(config: SplitConfig) -> bool:
+    """Say whether the split of an earlier run is to be kept."""
+    return config.split not in ("", _NEW)
+
+
+def is_given(dataset: Dataset, config: SplitConfig) -> bool:
+    """Say whether a Dataset is to be split as folders or a table say."""
+    return not config.split and any(record.given for record in dataset.records)
+
+
+def _split_as_given(dataset: Dataset, config: SplitConfig) -> Dataset:
+    """Keep the given splits; draw what they lack from the images to train on."""
+    places = dataset.indexes().tolist()
+    given = {place: dataset.records[place].given or "train" for place in places}
+    there = set(given.values())
+    shares = _shares(config)
+    drawn = {name: shares[name] for name in ("test", "val") if name not in there}
+    # The shares are of all images; what is there already is not to be drawn from.
+    rest = sum(shares[name] for name in shares if name in ("train", *drawn))
+    to_train = [place for place in places if given[place] == "train"]
+    if drawn:
+        parts = {name: share / rest for name, share in drawn.items()}
+        given |= _share_out(dataset, to_train, {**parts, "train": 1 - sum(parts.values())}, config.seed)
+    counts = Counter(dataset.records[place].label for place, part in given.items() if part in ("train", *drawn))
+    needed = _FEWEST_GIVEN if not drawn else _FEWEST_DRAWN
+    small = [f"class {name!r} has {counts[name]}" for name in dataset.class_names if counts[name] < needed]
+    if small:
+        raise TooFewImagesError(
+            f"of the images given to train on, {needed} or more of each class must be usable: "
+            f"{', '.join(first_few(small, _MAX_NAMED))}. Add images, leave out the class (--classes), or split anew "
+            "(--split new)."
+        )
+    _refuse_empty(dataset, given, ("train", *drawn), kept=False)
+    return dataset.with_records([replace(r, split=given.get(i, "")) for i, r in enumerate(dataset.records)])
 
 
 def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig()) -> Iterator[Dataset]:

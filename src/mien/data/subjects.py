@@ -13,9 +13,11 @@ from mien.core.progress import SILENCE, Progress
 from mien.core.text import first_few
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
+from mien.layouts.layout import Layout
 
-_BY_FOLDER, _BY_NAME, _NONE, _AUTO = "folder", "name:", "none", "auto"
+_BY_FOLDER, _BY_NAME, _BY_COLUMN, _NONE, _AUTO = "folder", "name:", "column:", "none", "auto"
 _MAX_NAMED = 3
+_CLASS_FOLDERS = Layout("class folders", (), level=1)
 # What numbered names may say: a name up to its first number, and up to its last one.
 _PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*\D)\d+[^/\d]*$")
 # Groups that may be subjects, and not kinds: so many at least, so many images in the middle one, so large a share of
@@ -23,12 +25,14 @@ _PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*\D)\d+[^/\d]*$")
 _MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE = 12, 2, 0.8, 0.2
 
 
-def find_rule(group_by: str) -> Callable[[str], str]:
+def find_rule(group_by: str, layout: Layout = _CLASS_FOLDERS) -> Callable[[str], str]:
     """Return what tells the group of an image from its path below the folder; "" for none.
 
     Args:
-        group_by: "none" or "auto" for no groups; "folder" for the folders below that of the class; or "name:" and a
-            regular expression, whose first group, or else the whole of it, names the group.
+        group_by: "none" or "auto" for no groups; "folder" for the folders below that of the class; "column:" and the
+            name of a column of the table of labels; or "name:" and a regular expression, whose first group, or else
+            the whole of it, names the group.
+        layout: How many folders lead to that of the class, and what the table says.
 
     Raises:
         SettingsError: It is something else, or no regular expression.
@@ -36,10 +40,13 @@ def find_rule(group_by: str) -> Callable[[str], str]:
     if group_by in (_NONE, _AUTO):
         return lambda path: ""
     if group_by == _BY_FOLDER:
-        return lambda path: "/".join(path.split("/")[1:-1])
+        return lambda path: "/".join(path.split("/")[layout.level : -1])
+    if group_by.startswith(_BY_COLUMN):
+        return _by_column(group_by.removeprefix(_BY_COLUMN), layout)
     if not group_by.startswith(_BY_NAME) or group_by == _BY_NAME:
         raise SettingsError(
-            f"--group-by is {group_by!r}; expected auto, none, folder, or name: and a pattern, as in name:patient(\\d+)"
+            f"--group-by is {group_by!r}; expected auto, none, folder, column: and the name of one, or name: and a "
+            "pattern, as in name:patient(\\d+)"
         )
     try:
         pattern = re.compile(group_by.removeprefix(_BY_NAME))
@@ -51,6 +58,15 @@ def find_rule(group_by: str) -> Callable[[str], str]:
         return (found[1] if pattern.groups else found[0]) or "" if found else ""
 
     return by_name
+
+
+def _by_column(name: str, layout: Layout) -> Callable[[str], str]:
+    groups = {entry.path: entry.row.get(name, "").strip() for entry in layout.entries}
+    columns = next((tuple(entry.row) for entry in layout.entries), ())
+    if layout.entries and name not in columns:
+        known = f"the table has {', '.join(columns)}" if columns else "the labels are not in a table"
+        raise SettingsError(f"--group-by is column:{name}, and {known}")
+    return lambda path: groups.get(path, "")
 
 
 def with_subjects(dataset: Dataset, group_by: str, *, progress: Progress = SILENCE) -> Dataset:
@@ -66,7 +82,7 @@ def with_subjects(dataset: Dataset, group_by: str, *, progress: Progress = SILEN
     """
     if group_by in (_NONE, _AUTO):
         return dataset
-    rule = find_rule(group_by)
+    rule = find_rule(group_by, dataset.layout)
     found = dataset.with_records([replace(record, subject=rule(record.path)) for record in dataset.records])
     images = [record for record in found.records if record.phash]
     alone = [record.path for record in images if not record.subject]
@@ -86,11 +102,12 @@ def guess_rule(dataset: Dataset) -> str | None:
     A folder below that of the class, else a name up to its first number, else up to its last one. It is a guess:
     whether these groups matter, the images must tell.
     """
-    paths = [dataset.records[place].path for place in dataset.indexes()]
+    records = [dataset.records[place] for place in dataset.indexes()]
+    paths = [record.path for record in records]
     for rule in (_BY_FOLDER, *_PATTERNS):
-        group_of = find_rule(rule)
+        group_of = find_rule(rule, dataset.layout)
         # Within a class: that each has an IMG_0001 says nothing.
-        found = [(path.split("/")[0], name) for path in paths if (name := group_of(path))]
+        found = [(record.label, name) for record in records if (name := group_of(record.path))]
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
         is_usual = len({name for _, name in found}) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE
@@ -106,7 +123,7 @@ def describe_groups(dataset: Dataset, group_by: str) -> str:
         dataset: What `clean` returned.
         group_by: As `find_rule` takes it.
     """
-    rule = find_rule(group_by)
+    rule = find_rule(group_by, dataset.layout)
     sizes = Counter(name for place in dataset.indexes() if (name := rule(dataset.records[place].path)))
     examples = [f"{name} ({count} images)" for name, count in list(sizes.items())[:_MAX_NAMED]]
     return (

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig, ScanConfig
+from mien.config import CleanConfig, LabelConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
@@ -16,7 +16,7 @@ from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.data.subjects import guess_rule, with_subjects
 from mien.errors import GateError, LeakError, SettingsError
 from mien.runs.folder import run_of
-from mien.runs.run import groups_are_known, load_seen, settings_of
+from mien.runs.run import as_trained, groups_are_known, load_seen, settings_of
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {
@@ -54,17 +54,17 @@ class Check:
 def check(
     folder: str | Path,
     config: CleanConfig = CleanConfig(),
+    labels: LabelConfig = LabelConfig(),
     *,
-    relabel_path: str | Path | None = None,
     against: str | Path | None = None,
     progress: Progress = SILENCE,
 ) -> Check:
-    """Say what a folder of class folders holds, and what is wrong with it. Nothing is changed.
+    """Say what a folder of images holds, and what is wrong with it. Nothing is changed.
 
     Args:
-        folder: One sub-folder per class.
+        folder: As `scan` takes it.
         config: Which images are used; by default those limits that the run to compare with was made with.
-        relabel_path: A CSV file of decisions on labels (see `mien.data.relabelling`).
+        labels: Where the labels are, where that is not to be found out; and decisions on them.
         against: A run: its folder or its model.onnx; what it was trained on is looked for among the images.
         progress: Told how far it is.
 
@@ -77,12 +77,14 @@ def check(
         >>> found.dataset.counts(), found.leaks
         ({'happy': 12, 'sad': 12}, None)
     """
-    decisions = load_decisions(relabel_path) if relabel_path else {}
+    decisions = load_decisions(labels.relabel) if labels.relabel else {}
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
-    scanned = scan(folder, ScanConfig(faces="off"), progress=progress)
-    if run_folder:
-        settings = settings_of(run_folder)
+    settings = settings_of(run_folder) if run_folder else None
+    if settings:
+        labels = as_trained(labels, settings.labels)
+    scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
+    if settings:
         scanned = with_subjects(scanned, settings.split.group_by, progress=progress)
         config = settings.clean if config == CleanConfig() else config
     dataset = clean(scanned, config)

@@ -1,11 +1,14 @@
 """Evaluating: a finished run, scored again on its own test images or on another labelled folder."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig, TrainConfig
+import numpy as np
+
+from mien.config import CleanConfig, LabelConfig, TrainConfig
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
@@ -13,10 +16,11 @@ from mien.data.dataset import Dataset
 from mien.data.leaks import find_leaks, refuse_leaks
 from mien.data.scanning import scan
 from mien.data.subjects import with_subjects
-from mien.errors import SourceNotFoundError, TooFewImagesError
+from mien.errors import NotADatasetError, SourceNotFoundError, TooFewImagesError
+from mien.layouts.layout import listed
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
-from mien.runs.run import groups_are_known, load_run, load_seen, settings_of
+from mien.runs.run import as_trained, groups_are_known, load_run, load_seen, settings_of
 from mien.scoring.evaluation import predict_dataset, score, stress_beside
 from mien.scoring.results import Finding, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_threshold, verdict
@@ -53,7 +57,9 @@ class Evaluated:
 def evaluate_run(
     run_dir: str | Path,
     folder: str | Path | None = None,
+    labels: LabelConfig = LabelConfig(),
     *,
+    only_known: bool = False,
     leave_out_seen: bool = False,
     stress: bool = False,
     progress: Progress = SILENCE,
@@ -62,8 +68,10 @@ def evaluate_run(
 
     Args:
         run_dir: The folder of the run.
-        folder: Labelled images in class folders, with no class that the run does not know, and none that it was
-            trained on. By default the test split of the run.
+        folder: Labelled images, as `scan` takes them: none that the run was trained on, of some of its classes or of
+            all. By default the test split of the run.
+        labels: Where the labels are, where that is not to be found out; by default as it was when the run was trained.
+        only_known: Leave out images of classes that the run does not know.
         leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
         stress: Score it on changed copies of the images too: grey, blurred and so on.
         progress: Told how far it is.
@@ -79,7 +87,15 @@ def evaluate_run(
         return _on_own_test(run_folder, run_dir, stress=stress, progress=progress)
     classifier = load(run_dir)
     config = settings_of(run_folder)
-    scanned = scan(folder, classifier.facts.scan_config(), keep_images=True, progress=progress)
+    scanned = scan(
+        folder,
+        classifier.facts.scan_config(),
+        as_trained(labels, config.labels),
+        known=classifier.class_names,
+        keep_images=True,
+        progress=progress,
+    )
+    scanned = _of_known_classes(scanned, classifier.class_names, leave_out=only_known, progress=progress)
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = clean(scanned, config.clean)
     reasons = Counter(record.problems[-1].code for record in dataset.records if not record.used)
@@ -91,6 +107,29 @@ def evaluate_run(
     findings = verdict(scores.test) + judge_changes(scores.stressed)
     findings += judge_threshold(scores.test, classifier.facts.threshold)
     return Evaluated(run_folder.path, classifier, scores, findings)
+
+
+def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool, progress: Progress) -> Dataset:
+    """Refuse images of classes that a classifier does not know, or leave them out."""
+    counts = {f"{name!r} ({count})": name for name, count in dataset.counts().items() if name not in known}
+    if not counts:
+        return dataset
+    told = f"{str(dataset.root)!r} has images of classes that the classifier does not know: {listed(counts)}"
+    if not leave_out:
+        raise NotADatasetError(
+            f"{told}. It knows {listed(known)}. To leave the others out, add --only-known; if a class has another name "
+            "here, --merge-classes KNOWN=OTHER"
+        )
+    places = np.array([place for place, record in enumerate(dataset.records) if record.label in known], np.int64)
+    if not len(places):
+        raise NotADatasetError(f"{told}, and none of those that it knows: {listed(known)}")
+    progress.say(f"left out: {told}")
+    return replace(
+        dataset,
+        class_names=tuple(name for name in dataset.class_names if name in known),
+        records=tuple(dataset.records[place] for place in places),
+        kept=dataset.kept[places] if dataset.kept else None,
+    )
 
 
 def _scored(

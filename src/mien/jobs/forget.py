@@ -14,6 +14,7 @@ from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.intake import source_url
 from mien.fetching.source_log import LOG_NAME, SourceRecord
+from mien.layouts.layout import Entry
 from mien.learning.feature_cache import FeatureCache
 
 
@@ -112,8 +113,9 @@ def _copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, 
     if not removed:
         return ()
     others = [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)]
-    paths = [*(root / path for path in removed), *others]
-    records = list(in_threads(lambda path: scan_file(path, root, ScanConfig()), paths))
+    paths = [*removed, *(path.relative_to(root).as_posix() for path in others)]
+    entries = [Entry(path, path.split("/")[0]) for path in paths]
+    records = list(in_threads(lambda entry: scan_file(root, entry, ScanConfig()), entries))
     images = [record for record in records if record.phash]
     num_removed = sum(record.path in set(removed) for record in images)
     copies = zip(images, find_copies(images, near_bits), strict=True)

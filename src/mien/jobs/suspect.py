@@ -77,7 +77,7 @@ def suspect(method: Method, dataset: Dataset, *, seed: int = 0) -> Suspicion | N
     features = method.features_of(places)
     if features is None:
         return None
-    group_of = find_rule(rule)
+    group_of = find_rule(rule, dataset.layout)
     names = [group_of(dataset.records[place].path) or f"/{place}" for place in places]
     groups = np.unique(names, return_inverse=True)[1].astype(np.int64)
     labels = dataset.labels(places)

@@ -10,12 +10,12 @@ from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean, describe_losses, min_bytes_of
 from mien.data.dataset import Dataset, ImageRecord
-from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, sides_with_copies
+from mien.data.kept_splits import describe_given, describe_kept, leave_out_joining, sides_of, sides_with_copies
 from mien.data.leaks import refuse_straddling
 from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
-from mien.data.splitting import describe_split, folds, split
+from mien.data.splitting import describe_split, folds, is_given, is_kept, split
 from mien.data.subjects import find_rule, with_subjects
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.jobs.judge import judge
@@ -86,9 +86,9 @@ def train(
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
         _stoppable(run_folder, progress),
     ):
-        scanned = scan(folder, scan_config(config, backbone), keep_images=True, progress=progress)
+        scanned = scan(folder, scan_config(config, backbone), config.labels, keep_images=True, progress=progress)
         dataset = _prepared(scanned, config, decisions, progress)
-        _say(progress, *describe_losses(dataset), *_not_applied(dataset, config))
+        _say(progress, *describe_losses(dataset), *describe_given(dataset), *_not_applied(dataset, config))
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
         config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
@@ -160,7 +160,7 @@ def _regrouped(
     progress: Progress,
 ) -> tuple[TrainConfig, Dataset]:
     """Split again by the subjects that are suspected, where there are some, and enough of them."""
-    if suspicion is None or config.split.split:
+    if suspicion is None or is_kept(config.split) or is_given(dataset, config.split):
         return config, dataset
     given, rule = config.split, suspicion.rule
     larger = (max(given.val_fraction, _LARGER), max(given.test_fraction, _LARGER))
@@ -178,13 +178,13 @@ def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], 
     dataset = clean(scanned, config.clean)
     before: Sequence[ImageRecord] = ()
     sides: dict[str, str] = {}
-    if config.split.split:
+    if is_kept(config.split):
         before = load_split(run_of(Path(config.split.split)))
         sides = sides_with_copies(dataset, before, config.clean.near_bits)
         rest = leave_out_joining(dataset, sides, before)
         # Copies are looked for again only where some image was left out.
         dataset = dataset if rest == dataset else clean(rest, config.clean)
-    elif decisions:
+    elif decisions and not is_given(dataset, config.split):
         sides = sides_of(split(dataset, config.split).records)
     if decisions:
         dataset = clean(relabel(dataset, decisions), config.clean)
@@ -205,7 +205,7 @@ def _as_split_before(config: TrainConfig) -> TrainConfig:
         SettingsError: There is no such run, or it is not finished.
     """
     mine, default = config.split, SplitConfig()
-    if not mine.split:
+    if not is_kept(mine):
         return config
     try:
         run_folder = run_of(Path(mine.split))
@@ -261,7 +261,8 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
         # What was found by itself is found again: groups, and the larger parts that few of them need.
         found = {name: getattr(config.split, name) for name in ("group_by", "val_fraction", "test_fraction")}
         same = replace(begun.split, **found)
-    if replace(begun, labels=config.labels, split=same) != config or _decisions(begun) != _decisions(config):
+    labels = replace(begun.labels, relabel=config.labels.relabel)
+    if replace(begun, labels=labels, split=same) != config or _decisions(begun) != _decisions(config):
         raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
     with files.claimed(run_folder.path):
         yield run_folder

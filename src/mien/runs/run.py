@@ -1,11 +1,11 @@
 """The Run: what one training made, in memory while it is made and read back from its folder later."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import TrainConfig
+from mien.config import LabelConfig, TrainConfig
 from mien.core.files import read_json
 from mien.core.progress import Epoch
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, load_records, split_fingerprint
@@ -213,3 +213,16 @@ def settings_of(run_folder: RunFolder) -> TrainConfig:
         SettingsError: Its config.json holds a setting that is wrong.
     """
     return load_config(run_folder.config_path) if run_folder.config_path.is_file() else TrainConfig()
+
+
+def as_trained(labels: LabelConfig, trained: LabelConfig) -> LabelConfig:
+    """Return where the labels of a folder are that a run is judged by: as in the training, but for what the user says.
+
+    Args:
+        labels: What the user says.
+        trained: The settings of the run.
+    """
+    default = LabelConfig()
+    names = ("label_pattern", "class_level", "exclude", "merge_classes")
+    taken = {name: getattr(trained, name) for name in names if getattr(labels, name) == getattr(default, name)}
+    return replace(labels, **taken)

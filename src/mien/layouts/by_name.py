@@ -1,0 +1,88 @@
+"""Layouts told by the names of files, as cat.123.jpg and happy_001.jpg."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from mien.core.text import counted
+from mien.errors import NotADatasetError, SettingsError
+from mien.layouts.by_table import with_split_of_folder
+from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed, natural_key, split_named
+from mien.layouts.tree import Folder
+
+# What names may say: a word before a number, a word after one, or a word before the first mark.
+_PATTERNS = (r"^(.+?)[._ -]*\d+\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
+# Names that are of such a form: so many of all, with so many labels at most for each image.
+_LEAST_SHARE, _MAX_LABELS = 0.9, 0.2
+_NUM_TRIED, _MAX_FOLDERS = 2000, 3
+
+
+def by_name(tree: Folder, label_pattern: str) -> Layout:
+    """Take labels from the names of files.
+
+    Args:
+        tree: What `read_tree` returned.
+        label_pattern: A regular expression, whose first group, or else the whole of it, is the label.
+
+    Raises:
+        SettingsError: It is no regular expression.
+        NotADatasetError: It finds nothing in any name.
+    """
+    try:
+        pattern = re.compile(label_pattern)
+    except re.error as error:
+        raise SettingsError(f"--label-pattern is {label_pattern!r}, and no regular expression: {error}") from error
+    entries, others = [], []
+    for path in tree.all_images():
+        label = _label_in(path.rpartition("/")[2], pattern)
+        if label:
+            entries.append(with_split_of_folder(Entry(path, label)))
+        else:
+            others.append(path)
+    if not entries:
+        raise NotADatasetError(
+            f"--label-pattern {label_pattern} finds no label in any name, such as {examples(others)}"
+        )
+    splits = describe_splits(entries) if len({entry.split for entry in entries}) > 1 else ""
+    classes = listed(sorted({entry.label for entry in entries}, key=natural_key))
+    left_out = f"left out: {counted(len(others), 'image')} without a label in the name, such as {examples(others)}"
+    taken_as = f"labels in the names of files; classes {classes}" + (f"; splits {splits}" if splits else "")
+    return Layout(taken_as, tuple(entries)).noting(left_out if others else "")
+
+
+def guess_pattern(tree: Folder) -> tuple[str, str]:
+    """Return a pattern that finds labels in most names, and what it finds in words; two empty texts for none.
+
+    Where names in all folders together say nothing, those of one folder may: images for a test seldom have labels.
+    """
+    waiting, folders = [tree], []
+    while waiting:
+        folders.append(folder := waiting.pop(0))
+        waiting += folder.folders.values()
+    of_one = sorted((folder.images for folder in folders), key=len, reverse=True)
+    found = (_guessed(paths) for paths in (tree.all_images(), *of_one[:_MAX_FOLDERS]) if paths)
+    return next(filter(any, found), ("", ""))
+
+
+def _guessed(paths: Sequence[str]) -> tuple[str, str]:
+    step = max(1, len(paths) // _NUM_TRIED)
+    names = [path.rpartition("/")[2] for path in paths[::step]]
+    for text in _PATTERNS:
+        pattern = re.compile(text)
+        labels = ((_label_in(name, pattern), name) for name in names)
+        found = [(label, name) for label, name in labels if any(map(str.isalpha, label))]
+        counts = Counter(label for label, _ in found)
+        are_labels = (
+            not all(map(split_named, counts))
+            and 2 <= len(counts) <= _MAX_LABELS * len(names)
+            and min(counts.values()) > 1
+        )
+        if are_labels and len(found) >= _LEAST_SHARE * len(names):
+            firsts = dict(reversed(found))
+            return text, listed([f"{label} ({firsts[label]})" for label in sorted(firsts, key=natural_key)], 4)
+    return "", ""
+
+
+def _label_in(name: str, pattern: re.Pattern[str]) -> str:
+    found = pattern.search(name)
+    return ((found[1] if pattern.groups else found[0]) or "").strip() if found else ""

@@ -1,0 +1,204 @@
+"""The Layout: every image with the label, and the split, that folders, a table or its own name give it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mien.config import LabelConfig
+from mien.core.text import first_few, folded, visible
+from mien.errors import NotADatasetError, SettingsError
+
+_MAX_NAMED = 3
+_MAX_CLASSES_NAMED = 8
+# What folders and tables call a split; other letters divide the words of a name, as in seg_train and test1.
+_SPLIT_WORDS = {
+    "train": "train training trn trainset trainingset traindata traindir trainval",
+    "val": "val valid validation dev valset validationset evalset",
+    "test": "test testing tst testset testdata testdir holdout eval evaluation",
+}
+_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file with its label.
+
+    Attributes:
+        path: Below the root, with forward slashes.
+        label: Name of its class.
+        split: "train", "val" or "test" where the layout says so; else "".
+        row: What a table says of it beside, by column.
+    """
+
+    path: str
+    label: str
+    split: str = ""
+    row: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What was found.
+
+    Attributes:
+        taken_as: How it was read, in a line without a full stop.
+        entries: Every file that has a label.
+        level: How many folders lead to an image, that of its class included; 0 where folders do not tell the class.
+        notes: What else a user should know, a sentence each.
+    """
+
+    taken_as: str
+    entries: tuple[Entry, ...]
+    level: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in natural order."""
+        return tuple(sorted({entry.label for entry in self.entries}, key=natural_key))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the usual one, one folder for each class, and there is nothing to say of it."""
+        return self.level == 1 and not self.notes and not any(entry.split for entry in self.entries)
+
+    def noting(self, *notes: str) -> "Layout":
+        """Return the same layout with more notes; empty ones are passed over."""
+        return replace(self, notes=(*self.notes, *filter(None, notes)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return how it was read, as JSON values."""
+        splits = Counter(entry.split for entry in self.entries if entry.split)
+        return {"taken_as": self.taken_as, "splits": dict(splits), "notes": list(self.notes)}
+
+
+def natural_key(name: str) -> tuple[tuple[object, ...], str]:
+    """Return what to sort names by so that 2 comes before 10.
+
+    Example:
+        >>> sorted(["class10", "class2", "class1"], key=natural_key)
+        ['class1', 'class2', 'class10']
+    """
+    parts = re.split(r"(\d+)", name)
+    # Digits of other scripts too; names that differ in zeros alone stay apart.
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), name
+
+
+def split_named(name: str) -> str:
+    """Return which split a folder, a file or a value is named after: "train", "val", "test", or "" for none.
+
+    Example:
+        >>> [split_named(name) for name in ("seg_train", "Testing", "valid", "test1", "trains")]
+        ['train', 'test', 'val', 'test', '']
+    """
+    found = [_SPLIT_OF[word] for word in re.findall(r"[a-z]+", folded(name)) if word in _SPLIT_OF]
+    return found[0] if found else ""
+
+
+def names_of_list(text: str) -> tuple[str, ...]:
+    """Return the names in a setting that holds several, with commas between."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
+
+
+def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = ()) -> Layout:
+    """Put classes together and leave classes out, as the user says; refuse class names that look alike.
+
+    Args:
+        layout: What was found.
+        config: The user's settings.
+        known: The classes that a classifier knows: one of them is enough then.
+
+    Raises:
+        SettingsError: A class that is named is not there.
+        NotADatasetError: Two names look alike, or there are fewer than two classes.
+    """
+    layout = _merged(layout, config.merge_classes)
+    if wanted := names_of_list(config.classes):
+        missing = [name for name in wanted if name not in layout.class_names]
+        if missing:
+            raise SettingsError(f"--classes names {missing[0]!r}; there are {listed(layout.class_names)}")
+        others = Counter(entry.label for entry in layout.entries if entry.label not in wanted)
+        note = f"left out by --classes: {listed([f'{name} ({count})' for name, count in others.items()])}"
+        kept = tuple(entry for entry in layout.entries if entry.label in wanted)
+        layout = replace(layout, entries=kept).noting(note if others else "")
+    _refuse_alike(layout.class_names)
+    names = layout.class_names
+    if len(names) < (1 if set(names) & set(known) else 2):
+        only = f"one class alone, {names[0]!r}" if names else "no image with a label"
+        raise NotADatasetError(f"taken as {layout.taken_as}: {only}; a classifier needs two classes or more")
+    return layout
+
+
+def without_vain_splits(layout: Layout) -> Layout:
+    """Return the layout without its splits where these leave nothing to train on, or nothing to judge by."""
+    found = {entry.split for entry in layout.entries}
+    if "train" in found and found & {"val", "test"}:
+        return layout
+    return replace(
+        layout, entries=tuple(replace(entry, split="") if entry.split else entry for entry in layout.entries)
+    )
+
+
+def describe_splits(entries: Iterable[Entry]) -> str:
+    """Return in words which splits entries are in; an empty text for none."""
+    counts = Counter(entry.split for entry in entries if entry.split)
+    return ", ".join(f"{name} ({counts[name]})" for name in ("train", "val", "test") if counts[name])
+
+
+def listed(names: Iterable[str], most: int = _MAX_CLASSES_NAMED) -> str:
+    """Return names, the first of many, with commas between."""
+    return ", ".join(first_few([visible(name) for name in names], most))
+
+
+def examples(paths: Sequence[str]) -> str:
+    """Return some paths as examples."""
+    return listed(paths, _MAX_NAMED)
+
+
+def _merged(layout: Layout, merge_classes: str) -> Layout:
+    if not merge_classes.strip():
+        return layout
+    new_names: dict[str, str] = {}
+    names = layout.class_names
+    for part in names_of_list(merge_classes):
+        new, _, olds = part.partition("=")
+        for old in (olds or new).split("+"):
+            found = [name for name in names if name == old] if olds and old in names else _like(old, names)
+            if not found:
+                raise SettingsError(f"--merge-classes names {old!r}; there are {listed(names)}")
+            new_names |= dict.fromkeys(found, new.strip())
+    entries = tuple(replace(entry, label=new_names.get(entry.label, entry.label)) for entry in layout.entries)
+    merged: dict[str, list[str]] = {}
+    for old, new in new_names.items():
+        merged.setdefault(new, []).append(repr(old))
+    note = "; ".join(f"{' and '.join(olds)} count as {new!r}" for new, olds in merged.items())
+    return replace(layout, entries=entries).noting(f"by --merge-classes, {note}")
+
+
+def _like(name: str, names: Iterable[str]) -> list[str]:
+    return [other for other in names if _alike(other) == _alike(name)]
+
+
+def _alike(name: str) -> str:
+    """Return what two names have in common that a person would take for one."""
+    return " ".join(folded(name).split())
+
+
+def _refuse_alike(names: Sequence[str]) -> None:
+    by_look: dict[str, list[str]] = {}
+    for name in names:
+        by_look.setdefault(_alike(name), []).append(name)
+    doubles = {look: found for look, found in by_look.items() if len(found) > 1}
+    if doubles:
+        shown = "; ".join(" and ".join(map(repr, found)) for found in doubles.values())
+        merging = ",".join(doubles)
+        raise NotADatasetError(
+            f"these class names look alike: {shown}. If they are one class, add --merge-classes {_quoted(merging)}; if "
+            "not, rename one"
+        )
+
+
+def _quoted(text: str) -> str:
+    return f"'{text}'" if " " in text else text

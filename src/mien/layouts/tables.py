@@ -1,0 +1,170 @@
+"""Tables of any usual kind: CSV, TSV, JSON, JSON lines and Parquet -> rows of texts."""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from mien.core import files
+from mien.core.csv_tables import read_rows
+from mien.core.extras import needing
+from mien.errors import SourceNotFoundError
+
+_MAX_BYTES = 512 * 1024**2
+_DELIMITERS = ",;\t|"
+_NUM_LOOKED_AT = 20
+# A row of a table is found on this line of its file, where the first row has the names of the columns.
+_FIRST_LINE = 2
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        path: Its file.
+        columns: Their names.
+        rows: A text for each column, one tuple a row.
+        first_line: On which line of the file the first row is, or which number it has.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    first_line: int = _FIRST_LINE
+
+    def column(self, name: str) -> list[str]:
+        """Return the texts of a column."""
+        place = self.columns.index(name)
+        return [row[place] for row in self.rows]
+
+    def without_heading(self) -> "Table":
+        """Return the same table where its first line is a row, and names no columns."""
+        names = tuple(f"column {number}" for number in range(1, len(self.columns) + 1))
+        return Table(self.path, names, (self.columns, *self.rows), self.first_line - 1)
+
+
+def read_table(path: Path) -> Table:
+    """Read a table; what it is, the end of its name says.
+
+    In JSON, objects within objects become columns such as data.image, and what is alone in a list stands for itself.
+
+    Raises:
+        SourceNotFoundError: It cannot be read, or is no table.
+        MissingExtraError: It is a Parquet file, and pyarrow is not installed.
+    """
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".parquet":
+            return _read_parquet(path)
+        text = _text_of(files.read_regular(path, max_bytes=_MAX_BYTES))
+        if suffix in (".json", ".jsonl", ".ndjson"):
+            return _from_objects(path, _objects(text, in_lines=suffix != ".json"))
+        return _read_csv(path, text)
+    except OSError as error:
+        raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {files.reason_of(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {error}") from error
+
+
+def _text_of(content: bytes) -> str:
+    """Decode a table as programs write it: UTF-8, UTF-16 with its mark, or what older programs of Windows write."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252")
+
+
+def _read_csv(path: Path, text: str) -> Table:
+    lines = text.splitlines(keepends=True)
+    delimiter = _delimiter_of(lines)
+    rows = [row for row in read_rows(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
+    if not rows or len(rows[0]) < 2:
+        raise ValueError("it has no two columns, divided by commas, semicolons, tabs or bars")
+    heading = [name.strip() for name in rows[0]]
+    width = len(heading)
+    # Some programs write the number of the row first, without a heading; others an empty cell at the end.
+    heading = [name or f"column {number}" for number, name in enumerate(heading, start=1)]
+    return _table(path, heading, [[*row[:width], *[""] * (width - len(row))] for row in rows[1:]])
+
+
+def _delimiter_of(lines: Sequence[str]) -> str:
+    """Return what divides the cells: what the first lines have most of, the same number in each."""
+    first = list(islice((line for line in lines if line.strip()), _NUM_LOOKED_AT))
+
+    def fit(delimiter: str) -> tuple[int, int]:
+        rows = csv.reader(first, delimiter=delimiter)
+        widths = Counter(len(row) for row in rows)
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        return (count if width > 1 else 0), width
+
+    return max(_DELIMITERS, key=fit)
+
+
+def _objects(text: str, *, in_lines: bool) -> list[Mapping[str, Any]]:
+    found = [json.loads(line) for line in text.splitlines() if line.strip()] if in_lines else json.loads(text)
+    if isinstance(found, dict) and all(isinstance(value, str | int) for value in found.values()):
+        # {"a.jpg": "cat", ...}
+        return [{"path": name, "label": value} for name, value in found.items()]
+    if not (isinstance(found, list) and found and all(isinstance(item, dict) for item in found)):
+        raise ValueError("it is no list of objects")
+    return found
+
+
+def _from_objects(path: Path, objects: Sequence[Mapping[str, Any]]) -> Table:
+    flat = [dict(_flattened("", item)) for item in objects]
+    columns = list(dict.fromkeys(name for row in flat for name in row))
+    return _table(path, columns, [[row.get(name, "") for name in columns] for row in flat], first_line=1)
+
+
+def _flattened(name: str, value: Any) -> Iterable[tuple[str, str]]:
+    if isinstance(value, list) and len(value) == 1:
+        yield from _flattened(name, value[0])
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flattened(f"{name}.{key}" if name else key, inner)
+    elif isinstance(value, list):
+        yield name, ", ".join(_cell(item) for item in value)
+    else:
+        yield name, _cell(value)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    # What was a whole number before a gap in the column made floats of all.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value)
+
+
+def _read_parquet(path: Path) -> Table:
+    with needing("tables"):
+        from pyarrow import ArrowException, parquet
+    try:
+        with files.open_regular(path) as file:
+            found = parquet.read_table(file)
+    except ArrowException as error:
+        raise ValueError(f"no Parquet file: {error}") from error
+    for field in found.schema:
+        if "struct" in str(field.type) or "binary" in str(field.type):
+            raise ValueError(
+                f"its column {field.name!r} holds the images themselves: save them as files, with a column of paths"
+            )
+    rows = [[_cell(value) for value in row.values()] for row in found.to_pylist()]
+    return _table(path, found.column_names, rows, first_line=1)
+
+
+def _table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], *, first_line: int = _FIRST_LINE
+) -> Table:
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"two columns are called {Counter(columns).most_common(1)[0][0]!r}")
+    return Table(path, tuple(columns), tuple(map(tuple, rows)), first_line)

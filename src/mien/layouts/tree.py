@@ -36,21 +36,18 @@ class Folder:
     """A folder with what is in it.
 
     Attributes:
+        name: Its own name.
         path: Below the root, with forward slashes; "" for the root itself.
         files: The names of all its files.
         folders: The folders in it that hold files, by name.
         empty: The names of the folders in it that hold none.
     """
 
+    name: str
     path: str = ""
     files: list[str] = field(default_factory=list)
     folders: dict[str, "Folder"] = field(default_factory=dict)
     empty: list[str] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """Its own name."""
-        return self.path.rpartition("/")[2]
 
     @property
     def images(self) -> list[str]:
@@ -101,7 +98,7 @@ def read_tree(root: Path, exclude: Sequence[str] = ()) -> Folder:
         os.scandir(root).close()
     except OSError as error:
         raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {files.reason_of(error)}") from error
-    tree, start = Folder(), len(str(root / "x")) - 1
+    tree, start = Folder(root.absolute().name), len(str(root / "x")) - 1
     folders = {"": tree}
     for found in files.walk(root):
         path = str(found)[start:].replace(os.sep, "/")
@@ -151,7 +148,8 @@ def _folder_of(path: str, folders: dict[str, Folder]) -> Folder:
         path = path.rpartition("/")[0]
     folder = folders[path]
     for path in reversed(missing):
-        folder = folder.folders.setdefault(path.rpartition("/")[2], Folder(path))
+        name = path.rpartition("/")[2]
+        folder = folder.folders.setdefault(name, Folder(name, path))
         folders[path] = folder
     return folder
 

@@ -14,6 +14,7 @@ import pytest
 from archive_files import write_tar, write_zip
 from conftest import draw_image, encoded, make_pipe
 from mien.config import FetchLimits, IntakeLimits
+from mien.data.scanning import scan
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.fetching import downloads
 from mien.fetching.intake import Intake, sort_out, source_url, take_in
@@ -159,8 +160,8 @@ def test_lists_beyond_a_limit_are_stopped(tmp_path: Path) -> None:
 
 def archive_files() -> dict[str, bytes]:
     return {
-        "photos/train/happy/a smile.jpg": jpeg(1),
-        "photos/test/happy/b": jpeg(2),
+        "photos/happy/a smile.jpg": jpeg(1),
+        "photos/happy/old/b": jpeg(2),
         "photos/sad/c.png": jpeg(3),
         "photos/sad/copy.png": jpeg(3),
         "photos/sad/page.jpg": b"<html>",
@@ -189,7 +190,7 @@ def test_an_archive_becomes_class_folders(tmp_path: Path, kind: str) -> None:
     assert_log_is_true(tmp_path / "data")
     assert sorted(os.listdir(tmp_path)) == [f"a.{kind}", "data"]
     urls = [record.url for record in load_sources(tmp_path / "data")]
-    assert f"{source_url(str(path))}#photos/train/happy/a%20smile.jpg" in urls
+    assert f"{source_url(str(path))}#photos/happy/a%20smile.jpg" in urls
     again = take(path, to=tmp_path / "data")
     assert (dict(again.new), dict(again.there)) == ({}, {"happy": 2, "sad": 2})
 
@@ -453,3 +454,35 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 def test_only_the_first_of_very_many_problems_are_named() -> None:
     with pytest.raises(SourceNotFoundError, match="and 15 more"):
         sort_out(f"none{number}" for number in range(25))
+
+
+def test_the_same_tree_gives_the_same_classes_as_a_folder_and_as_an_archive(tmp_path: Path) -> None:
+    tree = {f"set/{name}/2024/{n}.jpg": jpeg(10 * len(name) + n) for name in ("happy", "sad") for n in range(3)}
+    made = take(write_zip(tmp_path / "a.zip", tree), to=tmp_path / "data")
+    assert dict(made.new) == {"happy": 3, "sad": 3}
+    for name, content in tree.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert scan(tmp_path / "tree").counts() == {"happy": 3, "sad": 3}
+    level = take_in([tmp_path / "a.zip"], tmp_path / "second", class_level=2)
+    assert dict(level.new) == dict(made.new)
+
+
+def test_what_can_be_read_in_two_ways_is_refused_until_a_level_is_named(tmp_path: Path) -> None:
+    tree = {f"{year}/{name}/{n}.jpg": jpeg(n) for n, year in enumerate(("2023", "2024")) for name in ("happy", "sad")}
+    path = write_zip(tmp_path / "a.zip", tree)
+    (reason,) = take(path, to=tmp_path / "data").unusable.values()
+    assert "--class-level 2 takes happy, sad" in reason
+    made = take_in([path], tmp_path / "data", class_level=2)
+    assert dict(made.new) == {"happy": 2, "sad": 2}
+
+
+def test_splits_in_an_archive_are_put_together(tmp_path: Path) -> None:
+    tree = {
+        f"{part}/{name}/{n}.jpg": jpeg(100 * (part == "test") + 10 * len(name) + n)
+        for part in ("train", "test")
+        for name in ("happy", "sad")
+        for n in range(2)
+    }
+    assert dict(take(write_zip(tmp_path / "a.zip", tree), to=tmp_path / "data").new) == {"happy": 4, "sad": 4}

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from mien.fetching.url_lists import Wanted, read_lists
 
 
@@ -56,3 +58,32 @@ def test_a_list_whose_name_is_no_class_needs_classes_in_its_lines(tmp_path: Path
     wanted, problems = read_lists([write(tmp_path / "con.txt", "happy,http://h/1\nhttp://h/2\n")])
     assert [image.label for image in wanted] == ["happy"]
     assert problems == ["con.txt, line 2: the class name 'con' means a device on Windows"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://h/1,happy\nhttp://h/2,sad\n",
+        "happy;http://h/1\nsad;http://h/2\n",
+        "http://h/1\thappy\nhttp://h/2\tsad\n",
+        '"label";"url"\n"happy";"http://h/1"\n"sad";"http://h/2"\n',
+        "url,width,category\nhttp://h/1,640,happy\nhttp://h/2,480,sad\n",
+        '"class","url"\n"happy","http://h/1"\n"sad","http://h/2"\n',
+        "Class,URL\nhappy,http://h/1\nsad,http://h/2\n",
+    ],
+)
+def test_class_and_url_stand_in_either_order_with_any_usual_mark_between(tmp_path: Path, text: str) -> None:
+    wanted, problems = read_lists([write(tmp_path / "all.csv", text)])
+    assert problems == []
+    assert [(image.label, image.url) for image in wanted] == [("happy", "http://h/1"), ("sad", "http://h/2")]
+
+
+def test_marks_in_urls_make_no_classes(tmp_path: Path) -> None:
+    text = "http://h/a,b.jpg\nhttp://h/?w=1,h=2\nhttp://h/x;y.jpg\n"
+    wanted, problems = read_lists([write(tmp_path / "happy.txt", text)])
+    assert problems == [] and {image.label for image in wanted} == {"happy"} and len(wanted) == 3
+
+
+def test_lines_of_several_forms_are_refused_by_number(tmp_path: Path) -> None:
+    _, problems = read_lists([write(tmp_path / "all.csv", "http://h/1;happy\nhttp://h/2\nsad;http://h/3\n")])
+    assert [problem.split(":")[0] for problem in problems] == ["all.csv, line 3"]

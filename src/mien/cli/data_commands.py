@@ -1,7 +1,7 @@
 """The commands on a folder of images: arguments -> one public call -> print."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,6 +19,7 @@ def fetch(
     to: Path,
     forget: str = "",
     only: str = "",
+    class_level: int | Literal["auto"] = "auto",
     json: Flag = False,
     limits: Annotated[IntakeLimits, Intake] = IntakeLimits(),
     fetch_limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
@@ -38,7 +39,11 @@ def fetch(
     forget
         Remove what came from this URL, archive or repository, and its lines in sources.csv.
     only
-        Take only these classes from archives and repositories (with commas between).
+        Take only these classes from archives and repositories (with commas between): folders of these names, however
+        deep.
+    class_level
+        Which folder on the way to an image in an archive or a repository is its class: 1 the first, 2 the second. auto:
+        told by the folders, as mien train does.
     json
         Print one JSON document.
     """
@@ -54,7 +59,9 @@ def fetch(
         return 0
     classes = [name.strip() for name in only.split(",") if name.strip()]
     with TerminalProgress() as progress:
-        made = take_in(sources, to, limits, fetch_limits=fetch_limits, only=classes, progress=progress)
+        made = take_in(
+            sources, to, limits, fetch_limits=fetch_limits, only=classes, class_level=class_level, progress=progress
+        )
     show_json(made.to_dict()) if json else show_intake(made)
     return 0 if made.is_whole else 1
 

@@ -174,7 +174,14 @@ def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
         lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
     sizes = ", ".join(f"{len(dataset.indexes(name))} {name}{_of_groups(dataset, name)}" for name in SPLITS)
     together = "copies and groups" if _what(dataset) == "groups" else "copies"
-    return [*lines, f"split: {sizes}; {together} never stand on two sides"]
+    return [*lines, f"split: {sizes}{_as_given(dataset)}; {together} never stand on two sides"]
+
+
+def _as_given(dataset: Dataset) -> str:
+    given = [
+        name for name in SPLITS if all(dataset.records[place].given == name for place in dataset.indexes(name).tolist())
+    ]
+    return f" ({' and '.join(given)} as given)" if given else ""
 
 
 def _of_groups(dataset: Dataset, split: str) -> str:

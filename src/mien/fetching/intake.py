@@ -5,12 +5,12 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from mien.config import FetchLimits, IntakeLimits
@@ -18,7 +18,7 @@ from mien.core import files
 from mien.core.formats import EXTENSIONS, begins_like_an_image
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import first_few, shorten
-from mien.errors import FetchError, IntakeError, SettingsError, SourceNotFoundError
+from mien.errors import FetchError, IntakeError, NotADatasetError, SettingsError, SourceNotFoundError
 from mien.fetching import http
 from mien.fetching.archives import Member, is_archive, members
 from mien.fetching.downloads import download, trying_again
@@ -26,6 +26,8 @@ from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.repositories import clone, is_repository, repository_members
 from mien.fetching.source_log import LOG_NAME, SourceRecord
 from mien.fetching.url_lists import Wanted, read_lists
+from mien.layouts.by_folders import UnclearError, by_folders, by_level
+from mien.layouts.tree import tree_of
 
 _MAX_NAMED = 10
 # Hidden files, and what a Mac adds to an archive.
@@ -85,6 +87,7 @@ def take_in(
     *,
     fetch_limits: FetchLimits = FetchLimits(),
     only: Sequence[str] = (),
+    class_level: int | Literal["auto"] = "auto",
     progress: Progress = SILENCE,
 ) -> Intake:
     """Fetch images into class folders. Called again, it fetches only what is missing.
@@ -95,7 +98,8 @@ def take_in(
         folder: Where to: a folder of class folders, made where it is missing. No file in it is ever overwritten.
         limits: How far to go.
         fetch_limits: How far to go for each image.
-        only: The classes to take from archives and repositories; by default all.
+        only: The classes to take from archives and repositories, wherever folders of these names are; by default all.
+        class_level: Which folder on the way to an image in these is its class, as `LabelConfig.class_level`.
         progress: Told how far it is.
 
     Raises:
@@ -115,7 +119,7 @@ def take_in(
         raise SettingsError(f"the lists name {len(wanted)} images; at most {limits.max_files}, see --max-files")
     with open_folder(Path(folder)) as images:
         refuse(_contradictions(wanted, images))
-        work = _Work(images, Intake(Path(folder)), limits, fetch_limits, frozenset(only), progress)
+        work = _Work(images, Intake(Path(folder)), limits, fetch_limits, frozenset(only), progress, class_level)
         work.take_list(wanted)
         for source in others:
             work.take_source(source)
@@ -156,6 +160,7 @@ class _Work:
     fetch_limits: FetchLimits
     only: frozenset[str]
     progress: Progress
+    class_level: int | Literal["auto"] = "auto"
     found: set[str] = field(default_factory=set)
 
     def take_list(self, wanted: Sequence[Wanted]) -> None:
@@ -181,8 +186,9 @@ class _Work:
         url = source_url(source)
         try:
             with self._opened(source, url) as (found, sha256):
-                for number, member in enumerate(found, start=1):
-                    self._take_member(_member_url(url, member.name), member)
+                labels = self._labels(_names_of(found())) if found else {}
+                for number, member in enumerate(found() if found else (), start=1):
+                    self._take_member(_member_url(url, member.name), member, labels.get(member.name, ""))
                     # How many are left, nobody knows before the end.
                     self.progress.step("Taking over", number, number + 1)
             if not self.only:
@@ -194,26 +200,30 @@ class _Work:
             self.images.note(url, f"failed: {reason}")
 
     @contextmanager
-    def _opened(self, source: str, url: str) -> Iterator[tuple[Iterable[Member], str]]:
-        """Give the members of an archive or a repository, and its hash; what was fetched is removed at the end."""
+    def _opened(self, source: str, url: str) -> Iterator[tuple[Callable[[], Iterable[Member]] | None, str]]:
+        """Give what goes through the members of an archive or a repository, and its hash; None where all are there.
+
+        What was fetched is removed at the end.
+        """
         max_bytes, place = self.fetch_limits.max_bytes, self.images.work_dir / "source"
         before = self.images.records.get(url)
         is_here = "://" not in source
         sha256 = files.sha256_of(Path(source)) if is_here else before.sha256 if before else ""
         if before and before.sha256 == sha256 and self.images.holds(url):
-            yield self._known(url), sha256
+            self._count_known(url)
+            yield None, sha256
             return
         try:
             if is_repository(url):
                 self.progress.say(f"cloning {source}")
                 clone(source, place, self.limits, self.fetch_limits)
-                yield repository_members(place, self.limits, max_bytes=max_bytes), ""
+                yield lambda: repository_members(place, self.limits, max_bytes=max_bytes), ""
                 return
             if not is_here:
                 self.progress.say(f"fetching {source}")
                 self._fetch_archive(source, place)
             path = Path(source) if is_here else place
-            yield members(path, self.limits, max_bytes=max_bytes), files.sha256_of(path)
+            yield lambda: members(path, self.limits, max_bytes=max_bytes), files.sha256_of(path)
         finally:
             if place.is_dir():
                 shutil.rmtree(place, ignore_errors=True)
@@ -236,17 +246,37 @@ class _Work:
             text = error.reason.replace("--max-bytes", "--max-total-bytes").replace("--timeout-s", "--source-timeout-s")
             raise IntakeError(text) from error
 
-    def _known(self, url: str) -> Iterator[Member]:
+    def _count_known(self, url: str) -> None:
         """Count what is there of an archive that need not be opened again."""
-        for record in self.images.records.values():
-            if record.url.startswith(f"{url}#"):
-                label = _class_of(unquote(record.url.partition("#")[2]))
-                self.found.add(label)
-                self._count(record, label, is_new=False)
-        return iter(())
+        known = [record for record in self.images.records.values() if record.url.startswith(f"{url}#")]
+        labels = self._labels(unquote(record.url.partition("#")[2]) for record in known)
+        for record in known:
+            label = record.path.split("/")[0] if record.path else labels.get(unquote(record.url.partition("#")[2]), "")
+            self.found.add(label)
+            self._count(record, label, is_new=False)
 
-    def _take_member(self, url: str, member: Member) -> None:
-        label = _class_of(member.name)
+    def _labels(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the class of each member, by its name, as `mien train` would tell it from the folders."""
+        paths = {name: "/".join(part for part in re.split(r"[/\\]", name) if part not in ("", ".")) for name in names}
+        if not paths:
+            return {}
+        if self.only:
+            found = {name: [part for part in path.split("/")[:-1] if part in self.only] for name, path in paths.items()}
+            return {name: parts[-1] for name, parts in found.items() if parts}
+        tree = tree_of(sorted(path for path in paths.values() if ".." not in path.split("/")))
+        try:
+            level = self.class_level
+            layout = by_folders(tree, one_is_enough=True) if level == "auto" else by_level(tree, level)
+        except (UnclearError, NotADatasetError) as error:
+            raise IntakeError(f"{error}{_advice(error)}") from error
+        for told in () if layout.is_plain else (f"taken as: {layout.taken_as}", *layout.notes):
+            self.progress.say(told)
+        if any(entry.split for entry in layout.entries):
+            self.progress.say("its splits are put together here; mien train ARCHIVE keeps them")
+        labels = {entry.path: entry.label for entry in layout.entries}
+        return {name: labels[path] for name, path in paths.items() if path in labels}
+
+    def _take_member(self, url: str, member: Member, label: str) -> None:
         self.found.add(label)
         # What stands behind a NUL tells apart members of one name.
         is_named_so = PurePosixPath(member.name.partition("\0")[0]).suffix.lower() in EXTENSIONS
@@ -293,10 +323,16 @@ def _member_url(url: str, name: str) -> str:
     return f"{url}#{quoted}"
 
 
-def _class_of(name: str) -> str:
-    """Return the folder directly above a member; an empty text where there is none."""
-    parts = re.split(r"[/\\]", name)
-    return parts[-2] if len(parts) > 1 else ""
+def _names_of(found: Iterable[Member]) -> Iterator[str]:
+    """Yield the names of members as far as they can be read: what is wrong then is said when they are taken."""
+    with suppress(IntakeError):
+        yield from (member.name for member in found)
+
+
+def _advice(error: Exception) -> str:
+    """Return what of the ways that `mien train` knows helps here."""
+    ways = [way for way in getattr(error, "ways", ()) if way.startswith("--class-level")]
+    return f": {'; '.join(ways)}" if ways else ""
 
 
 def _kind_of(error: FetchError) -> str:

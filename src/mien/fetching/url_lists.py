@@ -1,8 +1,10 @@
-"""Lists of URLs: text files with a URL in a line, or `class,url` -> which image is of which class."""
+"""Lists of URLs: text files with a URL in a line, or with class and URL -> which image is of which class."""
 
+import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from mien.core import files
@@ -12,7 +14,10 @@ _MAX_BYTES = 64 * 1024**2
 _MAX_URL_LETTERS = 4000
 _URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 _PASSWORD = re.compile(r"[^/]*//[^/?#]*@")
-_HEADINGS = {"class,url", "label,url"}
+# What divides the cells of a line, and what the cells of a heading are called.
+_DELIMITERS = ",;\t|"
+_URL_NAMES = {"url", "link", "href", "image", "image_url", "src"}
+_LABEL_NAMES = {"class", "label", "category", "name", "tag"}
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,9 @@ class Wanted:
 def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
     """Read lists, each URL once.
 
-    A line is a URL, of the class that the file is named after, or `class,url`. Blank lines and those that begin with
-    # are passed over.
+    A line is a URL, of the class that the file is named after; or class and URL in either order, with a comma, a
+    semicolon, a tab or a bar between, as all lines have it or a heading says. Blank lines and those that begin with #
+    are passed over.
 
     Args:
         paths: Text files in UTF-8, such as happy.txt.
@@ -53,26 +59,73 @@ def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
         except UnicodeDecodeError:
             problems.append(f"{path.name}: not a text in UTF-8: save it as such")
             continue
-        for number, line in enumerate(text.splitlines(), start=1):
-            if line.strip() and not line.lstrip().startswith("#") and (number > 1 or line.strip() not in _HEADINGS):
-                _add_line(wanted, problems, line.strip(), path.stem, f"{path.name}, line {number}")
+        lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
+        lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+        form, entries = _form_of(lines)
+        for number, line in entries:
+            label, url = form(line, path.stem)
+            _add(wanted, problems, Wanted(url, label, f"{path.name}, line {number}"))
     return list(wanted.values()), problems
 
 
-def _add_line(wanted: dict[str, Wanted], problems: list[str], line: str, file_class: str, place: str) -> None:
-    label, url = _split(line, file_class)
-    problem = class_name_problem(label) or _url_problem(url)
-    known = wanted.setdefault(url, Wanted(url, label, place)) if not problem else None
-    if known and known.label != label:
-        problem = f"{shorten(url, 200)!r} is of class {label!r} here, and of class {known.label!r} in {known.place}"
+def _add(wanted: dict[str, Wanted], problems: list[str], image: Wanted) -> None:
+    problem = class_name_problem(image.label) or _url_problem(image.url)
+    known = wanted.setdefault(image.url, image) if not problem else None
+    if known and known.label != image.label:
+        shown = shorten(image.url, 200)
+        problem = f"{shown!r} is of class {image.label!r} here, and of class {known.label!r} in {known.place}"
     if problem:
-        problems.append(f"{place}: {problem}")
+        problems.append(f"{image.place}: {problem}")
+
+
+def _form_of(
+    lines: Sequence[tuple[int, str]],
+) -> tuple[Callable[[str, str], tuple[str, str]], Sequence[tuple[int, str]]]:
+    """Return how the lines of a list say class and URL, and those that are no heading.
+
+    A heading says it; else all lines must have one form: a class and a URL in either order, with one of the usual marks
+    between. Where they have not, a line is a URL, or `class,url`: a URL may have any mark in it.
+    """
+    for delimiter in _DELIMITERS:
+        heading = [cell.casefold() for cell in _cells(lines[0][1], delimiter)] if lines else []
+        urls, labels = ([n for n, name in enumerate(heading) if name in names] for names in (_URL_NAMES, _LABEL_NAMES))
+        if len(urls) == 1 and len(labels) == 1:
+            if delimiter == "," and heading[0] in _LABEL_NAMES and len(heading) == 2:
+                return _split, lines[1:]
+            return partial(_by_places, delimiter, labels[0], urls[0]), lines[1:]
+    for delimiter in _DELIMITERS:
+        rows = [_cells(line, delimiter) for _, line in lines]
+        if all(len(row) == 2 and _is_url(row[0]) and not _is_url(row[1]) for row in rows) and _are_classes(rows):
+            return partial(_by_places, delimiter, 1, 0), lines
+        if delimiter != "," and all(len(row) == 2 and _is_url(row[1]) and not _is_url(row[0]) for row in rows):
+            return partial(_by_places, delimiter, 0, 1), lines
+    return _split, lines
+
+
+def _are_classes(rows: Sequence[Sequence[str]]) -> bool:
+    """Say whether what stands behind URLs may be classes, and not the end of URLs with such a mark in them."""
+    names = {row[1] for row in rows}
+    return bool(rows) and all("." not in name and "=" not in name and not class_name_problem(name) for name in names)
+
+
+def _is_url(cell: str) -> bool:
+    return _URL.match(cell) is not None
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    (row,) = csv.reader([line], delimiter=delimiter, skipinitialspace=True) if line else ([],)
+    return [cell.strip() for cell in row]
+
+
+def _by_places(delimiter: str, label: int, url: int, line: str, _file_class: str) -> tuple[str, str]:
+    cells = [*_cells(line, delimiter), *[""] * (max(label, url) + 1)]
+    return cells[label], cells[url].partition("#")[0]
 
 
 def _split(line: str, file_class: str) -> tuple[str, str]:
-    """Return class and URL of a line; a URL may have commas too."""
+    """Return class and URL of a line that is a URL or `class,url`; a URL may have commas too."""
     label, comma, url = line.partition(",")
-    if _URL.match(line) or not comma:
+    if _URL.match(line.strip('"')) or not comma:
         label, url = file_class, line
     return label.strip().strip('"'), url.strip().strip('"').partition("#")[0]
 

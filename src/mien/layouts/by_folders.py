@@ -36,12 +36,13 @@ class UnclearError(Exception):
         self.reason, self.ways = reason, tuple(ways)
 
 
-def by_folders(tree: Folder, known: Sequence[str] = ()) -> Layout:
+def by_folders(tree: Folder, known: Sequence[str] = (), *, one_is_enough: bool = False) -> Layout:
     """Tell the classes of a tree by its folders, where that is safe.
 
     Args:
         tree: What `read_tree` returned.
         known: The classes that a classifier knows.
+        one_is_enough: Whether one class folder alone is taken, too.
 
     Raises:
         UnclearError: Its folders do not tell, or can be read in two ways.
@@ -49,7 +50,7 @@ def by_folders(tree: Folder, known: Sequence[str] = ()) -> Layout:
     base = _inside_wrappers(tree, known)
     tops = base.with_images
     layout = None if tops and set(tops) <= set(known) else _splits(base, tops, known)
-    layout = layout or _classes(base, tops, known)
+    layout = layout or _classes(base, tops, tuple(tops) if one_is_enough and len(tops) == 1 else known)
     return layout.noting(_note_empty(base), _note_loose(tree, base, layout))
 
 
@@ -109,7 +110,8 @@ def _splits(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> L
     training = [name for name in tops if named[name] == "train" and subs[name]]
     if training and any(split in ("val", "test") for split in named.values()):
         return _named_splits(base, inside, named)
-    if not _have_much_in_common(subs.values()):
+    # One name alone makes no two classes.
+    if len(set().union(*subs.values())) < 2 or not _have_much_in_common(subs.values()):
         return None
     shared = [name for names in subs.values() for name in names]
     if all(split_named(name) for name in shared):

@@ -1,7 +1,7 @@
 """The tree: the files of a folder, without what systems and programs leave there, as folders in one another."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -24,8 +24,7 @@ _OTHER_EXTENSIONS = set(
     ".npy .npz "
     ".mat .h5 .hdf5 .pkl .pickle .pt .pth .onnx .tfrecord .tfrecords .svg .mp3 .wav .lnk .url".split()
 )
-# Deeper, an empty folder is no class.
-_MAX_EMPTY_DEPTH = 2
+_RUN_FILES = {"config.json", "manifest.csv"}
 # The same without an ending.
 _OTHER_NAMES = set("license licence copying notice readme changelog authors makefile dockerfile".split())
 TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -98,16 +97,40 @@ def read_tree(root: Path, exclude: Sequence[str] = ()) -> Folder:
         os.scandir(root).close()
     except OSError as error:
         raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {files.reason_of(error)}") from error
-    tree, start = Folder(root.absolute().name), len(str(root / "x")) - 1
+    start = len(str(root / "x")) - 1
+    tree = tree_of(
+        (str(found)[start:].replace(os.sep, "/") for found in files.walk(root)), root.absolute().name, exclude
+    )
+    for folder in (tree, *tree.folders.values()):
+        inside = _folders_in(root / folder.path)
+        folder.empty = sorted(name for name in inside if not _is_known(folder, name, exclude))
+    return tree
+
+
+def tree_of(paths: Iterable[str], name: str = "", exclude: Sequence[str] = ()) -> Folder:
+    """Return the tree of some files.
+
+    Args:
+        paths: Of the files, with forward slashes.
+        name: What the root is called.
+        exclude: As `read_tree` takes it.
+    """
+    tree = Folder(name)
     folders = {"": tree}
-    for found in files.walk(root):
-        path = str(found)[start:].replace(os.sep, "/")
+    for path in paths:
         if not _is_passed_over(path, exclude):
             _folder_of(path.rpartition("/")[0], folders).files.append(path.rpartition("/")[2])
-    for path, folder in list(folders.items()):
-        if len(path.split("/")) <= _MAX_EMPTY_DEPTH:
-            folder.empty = sorted(name for name in _folders_in(root / path) if not _is_known(folder, name, exclude))
+    _leave_out_runs(tree)
     return tree
+
+
+def _leave_out_runs(tree: Folder) -> None:
+    """Pass over the runs of mien, whose pictures are drawn."""
+    waiting = [tree]
+    while waiting:
+        folder = waiting.pop()
+        folder.folders = {name: inner for name, inner in folder.folders.items() if not set(inner.files) >= _RUN_FILES}
+        waiting += folder.folders.values()
 
 
 def may_be_image(path: str) -> bool:

@@ -1,11 +1,12 @@
 """The commands on a folder of images: arguments -> one public call -> print."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from mien.cli.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, user_cache_dir
+from mien.cli.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, as_flags, user_cache_dir
 from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
 from mien.core import files
 from mien.errors import SettingsError
@@ -116,7 +117,10 @@ def check(
         files.refuse_among(sheet, folder, "--sheet")
     with TerminalProgress() as progress:
         found = check_folder(folder, config, labels, against=against, progress=progress)
-    show_json(found.to_dict()) if json else show_check(found)
+    if json:
+        show_json(found.to_dict())
+    else:
+        show_check(found, f"mien train {shlex.quote(str(folder))}{as_flags(labels)}")
     if sheet:
         from mien.runs.contact_sheets import plot_check
 

@@ -1,5 +1,6 @@
 """Flags: how settings become flags, where their values come from, and short ways to write them."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
-from mien.config import PRESETS, TrainConfig
+from mien.config import PRESETS, LabelConfig, TrainConfig
 from mien.runs.folder import find_unfinished, load_config
 
 
@@ -92,6 +93,13 @@ def spelled_out(arguments: list[str]) -> list[str]:
         else:
             spelled.append(argument)
     return spelled
+
+
+def as_flags(settings: LabelConfig) -> str:
+    """Return settings that are not the default as they are typed; each with a space before it."""
+    default = asdict(type(settings)())
+    changed = {name: value for name, value in asdict(settings).items() if value != default[name]}
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
 
 
 def user_cache_dir() -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mien.core.terminal import OUT, new_table, printable, show_prose
-from mien.core.text import first_few, shorten
+from mien.core.text import counted, first_few, shorten
 from mien.data.cleaning import describe_losses
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
@@ -60,8 +60,8 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     show_prose("Take the URL out of your lists too, or it comes back; what was trained with the image still knows it.")
 
 
-def show_check(found: Check) -> None:
-    """Print what a folder holds, what is wrong with it, what gives the labels away, and the leaks."""
+def show_check(found: Check, next_command: str) -> None:
+    """Print what a folder holds, what is wrong with it, the leaks, what gives labels away, and what to type next."""
     dataset = found.dataset
     for line in describe_losses(dataset):
         show_prose(f"{printable(line)}\n")
@@ -88,6 +88,8 @@ def show_check(found: Check) -> None:
         OUT.print()
         for line in describe_shortcuts(found.shortcuts):
             show_prose(printable(line))
+    usable = f"{len(dataset.indexes()):,} of {counted(len(dataset.records), 'file')} are usable"
+    OUT.print(f"\n{usable}. Next: {printable(next_command)}")
 
 
 def _show_problems(dataset: Dataset) -> None:

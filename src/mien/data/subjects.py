@@ -102,12 +102,11 @@ def guess_rule(dataset: Dataset) -> str | None:
     A folder below that of the class, else a name up to its first number, else up to its last one. It is a guess:
     whether these groups matter, the images must tell.
     """
-    records = [dataset.records[place] for place in dataset.indexes()]
-    paths = [record.path for record in records]
+    paths = [dataset.records[place].path for place in dataset.indexes()]
     for rule in (_BY_FOLDER, *_PATTERNS):
         group_of = find_rule(rule, dataset.layout)
-        # Within a class: that each has an IMG_0001 says nothing.
-        found = [(record.label, name) for record in records if (name := group_of(record.path))]
+        # Within a folder: that each has an IMG_0001 says nothing.
+        found = [(path.rpartition("/")[0], name) for path in paths if (name := group_of(path))]
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
         is_usual = len({name for _, name in found}) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE

@@ -150,10 +150,6 @@ def _named_splits(base: Folder, inside: Mapping[str, Folder], named: Mapping[str
         taken_as = f"class folders in {examples([folder.path for top, folder in inside.items() if named[top]])}"
         return Layout(f"{taken_as}; classes {_named_classes(entries)}", tuple(entries), level).noting(*notes)
     taken_as = f"splits given by folders: {describe_splits(entries)}; classes {_named_classes(entries)}"
-    only_later = sorted({entry.label for entry in entries if entry.split != "train"} - classes, key=natural_key)
-    if only_later:
-        notes.append(f"left out: {listed(only_later)}, of which there is no image to train on")
-        entries = [entry for entry in entries if entry.label in classes]
     return Layout(taken_as, tuple(entries), level).noting(*notes)
 
 

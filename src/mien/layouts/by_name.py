@@ -11,7 +11,7 @@ from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed
 from mien.layouts.tree import Folder
 
 # What names may say: a word before a number, a word after one, or a word before the first mark.
-_PATTERNS = (r"^(.+?)[._ -]*\d+\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
+_PATTERNS = (r"^(\D.*?)[._ -]*\d+\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
 # Names that are of such a form: so many of all, with so many labels at most for each image.
 _LEAST_SHARE, _MAX_LABELS = 0.9, 0.2
 _NUM_TRIED, _MAX_FOLDERS = 2000, 3

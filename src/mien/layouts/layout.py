@@ -131,14 +131,22 @@ def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = (
     return layout
 
 
-def without_vain_splits(layout: Layout) -> Layout:
-    """Return the layout without its splits where these leave nothing to train on, or nothing to judge by."""
+def with_useful_splits(layout: Layout) -> Layout:
+    """Return the layout without classes that cannot be learnt, as they are in no training split.
+
+    It has no splits where these leave nothing to train on, or nothing to judge by.
+    """
     found = {entry.split for entry in layout.entries}
-    if "train" in found and found & {"val", "test"}:
+    if not ("train" in found and found & {"val", "test"}):
+        entries = (replace(entry, split="") if entry.split else entry for entry in layout.entries)
+        return replace(layout, entries=tuple(entries))
+    learnt = {entry.label for entry in layout.entries if entry.split in ("train", "")}
+    only_later = sorted({entry.label for entry in layout.entries} - learnt, key=natural_key)
+    if not only_later:
         return layout
-    return replace(
-        layout, entries=tuple(replace(entry, split="") if entry.split else entry for entry in layout.entries)
-    )
+    kept = tuple(entry for entry in layout.entries if entry.label in learnt)
+    note = f"left out: {listed(only_later)}, of which there is no image to train on"
+    return replace(layout, entries=kept).noting(note)
 
 
 def describe_splits(entries: Iterable[Entry]) -> str:

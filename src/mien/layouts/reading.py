@@ -11,7 +11,7 @@ from mien.errors import MissingExtraError, NotADatasetError, SourceNotFoundError
 from mien.layouts.by_folders import HOLDS_NO_PHOTOS, UnclearError, by_folders, by_level
 from mien.layouts.by_name import by_name, guess_pattern
 from mien.layouts.by_table import Images, Reading, by_tables, is_like_folders, read_columns
-from mien.layouts.layout import Layout, choose_classes, listed, names_of_list, without_vain_splits
+from mien.layouts.layout import Layout, choose_classes, listed, names_of_list, with_useful_splits
 from mien.layouts.tables import read_table
 from mien.layouts.tree import TABLE_EXTENSIONS, Folder, is_table, read_tree
 
@@ -47,7 +47,7 @@ def read_layout(data: Path, config: LabelConfig = LabelConfig(), known: Sequence
         root, table = data.parent, data
     tree = read_tree(root, names_of_list(config.exclude))
     layout = _of_tree(root, tree, table, config, known)
-    return root, choose_classes(without_vain_splits(layout), config, known)
+    return root, choose_classes(with_useful_splits(layout), config, known)
 
 
 def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, known: Sequence[str]) -> Layout:

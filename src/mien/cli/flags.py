@@ -36,6 +36,10 @@ def _path(_type: object, tokens: Sequence[Token]) -> Path:
     return Path(tokens[0].value)
 
 
+def _source(_type: object, tokens: Sequence[Token]) -> str:
+    return "-" if tokens[0].value == _HYPHEN else tokens[0].value
+
+
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Predicting, Labelling, Fetching = section("Predicting"), section("Labels"), section("Fetching URLs")
@@ -43,8 +47,12 @@ Intake = section("Limits and load")
 DataPath = Annotated[Path, Parameter(name="DATA")]
 RunPath = Annotated[Path, Parameter(name="RUN")]
 CsvPath = Annotated[Path, Parameter(validator=_ending_in(".csv"))]
+HtmlPath = Annotated[Path, Parameter(validator=_ending_in(".html"))]
 PngPath = Annotated[Path, Parameter(validator=_ending_in(".png"))]
 OutPath = Annotated[Path, Parameter(converter=_path)]
+# What no argument can be: it has a NUL.
+_HYPHEN = "\0-"
+SourceName = Annotated[str, Parameter(name="SOURCE", converter=_source)]
 Flag = Annotated[bool, Parameter(negative="")]
 
 
@@ -81,12 +89,18 @@ def _base_config(given: dict[str, str]) -> TrainConfig:
 
 
 def spelled_out(arguments: list[str]) -> list[str]:
-    """Write `--image-size 128` as `--image-size 128 128`: one number stands for a square."""
+    """Write arguments as the parser wants them.
+
+    `--image-size 128` is `--image-size 128 128`: one number stands for a square. And a hyphen alone, which is standard
+    input, is no flag.
+    """
     spelled: list[str] = []
     for place, argument in enumerate(arguments):
         name, _, value = argument.partition("=")
         following = arguments[place + 1 : place + 3]
-        if name == "--image-size" and value:
+        if argument == "-":
+            spelled.append(_HYPHEN)
+        elif name == "--image-size" and value:
             spelled += [name, value, value]
         elif name == "--image-size" and following and not (len(following) == 2 and following[1].isdecimal()):
             spelled += [name, following[0]]

@@ -8,6 +8,7 @@ import sys
 import warnings
 
 from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from mien.cli.data_commands import check, clean, fetch
 from mien.cli.flags import fill_in_settings, spelled_out
@@ -57,7 +58,13 @@ def main() -> None:
         # Here it can still be told that nobody reads on, or that there is no room.
         sys.stdout.flush()
     except CycloptsError as error:
-        print(f"UsageError: {' '.join(str(error).split())} (see --help)", file=sys.stderr)
+        told = " ".join(str(error).split())
+        if isinstance(error, UnusedCliTokensError):
+            first = error.unused_tokens[0] if error.unused_tokens else ""
+            told = f"unexpected {first!r}: put quotes round a name with blanks, as in 'my photos'"
+        elif isinstance(error, UnknownOptionError) and os.path.exists(name := error.token.keyword or ""):
+            told = f"{name} would be an option: a file of this name is written as ./{name}"
+        print(f"UsageError: {told} (see --help)", file=sys.stderr)
         code = 2
     except MienError as error:
         from mien.core.terminal import printable

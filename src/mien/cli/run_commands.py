@@ -1,5 +1,7 @@
 """The commands that make runs and use them: arguments -> one public call -> print."""
 
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +15,14 @@ from mien.cli.flags import (
     DataPath,
     Fetching,
     Flag,
+    HtmlPath,
     Labelling,
     OutPath,
     Predicting,
     Pretrained,
     Reading,
     RunPath,
+    SourceName,
     Splitting,
     Training,
     section,
@@ -38,6 +42,7 @@ from mien.config import (
     TrainConfig,
     expect,
 )
+from mien.core.formats import EXTENSIONS
 from mien.errors import SettingsError
 
 
@@ -155,6 +160,8 @@ def evaluate(
     only_known: Flag = False,
     leave_out_seen: Flag = False,
     stress: Flag = False,
+    csv: CsvPath | None = None,
+    report: HtmlPath | None = None,
     json: Flag = False,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
@@ -176,14 +183,22 @@ def evaluate(
     stress
         Score it on changed copies of the images too: grey, darker, blurred, mirrored, cut to their middle or to a face,
         and so on; not in what --may-matter named for the training.
+    csv
+        Write what it says of each image to this CSV file, too.
+    report
+        Write a page on this folder, with its mistakes, to this HTML file, too.
     json
         Print one JSON document.
     """
     from mien.cli.progress_bars import TerminalProgress
-    from mien.cli.show_run import show_scores
+    from mien.cli.show_run import show_mistakes, show_scores
+    from mien.core.files import write_text
     from mien.core.terminal import show_json
-    from mien.jobs.evaluate import evaluate_run
+    from mien.jobs.evaluate import evaluate_run, write_evaluation
+    from mien.runs.predictions import predictions_text
 
+    if report and folder is None:
+        raise SettingsError("--report is for a folder of other images: the run has its own, report.html")
     with TerminalProgress() as progress:
         evaluated = evaluate_run(
             run,
@@ -198,6 +213,11 @@ def evaluate(
         show_json(evaluated.to_dict())
     else:
         show_scores(evaluated.scores, evaluated.findings)
+        show_mistakes(evaluated.scores.test, evaluated.dataset, evaluated.predictions)
+    if csv:
+        write_text(csv, predictions_text(evaluated.dataset, evaluated.predictions))
+    if report:
+        write_evaluation(evaluated, report)
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:
@@ -230,7 +250,7 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
 def explain(
     run: RunPath,
     /,
-    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True, required=True)],
+    *sources: SourceName,
     out: OutPath | None = None,
     label: Annotated[str | None, Parameter(name="--class")] = None,
     json: Flag = False,
@@ -265,6 +285,7 @@ def explain(
     from mien.model.classifier import load
     from mien.model.explained_images import explain_sources
 
+    _refuse_image(run, sources, "explain")
     classifier = load(run)
     out = out or (run if run.is_dir() else run.parent) / "explained"
     with TerminalProgress() as progress:
@@ -275,7 +296,7 @@ def explain(
 def predict(
     run: RunPath,
     /,
-    *sources: Annotated[str, Parameter(name="SOURCE", allow_leading_hyphen=True)],
+    *sources: SourceName,
     json: Flag = False,
     csv: CsvPath | None = None,
     threshold: float | None = None,
@@ -314,12 +335,22 @@ def predict(
         facts = load(run).facts
         show_json(asdict(facts)) if json else show_about(facts)
         return 0
-    if not sources:
-        raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")
+    _refuse_image(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
     classifier = load(run)
     predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
+
+
+def _refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
+    """Say so where an image is named in the place of the run, or nothing behind it."""
+    if run.suffix.lower() in EXTENSIONS and run.is_file():
+        runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]
+        others = [source for source in sources if source not in runs[:1]]
+        typed = shlex.join(["mien", command, *(runs[:1] or ["RUN"]), str(run), *others])
+        raise SettingsError(f"{str(run)!r} is an image, not a run: {'did you mean' if runs else 'type'}: {typed}")
+    if not sources:
+        raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")
 
 
 def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")] = ServeConfig()) -> None:

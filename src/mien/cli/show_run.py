@@ -11,9 +11,9 @@ from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 from mien.core.text import MANY_CLASSES, first_few
-from mien.data.dataset import SPLITS
+from mien.data.dataset import SPLITS, Dataset
 from mien.model.prediction import UNSURE, Prediction
-from mien.scoring.results import Finding, Scores
+from mien.scoring.results import Evaluation, Finding, Predictions, Scores
 from mien.scoring.stress import WORDS, Stressed, weakness_of
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ RUN_FILES = {
     "logs/": "for TensorBoard: curves, images, settings, scores",
 }
 _NUM_WEAKEST = 10
+# A matrix of more classes is wider than a terminal.
+_MAX_COLUMNS, _MAX_MISTAKES = 6, 10
 DEMO_FILES = {
     "data/": "the drawn people, with some bad files among them: {check} shows them",
     "unseen/": "people drawn apart, some in a style that was not trained on",
@@ -72,7 +74,9 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
     table = new_table("class", "precision", "recall", "F1")
     many = len(headline.classes) > MANY_CLASSES
     for found in headline.weakest(_NUM_WEAKEST) if many else headline.classes:
-        table.add_row(printable(found.label), _cell(found.precision), _cell(found.recall), _cell(found.f1))
+        table.add_row(
+            printable(found.label), _cell(found.precision), _cell(found.recall, "no image of it"), _cell(found.f1)
+        )
     OUT.print(table)
     if many:
         show_prose(f"These are the {_NUM_WEAKEST} of {len(headline.classes)} classes with the lowest F1.")
@@ -114,6 +118,27 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
     )
     if num_before:
         show_prose("Without such: if it did not learn from changed copies of other images.")
+
+
+def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predictions) -> None:
+    """Print which class was taken for which, and the mistakes of which the classifier was surest."""
+    names = [printable(name) for name in evaluation.class_names]
+    rows = predictions.mistakes()
+    if not len(rows):
+        return
+    OUT.print()
+    if len(names) <= _MAX_COLUMNS:
+        table = new_table("true class", *(f"called {name}" for name in names))
+        for name, counts in zip(names, evaluation.confusion, strict=True):
+            table.add_row(name, *map(str, counts))
+        OUT.print(table)
+    show_prose(f"Mistakes, those first of which it was surest ({len(rows)} of {len(predictions.labels)}):")
+    for row in rows[:_MAX_MISTAKES]:
+        record, place = dataset.records[predictions.indexes[row]], predictions.probs[row].argmax()
+        told = f"{printable(record.label)}, called {names[place]} with {predictions.probs[row, place]:.0%}"
+        OUT.print(f"  {printable(record.path)}: {told}")
+    if len(rows) > _MAX_MISTAKES:
+        OUT.print(f"  and {len(rows) - _MAX_MISTAKES} more (--csv writes all)")
 
 
 def show_comparison(comparison: "Comparison") -> None:
@@ -334,8 +359,8 @@ def show_demo(demo: "Demo") -> None:
     OUT.print("\nNow your own photos: mien train DATA, then mien predict runs/train photo.jpg")
 
 
-def _cell(score: Score) -> str:
+def _cell(score: Score, if_none: str = "none called so") -> str:
     if score.value is None:
-        return "none called so"
+        return if_none
     basis = score.basis.replace(" images", "")
     return f"{score.value:.0%}, {basis}\n{score.low:.0%} to {score.high:.0%}"

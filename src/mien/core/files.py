@@ -50,7 +50,8 @@ def writing(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {str(path)!r}: {reason}. Free some room, or name another place.") from error
+        what_to_do = "Free some room, or name" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Name"
+        raise OutputError(f"cannot write {str(path)!r}: {reason}. {what_to_do} another place.") from error
 
 
 def refuse_among(path: Path, folder: Path, flag: str) -> None:
@@ -65,7 +66,10 @@ def refuse_among(path: Path, folder: Path, flag: str) -> None:
         OutputError: It would.
     """
     if path.resolve().is_relative_to(folder.resolve()):
-        raise OutputError(f"{str(path)!r} would lie among the images of {str(folder)!r}: name another {flag}")
+        beside = Path(os.path.relpath(folder.resolve().parent)) / path.resolve().relative_to(folder.resolve())
+        raise OutputError(
+            f"{str(path)!r} would lie among the images of {str(folder)!r}: name another {flag}, such as {beside}"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

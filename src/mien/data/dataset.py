@@ -37,6 +37,7 @@ PROBLEMS = {
     "wrong_extension": "the name says another kind of image than the content",
     "left_out": "what --relabel says to leave out",
     "joins_splits": "an image that joins two splits, which are kept as they are",
+    "trained_on": "trained on by the run, or a copy of what was",
     "relabelled": "the label that --relabel gives it",
     "label_issue": "the label may be wrong",
 }

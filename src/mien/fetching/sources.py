@@ -1,6 +1,7 @@
 """Sources: file | folder | URL | standard input -> names of images, and their bytes."""
 
 import errno
+import glob
 import os
 import re
 import stat
@@ -21,8 +22,9 @@ _MAX_NAMED = 10
 def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
     """Name every image that the sources stand for, in order.
 
-    Files, URLs and "-" stay as they are. A folder becomes the image files below it, sorted: files with an image's
-    extension or first bytes. Hidden ones are passed over, linked folders are followed, and no folder is read twice.
+    Files, URLs and "-" stay as they are. A pattern such as photos/*.jpg becomes what it matches, and a folder the
+    image files below it, sorted: files with an image's extension or first bytes. Hidden ones are passed over, linked
+    folders are followed, and no folder is read twice.
 
     Args:
         sources: Image files, folders, http(s) URLs, or "-" for standard input.
@@ -33,7 +35,8 @@ def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
     Raises:
         SourceNotFoundError: Paths do not exist or may not be read; the message names all of them.
     """
-    names = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    names = [name for source in given for name in _matching(source)]
     paths = [name for name in names if _is_path(name)]
     problems = [f"{path!r}: {problem}" for path in paths if (problem := _path_problem(path))]
     if problems:
@@ -63,6 +66,13 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
 
 def _is_path(name: str) -> bool:
     return name != "-" and not re.match(r"[a-z][a-z0-9+.-]+://|(data|file):", name, re.IGNORECASE)
+
+
+def _matching(source: str) -> list[str]:
+    """Return the files that a pattern matches, where no shell has; a source that is none stays as it is."""
+    if _is_path(source) and not os.path.lexists(source) and glob.has_magic(source):
+        return sorted(glob.glob(source, recursive=True)) or [source]
+    return [source]
 
 
 def _path_problem(path: str) -> str | None:

@@ -9,20 +9,23 @@ from typing import Any
 import numpy as np
 
 from mien.config import CleanConfig, LabelConfig, TrainConfig
+from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
-from mien.data.dataset import Dataset
-from mien.data.leaks import find_leaks, refuse_leaks
+from mien.data.dataset import Dataset, ImageRecord, Problem
+from mien.data.leaks import Leak, find_leaks, refuse_leaks
 from mien.data.scanning import scan
+from mien.data.shortcuts import find_shortcuts
 from mien.data.subjects import with_subjects
 from mien.errors import NotADatasetError, SourceNotFoundError, TooFewImagesError
 from mien.layouts.layout import listed
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
+from mien.runs.report import render
 from mien.runs.run import as_trained, groups_are_known, load_run, load_seen, settings_of
 from mien.scoring.evaluation import predict_dataset, score, stress_beside
-from mien.scoring.results import Finding, Scores
+from mien.scoring.results import Finding, Predictions, Scores
 from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_threshold, verdict
 
 
@@ -33,6 +36,8 @@ class Evaluated:
     Attributes:
         path: Its folder.
         classifier: What it made.
+        dataset: The images that it was asked about, among others.
+        predictions: What it said of these.
         scores: On the test split or on the other folder; for the test split those by cross-validation too, as the run
             has them.
         findings: What the scores mean, and what to do.
@@ -40,6 +45,8 @@ class Evaluated:
 
     path: Path
     classifier: Classifier
+    dataset: Dataset
+    predictions: Predictions
     scores: Scores
     findings: tuple[Finding, ...]
 
@@ -103,10 +110,10 @@ def evaluate_run(
         listed = ", ".join(f"{count} {code}" for code, count in reasons.items())
         progress.say(f"left out: {listed} (mien check {folder} names them)")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
-    scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
-    findings = verdict(scores.test) + judge_changes(scores.stressed)
+    predictions, scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
+    findings = verdict(scores.test, on_other_images=True) + judge_changes(scores.stressed)
     findings += judge_threshold(scores.test, classifier.facts.threshold)
-    return Evaluated(run_folder.path, classifier, scores, findings)
+    return Evaluated(run_folder.path, classifier, dataset, predictions, scores, findings)
 
 
 def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool, progress: Progress) -> Dataset:
@@ -132,6 +139,29 @@ def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool
     )
 
 
+def write_evaluation(evaluated: Evaluated, path: Path) -> None:
+    """Write a page on what a run makes of other images than its own: scores, mistakes, and where it looked.
+
+    Raises:
+        SourceNotFoundError: The run is not finished, or damaged.
+        OutputError: The page cannot be written.
+    """
+    run = load_run(evaluated.path, with_predictions=False)
+    dataset = replace(evaluated.dataset, class_names=run.dataset.class_names)
+    dataset = dataset.with_records([replace(r, split="test" if r.used else "") for r in dataset.records])
+    told = replace(
+        run,
+        dataset=dataset,
+        scores=evaluated.scores,
+        findings=evaluated.findings,
+        test_predictions=evaluated.predictions,
+        out_of_fold_predictions=None,
+        label_issues=(),
+        shortcuts=find_shortcuts(dataset),
+    )
+    files.write_text(path, render(told, elsewhere=str(dataset.root)))
+
+
 def _scored(
     classifier: Classifier,
     dataset: Dataset,
@@ -140,15 +170,15 @@ def _scored(
     split: str | None = None,
     stress: bool,
     progress: Progress,
-) -> Scores:
+) -> tuple[Predictions, Scores]:
     """Score a classifier on images and, where that is asked, on changed copies of them."""
     predictions = predict_dataset(classifier, dataset, split=split)
     evaluation = score(classifier, predictions)
     if not stress:
-        return Scores(evaluation)
+        return predictions, Scores(evaluation)
     may_matter = config.fit.aspects_that_may_matter
     stressed = stress_beside(predictions, classifier, dataset, may_matter=may_matter, progress=progress)
-    return Scores(evaluation, stressed=stressed)
+    return predictions, Scores(evaluation, stressed=stressed)
 
 
 def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, progress: Progress) -> Evaluated:
@@ -158,14 +188,16 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, pr
         raise SourceNotFoundError(f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too")
     run = load_run(run_folder.path, with_predictions=False)
     _refuse_changed(run.dataset, run_folder)
-    scores = _scored(run.classifier, run.dataset, run.config, split="test", stress=stress, progress=progress)
+    predictions, scores = _scored(
+        run.classifier, run.dataset, run.config, split="test", stress=stress, progress=progress
+    )
     scores = replace(scores, out_of_fold=run.scores.out_of_fold)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
     findings += judge_changes(scores.stressed)
     # Not on those that it may have been chosen by.
     findings += judge_threshold(scores.test, run.classifier.facts.threshold)
-    return Evaluated(run.path, run.classifier, scores, findings)
+    return Evaluated(run.path, run.classifier, run.dataset, predictions, scores, findings)
 
 
 def _refuse_changed(dataset: Dataset, run_folder: RunFolder) -> None:
@@ -202,5 +234,12 @@ def _unseen(
         )
     if leaks:
         progress.say(f"left out: {told} which were trained on")
-    used -= {leak.path for leak in leaks}
-    return dataset.with_records([replace(record, used=record.path in used) for record in dataset.records])
+    leaked = {leak.path: leak for leak in leaks}
+    return dataset.with_records(
+        [_seen(record, leaked[record.path]) if record.path in leaked else record for record in dataset.records]
+    )
+
+
+def _seen(record: ImageRecord, leak: Leak) -> ImageRecord:
+    problem = Problem("trained_on", f"the run was trained on {leak.trained}")
+    return replace(record, used=False, problems=(*record.problems, problem))

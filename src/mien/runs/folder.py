@@ -180,7 +180,7 @@ def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
     Raises:
         OutputError: It cannot be made, something is there already, or it would lie among the images.
     """
-    files.refuse_among(out or RUNS_DIR, data_dir, "--out")
+    files.refuse_among(out or RUNS_DIR / "train", data_dir, "--out")
     path = _made(out) if out is not None else _made_next()
     try:
         with files.claimed(path):

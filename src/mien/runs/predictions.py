@@ -19,18 +19,23 @@ _FILES: dict[Source, tuple[str, tuple[str, ...]]] = {
 
 
 def write_predictions(folder: Path, dataset: Dataset, predictions: Predictions, source: Source) -> None:
-    """Write one row per image: path, label, predicted class, and the probability of every class.
+    """Write the table of a run's predictions.
 
     Raises:
         OutputError: The file cannot be written.
     """
+    files.write_text(folder / _FILES[source][0], predictions_text(dataset, predictions))
+
+
+def predictions_text(dataset: Dataset, predictions: Predictions) -> str:
+    """Return one row of CSV per image: path, label, predicted class, and the probability of every class."""
     names = predictions.class_names
     rows = [["path", "label", "predicted", *(f"prob_{name}" for name in names)]]
     for index, probs in zip(predictions.indexes, predictions.probs, strict=True):
         record = dataset.records[index]
         row = [record.path, record.label, names[int(probs.argmax())]]
         rows.append([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
-    files.write_text(folder / _FILES[source][0], table_text(rows))
+    return table_text(rows)
 
 
 def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_folds: int = 0) -> Predictions | None:

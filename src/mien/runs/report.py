@@ -58,6 +58,7 @@ _TITLES = {
     "subjects": "It may have learnt the subjects",
     "weak": "Better than guessing",
     "fine": "Clearly better than guessing",
+    "one_class": "Images of one class alone",
     "too_little_data": "Too little data to tell",
     "underfitting": "Underfitting: it has not learnt enough",
     "overfitting": "Overfitting: it learnt its images by heart",
@@ -130,8 +131,13 @@ def write_report(run: Run) -> Path:
     return path
 
 
-def render(run: Run) -> str:
-    """Return the page of a run, with the images that its Dataset keeps, or those that lie where they lay."""
+def render(run: Run, *, elsewhere: str = "") -> str:
+    """Return the page of a run, with the images that its Dataset keeps, or those that lie where they lay.
+
+    Args:
+        run: The run.
+        elsewhere: The folder that it was judged by, where its Dataset and its scores are of other images than its own.
+    """
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.dataset.records}
     thumbnails = load_thumbnails(run.dataset, _shown(run, highlights, by_path))
@@ -140,6 +146,7 @@ def render(run: Run) -> str:
     page = _environment().get_template("report.html.jinja")
     return page.render(
         run=run,
+        elsewhere=elsewhere,
         judged=run.scores.judged,
         num_right=run.scores.judged.num_right,
         facts=facts,

@@ -37,6 +37,11 @@ class Predictions:
     groups: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = field(kw_only=True)
 
+    def mistakes(self) -> NDArray[np.int64]:
+        """Return the rows of the images that were taken for another class, those first where it was surest."""
+        rows = np.flatnonzero(self.probs.argmax(axis=1) != self.labels)
+        return rows[np.argsort(-self.probs[rows].max(axis=1), kind="stable")]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -175,7 +180,7 @@ class Finding:
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",
-            "miscalibrated", "out_of_distribution", "mended", "changed", "threshold", "threshold_tried" or
+            "one_class", "miscalibrated", "out_of_distribution", "mended", "changed", "threshold", "threshold_tried" or
             "out_of_reach".
     """
 

@@ -22,6 +22,8 @@ _HALF = 0.5
 _FAR_OFF = 0.05
 # Of images like those of the training, about one in thirty is called unlike them.
 _MAX_OUT_OF_DISTRIBUTION = 0.05
+_AT_HOME = "Try it on images from where it will be used: they may differ from these."
+_ELSEWHERE = "Look at its mistakes: what they have in common is what to add to the training."
 JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
 
 
@@ -30,6 +32,7 @@ def verdict(
     history: Sequence[Epoch] = (),
     *,
     remedy: str = "",
+    on_other_images: bool = False,
     config: TrainConfig = PRESETS["fast"],
 ) -> tuple[Finding, ...]:
     """Say in words what the scores and the curves mean, and what to do next; at least one sentence.
@@ -38,12 +41,13 @@ def verdict(
         evaluation: Scores on images that were not trained on.
         history: The epochs of the training, if it had any and the classifier has the weights of the best of them.
         remedy: What can be done, beside adding images, where there are too few to tell.
+        on_other_images: Whether these are none of the images that the training had: then it was tried elsewhere.
         config: The settings of the training: what was done already is not advised.
     """
     found = (_judge_calibration(evaluation), _judge_distribution(evaluation))
     return (
         *_judge_curves(history, evaluation.baseline, config),
-        _judge_size(evaluation, remedy),
+        _judge_size(evaluation, remedy, _ELSEWHERE if on_other_images else _AT_HOME),
         *_judge_later_epochs(history, config),
         *(finding for finding in found if finding),
     )
@@ -140,8 +144,10 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
     return (*found, Finding("changed", weakness_of(stressed), advice))
 
 
-def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:
+def _judge_size(evaluation: Evaluation, remedy: str, if_fine: str) -> Finding:
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
+    if baseline.value == 1:
+        return _one_class(evaluation)
     if accuracy.low <= (baseline.value or 0) or accuracy.high - accuracy.low > 0.2:
         return _too_few(evaluation, remedy)
     if accuracy.high < _HALF:
@@ -152,7 +158,16 @@ def _judge_size(evaluation: Evaluation, remedy: str) -> Finding:
         advice = "Look which classes it takes for one another: put together what cannot be told apart, or add images."
         return Finding("weak", text, advice)
     text = f"It is right for {evaluation.accuracy}, clearly more than always saying {evaluation.baseline_label!r}."
-    return Finding("fine", text, "Try it on images from where it will be used: they may differ from these.")
+    return Finding("fine", text, if_fine)
+
+
+def _one_class(evaluation: Evaluation) -> Finding:
+    """Judge by images of one class alone: no other can be taken for it there."""
+    text = (
+        f"All images are of one class, {evaluation.baseline_label!r}: it finds {evaluation.accuracy} of them. How often "
+        "it takes images of other classes for it, these cannot tell."
+    )
+    return Finding("one_class", text, "Evaluate it on images of all classes, too.")
 
 
 def _judge_calibration(evaluation: Evaluation) -> Finding | None:

@@ -149,13 +149,17 @@ class LabelConfig:
     classes: str = ""
     """Take only these classes, with commas between; the others are left out."""
     exclude: str = ""
-    """Pass over these files and folders, with commas between, as patterns: unsorted,*/thumbs,*.gif."""
+    """Pass over files and folders of these names or paths, with commas between; ? and * in them stand for anything."""
     merge_classes: str = ""
     """Put classes together: pet=cat+dog,wild=wolf. A name alone stands for all names that differ from it only in case
     or blanks."""
     relabel: str = ""
     """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in. A decision is a class
     name (the image counts as that class), leave-out, or keep. Nothing changes on disk, and no other image its split."""
+
+    def __post_init__(self) -> None:
+        level = self.class_level
+        expect(level == "auto" or level >= 1, "class_level", level, "auto, or 1 or more")
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from mien.core.text import counted, folded
+from mien.core.text import counted
 from mien.errors import NotADatasetError
-from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed, natural_key, split_named
+from mien.layouts.layout import Entry, Layout, alike, describe_splits, examples, flag, listed, natural_key
 from mien.layouts.tree import Folder
+from mien.layouts.words import are_containers, split_named
 
-# A folder of one of these names, or of several such words and numbers, holds images of all classes, or no photos.
-_CONTAINERS = set(
-    "images image imgs img pictures pics jpegs jpegimages photos data annotations annotation labels masks mask trimaps "
-    "xmls bboxes segmentationclass segmentationobject part parts batch chunk shard folder dir".split()
-)
-HOLDS_NO_PHOTOS = set(
-    "annotations annotation labels masks mask trimaps xmls bboxes segmentationclass segmentationobject".split()
-)
-_HOLDS_IMAGES = {"images", "image", "imgs", "img", "pictures", "pics", "jpegs", "jpegimages", "photos", "data"}
 _FOLD = re.compile(r"(cv|fold|split|part)[ _-]?\d+|k\d+", re.IGNORECASE)
-# Top folders of which more than this share of the sub-folder names are the same hold the same classes.
+# Top folders with images of their own, of which so many sub-folder names are the same, hold the same classes.
 _MUCH_IN_COMMON = 0.5
+_MAX_SHOWN = 4
 
 
 class UnclearError(Exception):
@@ -28,7 +21,7 @@ class UnclearError(Exception):
 
     Attributes:
         reason: Why, as a clause.
-        ways: What to add to the command, and what that does.
+        ways: What to add to the command, or to do, and what that does.
     """
 
     def __init__(self, reason: str, ways: Sequence[str] = ()) -> None:
@@ -55,7 +48,7 @@ def by_folders(tree: Folder, known: Sequence[str] = (), *, one_is_enough: bool =
 
 
 def by_level(tree: Folder, level: int) -> Layout:
-    """Take the folders at a depth as classes; where those above are splits by their names, they are kept.
+    """Take the folders at a depth as classes; where others on the way are splits by their names, they are kept.
 
     Args:
         tree: What `read_tree` returned.
@@ -66,22 +59,18 @@ def by_level(tree: Folder, level: int) -> Layout:
     """
     entries, others = [], []
     for path in tree.all_files():
-        parts = path.split("/")
-        if len(parts) <= level:
+        folders = path.split("/")[:-1]
+        if len(folders) < level:
             others.append(path)
             continue
-        named = [split for part in parts[: level - 1] if (split := split_named(part))]
-        entries.append(Entry(path, parts[level - 1], named[0] if named else ""))
+        named = filter(None, map(split_named, (*folders[: level - 1], *folders[level:])))
+        entries.append(Entry(path, folders[level - 1], next(named, "")))
     if not entries:
         raise NotADatasetError(f"--class-level is {level}, and no image lies in {level} folders")
-    note = (
-        f"left out: {counted(len(others), 'file')} that do not lie so deep, such as {examples(others)}"
-        if others
-        else ""
-    )
+    left_out = f"left out: {counted(len(others), 'file')} that do not lie so deep, such as {examples(others)}"
     splits = f"; splits {told}" if (told := describe_splits(entries)) else ""
     taken_as = f"class folders at level {level}, {_named_classes(entries)}{splits}"
-    return Layout(taken_as, tuple(entries), level).noting(note)
+    return Layout(taken_as, tuple(entries), level).noting(left_out if others else "")
 
 
 def _inside_wrappers(tree: Folder, known: Sequence[str] = ()) -> Folder:
@@ -95,30 +84,22 @@ def _inside_wrappers(tree: Folder, known: Sequence[str] = ()) -> Folder:
     return base
 
 
-def _innermost(folder: Folder) -> Folder:
-    """Return what is in a folder, where that is one folder alone."""
-    while not folder.images and len(inner := folder.with_images) == 1:
-        (folder,) = inner.values()
-    return folder
-
-
 def _splits(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> Layout | None:
     """Tell splits by folders that hold the same sub-folders; None where the folders are no splits."""
     inside = {name: _inner_of_split(folder) for name, folder in tops.items()}
     subs = {name: set(folder.with_images) for name, folder in inside.items()}
-    named = {name: split_named(name) for name in tops}
-    training = [name for name in tops if named[name] == "train" and subs[name]]
-    if training and any(split in ("val", "test") for split in named.values()):
-        return _named_splits(base, inside, named)
+    named = _named(subs)
+    if "train" in named.values() and {"val", "test"} & set(named.values()):
+        return _named_splits(inside, named)
     # One name alone makes no two classes.
-    if len(set().union(*subs.values())) < 2 or not _have_much_in_common(subs.values()):
+    if len(set().union(*subs.values())) < 2 or not _are_the_same(tops, subs.values()):
         return None
     shared = [name for names in subs.values() for name in names]
     if all(split_named(name) for name in shared):
-        return _splits_within(tops, subs)
+        return _splits_within(tops)
     if all(_FOLD.fullmatch(name) for name in tops) or set(shared) <= set(known):
         return _put_together(inside)
-    raise _as_well_classes(base, tops, shared)
+    raise _either(inside, tops, shared)
 
 
 def _inner_of_split(folder: Folder) -> Folder:
@@ -131,41 +112,56 @@ def _inner_of_split(folder: Folder) -> Folder:
     return folder
 
 
-def _named_splits(base: Folder, inside: Mapping[str, Folder], named: Mapping[str, str]) -> Layout:
-    classes = {name for top, folder in inside.items() if named[top] == "train" for name in folder.with_images}
+def _named(subs: Mapping[str, set[str]]) -> dict[str, str]:
+    """Return the split that each folder is named after.
+
+    Beside a test or validation one, the only other folder that holds the same sub-folders is for training.
+    """
+    named = {name: split_named(name) for name in subs}
+    named = {name: "" if split == "train" and not subs[name] else split for name, split in named.items()}
+    if "train" not in named.values():
+        later = {sub for name, split in named.items() if split for sub in subs[name]}
+        others = [name for name, split in named.items() if not split and subs[name] and subs[name] <= later]
+        named |= dict.fromkeys(others if len(others) == 1 else (), "train")
+    return named
+
+
+def _named_splits(inside: Mapping[str, Folder], named: Mapping[str, str]) -> Layout:
+    classes = {alike(name) for top, folder in inside.items() if named[top] == "train" for name in folder.with_images}
     entries: list[Entry] = []
     notes = []
     for top, folder in inside.items():
-        split, subs = named[top], set(folder.with_images)
-        if split and (split == "train" or subs & classes):
+        split, subs = named[top], folder.with_images
+        has_classes = any(alike(name) in classes for name in subs)
+        if split == "train" or (split and has_classes):
             entries += _entries(folder, split)
             notes.append(_loose(folder.images))
-        else:
-            images = counted(len(folder.all_images()), "image")
-            why = "have no labels; see mien predict" if split or not subs else "stand in no split, by the folder's name"
-            notes.append(f"left out: {images} in {folder.path}, which {why}")
-    found = {entry.split for entry in entries}
-    level = _depth_of(entries)
-    if found == {"train"}:
-        taken_as = f"class folders in {examples([folder.path for top, folder in inside.items() if named[top]])}"
-        return Layout(f"{taken_as}; classes {_named_classes(entries)}", tuple(entries), level).noting(*notes)
-    taken_as = f"splits given by folders: {describe_splits(entries)}; classes {_named_classes(entries)}"
-    return Layout(taken_as, tuple(entries), level).noting(*notes)
+            continue
+        why = "have no labels: see mien predict"
+        if has_classes or not split:
+            why = "stand in no split, by the folder's name"
+        elif subs:
+            why = f"lie in folders ({listed(subs, _MAX_SHOWN)}) that are no classes of the training"
+        notes.append(f"left out: {counted(len(folder.all_images()), 'image')} in {folder.path}, which {why}")
+    told, classes_told = describe_splits(entries), _named_classes(entries)
+    taken_as = f"splits given by folders: {told}; classes {classes_told}"
+    if {entry.split for entry in entries} == {"train"}:
+        taken_as = (
+            f"class folders in {listed(f.path for n, f in inside.items() if named[n] == 'train')}: {classes_told}"
+        )
+    return Layout(taken_as, tuple(entries), _depth_of(entries)).noting(*notes)
 
 
-def _splits_within(tops: Mapping[str, Folder], subs: Mapping[str, set[str]]) -> Layout:
+def _splits_within(tops: Mapping[str, Folder]) -> Layout:
     """Take class folders that each hold the same splits; refuse folders that each are a whole split of their own."""
-    inner = [
-        _innermost(folder.folders[name]) for top, folder in tops.items() for name in subs[top] & set(folder.folders)
-    ]
-    if any(folder.with_images for folder in inner):
+    if any(len(_inner_of_split(inner).with_images) > 1 for top in tops.values() for inner in top.with_images.values()):
         first = next(iter(tops.values())).path
-        raise UnclearError(f"{listed(tops)} each hold a split of their own", (f"train on one of them: DATA/{first}",))
-    entries = [
-        Entry(path, name, split_named(path.split("/")[-2]))
-        for name, folder in tops.items()
-        for path in folder.all_files()
-    ]
+        raise UnclearError(f"{listed(tops)} each hold a split of their own", (f"name one of them: DATA/{first}",))
+    entries = []
+    for name, top in tops.items():
+        inner = _inner_of_split(top) if len(top.with_images) == 1 else top
+        for split, folder in inner.with_images.items():
+            entries += [Entry(path, name, split_named(split)) for path in folder.all_files()]
     taken_as = f"class folders that hold splits: {describe_splits(entries)}; classes {_named_classes(entries)}"
     return Layout(taken_as, tuple(entries), _depth_of(entries, below=1))
 
@@ -178,14 +174,22 @@ def _put_together(inside: Mapping[str, Folder]) -> Layout:
     return Layout(taken_as, tuple(entries), _depth_of(entries), (note,))
 
 
-def _as_well_classes(base: Folder, tops: Mapping[str, Folder], shared: Iterable[str]) -> UnclearError:
-    first, second = listed(tops, 4), listed(sorted(set(shared), key=natural_key), 4)
-    level = base.path.count("/") + 2 if base.path else 1
-    ways: tuple[str, ...] = (f"--class-level {level + 1} takes {second}", f"--class-level {level} takes {first}")
-    if training := [name for name in tops if split_named(name) == "train"]:
-        others = ",".join(name for name in tops if name not in training)
-        ways = (f"--exclude {others} takes what is in {training[0]} alone", *ways)
-    return UnclearError(f"{first} hold folders of the same names ({second}): either may be the classes", ways)
+def _either(inside: Mapping[str, Folder], tops: Mapping[str, Folder], shared: Iterable[str]) -> UnclearError:
+    """Say what to type where the top folders may be the classes, or those in them."""
+    first, second = listed(tops, _MAX_SHOWN), listed(sorted(set(shared), key=natural_key), _MAX_SHOWN)
+    outer = next(iter(tops.values())).path.count("/") + 1
+    inner = {
+        path.count("/") + 1 for folder in inside.values() for path in (f.path for f in folder.with_images.values())
+    }
+    ways = [f"{flag('--class-level', str(min(inner)))} takes {second}"] if len(inner) == 1 else []
+    ways.append(f"{flag('--class-level', str(outer))} takes {first}")
+    training = [name for name in tops if split_named(name) == "train"]
+    if len(training) == 1:
+        others = [name for name in tops if name not in training]
+        ways.insert(0, f"{flag('--exclude', others)} takes what is in {training[0]} alone")
+    else:
+        ways.append(f"or name one of them: DATA/{next(iter(tops.values())).path}")
+    return UnclearError(f"{first} hold folders ({second}): either may be the classes", ways)
 
 
 def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> Layout:
@@ -196,59 +200,49 @@ def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> 
         return Layout(f"images of one class, {base.name}", tuple(Entry(path, base.name) for path in base.images))
     if len(tops) < 2:
         raise _too_few_folders(base, tops)
-    splits = {name: split_named(name) for name in tops}
-    if all(splits.values()):
-        raise UnclearError(
-            f"{listed(tops)} are called like splits, and hold no class folders",
-            (f"--classes {','.join(tops)} takes them as classes all the same",),
-        )
-    if _are_containers(tops):
-        raise UnclearError(
-            f"{listed(tops)} are called like folders that hold images of all classes",
-            (f"--classes {','.join(list(tops)[:2])} takes them as classes all the same",),
-        )
+    for name, folder in tops.items():
+        if len({split for sub in _inner_of_split(folder).with_images if (split := split_named(sub))}) > 1:
+            raise UnclearError(
+                f"{name} holds splits, beside {listed(set(tops) - {name})}", (f"name it: DATA/{folder.path}",)
+            )
+    anyway = f"if these are what is to be told apart, {flag('--classes', tops)}"
+    sort = "put the images of each class into a folder of its name, or name a table of labels with --labels"
+    splits = {split for name in tops if (split := split_named(name))}
+    if len(splits) > 1 or all(map(split_named, tops)):
+        raise UnclearError(f"{listed(tops)} are called like splits, and hold no class folders", (sort, anyway))
+    if are_containers(tops):
+        raise UnclearError(f"{listed(tops)} are called like parts of a data set, not like classes", (sort, anyway))
+    inside = {name: _inner_of_split(folder) for name, folder in tops.items()}
+    deeper = [name for folder in inside.values() for name in folder.with_images]
+    are_deep = all(not folder.images and len(folder.with_images) > 1 for folder in inside.values())
+    # Numbered ones are patients, dates and the like.
+    if are_deep and sum(any(map(str.isdecimal, name)) for name in deeper) < len(deeper) / 2:
+        raise _either(inside, tops, deeper)
     entries = _entries(base, "")
-    deeper = [name for folder in tops.values() for name in folder.with_images]
-    note = ""
-    if deeper and not any(folder.images for folder in tops.values()) and len(set(deeper)) > len(tops):
-        level = _depth_of(entries)
-        note = (
-            f"all images lie deeper, in {listed(sorted(set(deeper), key=natural_key), 4)}: --class-level {level + 1} "
-        )
-        note += "takes those as the classes"
-    layout = Layout(f"class folders {_named_classes(entries)}", tuple(entries), _depth_of(entries))
-    return layout.noting(note)
+    return Layout(f"class folders {_named_classes(entries)}", tuple(entries), _depth_of(entries))
 
 
 def _too_few_folders(base: Folder, tops: Mapping[str, Folder]) -> UnclearError:
     if tops:
         (folder,) = tops.values()
         return UnclearError(
-            f"there is only the class folder {folder.path!r}", ("name the folder that holds all class folders",)
+            f"there is only the class folder {folder.path!r}",
+            ("name the folder that holds all class folders", "or say where the labels are: --labels, --label-pattern"),
         )
     if base.images:
         return UnclearError(
             f"{counted(len(base.images), 'image')} in one folder, and no class folders",
-            ("put the images of each class into a folder of its name",),
+            ("put the images of each class into a folder of its name, or name a table of labels with --labels",),
         )
-    return UnclearError("there is no image", ())
+    return UnclearError("there is no image")
 
 
-def _are_containers(names: Iterable[str]) -> bool:
-    """Say whether folders are called like parts of a data set, and not like what images show."""
-    words = [re.findall(r"[a-z]+", folded(name)) for name in names]
-    are = [bool(found) and found[-1] in _CONTAINERS for found in words]
-    if all(are):
-        return True
-    # Images beside what is drawn on them.
-    return any(holds and set(found) & _HOLDS_IMAGES for holds, found in zip(are, words, strict=True)) and sum(are) > 1
-
-
-def _have_much_in_common(subs: Iterable[set[str]]) -> bool:
-    """Say whether most names of sub-folders stand in more than one folder."""
+def _are_the_same(tops: Mapping[str, Folder], subs: Collection[set[str]]) -> bool:
+    """Say whether folders hold the same sub-folders: most of them, or any where all images lie in such."""
     counts = Counter(name for names in subs for name in names)
     in_common = sum(count > 1 for count in counts.values())
-    return bool(counts) and in_common > 0 and in_common >= _MUCH_IN_COMMON * len(counts)
+    are_deep = not any(folder.images for folder in tops.values())
+    return in_common > 0 and (are_deep or in_common >= _MUCH_IN_COMMON * len(counts))
 
 
 def _entries(base: Folder, split: str) -> list[Entry]:
@@ -267,10 +261,8 @@ def _named_classes(entries: Iterable[Entry]) -> str:
 
 def _note_empty(base: Folder) -> str:
     without = [name for name, folder in base.folders.items() if not folder.has_images]
-    if not (base.empty or without):
-        return ""
     told = [f"{name} (empty)" for name in base.empty] + [f"{name} (no images)" for name in without]
-    return f"left out: {listed(told)}"
+    return f"left out: {listed(told)}" if told else ""
 
 
 def _note_loose(tree: Folder, base: Folder, layout: Layout) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from mien.core.text import counted
 from mien.errors import NotADatasetError, SettingsError
 from mien.layouts.by_table import with_split_of_folder
-from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed, natural_key, split_named
+from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed, natural_key
 from mien.layouts.tree import Folder
+from mien.layouts.words import holds_no_photos, split_named
 
 # What names may say: a word before a number, a word after one, or a word before the first mark.
 _PATTERNS = (r"^(\D.*?)[._ -]*\d+\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
@@ -55,12 +56,10 @@ def guess_pattern(tree: Folder) -> tuple[str, str]:
 
     Where names in all folders together say nothing, those of one folder may: images for a test seldom have labels.
     """
-    waiting, folders = [tree], []
-    while waiting:
-        folders.append(folder := waiting.pop(0))
-        waiting += folder.folders.values()
+    folders = [folder for folder in tree.all_folders() if not holds_no_photos(folder.name)]
+    every = [path for folder in folders for path in folder.images]
     of_one = sorted((folder.images for folder in folders), key=len, reverse=True)
-    found = (_guessed(paths) for paths in (tree.all_images(), *of_one[:_MAX_FOLDERS]) if paths)
+    found = (_guessed(paths) for paths in (every, *of_one[:_MAX_FOLDERS]) if paths)
     return next(filter(any, found), ("", ""))
 
 

@@ -1,24 +1,20 @@
 """The Layout: every image with the label, and the split, that folders, a table or its own name give it."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mien.config import LabelConfig
-from mien.core.text import first_few, folded, visible
+from mien.core.text import first_few, folded, shorten, visible
 from mien.errors import NotADatasetError, SettingsError
 
-_MAX_NAMED = 3
+_MAX_NAMED, _MAX_LETTERS = 3, 200
 _MAX_CLASSES_NAMED = 8
-# What folders and tables call a split; other letters divide the words of a name, as in seg_train and test1.
-_SPLIT_WORDS = {
-    "train": "train training trn trainset trainingset traindata traindir trainval",
-    "val": "val valid validation dev valset validationset evalset",
-    "test": "test testing tst testset testdata testdir holdout eval evaluation",
-}
-_SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
+# What divides names in a setting; with a backslash before it, it is a part of a name.
+_COMMA, _EQUALS, _PLUS = (re.compile(rf"(?<!\\){re.escape(mark)}") for mark in ",=+")
 
 
 @dataclass(frozen=True)
@@ -86,24 +82,21 @@ def natural_key(name: str) -> tuple[tuple[object, ...], str]:
     return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), name
 
 
-def split_named(name: str) -> str:
-    """Return which split a folder, a file or a value is named after: "train", "val", "test", or "" for none.
-
-    Example:
-        >>> [split_named(name) for name in ("seg_train", "Testing", "valid", "test1", "trains")]
-        ['train', 'test', 'val', 'test', '']
-    """
-    found = [_SPLIT_OF[word] for word in re.findall(r"[a-z]+", folded(name)) if word in _SPLIT_OF]
-    return found[0] if found else ""
-
-
 def names_of_list(text: str) -> tuple[str, ...]:
-    """Return the names in a setting that holds several, with commas between."""
-    return tuple(filter(None, map(str.strip, text.split(","))))
+    r"""Return the names in a setting that holds several, with commas between; \\, is a comma in a name."""
+    return tuple(filter(None, map(_plain, _COMMA.split(text))))
+
+
+def flag(name: str, value: str | Iterable[str]) -> str:
+    """Return a flag with its value, or with several names, as it is to be typed."""
+    value = value if isinstance(value, str) else ",".join(re.sub(r"([,=+])", r"\\\1", part) for part in value)
+    return f"{name}={shlex.quote(value)}" if value.startswith("-") else f"{name} {shlex.quote(value)}"
 
 
 def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = ()) -> Layout:
     """Put classes together and leave classes out, as the user says; refuse class names that look alike.
+
+    Classes that are in no training split cannot be learnt, and are left out, too.
 
     Args:
         layout: What was found.
@@ -124,6 +117,7 @@ def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = (
         kept = tuple(entry for entry in layout.entries if entry.label in wanted)
         layout = replace(layout, entries=kept).noting(note if others else "")
     _refuse_alike(layout.class_names)
+    layout = _with_useful_splits(layout)
     names = layout.class_names
     if len(names) < (1 if set(names) & set(known) else 2):
         only = f"one class alone, {names[0]!r}" if names else "no image with a label"
@@ -131,22 +125,28 @@ def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = (
     return layout
 
 
-def with_useful_splits(layout: Layout) -> Layout:
-    """Return the layout without classes that cannot be learnt, as they are in no training split.
-
-    It has no splits where these leave nothing to train on, or nothing to judge by.
-    """
+def _with_useful_splits(layout: Layout) -> Layout:
+    """Return the layout without classes that are in no training split; without splits where none is for training."""
     found = {entry.split for entry in layout.entries}
-    if not ("train" in found and found & {"val", "test"}):
-        entries = (replace(entry, split="") if entry.split else entry for entry in layout.entries)
-        return replace(layout, entries=tuple(entries))
-    learnt = {entry.label for entry in layout.entries if entry.split in ("train", "")}
+    if not found & {"val", "test"}:
+        return _in_split(layout, dict.fromkeys(found, ""))
+    if not found & {"train", ""}:
+        note = f"its splits ({describe_splits(layout.entries)}) are not kept: none is for training"
+        return _in_split(layout, dict.fromkeys(found, "")).noting(note)
+    layout = _in_split(layout, {"": "train"})
+    learnt = {entry.label for entry in layout.entries if entry.split == "train"}
     only_later = sorted({entry.label for entry in layout.entries} - learnt, key=natural_key)
     if not only_later:
         return layout
     kept = tuple(entry for entry in layout.entries if entry.label in learnt)
     note = f"left out: {listed(only_later)}, of which there is no image to train on"
     return replace(layout, entries=kept).noting(note)
+
+
+def _in_split(layout: Layout, new: Mapping[str, str]) -> Layout:
+    """Return the layout with other splits in the place of some."""
+    entries = (replace(e, split=new[e.split]) if e.split in new else e for e in layout.entries)
+    return replace(layout, entries=tuple(entries))
 
 
 def describe_splits(entries: Iterable[Entry]) -> str:
@@ -157,7 +157,7 @@ def describe_splits(entries: Iterable[Entry]) -> str:
 
 def listed(names: Iterable[str], most: int = _MAX_CLASSES_NAMED) -> str:
     """Return names, the first of many, with commas between."""
-    return ", ".join(first_few([visible(name) for name in names], most))
+    return ", ".join(first_few([visible(shorten(name, _MAX_LETTERS)) for name in names], most))
 
 
 def examples(paths: Sequence[str]) -> str:
@@ -166,17 +166,23 @@ def examples(paths: Sequence[str]) -> str:
 
 
 def _merged(layout: Layout, merge_classes: str) -> Layout:
-    if not merge_classes.strip():
-        return layout
     new_names: dict[str, str] = {}
     names = layout.class_names
-    for part in names_of_list(merge_classes):
-        new, _, olds = part.partition("=")
-        for old in (olds or new).split("+"):
-            found = [name for name in names if name == old] if olds and old in names else _like(old, names)
-            if not found:
-                raise SettingsError(f"--merge-classes names {old!r}; there are {listed(names)}")
-            new_names |= dict.fromkeys(found, new.strip())
+    for part in _COMMA.split(merge_classes) if merge_classes.strip() else ():
+        new, *rest = _EQUALS.split(part.strip(), maxsplit=1)
+        new = _plain(new)
+        for old in map(_plain, _PLUS.split(rest[0]) if rest else (new,)):
+            found = [old] if rest and old in names else [name for name in names if old and alike(name) == alike(old)]
+            if not found or not new:
+                raise SettingsError(
+                    f"--merge-classes is {merge_classes!r}; expected NEW=OLD+OLD, with commas between several, and "
+                    f"classes that are there: {listed(names)}"
+                )
+            if any(new_names.get(name, new) != new for name in found):
+                raise SettingsError(f"--merge-classes puts {old!r} into two classes")
+            new_names |= dict.fromkeys(found, new)
+    if not new_names:
+        return layout
     entries = tuple(replace(entry, label=new_names.get(entry.label, entry.label)) for entry in layout.entries)
     merged: dict[str, list[str]] = {}
     for old, new in new_names.items():
@@ -185,11 +191,11 @@ def _merged(layout: Layout, merge_classes: str) -> Layout:
     return replace(layout, entries=entries).noting(f"by --merge-classes, {note}")
 
 
-def _like(name: str, names: Iterable[str]) -> list[str]:
-    return [other for other in names if _alike(other) == _alike(name)]
+def _plain(name: str) -> str:
+    return re.sub(r"\\([,=+])", r"\1", name.strip())
 
 
-def _alike(name: str) -> str:
+def alike(name: str) -> str:
     """Return what two names have in common that a person would take for one."""
     return " ".join(folded(name).split())
 
@@ -197,16 +203,11 @@ def _alike(name: str) -> str:
 def _refuse_alike(names: Sequence[str]) -> None:
     by_look: dict[str, list[str]] = {}
     for name in names:
-        by_look.setdefault(_alike(name), []).append(name)
+        by_look.setdefault(alike(name), []).append(name)
     doubles = {look: found for look, found in by_look.items() if len(found) > 1}
     if doubles:
         shown = "; ".join(" and ".join(map(repr, found)) for found in doubles.values())
-        merging = ",".join(doubles)
         raise NotADatasetError(
-            f"these class names look alike: {shown}. If they are one class, add --merge-classes {_quoted(merging)}; if "
-            "not, rename one"
+            f"these class names look alike: {shown}. If they are one class, add {flag('--merge-classes', doubles)}; "
+            "if not, rename one"
         )
-
-
-def _quoted(text: str) -> str:
-    return f"'{text}'" if " " in text else text

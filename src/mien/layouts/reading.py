@@ -1,24 +1,25 @@
 """Reading a layout: a folder or a table -> which image is of which class, told with no flag where that is safe."""
 
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mien.config import LabelConfig
 from mien.core.formats import EXTENSIONS
 from mien.core.text import visible
 from mien.errors import MissingExtraError, NotADatasetError, SourceNotFoundError
-from mien.layouts.by_folders import HOLDS_NO_PHOTOS, UnclearError, by_folders, by_level
+from mien.layouts.by_folders import UnclearError, by_folders, by_level
 from mien.layouts.by_name import by_name, guess_pattern
-from mien.layouts.by_table import Images, Reading, by_tables, is_like_folders, read_columns
-from mien.layouts.layout import Layout, choose_classes, listed, names_of_list, with_useful_splits
+from mien.layouts.by_table import Images, Reading, agreement, by_tables, read_columns
+from mien.layouts.layout import Layout, choose_classes, describe_splits, flag, listed, names_of_list
 from mien.layouts.tables import read_table
 from mien.layouts.tree import TABLE_EXTENSIONS, Folder, is_table, read_tree
+from mien.layouts.words import holds_no_photos
 
 # A folder with more tables holds something else than labels in them.
 _MAX_TABLES = 30
-# What Kaggle wants to be sent: its labels are made up.
 _NO_LABELS = "submission"
+_MAX_PROBLEMS = 3
 
 
 def read_layout(data: Path, config: LabelConfig = LabelConfig(), known: Sequence[str] = ()) -> tuple[Path, Layout]:
@@ -45,9 +46,10 @@ def read_layout(data: Path, config: LabelConfig = LabelConfig(), known: Sequence
         if not data.name.lower().endswith(TABLE_EXTENSIONS):
             raise NotADatasetError(f"{str(data)!r} is a file, and neither a table nor a zip or tar archive")
         root, table = data.parent, data
-    tree = read_tree(root, names_of_list(config.exclude))
+    exclude = names_of_list(config.exclude)
+    tree = read_tree(root, exclude)
     layout = _of_tree(root, tree, table, config, known)
-    return root, choose_classes(with_useful_splits(layout), config, known)
+    return root, choose_classes(layout, config, known)
 
 
 def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, known: Sequence[str]) -> Layout:
@@ -59,99 +61,135 @@ def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, 
                 f"{str(table)!r}: no column names images below {str(root)!r}: say which does (--path-column), or "
                 "name the folder of the images as DATA"
             )
-        return _by_clear([reading], images, root)
+        return _by_clear([reading], images)
     if config.label_pattern:
         return by_name(tree, config.label_pattern)
     if config.class_level != "auto":
         return by_level(tree, config.class_level)
     if config.classes and set(names_of_list(config.classes)) <= set(tree.with_images):
         return by_level(tree, 1)
-    tables = _tables_of(tree)
+    found = _Tables(root, tree, config)
     try:
         layout = by_folders(tree, known)
     except UnclearError as unclear:
-        return _by_found_tables(root, tree, tables, config) or _refuse(root, tree, unclear)
-    if layout.level == 1 and tables:
-        _refuse_contradiction(root, tree, tables, layout, config)
-    return layout
+        return found.layout() or _refuse(root, tree, unclear, found.problems)
+    return found.compared(layout)
 
 
-def _by_found_tables(root: Path, tree: Folder, tables: Sequence[str], config: LabelConfig) -> Layout | None:
-    """Take labels from the tables of a folder, where one or several of one kind tell them; None where none does."""
-    images = Images(tree)
-    readings = [reading for path in tables if (reading := _reading_of(root, path, images, config))]
-    kinds: dict[tuple[str, ...], list[Reading]] = defaultdict(list)
-    for reading in readings:
-        kinds[(reading.path_column, *reading.label_columns)].append(reading)
-    if not kinds:
-        return None
-    if len(kinds) > 1:
-        clear = {kind: found for kind, found in kinds.items() if all(reading.is_clear for reading in found)}
-        kinds = clear if len(clear) == 1 else kinds
-    if len(kinds) > 1:
-        names = [str(reading.table.path.relative_to(root)) for reading in readings]
-        raise NotADatasetError(
-            f"{str(root)!r}: several tables name its images ({listed(names)}). Say which one has the labels: "
-            f"--labels {root / names[0]}"
-        )
-    (found,) = kinds.values()
-    return _by_clear(found, images, root)
+class _Tables:
+    """The tables in a folder, as far as they may tell the labels.
+
+    Attributes:
+        problems: Why others do not, a sentence each.
+    """
+
+    def __init__(self, root: Path, tree: Folder, config: LabelConfig) -> None:
+        self._root, self._config = root, config
+        self.problems: list[str] = []
+        self._readings: list[Reading] = []
+        paths = [folder.below(name) for folder in tree.all_folders() for name in folder.files if is_table(name)]
+        # What Kaggle wants to be sent has made-up labels.
+        paths = [path for path in paths if _NO_LABELS not in path.lower()][:_MAX_TABLES]
+        self._images = Images(tree if paths else Folder(""))
+        for path in paths:
+            self._read(path)
+
+    def _read(self, path: str) -> None:
+        try:
+            table = read_table(self._root / path)
+            reading = read_columns(table, self._images, path.rpartition("/")[0], self._config)
+        except (SourceNotFoundError, MissingExtraError, NotADatasetError) as error:
+            self.problems.append(str(error))
+            return
+        if reading:
+            self._readings.append(reading)
+
+    def layout(self) -> Layout | None:
+        """Take labels from the tables where one, or several of one kind, tell them; None where none names images.
+
+        Raises:
+            NotADatasetError: Several tables, or columns, may tell the labels.
+        """
+        if not self._readings:
+            return None
+        telling = [reading for reading in self._readings if reading.is_named]
+        telling = telling or [reading for reading in self._readings if reading.label_columns] or self._readings
+        kinds = {(reading.path_column, *reading.label_columns) for reading in telling}
+        if len(kinds) > 1:
+            raise NotADatasetError(
+                f"{str(self._root)!r}: several tables name its images ({listed(each.name for each in telling)}). Say "
+                f"which one has the labels: {flag('--labels', str(self._root / telling[0].name))}"
+            )
+        return _by_clear(telling, self._images)
+
+    def compared(self, layout: Layout) -> Layout:
+        """Hold class folders against the tables beside them: splits that these give are taken.
+
+        Raises:
+            NotADatasetError: A table gives images other labels than their folders.
+        """
+        labels = {entry.path: entry.label for entry in layout.entries}
+        agreeing = []
+        for reading in self._readings:
+            share = agreement(reading, self._images, labels)
+            if share == 1 and reading.is_clear:
+                agreeing.append(reading)
+            if share is None or share == 1 or not reading.label_columns:
+                continue
+            column = reading.label_columns[0]
+            table = flag("--labels", str(self._root / reading.name))
+            raise NotADatasetError(
+                f"{str(self._root)!r} can be read in two ways. What to do:\n"
+                f"  {flag('--class-level', str(layout.level))} takes {layout.taken_as}\n"
+                f"  {table} {flag('--label-column', column)} takes the labels of the table {reading.name}, which are "
+                "others"
+            )
+        if not agreeing or any(entry.split for entry in layout.entries):
+            return layout
+        told = by_tables(agreeing, self._images)
+        splits = {entry.path: entry.split for entry in told.entries if entry.split}
+        if len(set(splits.values())) < 2:
+            return layout
+        entries = tuple(replace(entry, split=splits.get(entry.path, "")) for entry in layout.entries)
+        names = listed(reading.name for reading in agreeing)
+        taken_as = f"{layout.taken_as}; splits of {names}: {describe_splits(entries)}"
+        return replace(layout, entries=entries, taken_as=taken_as)
 
 
-def _by_clear(readings: Sequence[Reading], images: Images, root: Path) -> Layout:
+def _by_clear(readings: Sequence[Reading], images: Images) -> Layout:
     """Take labels from tables; refuse where it is not clear which column has them."""
     for reading in readings:
         if not reading.is_clear:
             columns = reading.label_columns or tuple(
                 name for name in reading.table.columns if name not in (reading.path_column, reading.split_column)
             )
+            typed = (
+                f"{flag('--labels', str(reading.table.path))} {flag('--label-column', columns[0]) if columns else ''}"
+            )
             raise NotADatasetError(
                 f"{str(reading.table.path)!r} names images in its column {reading.path_column!r}, and it is not clear "
-                "which column has their labels: say it with "
-                f"--labels {reading.table.path} --label-column NAME, with one of {listed(columns, 20)}"
+                f"which column has their labels: {listed(map(repr, columns), 20)}. Say it, as in {typed}"
             )
-    return by_tables(
-        readings, images, {str(reading.table.path): _near(root, reading.table.path) for reading in readings}
-    )
+    return by_tables(readings, images)
 
 
-def _reading_of(root: Path, path: str, images: Images, config: LabelConfig) -> Reading | None:
-    try:
-        return read_columns(read_table(root / path), images, path.rpartition("/")[0], config)
-    except SourceNotFoundError:
-        # No table of labels; it may be anything.
-        return None
-
-
-def _refuse_contradiction(root: Path, tree: Folder, tables: Sequence[str], layout: Layout, config: LabelConfig) -> None:
-    """Refuse class folders beside a table that gives their images other labels."""
-    images = Images(tree)
-    for path in tables:
-        try:
-            reading = _reading_of(root, path, images, config)
-        except MissingExtraError:
-            continue
-        if reading and reading.is_clear and not is_like_folders(reading, images, path.rpartition("/")[0]):
-            columns = listed(reading.label_columns, 4)
-            raise NotADatasetError(
-                f"{str(root)!r} can be read in two ways: as {layout.taken_as}, or by the table {path}, which has other "
-                f"labels ({columns}). Add --class-level 1 for the folders, or --labels {root / path} for the table"
-            )
-
-
-def _refuse(root: Path, tree: Folder, unclear: UnclearError) -> Layout:
+def _refuse(root: Path, tree: Folder, unclear: UnclearError, problems: Sequence[str]) -> Layout:
     ways = list(unclear.ways)
     pattern, found = guess_pattern(tree)
+    drawn = {folder.name for folder in tree.all_folders() if holds_no_photos(folder.name) and folder.has_images}
+    excluded = flag("--exclude", sorted(drawn)) if drawn else ""
     if pattern:
-        drawn = [name for name in tree.with_images if name.lower() in HOLDS_NO_PHOTOS]
-        excluded = f" --exclude {','.join(drawn)}" if drawn else ""
-        ways.insert(0, f"--label-pattern '{pattern}'{excluded} takes the labels from the names of files: {found}")
+        typed = " ".join(filter(None, (flag("--label-pattern", pattern), excluded)))
+        ways.insert(0, f"{typed} takes the labels from the names of files: {found}")
+    elif excluded:
+        ways.insert(0, f"{excluded} passes over what is drawn on the images")
     elif parent := _parent_of_classes(root, tree):
         ways = [f"did you mean its parent, {parent}?"]
     told = ways if len(ways) == 1 else ["", *(f"  {visible(way)}" for way in ways)]
     how = ". What to do: " + "\n".join(told) if ways else ""
+    beside = "".join(f"\n  no help: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
     raise NotADatasetError(
-        f"{str(root)!r}: {unclear.reason}; expected one sub-folder per class, such as happy and sad{how}"
+        f"{str(root)!r}: {unclear.reason}; expected one sub-folder per class, such as happy and sad{how}{beside}"
     )
 
 
@@ -166,17 +204,6 @@ def _parent_of_classes(root: Path, tree: Folder) -> str:
     except OSError:
         return ""
     return str(root.parent if root.name and str(root.parent) != "." else parent) if others else ""
-
-
-def _tables_of(tree: Folder) -> list[str]:
-    """Return the paths of the tables in a folder that may hold labels; those in class folders are none."""
-    found, waiting = [], [(tree, 0)]
-    while waiting:
-        folder, depth = waiting.pop(0)
-        found += [folder.below(name) for name in folder.files if is_table(name) and _NO_LABELS not in name.lower()]
-        if depth < 2:
-            waiting += [(inner, depth + 1) for inner in folder.folders.values()]
-    return found if len(found) <= _MAX_TABLES else []
 
 
 def _near(root: Path, table: Path) -> str:

@@ -5,7 +5,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,16 @@ class Table:
         columns: Their names.
         rows: A text for each column, one tuple a row.
         first_line: On which line of the file the first row is, or which number it has.
+        too_long: The numbers of rows with more cells than there are columns; they are not among `rows`.
+        notes: What was wrong with the file as a whole, a sentence each.
     """
 
     path: Path
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     first_line: int = _FIRST_LINE
+    too_long: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[str]:
         """Return the texts of a column."""
@@ -46,7 +50,7 @@ class Table:
     def without_heading(self) -> "Table":
         """Return the same table where its first line is a row, and names no columns."""
         names = tuple(f"column {number}" for number in range(1, len(self.columns) + 1))
-        return Table(self.path, names, (self.columns, *self.rows), self.first_line - 1)
+        return replace(self, columns=names, rows=(self.columns, *self.rows), first_line=self.first_line - 1)
 
 
 def read_table(path: Path) -> Table:
@@ -62,37 +66,51 @@ def read_table(path: Path) -> Table:
     try:
         if suffix == ".parquet":
             return _read_parquet(path)
-        text = _text_of(files.read_regular(path, max_bytes=_MAX_BYTES))
+        text, note = _text_of(files.read_regular(path, max_bytes=_MAX_BYTES))
         if suffix in (".json", ".jsonl", ".ndjson"):
             return _from_objects(path, _objects(text, in_lines=suffix != ".json"))
-        return _read_csv(path, text)
+        return replace(_read_csv(path, text), notes=(note,) if note else ())
     except OSError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {files.reason_of(error)}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise SourceNotFoundError(f"cannot read the table {str(path)!r}: it is too deep") from error
+    except ValueError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {error}") from error
 
 
-def _text_of(content: bytes) -> str:
-    """Decode a table as programs write it: UTF-8, UTF-16 with its mark, or what older programs of Windows write."""
+def _text_of(content: bytes) -> tuple[str, str]:
+    """Decode a table as programs write it: UTF-8, UTF-16 with its mark, or what older programs of Windows write.
+
+    Returns:
+        The text, and a note where that was a guess.
+    """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16")
+        return content.decode("utf-16"), ""
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
-        return content.decode("cp1252")
+        return content.decode(
+            "cp1252"
+        ), "it is not in UTF-8, and is read as Windows-1252: save it as UTF-8 if names look odd"
 
 
 def _read_csv(path: Path, text: str) -> Table:
     lines = text.splitlines(keepends=True)
     delimiter = _delimiter_of(lines)
-    rows = [row for row in read_rows(io.StringIO(text, newline=""), delimiter=delimiter) if any(map(str.strip, row))]
+    found = list(read_rows(io.StringIO(text, newline=""), delimiter=delimiter))
+    rows = [row for row in found if any(map(str.strip, row))]
     if not rows or len(rows[0]) < 2:
         raise ValueError("it has no two columns, divided by commas, semicolons, tabs or bars")
     heading = [name.strip() for name in rows[0]]
     width = len(heading)
     # Some programs write the number of the row first, without a heading; others an empty cell at the end.
     heading = [name or f"column {number}" for number, name in enumerate(heading, start=1)]
-    return _table(path, heading, [[*row[:width], *[""] * (width - len(row))] for row in rows[1:]])
+    # An empty cell at the end is none.
+    too_long = tuple(
+        n for n, row in enumerate(rows[1:], start=_FIRST_LINE) if any(cell.strip() for cell in row[width:])
+    )
+    kept = [[*row[:width], *[""] * (width - len(row))] for row in rows[1:] if not any(map(str.strip, row[width:]))]
+    return replace(_table(path, heading, kept), too_long=too_long)
 
 
 def _delimiter_of(lines: Sequence[str]) -> str:
@@ -100,8 +118,10 @@ def _delimiter_of(lines: Sequence[str]) -> str:
     first = list(islice((line for line in lines if line.strip()), _NUM_LOOKED_AT))
 
     def fit(delimiter: str) -> tuple[int, int]:
-        rows = csv.reader(first, delimiter=delimiter)
-        widths = Counter(len(row) for row in rows)
+        try:
+            widths = Counter(len(row) for row in csv.reader(first, delimiter=delimiter))
+        except csv.Error as error:
+            raise ValueError(f"no CSV: {error}") from error
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         return (count if width > 1 else 0), width
 
@@ -114,7 +134,7 @@ def _objects(text: str, *, in_lines: bool) -> list[Mapping[str, Any]]:
         # {"a.jpg": "cat", ...}
         return [{"path": name, "label": value} for name, value in found.items()]
     if not (isinstance(found, list) and found and all(isinstance(item, dict) for item in found)):
-        raise ValueError("it is no list of objects")
+        raise ValueError("it is no list of objects, one for each image")
     return found
 
 

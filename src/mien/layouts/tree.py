@@ -67,6 +67,14 @@ class Folder:
         """Return the path of what is called so in it."""
         return f"{self.path}/{name}" if self.path else name
 
+    def all_folders(self) -> Iterator["Folder"]:
+        """Yield the folder itself and all in it, however deep, the shallow ones first."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop(0)
+            yield folder
+            waiting += folder.folders.values()
+
     def all_files(self) -> Iterator[str]:
         """Yield the paths of all files in it, however deep, sorted."""
         waiting: list[Folder | str] = [self]

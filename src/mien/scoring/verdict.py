@@ -164,8 +164,8 @@ def _judge_size(evaluation: Evaluation, remedy: str, if_fine: str) -> Finding:
 def _one_class(evaluation: Evaluation) -> Finding:
     """Judge by images of one class alone: no other can be taken for it there."""
     text = (
-        f"All images are of one class, {evaluation.baseline_label!r}: it finds {evaluation.accuracy} of them. How often "
-        "it takes images of other classes for it, these cannot tell."
+        f"All images are of one class, {evaluation.baseline_label!r}: it finds {evaluation.accuracy} of them. "
+        "How often it takes images of other classes for it, these cannot tell."
     )
     return Finding("one_class", text, "Evaluate it on images of all classes, too.")
 

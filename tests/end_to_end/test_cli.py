@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import struct
@@ -598,3 +599,70 @@ def test_fetch_ends_with_code_1_and_says_why_where_images_are_missing(command: M
 def test_fetch_refuses_what_has_no_meaning(command: Mien, tmp_path: Path, arguments: list[str], words: str) -> None:
     code, _, err = command("fetch", *arguments, "--to", tmp_path / "data")
     assert code == 2 and words in err and not (tmp_path / "data").exists()
+
+
+def test_check_ends_with_what_to_type_next(command: Mien, data: Path, tmp_path: Path) -> None:
+    for part in ("2023", "2024"):
+        shutil.copytree(data, tmp_path / "my data" / part)
+    _, out, _ = command("check", data)
+    assert "24 of 24 files are usable. Next: mien train" in out
+    _, out, _ = command("check", tmp_path / "my data", "--class-level", "2")
+    assert shlex.split(out.split("Next: ")[1]) == ["mien", "train", str(tmp_path / "my data"), "--class-level", "2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["predict", "{run}", "x.jpg", "--treshold", "0.9"], "Unknown option: --treshold. Did you mean --threshold?"),
+        (["explain", "{run}", "x.jpg", "--clas", "sad"], "Did you mean --class?"),
+        (["predict", "{image}"], "is an image, not a run: type: mien predict RUN {image}"),
+        (["predict", "{image}", "{run}"], "did you mean: mien predict {run} {image}"),
+        (["explain", "{image}", "{run}"], "did you mean: mien explain {run} {image}"),
+        (["train", "my", "photos"], "unexpected 'photos': put quotes round a name with blanks"),
+        (["train", "{data}", "--out", "/proc/x"], "Name another place."),
+        (["predict", "{run}", "no*.jpg"], "'no*.jpg': No such file"),
+        (["predict", "{run}", "-x.jpg"], "is written as ./-x.jpg"),
+        (["evaluate", "{run}", "--report", "page.html"], "--report is for a folder of other images"),
+    ],
+)
+def test_a_slip_gets_advice_that_fits(
+    command: Mien,
+    data: Path,
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(data / "sad" / "00.jpg", tmp_path / "-x.jpg")
+    names = {"data": data, "run": run_dir, "image": data / "sad" / "00.jpg"}
+    code, _, err = command(*(argument.format(**names) for argument in arguments))
+    assert code == 2 and message.format(**names) in err
+
+
+def test_sources_may_be_patterns_and_begin_with_hyphens(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(data / "sad" / "00.jpg", tmp_path / "-x.jpg")
+    _, out, _ = command("predict", run_dir, data / "sad" / "0[0-4].jpg")
+    assert out.count("\n") == 5
+    for source in (["--", "-x.jpg"], ["./-x.jpg"]):
+        assert command("predict", run_dir, *source)[0] == 0
+
+
+def test_evaluate_shows_mistakes_and_writes_a_table_and_a_page(command: Mien, run_dir: Path, tmp_path: Path) -> None:
+    others = draw_folder(tmp_path / "others", 4, first_seed=7000)
+    for name, new in (("sad", "was sad"), ("happy", "sad"), ("was sad", "happy")):
+        (others / name).rename(others / new)
+    page, table = tmp_path / "page.html", tmp_path / "answers.csv"
+    code, out, _ = command("evaluate", run_dir, others, "--csv", table, "--report", page)
+    assert code == 0 and "true class" in out and "Mistakes, those first" in out
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 8 and set(rows[0]) == {"path", "label", "predicted", "prob_happy", "prob_sad"}
+    text = page.read_text("utf-8")
+    assert "judged by the images of" in text and "How it was made" not in text
+    shutil.rmtree(others / "sad")
+    assert "All images are of one class, 'happy'" in " ".join(command("evaluate", run_dir, others)[1].split())

@@ -29,6 +29,7 @@ WITH_EXAMPLES = {
     "mien.jobs.compare",
     "mien.jobs.train",
     "mien.layouts.layout",
+    "mien.layouts.words",
     "mien.learning.fitting",
     "mien.model.classifier",
     "mien.model.explanation",

@@ -13,8 +13,6 @@ _UNMARKED = re.compile(r"(?<![^;\t\r\n])" + _FORMULA)
 _MARKED = re.compile(r"(?<![^;\t\r\n])'" + _FORMULA)
 # The same in a whole table, where a cell stands behind a comma or a quotation mark too.
 _MAY_BE_FORMULA = re.compile(r"[,\";\t\r\n](?:[=+\-@＝＋－＠'\t]|\r(?!\n))")
-# Tables from elsewhere may hold whole texts, or what a network made of an image.
-csv.field_size_limit(2**28)
 # More at a time, and the garbage collector comes in between.
 _NUM_ROWS = 100
 

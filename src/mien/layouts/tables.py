@@ -4,7 +4,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -69,13 +70,24 @@ def read_table(path: Path) -> Table:
         text, note = _text_of(files.read_regular(path, max_bytes=_MAX_BYTES))
         if suffix in (".json", ".jsonl", ".ndjson"):
             return _from_objects(path, _objects(text, in_lines=suffix != ".json"))
-        return replace(_read_csv(path, text), notes=(note,) if note else ())
+        with _long_cells():
+            return replace(_read_csv(path, text), notes=(note,) if note else ())
     except OSError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {files.reason_of(error)}") from error
     except RecursionError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: it is too deep") from error
     except ValueError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {error}") from error
+
+
+@contextmanager
+def _long_cells() -> Iterator[None]:
+    """Let cells hold whole texts, or what a network made of an image: beside labels, tables from elsewhere do."""
+    limit = csv.field_size_limit(_MAX_BYTES)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _text_of(content: bytes) -> tuple[str, str]:

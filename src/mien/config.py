@@ -445,6 +445,17 @@ PRESETS: dict[str, TrainConfig] = {
 }
 
 
+def preset_named(name: str) -> TrainConfig:
+    """Return the settings of a preset.
+
+    Raises:
+        SettingsError: There is none of that name.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
 def to_json(config: TrainConfig) -> dict[str, Any]:
     """Return the settings as plain JSON values, by section."""
     return dict(json.loads(json.dumps(asdict(config))))

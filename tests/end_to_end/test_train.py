@@ -457,3 +457,25 @@ def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises((SettingsError, SourceNotFoundError), match=r"config\.json"):
         load_config(tmp_path / "config.json")
+
+
+def test_settings_may_be_given_by_their_names(data: Path, tmp_path: Path) -> None:
+    run = train(data, out=tmp_path / "run", faces="off", folds=0, seed=7)
+    assert (run.config.scan.faces, run.config.split.folds, run.config.split.seed) == ("off", 0, 7)
+    assert repr(run).startswith(f"Run({str(run.path)!r}, happy and sad: ") and len(repr(run.dataset)) < 200
+    with pytest.raises(SettingsError, match="unknown setting: 'epocs'"):
+        train(data, epocs=5)
+    with pytest.raises(SettingsError, match="unknown preset 'huge'"):
+        train(data, preset="huge")
+
+
+def test_given_splits_are_trained_on_and_judged_by(tmp_path: Path) -> None:
+    draw_folder(tmp_path / "data" / "train", 12)
+    draw_folder(tmp_path / "data" / "test", 5, first_seed=9000)
+    shutil.copy(tmp_path / "data/test/sad/00.jpg", tmp_path / "data/train/sad/copy.jpg")
+    run = train(tmp_path / "data", out=tmp_path / "run", faces="off")
+    tested = {row["path"] for row in rows(run.path / "manifest.csv") if row["split"] == "test"}
+    assert tested == {f"test/{name}/{n:02}.jpg" for name in ("happy", "sad") for n in range(5)}
+    assert run.scores.test.accuracy.num_images == 10
+    assert not any(row["split"] for row in rows(run.path / "manifest.csv") if row["path"] == "train/sad/copy.jpg")
+    assert evaluate_run(run.path).scores.test.accuracy == run.scores.test.accuracy

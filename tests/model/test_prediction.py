@@ -3,15 +3,21 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from mien.core import parallel
 from mien.core.inputs import Inputs
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.model.classifier import Classifier, with_facts
-from mien.model.prediction import predict
+from mien.model.prediction import Source, predict
 from onnx_models import FACTS, make_graph
+
+if TYPE_CHECKING:
+    from mien.runs.run import Run
 
 
 @pytest.fixture
@@ -89,3 +95,25 @@ def test_a_threshold_and_a_class_called_unsure_exclude_one_another(classifier: C
 def test_a_threshold_is_a_probability(classifier: Classifier) -> None:
     with pytest.raises(SettingsError, match="threshold is 90"):
         predict(classifier, [], threshold=90)
+
+
+def test_open_images_and_arrays_are_answered_as_their_files_are(run: "Run", data: Path, tmp_path: Path) -> None:
+    path = data / "happy" / "00.jpg"
+    turned = tmp_path / "turned.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(path).save(turned, exif=exif, quality=95)
+    sources: list[Source] = [path, Image.open(path), np.asarray(Image.open(path)), turned, Image.open(turned)]
+    first, second, third, fourth, fifth = predict(run.path, sources)
+    assert [p.source for p in (first, second, third)] == [str(path), "image 1", "image 2"]
+    assert first.probs == pytest.approx(second.probs, abs=0.02) == third.probs
+    assert fourth.probs == pytest.approx(fifth.probs, abs=0.02)
+    (alone,) = predict(run.path, path)
+    (grey,) = predict(str(run.path), np.zeros((50, 60), np.uint8))
+    assert alone == first and grey.label in ("happy", "sad")
+
+
+@pytest.mark.parametrize("image", [np.zeros((3, 4)), np.zeros((5, 6, 7), np.uint8), 3, None])
+def test_what_is_no_image_is_refused_before_any_is_asked_about(classifier: Classifier, image: object) -> None:
+    with pytest.raises(SettingsError):
+        predict(classifier, [image])  # type: ignore[list-item]

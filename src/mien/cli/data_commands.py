@@ -87,14 +87,15 @@ def check(
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
-    """Say what a folder of class folders holds, and what is wrong with it. Changes nothing.
+    """Say what a folder of images holds, and what is wrong with it. Changes nothing.
 
     Example: mien check data --fail-on unreadable,conflicts
 
     Parameters
     ----------
     folder
-        One sub-folder per class, such as data/happy and data/sad.
+        Class folders such as data/happy and data/sad, alone or within those of splits; a folder with a table of labels,
+        or such a table; a zip or tar archive of these.
     json
         Print one JSON document.
     fail_on
@@ -151,7 +152,7 @@ def clean(
     Parameters
     ----------
     folder
-        One sub-folder per class, such as data/happy and data/sad. With --undo only where that folder is not where it
+        A folder as for mien check. With --undo only where that folder is not where it
         was: the place where it is now.
     to
         The quarantine: a folder outside of DATA, on the same disk; new, empty, or a quarantine of DATA.
@@ -182,12 +183,16 @@ def _put_aside(folder: Path, to: Path, config: CleanConfig, labels: LabelConfig,
     from mien.cli.progress_bars import TerminalProgress
     from mien.data.cleaning import clean as clean_dataset
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
+    from mien.data.relabelling import load_decisions, relabel
     from mien.data.scanning import scan
 
     refuse_place(to, folder)
     with TerminalProgress() as progress:
         scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
-        plan = plan_quarantine(clean_dataset(scanned, config), to)
+        dataset = clean_dataset(scanned, config)
+        if labels.relabel:
+            dataset = clean_dataset(relabel(dataset, load_decisions(labels.relabel)), config)
+        plan = plan_quarantine(dataset, to)
     if apply:
         quarantine(plan)
     return plan

@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
-from mien.config import PRESETS, LabelConfig, TrainConfig
+from mien.config import LabelConfig, TrainConfig, preset_named
 from mien.runs.folder import find_unfinished, load_config
 
 
@@ -83,9 +83,7 @@ def _base_config(given: dict[str, str]) -> TrainConfig:
         if given.get("--preset", config.preset) != config.preset:
             raise CycloptsError(msg=f"--preset {preset}, but the settings of {str(path)!r} began as {config.preset}")
         return config
-    if preset not in PRESETS:
-        raise CycloptsError(msg=f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    return PRESETS[preset]
+    return preset_named(preset)
 
 
 def spelled_out(arguments: list[str]) -> list[str]:

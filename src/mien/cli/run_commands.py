@@ -87,14 +87,15 @@ def train(
     prediction: Annotated[PredictConfig, Predicting] = PredictConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
-    """Train a classifier on a folder of class folders, and measure it honestly.
+    """Train a classifier on labelled images, and measure it honestly.
 
     Example: mien train data, or: mien train data --preset classic --epochs 30 --augment
 
     Parameters
     ----------
     folder
-        One sub-folder per class, such as data/happy and data/sad. Nothing in it is changed.
+        Class folders such as data/happy and data/sad, alone or within those of splits; a folder with a table of labels,
+        or such a table; a zip or tar archive of these. Nothing in it is changed.
     preset
         Settings to begin with. fast: a linear head on the features of a pretrained network, and of faces where
         there are some; seconds. best: that, or the network trained on, whichever is better; minutes. classic: the

@@ -95,15 +95,18 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
         image.draft(None, _least_size(image, config))
         cast(_Content, image.fp).allow_pixels()
         image.load()
-        orientation = _orientation(image)
-        rgb = _rgb(image)
+        rgb = in_rgb(image)
     except Exception as error:  # See _why.
         raise _why(error) from error
-    if orientation in _TURNED:
-        rgb = rgb.transpose(_TURNED[orientation])
-    if 5 <= orientation <= 8:
+    if 5 <= _orientation(image) <= 8:
         width, height = height, width
     return DecodedImage(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
+
+
+def in_rgb(image: Image.Image) -> Image.Image:
+    """Return an open image upright, without alpha (on white), in RGB."""
+    rgb, orientation = _rgb(image), _orientation(image)
+    return rgb.transpose(_TURNED[orientation]) if orientation in _TURNED else rgb
 
 
 def decoding_bytes(content: bytes, config: ScanConfig) -> int:

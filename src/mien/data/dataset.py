@@ -133,6 +133,10 @@ class Dataset:
     kept: Inputs | None = field(default=None, repr=False, compare=False)
     layout: Layout = field(default=Layout("class folders", (), level=1), repr=False, compare=False)
 
+    def __repr__(self) -> str:
+        used = f"{len(self.indexes())} of {len(self.records)} files used"
+        return f"Dataset({str(self.root)!r}, {len(self.class_names)} classes, {used})"
+
     @property
     def knows_groups(self) -> bool:
         """Whether an image has a group that the user knows."""

@@ -15,6 +15,7 @@ from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.leaks import Leak, find_leaks, refuse_leaks
+from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
 from mien.data.subjects import with_subjects
@@ -105,6 +106,8 @@ def evaluate_run(
     scanned = _of_known_classes(scanned, classifier.class_names, leave_out=only_known, progress=progress)
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = clean(scanned, config.clean)
+    if labels.relabel:
+        dataset = clean(relabel(dataset, load_decisions(labels.relabel)), config.clean)
     reasons = Counter(record.problems[-1].code for record in dataset.records if not record.used)
     if reasons:
         listed = ", ".join(f"{count} {code}" for code, count in reasons.items())

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from mien.config import PRESETS, PredictConfig, SplitConfig, TrainConfig
+from mien.config import PredictConfig, SplitConfig, TrainConfig, preset_named
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean, describe_losses, min_bytes_of
@@ -46,26 +47,30 @@ _LARGER = 0.2
 
 def train(
     folder: str | Path,
-    config: TrainConfig = PRESETS["fast"],
+    config: TrainConfig | None = None,
     *,
     out: str | Path | None = None,
     resume: bool = False,
     save_h5: bool = False,
     cache_dir: str | Path | None = None,
     progress: Progress = SILENCE,
+    preset: str = "fast",
+    **settings: Any,
 ) -> Run:
-    """Turn a folder of class folders into a classifier with honest scores, in a run folder.
+    """Turn a folder of labelled images into a classifier with honest scores, in a run folder.
 
     The test images are read once, at the end. Nothing in `folder` is changed.
 
     Args:
-        folder: One sub-folder per class.
-        config: Every setting; PRESETS holds sets of them.
+        folder: As `scan` takes it: class folders, splits, a table of labels, an archive.
+        config: Every setting; by default those of the preset.
         out: The run folder; by default the first free one of runs/train, runs/train2, ...
         resume: Go on with a run that was cut off: the one in `out`, or the newest unfinished one in runs/.
         save_h5: Write model.h5 too, where the classifier is a Keras network.
         cache_dir: Where the features of images are kept, so that the next training need not make them again.
         progress: Told how far it is.
+        preset: Where there is no `config`: the name of one of PRESETS.
+        settings: Single settings by their own names, such as `epochs=5`, which count before those of `config`.
 
     Raises:
         UserError: A path, a class or a setting is not as it must be; what to do is in the message.
@@ -78,6 +83,7 @@ def train(
         >>> run.scores.test.accuracy.num_images, run.scores.judged.accuracy.num_images
         (2, 22)
     """
+    config = (config or preset_named(preset)).changed(**settings)
     cache = Path(cache_dir) if cache_dir else None
     _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
     config = _as_split_before(config)

@@ -5,14 +5,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
 from mien.config import FetchLimits, PredictConfig
+from mien.core import images
 from mien.core.inputs import Inputs
 from mien.core.parallel import in_threads
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import sources as intake
-from mien.model.classifier import Classifier
+from mien.model.classifier import Classifier, load
 
 UNSURE = "unsure"
+Source = str | Path | Image.Image | NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,8 @@ class Prediction:
 
 
 def predict(
-    classifier: Classifier,
-    sources: Iterable[str | Path],
+    classifier: Classifier | str | Path,
+    sources: Source | Iterable[Source],
     *,
     threshold: float | None = None,
     limits: FetchLimits = FetchLimits(),
@@ -52,8 +58,9 @@ def predict(
     An image that cannot be read gives a Prediction with `error` set; the others go on.
 
     Args:
-        classifier: What `load` returned.
-        sources: Image files, folders (searched to the bottom), http(s) URLs, or "-" for standard input.
+        classifier: What `load` returned, or what it takes: a run folder or a model.onnx.
+        sources: Image files, folders (searched to the bottom), http(s) URLs, or "-" for standard input; images of
+            Pillow, and arrays, uint8 (H, W, 3) or (H, W), whose values are from 0 to 255. One of these, or several.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
         limits: What may be fetched from a URL.
 
@@ -62,7 +69,8 @@ def predict(
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any image is read.
-        SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
+        SettingsError: A source is none of these; the threshold is not between 0 and 1; or a class is called "unsure"
+            too.
 
     Example:
         >>> import mien
@@ -72,17 +80,42 @@ def predict(
         data/happy/00.jpg ['happy', 'sad'] None
         notes.txt [] text, not an image
     """
-    names, least = intake.expand(sources), threshold_in_force(classifier, threshold)
+    asked = classifier if isinstance(classifier, Classifier) else load(classifier)
+    least = threshold_in_force(asked, threshold)
+    given = [sources] if isinstance(sources, str | Path | Image.Image | np.ndarray) else list(sources)
+    opened = {f"image {number}": _image_of(one) for number, one in enumerate(given) if not isinstance(one, str | Path)}
+    # All at once: what is wrong with paths is said of all of them.
+    names = intake.expand([one for one in given if isinstance(one, str | Path)])
+    if opened:
+        each = (
+            [f"image {n}"] if not isinstance(one, str | Path) else intake.expand(one) for n, one in enumerate(given)
+        )
+        names = [name for some in each for name in some]
 
     def predict_one(name: str) -> Prediction:
         try:
-            inputs = classifier.prepare(intake.read(name, limits))
+            inputs = asked.inputs_of(opened[name]) if name in opened else asked.prepare(intake.read(name, limits))
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
-        return predict_image(classifier, inputs, source=name, threshold=least)
+        return predict_image(asked, inputs, source=name, threshold=least)
 
     return in_threads(predict_one, names)
+
+
+def _image_of(image: Image.Image | NDArray[Any]) -> Image.Image:
+    """Return an image that is open already, in RGB."""
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
+            raise SettingsError(
+                f"an array is {image.dtype} {image.shape}; expected uint8 (H, W, 3) or (H, W), values from 0 to 255"
+            )
+        image = Image.fromarray(image.squeeze(axis=2) if image.ndim == 3 and image.shape[2] == 1 else image)
+    if not isinstance(image, Image.Image):
+        raise SettingsError(
+            f"a source is {type(image).__name__}; expected a path, a URL, an image of Pillow or an array"
+        )
+    return images.in_rgb(image)
 
 
 def threshold_in_force(classifier: Classifier, threshold: float | None = None) -> float:

@@ -59,6 +59,11 @@ class Run:
     test_predictions: Predictions | None = field(repr=False)
     out_of_fold_predictions: Predictions | None = field(repr=False)
 
+    def __repr__(self) -> str:
+        names = " and ".join(self.dataset.class_names) if len(self.dataset.class_names) < 4 else ""
+        told = names or f"{len(self.dataset.class_names)} classes"
+        return f"Run({str(self.path)!r}, {told}: {self.scores.judged.accuracy})"
+
     @property
     def predictions(self) -> Predictions | None:
         """The predictions that `scores.judged` is of; None where their file has gone."""

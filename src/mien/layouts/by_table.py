@@ -1,10 +1,11 @@
 """Layouts told by a table: which of its columns holds the paths of images, which the labels, which a split."""
 
+import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from functools import cached_property
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from mien.config import LabelConfig
@@ -44,7 +45,7 @@ class Images:
         for path in self.paths:
             name = path.rpartition("/")[2]
             # With and without its ending, and in any case, where nothing else is called so.
-            for key in dict.fromkeys((name, PurePosixPath(name).stem, folded(name))):
+            for key in {name, os.path.splitext(name)[0], folded(name)}:
                 self._by_name[key].append(path)
 
     def find(self, cell: str, *, near: str = "", split: str = "") -> list[str]:
@@ -110,7 +111,7 @@ class Reading:
         """Whether it is known where the labels are."""
         return self.one_hot or len(self.label_columns) == 1
 
-    @property
+    @cached_property
     def split(self) -> str:
         """The split that the table is named after, or its folder; "" for none."""
         named = [self.table.path.stem, *reversed(self.near.split("/"))]
@@ -299,19 +300,23 @@ def _path_column(table: Table, images: Images, near: str, split: str) -> str:
     """
     ranked = []
     for name in table.columns:
-        cells = [cell.strip() for cell in table.column(name)]
-        tried = list(dict.fromkeys(cells[:: max(1, len(cells) // _NUM_TRIED)]))
-        found = {path for cell in tried for path in _one(images.find(cell, near=near, split=split))}
-        named_images = {path for cell in set(cells) for path in _one(images.find(cell, near=near, split=split))}
-        fits = len(found) >= _LEAST_FOUND * len(tried) > 0 or len(named_images) >= _LEAST_FOUND * len(images.paths)
-        if fits and len(named_images) > 1:
+        cells = list(dict.fromkeys(cell.strip() for cell in table.column(name)))
+        tried = cells[:: max(1, len(cells) // _NUM_TRIED)]
+        found = _named_by(tried, images, near, split)
+        if len(found) < _LEAST_FOUND * len(tried):
+            # A table of far more images than are here names those that are.
+            found = _named_by(cells, images, near, split)
+            if len(found) < _LEAST_FOUND * len(images.paths):
+                continue
+        if len(found) > 1:
             rank = 0 if is_path_column(name) else 2 if re.fullmatch(r"column \d+|Unnamed.*|index", name) else 1
-            ranked.append((rank, -len(named_images), table.columns.index(name), name))
+            ranked.append((rank, -len(found), table.columns.index(name), name))
     if not ranked:
         return ""
     (rank, _, _, first), *others = sorted(ranked)
     for other_rank, _, _, other in others:
-        pairs = zip(table.column(first), table.column(other), strict=True)
+        pairs = list(zip(table.column(first), table.column(other), strict=True))
+        pairs = pairs[:: max(1, len(pairs) // _NUM_TRIED)]
         if other_rank == rank and any(images.find(a, near=near) != images.find(b, near=near) for a, b in pairs):
             raise NotADatasetError(
                 f"the columns {first!r} and {other!r} of {str(table.path)!r} both name images: say which is meant "
@@ -320,8 +325,10 @@ def _path_column(table: Table, images: Images, near: str, split: str) -> str:
     return first
 
 
-def _one(found: list[str]) -> list[str]:
-    return found if len(found) == 1 else []
+def _named_by(cells: Iterable[str], images: Images, near: str, split: str) -> set[str]:
+    """Return the images that cells mean, each clearly."""
+    every = (images.find(cell, near=near, split=split) for cell in cells)
+    return {found[0] for found in every if len(found) == 1}
 
 
 def _holds_splits(name: str, cells: Sequence[str]) -> bool:

@@ -128,6 +128,8 @@ def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = (
 def _with_useful_splits(layout: Layout) -> Layout:
     """Return the layout without classes that are in no training split; without splits where none is for training."""
     found = {entry.split for entry in layout.entries}
+    if found == {""}:
+        return layout
     if not found & {"val", "test"}:
         return _in_split(layout, dict.fromkeys(found, ""))
     if not found & {"train", ""}:

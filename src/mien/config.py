@@ -159,7 +159,8 @@ class LabelConfig:
 
     def __post_init__(self) -> None:
         level = self.class_level
-        expect(level == "auto" or level >= 1, "class_level", level, "auto, or 1 or more")
+        fits = level == "auto" or (isinstance(level, int) and level >= 1)
+        expect(fits, "class_level", repr(level), "auto, or 1 or more")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The commands on a folder of images: arguments -> one public call -> print."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -121,7 +122,7 @@ def check(
     if json:
         show_json(found.to_dict())
     else:
-        show_check(found, f"mien train {shlex.quote(str(folder))}{as_flags(labels)}")
+        show_check(found, f"mien train {shlex.quote(str(folder))}{as_flags(labels)}{_runs_beside(folder)}")
     if sheet:
         from mien.runs.contact_sheets import plot_check
 
@@ -129,6 +130,12 @@ def check(
         if not json:
             OUT.print(f"\nThe images are drawn in {printable(str(sheet))}.")
     refuse(found, gates)
+
+
+def _runs_beside(folder: Path) -> str:
+    """Return the flag that a training needs where runs would lie among the images; an empty text where they do not."""
+    here, there = Path.cwd().resolve(), folder.resolve()
+    return f" --out {Path(os.path.relpath(there.parent)) / 'runs' / 'train'}" if here.is_relative_to(there) else ""
 
 
 def clean(
@@ -186,6 +193,8 @@ def _put_aside(folder: Path, to: Path, config: CleanConfig, labels: LabelConfig,
     from mien.data.relabelling import load_decisions, relabel
     from mien.data.scanning import scan
 
+    if not folder.is_dir():
+        raise SettingsError(f"{str(folder)!r} is no folder: files can only be moved out of one")
     refuse_place(to, folder)
     with TerminalProgress() as progress:
         scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)

@@ -44,8 +44,8 @@ Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section(
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Predicting, Labelling, Fetching = section("Predicting"), section("Labels"), section("Fetching URLs")
 Intake = section("Limits and load")
-DataPath = Annotated[Path, Parameter(name="DATA")]
-RunPath = Annotated[Path, Parameter(name="RUN")]
+DataPath = Annotated[Path, Parameter(name="DATA", converter=_path)]
+RunPath = Annotated[Path, Parameter(name="RUN", converter=_path)]
 CsvPath = Annotated[Path, Parameter(validator=_ending_in(".csv"))]
 HtmlPath = Annotated[Path, Parameter(validator=_ending_in(".html"))]
 PngPath = Annotated[Path, Parameter(validator=_ending_in(".png"))]

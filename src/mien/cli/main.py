@@ -61,7 +61,7 @@ def main() -> None:
         told = " ".join(str(error).split())
         if isinstance(error, UnusedCliTokensError):
             first = error.unused_tokens[0] if error.unused_tokens else ""
-            told = f"unexpected {first!r}: put quotes round a name with blanks, as in 'my photos'"
+            told = f"unexpected {first!r}: put quotes round a name with blanks, or name only what --help does"
         elif isinstance(error, UnknownOptionError) and os.path.exists(name := error.token.keyword or error.token.value):
             told = f"{name} would be an option: a file of this name is written as ./{name}"
         print(f"UsageError: {told} (see --help)", file=sys.stderr)

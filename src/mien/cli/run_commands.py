@@ -194,10 +194,16 @@ def evaluate(
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_mistakes, show_scores
     from mien.core.files import write_text
-    from mien.core.terminal import show_json
+    from mien.core.terminal import OUT, printable, show_json
     from mien.jobs.evaluate import evaluate_run, write_evaluation
     from mien.runs.predictions import predictions_text
 
+    if folder is not None and not (run / "model.onnx").exists() and (folder / "model.onnx").is_file():
+        typed = shlex.join(["mien", "evaluate", str(folder), str(run)])
+        raise SettingsError(f"{str(run)!r} is no run, and {str(folder)!r} is one: did you mean: {typed}")
+    for path in (csv, report):
+        if path and not path.absolute().parent.is_dir():
+            raise SettingsError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into")
     if report and folder is None:
         raise SettingsError("--report is for a folder of other images: the run has its own, report.html")
     with TerminalProgress() as progress:
@@ -210,15 +216,18 @@ def evaluate(
             stress=stress,
             progress=progress,
         )
+    # Before anything is printed: whoever reads that may have enough of it.
+    if csv:
+        write_text(csv, predictions_text(evaluated.dataset, evaluated.predictions))
+    if report:
+        write_evaluation(evaluated, report)
     if json:
         show_json(evaluated.to_dict())
     else:
         show_scores(evaluated.scores, evaluated.findings)
         show_mistakes(evaluated.scores.test, evaluated.dataset, evaluated.predictions)
-    if csv:
-        write_text(csv, predictions_text(evaluated.dataset, evaluated.predictions))
-    if report:
-        write_evaluation(evaluated, report)
+        for path in filter(None, (csv, report)):
+            OUT.print(f"\nwritten: {printable(str(path))}")
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:

@@ -89,7 +89,11 @@ def show_check(found: Check, next_command: str) -> None:
         for line in describe_shortcuts(found.shortcuts):
             show_prose(printable(line))
     usable = f"{len(dataset.indexes()):,} of {counted(len(dataset.records), 'file')} are usable"
-    OUT.print(f"\n{usable}. Next: {printable(next_command)}")
+    if found.too_few:
+        OUT.print(f"\n{usable}, and that is too few to train on:")
+        show_prose(printable(found.too_few, keep_lines=True))
+    else:
+        OUT.print(f"\n{usable}. Next: {printable(next_command)}")
 
 
 def _show_problems(dataset: Dataset) -> None:

@@ -61,8 +61,9 @@ def find_rule(group_by: str, layout: Layout = _CLASS_FOLDERS) -> Callable[[str],
 
 
 def _by_column(name: str, layout: Layout) -> Callable[[str], str]:
-    groups = {entry.path: entry.row.get(name, "").strip() for entry in layout.entries}
     columns = next((tuple(entry.row) for entry in layout.entries), ())
+    name = next((column for column in columns if column.casefold() == name.casefold()), name)
+    groups = {entry.path: entry.row.get(name, "").strip() for entry in layout.entries}
     if layout.entries and name not in columns:
         known = f"the table has {', '.join(columns)}" if columns else "the labels are not in a table"
         raise SettingsError(f"--group-by is column:{name}, and {known}")

@@ -27,12 +27,14 @@ from mien.fetching.repositories import clone, is_repository, repository_members
 from mien.fetching.source_log import LOG_NAME, SourceRecord
 from mien.fetching.url_lists import Wanted, read_lists
 from mien.layouts.by_folders import UnclearError, by_folders, by_level
+from mien.layouts.by_name import guess_pattern
 from mien.layouts.tree import tree_of
 
 _MAX_NAMED = 10
 # Hidden files, and what a Mac adds to an archive.
 _JUNK = re.compile(r"(^|[/\\])(\.(?!\.?[/\\])|__MACOSX[/\\])")
 _MAX_QUOTED = 4000
+_AS_DATA = "mien train takes an archive as it is, with splits, a table and labels in names"
 
 
 @dataclass
@@ -268,11 +270,13 @@ class _Work:
             level = self.class_level
             layout = by_folders(tree, one_is_enough=True) if level == "auto" else by_level(tree, level)
         except (UnclearError, NotADatasetError) as error:
-            raise IntakeError(f"{error}{_advice(error)}") from error
+            raise IntakeError(f"{error}{_advice(error)}. {_AS_DATA}") from error
+        if len(layout.class_names) < 2 and (pattern := guess_pattern(tree)[0]):
+            raise IntakeError(f"the names of its files look like labels (--label-pattern '{pattern}'). {_AS_DATA}")
         for told in () if layout.is_plain else (f"taken as: {layout.taken_as}", *layout.notes):
             self.progress.say(told)
         if any(entry.split for entry in layout.entries):
-            self.progress.say("its splits are put together here; mien train ARCHIVE keeps them")
+            self.progress.say(f"its splits are put together here. {_AS_DATA}")
         labels = {entry.path: entry.label for entry in layout.entries}
         return {name: labels[path] for name, path in paths.items() if path in labels}
 

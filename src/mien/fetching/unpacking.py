@@ -1,7 +1,6 @@
 """Unpacking: a zip or tar archive that is named as data -> a folder with its files, made once."""
 
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -38,7 +37,6 @@ def unpacked(data: Path, limits: IntakeLimits = _LIMITS, *, progress: Progress =
         return data
     name = data.name.split(".")[0] or "data"
     place = user_cache_path("mien", appauthor=False) / "unpacked" / files.sha256_of(data)[:32] / name
-    progress.say(f"{data} is unpacked in {place}")
     if place.is_dir():
         return place
     half = place.parent.with_name(f"{place.parent.name}.{os.getpid()}.tmp")
@@ -49,13 +47,15 @@ def unpacked(data: Path, limits: IntakeLimits = _LIMITS, *, progress: Progress =
             place.parent.parent.mkdir(parents=True, exist_ok=True)
             half.rename(place.parent)
     except IntakeError as error:
-        reason = re.sub(", see --.*", "", str(error))
-        raise NotADatasetError(f"{str(data)!r}: {reason}. Unpack it yourself, and name the folder") from error
+        reason, beyond, _ = str(error).partition(", see --")
+        advice = ". Unpack it yourself, and name the folder" if beyond else ""
+        raise NotADatasetError(f"{str(data)!r}: {reason}{advice}") from error
     except OutputError:
         if not place.is_dir():
             raise
     finally:
         shutil.rmtree(half, ignore_errors=True)
+    progress.say(f"{data} is unpacked in {place}")
     return place
 
 

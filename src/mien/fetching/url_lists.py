@@ -94,12 +94,28 @@ def _form_of(
                 return _split, lines[1:]
             return partial(_by_places, delimiter, labels[0], urls[0]), lines[1:]
     for delimiter in _DELIMITERS:
+        if places := _places_of_many([_cells(line, delimiter) for _, line in lines]):
+            return partial(_by_places, delimiter, *places), lines
         rows = [_cells(line, delimiter) for _, line in lines]
         if all(len(row) == 2 and _is_url(row[0]) and not _is_url(row[1]) for row in rows) and _are_classes(rows):
             return partial(_by_places, delimiter, 1, 0), lines
         if delimiter != "," and all(len(row) == 2 and _is_url(row[1]) and not _is_url(row[0]) for row in rows):
             return partial(_by_places, delimiter, 0, 1), lines
     return _split, lines
+
+
+def _places_of_many(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
+    """Return where class and URL stand in rows of more than two cells, of which the others are numbers."""
+    if not rows or len(rows[0]) < 3 or any(len(row) != len(rows[0]) for row in rows):
+        return None
+    columns = list(zip(*rows, strict=True))
+    urls = [place for place, cells in enumerate(columns) if all(map(_is_url, cells))]
+    words = [place for place, cells in enumerate(columns) if place not in urls and not all(map(_is_number, cells))]
+    return (words[0], urls[0]) if len(urls) == len(words) == 1 else None
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "", 1).isdecimal()
 
 
 def _are_classes(rows: Sequence[Sequence[str]]) -> bool:

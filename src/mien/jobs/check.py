@@ -13,8 +13,9 @@ from mien.data.leaks import Leak, find_leaks
 from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
+from mien.data.splitting import split
 from mien.data.subjects import guess_rule, with_subjects
-from mien.errors import GateError, LeakError, SettingsError
+from mien.errors import GateError, LeakError, SettingsError, TooFewImagesError
 from mien.runs.folder import run_of
 from mien.runs.run import as_trained, groups_are_known, load_seen, settings_of
 
@@ -37,17 +38,20 @@ class Check:
         shortcuts: Facts about files that give the label away.
         leaks: Images of which a run was trained on a copy; None where it was compared with none.
         group_by: By what the paths seem to form groups, as --group-by takes it; None where they do not, or are known.
+        too_few: Why this is not enough to train on; an empty text where it is.
     """
 
     dataset: Dataset
     shortcuts: tuple[Shortcut, ...]
     leaks: tuple[Leak, ...] | None
     group_by: str | None = None
+    too_few: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         leaks = {} if self.leaks is None else {"leaks": [asdict(leak) for leak in self.leaks]}
-        found = {"shortcuts": [found.to_dict() for found in self.shortcuts], "group_by": self.group_by}
+        shortcuts = [found.to_dict() for found in self.shortcuts]
+        found = {"shortcuts": shortcuts, "group_by": self.group_by, "too_few": self.too_few}
         return self.dataset.to_dict() | found | leaks
 
 
@@ -93,7 +97,16 @@ def check(
     leaks = None
     if run_folder and seen is not None:
         leaks = find_leaks(dataset.records, seen, config.near_bits, groups=groups_are_known(run_folder))
-    return Check(dataset, find_shortcuts(dataset), leaks, None if dataset.knows_groups else guess_rule(dataset))
+    group_by = None if dataset.knows_groups else guess_rule(dataset)
+    return Check(dataset, find_shortcuts(dataset), leaks, group_by, _too_few(dataset))
+
+
+def _too_few(dataset: Dataset) -> str:
+    try:
+        split(dataset)
+    except TooFewImagesError as error:
+        return str(error)
+    return ""
 
 
 def find_gates(names: str, *, against: bool = False) -> tuple[str, ...]:

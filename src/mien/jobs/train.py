@@ -94,7 +94,8 @@ def train(
     ):
         scanned = scan(folder, scan_config(config, backbone), config.labels, keep_images=True, progress=progress)
         dataset = _prepared(scanned, config, decisions, progress)
-        _say(progress, *describe_losses(dataset), *describe_given(dataset), *_not_applied(dataset, config))
+        crossing = describe_given(dataset) if is_given(dataset, config.split) else []
+        _say(progress, *describe_losses(dataset), *crossing, *_not_applied(dataset, config))
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
         config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)

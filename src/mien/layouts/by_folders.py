@@ -67,7 +67,7 @@ def by_level(tree: Folder, level: int) -> Layout:
         entries.append(Entry(path, folders[level - 1], next(named, "")))
     if not entries:
         raise NotADatasetError(f"--class-level is {level}, and no image lies in {level} folders")
-    left_out = f"left out: {counted(len(others), 'file')} that do not lie so deep, such as {examples(others)}"
+    left_out = f"left out, as they do not lie so deep: {counted(len(others), 'file')}, such as {examples(others)}"
     splits = f"; splits {told}" if (told := describe_splits(entries)) else ""
     taken_as = f"class folders at level {level}, {_named_classes(entries)}{splits}"
     return Layout(taken_as, tuple(entries), level).noting(left_out if others else "")

@@ -12,7 +12,7 @@ from mien.layouts.tree import Folder
 from mien.layouts.words import holds_no_photos, split_named
 
 # What names may say: a word before a number, a word after one, or a word before the first mark.
-_PATTERNS = (r"^(\D.*?)[._ -]*\d+\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
+_PATTERNS = (r"^(\D.*?)[._ (-]*\d+\)?\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
 # Names that are of such a form: so many of all, with so many labels at most for each image.
 _LEAST_SHARE, _MAX_LABELS = 0.9, 0.2
 _NUM_TRIED, _MAX_FOLDERS = 2000, 3
@@ -70,15 +70,11 @@ def _guessed(paths: Sequence[str]) -> tuple[str, str]:
         pattern = re.compile(text)
         labels = ((_label_in(name, pattern), name) for name in names)
         found = [(label, name) for label, name in labels if any(map(str.isalpha, label))]
-        counts = Counter(label for label, _ in found)
-        are_labels = (
-            not all(map(split_named, counts))
-            and 2 <= len(counts) <= _MAX_LABELS * len(names)
-            and min(counts.values()) > 1
-        )
-        if are_labels and len(found) >= _LEAST_SHARE * len(names):
+        counts = {label: n for label, n in Counter(label for label, _ in found).items() if n > 1}
+        are_labels = not all(map(split_named, counts)) and 2 <= len(counts) <= _MAX_LABELS * len(names)
+        if are_labels and sum(counts.values()) >= _LEAST_SHARE * len(names):
             firsts = dict(reversed(found))
-            return text, listed([f"{label} ({firsts[label]})" for label in sorted(firsts, key=natural_key)], 4)
+            return text, listed([f"{label} ({firsts[label]})" for label in sorted(counts, key=natural_key)], 4)
     return "", ""
 
 

@@ -4,7 +4,7 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -145,6 +145,11 @@ def read_columns(table: Table, images: Images, near: str, config: LabelConfig = 
         NotADatasetError: Two columns name images, and not the same ones.
     """
     split = Reading(table, near, "", ()).split
+    config = replace(
+        config,
+        path_column=table.called(config.path_column),
+        label_column=table.called(config.label_column),
+    )
     path_column = config.path_column if config.path_column in table.columns else ""
     path_column = path_column or _path_column(table, images, near, split)
     if path_column and images.find(path_column, near=near, split=split) and not is_path_column(path_column):

@@ -89,8 +89,13 @@ def names_of_list(text: str) -> tuple[str, ...]:
 
 def flag(name: str, value: str | Iterable[str]) -> str:
     """Return a flag with its value, or with several names, as it is to be typed."""
-    value = value if isinstance(value, str) else ",".join(re.sub(r"([,=+])", r"\\\1", part) for part in value)
+    value = value if isinstance(value, str) else _listing(value)
     return f"{name}={shlex.quote(value)}" if value.startswith("-") else f"{name} {shlex.quote(value)}"
+
+
+def _listing(names: Iterable[str]) -> str:
+    """Return names as a setting that holds several has them."""
+    return ",".join(re.sub(r"([,=+])", r"\\\1", name) for name in names)
 
 
 def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = ()) -> Layout:
@@ -116,7 +121,7 @@ def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = (
         note = f"left out by --classes: {listed([f'{name} ({count})' for name, count in others.items()])}"
         kept = tuple(entry for entry in layout.entries if entry.label in wanted)
         layout = replace(layout, entries=kept).noting(note if others else "")
-    _refuse_alike(layout.class_names)
+    _refuse_alike(layout.class_names, config.merge_classes)
     layout = _with_useful_splits(layout)
     names = layout.class_names
     if len(names) < (1 if set(names) & set(known) else 2):
@@ -159,7 +164,12 @@ def describe_splits(entries: Iterable[Entry]) -> str:
 
 def listed(names: Iterable[str], most: int = _MAX_CLASSES_NAMED) -> str:
     """Return names, the first of many, with commas between."""
-    return ", ".join(first_few([visible(shorten(name, _MAX_LETTERS)) for name in names], most))
+    return ", ".join(first_few([_shown(name) for name in names], most))
+
+
+def _shown(name: str) -> str:
+    text = visible(shorten(name, _MAX_LETTERS))
+    return repr(text) if text != text.strip() else text
 
 
 def examples(paths: Sequence[str]) -> str:
@@ -202,14 +212,15 @@ def alike(name: str) -> str:
     return " ".join(folded(name).split())
 
 
-def _refuse_alike(names: Sequence[str]) -> None:
+def _refuse_alike(names: Sequence[str], merged: str) -> None:
     by_look: dict[str, list[str]] = {}
     for name in names:
         by_look.setdefault(alike(name), []).append(name)
     doubles = {look: found for look, found in by_look.items() if len(found) > 1}
     if doubles:
+        # What is merged already stays so.
+        typed = flag("--merge-classes", ",".join(filter(None, (merged, _listing(doubles)))))
         shown = "; ".join(" and ".join(map(repr, found)) for found in doubles.values())
         raise NotADatasetError(
-            f"these class names look alike: {shown}. If they are one class, add {flag('--merge-classes', doubles)}; "
-            "if not, rename one"
+            f"these class names look alike: {shown}. If they are one class, add {typed}; if not, rename one"
         )

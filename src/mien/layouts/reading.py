@@ -1,5 +1,7 @@
 """Reading a layout: a folder or a table -> which image is of which class, told with no flag where that is safe."""
 
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from mien.layouts.by_name import by_name, guess_pattern
 from mien.layouts.by_table import Images, Reading, agreement, by_tables, read_columns
 from mien.layouts.layout import Layout, choose_classes, describe_splits, flag, listed, names_of_list
 from mien.layouts.tables import read_table
-from mien.layouts.tree import TABLE_EXTENSIONS, Folder, is_table, read_tree
+from mien.layouts.tree import RUN_FILES, TABLE_EXTENSIONS, Folder, is_table, read_tree
 from mien.layouts.words import holds_no_photos
 
 # A folder with more tables holds something else than labels in them.
@@ -46,6 +48,10 @@ def read_layout(data: Path, config: LabelConfig = LabelConfig(), known: Sequence
         if not data.name.lower().endswith(TABLE_EXTENSIONS):
             raise NotADatasetError(f"{str(data)!r} is a file, and neither a table nor a zip or tar archive")
         root, table = data.parent, data
+    if all((root / name).is_file() for name in RUN_FILES):
+        raise NotADatasetError(f"{str(root)!r} is a run of mien, not a folder of images")
+    if table and not table.exists() and (root / table).is_file():
+        table = root / table
     exclude = names_of_list(config.exclude)
     tree = read_tree(root, exclude)
     layout = _of_tree(root, tree, table, config, known)
@@ -174,7 +180,7 @@ def _by_clear(readings: Sequence[Reading], images: Images) -> Layout:
 
 
 def _refuse(root: Path, tree: Folder, unclear: UnclearError, problems: Sequence[str]) -> Layout:
-    ways = list(unclear.ways)
+    ways = [re.sub(r"\bDATA/(.+)", lambda found: shlex.quote(f"{root}/{found[1]}"), way) for way in unclear.ways]
     pattern, found = guess_pattern(tree)
     drawn = {folder.name for folder in tree.all_folders() if holds_no_photos(folder.name) and folder.has_images}
     excluded = flag("--exclude", sorted(drawn)) if drawn else ""
@@ -187,7 +193,7 @@ def _refuse(root: Path, tree: Folder, unclear: UnclearError, problems: Sequence[
         ways = [f"did you mean its parent, {parent}?"]
     told = ways if len(ways) == 1 else ["", *(f"  {visible(way)}" for way in ways)]
     how = ". What to do: " + "\n".join(told) if ways else ""
-    beside = "".join(f"\n  no help: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
+    beside = "".join(f"\n  passed over: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
     raise NotADatasetError(
         f"{str(root)!r}: {unclear.reason}; expected one sub-folder per class, such as happy and sad{how}{beside}"
     )

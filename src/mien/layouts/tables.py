@@ -48,6 +48,11 @@ class Table:
         place = self.columns.index(name)
         return [row[place] for row in self.rows]
 
+    def called(self, name: str) -> str:
+        """Return the column of a name, in whatever case it is written; the name itself where there is none."""
+        alike = [column for column in self.columns if column.casefold() == name.casefold()]
+        return alike[0] if name not in self.columns and len(alike) == 1 else name
+
     def without_heading(self) -> "Table":
         """Return the same table where its first line is a row, and names no columns."""
         names = tuple(f"column {number}" for number in range(1, len(self.columns) + 1))

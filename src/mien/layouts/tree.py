@@ -24,7 +24,7 @@ _OTHER_EXTENSIONS = set(
     ".npy .npz "
     ".mat .h5 .hdf5 .pkl .pickle .pt .pth .onnx .tfrecord .tfrecords .svg .mp3 .wav .lnk .url".split()
 )
-_RUN_FILES = {"config.json", "manifest.csv"}
+RUN_FILES = {"config.json", "manifest.csv"}
 # The same without an ending.
 _OTHER_NAMES = set("license licence copying notice readme changelog authors makefile dockerfile".split())
 TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
@@ -137,7 +137,7 @@ def _leave_out_runs(tree: Folder) -> None:
     waiting = [tree]
     while waiting:
         folder = waiting.pop()
-        folder.folders = {name: inner for name, inner in folder.folders.items() if not set(inner.files) >= _RUN_FILES}
+        folder.folders = {name: inner for name, inner in folder.folders.items() if not set(inner.files) >= RUN_FILES}
         waiting += folder.folders.values()
 
 

@@ -287,9 +287,10 @@ def load(path: str | Path) -> Classifier:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
+            begun = f"; it is not finished: mien train DATA --out {path} --resume goes on"
             raise SourceNotFoundError(
-                f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, or finish it by "
-                "mien train DATA --out RUN --resume"
+                f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, such as runs/train"
+                + (begun if (path / "manifest.csv").is_file() else "")
             )
         path = path / MODEL_NAME
     elif not path.exists():

@@ -227,7 +227,7 @@ def test_a_table_beside_images_can_be_named_instead_of_their_folder(images: Path
 
 def test_columns_that_are_not_there_are_refused(images: Path) -> None:
     write_table(images / "t.csv", [("path", "label"), *MEANT.items()])
-    with pytest.raises(SettingsError, match="t.csv has path, label"):
+    with pytest.raises(SettingsError, match=r"t\.csv has path, label"):
         read(images / "t.csv", label_column="nope")
     with pytest.raises(NotADatasetError, match="no column names images"):
         read(write_images(images / "other", "a.jpg"), labels=str(images / "t.csv"))

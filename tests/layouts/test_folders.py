@@ -236,6 +236,12 @@ def test_one_class_that_is_known_is_enough(tmp_path: Path) -> None:
     assert read(tmp_path / "happy", known=["happy", "sad"]).class_names == ("happy",)
 
 
+def test_classes_of_a_run_are_put_together_as_far_as_they_are_here(tmp_path: Path) -> None:
+    write(tmp_path, "cat/{}.jpg", "emu/{}.jpg")
+    merged = read(tmp_path, known=["pet", "wild"], merge_classes="pet=cat+dog,wild=emu")
+    assert merged.class_names == ("pet", "wild")
+
+
 def test_a_class_folder_alone_leads_to_its_parent(tmp_path: Path) -> None:
     write(tmp_path, "data/happy/{}.jpg", "data/sad/{}.jpg")
     with pytest.raises(NotADatasetError, match=f"did you mean its parent, {tmp_path / 'data'}"):

@@ -219,6 +219,12 @@ def test_splits_of_tables_that_agree_with_class_folders_are_taken(tmp_path: Path
     assert [entry.split for entry in read(tmp_path).entries if entry.path in paths[8:]] == ["test"] * 4
 
 
+def test_a_column_that_is_named_makes_the_table_count(tmp_path: Path) -> None:
+    write_images(tmp_path, *(f"site{number % 2}/{number}.jpg" for number in range(10)))
+    write_table(tmp_path / "t.csv", [("path", "Species"), *((f"{n}.jpg", ("fox", "elk")[n // 5]) for n in range(10))])
+    assert read(tmp_path, label_column="species").class_names == ("elk", "fox")
+
+
 def test_a_table_beside_images_can_be_named_instead_of_their_folder(images: Path) -> None:
     path = write_table(images / "t.csv", [("path", "label"), *MEANT.items()])
     root, layout = read_layout(path)
@@ -227,8 +233,11 @@ def test_a_table_beside_images_can_be_named_instead_of_their_folder(images: Path
 
 def test_columns_that_are_not_there_are_refused(images: Path) -> None:
     write_table(images / "t.csv", [("path", "label"), *MEANT.items()])
-    with pytest.raises(SettingsError, match=r"t\.csv has path, label"):
-        read(images / "t.csv", label_column="nope")
+    for data in (images / "t.csv", images):
+        with pytest.raises(SettingsError, match=r"t\.csv has path, label"):
+            read(data, label_column="nope")
+    with pytest.raises(SettingsError, match="there is no table"):
+        read(write_images(images / "bare", "a.jpg"), label_column="label")
     with pytest.raises(NotADatasetError, match="no column names images"):
         read(write_images(images / "other", "a.jpg"), labels=str(images / "t.csv"))
 

@@ -17,7 +17,7 @@ from mien.data.splitting import split
 from mien.data.subjects import guess_rule, with_subjects
 from mien.errors import GateError, LeakError, SettingsError, TooFewImagesError
 from mien.runs.folder import run_of
-from mien.runs.run import as_trained, groups_are_known, load_seen, settings_of
+from mien.runs.run import groups_are_known, load_seen, settings_of
 
 # What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
 GATES: dict[str, set[str]] = {
@@ -85,8 +85,6 @@ def check(
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
     settings = settings_of(run_folder) if run_folder else None
-    if settings:
-        labels = as_trained(labels, settings.labels)
     scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
     if settings:
         scanned = with_subjects(scanned, settings.split.group_by, progress=progress)

@@ -78,7 +78,7 @@ def evaluate_run(
         run_dir: The folder of the run.
         folder: Labelled images, as `scan` takes them: none that the run was trained on, of some of its classes or of
             all. By default the test split of the run.
-        labels: Where the labels are, where that is not to be found out; by default as it was when the run was trained.
+        labels: Where the labels are, where that is not to be found out; classes are put together as in the training.
         only_known: Leave out images of classes that the run does not know.
         leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
         stress: Score it on changed copies of the images too: grey, blurred and so on.

@@ -112,7 +112,7 @@ def choose_classes(layout: Layout, config: LabelConfig, known: Sequence[str] = (
         SettingsError: A class that is named is not there.
         NotADatasetError: Two names look alike, or there are fewer than two classes.
     """
-    layout = _merged(layout, config.merge_classes)
+    layout = _merged(layout, config.merge_classes, all_there=not known)
     if wanted := names_of_list(config.classes):
         missing = [name for name in wanted if name not in layout.class_names]
         if missing:
@@ -177,7 +177,8 @@ def examples(paths: Sequence[str]) -> str:
     return listed(paths, _MAX_NAMED)
 
 
-def _merged(layout: Layout, merge_classes: str) -> Layout:
+def _merged(layout: Layout, merge_classes: str, *, all_there: bool) -> Layout:
+    """Return the layout with classes put together; those of a run need not all be in another folder."""
     new_names: dict[str, str] = {}
     names = layout.class_names
     for part in _COMMA.split(merge_classes) if merge_classes.strip() else ():
@@ -185,7 +186,7 @@ def _merged(layout: Layout, merge_classes: str) -> Layout:
         new = _plain(new)
         for old in map(_plain, _PLUS.split(rest[0]) if rest else (new,)):
             found = [old] if rest and old in names else [name for name in names if old and alike(name) == alike(old)]
-            if not found or not new:
+            if (all_there and not found) or not new:
                 raise SettingsError(
                     f"--merge-classes is {merge_classes!r}; expected NEW=OLD+OLD, with commas between several, and "
                     f"classes that are there: {listed(names)}"

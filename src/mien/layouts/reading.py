@@ -9,7 +9,7 @@ from pathlib import Path
 from mien.config import LabelConfig
 from mien.core.formats import EXTENSIONS
 from mien.core.text import visible
-from mien.errors import MissingExtraError, NotADatasetError, SourceNotFoundError
+from mien.errors import MissingExtraError, NotADatasetError, SettingsError, SourceNotFoundError
 from mien.layouts.by_folders import UnclearError, by_folders, by_level
 from mien.layouts.by_name import by_name, guess_pattern
 from mien.layouts.by_table import Images, Reading, agreement, by_tables, read_columns
@@ -75,6 +75,8 @@ def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, 
     if config.classes and set(names_of_list(config.classes)) <= set(tree.with_images):
         return by_level(tree, 1)
     found = _Tables(root, tree, config)
+    if config.path_column or config.label_column:
+        return found.layout() or found.refuse_columns()
     try:
         layout = by_folders(tree, known)
     except UnclearError as unclear:
@@ -104,7 +106,7 @@ class _Tables:
         try:
             table = read_table(self._root / path)
             reading = read_columns(table, self._images, path.rpartition("/")[0], self._config)
-        except (SourceNotFoundError, MissingExtraError, NotADatasetError) as error:
+        except (SourceNotFoundError, MissingExtraError, NotADatasetError, SettingsError) as error:
             self.problems.append(str(error))
             return
         if reading:
@@ -127,6 +129,15 @@ class _Tables:
                 f"which one has the labels: {flag('--labels', str(self._root / telling[0].name))}"
             )
         return _by_clear(telling, self._images)
+
+    def refuse_columns(self) -> Layout:
+        """Say that no table has the columns that the user names.
+
+        Raises:
+            SettingsError: Always.
+        """
+        why = "; ".join(self.problems[:_MAX_PROBLEMS]) or "there is no table"
+        raise SettingsError(f"{str(self._root)!r} has no table with the columns that you name: {why}")
 
     def compared(self, layout: Layout) -> Layout:
         """Hold class folders against the tables beside them: splits that these give are taken.

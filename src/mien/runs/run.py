@@ -221,13 +221,13 @@ def settings_of(run_folder: RunFolder) -> TrainConfig:
 
 
 def as_trained(labels: LabelConfig, trained: LabelConfig) -> LabelConfig:
-    """Return where the labels of a folder are that a run is judged by: as in the training, but for what the user says.
+    """Return which labels of a folder count that a run is judged by: classes are put together as in the training.
 
     Args:
         labels: What the user says.
         trained: The settings of the run.
     """
     default = LabelConfig()
-    names = ("label_pattern", "class_level", "exclude", "merge_classes")
+    names = ("exclude", "merge_classes")
     taken = {name: getattr(trained, name) for name in names if getattr(labels, name) == getattr(default, name)}
     return replace(labels, **taken)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from mien.core.text import first_few, visible
+from mien.core.text import counted, first_few, visible
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem, unit_numbers
 from mien.data.leaks import find_leaks
 from mien.errors import SettingsError
@@ -119,7 +119,8 @@ def describe_given(dataset: Dataset) -> list[str]:
     if not crossing:
         return []
     listed = ", ".join(first_few(crossing, _MAX_NAMED))
-    return [f"left out: {len(crossing)} images that stand on another side of the given split too: {listed}"]
+    what = counted(len(crossing), "image")
+    return [f"left out: {what}, on another side of the given split too, as a copy or by its group: {listed}"]
 
 
 def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mapping[str, str]) -> str:

@@ -178,8 +178,12 @@ def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
 
 
 def _as_given(dataset: Dataset) -> str:
+    """Say which splits are as folders or a table gave them; that for training may have given some of its images."""
+    by_split = {name: dataset.indexes(name).tolist() for name in ("val", "test")}
     given = [
-        name for name in SPLITS if all(dataset.records[place].given == name for place in dataset.indexes(name).tolist())
+        name
+        for name, places in by_split.items()
+        if places and all(dataset.records[place].given == name for place in places)
     ]
     return f" ({' and '.join(given)} as given)" if given else ""
 

@@ -314,18 +314,17 @@ def test_normalisations_of_a_network_of_keras_keep_their_statistics(application_
     assert "BatchNormalization" not in kinds
 
 
-@pytest.fixture(params=["a small network", pytest.param("MobileNetV3Small", marks=pytest.mark.slow)])
-def finetuned(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What MobileNetV3Small is: itself, or one convolution, with which fine-tuning takes a tenth of the time."""
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MobileNetV3Small be one convolution, with which fine-tuning takes a tenth of the time."""
 
     def build(*, input_shape: tuple[int, int, int], **_: object) -> "keras.Model":
         images = keras.Input(input_shape)
         features = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(images)
         return keras.Model(images, keras.layers.GlobalAveragePooling2D()(features))
 
-    if request.param == "a small network":
-        build.__module__ = keras.applications.MobileNetV3Small.__module__
-        monkeypatch.setattr(keras.applications, "MobileNetV3Small", build)
+    build.__module__ = keras.applications.MobileNetV3Small.__module__
+    monkeypatch.setattr(keras.applications, "MobileNetV3Small", build)
 
 
 def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
@@ -339,7 +338,6 @@ def finetuning(application_weights: str, **fit_settings: object) -> TrainConfig:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("finetuned")
 def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
     data: Path, tmp_path: Path, application_weights: str
 ) -> None:
@@ -355,7 +353,7 @@ def test_fine_tuning_keeps_what_is_better_on_validation_and_says_by_how_much(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("finetuned")
+@pytest.mark.usefixtures("small_network")
 def test_a_fine_tuning_that_spoils_the_network_is_thrown_away(data: Path, application_weights: str) -> None:
     fitted = fit(scanned(data, (32, 32)), finetuning(application_weights, learning_rate=0.05))
     losses = fitted.details.val_loss or {}

@@ -44,13 +44,18 @@ def try_(features: np.ndarray, changed: dict[str, np.ndarray], shortcuts: Sequen
     return withstand(copies, parts, features, fit, shortcuts=shortcuts)
 
 
-def test_a_colour_that_gives_the_class_away_is_unlearnt() -> None:
-    # Column 0 is what counts, column 1 a colour that goes with the class, and is gone in grey.
+def coloured() -> tuple[np.ndarray, np.ndarray]:
+    """Column 0 is what counts, column 1 a colour that goes with the class, and is gone in grey."""
     features = noise(0)
     features[:, 0] += 2 * SIGNS
     features[:, 1] += 3 * SIGNS
     grey = features.copy()
     grey[:, 1] = -3
+    return features, grey
+
+
+def test_a_colour_that_gives_the_class_away_is_unlearnt() -> None:
+    features, grey = coloured()
     withstood = try_(features, {"grey": grey}, ["colour"])
     assert [each.change for each in withstood.learnt_from] == [GREY]
     (before,), (after,) = withstood.before, withstood.answers
@@ -105,11 +110,7 @@ def test_what_makes_unchanged_images_worse_is_not_learnt_from() -> None:
 
 def test_where_heads_take_long_one_fold_tells_and_all_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mien.learning.withstanding._MAX_CELLS", 1)
-    features = noise(0)
-    features[:, 0] += 2 * SIGNS
-    features[:, 1] += 3 * SIGNS
-    grey = features.copy()
-    grey[:, 1] = -3
+    features, grey = coloured()
     withstood = try_(features, {"grey": grey}, ["colour"])
     assert [each.change for each in withstood.learnt_from] == [GREY]
     assert (

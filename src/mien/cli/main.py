@@ -43,6 +43,16 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _told(error: CycloptsError) -> str:
+    """Return what is wrong with the arguments, on one line."""
+    if isinstance(error, UnusedCliTokensError):
+        first = error.unused_tokens[0] if error.unused_tokens else ""
+        return f"unexpected {first!r}: put quotes round a name with blanks, or name only what --help does"
+    if isinstance(error, UnknownOptionError) and os.path.exists(name := error.token.keyword or error.token.value):
+        return f"{name} would be an option: a file of this name is written as ./{name}"
+    return " ".join(str(error).split())
+
+
 def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
     open_missing_streams()
@@ -58,13 +68,7 @@ def main() -> None:
         # Here it can still be told that nobody reads on, or that there is no room.
         sys.stdout.flush()
     except CycloptsError as error:
-        told = " ".join(str(error).split())
-        if isinstance(error, UnusedCliTokensError):
-            first = error.unused_tokens[0] if error.unused_tokens else ""
-            told = f"unexpected {first!r}: put quotes round a name with blanks, or name only what --help does"
-        elif isinstance(error, UnknownOptionError) and os.path.exists(name := error.token.keyword or error.token.value):
-            told = f"{name} would be an option: a file of this name is written as ./{name}"
-        print(f"UsageError: {told} (see --help)", file=sys.stderr)
+        print(f"UsageError: {_told(error)} (see --help)", file=sys.stderr)
         code = 2
     except MienError as error:
         from mien.core.terminal import printable

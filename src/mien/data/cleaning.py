@@ -8,13 +8,12 @@ from statistics import median
 from mien.config import TUTORIAL_MIN_BYTES, CleanConfig, Keep
 from mien.core.text import first_few
 from mien.data.copies import Copy, find_copies
-from mien.data.dataset import PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
+from mien.data.dataset import GIVEN_FIRST, PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
 
 # What this module finds, and finds anew when it is asked again.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
 # What was decided before it is asked, and stands.
 _DECISIONS = {"left_out", "joins_splits"}
-_GIVEN = ("test", "val", "train", "")
 # A placeholder image may stand in both classes a thousand times: each names a few of the others, not all.
 _MAX_NAMED = 3
 # Without a number of the user's, a side is too short under a quarter of the folder's median, within these: of less than
@@ -123,7 +122,7 @@ def preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
 
     One that is left out for another reason comes last; of a given split those for the test come first, and stay.
     """
-    first = (not record.used, _GIVEN.index(record.given))
+    first = (not record.used, GIVEN_FIRST.index(record.given))
     if keep == "first":
         return (*first, record.path.split("/"))
     return (*first, -record.width * record.height, -record.num_bytes, record.sha256, record.path)

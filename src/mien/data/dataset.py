@@ -23,6 +23,8 @@ from mien.errors import ImageError, SettingsError, SourceNotFoundError
 from mien.layouts.layout import Layout
 
 SPLITS = ("train", "val", "test")
+# Of images that belong together and are given for several, those for the first of these stay.
+GIVEN_FIRST = ("test", "val", "train", "")
 PROBLEMS = {
     "unreadable": "damaged, or cannot be opened",
     "not_an_image": "not an image of a known kind",

@@ -4,12 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mien.core.text import counted, first_few, visible
-from mien.data.dataset import SPLITS, Dataset, ImageRecord, Problem, unit_numbers
+from mien.data.dataset import GIVEN_FIRST, SPLITS, Dataset, ImageRecord, Problem, unit_numbers
 from mien.data.leaks import find_leaks
 from mien.errors import SettingsError
 
-# Of images that belong together, those that are given for the first of these stay.
-_GIVEN = ("test", "val", "train")
 _MAX_NAMED = 3
 
 
@@ -89,7 +87,7 @@ def leave_out_crossing(dataset: Dataset) -> Dataset:
     firsts: dict[int, ImageRecord] = {}
     units = unit_numbers(dataset.records)
     numbered = [pair for pair in zip(units, dataset.records, strict=True) if pair[1].used]
-    for unit, record in sorted(numbered, key=lambda pair: _GIVEN.index(pair[1].given or "train")):
+    for unit, record in sorted(numbered, key=lambda pair: GIVEN_FIRST.index(pair[1].given or "train")):
         firsts.setdefault(unit, record)
     records = [
         _left_out(record, {first.given: visible(first.path)})

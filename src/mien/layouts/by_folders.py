@@ -6,7 +6,17 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from mien.core.text import counted
 from mien.errors import NotADatasetError
-from mien.layouts.layout import Entry, Layout, alike, describe_splits, examples, flag, listed, natural_key
+from mien.layouts.layout import (
+    Entry,
+    Layout,
+    alike,
+    describe_classes,
+    describe_splits,
+    examples,
+    flag,
+    listed,
+    natural_key,
+)
 from mien.layouts.tree import Folder
 from mien.layouts.words import are_containers, split_named
 
@@ -14,6 +24,7 @@ _FOLD = re.compile(r"(cv|fold|split|part)[ _-]?\d+|k\d+", re.IGNORECASE)
 # Top folders with images of their own, of which so many sub-folder names are the same, hold the same classes.
 _MUCH_IN_COMMON = 0.5
 _MAX_SHOWN = 4
+_SORT = "put the images of each class into a folder of its name, or name a table of labels with --labels"
 
 
 class UnclearError(Exception):
@@ -69,7 +80,7 @@ def by_level(tree: Folder, level: int) -> Layout:
         raise NotADatasetError(f"--class-level is {level}, and no image lies in {level} folders")
     left_out = f"left out, as they do not lie so deep: {counted(len(others), 'file')}, such as {examples(others)}"
     splits = f"; splits {told}" if (told := describe_splits(entries)) else ""
-    taken_as = f"class folders at level {level}, {_named_classes(entries)}{splits}"
+    taken_as = f"class folders at level {level}, {describe_classes(entries)}{splits}"
     return Layout(taken_as, tuple(entries), level).noting(left_out if others else "")
 
 
@@ -143,7 +154,7 @@ def _named_splits(inside: Mapping[str, Folder], named: Mapping[str, str]) -> Lay
         elif subs:
             why = f"lie in folders ({listed(subs, _MAX_SHOWN)}) that are no classes of the training"
         notes.append(f"left out: {counted(len(folder.all_images()), 'image')} in {folder.path}, which {why}")
-    told, classes_told = describe_splits(entries), _named_classes(entries)
+    told, classes_told = describe_splits(entries), describe_classes(entries)
     taken_as = f"splits given by folders: {told}; classes {classes_told}"
     if {entry.split for entry in entries} == {"train"}:
         taken_as = (
@@ -162,14 +173,14 @@ def _splits_within(tops: Mapping[str, Folder]) -> Layout:
         inner = _inner_of_split(top) if len(top.with_images) == 1 else top
         for split, folder in inner.with_images.items():
             entries += [Entry(path, name, split_named(split)) for path in folder.all_files()]
-    taken_as = f"class folders that hold splits: {describe_splits(entries)}; classes {_named_classes(entries)}"
+    taken_as = f"class folders that hold splits: {describe_splits(entries)}; classes {describe_classes(entries)}"
     return Layout(taken_as, tuple(entries), _depth_of(entries, below=1))
 
 
 def _put_together(inside: Mapping[str, Folder]) -> Layout:
     entries = [entry for folder in inside.values() for entry in _entries(folder, "")]
     parts = listed(sorted(inside, key=natural_key))
-    taken_as = f"class folders in {parts}, put together; classes {_named_classes(entries)}"
+    taken_as = f"class folders in {parts}, put together; classes {describe_classes(entries)}"
     note = f"{parts} are not kept apart. If they keep patients, persons or objects apart, see --group-by"
     return Layout(taken_as, tuple(entries), _depth_of(entries), (note,))
 
@@ -200,26 +211,25 @@ def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> 
         return Layout(f"images of one class, {base.name}", tuple(Entry(path, base.name) for path in base.images))
     if len(tops) < 2:
         raise _too_few_folders(base, tops)
-    for name, folder in tops.items():
-        if len({split for sub in _inner_of_split(folder).with_images if (split := split_named(sub))}) > 1:
+    inside = {name: _inner_of_split(folder) for name, folder in tops.items()}
+    for name, folder in inside.items():
+        if len({split for sub in folder.with_images if (split := split_named(sub))}) > 1:
             raise UnclearError(
-                f"{name} holds splits, beside {listed(set(tops) - {name})}", (f"name it: DATA/{folder.path}",)
+                f"{name} holds splits, beside {listed(set(tops) - {name})}", (f"name it: DATA/{tops[name].path}",)
             )
     anyway = f"if these are what is to be told apart, {flag('--classes', tops)}"
-    sort = "put the images of each class into a folder of its name, or name a table of labels with --labels"
     splits = {split for name in tops if (split := split_named(name))}
     if len(splits) > 1 or all(map(split_named, tops)):
-        raise UnclearError(f"{listed(tops)} are called like splits, and hold no class folders", (sort, anyway))
+        raise UnclearError(f"{listed(tops)} are called like splits, and hold no class folders", (_SORT, anyway))
     if are_containers(tops):
-        raise UnclearError(f"{listed(tops)} are called like parts of a data set, not like classes", (sort, anyway))
-    inside = {name: _inner_of_split(folder) for name, folder in tops.items()}
+        raise UnclearError(f"{listed(tops)} are called like parts of a data set, not like classes", (_SORT, anyway))
     deeper = [name for folder in inside.values() for name in folder.with_images]
     are_deep = all(not folder.images and len(folder.with_images) > 1 for folder in inside.values())
     # Numbered ones are patients, dates and the like.
     if are_deep and sum(any(map(str.isdecimal, name)) for name in deeper) < len(deeper) / 2:
         raise _either(inside, tops, deeper)
     entries = _entries(base, "")
-    return Layout(f"class folders {_named_classes(entries)}", tuple(entries), _depth_of(entries))
+    return Layout(f"class folders {describe_classes(entries)}", tuple(entries), _depth_of(entries))
 
 
 def _too_few_folders(base: Folder, tops: Mapping[str, Folder]) -> UnclearError:
@@ -232,7 +242,7 @@ def _too_few_folders(base: Folder, tops: Mapping[str, Folder]) -> UnclearError:
     if base.images:
         return UnclearError(
             f"{counted(len(base.images), 'image')} in one folder, and no class folders",
-            ("put the images of each class into a folder of its name, or name a table of labels with --labels",),
+            (_SORT,),
         )
     return UnclearError("there is no image")
 
@@ -253,10 +263,6 @@ def _entries(base: Folder, split: str) -> list[Entry]:
 def _depth_of(entries: Sequence[Entry], *, below: int = 0) -> int:
     """Return how many folders lead to that of the class, with itself and some below it."""
     return max((entry.path.split("/").index(entry.label) + 1 for entry in entries), default=0) + below
-
-
-def _named_classes(entries: Iterable[Entry]) -> str:
-    return listed(sorted({entry.label for entry in entries}, key=natural_key))
 
 
 def _note_empty(base: Folder) -> str:

@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 from mien.core.text import counted
 from mien.errors import NotADatasetError, SettingsError
-from mien.layouts.by_table import with_split_of_folder
-from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed, natural_key
+from mien.layouts.layout import (
+    Entry,
+    Layout,
+    describe_classes,
+    describe_splits,
+    examples,
+    listed,
+    natural_key,
+    with_split_of_folder,
+)
 from mien.layouts.tree import Folder
 from mien.layouts.words import holds_no_photos, split_named
 
@@ -45,7 +53,7 @@ def by_name(tree: Folder, label_pattern: str) -> Layout:
             f"--label-pattern {label_pattern} finds no label in any name, such as {examples(others)}"
         )
     splits = describe_splits(entries) if len({entry.split for entry in entries}) > 1 else ""
-    classes = listed(sorted({entry.label for entry in entries}, key=natural_key))
+    classes = describe_classes(entries)
     left_out = f"left out: {counted(len(others), 'image')} without a label in the name, such as {examples(others)}"
     taken_as = f"labels in the names of files; classes {classes}" + (f"; splits {splits}" if splits else "")
     return Layout(taken_as, tuple(entries)).noting(left_out if others else "")

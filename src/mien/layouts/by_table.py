@@ -11,7 +11,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from mien.config import LabelConfig
 from mien.core.text import counted, folded, visible
 from mien.errors import NotADatasetError, SettingsError
-from mien.layouts.layout import Entry, Layout, describe_splits, examples, listed, natural_key
+from mien.layouts.layout import (
+    Entry,
+    Layout,
+    describe_classes,
+    describe_splits,
+    examples,
+    listed,
+    with_split_of_folder,
+)
 from mien.layouts.tables import Table
 from mien.layouts.tree import Folder
 from mien.layouts.words import (
@@ -114,8 +122,7 @@ class Reading:
     @cached_property
     def split(self) -> str:
         """The split that the table is named after, or its folder; "" for none."""
-        named = [self.table.path.stem, *reversed(self.near.split("/"))]
-        return next(filter(None, map(split_named, named)), "")
+        return _split_of(self.table, self.near)
 
     def rows(self, images: Images) -> Iterator[tuple[int, dict[str, str], list[str]]]:
         """Go through the rows: the number of each, its cells by column, and the images that it may mean."""
@@ -144,7 +151,7 @@ def read_columns(table: Table, images: Images, near: str, config: LabelConfig = 
         SettingsError: A column that the user names is not there.
         NotADatasetError: Two columns name images, and not the same ones.
     """
-    split = Reading(table, near, "", ()).split
+    split = _split_of(table, near)
     config = replace(
         config,
         path_column=table.called(config.path_column),
@@ -201,10 +208,16 @@ def by_tables(readings: Sequence[Reading], images: Images) -> Layout:
     found = _whole_numbers(entries)
     if not any(entry.split for entry in found):
         found = [with_split_of_folder(entry) for entry in found]
-    classes = listed(sorted({entry.label for entry in found}, key=natural_key))
+    classes = describe_classes(found)
     told = describe_splits(found) if len({entry.split for entry in found}) > 1 else ""
     given = f"; splits {told}" if told else ""
     return Layout(f"labels of {where} of {listed(names)}; classes {classes}{given}", tuple(found)).noting(*notes)
+
+
+def _split_of(table: Table, near: str) -> str:
+    """Return the split that a table is named after, or a folder around it; "" for none."""
+    named = [table.path.stem, *reversed(near.split("/"))]
+    return next(filter(None, map(split_named, named)), "")
 
 
 class _Taken:
@@ -278,12 +291,6 @@ def agreement(reading: Reading, images: Images, labels: Mapping[str, str]) -> fl
                 return 1.0
             best = max(best, sum(count for (name, label), count in pairs.items() if name == label) / len(rows))
     return best
-
-
-def with_split_of_folder(entry: Entry) -> Entry:
-    """Return an entry in the split that the first folder of such a name says."""
-    named = filter(None, map(split_named, entry.path.split("/")[:-1]))
-    return Entry(entry.path, entry.label, next(named, ""), entry.row)
 
 
 def _path_in(cell: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from mien.config import LabelConfig
 from mien.core.text import first_few, folded, shorten, visible
 from mien.errors import NotADatasetError, SettingsError
+from mien.layouts.words import split_named
 
 _MAX_NAMED, _MAX_LETTERS = 3, 200
 _MAX_CLASSES_NAMED = 8
@@ -154,6 +155,17 @@ def _in_split(layout: Layout, new: Mapping[str, str]) -> Layout:
     """Return the layout with other splits in the place of some."""
     entries = (replace(e, split=new[e.split]) if e.split in new else e for e in layout.entries)
     return replace(layout, entries=tuple(entries))
+
+
+def with_split_of_folder(entry: Entry) -> Entry:
+    """Return an entry in the split that the first folder of such a name says."""
+    named = filter(None, map(split_named, entry.path.split("/")[:-1]))
+    return replace(entry, split=next(named, ""))
+
+
+def describe_classes(entries: Iterable[Entry]) -> str:
+    """Return the classes of entries in words, in natural order; of many the first."""
+    return listed(sorted({entry.label for entry in entries}, key=natural_key))
 
 
 def describe_splits(entries: Iterable[Entry]) -> str:

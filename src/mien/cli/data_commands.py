@@ -159,8 +159,7 @@ def clean(
     Parameters
     ----------
     folder
-        A folder as for mien check. With --undo only where that folder is not where it
-        was: the place where it is now.
+        A folder as for mien check. With --undo only where that folder is not where it was: the place where it is now.
     to
         The quarantine: a folder outside of DATA, on the same disk; new, empty, or a quarantine of DATA.
     apply
@@ -188,20 +187,17 @@ def clean(
 
 def _put_aside(folder: Path, to: Path, config: CleanConfig, labels: LabelConfig, *, apply: bool) -> "Plan":
     from mien.cli.progress_bars import TerminalProgress
-    from mien.data.cleaning import clean as clean_dataset
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
-    from mien.data.relabelling import load_decisions, relabel
+    from mien.data.relabelling import clean_as_decided, load_decisions
     from mien.data.scanning import scan
 
     if not folder.is_dir():
         raise SettingsError(f"{str(folder)!r} is no folder: files can only be moved out of one")
     refuse_place(to, folder)
+    decisions = load_decisions(labels.relabel) if labels.relabel else {}
     with TerminalProgress() as progress:
         scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
-        dataset = clean_dataset(scanned, config)
-        if labels.relabel:
-            dataset = clean_dataset(relabel(dataset, load_decisions(labels.relabel)), config)
-        plan = plan_quarantine(dataset, to)
+        plan = plan_quarantine(clean_as_decided(scanned, config, decisions), to)
     if apply:
         quarantine(plan)
     return plan

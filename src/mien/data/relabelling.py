@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from mien.config import CleanConfig
 from mien.core import files
 from mien.core.csv_tables import read_rows, table_text
 from mien.core.text import first_few
+from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.errors import SettingsError
 
@@ -64,6 +66,21 @@ def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
     for place, decision in (shared | own).items():
         records[place] = _decided(records[place], decision)
     return dataset.with_records(records)
+
+
+def clean_as_decided(dataset: Dataset, config: CleanConfig, decisions: Mapping[str, str]) -> Dataset:
+    """Clean a Dataset with the labels that decisions give it.
+
+    Args:
+        dataset: What `scan` returned.
+        config: The limits.
+        decisions: What `load_decisions` returned; empty for none.
+
+    Raises:
+        SettingsError: As `relabel`.
+    """
+    cleaned = clean(dataset, config)
+    return clean(relabel(cleaned, decisions), config) if decisions else cleaned
 
 
 def _text(path: Path) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 
 from mien.config import CleanConfig, LabelConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
-from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
 from mien.data.leaks import Leak, find_leaks
-from mien.data.relabelling import load_decisions, relabel
+from mien.data.relabelling import clean_as_decided, load_decisions
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.data.splitting import split
@@ -89,9 +88,7 @@ def check(
     if settings:
         scanned = with_subjects(scanned, settings.split.group_by, progress=progress)
         config = settings.clean if config == CleanConfig() else config
-    dataset = clean(scanned, config)
-    if decisions:
-        dataset = clean(relabel(dataset, decisions), config)
+    dataset = clean_as_decided(scanned, config, decisions)
     leaks = None
     if run_folder and seen is not None:
         leaks = find_leaks(dataset.records, seen, config.near_bits, groups=groups_are_known(run_folder))

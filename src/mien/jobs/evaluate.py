@@ -12,10 +12,9 @@ from mien.config import CleanConfig, LabelConfig, TrainConfig
 from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
-from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.leaks import Leak, find_leaks, refuse_leaks
-from mien.data.relabelling import load_decisions, relabel
+from mien.data.relabelling import clean_as_decided, load_decisions
 from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
 from mien.data.subjects import with_subjects
@@ -95,6 +94,7 @@ def evaluate_run(
         return _on_own_test(run_folder, run_dir, stress=stress, progress=progress)
     classifier = load(run_dir)
     config = settings_of(run_folder)
+    decisions = load_decisions(labels.relabel) if labels.relabel else {}
     scanned = scan(
         folder,
         classifier.facts.scan_config(),
@@ -105,13 +105,11 @@ def evaluate_run(
     )
     scanned = _of_known_classes(scanned, classifier.class_names, leave_out=only_known, progress=progress)
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
-    dataset = clean(scanned, config.clean)
-    if labels.relabel:
-        dataset = clean(relabel(dataset, load_decisions(labels.relabel)), config.clean)
+    dataset = clean_as_decided(scanned, config.clean, decisions)
     reasons = Counter(record.problems[-1].code for record in dataset.records if not record.used)
     if reasons:
-        listed = ", ".join(f"{count} {code}" for code, count in reasons.items())
-        progress.say(f"left out: {listed} (mien check {folder} names them)")
+        told = ", ".join(f"{count} {code}" for code, count in reasons.items())
+        progress.say(f"left out: {told} (mien check {folder} names them)")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     predictions, scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
     findings = verdict(scores.test, on_other_images=True) + judge_changes(scores.stressed)
@@ -138,7 +136,7 @@ def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool
         dataset,
         class_names=tuple(name for name in dataset.class_names if name in known),
         records=tuple(dataset.records[place] for place in places),
-        kept=dataset.kept[places] if dataset.kept else None,
+        kept=None if dataset.kept is None else dataset.kept[places],
     )
 
 

@@ -65,7 +65,7 @@ def scan(
         {'happy': 12, 'sad': 12}
     """
     root, layout = read_layout(unpacked(Path(folder), progress=progress), labels, known)
-    for told in () if layout.is_plain else (f"taken as: {layout.taken_as}", *layout.notes):
+    for told in layout.told:
         progress.say(told)
     entries = layout.entries
     config = replace(config, faces=_decided(config, root, entries, progress))

@@ -250,10 +250,15 @@ class _Work:
 
     def _count_known(self, url: str) -> None:
         """Count what is there of an archive that need not be opened again."""
-        known = [record for record in self.images.records.values() if record.url.startswith(f"{url}#")]
-        labels = self._labels(unquote(record.url.partition("#")[2]) for record in known)
-        for record in known:
-            label = record.path.split("/")[0] if record.path else labels.get(unquote(record.url.partition("#")[2]), "")
+        known = {
+            unquote(record.url.partition("#")[2]): record
+            for record in self.images.records.values()
+            if record.url.startswith(f"{url}#")
+        }
+        # Those that were stored lie in the folder of their class.
+        labels = {} if all(record.path for record in known.values()) else self._labels(known)
+        for name, record in known.items():
+            label = record.path.split("/")[0] or labels.get(name, "")
             self.found.add(label)
             self._count(record, label, is_new=False)
 
@@ -273,7 +278,7 @@ class _Work:
             raise IntakeError(f"{error}{_advice(error)}. {_AS_DATA}") from error
         if len(layout.class_names) < 2 and (pattern := guess_pattern(tree)[0]):
             raise IntakeError(f"the names of its files look like labels (--label-pattern '{pattern}'). {_AS_DATA}")
-        for told in () if layout.is_plain else (f"taken as: {layout.taken_as}", *layout.notes):
+        for told in layout.told:
             self.progress.say(told)
         if any(entry.split for entry in layout.entries):
             self.progress.say(f"its splits are put together here. {_AS_DATA}")

@@ -94,8 +94,7 @@ def train(
     ):
         scanned = scan(folder, scan_config(config, backbone), config.labels, keep_images=True, progress=progress)
         dataset = _prepared(scanned, config, decisions, progress)
-        crossing = describe_given(dataset) if is_given(dataset, config.split) else []
-        _say(progress, *describe_losses(dataset), *crossing, *_not_applied(dataset, config))
+        _say(progress, *_left_out(dataset, config))
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
         config, dataset = _regrouped(suspicion, scanned, dataset, config, decisions, progress)
@@ -139,10 +138,14 @@ def _to_choose_by(method: Method, fitted: Fitted, dataset: Dataset, config: Trai
     return hold_out(method, dataset, config) if config.predict.target_precision and fitted.model is None else None
 
 
-def _not_applied(dataset: Dataset, config: TrainConfig) -> list[str]:
-    if min_bytes_of(dataset, config.clean) == config.clean.min_bytes:
-        return []
-    return [f"--min-bytes {config.clean.min_bytes} would leave nothing of a class, and is not applied"]
+def _left_out(dataset: Dataset, config: TrainConfig) -> list[str]:
+    """Return in sentences what is left out in large numbers or for a given split, and which limit is not applied."""
+    lines = describe_losses(dataset)
+    if is_given(dataset, config.split):
+        lines += describe_given(dataset)
+    if min_bytes_of(dataset, config.clean) != config.clean.min_bytes:
+        lines.append(f"--min-bytes {config.clean.min_bytes} would leave nothing of a class, and is not applied")
+    return lines
 
 
 def _say(progress: Progress, *lines: str) -> None:

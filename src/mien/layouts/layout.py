@@ -61,6 +61,11 @@ class Layout:
         """Whether it is the usual one, one folder for each class, and there is nothing to say of it."""
         return self.level == 1 and not self.notes and not any(entry.split for entry in self.entries)
 
+    @property
+    def told(self) -> tuple[str, ...]:
+        """What to say of it, line by line; nothing of the usual one."""
+        return () if self.is_plain else (f"taken as: {self.taken_as}", *self.notes)
+
     def noting(self, *notes: str) -> "Layout":
         """Return the same layout with more notes; empty ones are passed over."""
         return replace(self, notes=(*self.notes, *filter(None, notes)))

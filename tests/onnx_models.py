@@ -14,12 +14,11 @@ FACTS = ModelFacts(
     class_names=("happy", "sad"),
     image_size=(32, 48),
     resize_mode="pad",
-    max_pixels=10_000,
     largest_class="sad",
     data_fingerprint="abc",
     mien_version="0.1.0",
 )
-COLOUR_FACTS = ModelFacts(("dark", "red", "green"), (32, 48), "stretch", 10**7, "dark", "abc", "0.1.0")
+COLOUR_FACTS = ModelFacts(("dark", "red", "green"), (32, 48), "stretch", "dark", "abc", "0.1.0")
 PROVENANCE = Provenance(
     made_on="2026-01-31",
     preset="fast",

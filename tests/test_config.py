@@ -24,7 +24,15 @@ from mien.errors import SettingsError
 
 CHANGED = TrainConfig(
     preset="mine",
-    scan=ScanConfig(image_size=(64, 96), resize_mode="pad", faces="off", max_pixels=10**6, max_memory_mb=0),
+    scan=ScanConfig(
+        image_size=(64, 96),
+        resize_mode="pad",
+        faces="off",
+        levels=(0, 4095),
+        ground="black",
+        max_pixels=10**6,
+        max_memory_mb=0,
+    ),
     clean=CleanConfig(min_bytes=5, min_side=8, near_bits=3, keep="all"),
     split=SplitConfig(val_fraction=0.25, test_fraction=0.125, seed=7, folds=3, split="runs/train", group_by="folder"),
     backbone=BackboneConfig("own.onnx", "own.h5", pixel_mean=(0.5, 0, 1), pixel_std=(1, 2.5, 0.5)),

@@ -14,6 +14,7 @@ ResizeMode = Literal["stretch", "crop", "pad"]
 Method = Literal["linear", "cnn", "finetune"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Faces = Literal["auto", "on", "off"]
+Ground = Literal["auto", "white", "black", "grey"]
 # What may differ between images of one class, as a user would say it.
 Aspect = Literal["colour", "brightness", "sharpness", "mirror", "surroundings"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -33,7 +34,27 @@ def expect(holds: bool, name: str, value: object, expected: str) -> None:
 
 
 @dataclass(frozen=True)
-class ScanConfig:
+class DecodeConfig:
+    """How image files become pixels."""
+
+    levels: tuple[float, float] | None = None
+    """The values that become black and white in images of more than 8 bits a channel, such as 0 4095 of an instrument
+    of 12 bits. By default those that all such images of the folder point to."""
+    ground: Ground = "auto"
+    """What transparent images are put on. auto: white, or what they can be seen on where they would vanish on it; the
+    same for all images of the folder."""
+    max_pixels: int = 1024**3 // 12
+    """Leave out images with more pixels than this: they may be bombs that fill the memory. Of a JPEG only those pixels
+    count that are decoded, an eighth each way where it is large."""
+
+    def __post_init__(self) -> None:
+        fits = self.levels is None or (-1e30 < self.levels[0] < self.levels[1] < 1e30)
+        expect(fits, "levels", self.levels, "two numbers, the lower one first")
+        expect(1 <= self.max_pixels <= 2**31, "max_pixels", self.max_pixels, f"1 to {2**31}")
+
+
+@dataclass(frozen=True)
+class ScanConfig(DecodeConfig):
     """How image files become arrays."""
 
     image_size: tuple[int, int] = (224, 224)
@@ -43,17 +64,13 @@ class ScanConfig:
     faces: Faces = "auto"
     """Look at the faces in an image as well as at the whole of it: a face detector and a network that reads expressions
     are built in. auto: try 64 images, and go on where 5 of them show a face."""
-    max_pixels: int = 1024**3 // 12
-    """Leave out images with more pixels than this: they may be bombs that fill the memory."""
     max_memory_mb: int = 2048
     """Keep the resized images in memory up to this many MiB; beyond it, in a temporary file."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         fits = all(22 <= side <= 2048 for side in self.image_size)
         expect(fits, "image_size", self.image_size, "22 to 2048 pixels each way")
-        # Pillow itself refuses more than twice its default, which this is.
-        most = 2 * ScanConfig.max_pixels
-        expect(1 <= self.max_pixels <= most, "max_pixels", self.max_pixels, f"1 to {most}")
         expect(self.max_memory_mb >= 0, "max_memory_mb", self.max_memory_mb, "0 or more")
 
 
@@ -86,6 +103,9 @@ class IntakeLimits:
     """Take at most this many bytes from one list, archive or repository; packed or unpacked."""
     max_ratio: float = 200.0
     """Stop at what unpacks to more than this many times its packed size: it may be a bomb that fills the disk."""
+    max_pixels: int = DecodeConfig.max_pixels
+    """Refuse images with more pixels than this: they may be bombs that fill the memory. Of a JPEG only those pixels
+    count that are decoded, an eighth each way where it is large."""
     source_timeout_s: float = 3600.0
     """Give up on an archive or a repository that is not here after this many seconds."""
     retries: int = 2
@@ -96,7 +116,7 @@ class IntakeLimits:
     """Fetch so many URLs at a time from one host."""
 
     def __post_init__(self) -> None:
-        for name in ("max_files", "max_total_bytes", "max_ratio"):
+        for name in ("max_files", "max_total_bytes", "max_ratio", "max_pixels"):
             expect(1 <= getattr(self, name) < 2**63, name, getattr(self, name), "1 or more")
         expect(0 < self.source_timeout_s <= 7 * 24 * 3600, "source_timeout_s", self.source_timeout_s, "up to a week")
         expect(0 <= self.retries <= 10, "retries", self.retries, "0 to 10")

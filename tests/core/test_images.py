@@ -16,8 +16,9 @@ from mien.errors import ImageError
 
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_image(1, width=90, height=70)
-ENCODERS = [name for name in FORMATS if name != "AVIF" or features.check("avif")]
-ORIENTED = [name for name in ENCODERS if name not in ("BMP", "GIF")]
+# Pillow reads HEIF with help alone, and writes none.
+ENCODERS = [name for name in FORMATS if name != "HEIF" and (name != "AVIF" or features.check("avif"))]
+ORIENTED = [name for name in ENCODERS if name not in ("BMP", "GIF", "PPM", "TGA")]
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
 
@@ -32,7 +33,7 @@ def test_each_format_is_decoded_and_known_by_its_content(format_: str) -> None:
     assert (image.format, image.width, image.height) == (format_, 90, 70)
     assert image.rgb.mode == "RGB"
     difference = np.abs(np.asarray(image.rgb, np.int16) - np.asarray(BLOBS, np.int16)).mean()
-    assert difference <= {"PNG": 0, "BMP": 0, "TIFF": 0}.get(format_, 10)
+    assert difference <= {"PNG": 0, "BMP": 0, "TIFF": 0, "PPM": 0, "TGA": 0}.get(format_, 10)
 
 
 @pytest.mark.parametrize("format_", [name for name in ("GIF", "WEBP", "PNG", "AVIF") if name in ENCODERS])
@@ -146,7 +147,7 @@ def test_black_and_white_stay_so() -> None:
 
 def test_levels_that_are_no_numbers_do_no_harm() -> None:
     levels = np.array([[np.nan, np.inf, -np.inf, 0.5]] * 8, np.float32)
-    assert set(pixels(encoded(Image.fromarray(levels), "TIFF")).ravel().tolist()) <= {0, 255}
+    assert pixels(encoded(Image.fromarray(levels), "TIFF"))[0, :, 0].tolist() == [0, 255, 0, 128]
     levels = np.full((8, 8), -np.inf, np.float32)
     assert pixels(encoded(Image.fromarray(levels), "TIFF")).max() == 0
 

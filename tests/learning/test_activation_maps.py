@@ -39,7 +39,7 @@ def random_head(num_features: int, num_classes: int) -> Head:
 
 def joined(backbone: Backbone, num_classes: int) -> Classifier:
     names = tuple(f"class {number}" for number in range(num_classes))
-    facts = ModelFacts(names, backbone.image_size, "stretch", 10**7, names[0], "abc", "0.1.0")
+    facts = ModelFacts(names, backbone.image_size, "stretch", names[0], "abc", "0.1.0")
     directions = np.eye(backbone.num_features, 1, dtype=np.float32)
     distribution = Distribution(np.zeros(backbone.num_features, np.float32), directions, 1.0)
     return join(backbone, random_head(backbone.num_features, num_classes), distribution, facts)

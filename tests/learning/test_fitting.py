@@ -101,7 +101,9 @@ def test_another_resize_mode_needs_other_features(dataset: Dataset, tmp_path: Pa
 def test_what_the_cache_cannot_mean_is_made_again(dataset: Dataset, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     made = extract(dataset, LITE0, cache=cache)
-    maker = f"{LITE0.fingerprint} stretch (224, 224) faces off recipe {RECIPE} {mien.__version__}"
+    maker = (
+        f"{LITE0.fingerprint} stretch (224, 224) faces off levels None ground auto recipe {RECIPE} {mien.__version__}"
+    )
     first, second = (dataset.records[place].sha256 for place in (0, 1))
     assert len(cache.get(maker, [first, second])) == 2
     cache.put(maker, {first: np.full(1984, np.nan, np.float32), second: np.zeros(3, np.float32)})

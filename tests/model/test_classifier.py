@@ -58,8 +58,10 @@ def test_images_are_prepared_as_the_file_says(tmp_path: Path) -> None:
     assert prepared[16, 0].tolist() == [255, 255, 255]
     assert prepared[16, 24].tolist() == [0, 0, 0]
     Image.new("RGB", (200, 200)).save(tmp_path / "large.png")
+    content = (tmp_path / "large.png").read_bytes()
     with pytest.raises(ImageError, match="at most 10000"):
-        classifier.prepare((tmp_path / "large.png").read_bytes())
+        classifier.prepare(content, max_pixels=10_000)
+    assert len(classifier.prepare(content)) == 1
 
 
 def test_scores_are_put_in_the_place_of_the_old_ones() -> None:
@@ -111,7 +113,9 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (with_metadata(lambda d: d.update(class_names=["same", "same"])), "damaged"),
         (with_metadata(lambda d: d.update(largest_class="neither")), "damaged"),
         (with_metadata(lambda d: d.update(resize_mode="squeeze")), "damaged"),
-        (with_metadata(lambda d: d.update(max_pixels="many")), "damaged"),
+        (with_metadata(lambda d: d.update(ground="green")), "damaged"),
+        (with_metadata(lambda d: d.update(levels=[1])), "damaged"),
+        (with_metadata(lambda d: d.update(levels=[4095, 0])), "damaged"),
         (with_metadata(lambda d: d.update(threshold="high")), "damaged"),
         (with_metadata(lambda d: d.update(threshold=float("nan"))), "damaged"),
         (with_metadata(lambda d: d.update(threshold=-5)), "damaged"),

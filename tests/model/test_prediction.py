@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -63,11 +63,11 @@ def test_at_most_a_few_images_are_held_at_a_time(data: Path, monkeypatch: pytest
     alive, most = 0, 0
 
     class Counting(Classifier):
-        def prepare(self, content: bytes) -> Inputs:
+        def prepare(self, content: bytes, **limits: Any) -> Inputs:
             nonlocal alive, most
             alive += 1
             most = max(most, alive)
-            return super().prepare(content)
+            return super().prepare(content, **limits)
 
     answers: Iterator[object] = predict(Counting(with_facts(make_graph(), FACTS)), [image] * 400)
     for _ in answers:

@@ -1,39 +1,32 @@
 """Decoding: bytes -> uint8 (H, W, 3), in the one way that check, train, predict and serve share."""
 
-import io
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
-from PIL.JpegImagePlugin import JpegImageFile
+from PIL import Image, ImageFile, ImageOps
 
-from mien.config import ScanConfig
+from mien.config import Ground, ScanConfig
 from mien.core import files
 from mien.core.faces import LONGEST_SIDE
-from mien.core.formats import FORMATS, MAX_FILE_BYTES, begins_like_an_image, describe_other
+from mien.core.formats import MAX_FILE_BYTES
+from mien.core.grounds import ground_for, lost_on, on_ground
+from mien.core.levels import Levels, eight_bits, extent_of, is_deep, range_of, values_of
+from mien.core.opening import Content, as_it_is, bytes_kept, completed, lacks_end, open_image, why
+from mien.core.profiles import in_srgb
 from mien.errors import ImageError
 
 # Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
 _HASH_SIDE = 256
-# A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
-# https://bugzilla.redhat.com/show_bug.cgi?id=1344214
-_MAX_PASSES = 500
-_MAX_PASSED_PIXELS = 2 * 10**9
-_PASS_MARKER = b"\xff\xda"
-# Run-length coding puts at most 255 pixels into two bytes; Pillow fills up what a file lacks, slowly.
-_MAX_BMP_PIXELS_PER_BYTE = 128
-# A file of 32 MB can hold millions of remarks, each of which Pillow reads and keeps; real ones need some hundred reads
-# before their pixels. Each KB counts as a read more, as of some kinds the pieces are appended to a growing whole.
-_MAX_READS_OF_HEADER = 20_000
-_BLOCK_BYTES, _MAX_BLOCKS = 1024, 64
-# With the pixels: PNG comes in pieces of 8 KB as a rule, and TIFF in rows.
-_MAX_READS, _MIN_BYTES_PER_READ = 500_000, 64
 # What decoding takes at most, with the copy that is RGB, by measurement: some decoders keep two or three of their own.
-_BYTES_PER_PIXEL = {"JPEG": 8, "MPO": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 20, "WEBP": 20}
+_BYTES_PER_PIXEL = {
+    **{"JPEG": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 20, "WEBP": 20},
+    **{"HEIF": 20, "PPM": 16, "TGA": 12},
+}
 _SHADES_SIDE = 32
 # Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -50,20 +43,43 @@ _TURNED = {
 
 
 @dataclass(frozen=True)
+class Traits:
+    """What in an image asks for a rule that is the same for all images of a folder.
+
+    Attributes:
+        extent: The lowest and the highest of its values, where these have more than 8 bits; else None.
+        lost_on: The grounds on which it would hardly be seen, where it is transparent; else None.
+    """
+
+    extent: Levels | None
+    lost_on: frozenset[str] | None
+
+    def fit(self, config: ScanConfig) -> bool:
+        """Say whether an image that was decoded by a rule of its own would be the same by these settings."""
+        levels = None if self.extent is None else range_of([self.extent])
+        ground = "auto" if self.lost_on is None else ground_for([self.lost_on])
+        return levels in (None, config.levels) and ground in ("auto", config.ground)
+
+
+@dataclass(frozen=True)
 class DecodedImage:
     """One decoded image.
 
     Attributes:
-        rgb: Upright, in mode RGB; a JPEG may be decoded at a fraction of its size.
+        rgb: Upright, in mode RGB, in sRGB; a JPEG may be decoded at a fraction of its size.
         format: One of FORMATS, told by the content.
         width: Pixels across, of the file itself, upright.
         height: Pixels down, likewise.
+        traits: What in it asks for a rule; None where nothing does.
+        lacks_end: Whether its file ends before the mark that says so, with all of its pixels there.
     """
 
     rgb: Image.Image
     format: str
     width: int
     height: int
+    traits: Traits | None = None
+    lacks_end: bool = False
 
 
 def read(path: Path) -> bytes:
@@ -79,34 +95,56 @@ def read(path: Path) -> bytes:
 
 
 def decode(content: bytes, config: ScanConfig) -> DecodedImage:
-    """Decode an image file: upright, without alpha (on white), in RGB; the first frame of an animation.
+    """Decode an image file: upright, in RGB, without alpha; the first frame of an animation.
 
     Args:
         content: The file, whole.
         config: An image with more pixels than its `max_pixels` is refused before it is decoded; a JPEG is decoded
-            at the smallest fraction that still covers its `image_size`, and that faces can be found in.
+            at the smallest fraction that still covers its `image_size`, and that faces can be found in. Its `levels`
+            and `ground` say what becomes of images of more than 8 bits and of transparent ones.
 
     Raises:
         ImageError: Not an image, damaged, or too large; `problem` tells which.
     """
-    image = _opened(content, config.max_pixels)
-    width, height = image.size
+    is_cut = lacks_end(content)
+    if is_cut:
+        content = completed(content, config.max_pixels)
+    image, (width, height) = open_image(content, config.max_pixels, lambda size: _least_size(size, config))
+    format_ = str(image.format)
     try:
-        image.draft(None, _least_size(image, config))
-        cast(_Content, image.fp).allow_pixels()
-        image.load()
-        rgb = in_rgb(image)
-    except Exception as error:  # See _why.
-        raise _why(error) from error
+        cast(Content, image.fp).allow_pixels()
+        decoded = _decoded(image, config, lambda: _again(content))
+    except Exception as error:  # See why.
+        raise why(error) from error
     if 5 <= _orientation(image) <= 8:
         width, height = height, width
-    return DecodedImage(rgb, "JPEG" if image.format == "MPO" else str(image.format), width, height)
+    return replace(decoded, format=format_, width=width, height=height, lacks_end=is_cut)
 
 
-def in_rgb(image: Image.Image) -> Image.Image:
-    """Return an open image upright, without alpha (on white), in RGB."""
-    rgb, orientation = _rgb(image), _orientation(image)
-    return rgb.transpose(_TURNED[orientation]) if orientation in _TURNED else rgb
+def in_rgb(image: Image.Image, config: ScanConfig) -> Image.Image:
+    """Return an image of Pillow upright, in RGB, without alpha, by the levels and the ground of some settings.
+
+    Raises:
+        ImageError: It cannot be decoded.
+    """
+    try:
+        return _decoded(image, config).rgb
+    except Exception as error:  # See why.
+        raise why(error) from error
+
+
+def settled(config: ScanConfig, found: Iterable[Traits]) -> ScanConfig:
+    """Return settings with the levels and the ground that fit the images of a folder, where they leave that open.
+
+    Args:
+        config: The settings. What no image asks for stays open.
+        found: What the images ask for.
+    """
+    every = list(found)
+    levels = range_of(traits.extent for traits in every if traits.extent is not None)
+    transparent = [traits.lost_on for traits in every if traits.lost_on is not None]
+    ground = ground_for(transparent) if transparent and config.ground == "auto" else config.ground
+    return replace(config, levels=config.levels or levels, ground=cast(Ground, ground))
 
 
 def decoding_bytes(content: bytes, config: ScanConfig) -> int:
@@ -115,13 +153,12 @@ def decoding_bytes(content: bytes, config: ScanConfig) -> int:
     Raises:
         ImageError: Not an image, damaged in its first bytes, or too large.
     """
-    image = _opened(content, config.max_pixels)
-    num_bytes = _bytes_of_passes(image)
-    try:
-        image.draft(None, _least_size(image, config))
-    except Exception as error:  # See _why.
-        raise _why(error) from error
-    return num_bytes + image.width * image.height * _BYTES_PER_PIXEL[str(image.format)]
+    image, size = open_image(content, config.max_pixels, lambda size: _least_size(size, config))
+    per_pixel = _BYTES_PER_PIXEL[str(image.format)]
+    if lacks_end(content):
+        # Then all of it is decoded, twice.
+        return bytes_kept(image, size) + size[0] * size[1] * 2 * per_pixel
+    return bytes_kept(image, size) + image.width * image.height * (3 if is_deep(image) else 1) * per_pixel
 
 
 def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
@@ -186,85 +223,17 @@ def room_for(shape: tuple[int, ...], config: ScanConfig) -> NDArray[np.uint8]:
         return np.memmap(file, np.uint8, "r+", shape=shape)
 
 
-class _Content(io.BytesIO):
-    """An image file that is not read without end: whatever its format, Pillow goes through its pieces in Python."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(content)
-        self._num_bytes = len(content)
-        self._num_reads_left = _MAX_READS_OF_HEADER
-        self.start_of_last_read = b""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Read on.
-
-        Raises:
-            OSError: There were too many reads before.
-        """
-        self._num_reads_left -= 1 + min((size or 0) // _BLOCK_BYTES, _MAX_BLOCKS)
-        if self._num_reads_left < 0:
-            raise OSError("it is in far more pieces than real images are")
-        piece = super().read(size)
-        self.start_of_last_read = piece[:1]
-        return piece
-
-    def allow_pixels(self) -> None:
-        """Allow as many reads as the pixels of real images need."""
-        self._num_reads_left = _MAX_READS + self._num_bytes // _MIN_BYTES_PER_READ
+def _least_size(size: tuple[int, int], config: ScanConfig) -> tuple[int, int]:
+    """Return the size below which a JPEG of some size is not decoded."""
+    (width, height), min_side = size, max(*config.image_size, _HASH_SIDE)
+    scale = LONGEST_SIDE / max(size) if config.faces == "on" else 0
+    return max(min_side, math.ceil(scale * width)), max(min_side, math.ceil(scale * height))
 
 
-def _least_size(image: Image.Image, config: ScanConfig) -> tuple[int, int]:
-    """Return the size below which a JPEG is not decoded."""
-    min_side = max(*config.image_size, _HASH_SIDE)
-    scale = LONGEST_SIDE / max(image.size) if config.faces == "on" else 0
-    return max(min_side, math.ceil(scale * image.width)), max(min_side, math.ceil(scale * image.height))
-
-
-def _opened(content: bytes, max_pixels: int) -> ImageFile.ImageFile:
-    if not content:
-        raise ImageError("empty", "0 bytes")
-    try:
-        image = Image.open(_Content(content), formats=FORMATS)
-    except UnidentifiedImageError as error:
-        if begins_like_an_image(content[:32]) and b"hei" not in content[:32]:
-            raise ImageError("unreadable", "damaged: it begins like an image, but goes on otherwise") from error
-        raise ImageError("not_an_image", describe_other(content)) from error
-    except Exception as error:  # See _why.
-        raise _why(error) from error
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageError("too_many_pixels", f"{width} x {height} pixels; at most {max_pixels} are decoded")
-    if image.format == "BMP" and width * height > _MAX_BMP_PIXELS_PER_BYTE * len(content):
-        raise ImageError("unreadable", f"{width} x {height} pixels cannot be in {len(content)} bytes")
-    if image.format in ("JPEG", "MPO"):
-        max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))
-        if content.count(_PASS_MARKER) > max_passes:
-            reason = f"more than {max_passes} passes over {width} x {height} pixels; real images have about ten"
-            raise ImageError("unreadable", reason)
+def _again(content: bytes) -> ImageFile.ImageFile:
+    image = as_it_is(content)
+    cast(Content, image.fp).allow_pixels()
     return image
-
-
-def _why(error: Exception) -> ImageError:
-    """Say what is wrong with an image that Pillow cannot decode.
-
-    On hostile files Pillow raises whatever its decoders happen upon, RuntimeError and KeyError among them, and that
-    changes from version to version: each means an image that cannot be used, and none is a reason to stop.
-    """
-    reason = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return ImageError("too_many_pixels", reason)
-    return ImageError("unreadable", f"damaged: {reason}")
-
-
-def _bytes_of_passes(image: Image.Image) -> int:
-    """Return how much of a JPEG is kept, at its full size, because it comes in several passes."""
-    if not isinstance(image, JpegImageFile):
-        return 0
-    # Opening it ends with the first pass, which begins with how many of the colours are in it.
-    in_one_pass = cast(_Content, image.fp).start_of_last_read == bytes([image.layers])
-    if in_one_pass and "progressive" not in image.info:
-        return 0
-    return 2 * image.layers * image.width * image.height
 
 
 def _orientation(image: Image.Image) -> int:
@@ -275,24 +244,42 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        image = Image.fromarray(_eight_bits(np.array(image, np.float32)))
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    if image.mode != "RGBA":
-        image = image.convert("RGBA")
-    rgb = Image.new("RGB", image.size, "white")
-    rgb.paste(image, mask=image)
-    return rgb
+def _decoded(
+    image: Image.Image, config: ScanConfig, again: Callable[[], ImageFile.ImageFile] | None = None
+) -> DecodedImage:
+    """Return the pixels of an open image, and what in it asks for a rule."""
+    values, extent, lost = values_of(image, again), None, None
+    image.load()
+    # Decoding may turn it, and then say so.
+    profile, orientation = image.info.get("icc_profile"), _orientation(image)
+    if values is not None:
+        extent = extent_of(values[..., :3] if values.ndim == 3 else values)
+        image = _with_levels(image, values, config.levels or cast(Levels, range_of([extent])))
+    elif highest := image.info.get("highest"):
+        image = image.point([min(level * 255 // highest, 255) for level in range(256)] * len(image.getbands()))
+    if image.has_transparency_data:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        if cast(tuple[int, int], image.getchannel("A").getextrema())[0] < 255:
+            lost = lost_on(image)
+        image = on_ground(image, ground_for([lost or frozenset()]) if config.ground == "auto" else config.ground)
+    if image.mode == "CMYK":
+        image = in_srgb(image, profile)
+    rgb = in_srgb(image.convert("RGB"), profile)
+    rgb = rgb.transpose(_TURNED[orientation]) if orientation in _TURNED else rgb
+    traits = Traits(extent, lost) if extent is not None or lost is not None else None
+    return DecodedImage(rgb, "", *rgb.size, traits)
 
 
-def _eight_bits(levels: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Scale to 0..255 by the range that the values point to: 0..1, 8 bits or 16 bits. Spoils its input."""
-    np.nan_to_num(levels, copy=False)
-    highest = levels.max()
-    np.clip(levels, 0, 65535, out=levels)
-    levels *= 255 if highest <= 1 else 1 if highest <= 255 else 1 / 257
-    return levels.astype(np.uint8)
+def _with_levels(image: Image.Image, values: NDArray[Any], levels: Levels) -> Image.Image:
+    """Return the values of an image in 8 bits, with what in it is transparent."""
+    colours = values[..., :3] if values.ndim == 3 else values
+    made = Image.fromarray(eight_bits(colours, levels))
+    if values.shape[2:] == (4,):
+        # Some write it by the depth of the colours, and some by that of the file.
+        alpha = values[..., 3]
+        made.putalpha(Image.fromarray(eight_bits(alpha, (0, levels[1] if alpha.max() <= levels[1] else 65535))))
+    elif "transparency" in image.info:
+        clear = np.asarray(image.info["transparency"])
+        is_clear = (colours == clear).reshape(*colours.shape[:2], -1).all(axis=2)
+        made.putalpha(Image.fromarray(np.where(is_clear, 0, 255).astype(np.uint8)))
+    return made

@@ -1,11 +1,11 @@
 """Scanning: a folder of images -> a Dataset, with one read and one decode per file."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from PIL import Image
@@ -14,9 +14,11 @@ from mien.config import LabelConfig, ScanConfig
 from mien.core import images
 from mien.core.faces import find_faces
 from mien.core.formats import EXTENSIONS
+from mien.core.images import Traits
 from mien.core.inputs import Inputs, inputs_of, room_for
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.looks import look_of
 from mien.data.near_copies import perceptual_hash
@@ -27,6 +29,8 @@ from mien.layouts.reading import read_layout
 
 # What compression makes of one colour.
 _BLANK_LEVELS, _LOOKED_AT = 4, 1024
+# As dark as 12 bits that are taken for 16.
+_NEARLY_BLACK = 16
 # Whether a folder is one of faces, so many images tell. Among images without any, one in a hundred seems to show a face
 # as surely as this, by `benchmarks/faces.py`; at the least score of all it can be one in five.
 _NUM_TRIED, _LEAST_WITH_FACE, _SURE = 64, 5, 0.7
@@ -71,26 +75,44 @@ def scan(
     config = replace(config, faces=_decided(config, root, entries, progress))
     kept = room_for(len(entries), config) if keep_images else None
 
-    def scan_one(item: tuple[int, Entry]) -> ImageRecord:
-        place, entry = item
-        return scan_file(root, entry, config, None if kept is None else kept[place : place + 1])
+    def scan_one(place: int, config: ScanConfig) -> tuple[ImageRecord, Traits | None]:
+        return _scanned(root, entries[place], config, None if kept is None else kept[place : place + 1])
 
-    records = []
-    for record in in_threads(scan_one, enumerate(entries)):
+    records: list[ImageRecord] = []
+    found: dict[int, Traits] = {}
+    for record, traits in in_threads(lambda place: scan_one(place, config), range(len(entries))):
+        if traits is not None:
+            found[len(records)] = traits
         records.append(record)
         progress.step("Reading", len(records), len(entries))
+    # Till now each was decoded by a rule of its own.
+    asked, config = config, images.settled(config, found.values())
+    others = [place for place, traits in found.items() if config != asked and not traits.fit(config)]
+    for done, (place, (record, _)) in enumerate(
+        zip(others, in_threads(lambda place: scan_one(place, config), others), strict=True), start=1
+    ):
+        records[place] = record
+        progress.step("Reading again", done, len(others))
+    for told in _describe_rules(config, found.values()):
+        progress.say(told)
     return Dataset(root, layout.class_names, tuple(records), config, kept, layout)
 
 
-def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None = None) -> ImageRecord:
+def scan_file(root: Path, entry: Entry, config: ScanConfig) -> ImageRecord:
     """Read one file below a folder, and say what it is.
 
     Args:
         root: The folder.
         entry: The file, with its label.
-        config: How it becomes an array.
-        kept: Where to put that, of length 1; by default nowhere.
+        config: How it is decoded.
     """
+    return _scanned(root, entry, config)[0]
+
+
+def _scanned(
+    root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None = None
+) -> tuple[ImageRecord, Traits | None]:
+    """Read one file; put what a network is shown of it into a place for one, and return by what rule it was decoded."""
     path = root / entry.path
     record = ImageRecord(entry.path, entry.label, given=entry.split)
     try:
@@ -98,12 +120,12 @@ def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None 
         record = replace(record, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         image = images.decode(content, config)
     except ImageError as error:
-        return replace(record, problems=(Problem(error.problem, str(error)),), used=False)
+        return replace(record, problems=(Problem(error.problem, str(error)),), used=False), None
     if kept is not None:
         kept.put(inputs_of(image.rgb, config))
     brightness, colour = images.shades(image.rgb)
     look, grey = look_of(image.rgb), image.rgb.convert("L")
-    return replace(
+    record = replace(
         record,
         brightness=brightness,
         colour=colour,
@@ -112,8 +134,9 @@ def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None 
         format=image.format,
         width=image.width,
         height=image.height,
-        problems=(*_extension_problem(path, image.format), *_blank_problem(image.rgb, look)),
+        problems=(*_file_problems(path, image), *_pixel_problems(image.rgb, look)),
     )
+    return record, image.traits
 
 
 def _decided(config: ScanConfig, root: Path, entries: Sequence[Entry], progress: Progress) -> Literal["on", "off"]:
@@ -150,20 +173,46 @@ def _shows_face(path: Path, config: ScanConfig) -> bool:
     return any(face.score >= _SURE for face in find_faces(rgb))
 
 
-def _blank_problem(rgb: Image.Image, look: bytes) -> tuple[Problem, ...]:
-    # What varies when it is small varies; else every pixel is looked at.
-    if max(look[:_LOOKED_AT]) - min(look[:_LOOKED_AT]) > _BLANK_LEVELS:
-        return ()
-    ranges = rgb.getextrema()
-    if any(high - low > _BLANK_LEVELS for low, high in ranges):  # type: ignore[misc]
-        return ()
-    levels = ", ".join(str(low) for low, _ in ranges)  # type: ignore[misc]
-    return (Problem("blank", f"all of it is of one colour: {levels} of 255 in red, green and blue"),)
+def _describe_rules(config: ScanConfig, found: Iterable[Traits]) -> list[str]:
+    """Return in sentences by what rules images were decoded that could be decoded otherwise."""
+    every, lines = list(found), []
+    num_deep = sum(traits.extent is not None for traits in every)
+    if num_deep and config.levels:
+        black, white = config.levels
+        lines.append(
+            f"{counted(num_deep, 'image')} of more than 8 bits a channel: {black:g} becomes black, {white:g} white "
+            "(--levels)"
+        )
+    num_lost = sum("white" in (traits.lost_on or ()) for traits in every)
+    if num_lost and config.ground not in ("auto", "white"):
+        lines.append(
+            f"transparent images are put on {config.ground}, as {num_lost} would hardly be seen on white (--ground)"
+        )
+    return lines
 
 
-def _extension_problem(path: Path, format_: str) -> tuple[Problem, ...]:
+def _pixel_problems(rgb: Image.Image, look: bytes) -> tuple[Problem, ...]:
+    """Say what is wrong with pixels of one colour, or nearly black."""
+    levels = look[:_LOOKED_AT]
+    lowest, highest = min(levels), max(levels)
+    # What varies when it is small varies, and what is bright is bright; else every pixel is looked at.
+    if highest - lowest > _BLANK_LEVELS and highest > _NEARLY_BLACK:
+        return ()
+    ranges = cast(tuple[tuple[int, int], ...], rgb.getextrema())
+    if all(high - low <= _BLANK_LEVELS for low, high in ranges):
+        told = ", ".join(str(low) for low, _ in ranges)
+        return (Problem("blank", f"all of it is of one colour: {told} of 255 in red, green and blue"),)
+    brightest = max(high for _, high in ranges)
+    if brightest <= _NEARLY_BLACK:
+        return (Problem("nearly_black", f"it uses {brightest} of 255 levels"),)
+    return ()
+
+
+def _file_problems(path: Path, image: images.DecodedImage) -> tuple[Problem, ...]:
+    """Say what is wrong with a file that is used nonetheless."""
+    cut = (Problem("lacks_end", "its last bytes are missing, and none of its pixels"),) if image.lacks_end else ()
     extension = path.suffix.lower()
-    if EXTENSIONS.get(extension) == format_:
-        return ()
+    if EXTENSIONS.get(extension) == image.format:
+        return cut
     named = f"named {extension}" if extension else "without extension"
-    return (Problem("wrong_extension", f"{named}, but {format_} by its content"),)
+    return (Problem("wrong_extension", f"{named}, but {image.format} by its content"), *cut)

@@ -1,11 +1,11 @@
 """Checking: a folder of images -> all that can be said of it before a training, and gates that refuse it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import CleanConfig, LabelConfig, ScanConfig
+from mien.config import CleanConfig, DecodeConfig, LabelConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
 from mien.data.leaks import Leak, find_leaks
@@ -15,6 +15,7 @@ from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.data.splitting import split
 from mien.data.subjects import guess_rule, with_subjects
 from mien.errors import GateError, LeakError, SettingsError, TooFewImagesError
+from mien.model.classifier import load
 from mien.runs.folder import run_of
 from mien.runs.run import groups_are_known, load_seen, settings_of
 
@@ -59,6 +60,7 @@ def check(
     config: CleanConfig = CleanConfig(),
     labels: LabelConfig = LabelConfig(),
     *,
+    decoding: DecodeConfig = DecodeConfig(),
     against: str | Path | None = None,
     progress: Progress = SILENCE,
 ) -> Check:
@@ -68,6 +70,7 @@ def check(
         folder: As `scan` takes it.
         config: Which images are used; by default those limits that the run to compare with was made with.
         labels: Where the labels are, where that is not to be found out; and decisions on them.
+        decoding: How the images are decoded; by default as those of the run to compare with were.
         against: A run: its folder or its model.onnx; what it was trained on is looked for among the images.
         progress: Told how far it is.
 
@@ -84,7 +87,10 @@ def check(
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
     settings = settings_of(run_folder) if run_folder else None
-    scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
+    if run_folder and decoding == replace(DecodeConfig(), max_pixels=decoding.max_pixels):
+        facts = load(run_folder.path).facts
+        decoding = replace(decoding, levels=facts.levels, ground=facts.ground)
+    scanned = scan(folder, ScanConfig(**asdict(decoding), faces="off"), labels, progress=progress)
     if settings:
         scanned = with_subjects(scanned, settings.split.group_by, progress=progress)
         config = settings.clean if config == CleanConfig() else config

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mien.config import CleanConfig, LabelConfig, TrainConfig
+from mien.config import CleanConfig, LabelConfig, ScanConfig, TrainConfig
 from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
@@ -69,6 +69,7 @@ def evaluate_run(
     only_known: bool = False,
     leave_out_seen: bool = False,
     stress: bool = False,
+    max_pixels: int = ScanConfig.max_pixels,
     progress: Progress = SILENCE,
 ) -> Evaluated:
     """Score a finished run again.
@@ -81,6 +82,7 @@ def evaluate_run(
         only_known: Leave out images of classes that the run does not know.
         leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
         stress: Score it on changed copies of the images too: grey, blurred and so on.
+        max_pixels: Larger images are left out.
         progress: Told how far it is.
 
     Raises:
@@ -97,7 +99,7 @@ def evaluate_run(
     decisions = load_decisions(labels.relabel) if labels.relabel else {}
     scanned = scan(
         folder,
-        classifier.facts.scan_config(),
+        classifier.facts.scan_config(max_pixels),
         as_trained(labels, config.labels),
         known=classifier.class_names,
         keep_images=True,

@@ -213,7 +213,8 @@ def _found(
 def _maker(dataset: Dataset, backbone: Backbone) -> str:
     """Return what decides the features of an image, in one line."""
     config = dataset.config
-    shown = f"{config.resize_mode} {config.image_size} faces {config.faces} recipe {RECIPE}"
+    rules = f"levels {config.levels} ground {config.ground}"
+    shown = f"{config.resize_mode} {config.image_size} faces {config.faces} {rules} recipe {RECIPE}"
     return f"{backbone.fingerprint} {shown} {__version__}"
 
 

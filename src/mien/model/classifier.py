@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.config import Faces, PredictConfig, ResizeMode, ScanConfig
+from mien.config import Faces, Ground, PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
 from mien.core.extras import needing
 from mien.core.faces import MAX_FACES
@@ -24,7 +24,7 @@ from mien.schema import built
 HEAT = "heat"
 # The output with what each face adds to the logits.
 FACE_EVIDENCE = "face_evidence"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
 # Why an image is unlike those of the training, where no plain fact says it.
@@ -74,7 +74,9 @@ class ModelFacts:
         resize_mode: How an image of another shape is brought to that size.
         faces: "on" where it looks at faces beside the whole image; "unused" where these told nothing in the training,
             whose images were decoded at the size for faces.
-        max_pixels: Larger images are refused.
+        levels: The values that become black and white in images of more than 8 bits a channel; None where there were
+            none in the training, and each image's own values tell.
+        ground: What transparent images are put on; "auto" where there were none, and each image itself tells.
         largest_class: The class with most training images: the baseline's answer.
         data_fingerprint: Hash of the content of the images that it was made from.
         threshold: Where the label is less probable than this, the answer is "unsure".
@@ -91,11 +93,12 @@ class ModelFacts:
     class_names: tuple[str, ...]
     image_size: tuple[int, int]
     resize_mode: ResizeMode
-    max_pixels: int
     largest_class: str
     data_fingerprint: str
     mien_version: str
     faces: Literal["on", "off", "unused"] = "off"
+    levels: tuple[float, float] | None = None
+    ground: Ground = "auto"
     threshold: float = 0.0
     max_distance: float | None = None
     kinds: dict[str, int] = field(default_factory=dict)
@@ -103,11 +106,20 @@ class ModelFacts:
     provenance: Provenance | None = None
     format_version: int = FORMAT_VERSION
 
-    def scan_config(self) -> ScanConfig:
-        """Return the settings by which images were decoded for training."""
+    def scan_config(self, max_pixels: int = ScanConfig.max_pixels) -> ScanConfig:
+        """Return the settings by which images were decoded for training.
+
+        Args:
+            max_pixels: Larger images are refused.
+        """
         faces: Faces = "off" if self.faces == "off" else "on"
         return ScanConfig(
-            image_size=self.image_size, resize_mode=self.resize_mode, faces=faces, max_pixels=self.max_pixels
+            levels=self.levels,
+            ground=self.ground,
+            max_pixels=max_pixels,
+            image_size=self.image_size,
+            resize_mode=self.resize_mode,
+            faces=faces,
         )
 
 
@@ -152,8 +164,12 @@ class Classifier:
         """Whether it knows what the images of the training were like."""
         return self.facts.max_distance is not None or bool(self.facts.kinds)
 
-    def prepare(self, content: bytes) -> Inputs:
+    def prepare(self, content: bytes, *, max_pixels: int = ScanConfig.max_pixels) -> Inputs:
         """Decode an image file in the way of the training, and look for faces where they count.
+
+        Args:
+            content: The file, whole.
+            max_pixels: Larger images are refused.
 
         Returns:
             Inputs of length 1.
@@ -161,7 +177,7 @@ class Classifier:
         Raises:
             ImageError: It is not an image that can be used.
         """
-        return self.inputs_of(images.decode(content, self.facts.scan_config()).rgb)
+        return self.inputs_of(images.decode(content, self.facts.scan_config(max_pixels)).rgb)
 
     def inputs_of(self, rgb: Image.Image) -> Inputs:
         """Return what the network is shown of a decoded image, mode RGB, of any size: Inputs of length 1."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from PIL.PngImagePlugin import PngInfo
 
-from mien.config import FetchLimits
+from mien.config import FetchLimits, ScanConfig
 from mien.core import files, images
 from mien.core.fonts import load_font
 from mien.core.formats import EXTENSIONS
@@ -64,6 +64,7 @@ def explain_sources(
     out: Path,
     *,
     label: str | None = None,
+    max_pixels: int = ScanConfig.max_pixels,
     limits: FetchLimits = FetchLimits(),
     progress: Progress = SILENCE,
 ) -> Iterator[Explained]:
@@ -76,6 +77,7 @@ def explain_sources(
         out: A folder, which is made where it is missing; or for a single image a file that ends in .png. It must
             not lie among the images, unless it is explained/ of a run.
         label: The class to explain; by default for each image the one that is most probable.
+        max_pixels: Larger images are refused.
         limits: What may be fetched from a URL.
         progress: Told how far it is.
 
@@ -90,13 +92,14 @@ def explain_sources(
     """
     check_label(classifier, label)
     asked_for = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
-    found = intake.expand(asked_for)
+    config = classifier.facts.scan_config(max_pixels)
+    found = intake.expand(asked_for, progress)
     _refuse_among(out, asked_for, found)
     names = _not_ours(found, frozenset(asked_for))
     pngs = _targets(names, out)
 
     def explain_one(place: int) -> Explained:
-        return _explained(classifier, names[place], pngs[place], label, limits)
+        return _explained(classifier, names[place], pngs[place], label, config, limits)
 
     for done, explained in enumerate(in_threads(explain_one, range(len(names))), start=1):
         progress.step("Images", done, len(names))
@@ -140,8 +143,9 @@ def _draw_legend(paper: Image.Image, corner: tuple[int, int], label: str, letter
     pen.text((left + 9 * letters + 8, top), f"for {label}", WARM, font)
 
 
-def _explained(classifier: Classifier, name: str, png: Path, label: str | None, limits: FetchLimits) -> Explained:
-    config = classifier.facts.scan_config()
+def _explained(
+    classifier: Classifier, name: str, png: Path, label: str | None, config: ScanConfig, limits: FetchLimits
+) -> Explained:
     try:
         rgb = images.decode(intake.read(name, limits), config).rgb
     except (ImageError, FetchError) as error:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.config import FetchLimits, PredictConfig
+from mien.config import FetchLimits, PredictConfig, ScanConfig
 from mien.core import images
 from mien.core.inputs import Inputs
 from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import sources as intake
 from mien.model.classifier import Classifier, load
@@ -51,7 +52,9 @@ def predict(
     sources: Source | Iterable[Source],
     *,
     threshold: float | None = None,
+    max_pixels: int = ScanConfig.max_pixels,
     limits: FetchLimits = FetchLimits(),
+    progress: Progress = SILENCE,
 ) -> Iterator[Prediction]:
     """Say which class each image belongs to: one Prediction per image, in order.
 
@@ -62,7 +65,9 @@ def predict(
         sources: Image files, folders (searched to the bottom), http(s) URLs, or "-" for standard input; images of
             Pillow, and arrays, uint8 (H, W, 3) or (H, W), whose values are from 0 to 255. One of these, or several.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
+        max_pixels: Larger images are refused, as bombs that fill the memory may be.
         limits: What may be fetched from a URL.
+        progress: Told how many files of the folders are no images.
 
     Yields:
         Prediction(source, label, probs, error, out_of_distribution, unlike); the probabilities sum to 1.
@@ -81,11 +86,11 @@ def predict(
         notes.txt [] text, not an image
     """
     asked = classifier if isinstance(classifier, Classifier) else load(classifier)
-    least = threshold_in_force(asked, threshold)
+    least, config = threshold_in_force(asked, threshold), asked.facts.scan_config(max_pixels)
     given = [sources] if isinstance(sources, str | Path | Image.Image | np.ndarray) else list(sources)
     opened = {f"image {number}": _image_of(one) for number, one in enumerate(given) if not isinstance(one, str | Path)}
     # All at once: what is wrong with paths is said of all of them.
-    names = intake.expand([one for one in given if isinstance(one, str | Path)])
+    names = intake.expand([one for one in given if isinstance(one, str | Path)], progress)
     if opened:
         each = (
             [f"image {n}"] if not isinstance(one, str | Path) else intake.expand(one) for n, one in enumerate(given)
@@ -94,7 +99,10 @@ def predict(
 
     def predict_one(name: str) -> Prediction:
         try:
-            inputs = asked.inputs_of(opened[name]) if name in opened else asked.prepare(intake.read(name, limits))
+            if name in opened:
+                inputs = asked.inputs_of(images.in_rgb(opened[name], config))
+            else:
+                inputs = asked.prepare(intake.read(name, limits), max_pixels=max_pixels)
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
@@ -104,7 +112,7 @@ def predict(
 
 
 def _image_of(image: Image.Image | NDArray[Any]) -> Image.Image:
-    """Return an image that is open already, in RGB."""
+    """Return an array as an image, and an image as it is."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
             raise SettingsError(
@@ -115,7 +123,7 @@ def _image_of(image: Image.Image | NDArray[Any]) -> Image.Image:
         raise SettingsError(
             f"a source is {type(image).__name__}; expected a path, a URL, an image of Pillow or an array"
         )
-    return images.in_rgb(image)
+    return image
 
 
 def threshold_in_force(classifier: Classifier, threshold: float | None = None) -> float:

@@ -5,7 +5,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,7 @@ def load_thumbnails(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[st
     wanted = list({record.path: record for record in records}.values())
     places = {record.path: place for place, record in enumerate(dataset.records)}
     # No larger than it must be: JPEGs are decoded at a fraction of their size.
-    small = ScanConfig(image_size=(SIDE, SIDE), max_pixels=dataset.config.max_pixels)
+    small = replace(dataset.config, image_size=(SIDE, SIDE), faces="off")
 
     def make(record: ImageRecord) -> Thumbnail:
         if dataset.kept is not None and record.phash:

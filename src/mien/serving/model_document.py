@@ -41,7 +41,7 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         "limits": {
             "max_files": config.max_files,
             "max_file_bytes": config.max_file_bytes,
-            "max_pixels": min(facts.max_pixels, config.max_pixels),
+            "max_pixels": config.max_pixels,
         },
         "allows_urls": config.allow_urls,
         "explains": config.explain,

@@ -10,7 +10,6 @@ import asyncio
 import math
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from time import perf_counter
 from typing import Any, TypeVar
@@ -101,8 +100,7 @@ class InferenceQueue:
         self._metrics = metrics or ServiceMetrics(classifier.class_names)
         self._config = config
         self._threshold = threshold_in_force(classifier, config.threshold)
-        facts = classifier.facts
-        self._scan_config = replace(facts.scan_config(), max_pixels=min(facts.max_pixels, config.max_pixels))
+        self._scan_config = classifier.facts.scan_config(config.max_pixels)
         num_cores = max(1, count_cores() // config.workers)
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
         self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")

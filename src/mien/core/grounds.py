@@ -1,0 +1,48 @@
+"""Grounds: what shows through where an image is transparent, so that white drawings do not vanish on white."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image
+
+# In the order in which they are taken where several are as good.
+GROUNDS = {"white": 255, "black": 0, "grey": 128}
+# What is seen of an image must differ from its ground by so many levels, on average.
+_LEAST_CONTRAST = 32
+# Images of which less than this share is transparent look alike on any ground.
+_LEAST_SHARE = 0.05
+# White is left where more than this share of the transparent images would vanish on it.
+_MOST_LOST = 0.05
+_SIDE = 128
+
+
+def lost_on(image: Image.Image) -> frozenset[str]:
+    """Return the grounds on which an image, mode RGBA, would hardly be seen."""
+    step = max(1, min(image.size) // _SIDE)
+    pixels = np.asarray(image)[::step, ::step].astype(np.float32)
+    alpha = pixels[..., 3] / 255
+    if not alpha.any() or 1 - alpha.mean() < _LEAST_SHARE:
+        return frozenset()
+    contrasts = {
+        name: (np.abs(pixels[..., :3] - level).max(axis=2) * alpha).sum() / alpha.sum()
+        for name, level in GROUNDS.items()
+    }
+    return frozenset(name for name, contrast in contrasts.items() if contrast < _LEAST_CONTRAST)
+
+
+def ground_for(found: Iterable[frozenset[str]]) -> str:
+    """Return the ground for some images: white, unless too many would vanish on it.
+
+    Args:
+        found: What `lost_on` returned of each.
+    """
+    every = list(found)
+    lost = {name: sum(name in grounds for grounds in every) for name in GROUNDS}
+    return "white" if lost["white"] <= _MOST_LOST * len(every) else min(GROUNDS, key=lost.__getitem__)
+
+
+def on_ground(image: Image.Image, ground: str) -> Image.Image:
+    """Return an image, mode RGBA, on a ground, in mode RGB."""
+    rgb = Image.new("RGB", image.size, ground)
+    rgb.paste(image, mask=image)
+    return rgb

@@ -35,7 +35,7 @@ def test_an_image_gets_a_safe_name_and_the_extension_of_its_content(tmp_path: Pa
         (b"", "refused: 0 bytes"),
         (b"<html>", "refused: a web page, not an image"),
         (JPEG[:400], "refused: damaged"),
-        (b"<svg>", "refused: an XML or SVG document"),
+        (b"<svg>", "refused: a drawing (SVG)"),
         (b"GIF89a" + b"\xff" * 20, "refused: "),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_repository_becomes_class_folders(tmp_path: Path, site: str) -> None:
     made = take_in([f"{site}/faces.git"], tmp_path / "data", LIMITS, fetch_limits=HERE)
     assert dict(made.new) == {"happy": 1, "sad": 1}
     statuses = {record.url.rpartition("/")[2]: record.status for record in made.failures}
-    assert statuses["lfs.jpg"] == "refused: a pointer of Git LFS, not an image"
+    assert statuses["lfs.jpg"] == "refused: a pointer of Git LFS, not an image: fetch the file itself by git lfs pull"
     assert statuses["link.jpg"] == "refused: a link or a module, not a file"
     assert sorted(os.listdir(tmp_path / "data")) == ["happy", "sad", LOG_NAME]
     again = take_in([f"{site}/faces.git"], tmp_path / "data", LIMITS, fetch_limits=HERE)

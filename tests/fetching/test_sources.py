@@ -58,7 +58,7 @@ def test_expand_finds_images_by_extension_at_any_depth_in_sorted_order(tmp_path:
         JPEG,
         b"\x89PNG\r\n\x1a\n",
         b"GIF89a",
-        b"BM\x36\x00\x0c\x00\x00\x00\x00\x00",
+        b"BM\x36\x00\x0c\x00\x00\x00\x00\x00\x36\x00\x00\x00\x28\x00\x00\x00",
         b"RIFF\x24\x00\x00\x00WEBPVP8 ",
         b"II*\x00",
         b"MM\x00*",

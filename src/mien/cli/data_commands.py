@@ -2,13 +2,25 @@
 
 import os
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from mien.cli.flags import Cleaning, DataPath, Fetching, Flag, Intake, Labelling, PngPath, as_flags, user_cache_dir
-from mien.config import CleanConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
+from mien.cli.flags import (
+    Cleaning,
+    DataPath,
+    Fetching,
+    Flag,
+    Intake,
+    Labelling,
+    PngPath,
+    Reading,
+    as_flags,
+    user_cache_dir,
+)
+from mien.config import CleanConfig, DecodeConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
 from mien.core import files
 from mien.errors import SettingsError
 
@@ -85,6 +97,7 @@ def check(
     fail_on: str = "",
     against: Path | None = None,
     sheet: PngPath | None = None,
+    decoding: Annotated[DecodeConfig, Reading] = DecodeConfig(),
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
@@ -118,11 +131,13 @@ def check(
     if sheet:
         files.refuse_among(sheet, folder, "--sheet")
     with TerminalProgress() as progress:
-        found = check_folder(folder, config, labels, against=against, progress=progress)
+        found = check_folder(folder, config, labels, decoding=decoding, against=against, progress=progress)
     if json:
         show_json(found.to_dict())
     else:
-        show_check(found, f"mien train {shlex.quote(str(folder))}{as_flags(labels)}{_runs_beside(folder)}")
+        show_check(
+            found, f"mien train {shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(labels)}{_runs_beside(folder)}"
+        )
     if sheet:
         from mien.runs.contact_sheets import plot_check
 
@@ -146,6 +161,7 @@ def clean(
     apply: Flag = False,
     undo: Path | None = None,
     json: Flag = False,
+    decoding: Annotated[DecodeConfig, Reading] = DecodeConfig(),
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
@@ -176,7 +192,7 @@ def clean(
     if undo and not (to or apply):
         plan = restore(undo, folder)
     elif folder and to and not undo:
-        plan = _put_aside(folder, to, config, labels, apply=apply)
+        plan = _put_aside(folder, to, decoding, config, labels, apply=apply)
     else:
         raise SettingsError("name DATA and --to FOLDER, or --undo FOLDER")
     if json:
@@ -185,7 +201,9 @@ def clean(
         show_restored(plan) if undo else show_quarantine(plan, applied=apply)
 
 
-def _put_aside(folder: Path, to: Path, config: CleanConfig, labels: LabelConfig, *, apply: bool) -> "Plan":
+def _put_aside(
+    folder: Path, to: Path, decoding: DecodeConfig, config: CleanConfig, labels: LabelConfig, *, apply: bool
+) -> "Plan":
     from mien.cli.progress_bars import TerminalProgress
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
     from mien.data.relabelling import clean_as_decided, load_decisions
@@ -196,7 +214,7 @@ def _put_aside(folder: Path, to: Path, config: CleanConfig, labels: LabelConfig,
     refuse_place(to, folder)
     decisions = load_decisions(labels.relabel) if labels.relabel else {}
     with TerminalProgress() as progress:
-        scanned = scan(folder, ScanConfig(faces="off"), labels, progress=progress)
+        scanned = scan(folder, ScanConfig(**asdict(decoding), faces="off"), labels, progress=progress)
         plan = plan_quarantine(clean_as_decided(scanned, config, decisions), to)
     if apply:
         quarantine(plan)

@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
-from mien.config import LabelConfig, TrainConfig, preset_named
+from mien.config import DecodeConfig, LabelConfig, TrainConfig, preset_named
 from mien.runs.folder import find_unfinished, load_config
 
 
@@ -67,7 +67,7 @@ def fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCo
         values |= settings
     for name, value in values.items():
         argument = by_name[f"--{name.replace('_', '-')}"]
-        if not argument.tokens:
+        if not argument.tokens and value is not None:
             for index, part in enumerate(value if isinstance(value, tuple) else (value,)):
                 argument.append(Token(keyword=argument.name, value=str(part), source="settings", index=index))
 
@@ -107,11 +107,15 @@ def spelled_out(arguments: list[str]) -> list[str]:
     return spelled
 
 
-def as_flags(settings: LabelConfig) -> str:
+def as_flags(settings: DecodeConfig | LabelConfig) -> str:
     """Return settings that are not the default as they are typed; each with a space before it."""
     default = asdict(type(settings)())
     changed = {name: value for name, value in asdict(settings).items() if value != default[name]}
-    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in changed.items())
+    flags = []
+    for name, value in changed.items():
+        parts = [f"{part:g}" for part in value] if isinstance(value, tuple) else [shlex.quote(str(value))]
+        flags.append(f" --{name.replace('_', '-')} {' '.join(parts)}")
+    return "".join(flags)
 
 
 def user_cache_dir() -> Path:

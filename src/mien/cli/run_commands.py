@@ -164,6 +164,7 @@ def evaluate(
     csv: CsvPath | None = None,
     report: HtmlPath | None = None,
     json: Flag = False,
+    max_pixels: int = ScanConfig.max_pixels,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
@@ -190,6 +191,9 @@ def evaluate(
         Write a page on this folder, with its mistakes, to this HTML file, too.
     json
         Print one JSON document.
+    max_pixels
+        Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count that
+        are decoded, an eighth each way where it is large.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_mistakes, show_scores
@@ -214,6 +218,7 @@ def evaluate(
             only_known=only_known,
             leave_out_seen=leave_out_seen,
             stress=stress,
+            max_pixels=max_pixels,
             progress=progress,
         )
     # Before anything is printed: whoever reads that may have enough of it.
@@ -264,6 +269,7 @@ def explain(
     out: OutPath | None = None,
     label: Annotated[str | None, Parameter(name="--class")] = None,
     json: Flag = False,
+    max_pixels: int = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Show where the classifier looked: a PNG file for each image. Exit code 1 where one could not be read.
@@ -289,6 +295,9 @@ def explain(
         The class to explain; by default, for each image, the one that is most probable.
     json
         Print one JSON document per image, a line each.
+    max_pixels
+        Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count that
+        are decoded, an eighth each way where it is large.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_explanations
@@ -299,7 +308,9 @@ def explain(
     classifier = load(run)
     out = out or (run if run.is_dir() else run.parent) / "explained"
     with TerminalProgress() as progress:
-        found = explain_sources(classifier, sources, out, label=label, limits=limits, progress=progress)
+        found = explain_sources(
+            classifier, sources, out, label=label, max_pixels=max_pixels, limits=limits, progress=progress
+        )
         return 1 if show_explanations(found, classifier.class_names, json=json) else 0
 
 
@@ -312,6 +323,7 @@ def predict(
     threshold: float | None = None,
     top: int = 1,
     about: Flag = False,
+    max_pixels: int = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Say which class images belong to. Exit code 1 where one of them could not be read.
@@ -335,7 +347,11 @@ def predict(
         How many classes to name for each image, the likeliest first. JSON and CSV always hold the probabilities of all.
     about
         Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
+    max_pixels
+        Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count that
+        are decoded, an eighth each way where it is large.
     """
+    from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_about, show_predictions
     from mien.core.terminal import show_json
     from mien.model.classifier import load
@@ -348,7 +364,10 @@ def predict(
     _refuse_image(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
     classifier = load(run)
-    predictions = predict_sources(classifier, sources, threshold=threshold, limits=limits)
+    with TerminalProgress() as progress:
+        predictions = predict_sources(
+            classifier, sources, threshold=threshold, max_pixels=max_pixels, limits=limits, progress=progress
+        )
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
 
 

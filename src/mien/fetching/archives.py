@@ -19,7 +19,7 @@ from time import monotonic
 from typing import BinaryIO, NamedTuple
 
 from mien.config import IntakeLimits
-from mien.core.formats import begins_like_an_image, describe_other
+from mien.core.formats import HEAD_BYTES, describe_other, format_of
 from mien.errors import IntakeError
 
 # What an entry of a table of contents takes in memory is a few times this.
@@ -211,7 +211,7 @@ def _unpacked(file: BinaryIO, head: bytes) -> BinaryIO:
 
 
 def _hint(head: bytes) -> str:
-    if begins_like_an_image(head[:32]):
+    if format_of(head[:HEAD_BYTES]):
         return ", but an image: put its URL into a list such as happy.txt"
     return ", but a web page" if describe_other(head).startswith("a web page") else ""
 

@@ -16,7 +16,6 @@ from mien.errors import ImageError, OutputError
 from mien.fetching.source_log import SourceRecord, add_source, load_sources, write_sources
 
 _WORK_NAME = ".mien-fetch"
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class ImageFolder:
@@ -61,7 +60,9 @@ class ImageFolder:
         alike = label if problem else self._class_names.setdefault(folded(label), label)
         return problem or ("" if alike == label else f"the class {label!r} is written {alike!r} elsewhere: rename one")
 
-    def keep(self, url: str, label: str, *, name: str, content: bytes) -> SourceRecord:
+    def keep(
+        self, url: str, label: str, *, name: str, content: bytes, max_pixels: int = ScanConfig.max_pixels
+    ) -> SourceRecord:
         """Store an image, once per class whatever it is called; what is no image is refused.
 
         The content is written beside, then the log, and then it appears in its class folder whole: whenever a kill
@@ -72,6 +73,7 @@ class ImageFolder:
             label: The class.
             name: What it is called there; hostile text.
             content: The file, whole.
+            max_pixels: Larger images are refused.
 
         Returns:
             What was written into the log.
@@ -83,10 +85,9 @@ class ImageFolder:
         if problem:
             return self.note(url, f"failed: {problem}")
         try:
-            format_ = images.decode(content, ScanConfig()).format
+            format_ = images.decode(content, ScanConfig(max_pixels=max_pixels)).format
         except ImageError as error:
-            is_pointer = content.startswith(_LFS_POINTER)
-            return self.note(url, f"refused: {'a pointer of Git LFS, not an image' if is_pointer else error}")
+            return self.note(url, f"refused: {error}")
         return self._store(url, f"{label}/{safe_stem(name)}", format_, content)
 
     def _store(self, url: str, start: str, format_: str, content: bytes) -> SourceRecord:

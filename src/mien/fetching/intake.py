@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
-from mien.core.formats import EXTENSIONS, begins_like_an_image
+from mien.core.formats import EXTENSIONS, HEAD_BYTES, format_of
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import first_few, shorten
 from mien.errors import FetchError, IntakeError, NotADatasetError, SettingsError, SourceNotFoundError
@@ -304,7 +304,7 @@ class _Work:
                 kind = "failed" if "see --" in str(error) else "refused"
                 self._count(self.images.note(url, f"{kind}: {error}"), label, is_new=False)
             return
-        if not (is_named_so or begins_like_an_image(content[:32])):
+        if not (is_named_so or format_of(content[:HEAD_BYTES])):
             self.made.num_others += 1
         elif not label:
             self._count(self.images.note(url, "refused: it lies in no class folder"), label, is_new=False)
@@ -313,7 +313,7 @@ class _Work:
 
     def _keep(self, url: str, label: str, name: str, content: bytes) -> None:
         known = self.images.num_images
-        record = self.images.keep(url, label, name=name, content=content)
+        record = self.images.keep(url, label, name=name, content=content, max_pixels=self.limits.max_pixels)
         self._count(record, label, is_new=self.images.num_images > known)
 
     def _count(self, record: SourceRecord, label: str, *, is_new: bool) -> None:

@@ -11,23 +11,26 @@ from pathlib import Path
 
 from mien.config import FetchLimits
 from mien.core import files, images
-from mien.core.formats import EXTENSIONS, MAX_FILE_BYTES, begins_like_an_image
-from mien.core.text import first_few
+from mien.core.formats import EXTENSIONS, HEAD_BYTES, MAX_FILE_BYTES, format_of, other_kind
+from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted, first_few
 from mien.errors import ImageError, SourceNotFoundError
 from mien.fetching import http
+from mien.layouts.tree import is_system_name
 
 _MAX_NAMED = 10
 
 
-def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
+def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> list[str]:
     """Name every image that the sources stand for, in order.
 
     Files, URLs and "-" stay as they are. A pattern such as photos/*.jpg becomes what it matches, and a folder the
-    image files below it, sorted: files with an image's extension or first bytes. Hidden ones are passed over, linked
-    folders are followed, and no folder is read twice.
+    image files below it, sorted: files with an image's extension or first bytes. Hidden ones and what systems leave are
+    passed over, linked folders are followed, and no folder is read twice.
 
     Args:
         sources: Image files, folders, http(s) URLs, or "-" for standard input.
+        progress: Told how many other files were in the folders, and of what kind.
 
     Returns:
         Names for `read`.
@@ -43,7 +46,11 @@ def expand(sources: str | Path | Iterable[str | Path]) -> list[str]:
         listed = "; ".join(first_few(problems, _MAX_NAMED))
         raise SourceNotFoundError(f"{len(problems)} of {len(names)} sources cannot be read: {listed}")
     folders = set(filter(os.path.isdir, paths))
-    return [image for name in names for image in (_images_below(name) if name in folders else [name])]
+    others: dict[str, list[str]] = {}
+    found = [image for name in names for image in (_images_below(name, others) if name in folders else [name])]
+    if others:
+        progress.say(f"passed over: {_described(others)}")
+    return found
 
 
 def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
@@ -85,26 +92,46 @@ def _path_problem(path: str) -> str | None:
     return None if os.access(path, os.R_OK) else "Permission denied"
 
 
-def _images_below(folder: str) -> Iterator[str]:
+def _images_below(folder: str, others: dict[str, list[str]]) -> Iterator[str]:
+    """Yield the images below a folder; put the other files into a dictionary, by what they are."""
     for path in files.walk(Path(folder)):
-        if _is_image(path):
-            # Below the folder "." there may be a file called "-", or "data:x".
-            yield str(path) if _is_path(str(path)) else os.path.join(".", path)
+        if any(map(is_system_name, path.relative_to(folder).parts)):
+            continue
+        # Below the folder "." there may be a file called "-", or "data:x".
+        name = str(path) if _is_path(str(path)) else os.path.join(".", path)
+        other = _other_kind(path)
+        if other is None:
+            yield name
+        else:
+            others.setdefault(other, []).append(name)
 
 
-def _is_image(path: Path) -> bool:
-    """Say whether a file in a folder is meant. One that cannot be looked at is: then reading it reports why."""
+def _other_kind(path: Path) -> str | None:
+    """Return what a file in a folder is that is not meant as an image; None for an image.
+
+    One that cannot be looked at is taken for an image: then reading it reports why.
+    """
     is_named_so = path.suffix.lower() in EXTENSIONS
     try:
-        return stat.S_ISREG(os.stat(path).st_mode) and (is_named_so or begins_like_an_image(_head(path)))
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return "a pipe or a device"
+        if is_named_so or format_of(head := _head(path)):
+            return None
+        return "an empty file" if not head else other_kind(head)[0].split(" (")[0]
     except OSError as error:
         leads_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-        return is_named_so or not leads_nowhere
+        return "a link that leads nowhere" if leads_nowhere and not is_named_so else None
+
+
+def _described(others: dict[str, list[str]]) -> str:
+    """Say of files that are no images how many there are of each kind."""
+    kinds = [f"{len(names)} x {kind} ({Path(names[0]).name})" for kind, names in others.items()]
+    return f"{counted(sum(map(len, others.values())), 'file')} that mien does not read: {', '.join(kinds)}"
 
 
 def _head(path: Path) -> bytes:
     with open(path, "rb", buffering=0) as file:
-        return file.read(32)
+        return file.read(HEAD_BYTES)
 
 
 def _read_standard_input() -> bytes:

@@ -125,8 +125,12 @@ def _other_kind(path: Path) -> str | None:
 
 def _described(others: dict[str, list[str]]) -> str:
     """Say of files that are no images how many there are of each kind."""
-    kinds = [f"{len(names)} x {kind} ({Path(names[0]).name})" for kind, names in others.items()]
-    return f"{counted(sum(map(len, others.values())), 'file')} that mien does not read: {', '.join(kinds)}"
+    kinds = []
+    for kind, names in others.items():
+        first = Path(names[0]).name
+        kinds.append(f"{kind.removeprefix('a ').removeprefix('an ')}: {len(names)} ({first})")
+    listed = ", ".join(first_few(kinds, _MAX_NAMED))
+    return f"{counted(sum(map(len, others.values())), 'file')} that mien does not read ({listed})"
 
 
 def _head(path: Path) -> bytes:

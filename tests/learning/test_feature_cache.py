@@ -46,6 +46,34 @@ def test_what_was_made_of_an_image_can_be_dropped(tmp_path: Path) -> None:
     assert cache.get("other", ["image 1"]) == {}
 
 
+def test_it_says_of_which_images_it_has_rows(tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "cache")
+    assert cache.kept(["image 1"]) == set() and not (tmp_path / "cache").exists()
+    cache.put("lite0", rows(1, 2))
+    cache.put("other", rows(1))
+    assert cache.kept(["image 1", "image 3"]) == {"image 1"}
+
+
+def test_a_cache_that_nobody_may_write_to_is_read_all_the_same(open_path: Path) -> None:
+    FeatureCache(open_path / "cache").put("lite0", rows(1))
+    cache = FeatureCache(open_path / "cache")
+    with without_permission(open_path / "cache", 0o555):
+        assert list(cache.get("lite0", ["image 1"])) == ["image 1"] and cache.kept(["image 1"]) == {"image 1"}
+        with pytest.raises(OutputError, match="cannot use the feature cache"):
+            cache.put("lite0", rows(2))
+        assert not cache.is_usable and cache.get("lite0", ["image 1"]) == {}
+        cache.put("lite0", rows(2))
+
+
+def test_a_folder_that_nobody_may_enter_is_an_error_in_words(open_path: Path) -> None:
+    FeatureCache(open_path / "cache").put("lite0", rows(1))
+    with (
+        without_permission(open_path / "cache"),
+        pytest.raises(OutputError, match=r"cannot use the feature cache .*: Permission denied"),
+    ):
+        FeatureCache(open_path / "cache").kept(["image 1"])
+
+
 @pytest.mark.parametrize("damage", [b"no database", b"SQLite format 3\0 but not really" * 100, None])
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, damage: bytes | None) -> None:
     cache = FeatureCache(tmp_path)

@@ -110,11 +110,23 @@ def test_what_the_cache_cannot_mean_is_made_again(dataset: Dataset, tmp_path: Pa
     np.testing.assert_array_equal(extract(dataset, LITE0, cache=cache), made)
 
 
-def test_a_cache_that_cannot_be_used_is_said_and_done_without(dataset: Dataset, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_used_is_warned_of_once_and_done_without(dataset: Dataset, tmp_path: Path) -> None:
     (tmp_path / "features.sqlite").mkdir()
-    counting = Counting()
-    assert extract(dataset, LITE0, cache=FeatureCache(tmp_path), progress=counting).any(axis=1).all()
-    assert len(counting.lines) == 2 and "cannot use the feature cache" in counting.lines[0]
+    counting, cache = Counting(), FeatureCache(tmp_path)
+    for _ in range(2):
+        assert extract(dataset, LITE0, cache=cache, progress=counting).any(axis=1).all()
+    (line,) = counting.lines
+    assert line.startswith("WARNING: cannot use the feature cache") and "--cache-dir" in line
+
+
+def test_a_damaged_cache_is_warned_of_and_filled_again(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "features.sqlite").write_bytes(b"no database")
+    counting, cache = Counting(), FeatureCache(tmp_path)
+    made = extract(dataset, LITE0, cache=cache, progress=counting)
+    (line,) = counting.lines
+    assert line.endswith("begun anew")
+    np.testing.assert_array_equal(extract(dataset, LITE0, cache=cache, progress=counting), made)
+    assert counting.num_made == 24
 
 
 def test_a_linear_classifier_is_one_file_that_answers_as_the_head_does(dataset: Dataset, tmp_path: Path) -> None:

@@ -21,11 +21,16 @@ _MAX_BYTES = 2 * 1024**3
 class FeatureCache:
     """Rows of features in one SQLite file, which several runs may use at a time, and which a kill does not harm.
 
-    It is an aid, not a store: a damaged file is begun anew, and features that are not there are made again.
+    It is an aid, not a store: a damaged file is begun anew, and features that are not there are made again. Once it
+    could not be used, it gives and keeps nothing more.
+
+    Attributes:
+        is_usable: Whether it could be used so far.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / _NAME
+        self.is_usable = True
 
     def get(self, maker: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """Return the rows that are there, by the hash of the image.
@@ -38,6 +43,8 @@ class FeatureCache:
             OutputError: The file cannot be read or made.
         """
         found: dict[str, NDArray[np.float32]] = {}
+        if not self.is_usable:
+            return found
         with self._opened() as database:
             for sha256 in hashes:
                 for name, row in database.execute(_FIND, (maker, sha256)):
@@ -50,11 +57,24 @@ class FeatureCache:
         Raises:
             OutputError: The file cannot be written.
         """
+        if not self.is_usable:
+            return
         items = [(maker, sha256, row.astype("<f4").tobytes()) for sha256, row in rows.items()]
         with self._opened() as database:
             if _num_bytes(database) > _MAX_BYTES:
                 database.execute(_FORGET)
             database.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", items)
+
+    def kept(self, hashes: Iterable[str]) -> set[str]:
+        """Return the images of which there is a row, whatever made it; where there is no cache, none is made.
+
+        Raises:
+            OutputError: The file cannot be read.
+        """
+        if not self._exists():
+            return set()
+        with self._opened() as database:
+            return set(hashes) & {sha256 for (sha256,) in database.execute("SELECT DISTINCT sha256 FROM features")}
 
     def drop(self, hashes: Iterable[str]) -> None:
         """Remove what was made of images, whatever made it; where there is no cache, none is made.
@@ -62,11 +82,24 @@ class FeatureCache:
         Raises:
             OutputError: The file cannot be written.
         """
-        if self._path.exists():
+        if self._exists():
             with self._opened() as database:
                 # Else the bytes stay in the file until something else needs the room.
                 database.execute("PRAGMA secure_delete = ON")
                 database.executemany("DELETE FROM features WHERE sha256 = ?", [(sha256,) for sha256 in hashes])
+
+    def _exists(self) -> bool:
+        try:
+            self._path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise self._refusal(str(error.strerror)) from error
+        return True
+
+    def _refusal(self, reason: str) -> OutputError:
+        self.is_usable = False
+        return OutputError(f"cannot use the feature cache {str(self._path)!r}: {reason}")
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
@@ -77,13 +110,13 @@ class FeatureCache:
                 database.execute(_SCHEMA)
                 yield database
         except sqlite3.OperationalError as error:
-            raise OutputError(f"cannot use the feature cache {str(self._path)!r}: {error}") from error
+            raise self._refusal(str(error)) from error
         except (sqlite3.DatabaseError, ValueError) as error:
             # Not a database, or a damaged one.
             self._path.unlink(missing_ok=True)
             raise OutputError(f"the feature cache {str(self._path)!r} was damaged; it is begun anew") from error
         except OSError as error:
-            raise OutputError(f"cannot use the feature cache {str(self._path)!r}: {error.strerror}") from error
+            raise self._refusal(str(error.strerror)) from error
 
 
 def _num_bytes(database: sqlite3.Connection) -> int:

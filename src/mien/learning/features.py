@@ -35,7 +35,7 @@ def extract(
     Args:
         dataset: Its images have the size that the backbone takes.
         backbone: What makes the features.
-        cache: Where they are looked for first, and kept. One that cannot be used is said, and done without.
+        cache: Where they are looked for first, and kept. One that cannot be used is warned of once, and done without.
         progress: Told how far it is.
     """
     maker = _maker(dataset, backbone)
@@ -51,7 +51,7 @@ def extract(
             made[dataset.records[place].sha256] = row
             progress.step("Features", done, len(missing))
         found |= made
-        cache = _keep(made, maker, cache, progress)
+        _keep(made, maker, cache, progress)
     table = np.zeros((len(dataset.records), _num_columns(backbone)), np.float32)
     for place in dataset.indexes():
         table[place] = found[dataset.records[place].sha256]
@@ -87,7 +87,8 @@ def extract_changed(
         dataset: Its images have the size that the backbone takes.
         backbone: What makes the features.
         places: Which images to change, by the change.
-        cache: Where features are looked for first, and kept. One that cannot be used is said, and done without.
+        cache: Where features are looked for first, and kept. One that cannot be used is warned of once, and done
+            without.
         progress: Told how far it is, and of images that have gone or changed since the scan, which are left out.
     """
     makers = {change: f"{_maker(dataset, backbone)} {change.name}" for change in places}
@@ -118,7 +119,7 @@ def extract_changed(
                 made[change][names[place]] = row
             progress.step("Changed images", done, len(missing))
         for change, maker in makers.items():
-            cache = _keep(made[change], maker, cache, progress)
+            _keep(made[change], maker, cache, progress)
             found[change] |= made[change]
     copies = []
     for change, some in places.items():
@@ -204,7 +205,7 @@ def _found(
     try:
         found = cache.get(maker, (dataset.records[place].sha256 for place in dataset.indexes()))
     except OutputError as error:
-        progress.say(str(error))
+        _warn(error, cache, progress)
         return {}
     shape = (_num_columns(backbone),)
     return {sha256: row for sha256, row in found.items() if row.shape == shape and np.isfinite(row).all()}
@@ -222,14 +223,14 @@ def _num_columns(backbone: Backbone) -> int:
     return backbone.num_features + backbone.num_face_features
 
 
-def _keep(
-    made: dict[str, NDArray[np.float32]], maker: str, cache: FeatureCache | None, progress: Progress
-) -> FeatureCache | None:
-    """Put features in the cache; return None where that cannot be used."""
+def _keep(made: dict[str, NDArray[np.float32]], maker: str, cache: FeatureCache | None, progress: Progress) -> None:
     if cache is not None:
         try:
             cache.put(maker, made)
         except OutputError as error:
-            progress.say(str(error))
-            return None
-    return cache
+            _warn(error, cache, progress)
+
+
+def _warn(error: OutputError, cache: FeatureCache, progress: Progress) -> None:
+    advice = "" if cache.is_usable else ". Features are made anew each time; --cache-dir names another folder for them"
+    progress.say(f"WARNING: {error}{advice}")

@@ -1,3 +1,4 @@
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from mien.jobs.forget import forget
 from mien.learning.feature_cache import FeatureCache
 from servers import gallery
 
+_connect = sqlite3.connect
 HERE = FetchLimits(timeout_s=5, allow_private=True)
 
 
@@ -46,6 +48,48 @@ def test_what_was_made_of_an_image_is_forgotten_too(fetched: tuple[Path, str], t
     forget(f"{url}/other.jpg", folder, cache_dir=tmp_path / "cache")
     forget(f"{url}/a.jpg", folder, cache_dir=tmp_path / "cache")
     assert set(cache.get("lite0", hashes.values())) == set(hashes.values()) - {hashes["other.jpg"]}
+
+
+class Heard:
+    """Hears what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def step(self, *_: object) -> None:
+        pass
+
+    epoch = step
+
+
+def test_an_image_is_forgotten_where_the_cache_cannot_be_read(fetched: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = fetched
+    (tmp_path / "cache" / "features.sqlite").mkdir(parents=True)
+    heard = Heard()
+    assert len(forget(f"{url}/other.jpg", folder, cache_dir=tmp_path / "cache", progress=heard).removed) == 1
+    (line,) = heard.lines
+    assert line.startswith("WARNING: cannot use the feature cache")
+
+
+def test_nothing_is_removed_where_the_features_cannot_be(
+    fetched: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, url = fetched
+    hashes = {record.url.rpartition("/")[2]: record.sha256 for record in load_sources(folder)}
+    FeatureCache(tmp_path / "cache").put("lite0", {hashes["other.jpg"]: np.ones(4, np.float32)})
+    # As on a disk that can only be read.
+    monkeypatch.setattr(sqlite3, "connect", _connect_to_read)
+    with pytest.raises(OutputError, match=r"nothing was removed: cannot use the feature cache .*readonly database"):
+        forget(f"{url}/other.jpg", folder, cache_dir=tmp_path / "cache")
+    assert len(load_sources(folder)) == 4 and all((folder / record.path).exists() for record in load_sources(folder))
+    assert len(forget(f"{url}/same.jpg", folder, cache_dir=tmp_path / "cache").urls) == 1
+
+
+def _connect_to_read(path: Path, timeout: float) -> sqlite3.Connection:
+    return _connect(f"{path.as_uri()}?mode=ro", timeout=timeout, uri=True)
 
 
 def test_an_image_that_came_from_another_url_too_stays_and_is_named(fetched: tuple[Path, str]) -> None:

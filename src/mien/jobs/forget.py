@@ -1,6 +1,7 @@
 """Forgetting: the image that came from a URL is removed, with its line in the source log."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from mien.config import CleanConfig, ScanConfig
 from mien.core import files
 from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
 from mien.data.copies import find_copies
 from mien.data.scanning import scan_file
 from mien.errors import OutputError, SourceNotFoundError
@@ -46,6 +48,7 @@ def forget(
     *,
     cache_dir: Path | None = None,
     near_bits: int = CleanConfig.near_bits,
+    progress: Progress = SILENCE,
 ) -> Forgotten:
     """Remove the image that came from a URL, its features in the cache, and its line in the source log.
 
@@ -56,10 +59,12 @@ def forget(
         folder: A folder that was filled by `take_in`.
         cache_dir: Where features of images are kept.
         near_bits: Copies are looked for among images whose hashes differ in at most this many bits.
+        progress: Warned where the cache cannot be read.
 
     Raises:
         SourceNotFoundError: Nothing came from there.
-        OutputError: An image was changed since it was stored, or cannot be removed; then nothing is removed.
+        OutputError: An image was changed since it was stored, or it or its features cannot be removed; then nothing
+            is removed.
     """
     root = Path(folder)
     if not (root / LOG_NAME).is_file():
@@ -75,7 +80,8 @@ def forget(
         removed = tuple(dict.fromkeys(record.path for record in doomed))
         copies = _copies(removed, root, near_bits)
         if cache_dir:
-            FeatureCache(cache_dir).drop(record.sha256 for record in gone if record.path and not shared[record.path])
+            hashes = [record.sha256 for record in gone if record.path and not shared[record.path]]
+            _drop_features(hashes, FeatureCache(cache_dir), progress)
         # The images first: a kill in between leaves lines that can be forgotten again, and no image without one.
         with files.writing(root):
             for path in removed:
@@ -106,6 +112,20 @@ def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
             f"{len(changed)} images were changed since they were fetched, such as {changed[0]!r}; nothing was "
             "removed. Remove them yourself if that is what you mean, then forget the URL again."
         )
+
+
+def _drop_features(hashes: Iterable[str], cache: FeatureCache, progress: Progress) -> None:
+    """Remove features where there are some: a cache without them need not be writable."""
+    try:
+        kept = cache.kept(hashes)
+    except OutputError as error:
+        progress.say(f"WARNING: {error}")
+        return
+    if kept:
+        try:
+            cache.drop(kept)
+        except OutputError as error:
+            raise OutputError(f"nothing was removed: {error}") from error
 
 
 def _copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, ...]:

@@ -199,6 +199,16 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
 
 
 @pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user without a name and without a home folder, as in a container."""
+    if sys.platform == "win32":
+        pytest.skip("everybody has a home folder")
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+
+
+@pytest.fixture
 def open_path() -> Iterator[Path]:
     """A temporary folder that every user may enter, unlike `tmp_path`."""
     with tempfile.TemporaryDirectory() as folder:

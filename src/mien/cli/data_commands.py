@@ -18,7 +18,7 @@ from mien.cli.flags import (
     PngPath,
     Reading,
     as_flags,
-    user_cache_dir,
+    cache_dir_of_user,
 )
 from mien.config import CleanConfig, DecodeConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
 from mien.core import files
@@ -81,11 +81,13 @@ def fetch(
 
 
 def _forget(url: str, to: Path, *, json: bool) -> None:
+    from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_forgotten
     from mien.core.terminal import show_json
     from mien.jobs.forget import forget
 
-    forgotten = forget(url, to, cache_dir=user_cache_dir())
+    with TerminalProgress() as progress:
+        forgotten = forget(url, to, cache_dir=cache_dir_of_user(progress), progress=progress)
     show_json(forgotten.to_dict()) if json else show_forgotten(forgotten)
 
 

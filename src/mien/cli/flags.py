@@ -11,6 +11,9 @@ from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
 from mien.config import DecodeConfig, LabelConfig, TrainConfig, preset_named
+from mien.core.progress import Progress
+from mien.core.user_cache import user_cache_dir
+from mien.errors import OutputError
 from mien.runs.folder import find_unfinished, load_config
 
 
@@ -118,8 +121,10 @@ def as_flags(settings: DecodeConfig | LabelConfig) -> str:
     return "".join(flags)
 
 
-def user_cache_dir() -> Path:
-    """Return the folder that this system has for what can be made again."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("mien", appauthor=False)
+def cache_dir_of_user(progress: Progress) -> Path | None:
+    """Return the user's cache folder; where there is none, warn, and return None."""
+    try:
+        return user_cache_dir()
+    except OutputError as error:
+        progress.say(f"WARNING: {error}")
+        return None

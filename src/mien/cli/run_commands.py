@@ -25,8 +25,8 @@ from mien.cli.flags import (
     SourceName,
     Splitting,
     Training,
+    cache_dir_of_user,
     section,
-    user_cache_dir,
 )
 from mien.config import (
     AugmentConfig,
@@ -117,8 +117,8 @@ def train(
     from mien.jobs.train import train as train_folder
 
     settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, prediction, labels)
-    cache_dir = cache_dir or user_cache_dir()
     with TerminalProgress() as progress:
+        cache_dir = cache_dir or cache_dir_of_user(progress)
         run = train_folder(
             folder, settings, out=out, resume=resume, save_h5=save_h5, cache_dir=cache_dir, progress=progress
         )

@@ -13,7 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 import mien
-from conftest import Mien
+from conftest import Mien, draw_image, encoded
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien.config import ServeConfig
 from mien.errors import SettingsError
@@ -83,6 +83,22 @@ def test_names_come_back_as_they_were_sent(name: str) -> None:
     body = form(part(JPEG, name), part(PNG, "b"))
     answered = ask(app_of(), "POST", "/predict", content=body, headers=FORM)
     assert answered.json()["predictions"][0]["source"] == name
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "image/jpeg"])
+def test_an_image_that_curl_spoilt_is_refused_with_how_to_send_it(format_: str, kind: str) -> None:
+    image, headers = encoded(draw_image(5), format_), {"Content-Type": kind}
+    assert ask(app_of(), "POST", "/predict", content=image, headers=headers).status_code == 200
+    refused = ask(app_of(), "POST", "/predict", content=image.translate(None, b"\r\n\0"), headers=headers)
+    assert refused.status_code in (400, 415)
+    assert "curl --data-binary @photo.jpg, or with -F file=@photo.jpg" in refused.json()["error"]
+
+
+def test_an_image_that_is_damaged_otherwise_is_not_blamed_on_curl() -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = ask(app_of(), "POST", "/predict", content=encoded(draw_image(5), "JPEG")[:-300], headers=headers)
+    assert refused.status_code == 400 and "curl" not in refused.json()["error"]
 
 
 @pytest.mark.usefixtures("near")

@@ -15,7 +15,7 @@ from http_asking import BOUNDARY, FORM, form, part
 from mien.config import ServeConfig
 from mien.errors import BusyError, RequestError, ServiceError, SlowRequestError, TooLargeError, WrongMediaTypeError
 from mien.serving.limits import MemoryBudget
-from mien.serving.uploads import Upload, read_uploads, read_urls
+from mien.serving.uploads import Upload, advice_on, read_uploads, read_urls
 
 SMALL = ServeConfig(max_files=3, max_file_mb=0.001, max_memory_mb=0.01)
 
@@ -56,6 +56,22 @@ def test_files_come_out_as_they_went_in_however_the_body_is_cut(files: list[tupl
 def test_a_body_that_is_an_image_has_no_name(kind: str) -> None:
     assert read(b"image", {"Content-Type": kind}, size=2) == [Upload("-", b"image")]
     assert read(b"image", {}) == [Upload("-", b"image")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "spoilt"),
+    [
+        ("application/x-www-form-urlencoded", b"a=b", True),
+        ("text/plain", b"a=b", False),
+        ("", b"\xff\xd8 cut", True),
+        ("image/jpeg", b"\xff\xd8\0 cut", False),
+        ("image/jpeg", b"\xff\xd8\n cut", False),
+        ("image/jpeg", b"\xff\xd8\r cut", False),
+        ("multipart/form-data; boundary=x", b"\xff\xd8 cut", False),
+    ],
+)
+def test_what_curl_spoilt_is_told_by_what_it_takes_out(kind: str, content: bytes, spoilt: bool) -> None:
+    assert ("--data-binary" in advice_on(request_of({"Content-Type": kind}, []), content)) == spoilt
 
 
 @pytest.mark.parametrize("kind", ["text/html", "application/json", "video/mp4", "multipart/mixed", "\x00", "é"])

@@ -12,7 +12,7 @@ from fastapi.params import Security
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from mien.config import ServeConfig
-from mien.errors import ForbiddenError, RequestError, SettingsError
+from mien.errors import ForbiddenError, ImageError, RequestError, SettingsError
 from mien.model.classifier import Classifier
 from mien.model.prediction import threshold_in_force
 from mien.serving.access_log import AccessLog
@@ -37,7 +37,7 @@ from mien.serving.openapi import (
 from mien.serving.queue import InferenceQueue, while_connected
 from mien.serving.refusals import QUERY_TOLD, refuse_errors
 from mien.serving.static import docs_routes, page_routes
-from mien.serving.uploads import Upload, read_uploads, read_urls
+from mien.serving.uploads import Upload, advice_on, read_uploads, read_urls
 from mien.serving.urls import UrlFetcher
 from mien.version import __version__
 
@@ -122,7 +122,8 @@ def _answer_images(
             uploads = await read_uploads(request, share, config)
             request.state.num_images = len(uploads)
             answering = queue.answer(uploads, explain=explain, threshold=threshold)
-            return _response(await while_connected(request, answering), explain)
+            answers = await while_connected(request, answering)
+            return _response(answers, explain, advice=advice_on(request, uploads[0].content))
 
     @app.post("/predict/url", summary="Classify images at URLs", openapi_extra=URLS, **described)
     async def predict_url(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
@@ -199,8 +200,11 @@ def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _response(answers: Sequence[Answer], explain: bool) -> Response:
-    """Return the answers; an image alone that cannot be used is an error of the request."""
-    if len(answers) == 1 and answers[0].refusal:
-        raise answers[0].refusal
+def _response(answers: Sequence[Answer], explain: bool, *, advice: str = "") -> Response:
+    """Return the answers; an image alone that cannot be used is an error of the request, told with the advice."""
+    refusal = answers[0].refusal if len(answers) == 1 else None
+    if isinstance(refusal, ImageError) and advice:
+        raise ImageError(refusal.problem, f"{refusal}; {advice}")
+    if refusal:
+        raise refusal
     return JSONResponse({"predictions": [answer.to_dict(explain=explain) for answer in answers]})

@@ -26,7 +26,8 @@ _MAX_OTHER_FIELDS = 32
 # https://www.rfc-editor.org/rfc/rfc7578#section-4.2
 _EXTENDED_NAME = re.compile(rb""";\s*filename\*\s*=\s*utf-8'[^';]*'([^;\s"]*)""", re.IGNORECASE)
 # What programs name that do not know what they send; curl takes any body for a form. A form is then no image.
-_KINDS_OF_ANYTHING = (b"", b"application/octet-stream", b"application/x-www-form-urlencoded")
+_KIND_OF_CURL = b"application/x-www-form-urlencoded"
+_KINDS_OF_ANYTHING = (b"", b"application/octet-stream", _KIND_OF_CURL)
 _MAX_URL_BYTES = 2048
 # A URL in JSON, where each letter may be written as \uXXXX.
 _MAX_QUOTED_URL_BYTES = 6 * _MAX_URL_BYTES + 16
@@ -69,6 +70,29 @@ async def read_uploads(request: "Request", share: Share, config: ServeConfig) ->
             return [Upload("-", await _read_whole(request, share, config.max_file_bytes, told))]
     told = "send images as multipart/form-data, or a single one with the header Content-Type: image/jpeg"
     raise WrongMediaTypeError(f"{told}; URLs go to /predict/url" if kind == b"application/json" else told)
+
+
+def advice_on(request: "Request", content: bytes) -> str:
+    """Return how to send an image that cannot be used, where `curl -d` spoilt it; an empty text where it did not.
+
+    It takes carriage returns, line feeds and zero bytes out of a file, and there is no image without any of them.
+
+    Args:
+        request: Its body is a single image.
+        content: What `read_uploads` returned of it.
+
+    Source:
+        https://curl.se/docs/manpage.html#-d
+    """
+    kind, _ = parse_options_header(request.headers.get("content-type", ""))
+    if kind == b"multipart/form-data" or any(byte in content for byte in b"\r\n\0"):
+        return ""
+    if content.isascii() and kind != _KIND_OF_CURL:
+        return ""
+    return (
+        "it came without line ends and zero bytes, which curl -d takes out of a file: send it with curl --data-binary "
+        "@photo.jpg, or with -F file=@photo.jpg"
+    )
 
 
 async def read_urls(request: "Request", share: Share, config: ServeConfig) -> list[str]:

@@ -1,6 +1,16 @@
 import pytest
 
-from mien.core.text import class_name_problem, first_few, folded, one_line, safe_stem, shorten, visible
+from mien.core.text import (
+    class_name_problem,
+    first_few,
+    folded,
+    in_points,
+    one_line,
+    safe_stem,
+    shorten,
+    signed,
+    visible,
+)
 
 
 @pytest.mark.parametrize(
@@ -101,3 +111,27 @@ def test_a_long_text_is_cut_to_the_letters_asked_for(most: int, end: int) -> Non
 
 def test_a_text_that_is_short_enough_stays_as_it_is() -> None:
     assert shorten("abc", 3) == "abc" and shorten("", 3, end=2) == ""
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (0.05, "+5 points"),
+        (-0.01, "-1 point"),
+        (0.004, "+0.4 points"),
+        (-0.00002, "-0.002 points"),
+        (0.0, "no difference"),
+        (-0.0, "no difference"),
+        (1e-12, "no difference"),
+    ],
+)
+def test_a_difference_in_points_is_never_a_rounded_zero(share: float, told: str) -> None:
+    assert in_points(share) == told
+
+
+def test_a_gain_keeps_its_decimals() -> None:
+    assert (in_points(0.0451, 1), in_points(-0.0001, 1)) == ("+4.5 points", "-0.01 points")
+
+
+def test_what_rounds_to_zero_has_no_sign() -> None:
+    assert [signed(number, 1) for number in (0.04, -0.04, 0.06, -0.06)] == ["0.0", "0.0", "+0.1", "-0.1"]

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from conftest import evaluation_of, record
+from mien.cli.show_run import show_comparison
 from mien.config import PRESETS, TrainConfig
+from mien.core.scores import Score
 from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError, UserError
 from mien.jobs.compare import compare
@@ -98,14 +100,52 @@ def test_a_better_run_is_called_better_and_chance_is_called_chance(tmp_path: Pat
     assert json.loads(json.dumps(unclear.to_dict()))["sentence"] == unclear.sentence
 
 
+def test_runs_that_are_right_equally_often_differ_by_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    first = save_run(tmp_path / "a", images("test"), IMAGES[:1])
+    second = save_run(tmp_path / "b", images("test"), IMAGES[1:2])
+    found = compare(first, second)
+    assert found.sentence == (
+        "a and b are right equally often on these 20 images: 1 that only a gets right, 1 that only b does (p = 1.00, "
+        "McNemar's exact test)."
+    )
+    show_comparison(found)
+    out = capfd.readouterr().out
+    assert "difference  no difference (95% interval -" in out and "-0 " not in out
+
+
+@pytest.mark.parametrize(
+    ("difference", "told"),
+    [
+        (Score(0.05, -0.001, 0.102, 20), "+5 points (95% interval 0 to +10 points, n = 20)"),
+        (Score(-0.01, -0.12, -0.001, 100), "-1 point (95% interval -12 to 0 points, n = 100)"),
+        (Score(-0.001, -0.004, 0.002, 1000), "-0.1 points (95% interval 0 to 0 points, n = 1000)"),
+        (Score(0.0, -0.5, 0.5, 2, num_groups=1), "no difference (95% interval -50 to +50 points, 2 images of 1 group)"),
+    ],
+)
+def test_no_difference_is_printed_as_minus_zero(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], difference: Score, told: str
+) -> None:
+    first, second = (save_run(tmp_path / name, images("test")) for name in "ab")
+    show_comparison(replace(compare(first, second), difference=difference))
+    assert f"difference  {told}\n" in capfd.readouterr().out
+
+
+def test_one_image_is_no_images(tmp_path: Path) -> None:
+    first = save_run(tmp_path / "a", [*images("test", IMAGES[:1]), *images("test", IMAGES[10:11])])
+    second = save_run(tmp_path / "b", [*images("train", IMAGES[:1]), *images("test", IMAGES[10:12])])
+    found = compare(first, second)
+    assert " on this image: " in found.sentence
+    assert found.notes == ("1 image not counted, which only a held out", "1 image not counted, which only b held out")
+
+
 def test_only_images_that_both_held_out_count(tmp_path: Path) -> None:
     first = save_run(tmp_path / "a", [*images("test", IMAGES[:8]), *images("train", IMAGES[8:])])
     second = save_run(tmp_path / "b", [*images("train", IMAGES[:5]), *images("test", IMAGES[5:])])
     found = compare(first, second)
     assert found.sources == {"test of both": 3}
     assert found.notes == (
-        "5 images not counted: only a held them out",
-        "12 images not counted: only b held them out",
+        "5 images not counted, which only a held out",
+        "12 images not counted, which only b held out",
     )
     folded = [*images("train", IMAGES[:5]), *images("test", IMAGES[5:])]
     found = compare(first, save_run(tmp_path / "c", folded, by_folds=True))
@@ -133,7 +173,7 @@ def test_an_image_with_another_label_is_left_out_and_named(tmp_path: Path) -> No
     moved = [replace(r, label="sad") if r.path == IMAGES[0] else r for r in images("test")]
     found = compare(save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", moved))
     assert found.difference.num_images == 19
-    assert found.notes == (f"1 images left out, whose label is another in the other run: {IMAGES[0]}",)
+    assert found.notes == (f"1 image left out, whose label is another in the other run: {IMAGES[0]}",)
 
 
 def test_of_grouped_images_the_groups_are_compared(tmp_path: Path) -> None:

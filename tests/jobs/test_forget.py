@@ -116,7 +116,7 @@ def test_an_image_that_was_changed_is_not_removed(fetched: tuple[Path, str]) -> 
     folder, url = fetched
     path = next(folder / r.path for r in load_sources(folder) if r.url.endswith("/other.jpg"))
     path.write_bytes(b"drawn over")
-    with pytest.raises(OutputError, match="changed since they were fetched"):
+    with pytest.raises(OutputError, match="1 image changed since the fetch"):
         forget(f"{url}/other.jpg", folder)
     assert path.read_bytes() == b"drawn over" and len(load_sources(folder)) == 4
     path.unlink()

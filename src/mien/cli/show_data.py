@@ -40,7 +40,7 @@ def show_intake(made: "Intake") -> None:
     for source, reason in made.unusable.items():
         OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
     if made.num_others:
-        OUT.print(f"{made.num_others} files that are no images were passed over")
+        OUT.print(f"no images, and passed over: {counted(made.num_others, 'file')}")
     show_prose(f"Where each is from: {printable(str(made.log_path))}.")
     if made.unusable or any(not record.is_refused for record in made.failures):
         show_prose("Run the same command again to try what failed.")
@@ -56,7 +56,7 @@ def show_forgotten(forgotten: "Forgotten") -> None:
         OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(first_few(urls, _MAX_LINES)))}")
     for path in forgotten.copies:
         OUT.print(f"{printable(path)} stays: it is a copy of what was removed")
-    OUT.print(f"forgotten: {len(forgotten.urls)} sources, {len(forgotten.removed)} images")
+    OUT.print(f"forgotten: {counted(len(forgotten.urls), 'source')}, {counted(len(forgotten.removed), 'image')}")
     show_prose("Take the URL out of your lists too, or it comes back; what was trained with the image still knows it.")
 
 
@@ -76,11 +76,11 @@ def show_check(found: Check, next_command: str) -> None:
     groups = dataset.groups()
     if groups:
         num_copies = sum(map(len, groups))
-        show_prose(f"\n{num_copies} images are copies of one another, in {len(groups)} sets.")
+        show_prose(f"\n{num_copies} images are copies of one another, in {counted(len(groups), 'set')}.")
     if found.group_by:
         show_prose(f"\n{printable(describe_groups(dataset, found.group_by))}")
     if found.leaks is not None:
-        num_files = f"{len(found.leaks)} of {len(dataset.records)} files"
+        num_files = f"{len(found.leaks)} of {counted(len(dataset.records), 'file')}"
         OUT.print(f"\nleaks: trained on by the run, or copies of that ({num_files})")
         for line in name_leaks(found.leaks):
             OUT.print(printable(line))

@@ -10,7 +10,7 @@ from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
-from mien.core.text import MANY_CLASSES, first_few
+from mien.core.text import MANY_CLASSES, counted, first_few, in_points, signed
 from mien.data.dataset import SPLITS, Dataset
 from mien.model.prediction import UNSURE, Prediction
 from mien.scoring.results import Evaluation, Finding, Predictions, Scores
@@ -111,9 +111,9 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
     OUT.print()
     OUT.print(table)
     counts = sorted({each.changed.num_images for each in stressed})
-    several = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    several = f"{counts[0]} to {counts[-1]} images" if len(counts) > 1 else counted(counts[0], "image")
     show_prose(
-        f"Each change was tried on {several} images that it had not seen, not always the same ones. It should not "
+        f"Each change was tried on {several} that it had not seen, not always the same ones. It should not "
         "matter; what may matter in yours, say with --may-matter."
     )
     if num_before:
@@ -149,9 +149,9 @@ def show_comparison(comparison: "Comparison") -> None:
     for name, accuracy in zip((first, second), comparison.accuracies, strict=True):
         OUT.print(f"{name:<{width}}  {accuracy}")
     difference = comparison.difference
-    points = [f"{100 * share:+.0f}" for share in (difference.value or 0.0, difference.low, difference.high)]
-    interval = f"(95% interval {points[1]} to {points[2]}, {difference.basis})"
-    OUT.print(f"{'difference':<{width}}  {points[0]} points {interval}\n")
+    low, high = signed(100 * difference.low), signed(100 * difference.high)
+    interval = f"(95% interval {low} to {high} points, {difference.basis})"
+    OUT.print(f"{'difference':<{width}}  {in_points(difference.value or 0.0)} {interval}\n")
     table = new_table("images", "both right", f"only {first}", f"only {second}", "both wrong")
     counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
     table.add_row(str(difference.num_images), *map(str, counts))
@@ -259,7 +259,7 @@ def show_predictions(
             show_prediction(prediction, width, top=top)
     if csv_path:
         write_text(csv_path, _predictions_csv(rows, class_names))
-        ERR.print(f"{printable(str(csv_path))}: {num_predictions} images")
+        ERR.print(f"{printable(str(csv_path))}: {counted(num_predictions, 'image')}")
     return _failures(num_errors, num_predictions)
 
 
@@ -279,7 +279,7 @@ def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[st
             continue
         show_prediction(item.prediction, width)
         if item.png is not None:
-            faces = f"; faces {', '.join(f'{face.log_odds:+.1f}' for face in item.faces)}" if item.faces else ""
+            faces = f"; faces {', '.join(signed(face.log_odds, 1) for face in item.faces)}" if item.faces else ""
             told = f"{printable(str(item.label))}, {item.method}{faces}"
             OUT.print(f"{'':<{width}}        {printable(str(item.png))}: {told}")
     return _failures(num_errors, num_images)
@@ -288,7 +288,7 @@ def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[st
 def _failures(num_errors: int, num_images: int) -> int:
     """Say how many images could not be read, and return it; 1 where there was none."""
     if num_errors:
-        ERR.print(f"{num_errors} of {num_images} images could not be read")
+        ERR.print(f"{num_errors} of {counted(num_images, 'image')} could not be read")
     if not num_images:
         ERR.print("no images found")
     return num_errors or int(num_images == 0)
@@ -362,5 +362,5 @@ def show_demo(demo: "Demo") -> None:
 def _cell(score: Score, if_none: str = "none called so") -> str:
     if score.value is None:
         return if_none
-    basis = score.basis.replace(" images", "")
+    basis = score.basis.replace(" images", "").replace(" image", "")
     return f"{score.value:.0%}, {basis}\n{score.low:.0%} to {score.high:.0%}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.text import counted
+
 # The quantile of the normal distribution that leaves 2.5% above it: for two-sided intervals of 95%.
 Z_95 = 1.959963984540054
 
@@ -40,7 +42,7 @@ class Score:
         """What it rests on: "n = 320", or "320 images of 40 groups"."""
         if self.num_groups is None:
             return f"n = {self.num_images}"
-        return f"{self.num_images} images of {self.num_groups} groups"
+        return f"{counted(self.num_images, 'image')} of {counted(self.num_groups, 'group')}"
 
 
 @dataclass(frozen=True)

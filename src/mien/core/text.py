@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 _MAX_LETTERS = 100
 _MAX_STEM = 40
+# What is less is an error of rounding.
+_LEAST_SHARE = 1e-6
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 _FORBIDDEN = '/\\:*?"<>|;'
@@ -89,6 +91,31 @@ def counted(number: int, noun: str) -> str:
         ('1 image', '1,200 images')
     """
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def signed(number: float, decimals: int = 0) -> str:
+    """Return a rounded number with its sign; what rounds to zero has none.
+
+    Example:
+        >>> signed(4.6), signed(-4.6), signed(-0.4), signed(-0.04, 1)
+        ('+5', '-5', '0', '0.0')
+    """
+    text = f"{number:+.{decimals}f}"
+    return text if float(text) else text[1:]
+
+
+def in_points(share: float, decimals: int = 0) -> str:
+    """Return the difference of two shares in percentage points; a small one is not rounded to zero.
+
+    Example:
+        >>> in_points(0.046), in_points(-0.01), in_points(0.0004), in_points(0.0)
+        ('+5 points', '-1 point', '+0.04 points', 'no difference')
+    """
+    if abs(share) < _LEAST_SHARE:
+        return "no difference"
+    text = signed(100 * share, decimals)
+    text = text if float(text) else f"{100 * share:+.1g}"
+    return f"{text} point{'s' * (text[1:] != '1')}"
 
 
 # Of more classes than this, those that matter are told of one by one, and the others together.

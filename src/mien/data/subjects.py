@@ -10,7 +10,7 @@ from dataclasses import replace
 from statistics import median
 
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import first_few
+from mien.core.text import counted, first_few
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.layouts.layout import Layout
@@ -125,7 +125,7 @@ def describe_groups(dataset: Dataset, group_by: str) -> str:
     """
     rule = find_rule(group_by, dataset.layout)
     sizes = Counter(name for place in dataset.indexes() if (name := rule(dataset.records[place].path)))
-    examples = [f"{name} ({count} images)" for name, count in list(sizes.items())[:_MAX_NAMED]]
+    examples = [f"{name} ({counted(count, 'image')})" for name, count in list(sizes.items())[:_MAX_NAMED]]
     return (
         f"Names look like {len(sizes)} groups: {', '.join(examples)}, ... If each is a patient, a person or an object, "
         f"its images must not be both learnt from and judged by: mien train DATA --group-by '{group_by}'."

@@ -10,6 +10,7 @@ from pathlib import Path
 from mien.config import IntakeLimits
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.core.user_cache import user_cache_dir
 from mien.errors import IntakeError, NotADatasetError, OutputError
 from mien.fetching.archives import is_archive, members
@@ -124,4 +125,4 @@ def _unpack(data: Path, folder: Path, limits: IntakeLimits, progress: Progress) 
             left_out += 1
     progress.step("Unpacking", 1, 1)
     if left_out:
-        progress.say(f"{left_out} members of {data} are not unpacked: links, or names that cannot be")
+        progress.say(f"not unpacked of {data}: {counted(left_out, 'member')}: links, or names that cannot be")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.scores import Score, wilson_score
-from mien.core.text import first_few
+from mien.core.text import counted, first_few
 from mien.data.dataset import ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.runs.run import Run, load_run
@@ -57,10 +57,13 @@ class Comparison:
     def sentence(self) -> str:
         """What the test says, in words, and no more."""
         first, second = self.names
-        num_images, test = self.difference.num_images, f"(p = {_p_text(self.p_value)}, McNemar's exact test)"
+        test = f"(p = {_p_text(self.p_value)}, McNemar's exact test)"
+        compared = "this image" if self.difference.num_images == 1 else f"these {self.difference.num_images} images"
         apart = f"{self.only_first} that only {first} gets right, {self.only_second} that only {second} does"
+        if self.only_first == self.only_second:
+            return f"{first} and {second} are right equally often on {compared}: {apart} {test}."
         if self.p_value > _LEVEL:
-            text = f"{first} and {second} cannot be told apart on these {num_images} images: {apart} {test}."
+            text = f"{first} and {second} cannot be told apart on {compared}: {apart} {test}."
             if self.num_needed:
                 text += f" Were the difference as it looks, about {self.num_needed} images would show it."
             if self.difference.low > 0 or self.difference.high < 0:
@@ -68,7 +71,8 @@ class Comparison:
             return text
         most, least = max(self.only_first, self.only_second), min(self.only_first, self.only_second)
         better, worse = self.names if self.only_first > self.only_second else (second, first)
-        return f"{better} is better: right for {most} images that {worse} gets wrong, {least} the other way {test}."
+        right_for = f"{counted(most, 'image')} that {worse} gets wrong"
+        return f"{better} is better: right for {right_for}, {least} the other way {test}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -218,11 +222,12 @@ def _shared(first: _HeldOut, second: _HeldOut, names: tuple[str, str]) -> tuple[
     notes = []
     if other_label:
         listed = _listed(first, other_label)
-        notes.append(f"{len(other_label)} images left out, whose label is another in the other run: {listed}")
+        left_out = counted(len(other_label), "image")
+        notes.append(f"{left_out} left out, whose label is another in the other run: {listed}")
     shared = [content for content in both if content not in set(other_label)]
     for name, held_out in zip(names, (first, second), strict=True):
         if num_alone := len(set(held_out.judged) - set(both)):
-            notes.append(f"{num_alone} images not counted: only {name} held them out")
+            notes.append(f"{counted(num_alone, 'image')} not counted, which only {name} held out")
     if not shared:
         raise TooFewImagesError(
             f"there is no image that both {names[0]} and {names[1]} were judged on ({'; '.join(notes)}): train both "

@@ -10,6 +10,7 @@ from mien.config import CleanConfig, ScanConfig
 from mien.core import files
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.data.copies import find_copies
 from mien.data.scanning import scan_file
 from mien.errors import OutputError, SourceNotFoundError
@@ -109,7 +110,7 @@ def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
     changed = [record.path for record in doomed if files.sha256_of(root / record.path) != record.sha256]
     if changed:
         raise OutputError(
-            f"{len(changed)} images were changed since they were fetched, such as {changed[0]!r}; nothing was "
+            f"{counted(len(changed), 'image')} changed since the fetch, such as {changed[0]!r}; nothing was "
             "removed. Remove them yourself if that is what you mean, then forget the URL again."
         )
 

@@ -11,6 +11,7 @@ from mien.core.changes import Change, changes_by_place
 from mien.core.inputs import RECIPE
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.data.dataset import Dataset
 from mien.errors import ImageError, OutputError
 from mien.learning.backbone import Backbone
@@ -41,7 +42,7 @@ def extract(
     maker = _maker(dataset, backbone)
     found = _found(dataset, backbone, maker, cache, progress)
     if found:
-        progress.say(f"features of {len(found)} images were found in the cache")
+        progress.say(f"features of {counted(len(found), 'image')} were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
     for start in range(0, len(missing), _PORTION):
         portion = missing[start : start + _PORTION]

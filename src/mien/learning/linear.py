@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mien.config import TrainConfig
 from mien.core.changes import Change
 from mien.core.progress import Progress
+from mien.core.text import in_points
 from mien.data.dataset import Dataset
 from mien.data.shortcuts import Shortcut
 from mien.learning.backbone import Backbone
@@ -155,5 +156,5 @@ def _told(withstood: Withstood, seconds: float) -> str:
     return (
         f"{told}. It learns from images that are {'; '.join(words)}: loss {after.loss:.2f} instead of "
         f"{before.loss:.2f}, accuracy {after.share_right:.0%} instead of {before.share_right:.0%}; "
-        f"on unchanged images {100 * withstood.gain:+.1f} points"
+        f"on unchanged images {in_points(withstood.gain, 1)}"
     )

@@ -12,6 +12,7 @@ from mien.core.fonts import load_font
 from mien.core.inputs import Inputs
 from mien.core.parallel import in_threads
 from mien.core.probabilities import softmax
+from mien.core.text import signed
 from mien.errors import SettingsError
 from mien.model.classifier import Classifier
 
@@ -197,7 +198,7 @@ def _framed(pixels: NDArray[np.uint8], faces: tuple[FaceEvidence, ...]) -> NDArr
         left, top, right, bottom = np.multiply(face.box, (*drawn.size, *drawn.size)).round().astype(int).tolist()
         pen.rectangle((left, top, right, bottom), outline=colour, width=line)
         # The number stands on the frame, or below it where it would be cut off.
-        said, pad = f"{face.log_odds:+.1f}", line + 1
+        said, pad = signed(face.log_odds, 1), line + 1
         x, y, x_end, y_end = pen.textbbox((0, 0), said, font)
         across, down = x_end - x + 2 * pad, y_end - y + 2 * pad
         x_tag = min(max(left, 0), drawn.width - across)

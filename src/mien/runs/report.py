@@ -235,9 +235,7 @@ def _environment() -> "Environment":
 
 
 def _basis(score: Score) -> str:
-    if score.num_groups is None:
-        return f"n = {score.num_images:,}"
-    return f"{score.num_images:,} images of {score.num_groups:,} groups"
+    return f"n = {score.num_images:,}" if score.num_groups is None else score.basis
 
 
 def _shown(run: Run, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:

@@ -7,6 +7,7 @@ import numpy as np
 from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Z_95, Score, fold_inflation
+from mien.core.text import counted
 from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold, closest_threshold, try_thresholds
 from mien.scoring.results import Evaluation, Finding, Predictions
@@ -244,7 +245,7 @@ def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
     else:
         text = f"It is better than {always}, but there is too little data to tell by how much. "
     text += (
-        f"Judged by {accuracy.num_images} images{_of_groups(accuracy)}, the true accuracy may be anything "
+        f"Judged by {counted(accuracy.num_images, 'image')}{_of_groups(accuracy)}, the true accuracy may be anything "
         f"from {accuracy.low:.0%} to {accuracy.high:.0%}"
     )
     if accuracy.low <= (baseline.value or 0):
@@ -257,7 +258,7 @@ def _too_few(evaluation: Evaluation, remedy: str) -> Finding:
 
 
 def _of_groups(score: Score) -> str:
-    return "" if score.num_groups is None else f" of {score.num_groups} groups"
+    return "" if score.num_groups is None else f" of {counted(score.num_groups, 'group')}"
 
 
 def _needed(evaluation: Evaluation) -> int:

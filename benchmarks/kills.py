@@ -78,7 +78,7 @@ def fetching() -> Case:
 
 def fetched_in(place: Path) -> object:
     """Return what was fetched, and what the log says of it but for the time."""
-    with open(place / "fetched" / "sources.csv", encoding="utf-8", newline="") as file:
+    with open(place / "fetched" / "sources.csv", encoding="utf-8-sig", newline="") as file:
         rows = sorted((row["path"], row["status"], row["sha256"]) for row in csv.DictReader(file))
     return rows, sorted((path, facts[0]) for path, facts in state_of(place / "fetched").items() if "/" in path)
 

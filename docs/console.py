@@ -102,7 +102,8 @@ class RunDirective(SphinxDirective):
         )
         if done.returncode != code:
             raise self.severe(f"{command!r} ended with {done.returncode}, not {code}:\n{done.stdout}")
-        text = done.stdout.replace(str(folder), "/home/you").strip("\n")
+        # A terminal does not show the mark at the start of a table.
+        text = done.stdout.replace(str(folder), "/home/you").replace("\ufeff", "").strip("\n")
         lines = [part for line in text.splitlines() for part in _wrapped(line.rstrip())]
         most = self.options.get("lines", len(lines))
         return lines[:most] + ["..."] * (len(lines) > most)

@@ -1,12 +1,13 @@
 """CSV tables: read back exactly as they were written, and no cell is a formula, however a spreadsheet divides it."""
 
+import codecs
 import csv
 import io
 import random
 
 import pytest
 
-from mien.core.csv_tables import read_records, read_rows, table_text
+from mien.core.csv_tables import read_records, read_rows, rows_text, table_text
 
 FORMULAS = tuple("=+-@＝＋－＠\t\r")
 LETTERS = [*FORMULAS, *"'\"`,;\n\r\0 a1é😀\u202e", "\r\n", "\udcff", "\ud800"]
@@ -41,13 +42,27 @@ def test_nor_for_one_that_begins_cells_elsewhere(delimiter: str) -> None:
 
 
 def test_a_formula_is_found_in_every_place_of_a_table() -> None:
-    assert table_text([["=a", "b"], ["c", "=d"]]) == "'=a,b\r\nc,'=d\r\n"
+    assert table_text([["=a", "b"], ["c", "=d"]]) == "\ufeff'=a,b\r\nc,'=d\r\n"
     rows = [["plain", "x"]] * 1500 + [["plain", "=1"]] + [["plain", "x"]] * 1500
     assert table_text(rows).count("'") == 1
 
 
 def test_numbers_stay_numbers() -> None:
-    assert table_text([("loss", "change"), (0.25, -1.5), (None, -3)]) == "loss,change\r\n0.25,-1.5\r\n,-3\r\n"
+    assert table_text([("loss", "change"), (0.25, -1.5), (None, -3)]) == "\ufeffloss,change\r\n0.25,-1.5\r\n,-3\r\n"
+
+
+@pytest.mark.parametrize("name", ["path", "fâché", "a,b", '"', "\ufeff", "=1"])
+def test_the_mark_at_the_start_belongs_to_no_column(name: str) -> None:
+    rows = [[name, "label"], ["\ufeff", "x"]]
+    text = table_text(rows)
+    assert text.encode().startswith(codecs.BOM_UTF8)
+    assert back(text) == rows and list(read_records(text.splitlines(keepends=True))) == [{name: "\ufeff", "label": "x"}]
+
+
+def test_a_table_without_a_mark_is_read_too_and_rows_can_be_added() -> None:
+    assert back("path,label\r\na,b\r\n") == [["path", "label"], ["a", "b"]]
+    assert back(table_text([["path"]]) + rows_text([["a"], ["=b"]])) == [["path"], ["a"], ["=b"]]
+    assert back("") == []
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "-rf", "@x", "it's", "'", "'quoted'", "plain"])

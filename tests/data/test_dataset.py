@@ -42,7 +42,7 @@ def with_problems(*codes: str) -> ImageRecord:
 
 def test_a_manifest_has_the_columns_that_were_promised(tmp_path: Path, ready: Dataset) -> None:
     ready.save(tmp_path / "manifest.csv")
-    lines = (tmp_path / "manifest.csv").read_text("utf-8").splitlines()
+    lines = (tmp_path / "manifest.csv").read_text("utf-8-sig").splitlines()
     assert (
         lines[0]
         == "path,label,sha256,phash,bytes,format,width,height,brightness,colour,problem,group,subject,split,detail"
@@ -84,7 +84,7 @@ def test_of_several_problems_the_manifest_keeps_all_codes_and_all_details(tmp_pa
 
 def test_a_manifest_is_what_a_spreadsheet_expects(tmp_path: Path) -> None:
     dataset_of(*[record(f"{name}/1.jpg") for name in ODD]).save(tmp_path / "manifest.csv")
-    with open(tmp_path / "manifest.csv", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with open(tmp_path / "manifest.csv", encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
     marked = {"'single' \"double\"": "''single' \"double\"", "=1+1": "'=1+1"}
     assert [row["label"] for row in rows] == [marked.get(name, name) for name in ODD]

@@ -209,7 +209,7 @@ def test_predict_says_that_there_is_no_image(command: Mien, run_dir: Path, tmp_p
 
 def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
     code, out, _ = command("predict", run_dir, data / "happy", "--csv", tmp_path / "answers.csv")
-    rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "answers.csv").read_text("utf-8-sig").splitlines()))
     assert (code, out) == (0, "")
     assert list(rows[0]) == ["source", "label", "prob_happy", "prob_sad", "out_of_distribution", "error"]
     assert len(rows) == len(list((data / "happy").iterdir()))
@@ -659,7 +659,7 @@ def test_evaluate_shows_mistakes_and_writes_a_table_and_a_page(command: Mien, ru
     page, table = tmp_path / "page.html", tmp_path / "answers.csv"
     code, out, _ = command("evaluate", run_dir, others, "--csv", table, "--report", page)
     assert code == 0 and "true class" in out and "Mistakes, those first" in out
-    with table.open(newline="") as file:
+    with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and set(rows[0]) == {"path", "label", "predicted", "prob_happy", "prob_sad"}
     text = page.read_text("utf-8")

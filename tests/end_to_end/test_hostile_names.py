@@ -88,6 +88,8 @@ def test_train_predict_evaluate_and_compare_take_a_name_for_a_name(
 def check_table(path: Path, class_names: list[str]) -> None:
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     assert not FORMULAS.search(text), path.name
+    # What tells Excel that it is in UTF-8.
+    assert text.startswith("\ufeff") and text.count("\ufeff") == 1, path.name
     with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
         for row in read_records(file):
             assert row["label"] in (*class_names, "unsure")

@@ -76,7 +76,7 @@ def contents(folder: Path) -> dict[str, tuple[str, int]]:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    return list(csv.DictReader(path.read_text("utf-8-sig").splitlines()))
 
 
 class Heard:

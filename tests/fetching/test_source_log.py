@@ -1,4 +1,6 @@
+import codecs
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from mien.errors import SourceNotFoundError
 from mien.fetching.source_log import LOG_NAME, SourceRecord, add_source, load_sources, write_sources
 
+MARK = codecs.BOM_UTF8
 SHA256 = "0a" * 32
 OK = SourceRecord("happy/a-0a0a.jpg", "http://h/a", "2026-01-01T00:00:00+00:00", "ok", SHA256)
 HOSTILE = [
@@ -34,6 +37,17 @@ def test_a_log_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert (OK.is_ok, OK.is_refused, refused.is_ok, refused.is_refused) == (True, False, False, True)
 
 
+def test_the_mark_of_a_table_stands_at_its_start_alone_and_need_not_be_there(tmp_path: Path) -> None:
+    write_sources(tmp_path, [OK])
+    add_source(tmp_path, replace(OK, url="http://h/c"))
+    content = (tmp_path / LOG_NAME).read_bytes()
+    assert content.startswith(MARK) and content.count(MARK) == 1
+    (tmp_path / LOG_NAME).write_bytes(content.removeprefix(MARK))
+    add_source(tmp_path, replace(OK, url="http://h/d"))
+    assert [record.url for record in load_sources(tmp_path)] == [OK.url, "http://h/c", "http://h/d"]
+    assert MARK not in (tmp_path / LOG_NAME).read_bytes()
+
+
 def test_there_are_no_records_where_there_is_no_log(tmp_path: Path) -> None:
     assert load_sources(tmp_path) == []
 
@@ -59,7 +73,7 @@ def test_the_last_record_of_a_url_counts(tmp_path: Path) -> None:
 def test_a_last_line_without_its_end_counts_where_it_is_whole(tmp_path: Path) -> None:
     write_sources(tmp_path, [OK])
     path = tmp_path / LOG_NAME
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().rstrip(b"\n"))
+    path.write_bytes(path.read_bytes().rstrip(b"\n"))
     assert load_sources(tmp_path) == [OK]
 
 

@@ -251,7 +251,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None
 
 def test_a_run_folder_gets_history_and_tensorboard_logs(tmp_path: Path) -> None:
     fitted = fit(make_dataset(), FitConfig(epochs=2), run_dir=tmp_path)
-    rows = list(csv.DictReader((tmp_path / "history.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "history.csv").read_text("utf-8-sig").splitlines()))
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]
     assert load_history(tmp_path / "history.csv") == fitted.history
     assert {path.parent.name for path in tmp_path.glob("logs/*/events.out.tfevents.*")} == {"train", "validation"}

@@ -165,7 +165,7 @@ def test_the_first_sentence_has_the_numbers_of_the_run(run: Run) -> None:
 
 
 def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
-    rows = csv.DictReader((run.path / "out_of_fold.csv").read_text("utf-8").splitlines())
+    rows = csv.DictReader((run.path / "out_of_fold.csv").read_text("utf-8-sig").splitlines())
     wrong = [row for row in rows if row["predicted"] != row["label"]]
     worst = max(wrong, key=lambda row: float(row[f"prob_{row['predicted']}"]))
     told = f"{worst['path']}, labelled {worst['label']}, answered {worst['predicted']} with "

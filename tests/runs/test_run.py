@@ -1,5 +1,6 @@
 """A finished run, read back: it is what was written, and what is missing or damaged is named."""
 
+import codecs
 import json
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def test_predictions_are_those_that_the_scores_are_of(run: Run) -> None:
         num_right = int((given.probs.argmax(axis=1) == given.labels).sum())
         assert num_right == sum(row[place] for place, row in enumerate(evaluation.confusion))
     assert run.predictions is run.out_of_fold_predictions
+
+
+def test_tables_without_the_mark_of_utf_8_are_read_too(run: Run, copied: Path) -> None:
+    tables = sorted(copied.glob("*.csv"))
+    for path in tables:
+        content = path.read_bytes()
+        assert content.startswith(codecs.BOM_UTF8), path.name
+        path.write_bytes(content.removeprefix(codecs.BOM_UTF8))
+    found = load_run(copied)
+    assert {path.name for path in tables} >= {"manifest.csv", "predictions.csv", "out_of_fold.csv"}
+    assert found.dataset.records == load_run(run.path).dataset.records
+    assert list(found.predictions_by_source) == list(run.predictions_by_source)
 
 
 def test_predictions_that_are_missing_leave_the_rest(copied: Path) -> None:

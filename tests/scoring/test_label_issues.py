@@ -82,7 +82,7 @@ def test_the_list_has_room_for_decisions_and_the_sheet_is_an_image(tmp_path: Pat
     dataset = scan(draw_folder(tmp_path / "data", 20), keep_images=True)
     label_issues = find_label_issues(dataset, predictions([0] * 20 + [1] * 20, [1] + [0] * 19 + [1] * 20))
     save_label_issues(tmp_path, dataset, label_issues, {})
-    (row,) = csv.DictReader((tmp_path / "label_issues.csv").read_text("utf-8").splitlines())
+    (row,) = csv.DictReader((tmp_path / "label_issues.csv").read_text("utf-8-sig").splitlines())
     assert (row["path"], row["label"], row["suggested"], row["rank"]) == ("happy/00.jpg", "happy", "sad", "1")
     assert row["decision"] == ""
     with Image.open(tmp_path / "label_issues.png") as image:

@@ -4,7 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 # A spreadsheet takes a cell that begins so for a formula; some begin a cell at a semicolon, a tab or a new line too. An
 # apostrophe before it says that it is text. https://owasp.org/www-community/attacks/CSV_Injection
@@ -13,12 +13,16 @@ _UNMARKED = re.compile(r"(?<![^;\t\r\n])" + _FORMULA)
 _MARKED = re.compile(r"(?<![^;\t\r\n])'" + _FORMULA)
 # The same in a whole table, where a cell stands behind a comma or a quotation mark too.
 _MAY_BE_FORMULA = re.compile(r"[,\";\t\r\n](?:[=+\-@＝＋－＠'\t]|\r(?!\n))")
+# Excel takes a file without this mark for one in the system's old encoding, and shows "fâché" as "fÃ¢chÃ©".
+_MARK = "\ufeff"
 # More at a time, and the garbage collector comes in between.
 _NUM_ROWS = 100
 
 
 def table_text(rows: Iterable[Iterable[object]]) -> str:
-    """Return rows as CSV. Text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers.
+    """Return a whole table as CSV; it begins with a byte order mark, which tells a spreadsheet that it is in UTF-8.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers.
 
     Args:
         rows: The names of the columns first; cells are text, numbers, or None for an empty one.
@@ -26,12 +30,19 @@ def table_text(rows: Iterable[Iterable[object]]) -> str:
     Source:
         RFC 4180; OWASP, CSV injection.
     """
+    return _MARK + rows_text(rows)
+
+
+def rows_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows as `table_text` writes them, to be added to a table."""
     waiting = iter(rows)
     return "".join(map(_part, iter(lambda: list(islice(waiting, _NUM_ROWS)), [])))
 
 
 def read_rows(lines: Iterable[str], *, delimiter: str = ",") -> Iterator[list[str]]:
     """Yield the rows that `table_text` was given, all cells as text; tables from elsewhere are read as they are.
+
+    A byte order mark at the start is passed over.
 
     Args:
         lines: A file that is open with newline="", or its lines.
@@ -40,8 +51,10 @@ def read_rows(lines: Iterable[str], *, delimiter: str = ",") -> Iterator[list[st
     Raises:
         ValueError: It is no CSV.
     """
+    rest = iter(lines)
+    first = (line.removeprefix(_MARK) for line in islice(rest, 1))
     try:
-        for row in csv.reader(lines, delimiter=delimiter, strict=True):
+        for row in csv.reader(chain(first, rest), delimiter=delimiter, strict=True):
             yield [_MARKED.sub("", cell) for cell in row] if "'" in "".join(row) else row
     except csv.Error as error:
         raise ValueError(f"no CSV: {error}") from error

@@ -7,7 +7,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from mien.core import files
-from mien.core.csv_tables import read_rows, table_text
+from mien.core.csv_tables import read_rows, rows_text, table_text
 from mien.core.text import class_name_problem
 from mien.errors import SourceNotFoundError
 
@@ -66,7 +66,7 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     try:
         with files.open_regular(path) as file:
             content = file.read()
-        whole, rest = content[: content.rfind(b"\n") + 1].decode("utf-8-sig"), content[content.rfind(b"\n") + 1 :]
+        whole, rest = content[: content.rfind(b"\n") + 1].decode("utf-8"), content[content.rfind(b"\n") + 1 :]
         rows = list(read_rows(io.StringIO(whole + _whole_line(rest), newline="")))
         if content and (not rows or rows[0] != _COLUMNS):
             raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
@@ -106,7 +106,7 @@ def add_source(folder: Path, record: SourceRecord) -> None:
     """
     path = folder / LOG_NAME
     with files.writing(path), open(path, "ab") as file:
-        file.write(table_text([astuple(record)]).encode("utf-8"))
+        file.write(rows_text([astuple(record)]).encode("utf-8"))
 
 
 def _record(row: list[str]) -> SourceRecord:

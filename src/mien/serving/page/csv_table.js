@@ -4,9 +4,12 @@
 // https://owasp.org/www-community/attacks/CSV_Injection
 const FORMULA = /(?<![^;\t\r\n])(?=[=+\-@＝＋－＠'\t]|\r(?!\n))/g;
 
-/** Return rows of texts as CSV; what a spreadsheet would take for a formula gets an apostrophe. */
+// Excel takes a file without this mark at its start for one in the system's old encoding.
+const MARK = "\ufeff";
+
+/** Return a whole table of texts as CSV; what a spreadsheet would take for a formula gets an apostrophe. */
 export function tableText(rows) {
-  return rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
+  return MARK + rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
 /** Return the table of images that have an answer, or a reason why not. */

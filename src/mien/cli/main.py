@@ -5,7 +5,9 @@ import io
 import logging
 import os
 import sys
+import tempfile
 import warnings
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
@@ -38,6 +40,14 @@ def _use_any_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def _house_keras() -> None:
+    """Keep TensorFlow from making a folder "~" in the current one, where the user has no home folder."""
+    if not os.path.isabs(os.path.expanduser("~")):
+        # Where Keras goes from a home folder that cannot be written to.
+        with suppress(OSError):
+            os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), ".keras"))
+
+
 def _drop_output() -> None:
     """Let what is still to be printed go nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -59,6 +69,7 @@ def main() -> None:
     _use_any_streams()
     silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _house_keras()
     for name in ("tensorflow", "tf2onnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
     # An image that is too large is reported by mien itself, with its name.

@@ -315,3 +315,91 @@ def test_an_image_of_one_colour_is_named_and_still_used(tmp_path: Path, format_:
     blank, dotted = scan(tmp_path).records
     assert [problem.code for problem in blank.problems][-1] == "blank" and blank.used
     assert dotted.problems == ()
+
+
+class Hearing(Silence):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.told.append(text)
+
+
+def deep_folder(folder: Path, highest: int, *, num_images: int = 4) -> Path:
+    """Return a folder of grey images of 16 bits, each brighter than the one before; the last reaches the highest."""
+    for place in range(num_images):
+        shown = np.asarray(draw_image(place).convert("L")) / 255 * highest * (place + 1) / num_images
+        shown[0, 0] = highest if place == num_images - 1 else 0
+        path = folder / ("even", "odd")[place % 2] / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(shown.astype(np.uint16)).save(path)
+    return folder
+
+
+def test_the_deepest_image_of_a_folder_decides_for_all(tmp_path: Path) -> None:
+    hearing = Hearing()
+    dataset = scan(deep_folder(tmp_path / "deep", 4000), SMALL, keep_images=True, progress=hearing)
+    assert dataset.config == replace(SMALL, levels=(0, 4095))
+    assert hearing.told == ["4 images of more than 8 bits a channel: 0 becomes black, 4095 white (--levels)"]
+    # The first reaches a quarter of it, which by itself would be ten bits.
+    assert dataset.kept is not None and dataset.kept.images[0].max() <= 64
+    assert np.array_equal(dataset.kept.images[:4], scan(dataset.root, dataset.config).pixels(np.arange(4)))
+    assert [record.phash for record in dataset.records] == [
+        record.phash for record in scan(dataset.root, dataset.config).records
+    ]
+
+
+def test_levels_that_are_asked_for_are_taken(tmp_path: Path) -> None:
+    folder = deep_folder(tmp_path / "deep", 4000)
+    dataset = scan(folder, replace(SMALL, levels=(0, 65535)))
+    assert dataset.config.levels == (0, 65535)
+    # What was taken for 16 bits is nearly black, and says so.
+    assert {code for codes in problems(dataset).values() for code in codes} <= {"nearly_black", "blank"}
+    assert len(problems(dataset)) == 4
+    brightest = found(dataset)["odd/3.png"].problems[0]
+    assert (brightest.code, brightest.detail) == ("nearly_black", "it uses 15 of 255 levels")
+    assert all(record.used for record in dataset.records)
+
+
+def test_without_such_images_the_rules_stay_open(folder: Path) -> None:
+    hearing = Hearing()
+    dataset = scan(folder, SMALL, progress=hearing)
+    assert (dataset.config.levels, dataset.config.ground, hearing.told) == (None, "auto", [])
+
+
+def icon_folder(folder: Path, colours: tuple[str, ...]) -> Path:
+    for place, colour in enumerate(colours):
+        image = Image.new("RGBA", (64, 64))
+        image.paste(colour, (place + 2, 10, place + 30, 50))
+        path = folder / ("even", "odd")[place % 2] / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.save(path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("colours", "ground"),
+    [
+        (("white",) * 6, "black"),
+        (("black",) * 6, "white"),
+        (("white", "black") * 3, "grey"),
+        (("black", "black", "white", "black", "black", "black"), "black and white"),
+    ],
+)
+def test_what_white_drawings_are_put_on_is_one_rule_for_the_folder(
+    tmp_path: Path, colours: tuple[str, ...], ground: str
+) -> None:
+    hearing = Hearing()
+    dataset = scan(icon_folder(tmp_path / "icons", colours), SMALL, keep_images=True, progress=hearing)
+    assert dataset.config.ground == ("grey" if ground == "black and white" else ground)
+    assert problems(dataset) == {}
+    assert dataset.kept is not None
+    assert len({tuple(corner) for corner in dataset.kept.images[:, 0, 0].tolist()}) == 1
+    assert bool(hearing.told) == (ground != "white")
+
+
+def test_a_jpeg_without_its_end_is_used_and_told(folder: Path) -> None:
+    path = folder / "happy" / "cut.jpg"
+    path.write_bytes(encoded(draw_image(77), "JPEG")[:-2])
+    record = found(scan(folder, SMALL))["happy/cut.jpg"]
+    assert record.used and [problem.code for problem in record.problems] == ["lacks_end"]

@@ -9,6 +9,7 @@ import pytest
 from conftest import make_pipe, make_socket, without_permission
 from mien.config import FetchLimits
 from mien.core.formats import MAX_FILE_BYTES
+from mien.core.progress import Silence
 from mien.errors import FetchError, ImageError, SourceNotFoundError
 from mien.fetching import sources
 from mien.fetching.sources import expand, read
@@ -271,3 +272,29 @@ def test_read_says_that_other_schemes_are_not_fetched(url: str) -> None:
 def test_importing_sources_does_not_import_httpx() -> None:
     code = "import sys, mien.fetching.sources; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_expand_says_what_else_is_in_a_folder_and_nothing_of_what_systems_leave(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    class Hearing(Silence):
+        def say(self, text: str) -> None:
+            told.append(text)
+
+    for name, content in {
+        "a.jpg": JPEG,
+        "b.mp4": b"\0\0\0\x18ftypmp42",
+        "deep/c.mp4": b"\0\0\0\x18ftypisom",
+        "d.pdf": b"%PDF-1.7",
+        "e": b"",
+        "Thumbs.db": b"x",
+        "__MACOSX/f.jpg": JPEG,
+        ".DS_Store": b"x",
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    assert expand(tmp_path, Hearing()) == [str(tmp_path / "a.jpg")]
+    assert told == [
+        "passed over: 4 files that mien does not read (video: 2 (b.mp4), PDF document: 1 (d.pdf), empty file: 1 (e))"
+    ]
+    assert expand([tmp_path / "a.jpg"], Hearing()) == [str(tmp_path / "a.jpg")] and len(told) == 1

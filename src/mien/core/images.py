@@ -262,9 +262,7 @@ def _decoded(
         if cast(tuple[int, int], image.getchannel("A").getextrema())[0] < 255:
             lost = lost_on(image)
         image = on_ground(image, ground_for([lost or frozenset()]) if config.ground == "auto" else config.ground)
-    if image.mode == "CMYK":
-        image = in_srgb(image, profile)
-    rgb = in_srgb(image.convert("RGB"), profile)
+    rgb = in_srgb(image.convert("RGB") if image.mode == "P" else image, profile).convert("RGB")
     rgb = rgb.transpose(_TURNED[orientation]) if orientation in _TURNED else rgb
     traits = Traits(extent, lost) if extent is not None or lost is not None else None
     return DecodedImage(rgb, "", *rgb.size, traits)

@@ -26,6 +26,7 @@ _MAX_PASSED_PIXELS = 2 * 10**9
 _PASS_MARKER, _END_MARKER = b"\xff\xda", b"\xff\xd9"
 # Within the pixels of a JPEG some are no markers: a byte that happens to be 255, filling, and places to restart.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 # What follows pixels that are whole is not looked at; where some are missing, it is taken for them.
 _FILLING = bytes(37 * place % 255 for place in range(1, 65))
 # Of the marker that begins the image: kinds that nearly no program reads.
@@ -178,9 +179,11 @@ def completed(content: bytes, max_pixels: int) -> bytes:
         ImageError: More than the end is missing; or it is no JPEG, damaged or too large.
     """
     whole = content.rstrip(b"\xff")
-    # What follows the last pixel is not looked at: where that changes pixels, some were still to come.
-    first, second = (_pixels(whole + rest + _END_MARKER, max_pixels) for rest in (b"", _FILLING))
-    if not np.array_equal(first, second):
+    # What follows the last pixel is not looked at: where that changes pixels, some were still to come. What follows
+    # a place to restart is not looked at either, but for the next such place.
+    rests = [b"", _FILLING, _next_restart(whole) + _FILLING]
+    pixels = [_pixels(whole + rest + _END_MARKER, max_pixels) for rest in rests] if _has_all_passes(whole) else []
+    if not pixels or any(not np.array_equal(pixels[0], others) for others in pixels[1:]):
         raise ImageError("unreadable", "damaged: it is cut off")
     return whole + _END_MARKER
 
@@ -211,6 +214,8 @@ def as_it_is(content: bytes) -> ImageFile.ImageFile:
         raise ImageError("not_an_image", describe_other(content))
     if format_ == "JPEG" and (kind := _uncommon_kind(content)):
         raise ImageError("not_an_image", f"a {kind} JPEG, which mien does not read: save it as PNG")
+    if format_ in ("HEIF", "AVIF") and _is_cut(content):
+        raise ImageError("unreadable", "damaged: it is cut off")
     try:
         image = _plugin_of(format_)(Content(content))
         if format_ == "TIFF" and _is_raw_photo(content, image.tag_v2):
@@ -240,6 +245,22 @@ def _plugin_of(format_: str) -> Callable[[Content], Any]:
     return cast(Callable[[Content], Any], Image.OPEN[format_][0])
 
 
+def _is_cut(content: bytes) -> bool:
+    """Say whether a HEIC or an AVIF ends within the part that holds the pixels: missing tiles would just be black."""
+    place = 0
+    while place + 8 <= len(content):
+        length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
+        if length == 1:
+            length = int.from_bytes(content[place + 8 : place + 16], "big")
+        if kind == b"mdat" and place + length > len(content):
+            return True
+        if length < 8:
+            # The last part, up to the end; or what is none.
+            return False
+        place += length
+    return False
+
+
 def _is_raw_photo(content: bytes, tags: Any) -> bool:
     """Say whether a TIFF is a RAW photo, of which it shows a small copy alone."""
     is_small_copy = bool(tags.get(_KIND_OF_IMAGE, 0) & 1) and _OTHER_IMAGES in tags
@@ -258,6 +279,31 @@ def _refuse_many_passes(content: bytes, size: tuple[int, int]) -> None:
 def _num_passes(content: bytes) -> int:
     """Return how often the pixels of a JPEG are gone through, up to its first end."""
     return sum(marker == _PASS_MARKER[1] for marker, _ in _markers(content))
+
+
+def _has_all_passes(content: bytes) -> bool:
+    """Say whether a JPEG ends in a pass over its pixels, and its passes give every bit of every coefficient."""
+    lacking: dict[int, set[int]] = {}
+    in_pass = False
+    for marker, place in _markers(content):
+        length = int.from_bytes(content[place : place + 2], "big")
+        header = content[place + 2 : place + length]
+        in_pass = marker == _PASS_MARKER[1] and length >= 8 and len(header) == length - 2
+        if 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES:
+            lacking = {component: set(range(64)) for component in header[6::3]}
+        elif in_pass:
+            first, last, bits = header[-3:]
+            # The last of several passes over the same coefficients gives their last bit.
+            if bits & 15 == 0:
+                for component in header[1:-3:2]:
+                    lacking.get(component, set()).difference_update(range(first, last + 1))
+    return in_pass and bool(lacking) and not any(lacking.values())
+
+
+def _next_restart(content: bytes) -> bytes:
+    """Return the marker that would stand at the next place to restart in the pixels of a JPEG."""
+    found = _RESTART.findall(content, content.rfind(_PASS_MARKER))
+    return b"\xff" + bytes([0xD0 + (found[-1][1] - 0xD0 + 1) % 8 if found else 0xD0])
 
 
 def _uncommon_kind(content: bytes) -> str:

@@ -3,7 +3,8 @@
     python benchmarks/fuzz.py [--num-inputs 100000] [--processes N] [--seed 0] [--failures FOLDER]
 
 Draws small images of every format that mien reads, in many modes: upright and turned by EXIF, animated, with colour
-profiles, cut off, and declaring sizes that they do not have. Atheris (libFuzzer, guided by the coverage of Pillow's and
+profiles, cut off, and declaring sizes that they do not have; and takes those that other programs wrote, in tests/kinds,
+HEIC among them. Atheris (libFuzzer, guided by the coverage of Pillow's and
 mien's Python) mutates them; after half of the mutations the check sums of a PNG are put right, so that more gets past
 them. Each input goes the way of a file in `mien check`: decode, resize, hash.
 
@@ -93,7 +94,7 @@ def draw_corpus(folder: Path) -> int:
     whole = list(images())
     chance = random.Random(1)
     cut = [content[: int(len(content) * chance.uniform(0.1, 0.95))] for content in whole]
-    for number, content in enumerate([*whole, *cut, *lies(), *others()]):
+    for number, content in enumerate([*whole, *cut, *lies(), *others(), *written()]):
         (folder / f"{number:04}").write_bytes(content)
     return len(os.listdir(folder))
 
@@ -115,6 +116,8 @@ def images() -> Iterator[bytes]:
         "WEBP": ("RGB", "RGBA"),
         "TIFF": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16", "I", "F", "CMYK", "YCbCr", "LAB"),
         "AVIF": ("RGB", "RGBA"),
+        "PPM": ("RGB", "L", "1", "I;16"),
+        "TGA": ("RGB", "RGBA", "L", "LA", "P", "1"),
     }
     for format_, names in modes.items():
         for mode in names:
@@ -134,6 +137,12 @@ def images() -> Iterator[bytes]:
         yield encoded(shown.convert("1"), "TIFF", compression=compression)
     for options in ({"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"quality": 1}):
         yield encoded(shown, "JPEG", **options)
+    yield encoded(shown, "JPEG")[:-2]
+    yield from (
+        b"P1 9 9 # bits\n" + b"0 1 " * 41,
+        b"P2 9 9 4095\n" + b"70 4000 " * 41,
+        b"P3 9 3 255\n" + b"7 9 " * 41,
+    )
     yield encoded(clear, "WEBP", lossless=True)
     yield encoded(shown, "AVIF", subsampling="4:4:4")
 
@@ -167,9 +176,15 @@ def others() -> Iterator[bytes]:
     from PIL import Image
 
     yield from (b"", b"text", b"<html>", b"%PDF-1.7", b"PK\x03\x04", bytes(200))
-    yield b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(range(200))
-    for format_ in ("ICO", "EPS", "PPM", "TGA", "PCX"):
+    for format_ in ("ICO", "EPS", "PCX"):
         yield encoded(Image.new("RGB", (8, 8)), format_)
+
+
+def written() -> Iterator[bytes]:
+    """Yield files that other programs wrote."""
+    for path in sorted((Path(__file__).parents[1] / "tests" / "kinds").iterdir()):
+        if path.suffix not in (".md", ".sh"):
+            yield path.read_bytes()
 
 
 def with_check_sums(content: bytes) -> bytes:

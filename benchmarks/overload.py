@@ -61,6 +61,12 @@ STATUSES = {200, 400, 408, 413, 415, 429, 503}
 MAX_OPEN = 700
 # What a request is, and how many of a hundred are.
 KINDS = {"form": 55, "bytes": 19, "several": 12, "bad": 4, "huge": 1, "cut off": 5, "left alone": 4}
+# Kinds of files that phones, cameras and instruments write.
+WRITTEN = Path(__file__).parents[1] / "tests" / "kinds"
+UNUSUAL = (
+    *("heic-grid.heic", "heic-display-p3.heic", "jpeg-without-end.jpg", "png-rgb-12-bits-in-16.png", "png-rgba.png"),
+    *("tiff-float.tif", "tga-rle.tga", "ppm-p3.ppm"),
+)
 # Of a request with several images: how many, and how often a bad one is among them.
 SEVERAL, WITH_BAD = (2, 8), 0.2
 
@@ -158,6 +164,8 @@ def bad_files(photo: bytes) -> dict[str, tuple[bytes, int]]:
         "noise.jpg": (photo[:20] + bytes(range(256)) * 20, 400),
         "notes.txt": (b"This is a note, and not an image.\n" * 50, 415),
         "empty.png": (b"", 400),
+        "cut.heic": ((WRITTEN / "heic-grid.heic").read_bytes()[:-100], 400),
+        "video.mp4": ((WRITTEN / "video-h264.mp4").read_bytes(), 415),
     }
 
 
@@ -168,6 +176,7 @@ def make_cases(run_dir: Path, photos: Path, work_dir: Path) -> dict[str, Case]:
         :: max(1, len(chosen) // NUM_PHOTOS)
     ]
     files = {f"{number}.jpg": (content, 200) for number, content in enumerate(chosen)} | bad_files(chosen[0])
+    files |= {name: ((WRITTEN / name).read_bytes(), 200) for name in UNUSUAL}
     folder = work_dir / "cases"
     folder.mkdir()
     for name, (content, _) in files.items():

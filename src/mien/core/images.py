@@ -106,10 +106,11 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
     Raises:
         ImageError: Not an image, damaged, or too large; `problem` tells which.
     """
+    image, (width, height) = _opened(content, config)
     is_cut = lacks_end(content)
     if is_cut:
         content = completed(content, config.max_pixels)
-    image, (width, height) = open_image(content, config.max_pixels, lambda size: _least_size(size, config))
+        image, _ = _opened(content, config)
     format_ = str(image.format)
     try:
         cast(Content, image.fp).allow_pixels()
@@ -153,7 +154,7 @@ def decoding_bytes(content: bytes, config: ScanConfig) -> int:
     Raises:
         ImageError: Not an image, damaged in its first bytes, or too large.
     """
-    image, size = open_image(content, config.max_pixels, lambda size: _least_size(size, config))
+    image, size = _opened(content, config)
     per_pixel = _BYTES_PER_PIXEL[str(image.format)]
     if lacks_end(content):
         # Then all of it is decoded, twice.
@@ -221,6 +222,10 @@ def room_for(shape: tuple[int, ...], config: ScanConfig) -> NDArray[np.uint8]:
         return np.empty(shape, np.uint8)
     with files.temporary_file(num_bytes) as file:
         return np.memmap(file, np.uint8, "r+", shape=shape)
+
+
+def _opened(content: bytes, config: ScanConfig) -> tuple[ImageFile.ImageFile, tuple[int, int]]:
+    return open_image(content, config.max_pixels, lambda size: _least_size(size, config))
 
 
 def _least_size(size: tuple[int, int], config: ScanConfig) -> tuple[int, int]:

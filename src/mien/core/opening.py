@@ -198,7 +198,10 @@ def why(error: Exception) -> ImageError:
         return error
     if "unknown pixel mode" in str(error):
         return ImageError("not_an_image", f"{_UNKNOWN_PIXELS}, which mien does not read: save it with 8 or 16 bits")
-    return ImageError("unreadable", f"damaged: {' '.join(str(error).split()) or type(error).__name__}")
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if reason == "not identified by this driver":
+        reason = "it begins like an image, but goes on otherwise"
+    return ImageError("unreadable", f"damaged: {reason}")
 
 
 def as_it_is(content: bytes) -> ImageFile.ImageFile:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mien.config import AugmentConfig as AugmentConfig
     from mien.config import BackboneConfig as BackboneConfig
     from mien.config import CleanConfig as CleanConfig
+    from mien.config import DecodeConfig as DecodeConfig
     from mien.config import FetchLimits as FetchLimits
     from mien.config import FitConfig as FitConfig
     from mien.config import LabelConfig as LabelConfig
@@ -84,6 +85,7 @@ _HOMES = {
     "CleanConfig": "config",
     "Comparison": "jobs.compare",
     "Dataset": "data.dataset",
+    "DecodeConfig": "config",
     "Epoch": "core.progress",
     "Evaluation": "scoring.results",
     "FetchLimits": "config",

@@ -55,7 +55,8 @@ def scan(
         config: How files become arrays. Whether faces are looked for is decided here where it says "auto"; the
             Dataset's own `config` says "on" or "off".
         labels: Where the labels are, where that is not to be found out.
-        known: The classes that a classifier knows: images of one of them are enough then.
+        known: The classes that a classifier knows: images of one of them are enough then, and what its training left
+            open of how images are decoded stays so.
         keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again.
         progress: Told how far it is.
 
@@ -86,7 +87,7 @@ def scan(
         records.append(record)
         progress.step("Reading", len(records), len(entries))
     # Till now each was decoded by a rule of its own.
-    asked, config = config, images.settled(config, found.values())
+    asked, config = config, config if known else images.settled(config, found.values())
     others = [place for place, traits in found.items() if config != asked and not traits.fit(config)]
     for done, (place, (record, _)) in enumerate(
         zip(others, in_threads(lambda place: scan_one(place, config), others), strict=True), start=1

@@ -78,11 +78,12 @@ class ImageError(MienError, ValueError):
 
     Attributes:
         problem: The problem code, such as "unreadable" (the codes stand in `mien.data.dataset`).
+        detail: The message without what a user of the command line can do.
     """
 
-    def __init__(self, problem: str, detail: str) -> None:
-        super().__init__(detail)
-        self.problem = problem
+    def __init__(self, problem: str, detail: str, advice: str = "") -> None:
+        super().__init__(f"{detail} ({advice})" if advice else detail)
+        self.problem, self.detail = problem, detail
 
 
 class FetchError(MienError, OSError):

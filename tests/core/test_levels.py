@@ -7,7 +7,7 @@ from PIL import Image
 from conftest import draw_image, encoded
 from mien.config import ScanConfig
 from mien.core.images import decode
-from mien.core.levels import Levels, eight_bits, extent_of, range_of
+from mien.core.levels import Levels, common_range, eight_bits, extent_of, range_of
 
 GREY = np.asarray(draw_image(1).convert("L")).astype(np.uint16)
 
@@ -73,3 +73,22 @@ def test_one_clear_value_of_sixteen_bits_is_clear() -> None:
     content = encoded(Image.fromarray(values), "PNG", transparency=1234)
     found = np.asarray(decode(content, ScanConfig(ground="white")).rgb)
     assert found[0, 0].tolist() == [255, 255, 255] and found[0, 63].tolist() == [40_000 >> 8] * 3
+
+
+@pytest.mark.parametrize(
+    ("highest", "expected"),
+    [
+        ([4000] * 9 + [65535], (0, 4095)),
+        ([4000] * 80 + [3e9], (0, 4095)),
+        ([4000] * 8 + [65535], (0, 65535)),
+        ([900] * 19 + [3000], (0, 4095)),
+        ([4000] * 5 + [65535] * 5, (0, 65535)),
+        ([0.5] * 19 + [1.0], (0, 1)),
+        ([0] * 20, (0, 1)),
+        ([], None),
+    ],
+)
+def test_a_few_images_of_another_instrument_do_not_blacken_the_others(
+    highest: list[float], expected: Levels | None
+) -> None:
+    assert common_range((0, value) for value in highest) == expected

@@ -357,7 +357,7 @@ def test_levels_that_are_asked_for_are_taken(tmp_path: Path) -> None:
     assert {code for codes in problems(dataset).values() for code in codes} <= {"nearly_black", "blank"}
     assert len(problems(dataset)) == 4
     brightest = found(dataset)["odd/3.png"].problems[0]
-    assert (brightest.code, brightest.detail) == ("nearly_black", "it uses 15 of 255 levels")
+    assert brightest.code == "nearly_black" and brightest.detail.startswith("it uses 15 of 255 levels; its values are ")
     assert all(record.used for record in dataset.records)
 
 
@@ -403,3 +403,17 @@ def test_a_jpeg_without_its_end_is_used_and_told(folder: Path) -> None:
     path.write_bytes(encoded(draw_image(77), "JPEG")[:-2])
     record = found(scan(folder, SMALL))["happy/cut.jpg"]
     assert record.used and [problem.code for problem in record.problems] == ["lacks_end"]
+
+
+def test_what_the_rule_of_the_folder_hides_is_named(tmp_path: Path) -> None:
+    folder = deep_folder(tmp_path / "deep", 4000, num_images=12)
+    Image.fromarray(np.asarray(draw_image(50).convert("L")).astype(np.float32) / 255).save(folder / "odd" / "float.tif")
+    Image.fromarray(np.asarray(draw_image(51).convert("L")).astype(np.uint16) * 257).save(folder / "odd" / "high.png")
+    hearing = Hearing()
+    dataset = scan(folder, SMALL, progress=hearing)
+    assert dataset.config.levels == (0, 4095)
+    assert hearing.told[-1].startswith(
+        "hardly anything is seen of 2 images, such as odd/float.tif: its values are from "
+    )
+    assert "and 4095 is white: it is nearly black" in hearing.told[-1]
+    assert "and 4095 is white: it is nearly black" in found(dataset)["odd/float.tif"].problems[0].detail

@@ -117,3 +117,35 @@ def test_open_images_and_arrays_are_answered_as_their_files_are(run: "Run", data
 def test_what_is_no_image_is_refused_before_any_is_asked_about(classifier: Classifier, image: object) -> None:
     with pytest.raises(SettingsError):
         predict(classifier, [image])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("rules", "image", "reason"),
+    [
+        (
+            {"ground": "black"},
+            Image.new("RGBA", (32, 32), (0, 0, 0, 60)),
+            "hardly anything of it is seen on black, which transparent images are put on",
+        ),
+        (
+            {"levels": (0, 4095)},
+            Image.fromarray(np.full((32, 32), 200, np.uint16)),
+            "its values are from 200 to 200, and 4095 is white: it is nearly black",
+        ),
+        (
+            {"levels": (0, 255)},
+            Image.fromarray(np.full((32, 32), 5000, np.uint16)),
+            "its values are from 5000 to 5000, and from 255 on all is white",
+        ),
+        ({"levels": (0, 4095)}, Image.fromarray(np.full((32, 32), 2000, np.uint16)), ""),
+        ({"ground": "white"}, Image.new("RGBA", (32, 32), (0, 0, 0, 60)), ""),
+    ],
+)
+def test_what_the_rules_of_the_training_hide_is_told(
+    tmp_path: Path, rules: dict[str, object], image: Image.Image, reason: str
+) -> None:
+    classifier = Classifier(with_facts(make_graph(), FACTS)).telling(**rules)
+    image.save(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", image):
+        (prediction,) = predict(classifier, source)
+        assert (prediction.unlike, prediction.out_of_distribution) == (reason, reason != "")

@@ -130,7 +130,8 @@ def show_quarantine(plan: "Plan", *, applied: bool) -> None:
     elif applied:
         show_prose(f"\nMoved {files} to {folder}. To bring them back: mien clean --undo {folder}")
     else:
-        show_prose(f"\nNothing was moved. --apply would move {files} to {folder}; --undo brings them back.")
+        back = f"mien clean --undo {folder}"
+        show_prose(f"\nNothing was moved. --apply would move {files} to {folder}, and {back} brings them back.")
 
 
 def show_restored(plan: "Plan") -> None:

@@ -196,6 +196,8 @@ def show_about(facts: "ModelFacts") -> None:
         OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
     height, width = facts.image_size
     OUT.print(f"takes        images of {width} x {height} pixels, resize mode {facts.resize_mode}")
+    for rule in facts.rules:
+        OUT.print(f"             {rule}")
     if facts.faces == "on":
         OUT.print("faces        looks at them, beside the whole image")
     OUT.print(f"images       fingerprint {printable(facts.data_fingerprint)}")

@@ -15,7 +15,7 @@ from mien.core import files
 from mien.core.faces import LONGEST_SIDE
 from mien.core.formats import MAX_FILE_BYTES
 from mien.core.grounds import ground_for, lost_on, on_ground
-from mien.core.levels import Levels, eight_bits, extent_of, is_deep, range_of, values_of
+from mien.core.levels import Levels, common_range, eight_bits, extent_of, in_words, is_deep, range_of, values_of
 from mien.core.opening import Content, as_it_is, bytes_kept, completed, lacks_end, open_image, why
 from mien.core.profiles import in_srgb
 from mien.errors import ImageError
@@ -28,6 +28,8 @@ _BYTES_PER_PIXEL = {
     **{"HEIF": 20, "PPM": 16, "TGA": 12},
 }
 _SHADES_SIDE = 32
+# Of an image that uses so small a share of the range, or goes so many times beyond it, hardly anything is seen.
+_DARK, _BRIGHT = 16, 4
 # Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ORIENTATION_TAG = 0x0112
@@ -60,6 +62,20 @@ class Traits:
         ground = "auto" if self.lost_on is None else ground_for([self.lost_on])
         return levels in (None, config.levels) and ground in ("auto", config.ground)
 
+    def hidden_by(self, config: ScanConfig) -> str:
+        """Say why hardly anything is seen of an image that is decoded by these settings; nothing where much is."""
+        if self.lost_on and config.ground in self.lost_on:
+            return f"hardly anything of it is seen on {config.ground}, which transparent images are put on"
+        if self.extent is None or config.levels is None:
+            return ""
+        (lowest, highest), (black, white) = self.extent, config.levels
+        values = f"its values are from {in_words(lowest)} to {in_words(highest)}"
+        if highest - black <= (white - black) / _DARK:
+            return f"{values}, and {in_words(white)} is white: it is nearly black"
+        if highest > black + _BRIGHT * (white - black):
+            return f"{values}, and from {in_words(white)} on all is white"
+        return ""
+
 
 @dataclass(frozen=True)
 class DecodedImage:
@@ -80,6 +96,10 @@ class DecodedImage:
     height: int
     traits: Traits | None = None
     lacks_end: bool = False
+
+    def hidden_by(self, config: ScanConfig) -> str:
+        """Say why hardly anything is seen of it, where it was decoded by these settings; nothing where much is."""
+        return self.traits.hidden_by(config) if self.traits else ""
 
 
 def read(path: Path) -> bytes:
@@ -122,14 +142,14 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
     return replace(decoded, format=format_, width=width, height=height, lacks_end=is_cut)
 
 
-def in_rgb(image: Image.Image, config: ScanConfig) -> Image.Image:
-    """Return an image of Pillow upright, in RGB, without alpha, by the levels and the ground of some settings.
+def of_pillow(image: Image.Image, config: ScanConfig) -> DecodedImage:
+    """Return an image of Pillow as `decode` returns one of a file; its format is empty.
 
     Raises:
         ImageError: It cannot be decoded.
     """
     try:
-        return _decoded(image, config).rgb
+        return _decoded(image, config)
     except Exception as error:  # See why.
         raise why(error) from error
 
@@ -142,7 +162,7 @@ def settled(config: ScanConfig, found: Iterable[Traits]) -> ScanConfig:
         found: What the images ask for.
     """
     every = list(found)
-    levels = range_of(traits.extent for traits in every if traits.extent is not None)
+    levels = common_range(traits.extent for traits in every if traits.extent is not None)
     transparent = [traits.lost_on for traits in every if traits.lost_on is not None]
     ground = ground_for(transparent) if transparent and config.ground == "auto" else config.ground
     return replace(config, levels=config.levels or levels, ground=cast(Ground, ground))

@@ -18,6 +18,8 @@ _LEAST_USED = 0.25
 # What Pillow calls the first byte of each value of 16 bits; in the other order it takes the second. It has no images of
 # several channels with more than 8 bits.
 _RAW_MODE = re.compile(r"(RGB|RGBA|RGBX|LA);16([BLN])")
+# One in so many images may be another instrument's, whose values go so many times as far.
+_ODD_IN, _FAR = 10, 4
 # Tag of TIFF: (2,) for numbers with a sign.
 _SAMPLE_FORMAT = 339
 Levels = tuple[float, float]
@@ -39,11 +41,25 @@ def range_of(found: Iterable[Levels]) -> Levels | None:
     return 0.0, float(usual if highest > _LEAST_USED * usual or not highest else highest)
 
 
+def common_range(found: Iterable[Levels]) -> Levels | None:
+    """Return `range_of` all images of a folder, but for a few whose values go far beyond those of all others."""
+    every = sorted(found, key=lambda extent: extent[1])
+    for place in range(len(every) - len(every) // _ODD_IN, len(every)):
+        if every[place][1] > _FAR * max(every[place - 1][1], 1):
+            return range_of(every[:place])
+    return range_of(every)
+
+
 def extent_of(values: NDArray[Any]) -> Levels:
     """Return the lowest and the highest value that are numbers; 0 and 0 where none is."""
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+
+
+def in_words(value: float) -> str:
+    """Write a value as a person would."""
+    return f"{value:.0f}" if value == int(value) else f"{value:.3g}"
 
 
 def eight_bits(values: NDArray[Any], levels: Levels) -> NDArray[np.uint8]:

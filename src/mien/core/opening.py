@@ -150,7 +150,7 @@ def open_image(
     num_pixels = needed[0] * needed[1]
     if num_pixels > max_pixels:
         told = f"{size[0]} x {size[1]} pixels; at most {max_pixels} are decoded"
-        raise ImageError("too_many_pixels", f"{told} (--max-pixels {num_pixels} allows it)")
+        raise ImageError("too_many_pixels", told, f"--max-pixels {num_pixels} allows it")
     return image, size
 
 
@@ -216,7 +216,7 @@ def as_it_is(content: bytes) -> ImageFile.ImageFile:
     if format_ is None:
         raise ImageError("not_an_image", describe_other(content))
     if format_ == "JPEG" and (kind := _uncommon_kind(content)):
-        raise ImageError("not_an_image", f"a {kind} JPEG, which mien does not read: save it as PNG")
+        raise ImageError("not_an_image", f"a {kind} JPEG, which mien does not read: save it as 16-bit PNG")
     if format_ in ("HEIF", "AVIF") and _is_cut(content):
         raise ImageError("unreadable", "damaged: it is cut off")
     try:
@@ -249,13 +249,13 @@ def _plugin_of(format_: str) -> Callable[[Content], Any]:
 
 
 def _is_cut(content: bytes) -> bool:
-    """Say whether a HEIC or an AVIF ends within the part that holds the pixels: missing tiles would just be black."""
+    """Say whether a HEIC or an AVIF ends within one of its main parts: tiles that are missing would just be black."""
     place = 0
     while place + 8 <= len(content):
         length, kind = int.from_bytes(content[place : place + 4], "big"), content[place + 4 : place + 8]
         if length == 1:
             length = int.from_bytes(content[place + 8 : place + 16], "big")
-        if kind == b"mdat" and place + length > len(content):
+        if kind in (b"mdat", b"meta") and place + length > len(content):
             return True
         if length < 8:
             # The last part, up to the end; or what is none.

@@ -27,7 +27,7 @@ SPLITS = ("train", "val", "test")
 GIVEN_FIRST = ("test", "val", "train", "")
 PROBLEMS = {
     "unreadable": "damaged, or cannot be opened",
-    "not_an_image": "not an image of a known kind",
+    "not_an_image": "not an image, or of a kind that is not read",
     "empty": "a file without content",
     "too_many_pixels": "so large that decoding it is unsafe",
     "too_few_bytes": "a file of fewer bytes than --min-bytes",
@@ -46,11 +46,12 @@ PROBLEMS = {
     "label_issue": "the label may be wrong",
 }
 _LOOK = ("Look at the pairs: mien check DATA --sheet pairs.png.", "If they are no copies, add --near-bits 0.")
-_FETCH_AGAIN = ("Save or fetch them again, or remove them: mien clean DATA.",)
+_MOVE = "move them out of the way: mien clean DATA --to FOLDER."
+_FETCH_AGAIN = (f"Save or fetch them again, or {_MOVE}",)
 # What a user can do about files that are left out for a problem, in sentences.
 REMEDIES: dict[str, tuple[str, ...]] = {
     "unreadable": _FETCH_AGAIN,
-    "not_an_image": _FETCH_AGAIN,
+    "not_an_image": (f"Do what is said of each, or {_MOVE}",),
     "empty": _FETCH_AGAIN,
     "too_many_pixels": ("To use them, add the --max-pixels named, or save them smaller.",),
     "too_few_bytes": ("To use them, add --min-bytes 0.",),

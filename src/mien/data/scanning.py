@@ -1,14 +1,13 @@
 """Scanning: a folder of images -> a Dataset, with one read and one decode per file."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
-from PIL import Image
 
 from mien.config import LabelConfig, ScanConfig
 from mien.core import images
@@ -16,6 +15,7 @@ from mien.core.faces import find_faces
 from mien.core.formats import EXTENSIONS
 from mien.core.images import Traits
 from mien.core.inputs import Inputs, inputs_of, room_for
+from mien.core.levels import in_words
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted
@@ -94,7 +94,7 @@ def scan(
     ):
         records[place] = record
         progress.step("Reading again", done, len(others))
-    for told in _describe_rules(config, found.values()):
+    for told in _describe_rules(config, {entries[place].path: traits for place, traits in found.items()}):
         progress.say(told)
     return Dataset(root, layout.class_names, tuple(records), config, kept, layout)
 
@@ -135,7 +135,7 @@ def _scanned(
         format=image.format,
         width=image.width,
         height=image.height,
-        problems=(*_file_problems(path, image), *_pixel_problems(image.rgb, look)),
+        problems=(*_file_problems(path, image), *_pixel_problems(image, look, config)),
     )
     return record, image.traits
 
@@ -174,44 +174,52 @@ def _shows_face(path: Path, config: ScanConfig) -> bool:
     return any(face.score >= _SURE for face in find_faces(rgb))
 
 
-def _describe_rules(config: ScanConfig, found: Iterable[Traits]) -> list[str]:
-    """Return in sentences by what rules images were decoded that could be decoded otherwise."""
-    every, lines = list(found), []
+def _describe_rules(config: ScanConfig, found: Mapping[str, Traits]) -> list[str]:
+    """Return in sentences by what rules images were decoded that could be decoded otherwise.
+
+    Args:
+        config: The rules.
+        found: What images ask for, by their paths.
+    """
+    every, lines = list(found.values()), []
     num_deep = sum(traits.extent is not None for traits in every)
     if num_deep and config.levels:
         black, white = config.levels
-        lines.append(
-            f"{counted(num_deep, 'image')} of more than 8 bits a channel: {black:g} becomes black, {white:g} white "
-            "(--levels)"
-        )
+        became = f"{in_words(black)} becomes black, {in_words(white)} white"
+        lines.append(f"{counted(num_deep, 'image')} of more than 8 bits a channel: {became} (--levels)")
     num_lost = sum("white" in (traits.lost_on or ()) for traits in every)
     if num_lost and config.ground not in ("auto", "white"):
         lines.append(
             f"transparent images are put on {config.ground}, as {num_lost} would hardly be seen on white (--ground)"
         )
+    hidden = [f"{path}: {why}" for path, traits in found.items() if (why := traits.hidden_by(config))]
+    if hidden:
+        lines.append(f"hardly anything is seen of {counted(len(hidden), 'image')}, such as {hidden[0]}")
     return lines
 
 
-def _pixel_problems(rgb: Image.Image, look: bytes) -> tuple[Problem, ...]:
+def _pixel_problems(image: images.DecodedImage, look: bytes, config: ScanConfig) -> tuple[Problem, ...]:
     """Say what is wrong with pixels of one colour, or nearly black."""
     levels = look[:_LOOKED_AT]
     lowest, highest = min(levels), max(levels)
     # What varies when it is small varies, and what is bright is bright; else every pixel is looked at.
     if highest - lowest > _BLANK_LEVELS and highest > _NEARLY_BLACK:
         return ()
-    ranges = cast(tuple[tuple[int, int], ...], rgb.getextrema())
+    ranges = cast(tuple[tuple[int, int], ...], image.rgb.getextrema())
+    hidden = image.hidden_by(config)
+    why = f"; {hidden}" if hidden else ""
     if all(high - low <= _BLANK_LEVELS for low, high in ranges):
         told = ", ".join(str(low) for low, _ in ranges)
-        return (Problem("blank", f"all of it is of one colour: {told} of 255 in red, green and blue"),)
+        return (Problem("blank", f"all of it is of one colour: {told} of 255 in red, green and blue{why}"),)
     brightest = max(high for _, high in ranges)
     if brightest <= _NEARLY_BLACK:
-        return (Problem("nearly_black", f"it uses {brightest} of 255 levels"),)
+        return (Problem("nearly_black", f"it uses {brightest} of 255 levels{why}"),)
     return ()
 
 
 def _file_problems(path: Path, image: images.DecodedImage) -> tuple[Problem, ...]:
     """Say what is wrong with a file that is used nonetheless."""
-    cut = (Problem("lacks_end", "its last bytes are missing, and none of its pixels"),) if image.lacks_end else ()
+    cut = (Problem("lacks_end", "the mark of its end is missing, but none of its pixels"),) if image.lacks_end else ()
     extension = path.suffix.lower()
     if EXTENSIONS.get(extension) == image.format:
         return cut

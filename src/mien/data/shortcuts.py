@@ -177,7 +177,8 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut]) -> list[str]:
     lines = [f"shortcut: {shortcut.text}" for shortcut in alone[:_MAX_TOLD]]
     others = ", ".join(shortcut.fact for shortcut in alone[_MAX_TOLD:])
     lines += [f"  also: {others}"] if others else []
-    lines += [f"  {shortcut.text}" for shortcut in shortcuts if shortcut.fact == _TOGETHER]
+    together = [shortcut.text for shortcut in shortcuts if shortcut.fact == _TOGETHER]
+    lines += [f"{'  ' if alone else 'shortcut: '}{text}" for text in together]
     baseline, name = shortcuts[0].baseline, shortcuts[0].baseline_label
     return [
         *lines,

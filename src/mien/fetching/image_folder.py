@@ -87,7 +87,9 @@ class ImageFolder:
         try:
             format_ = images.decode(content, ScanConfig(max_pixels=max_pixels)).format
         except ImageError as error:
-            return self.note(url, f"refused: {error}")
+            # Whoever allows more pixels tries it again.
+            kind = "failed" if error.problem == "too_many_pixels" else "refused"
+            return self.note(url, f"{kind}: {error}")
         return self._store(url, f"{label}/{safe_stem(name)}", format_, content)
 
     def _store(self, url: str, start: str, format_: str, content: bytes) -> SourceRecord:

@@ -125,12 +125,13 @@ def _other_kind(path: Path) -> str | None:
 
 def _described(others: dict[str, list[str]]) -> str:
     """Say of files that are no images how many there are of each kind."""
+    by_number = sorted(others.items(), key=lambda item: -len(item[1]))
     kinds = []
-    for kind, names in others.items():
-        first = Path(names[0]).name
-        kinds.append(f"{kind.removeprefix('a ').removeprefix('an ')}: {len(names)} ({first})")
-    listed = ", ".join(first_few(kinds, _MAX_NAMED))
-    return f"{counted(sum(map(len, others.values())), 'file')} that mien does not read ({listed})"
+    for kind, names in by_number[:_MAX_NAMED]:
+        kinds.append(f"{kind.removeprefix('a ').removeprefix('an ')}: {len(names)} ({Path(names[0]).name})")
+    rest = sum(len(names) for _, names in by_number[_MAX_NAMED:])
+    kinds += [f"other kinds: {rest}"] if rest else []
+    return f"{counted(sum(map(len, others.values())), 'file')} that mien does not read ({', '.join(kinds)})"
 
 
 def _head(path: Path) -> bytes:

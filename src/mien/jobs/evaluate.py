@@ -111,7 +111,8 @@ def evaluate_run(
     reasons = Counter(record.problems[-1].code for record in dataset.records if not record.used)
     if reasons:
         told = ", ".join(f"{count} {code}" for code, count in reasons.items())
-        progress.say(f"left out: {told} (mien check {folder} names them)")
+        flag = "" if max_pixels == ScanConfig.max_pixels else f" --max-pixels {max_pixels}"
+        progress.say(f"left out: {told} (mien check {folder}{flag} names them)")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     predictions, scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
     findings = verdict(scores.test, on_other_images=True) + judge_changes(scores.stressed)

@@ -17,6 +17,7 @@ from mien.core.faces import MAX_FACES
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs, inputs_of
 from mien.core.kinds import kinds_of, rarity
+from mien.core.levels import in_words
 from mien.errors import ModelFileError, SourceNotFoundError
 from mien.schema import built
 
@@ -105,6 +106,17 @@ class ModelFacts:
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: Provenance | None = None
     format_version: int = FORMAT_VERSION
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """How images are decoded that could be decoded otherwise, in sentences."""
+        rules = []
+        if self.levels:
+            black, white = map(in_words, self.levels)
+            rules.append(f"In images of more than 8 bits a channel, {black} is black and {white} is white.")
+        if self.ground != "auto":
+            rules.append(f"Transparent images are put on {self.ground}.")
+        return tuple(rules)
 
     def scan_config(self, max_pixels: int = ScanConfig.max_pixels) -> ScanConfig:
         """Return the settings by which images were decoded for training.

@@ -147,13 +147,13 @@ def _explained(
     classifier: Classifier, name: str, png: Path, label: str | None, config: ScanConfig, limits: FetchLimits
 ) -> Explained:
     try:
-        rgb = images.decode(intake.read(name, limits), config).rgb
+        image = images.decode(intake.read(name, limits), config)
     except (ImageError, FetchError) as error:
         return Explained(Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error)))
-    inputs = classifier.inputs_of(rgb)
-    prediction = predict_image(classifier, inputs, source=name)
-    heat_map = explain_inputs(classifier, inputs, rgb.size, label=label)
-    shown = fair_size(rgb)
+    inputs = classifier.inputs_of(image.rgb)
+    prediction = predict_image(classifier, inputs, source=name, hidden=image.hidden_by(config))
+    heat_map = explain_inputs(classifier, inputs, image.rgb.size, label=label)
+    shown = fair_size(image.rgb)
     # Rounded down, as the answers are.
     percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
     faces = "; frames: what a face adds" if heat_map.faces else ""

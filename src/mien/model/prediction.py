@@ -99,14 +99,16 @@ def predict(
 
     def predict_one(name: str) -> Prediction:
         try:
-            if name in opened:
-                inputs = asked.inputs_of(images.in_rgb(opened[name], config))
-            else:
-                inputs = asked.prepare(intake.read(name, limits), max_pixels=max_pixels)
+            image = (
+                images.of_pillow(opened[name], config)
+                if name in opened
+                else images.decode(intake.read(name, limits), config)
+            )
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
-        return predict_image(asked, inputs, source=name, threshold=least)
+        inputs, hidden = asked.inputs_of(image.rgb), image.hidden_by(config)
+        return predict_image(asked, inputs, source=name, threshold=least, hidden=hidden)
 
     return in_threads(predict_one, names)
 
@@ -142,7 +144,9 @@ def threshold_in_force(classifier: Classifier, threshold: float | None = None) -
     return least
 
 
-def predict_image(classifier: Classifier, inputs: Inputs, *, source: str, threshold: float | None = None) -> Prediction:
+def predict_image(
+    classifier: Classifier, inputs: Inputs, *, source: str, threshold: float | None = None, hidden: str = ""
+) -> Prediction:
     """Say which class one decoded image belongs to.
 
     Args:
@@ -150,10 +154,12 @@ def predict_image(classifier: Classifier, inputs: Inputs, *, source: str, thresh
         inputs: What its `prepare` returned.
         source: Where it is from.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
+        hidden: Why hardly anything is seen of it, where that is so (see `mien.core.images.DecodedImage.hidden_by`).
     """
     rows, reasons = classifier.predict(inputs)
     probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
     label = max(probs, key=probs.__getitem__)
     least = classifier.facts.threshold if threshold is None else threshold
     label = label if probs[label] >= least else UNSURE
-    return Prediction(source, label, probs, out_of_distribution=reasons[0] != "", unlike=reasons[0])
+    unlike = hidden or reasons[0]
+    return Prediction(source, label, probs, out_of_distribution=unlike != "", unlike=unlike)

@@ -222,6 +222,7 @@ def _making(facts: ModelFacts, provenance: Provenance) -> str:
         f"(method {escaped(provenance.method)}), seed {provenance.seed}.",
         f"- Settings other than the preset's: {', '.join(settings) or 'none'}.",
         f"- It takes images of {width} x {height} pixels (resize mode: {facts.resize_mode}).",
+        *(f"- {rule}" for rule in facts.rules),
         f"- Versions: {', '.join(versions)}.",
     )
     return "## How it was made\n\n" + "\n".join(lines)

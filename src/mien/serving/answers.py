@@ -5,13 +5,10 @@ import io
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mien.config import ScanConfig
 from mien.core import images
-from mien.core.inputs import Inputs
 from mien.errors import FetchError, ImageError
 from mien.model.classifier import Classifier
 from mien.model.explanation import explain_inputs, fair_size, overlay
@@ -63,21 +60,26 @@ def answer(
     """
     try:
         with room.taking(images.decoding_bytes(upload.content, config)), metrics.timed("decoding"):
-            inputs, shown, size = _decoded(classifier, upload, config, explain=explain)
+            image = images.decode(upload.content, config)
+            inputs, size, hidden = classifier.inputs_of(image.rgb), image.rgb.size, image.hidden_by(config)
+            shown = fair_size(image.rgb) if explain else None
+            # Its pixels are not kept while it waits for the network.
+            del image
     except ImageError as error:
         # What led to it would keep the file in memory for as long as somebody keeps the error.
         error.__cause__ = error.__context__ = None
         return refused(upload.name, error.with_traceback(None))
     with metrics.timed("inference"):
-        answered = Answer(predict_image(classifier, inputs, source=upload.name, threshold=threshold))
-    if not explain:
+        predicted = predict_image(classifier, inputs, source=upload.name, threshold=threshold, hidden=hidden)
+    answered = Answer(predicted)
+    if shown is None:
         return answered
     with metrics.timed("heat_map"):
         # The other threads of the server are for other images.
         heat_map = explain_inputs(classifier, inputs, size, num_threads=1)
-        image = _png(Image.fromarray(overlay(shown, heat_map)))
+        drawn = _png(Image.fromarray(overlay(shown, heat_map)))
     faces = [asdict(face) for face in heat_map.faces]
-    told = {"label": heat_map.label, "method": heat_map.method, "image": image, "faces": faces}
+    told = {"label": heat_map.label, "method": heat_map.method, "image": drawn, "faces": faces}
     return replace(answered, heat_map=told)
 
 
@@ -88,16 +90,7 @@ def refused(name: str, error: ImageError | FetchError) -> Answer:
         name: What the sender calls the image.
         error: Why it cannot be used.
     """
-    return Answer(Prediction(name, None, {}, str(error)), error)
-
-
-def _decoded(
-    classifier: Classifier, upload: Upload, config: ScanConfig, *, explain: bool
-) -> tuple[Inputs, NDArray[np.uint8], tuple[int, int]]:
-    """Return an image as the classifier is shown it, at a size to be looked at where it is explained, and its size."""
-    rgb = images.decode(upload.content, config).rgb
-    inputs = classifier.inputs_of(rgb)
-    return inputs, fair_size(rgb) if explain else inputs.images[0], rgb.size
+    return Answer(Prediction(name, None, {}, error.detail if isinstance(error, ImageError) else str(error)), error)
 
 
 def _png(image: Image.Image) -> str:

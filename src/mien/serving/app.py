@@ -204,7 +204,7 @@ def _response(answers: Sequence[Answer], explain: bool, *, advice: str = "") -> 
     """Return the answers; an image alone that cannot be used is an error of the request, told with the advice."""
     refusal = answers[0].refusal if len(answers) == 1 else None
     if isinstance(refusal, ImageError) and advice:
-        raise ImageError(refusal.problem, f"{refusal}; {advice}")
+        raise ImageError(refusal.problem, f"{refusal.detail}; {advice}")
     if refusal:
         raise refusal
     return JSONResponse({"predictions": [answer.to_dict(explain=explain) for answer in answers]})

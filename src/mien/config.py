@@ -116,8 +116,9 @@ class IntakeLimits:
     """Fetch so many URLs at a time from one host."""
 
     def __post_init__(self) -> None:
-        for name in ("max_files", "max_total_bytes", "max_ratio", "max_pixels"):
+        for name in ("max_files", "max_total_bytes", "max_ratio"):
             expect(1 <= getattr(self, name) < 2**63, name, getattr(self, name), "1 or more")
+        DecodeConfig(max_pixels=self.max_pixels)
         expect(0 < self.source_timeout_s <= 7 * 24 * 3600, "source_timeout_s", self.source_timeout_s, "up to a week")
         expect(0 <= self.retries <= 10, "retries", self.retries, "0 to 10")
         for name in ("workers", "max_per_host"):
@@ -375,7 +376,8 @@ class ServeConfig:
         expect(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
         if self.threshold is not None:
             PredictConfig(threshold=self.threshold)
-        for name in ("workers", "max_files", "max_pixels", "max_waiting", "max_connections"):
+        DecodeConfig(max_pixels=self.max_pixels)
+        for name in ("workers", "max_files", "max_waiting", "max_connections"):
             expect(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("max_file_mb", "max_memory_mb"):
             expect(0.001 <= getattr(self, name) <= 1e6, name, getattr(self, name), "0.001 to a million")

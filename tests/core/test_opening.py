@@ -1,7 +1,9 @@
 """What is opened beyond what Pillow opens by itself, and what is refused before it is decoded."""
 
+import io
 import random
 import struct
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from mien.config import ScanConfig
 from mien.core.images import decode, decoding_bytes
 from mien.errors import ImageError
 
+KINDS = Path(__file__).parents[1] / "kinds"
 CONFIG = ScanConfig(image_size=(48, 64))
 PHOTO = draw_image(1, width=640, height=480)
 BLOBS = draw_image(2, width=90, height=70)
@@ -102,7 +105,7 @@ def test_what_the_message_names_is_enough() -> None:
 
 @pytest.mark.usefixtures("no_pixels")
 def test_a_jpeg_of_more_pixels_than_can_be_gone_through_is_refused() -> None:
-    assert "passes" in str(problem_of(jpeg_of_size(65_000, 65_000)))
+    assert problem_of(jpeg_of_size(65_000, 65_000)).problem == "too_many_pixels"
 
 
 WORDS = " ".join(map(str, np.asarray(BLOBS).ravel()))
@@ -193,3 +196,78 @@ def test_what_is_small_in_a_tiff_and_large_elsewhere_is_a_raw_photo() -> None:
 )
 def test_what_only_begins_like_an_image_is_none(content: bytes) -> None:
     assert problem_of(content).problem == "not_an_image"
+
+
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_a_jpeg_that_is_cut_off_between_places_to_restart_is_refused(blocks: int) -> None:
+    content = encoded(PHOTO, "JPEG", restart_marker_blocks=blocks)
+    for num_bytes in range(1000, len(content) - 12, len(content) // 60):
+        assert problem_of(content[:num_bytes]).problem == "unreadable", num_bytes
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+def test_a_jpeg_whose_end_is_zeros_is_refused(kind: str) -> None:
+    content = encoded(PHOTO, "JPEG", **OPTIONS[kind])
+    for share in (0.4, 0.8):
+        whole = int(len(content) * share)
+        assert problem_of(content[:whole] + bytes(len(content) - whole)).problem == "unreadable"
+
+
+@pytest.mark.usefixtures("no_pixels")
+@pytest.mark.parametrize("place", [2, 623])
+def test_a_jpeg_of_countless_markers_is_refused(place: int) -> None:
+    content = encoded(PHOTO, "JPEG")
+    flood = content[:place] + 200_000 * b"\xff\x01" + content[place:] + 600 * b"\xff\xda"
+    assert "pieces" in str(problem_of(flood))
+
+
+def tiff_of(*entries: tuple[int, int, int, int], order: str = "<") -> bytes:
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", 8)
+    return head + struct.pack(f"{order}H", len(entries)) + b"".join(struct.pack(f"{order}HHII", *e) for e in entries)
+
+
+@pytest.mark.usefixtures("no_pixels")
+@pytest.mark.parametrize("order", "<>")
+def test_a_tiff_in_countless_pieces_is_refused_unread(order: str) -> None:
+    content = tiff_of((256, 3, 1, 9), (257, 3, 1, 9), (273, 4, 3_000_000, 90), order=order) + bytes(12_000_000)
+    assert "pieces" in str(problem_of(content))
+
+
+@pytest.mark.usefixtures("no_pixels")
+def test_a_tiff_whose_tiles_are_far_larger_than_itself_is_refused() -> None:
+    values = {256: 9, 257: 9, 258: 8, 259: 8, 262: 1, 277: 1, 322: 25_600, 323: 25_600, 324: 200, 325: 50}
+    content = tiff_of(*((tag, 4, 1, value) for tag, value in values.items())) + bytes(300)
+    assert "tiles" in str(problem_of(content))
+
+
+def test_an_image_of_pillow_in_sixteen_bits_is_taken_as_its_file_is() -> None:
+    from mien.core.images import of_pillow
+
+    content = (KINDS / "png-rgb-12-bits-in-16.png").read_bytes()
+    opened = of_pillow(Image.open(io.BytesIO(content)), CONFIG)
+    assert np.array_equal(np.asarray(opened.rgb), np.asarray(decode(content, CONFIG).rgb))
+    assert opened.traits == decode(content, CONFIG).traits
+
+
+@pytest.mark.medium
+def test_a_heic_on_which_its_decoder_breaks_down_is_damaged_and_the_next_is_read() -> None:
+    content = (KINDS / "heic-exif-orientation-6.heic").read_bytes()
+    broken = bytearray(content)
+    # The name of the kind of one of its items, which is then no text.
+    broken[broken.index(b"Exif", 100)] = 0x80
+    assert str(problem_of(bytes(broken))) == "damaged: its decoder breaks down on it"
+    assert decode(content, CONFIG).width == 72
+
+
+@pytest.mark.medium
+def test_of_a_heic_damaged_in_single_bytes_nothing_breaks_down() -> None:
+    content, chance = (KINDS / "heic-grey.heic").read_bytes(), random.Random(3)
+    outcomes = set()
+    for _ in range(60):
+        broken = bytearray(content)
+        broken[chance.randrange(300)] = chance.randrange(256)
+        try:
+            outcomes.add(decode(bytes(broken), CONFIG).format)
+        except ImageError as error:
+            outcomes.add(error.problem)
+    assert outcomes >= {"HEIF", "unreadable"}

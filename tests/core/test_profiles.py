@@ -61,3 +61,11 @@ def test_what_is_transparent_has_its_colours_brought_to_srgb_too() -> None:
     found = np.asarray(decoded(clear, ADOBE))
     assert np.abs(found[-1].astype(int) - np.asarray(SHOWN)[-1]).mean() < 4
     assert found[0, 0].tolist() == [255, 255, 255]
+
+
+def test_a_profile_of_many_steps_is_not_followed() -> None:
+    steps = bytearray(ADOBE)
+    # One of its tags becomes one that may hold thousands of steps.
+    steps[132:136] = b"D2B0"
+    wide = in_adobe(SHOWN)
+    assert np.array_equal(np.asarray(decoded(wide, bytes(steps))), np.asarray(wide))

@@ -168,6 +168,13 @@ def tiff(path, source, what):
     elif what == "white-is-zero":
         pixels = 255 - (light * 255 + 0.5).astype("u1")
         tifffile.imwrite(path, pixels, photometric="miniswhite", **common)
+    elif what == "white-is-zero-16":
+        pixels = 65535 - (light * 65535).astype("u2")
+        tifffile.imwrite(path, pixels, photometric="miniswhite", compression="zlib", **common)
+    elif what == "float-big-endian":
+        tifffile.imwrite(path, light.astype("f4"), byteorder=">", photometric="minisblack", compression="zlib", **common)
+    elif what == "planes":
+        tifffile.imwrite(path, np.moveaxis(rgb, 2, 0), photometric="rgb", planarconfig="separate", **common)
     elif what == "big-endian":
         tifffile.imwrite(path, rgb, byteorder=">", photometric="rgb", **common)
     elif what == "deflate":
@@ -488,6 +495,9 @@ kind tiff-1-bit-fax.tif "1 bit, CCITT group 4" "$NETPBM" 'pamditherbw -randomsee
 kind tiff-big-endian.tif "8 bits RGB, big-endian, uncompressed" "$TIFFFILE" 'python library.py tiff tiff-big-endian.tif tiny.ppm big-endian'
 kind tiff-white-is-zero.tif "8 bits grey, 0 is white" "$TIFFFILE" 'python library.py tiff tiff-white-is-zero.tif small.ppm white-is-zero'
 kind tiff-grey-16-bits.tif "16 bits grey" "$TIFFFILE" 'python library.py tiff tiff-grey-16-bits.tif tiny-deep.ppm grey16'
+kind tiff-grey-16-bits-white-is-zero.tif "16 bits grey, 0 is white, deflate" "$TIFFFILE" 'python library.py tiff tiff-grey-16-bits-white-is-zero.tif tiny-deep.ppm white-is-zero-16'
+kind tiff-float-big-endian.tif "32-bit float grey from 0 to 1, big-endian, deflate" "$TIFFFILE" 'python library.py tiff tiff-float-big-endian.tif tiny-deep.ppm float-big-endian'
+kind tiff-rgb-16-bits-planes.tif "16 bits RGB in planes, uncompressed" "$TIFFFILE" 'python library.py tiff tiff-rgb-16-bits-planes.tif tiny-deep.ppm planes'
 kind tiff-grey-16-bits-big-endian.tif "16 bits grey, big-endian, deflate" "$IM" 'convert deep-grey.pgm -depth 16 -define tiff:endian=msb -compress Zip tiff-grey-16-bits-big-endian.tif'
 kind tiff-grey-12-bits-in-16.tif "16 bits grey with values 0 to 4095 only" "$TIFFFILE" 'python library.py tiff tiff-grey-12-bits-in-16.tif deep.ppm 12'
 kind tiff-grey-signed-16-bits.tif "16 bits signed, -1000 to 1000" "$TIFFFILE" 'python library.py tiff tiff-grey-signed-16-bits.tif tiny-deep.ppm signed'

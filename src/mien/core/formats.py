@@ -41,7 +41,8 @@ _MAGIC = {
 }
 # Lengths of the header that follows that of the file, by the version of BMP.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-_PPM = re.compile(rb"P[1-6]\s+[#\d]|Pf\s+\d")
+# Two numbers, but for bits a third, or a remark.
+_PPM = re.compile(rb"P[1-6]\s+#|P[14]\s+\d+\s+\d+\s|P[2356]\s+\d+\s+\d+\s+\d+\s|Pf\s+\d+\s+\d+\s")
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 # Depths in bits by the type of image of a TGA; types from 9 on are the same, run-length coded.

@@ -18,8 +18,8 @@ _SIDE = 128
 
 def lost_on(image: Image.Image) -> frozenset[str]:
     """Return the grounds on which an image, mode RGBA, would hardly be seen."""
-    step = max(1, min(image.size) // _SIDE)
-    pixels = np.asarray(image)[::step, ::step].astype(np.float32)
+    down, right = (max(1, side // _SIDE) for side in reversed(image.size))
+    pixels = np.asarray(image)[::down, ::right].astype(np.float32)
     alpha = pixels[..., 3] / 255
     if not alpha.any() or 1 - alpha.mean() < _LEAST_SHARE:
         return frozenset()

@@ -15,8 +15,9 @@ from mien.core import files
 from mien.core.faces import LONGEST_SIDE
 from mien.core.formats import MAX_FILE_BYTES
 from mien.core.grounds import ground_for, lost_on, on_ground
-from mien.core.levels import Levels, common_range, eight_bits, extent_of, in_words, is_deep, range_of, values_of
-from mien.core.opening import Content, as_it_is, bytes_kept, completed, lacks_end, open_image, why
+from mien.core.jpeg import completed, lacks_end
+from mien.core.levels import Levels, common_range, in_eight_bits, in_words, is_deep, range_of
+from mien.core.opening import Content, as_it_is, bytes_kept, open_image, why
 from mien.core.profiles import in_srgb
 from mien.errors import ImageError
 
@@ -129,7 +130,7 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
     image, (width, height) = _opened(content, config)
     is_cut = lacks_end(content)
     if is_cut:
-        content = completed(content, config.max_pixels)
+        content = completed(content, lambda other: _whole_pixels(other, config.max_pixels))
         image, _ = _opened(content, config)
     format_ = str(image.format)
     try:
@@ -148,8 +149,13 @@ def of_pillow(image: Image.Image, config: ScanConfig) -> DecodedImage:
     Raises:
         ImageError: It cannot be decoded.
     """
+    again = None
+    if isinstance(image, ImageFile.ImageFile) and is_deep(image) and image.fp is not None:
+        image.fp.seek(0)
+        content = image.fp.read()
+        image, again = _again(content), lambda: _again(content)
     try:
-        return _decoded(image, config)
+        return _decoded(image, config, again)
     except Exception as error:  # See why.
         raise why(error) from error
 
@@ -255,6 +261,16 @@ def _least_size(size: tuple[int, int], config: ScanConfig) -> tuple[int, int]:
     return max(min_side, math.ceil(scale * width)), max(min_side, math.ceil(scale * height))
 
 
+def _whole_pixels(content: bytes, max_pixels: int) -> NDArray[Any]:
+    """Decode an image at its full size."""
+    image, _ = open_image(content, max_pixels, lambda size: size)
+    try:
+        cast(Content, image.fp).allow_pixels()
+        return np.asarray(image)
+    except Exception as error:  # See why.
+        raise why(error) from error
+
+
 def _again(content: bytes) -> ImageFile.ImageFile:
     image = as_it_is(content)
     cast(Content, image.fp).allow_pixels()
@@ -273,13 +289,12 @@ def _decoded(
     image: Image.Image, config: ScanConfig, again: Callable[[], ImageFile.ImageFile] | None = None
 ) -> DecodedImage:
     """Return the pixels of an open image, and what in it asks for a rule."""
-    values, extent, lost = values_of(image, again), None, None
+    deep, extent, lost = in_eight_bits(image, config.levels, again), None, None
     image.load()
     # Decoding may turn it, and then say so.
     profile, orientation = image.info.get("icc_profile"), _orientation(image)
-    if values is not None:
-        extent = extent_of(values[..., :3] if values.ndim == 3 else values)
-        image = _with_levels(image, values, config.levels or cast(Levels, range_of([extent])))
+    if deep is not None:
+        image, extent = deep
     elif highest := image.info.get("highest"):
         image = image.point([min(level * 255 // highest, 255) for level in range(256)] * len(image.getbands()))
     if image.has_transparency_data:
@@ -291,18 +306,3 @@ def _decoded(
     rgb = rgb.transpose(_TURNED[orientation]) if orientation in _TURNED else rgb
     traits = Traits(extent, lost) if extent is not None or lost is not None else None
     return DecodedImage(rgb, "", *rgb.size, traits)
-
-
-def _with_levels(image: Image.Image, values: NDArray[Any], levels: Levels) -> Image.Image:
-    """Return the values of an image in 8 bits, with what in it is transparent."""
-    colours = values[..., :3] if values.ndim == 3 else values
-    made = Image.fromarray(eight_bits(colours, levels))
-    if values.shape[2:] == (4,):
-        # Some write it by the depth of the colours, and some by that of the file.
-        alpha = values[..., 3]
-        made.putalpha(Image.fromarray(eight_bits(alpha, (0, levels[1] if alpha.max() <= levels[1] else 65535))))
-    elif "transparency" in image.info:
-        clear = np.asarray(image.info["transparency"])
-        is_clear = (colours == clear).reshape(*colours.shape[:2], -1).all(axis=2)
-        made.putalpha(Image.fromarray(np.where(is_clear, 0, 255).astype(np.uint8)))
-    return made

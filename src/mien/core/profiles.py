@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Those of printers have up to 3 MB.
 _MAX_BYTES = 4 * 1024**2
+_MAX_TAGS = 100
 # Profiles that move no colour further are sRGB, whatever they are called.
 _SAME = 2
 _SPACES = {"RGB": "RGB ", "CMYK": "CMYK"}
@@ -35,6 +36,8 @@ def _to_srgb(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     """Return what brings pixels to sRGB; None where they are in it, or the profile is damaged or of another kind."""
     from PIL import ImageCms
 
+    if _is_long(profile):
+        return None
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if opened.profile.xcolor_space != _SPACES[mode]:
@@ -46,6 +49,15 @@ def _to_srgb(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         # A damaged profile says nothing about the pixels: the image is used as it stands.
         return None
+
+
+def _is_long(profile: bytes) -> bool:
+    """Say whether a profile may have thousands of steps, each of which every colour would go through."""
+    num_tags = int.from_bytes(profile[128:132], "big")
+    tags = [profile[place : place + 12] for place in range(132, 132 + 12 * min(num_tags, _MAX_TAGS), 12)]
+    kinds = (profile[place : place + 4] for tag in tags for place in [int.from_bytes(tag[4:8], "big")])
+    has_steps = any(tag[:3] in (b"D2B", b"B2D") for tag in tags) or b"mpet" in kinds
+    return num_tags > _MAX_TAGS or has_steps
 
 
 def _moves_nothing(transform: "ImageCmsTransform") -> bool:

@@ -87,9 +87,10 @@ def check(
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
     settings = settings_of(run_folder) if run_folder else None
-    if run_folder and decoding == replace(DecodeConfig(), max_pixels=decoding.max_pixels):
+    if run_folder:
         facts = load(run_folder.path).facts
-        decoding = replace(decoding, levels=facts.levels, ground=facts.ground)
+        ground = facts.ground if decoding.ground == "auto" else decoding.ground
+        decoding = replace(decoding, levels=decoding.levels or facts.levels, ground=ground)
     scanned = scan(folder, ScanConfig(**asdict(decoding), faces="off"), labels, progress=progress)
     if settings:
         scanned = with_subjects(scanned, settings.split.group_by, progress=progress)

@@ -1,0 +1,136 @@
+"""JPEG: what its markers say of a file, before Pillow decodes it: uncommon kinds, too many passes, a missing end."""
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import ImageError
+
+# A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
+# https://bugzilla.redhat.com/show_bug.cgi?id=1344214
+_MAX_PASSES = 500
+_MAX_PASSED_PIXELS = 2 * 10**9
+_MAX_MARKERS = 10_000
+_PASS, _END = b"\xff\xda", b"\xff\xd9"
+# Within the pixels some are no markers: a byte that happens to be 255, filling, and places to restart.
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
+# What follows pixels that are whole is not looked at; where some are missing, it is taken for them.
+_FILLING = bytes(37 * place % 255 for place in range(1, 65))
+# What an interrupted download leaves at the end of a file; pixels hardly ever end so.
+_ZEROS = bytes(16)
+# Of the marker that begins the image: kinds that nearly no program reads.
+_UNCOMMON_FRAMES = {
+    **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless"),
+    **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "layered"),
+}
+# Of the same numbers, but other markers.
+_NO_FRAMES = (0xC4, 0xC8, 0xCC)
+
+
+def uncommon_kind(content: bytes) -> str:
+    """Return what is uncommon about a JPEG, such as "12-bit"; nothing where nothing is.
+
+    Raises:
+        ImageError: It is in far more pieces than real images are.
+    """
+    for marker, place in _markers(content):
+        if _is_frame(marker):
+            num_bits = content[place + 2] if place + 2 < len(content) else 8
+            return _UNCOMMON_FRAMES.get(marker, f"{num_bits}-bit" if num_bits != 8 else "")
+    return ""
+
+
+def refuse_many_passes(content: bytes, size: tuple[int, int]) -> None:
+    """Make sure that the pixels of a JPEG of some size are not gone through too often.
+
+    Raises:
+        ImageError: They are.
+    """
+    width, height = size
+    max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))
+    if not max_passes:
+        raise ImageError("too_many_pixels", f"{width} x {height} pixels; a JPEG has at most {_MAX_PASSED_PIXELS}")
+    # What looks like a pass may be of a small copy, or of a video behind the image.
+    passes = (place for marker, place in _markers(content) if marker == _PASS[1])
+    if content.count(_PASS) > max_passes and next(islice(passes, max_passes, None), None):
+        reason = f"more than {max_passes} passes over {width} x {height} pixels; real images have about ten"
+        raise ImageError("unreadable", reason)
+
+
+def lacks_end(content: bytes) -> bool:
+    """Say whether a file is a JPEG that ends before the marker that says so."""
+    if not content.startswith(b"\xff\xd8") or content.endswith(_END):
+        return False
+    return content.find(_END, max(content.rfind(_PASS), 0)) < 0
+
+
+def completed(content: bytes, decode: Callable[[bytes], NDArray[Any]]) -> bytes:
+    """Return a JPEG that ends too soon with its end, where no pixel is missing.
+
+    Args:
+        content: The file, whole.
+        decode: Returns the pixels of a JPEG at its full size.
+
+    Raises:
+        ImageError: More than the end is missing.
+    """
+    whole = content.rstrip(b"\xff")
+    # Where what follows changes pixels, some were still to come. Behind a place to restart, only what follows the next
+    # such place is looked at.
+    rests = (b"", _FILLING, _next_restart(whole) + _FILLING)
+    if _has_all_passes(whole) and not whole.endswith(_ZEROS):
+        first, *others = (decode(whole + rest + _END) for rest in rests)
+        if all(np.array_equal(first, other) for other in others):
+            return whole + _END
+    raise ImageError("unreadable", "damaged: it is cut off")
+
+
+def _has_all_passes(content: bytes) -> bool:
+    """Say whether a JPEG ends in a pass over its pixels, and its passes give every bit of every coefficient."""
+    lacking: dict[int, set[int]] = {}
+    in_pass = False
+    for marker, place in _markers(content):
+        length = int.from_bytes(content[place : place + 2], "big")
+        header = content[place + 2 : place + length]
+        in_pass = marker == _PASS[1] and length >= 8 and len(header) == length - 2
+        if _is_frame(marker):
+            lacking = {component: set(range(64)) for component in header[6::3]}
+        elif in_pass:
+            first, last, bits = header[-3:]
+            # The last of several passes over the same coefficients gives their last bit.
+            if bits & 15 == 0:
+                for component in header[1:-3:2]:
+                    lacking.get(component, set()).difference_update(range(first, last + 1))
+    return in_pass and bool(lacking) and not any(lacking.values())
+
+
+def _next_restart(content: bytes) -> bytes:
+    """Return the marker that would stand at the next place to restart in the pixels of a JPEG."""
+    found = _RESTART.findall(content, content.rfind(_PASS))
+    return b"\xff" + bytes([0xD0 + (found[-1][1] - 0xD0 + 1) % 8 if found else 0xD0])
+
+
+def _is_frame(marker: int) -> bool:
+    return 0xC0 <= marker <= 0xCF and marker not in _NO_FRAMES
+
+
+def _markers(content: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the markers of a JPEG up to its first end, each with the place behind it."""
+    place = 2
+    for _ in range(_MAX_MARKERS):
+        found = _MARKER.search(content, place)
+        if found is None:
+            return
+        marker, place = found[0][1], found.end()
+        yield marker, place
+        if marker == _END[1]:
+            return
+        # Each has a length, but for the two that hold nothing.
+        if marker not in (0x01, 0xD8):
+            place += int.from_bytes(content[place : place + 2], "big")
+    raise ImageError("unreadable", "damaged: it is in far more pieces than real images are")

@@ -1,0 +1,62 @@
+"""Portable maps (PPM, PGM, PBM), taken all at once: Pillow goes through most of their pixels one by one, in Python."""
+
+import io
+import re
+from typing import Any, cast
+
+import numpy as np
+from PIL.PpmImagePlugin import PpmImageFile
+
+_REMARK = re.compile(rb"#[^\r\n]*")
+_WORD = re.compile(rb"\S+")
+_BLANKS = b" \t\r\n\v\f"
+
+
+class PortableMap(PpmImageFile):
+    """An open image. Its `info["highest"]` is the value that is white, where that is not the highest of its type."""
+
+    _num_bands = 0
+
+    def _open(self) -> None:
+        super()._open()
+        (tile,) = self.tile
+        if tile.codec_name == "raw":
+            return
+        # Of bits there is no highest value.
+        raw_mode, highest = (self.mode, 1) if self.mode == "1" else cast(tuple[str, int], tile.args)
+        place = tile.offset
+        if tile.codec_name == "ppm_plain":
+            self._num_bands, self._start, self._highest, place = len(self.getbands()), tile.offset, highest, 0
+        if self.mode == "1":
+            raw_mode = "1;8"
+        elif highest not in (255, 65535):
+            self.info["highest"] = highest
+        if self.mode == "I":
+            self._mode, raw_mode = "I;16", "I;16B"
+        elif highest > 255:
+            raw_mode = f"{raw_mode};16B"
+        self.tile = [tile._replace(codec_name="raw", offset=place, args=raw_mode)]
+
+    def load(self) -> Any:
+        """Decode the pixels; first of all turn numbers in words into bytes."""
+        if self._num_bands:
+            content = cast(io.BytesIO, self.fp).getvalue()
+            self.fp = io.BytesIO(self._in_binary(content[self._start :]))
+            self._num_bands = 0
+        return super().load()
+
+    def _in_binary(self, text: bytes) -> bytes:
+        text, num_values = _REMARK.sub(b"", text), self.width * self.height * self._num_bands
+        if self.mode == "1":
+            # No blanks need stand between bits, and 1 is black.
+            bits = text.translate(None, _BLANKS)[:num_values]
+            if len(bits) < num_values or bits.translate(None, b"01"):
+                raise ValueError("its pixels are cut off, or none")
+            return bits.translate(bytes.maketrans(b"01", b"\xff\0"))
+        if num_values > len(text):
+            raise ValueError("its pixels are cut off")
+        # One after the other, since as a list they would take many times the memory.
+        values = np.fromiter((int(word[0]) for word in _WORD.finditer(text)), np.int32, num_values)
+        if values.min() < 0 or values.max() > self._highest:
+            raise ValueError(f"its pixels are not from 0 to {self._highest}")
+        return values.astype(">u2" if self._highest > 255 else "u1").tobytes()

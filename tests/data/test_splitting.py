@@ -184,7 +184,7 @@ def test_too_few_images_are_refused_with_all_classes_named() -> None:
         "class 'happy' in moods has 9 usable images; a 70/20/10 split needs 10.",
         "class 'sad' in moods has 2 usable images (7 left out: 6 too few bytes, 1 unreadable); "
         "a 70/20/10 split needs 10. Add images of what has too few. To use them, add --min-bytes 0. "
-        "Save or fetch them again, or remove them: mien clean DATA.",
+        "Save or fetch them again, or move them out of the way: mien clean DATA --to FOLDER.",
     ]
 
 

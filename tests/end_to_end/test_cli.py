@@ -127,7 +127,8 @@ def test_clean_says_what_it_would_move_moves_it_and_brings_it_back(command: Mien
     assert (code, aside.exists()) == (0, False)
     assert "exact_duplicate: the same file as another one (1)\n  sad/00.jpg: a copy of sad/00 again.jpg\n" in out
     assert "happy/\\x1b[31m.jpg: 0 bytes" in out
-    assert out.endswith(f"--apply would move 2 files to '{aside}'; --undo brings them back.\n")
+    back = f"mien clean --undo '{aside}'"
+    assert out.endswith(f"--apply would move 2 files to '{aside}', and {back} brings them back.\n")
     code, out, _ = command("clean", str(photos), "--to", str(aside), "--apply", "--json")
     document = json.loads(out)
     assert document["moved"] and document["num_files"] == 2 and document["left"] == []

@@ -271,3 +271,10 @@ def test_of_a_heic_damaged_in_single_bytes_nothing_breaks_down() -> None:
         except ImageError as error:
             outcomes.add(error.problem)
     assert outcomes >= {"HEIF", "unreadable"}
+
+
+@pytest.mark.parametrize(
+    "content", [b"II+\0\x08\0\0\0" + b"\xff" * 40, b"MM\0*\xff\xff\xff\xff" + bytes(40), b"II*\0", b"II+\0"]
+)
+def test_a_tiff_whose_pieces_lie_nowhere_is_damaged(content: bytes) -> None:
+    assert problem_of(content).problem == "unreadable"

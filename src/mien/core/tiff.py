@@ -39,7 +39,7 @@ def refuse_pieces(content: bytes) -> None:
         )
         # Of bytes, many are one piece.
         counts = [count for _, kind, count, _ in entries if kind not in (1, 2, 6, 7)]
-    except struct.error:
+    except (struct.error, OverflowError):
         # Pillow says what is wrong.
         return
     if any(count > _MAX_PIECES for count in counts):

@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from mien.config import BackboneConfig, TrainConfig
+from mien.config import BackboneConfig, ScanConfig, TrainConfig
+from mien.core.images import decode
+from mien.core.progress import Silence
 from mien.data.dataset import Dataset, ImageRecord
+from mien.errors import ImageError
 from mien.scoring.evaluation import score
 from mien.scoring.results import Evaluation, Predictions
 
@@ -34,6 +37,29 @@ def draw_image(seed: int, *, width: int = 96, height: int = 96) -> Image.Image:
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+class Heard(Silence):
+    """Hears what is said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def problem_of(content: bytes, config: ScanConfig) -> ImageError:
+    """Return why an image file cannot be decoded."""
+    with pytest.raises(ImageError) as caught:
+        decode(content, config)
+    return caught.value
+
+
+@pytest.fixture
+def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no pixel be decoded: the work that hostile files ask for is there."""
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _image: pytest.fail("the pixels were decoded"))
 
 
 def encoded(image: Image.Image, format_: str, **options: Any) -> bytes:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, features
+from PIL import Image, features
 
-from conftest import draw_image, encoded
+from conftest import draw_image, encoded, problem_of
 from mien.config import ScanConfig
 from mien.core import opening
 from mien.core.formats import FORMATS
@@ -20,18 +20,6 @@ from mien.errors import ImageError
 CONFIG = ScanConfig(image_size=(48, 64))
 BLOBS = draw_image(1, width=90, height=70)
 ENCODERS = [name for name in FORMATS if name != "HEIF" and (name != "AVIF" or features.check("avif"))]
-
-
-def problem_of(content: bytes, config: ScanConfig = CONFIG) -> ImageError:
-    with pytest.raises(ImageError) as caught:
-        decode(content, config)
-    return caught.value
-
-
-@pytest.fixture
-def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no pixel be decoded: the work that hostile files ask for is there."""
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _image: pytest.fail("the pixels were decoded"))
 
 
 @contextmanager
@@ -84,33 +72,33 @@ OTHERS = {
 
 @pytest.mark.parametrize(("content", "reason"), OTHERS.items(), ids=range(len(OTHERS)))
 def test_what_is_no_image_of_an_allowed_kind_is_named(content: bytes, reason: str) -> None:
-    problem = problem_of(content)
+    problem = problem_of(content, CONFIG)
     assert problem.problem == "not_an_image"
     assert reason in str(problem)
 
 
 def test_an_empty_file_is_named() -> None:
-    assert problem_of(b"").problem == "empty"
+    assert problem_of(b"", CONFIG).problem == "empty"
 
 
 @pytest.mark.parametrize("format_", ENCODERS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_an_image_that_is_cut_off_is_unreadable(format_: str, share: float) -> None:
     content = encoded(draw_image(3, width=200, height=150), format_)
-    problem = problem_of(content[: int(len(content) * share)])
+    problem = problem_of(content[: int(len(content) * share)], CONFIG)
     assert problem.problem == "unreadable"
     assert str(problem).startswith("damaged: ") and len(str(problem)) > 15
 
 
 @pytest.mark.parametrize("format_", [name for name in ENCODERS if name != "BMP"])
 def test_the_first_bytes_of_an_image_alone_are_unreadable(format_: str) -> None:
-    assert problem_of(encoded(BLOBS, format_)[:20]).problem == "unreadable"
+    assert problem_of(encoded(BLOBS, format_)[:20], CONFIG).problem == "unreadable"
 
 
 @pytest.mark.usefixtures("no_pixels")
 @pytest.mark.parametrize("size", [(50_000, 50_000), (10_000, 10_000), (9_460, 9_460)])
 def test_a_bomb_is_refused_before_it_is_decoded(size: tuple[int, int]) -> None:
-    assert problem_of(png_that_declares(*size)).problem == "too_many_pixels"
+    assert problem_of(png_that_declares(*size), CONFIG).problem == "too_many_pixels"
 
 
 def test_the_limit_on_pixels_is_the_users() -> None:
@@ -127,7 +115,7 @@ def test_a_jpeg_of_a_hundred_passes_is_decoded() -> None:
 
 @pytest.mark.usefixtures("no_pixels")
 def test_a_jpeg_that_asks_for_thousands_of_passes_is_refused_before_it_is_decoded() -> None:
-    problem = problem_of(jpeg_of_passes(20_000))
+    problem = problem_of(jpeg_of_passes(20_000), CONFIG)
     assert problem.problem == "unreadable" and "passes" in str(problem)
 
 
@@ -136,7 +124,7 @@ def test_fewer_passes_are_allowed_over_more_pixels(request: pytest.FixtureReques
     assert decode(content, CONFIG).width == 5000
     last = content.rindex(b"\xff\xda")
     request.getfixturevalue("no_pixels")
-    assert "more than 100 passes" in str(problem_of(content[:-2] + 120 * content[last:-2] + content[-2:]))
+    assert "more than 100 passes" in str(problem_of(content[:-2] + 120 * content[last:-2] + content[-2:], CONFIG))
 
 
 def floods() -> dict[str, bytes]:
@@ -158,7 +146,7 @@ def floods() -> dict[str, bytes]:
 def test_a_file_in_countless_pieces_is_refused_long_before_its_last(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     content = floods()[kind]
     with counted_reads(monkeypatch) as reads:
-        problem = problem_of(content)
+        problem = problem_of(content, CONFIG)
     assert problem.problem == "unreadable" and "pieces" in str(problem)
     # Pieces at its end are among those that its pixels may come in.
     assert reads[0] <= (20_001 if "end" not in kind else 620_000)
@@ -241,6 +229,6 @@ def test_whatever_is_done_to_a_file_it_is_decoded_or_named() -> None:
 def test_a_bmp_that_declares_more_than_it_can_hold_is_refused_before_it_is_decoded() -> None:
     header = struct.pack("<IiiHHIIiiII", 40, 5_000_000, 16, 1, 8, 1, 0, 0, 0, 256, 0)
     content = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024) + header + bytes(1024) + b"\0\1"
-    problem = problem_of(content)
+    problem = problem_of(content, CONFIG)
     assert problem.problem == "unreadable"
     assert "cannot be in" in str(problem)

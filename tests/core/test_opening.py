@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image
 
-from conftest import draw_image, encoded
+from conftest import draw_image, encoded, problem_of
 from mien.config import ScanConfig
 from mien.core.images import decode, decoding_bytes
 from mien.errors import ImageError
@@ -19,18 +19,6 @@ KINDS = Path(__file__).parents[1] / "kinds"
 CONFIG = ScanConfig(image_size=(48, 64))
 PHOTO = draw_image(1, width=640, height=480)
 BLOBS = draw_image(2, width=90, height=70)
-
-
-def problem_of(content: bytes, config: ScanConfig = CONFIG) -> ImageError:
-    with pytest.raises(ImageError) as caught:
-        decode(content, config)
-    return caught.value
-
-
-@pytest.fixture
-def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no pixel be decoded."""
-    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda _image: pytest.fail("the pixels were decoded"))
 
 
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(1).randbytes(100) + 1000 * b"\xff\xda\xff\xd9"
@@ -66,7 +54,7 @@ def test_a_jpeg_that_lacks_only_its_end_is_used_and_told(kind: str, num_missing:
 def test_a_jpeg_that_is_cut_off_anywhere_is_refused(kind: str) -> None:
     content = encoded(PHOTO.convert("L") if kind == "grey" else PHOTO, "JPEG", **OPTIONS[kind])
     for num_bytes in range(10, len(content) - 12, len(content) // 60):
-        assert problem_of(content[:num_bytes]).problem == "unreadable", num_bytes
+        assert problem_of(content[:num_bytes], CONFIG).problem == "unreadable", num_bytes
 
 
 def test_a_jpeg_of_two_hundred_megapixels_is_decoded_small() -> None:
@@ -94,7 +82,7 @@ def jpeg_of_size(width: int, height: int, **options: Any) -> bytes:
     ids=["PNG", "JPEG whose pixels are all kept"],
 )
 def test_what_is_too_large_is_refused_with_what_allows_it(content: bytes, needed: int) -> None:
-    problem = problem_of(content)
+    problem = problem_of(content, CONFIG)
     assert problem.problem == "too_many_pixels" and f"--max-pixels {needed} allows it" in str(problem)
 
 
@@ -105,7 +93,7 @@ def test_what_the_message_names_is_enough() -> None:
 
 @pytest.mark.usefixtures("no_pixels")
 def test_a_jpeg_of_more_pixels_than_can_be_gone_through_is_refused() -> None:
-    assert problem_of(jpeg_of_size(65_000, 65_000)).problem == "too_many_pixels"
+    assert problem_of(jpeg_of_size(65_000, 65_000), CONFIG).problem == "too_many_pixels"
 
 
 WORDS = " ".join(map(str, np.asarray(BLOBS).ravel()))
@@ -162,12 +150,12 @@ def test_the_highest_value_of_a_portable_map_is_white(content: bytes, expected: 
 )
 @pytest.mark.filterwarnings("error")
 def test_a_portable_map_that_lacks_pixels_is_damaged(content: bytes) -> None:
-    assert problem_of(content).problem == "unreadable"
+    assert problem_of(content, CONFIG).problem == "unreadable"
 
 
 def test_a_million_remarks_are_passed_over_at_once() -> None:
     content = b"P3 400 400 255\n" + 1_000_000 * b"#\n" + b"1 2 3"
-    assert problem_of(content).problem == "unreadable"
+    assert problem_of(content, CONFIG).problem == "unreadable"
 
 
 def test_what_is_small_in_a_tiff_and_large_elsewhere_is_a_raw_photo() -> None:
@@ -177,7 +165,7 @@ def test_what_is_small_in_a_tiff_and_large_elsewhere_is_a_raw_photo() -> None:
         directory = ImageFileDirectory_v2()
         for tag, value in tags.items():
             directory[tag] = value
-        problem = problem_of(encoded(BLOBS, "TIFF", tiffinfo=directory))
+        problem = problem_of(encoded(BLOBS, "TIFF", tiffinfo=directory), CONFIG)
         assert problem.problem == "not_an_image" and "RAW photo" in str(problem)
     assert decode(encoded(BLOBS, "TIFF"), CONFIG).width == 90
 
@@ -195,14 +183,14 @@ def test_what_is_small_in_a_tiff_and_large_elsewhere_is_a_raw_photo() -> None:
     ],
 )
 def test_what_only_begins_like_an_image_is_none(content: bytes) -> None:
-    assert problem_of(content).problem == "not_an_image"
+    assert problem_of(content, CONFIG).problem == "not_an_image"
 
 
 @pytest.mark.parametrize("blocks", [1, 4])
 def test_a_jpeg_that_is_cut_off_between_places_to_restart_is_refused(blocks: int) -> None:
     content = encoded(PHOTO, "JPEG", restart_marker_blocks=blocks)
     for num_bytes in range(1000, len(content) - 12, len(content) // 60):
-        assert problem_of(content[:num_bytes]).problem == "unreadable", num_bytes
+        assert problem_of(content[:num_bytes], CONFIG).problem == "unreadable", num_bytes
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
@@ -210,7 +198,7 @@ def test_a_jpeg_whose_end_is_zeros_is_refused(kind: str) -> None:
     content = encoded(PHOTO, "JPEG", **OPTIONS[kind])
     for share in (0.4, 0.8):
         whole = int(len(content) * share)
-        assert problem_of(content[:whole] + bytes(len(content) - whole)).problem == "unreadable"
+        assert problem_of(content[:whole] + bytes(len(content) - whole), CONFIG).problem == "unreadable"
 
 
 @pytest.mark.usefixtures("no_pixels")
@@ -218,7 +206,7 @@ def test_a_jpeg_whose_end_is_zeros_is_refused(kind: str) -> None:
 def test_a_jpeg_of_countless_markers_is_refused(place: int) -> None:
     content = encoded(PHOTO, "JPEG")
     flood = content[:place] + 200_000 * b"\xff\x01" + content[place:] + 600 * b"\xff\xda"
-    assert "pieces" in str(problem_of(flood))
+    assert "pieces" in str(problem_of(flood, CONFIG))
 
 
 def tiff_of(*entries: tuple[int, int, int, int], order: str = "<") -> bytes:
@@ -230,14 +218,14 @@ def tiff_of(*entries: tuple[int, int, int, int], order: str = "<") -> bytes:
 @pytest.mark.parametrize("order", "<>")
 def test_a_tiff_in_countless_pieces_is_refused_unread(order: str) -> None:
     content = tiff_of((256, 3, 1, 9), (257, 3, 1, 9), (273, 4, 3_000_000, 90), order=order) + bytes(12_000_000)
-    assert "pieces" in str(problem_of(content))
+    assert "pieces" in str(problem_of(content, CONFIG))
 
 
 @pytest.mark.usefixtures("no_pixels")
 def test_a_tiff_whose_tiles_are_far_larger_than_itself_is_refused() -> None:
     values = {256: 9, 257: 9, 258: 8, 259: 8, 262: 1, 277: 1, 322: 25_600, 323: 25_600, 324: 200, 325: 50}
     content = tiff_of(*((tag, 4, 1, value) for tag, value in values.items())) + bytes(300)
-    assert "tiles" in str(problem_of(content))
+    assert "tiles" in str(problem_of(content, CONFIG))
 
 
 def test_an_image_of_pillow_in_sixteen_bits_is_taken_as_its_file_is() -> None:
@@ -255,7 +243,7 @@ def test_a_heic_on_which_its_decoder_breaks_down_is_damaged_and_the_next_is_read
     broken = bytearray(content)
     # The name of the kind of one of its items, which is then no text.
     broken[broken.index(b"Exif", 100)] = 0x80
-    assert str(problem_of(bytes(broken))) == "damaged: its decoder breaks down on it"
+    assert str(problem_of(bytes(broken), CONFIG)) == "damaged: its decoder breaks down on it"
     assert decode(content, CONFIG).width == 72
 
 
@@ -277,4 +265,4 @@ def test_of_a_heic_damaged_in_single_bytes_nothing_breaks_down() -> None:
     "content", [b"II+\0\x08\0\0\0" + b"\xff" * 40, b"MM\0*\xff\xff\xff\xff" + bytes(40), b"II*\0", b"II+\0"]
 )
 def test_a_tiff_whose_pieces_lie_nowhere_is_damaged(content: bytes) -> None:
-    assert problem_of(content).problem == "unreadable"
+    assert problem_of(content, CONFIG).problem == "unreadable"

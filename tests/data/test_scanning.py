@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_folder, draw_image, encoded, make_pipe, make_socket, save_image, without_permission
+from conftest import Heard, draw_folder, draw_image, encoded, make_pipe, make_socket, save_image, without_permission
 from drawn_faces import portrait
 from mien.config import ScanConfig
 from mien.core import files, images
@@ -224,18 +224,11 @@ def test_faces_are_looked_for_where_five_of_64_images_show_one(
             save_image(tmp_path / label / f"{number}.jpg", draw_image(2 * number + (label == "sad")))
     for number in range(num_portraits):
         save_image(tmp_path / "sad" / f"portrait {number}.jpg", portrait(200 + number))
-    said: list[str] = []
-
-    class Told(Silence):
-        def say(self, text: str) -> None:
-            said.append(text)
-
-    dataset = scan(tmp_path, ScanConfig(), keep_images=True, progress=Told())
+    heard = Heard()
+    dataset = scan(tmp_path, ScanConfig(), keep_images=True, progress=heard)
     assert dataset.config.faces == decided
-    assert len(said) == (decided == "on")
-    assert not said or re.fullmatch(
-        r"5 of \d+ images tried show a face: faces are looked for in all \(--faces\)", said[0]
-    )
+    told = r"5 of \d+ images tried show a face: faces are looked for in all \(--faces\)"
+    assert re.fullmatch(told if decided == "on" else "", "".join(heard.lines))
     places = np.arange(len(dataset.records))
     shown = np.flatnonzero(dataset.inputs(places).face_weights.max(axis=1))
     names = {dataset.records[place].path for place in shown}
@@ -317,14 +310,6 @@ def test_an_image_of_one_colour_is_named_and_still_used(tmp_path: Path, format_:
     assert dotted.problems == ()
 
 
-class Hearing(Silence):
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.told.append(text)
-
-
 def deep_folder(folder: Path, highest: int, *, num_images: int = 4) -> Path:
     """Return a folder of grey images of 16 bits, each brighter than the one before; the last reaches the highest."""
     for place in range(num_images):
@@ -337,10 +322,10 @@ def deep_folder(folder: Path, highest: int, *, num_images: int = 4) -> Path:
 
 
 def test_the_deepest_image_of_a_folder_decides_for_all(tmp_path: Path) -> None:
-    hearing = Hearing()
+    hearing = Heard()
     dataset = scan(deep_folder(tmp_path / "deep", 4000), SMALL, keep_images=True, progress=hearing)
     assert dataset.config == replace(SMALL, levels=(0, 4095))
-    assert hearing.told == ["4 images of more than 8 bits a channel: 0 becomes black, 4095 white (--levels)"]
+    assert hearing.lines == ["4 images of more than 8 bits a channel: 0 becomes black, 4095 white (--levels)"]
     # The first reaches a quarter of it, which by itself would be ten bits.
     assert dataset.kept is not None and dataset.kept.images[0].max() <= 64
     assert np.array_equal(dataset.kept.images[:4], scan(dataset.root, dataset.config).pixels(np.arange(4)))
@@ -362,9 +347,9 @@ def test_levels_that_are_asked_for_are_taken(tmp_path: Path) -> None:
 
 
 def test_without_such_images_the_rules_stay_open(folder: Path) -> None:
-    hearing = Hearing()
+    hearing = Heard()
     dataset = scan(folder, SMALL, progress=hearing)
-    assert (dataset.config.levels, dataset.config.ground, hearing.told) == (None, "auto", [])
+    assert (dataset.config.levels, dataset.config.ground, hearing.lines) == (None, "auto", [])
 
 
 def icon_folder(folder: Path, colours: tuple[str, ...]) -> Path:
@@ -389,13 +374,13 @@ def icon_folder(folder: Path, colours: tuple[str, ...]) -> Path:
 def test_what_white_drawings_are_put_on_is_one_rule_for_the_folder(
     tmp_path: Path, colours: tuple[str, ...], ground: str
 ) -> None:
-    hearing = Hearing()
+    hearing = Heard()
     dataset = scan(icon_folder(tmp_path / "icons", colours), SMALL, keep_images=True, progress=hearing)
     assert dataset.config.ground == ("grey" if ground == "black and white" else ground)
     assert problems(dataset) == {}
     assert dataset.kept is not None
     assert len({tuple(corner) for corner in dataset.kept.images[:, 0, 0].tolist()}) == 1
-    assert bool(hearing.told) == (ground != "white")
+    assert bool(hearing.lines) == (ground != "white")
 
 
 def test_a_jpeg_without_its_end_is_used_and_told(folder: Path) -> None:
@@ -409,11 +394,11 @@ def test_what_the_rule_of_the_folder_hides_is_named(tmp_path: Path) -> None:
     folder = deep_folder(tmp_path / "deep", 4000, num_images=12)
     Image.fromarray(np.asarray(draw_image(50).convert("L")).astype(np.float32) / 255).save(folder / "odd" / "float.tif")
     Image.fromarray(np.asarray(draw_image(51).convert("L")).astype(np.uint16) * 257).save(folder / "odd" / "high.png")
-    hearing = Hearing()
+    hearing = Heard()
     dataset = scan(folder, SMALL, progress=hearing)
     assert dataset.config.levels == (0, 4095)
-    assert hearing.told[-1].startswith(
+    assert hearing.lines[-1].startswith(
         "hardly anything is seen of 2 images, such as odd/float.tif: its values are from "
     )
-    assert "and 4095 is white: it is nearly black" in hearing.told[-1]
+    assert "and 4095 is white: it is nearly black" in hearing.lines[-1]
     assert "and 4095 is white: it is nearly black" in found(dataset)["odd/float.tif"].problems[0].detail

@@ -10,6 +10,8 @@ import pytest
 
 from conftest import Mien, draw_folder, without_permission
 
+if sys.platform == "win32":
+    pytest.skip("there, users are another matter", allow_module_level=True)
 pytestmark = pytest.mark.medium
 # Of no user.
 _ID = 54321

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import make_pipe, make_socket, without_permission
+from conftest import Heard, make_pipe, make_socket, without_permission
 from mien.config import FetchLimits
 from mien.core.formats import MAX_FILE_BYTES
-from mien.core.progress import Silence
 from mien.errors import FetchError, ImageError, SourceNotFoundError
 from mien.fetching import sources
 from mien.fetching.sources import expand, read
@@ -275,12 +274,7 @@ def test_importing_sources_does_not_import_httpx() -> None:
 
 
 def test_expand_says_what_else_is_in_a_folder_and_nothing_of_what_systems_leave(tmp_path: Path) -> None:
-    told: list[str] = []
-
-    class Hearing(Silence):
-        def say(self, text: str) -> None:
-            told.append(text)
-
+    heard = Heard()
     for name, content in {
         "a.jpg": JPEG,
         "b.mp4": b"\0\0\0\x18ftypmp42",
@@ -293,8 +287,8 @@ def test_expand_says_what_else_is_in_a_folder_and_nothing_of_what_systems_leave(
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(content)
-    assert expand(tmp_path, Hearing()) == [str(tmp_path / "a.jpg")]
-    assert told == [
+    assert expand(tmp_path, heard) == [str(tmp_path / "a.jpg")]
+    assert heard.lines == [
         "passed over: 4 files that mien does not read (video: 2 (b.mp4), PDF document: 1 (d.pdf), empty file: 1 (e))"
     ]
-    assert expand([tmp_path / "a.jpg"], Hearing()) == [str(tmp_path / "a.jpg")] and len(told) == 1
+    assert expand([tmp_path / "a.jpg"], heard) == [str(tmp_path / "a.jpg")] and len(heard.lines) == 1

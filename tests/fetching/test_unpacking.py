@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from archive_files import write_tar, write_zip, zip_with_link
-from conftest import draw_image, encoded, without_permission
+from conftest import Heard, draw_image, encoded, without_permission
 from mien.config import IntakeLimits, ScanConfig
 from mien.data.scanning import scan
 from mien.errors import NotADatasetError, OutputError
@@ -115,21 +115,6 @@ def test_where_there_is_no_place_at_all_it_is_refused(tmp_path: Path, monkeypatc
     _temporary_folder.cache_clear()
     with pytest.raises(OutputError, match=r"no place to unpack .*a\.zip'.*Not a directory; No usable .* Unpack it"):
         unpacked(write_zip(tmp_path / "a.zip", FILES))
-
-
-class Heard:
-    """Hears what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def step(self, *_: object) -> None:
-        pass
-
-    epoch = step
 
 
 def test_what_is_no_archive_stays_as_it_is(tmp_path: Path) -> None:

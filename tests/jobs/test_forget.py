@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from archive_files import write_zip
-from conftest import draw_image, encoded
+from conftest import Heard, draw_image, encoded
 from mien.config import FetchLimits
 from mien.errors import OutputError, SourceNotFoundError
 from mien.fetching.intake import take_in
@@ -48,21 +48,6 @@ def test_what_was_made_of_an_image_is_forgotten_too(fetched: tuple[Path, str], t
     forget(f"{url}/other.jpg", folder, cache_dir=tmp_path / "cache")
     forget(f"{url}/a.jpg", folder, cache_dir=tmp_path / "cache")
     assert set(cache.get("lite0", hashes.values())) == set(hashes.values()) - {hashes["other.jpg"]}
-
-
-class Heard:
-    """Hears what is said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def step(self, *_: object) -> None:
-        pass
-
-    epoch = step
 
 
 def test_an_image_is_forgotten_where_the_cache_cannot_be_read(fetched: tuple[Path, str], tmp_path: Path) -> None:

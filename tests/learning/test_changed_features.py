@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import draw_folder, draw_image, save_image
+from conftest import Heard, draw_folder, draw_image, save_image
 from mien.config import BackboneConfig, ScanConfig
 from mien.core.changes import CHANGES
 from mien.data.dataset import Dataset
@@ -21,21 +21,6 @@ GREY, LITE0 = CHANGES[0], load_backbone(BackboneConfig(), (224, 224))
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
     return scan(draw_folder(tmp_path / "data", 3), ScanConfig(faces="off"), keep_images=True)
-
-
-class Heard:
-    """What was said."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def step(self, *_: object) -> None:
-        pass
-
-    epoch = step
 
 
 def test_they_are_made_once(dataset: Dataset, tmp_path: Path) -> None:

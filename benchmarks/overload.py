@@ -23,6 +23,7 @@ Without PHOTOS, people are drawn; without --run, one is trained on the images.
 import argparse
 import asyncio
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -353,7 +354,9 @@ def weather(server: Server, cases: Mapping[str, Case], given: argparse.Namespace
     p99_s, limit_s = percentile(tally.latencies, 0.99), 4 * MAX_WAITING / max(1.0, rates["in_the_storm"])
     tally.expect(p99_s < limit_s, f"p99 of {p99_s:.1f} s, beyond {limit_s:.1f} s")
     tally.expect(tally.growth_mb < given.max_growth_mb, f"memory grew by {tally.growth_mb:.0f} MiB")
-    tally.expect(files_after <= files_before + 4, f"{files_after} open files, {files_before} before the storm")
+    # A thread that decodes HEIC may have begun a process for it, which it keeps, with a pipe each way.
+    most = files_before + 4 + 2 * ((os.cpu_count() or 1) + 1)
+    tally.expect(files_after <= most, f"{files_after} open files, {files_before} before the storm")
     tally.expect(set(tally.statuses) <= STATUSES, f"statuses {sorted(tally.statuses)}")
     tally.expect("Traceback" not in server.log, f"a traceback: {server.log[-600:]}")
     return {"seconds": storm_s, "answers_per_s": rates, **told(tally)}

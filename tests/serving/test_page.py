@@ -256,7 +256,9 @@ def test_a_map_covers_what_is_said_of_an_image_that_the_browser_cannot_show(
 
 
 def test_too_many_pixels_are_told_in_megapixels(wide: "Page", run: "Run", tmp_path: Path) -> None:
-    path = save_image(tmp_path / "large.png", Image.new("RGB", (4000, 3000)))
+    # Of a JPEG, those pixels count that are decoded.
+    path = tmp_path / "large.png"
+    path.write_bytes(encoded(Image.new("RGB", (4000, 3000)), "PNG"))
     with served(run.path, "--max-pixels", 2_500_000) as service:
         chosen(opened(wide, address(service)), path)
     assert texts(wide, ".warning:visible") == ["It has 12 megapixels; at most 2.5 are taken."]

@@ -32,6 +32,11 @@ MienError
 class MienError(Exception):
     """Anything that mien raises on purpose."""
 
+    @property
+    def detail(self) -> str:
+        """The message without what a user of the command line can do."""
+        return str(self)
+
 
 class UserError(MienError):
     """The user can put it right; the message says how."""
@@ -78,12 +83,16 @@ class ImageError(MienError, ValueError):
 
     Attributes:
         problem: The problem code, such as "unreadable" (the codes stand in `mien.data.dataset`).
-        detail: The message without what a user of the command line can do.
     """
 
     def __init__(self, problem: str, detail: str, advice: str = "") -> None:
         super().__init__(f"{detail} ({advice})" if advice else detail)
-        self.problem, self.detail = problem, detail
+        self.problem, self._detail = problem, detail
+
+    @property
+    def detail(self) -> str:
+        """The message without what a user of the command line can do."""
+        return self._detail
 
 
 class FetchError(MienError, OSError):

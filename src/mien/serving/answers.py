@@ -90,7 +90,7 @@ def refused(name: str, error: ImageError | FetchError) -> Answer:
         name: What the sender calls the image.
         error: Why it cannot be used.
     """
-    return Answer(Prediction(name, None, {}, error.detail if isinstance(error, ImageError) else str(error)), error)
+    return Answer(Prediction(name, None, {}, error.detail), error)
 
 
 def _png(image: Image.Image) -> str:

@@ -82,7 +82,7 @@ def refusal(error: MienError, request: Request | None = None) -> Response:
         headers["Connection"] = "close"
     if isinstance(error, WrongKeyError):
         headers["WWW-Authenticate"] = "Bearer"
-    return _told(error.detail if isinstance(error, ImageError) else str(error), status_of(error), headers, request)
+    return _told(error.detail, status_of(error), headers, request)
 
 
 def _told(told: str, status: int, headers: Mapping[str, str] | None, request: Request | None) -> Response:

@@ -295,8 +295,6 @@ def _decoded(
     profile, orientation = image.info.get("icc_profile"), _orientation(image)
     if deep is not None:
         image, extent = deep
-    elif highest := image.info.get("highest"):
-        image = image.point([min(level * 255 // highest, 255) for level in range(256)] * len(image.getbands()))
     if image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         if cast(tuple[int, int], image.getchannel("A").getextrema())[0] < 255:

@@ -13,9 +13,9 @@ _BLANKS = b" \t\r\n\v\f"
 
 
 class PortableMap(PpmImageFile):
-    """An open image. Its `info["highest"]` is the value that is white, where that is not the highest of its type."""
+    """An open image. Its `info["highest"]` is the value that is white, where that is one of 9 to 15 bits."""
 
-    _num_bands = 0
+    _num_bands, _highest = 0, 255
 
     def _open(self) -> None:
         super()._open()
@@ -26,10 +26,12 @@ class PortableMap(PpmImageFile):
         raw_mode, highest = (self.mode, 1) if self.mode == "1" else cast(tuple[str, int], tile.args)
         place = tile.offset
         if tile.codec_name == "ppm_plain":
-            self._num_bands, self._start, self._highest, place = len(self.getbands()), tile.offset, highest, 0
+            self._num_bands, self._start, place = len(self.getbands()), tile.offset, 0
         if self.mode == "1":
             raw_mode = "1;8"
-        elif highest not in (255, 65535):
+        else:
+            self._highest = highest
+        if 255 < highest < 65535:
             self.info["highest"] = highest
         if self.mode == "I":
             self._mode, raw_mode = "I;16", "I;16B"
@@ -43,6 +45,11 @@ class PortableMap(PpmImageFile):
             content = cast(io.BytesIO, self.fp).getvalue()
             self.fp = io.BytesIO(self._in_binary(content[self._start :]))
             self._num_bands = 0
+        super().load()
+        if self._highest < 255:
+            levels = [min(level * 255 // self._highest, 255) for level in range(256)]
+            # Brought to 255 once, however often it is loaded.
+            self.im, self._highest = self.im.point(levels * len(self.getbands()), self.mode), 255
         return super().load()
 
     def _in_binary(self, text: bytes) -> bytes:

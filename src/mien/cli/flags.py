@@ -56,6 +56,13 @@ OutPath = Annotated[Path, Parameter(converter=_path)]
 # What no argument can be: it has a NUL.
 _HYPHEN = "\0-"
 SourceName = Annotated[str, Parameter(name="SOURCE", converter=_source)]
+MaxPixels = Annotated[
+    int,
+    Parameter(
+        help="Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count "
+        "that are decoded, an eighth each way where it is large."
+    ),
+]
 Flag = Annotated[bool, Parameter(negative="")]
 
 

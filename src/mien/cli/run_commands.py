@@ -17,6 +17,7 @@ from mien.cli.flags import (
     Flag,
     HtmlPath,
     Labelling,
+    MaxPixels,
     OutPath,
     Predicting,
     Pretrained,
@@ -164,7 +165,7 @@ def evaluate(
     csv: CsvPath | None = None,
     report: HtmlPath | None = None,
     json: Flag = False,
-    max_pixels: int = ScanConfig.max_pixels,
+    max_pixels: MaxPixels = ScanConfig.max_pixels,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
     """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
@@ -191,9 +192,6 @@ def evaluate(
         Write a page on this folder, with its mistakes, to this HTML file, too.
     json
         Print one JSON document.
-    max_pixels
-        Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count that
-        are decoded, an eighth each way where it is large.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_mistakes, show_scores
@@ -269,7 +267,7 @@ def explain(
     out: OutPath | None = None,
     label: Annotated[str | None, Parameter(name="--class")] = None,
     json: Flag = False,
-    max_pixels: int = ScanConfig.max_pixels,
+    max_pixels: MaxPixels = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Show where the classifier looked: a PNG file for each image. Exit code 1 where one could not be read.
@@ -295,9 +293,6 @@ def explain(
         The class to explain; by default, for each image, the one that is most probable.
     json
         Print one JSON document per image, a line each.
-    max_pixels
-        Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count that
-        are decoded, an eighth each way where it is large.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_explanations
@@ -323,7 +318,7 @@ def predict(
     threshold: float | None = None,
     top: int = 1,
     about: Flag = False,
-    max_pixels: int = ScanConfig.max_pixels,
+    max_pixels: MaxPixels = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
     """Say which class images belong to. Exit code 1 where one of them could not be read.
@@ -347,9 +342,6 @@ def predict(
         How many classes to name for each image, the likeliest first. JSON and CSV always hold the probabilities of all.
     about
         Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
-    max_pixels
-        Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count that
-        are decoded, an eighth each way where it is large.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_about, show_predictions

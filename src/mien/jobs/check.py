@@ -87,7 +87,8 @@ def check(
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
     settings = settings_of(run_folder) if run_folder else None
-    if run_folder:
+    # A run that is not finished has none yet.
+    if run_folder and run_folder.model_path.is_file():
         facts = load(run_folder.path).facts
         ground = facts.ground if decoding.ground == "auto" else decoding.ground
         decoding = replace(decoding, levels=decoding.levels or facts.levels, ground=ground)

@@ -296,6 +296,14 @@ def test_check_against_a_run_names_what_was_trained_on(
     assert "leaks" not in json.loads(command("check", fresh, "--json")[1])
 
 
+def test_check_takes_a_run_that_is_not_finished(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    shutil.copytree(run_dir, begun)
+    (begun / "model.onnx").unlink()
+    code, _, err = command("check", data, "--against", begun)
+    assert code == 3 and "LeakError" in err
+
+
 def test_the_model_in_a_run_folder_names_the_run_too(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
     for arguments in (["evaluate", run_dir / "model.onnx", data], ["check", data, "--against", run_dir / "model.onnx"]):
         assert command(*arguments)[0] == 3

@@ -224,15 +224,12 @@ def test_a_change_that_is_none_of_the_settings_is_refused(settings: dict[str, An
     ("settings", "told"),
     [
         ({"port": 65536}, "port is 65536; expected 0 to 65535"),
-        ({"workers": 0}, "workers is 0; expected 1 or more"),
+        ({"max_waiting": 0}, "max_waiting is 0; expected 1 or more"),
         ({"max_file_mb": 1e-9}, "max_file_mb is 1e-09; expected 0.001 to a million"),
         ({"max_file_mb": float("nan")}, "max_file_mb is nan"),
         ({"max_memory_mb": 1e7}, "max_memory_mb is 10000000.0; expected 0.001 to a million"),
         ({"answer_timeout_s": 0}, "answer_timeout_s is 0; expected above 0"),
-        (
-            {"max_memory_mb": 64, "workers": 3},
-            "max_file_mb is 32, more than the max_memory_mb of 64 in each of 3 workers",
-        ),
+        ({"max_memory_mb": 31}, "max_file_mb is 32, more than the max_memory_mb of 31"),
         ({"max_files": 300}, "max_files is 300, more than the 256 that may wait"),
         ({"threshold": 90}, "threshold is 90; expected 0 to 1"),
     ],

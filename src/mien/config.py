@@ -338,8 +338,6 @@ class ServeConfig:
     """The address to listen on: 127.0.0.1 is this machine alone, 0.0.0.0 every network that it is in."""
     port: int = 8000
     """The port to listen on; 0 takes a free one."""
-    workers: int = 1
-    """Processes that share the port. One uses all cores; more help above some ten cores."""
     allow_host: tuple[str, ...] = ()
     """A name by which the server may be called, as in a URL; localhost and IP addresses always may. May be repeated."""
     api_key_file: Path | None = None
@@ -369,15 +367,13 @@ class ServeConfig:
     """Give up on a request that has waited so many seconds for its answer."""
     stop_timeout_s: float = 10.0
     """When told to stop, finish what is in work for at most so many seconds."""
-    max_connections: int = 500
-    """Keep at most so many connections open in each process; those that ask nothing make room."""
 
     def __post_init__(self) -> None:
         expect(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
         if self.threshold is not None:
             PredictConfig(threshold=self.threshold)
         DecodeConfig(max_pixels=self.max_pixels)
-        for name in ("workers", "max_files", "max_waiting", "max_connections"):
+        for name in ("max_files", "max_waiting"):
             expect(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         for name in ("max_file_mb", "max_memory_mb"):
             expect(0.001 <= getattr(self, name) <= 1e6, name, getattr(self, name), "0.001 to a million")
@@ -385,8 +381,7 @@ class ServeConfig:
             expect(0 < getattr(self, name) <= 1e6, name, getattr(self, name), "above 0 and at most a million")
         if self.max_file_bytes > self.max_memory_bytes:
             raise SettingsError(
-                f"max_file_mb is {self.max_file_mb:g}, more than the max_memory_mb of {self.max_memory_mb:g} "
-                f"in each of {self.workers} workers"
+                f"max_file_mb is {self.max_file_mb:g}, more than the max_memory_mb of {self.max_memory_mb:g}"
             )
         if self.max_files > self.max_waiting:
             raise SettingsError(f"max_files is {self.max_files}, more than the {self.max_waiting} that may wait")
@@ -401,8 +396,8 @@ class ServeConfig:
 
     @property
     def max_memory_bytes(self) -> int:
-        """The share of one process in the memory for images, in bytes."""
-        return int(self.max_memory_mb * 1024**2) // self.workers
+        """How much of images may be held, in bytes."""
+        return int(self.max_memory_mb * 1024**2)
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,6 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 IMAGES = [encoded(draw_image(seed, width=400, height=300), "JPEG") for seed in range(8)]
 
 
-def children(process: int) -> list[int]:
-    """Return the workers of a supervisor; it has a process that only keeps track of resources, too."""
-    numbers = map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())
-    return [number for number in numbers if "spawn_main" in Path(f"/proc/{number}/cmdline").read_text()]
-
-
 def memory_mb(process: int) -> float:
     found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text())
     assert found
@@ -55,9 +49,9 @@ def is_alive(service: Service) -> bool:
     return service.ask(request("/healthz"))[0] == 200
 
 
-@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.slow)], ids=["one process", "two workers"])
-def service(request: pytest.FixtureRequest, run: "Run") -> Iterator[Service]:
-    with served(run.path, "--workers", request.param) as service:
+@pytest.fixture
+def service(run: "Run") -> Iterator[Service]:
+    with served(run.path) as service:
         assert comes_true(lambda: is_alive(service))
         yield service
 
@@ -111,10 +105,8 @@ def _accepts(port: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) -> None:
-    flags = ("--workers", num_workers, "--stop-timeout-s", 1)
-    with served(run.path, *flags) as service, service.connect() as connection:
+def test_who_never_stops_sending_cannot_hold_it(run: "Run") -> None:
+    with served(run.path, "--stop-timeout-s", 1) as service, service.connect() as connection:
         begin(connection, request("/predict", IMAGES[0])[:-1])
         assert service.stop(timeout_s=8) == 0
         assert answer(connection) == (503, {"error": "the server is stopping"})
@@ -125,26 +117,21 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run", num_workers: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [1, 2])
-def test_it_ends_in_order_when_its_terminal_is_closed(run: "Run", num_workers: int) -> None:
-    with served(run.path, "--workers", num_workers) as service:
-        assert comes_true(lambda: is_alive(service))
-        with service.connect() as connection:
-            sent = request("/predict", IMAGES[0])
-            begin(connection, sent[:-1])
-            # Both the shell and the system may tell it.
-            os.killpg(service.process.pid, signal.SIGHUP)
-            assert comes_true(lambda: not _accepts(service.port))
-            os.killpg(service.process.pid, signal.SIGHUP)
-            connection.sendall(sent[-1:])
-            assert answer(connection)[0] == 200
-        assert service.process.wait(8) == 0
+def test_it_ends_in_order_when_its_terminal_is_closed(service: Service) -> None:
+    with service.connect() as connection:
+        sent = request("/predict", IMAGES[0])
+        begin(connection, sent[:-1])
+        # Both the shell and the system may tell it.
+        os.killpg(service.process.pid, signal.SIGHUP)
+        assert comes_true(lambda: not _accepts(service.port))
+        os.killpg(service.process.pid, signal.SIGHUP)
+        connection.sendall(sent[-1:])
+        assert answer(connection)[0] == 200
+    assert service.process.wait(8) == 0
 
 
-@pytest.mark.parametrize("num_workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_second_signal_ends_it_at_once(run: "Run", num_workers: int) -> None:
-    flags = ("--workers", num_workers, "--stop-timeout-s", 60)
-    with served(run.path, *flags) as service, service.connect() as connection:
+def test_a_second_signal_ends_it_at_once(run: "Run") -> None:
+    with served(run.path, "--stop-timeout-s", 60) as service, service.connect() as connection:
         connection.sendall(request("/predict", IMAGES[0])[:-1])
         assert comes_true(lambda: is_alive(service))
         service.process.send_signal(signal.SIGTERM)
@@ -161,55 +148,9 @@ def test_after_a_kill_the_port_is_free(service: Service, run: "Run") -> None:
         connection.sendall(request("/healthz"))
         assert answer(connection)[0] == 200
         service.stop(signal.SIGKILL)
-        # Workers notice that they are alone.
-        assert comes_true(lambda: not _accepts(service.port))
+        assert not _accepts(service.port)
     with served(run.path, port=service.port) as second:
         assert is_alive(second)
-
-
-@pytest.mark.slow
-@on_linux
-def test_a_worker_that_dies_is_replaced(run: "Run") -> None:
-    with served(run.path, "--workers", 2) as service:
-        assert comes_true(lambda: is_alive(service))
-        before = children(service.process.pid)
-        os.kill(before[0], signal.SIGKILL)
-        assert comes_true(lambda: len({*children(service.process.pid)} - {*before}) == 1)
-        workers = children(service.process.pid)
-        assert len(workers) == 2
-        with ThreadPoolExecutor(16) as pool:
-            answers = list(pool.map(lambda _: service.ask(request("/predict", IMAGES[0])), range(32)))
-        assert [status for status, _ in answers] == [200] * 32
-        assert service.stop() == 0
-        assert not [number for number in workers if Path(f"/proc/{number}").exists()]
-
-
-@pytest.mark.slow
-@on_linux
-def test_a_worker_that_dies_while_it_starts_is_replaced(run: "Run") -> None:
-    with served(run.path, "--workers", 2) as service:
-        assert comes_true(lambda: children(service.process.pid))
-        os.kill(children(service.process.pid)[0], signal.SIGKILL)
-        assert comes_true(lambda: len(children(service.process.pid)) == 2)
-        assert is_alive(service)
-        assert service.stop() == 0
-        assert service.process.stderr is not None
-        assert service.process.stderr.read() == "A worker ended with -9; another takes its place.\n"
-
-
-@pytest.mark.slow
-@on_linux
-def test_workers_that_always_die_at_once_are_given_up(run: "Run") -> None:
-    with served(run.path, "--workers", 2) as service:
-        while service.process.poll() is None:
-            for number in children(service.process.pid):
-                os.kill(number, signal.SIGKILL)
-            time.sleep(0.05)
-        assert service.process.returncode == 1
-        assert service.process.stderr is not None
-        *_, last = service.process.stderr.read().splitlines()
-        assert last.startswith("MienError: 5 workers ended within 5 s of their start, the last with -9")
-        assert not _accepts(service.port)
 
 
 @pytest.mark.slow
@@ -234,33 +175,17 @@ def test_a_terminal_shows_the_start_and_the_end_and_no_requests(run: "Run") -> N
 
 @on_linux
 @pytest.mark.slow
-def test_workers_need_no_open_streams(run: "Run") -> None:
+def test_it_needs_no_open_streams(run: "Run") -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", str(port), "--workers", "2"]
+    command = [sys.executable, "-m", "mien", "serve", str(run.path), "--port", str(port)]
     with subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *command], start_new_session=True) as process:
         try:
             service = Service(cast(Any, process), port, "")
             assert comes_true(lambda: is_alive(service))
-            workers = children(process.pid)
-            time.sleep(1)
-            assert children(process.pid) == workers
-            assert len(workers) == 2
             assert service.stop() == 0
         finally:
             process.kill()
-
-
-@pytest.mark.slow
-@on_linux
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_can_be_stopped_while_its_workers_start(run: "Run", number: int) -> None:
-    with served(run.path, "--workers", 2) as service:
-        assert comes_true(lambda: children(service.process.pid))
-        os.killpg(service.process.pid, number)
-        assert service.process.wait(10) == 0
-        assert service.process.stderr is not None
-        assert service.process.stderr.read() == ""
 
 
 @on_linux

@@ -1,37 +1,15 @@
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from conftest import draw_image, encoded
-from mien.errors import OutputError
-from mien.serving.metrics import FOLDER_VARIABLE, ServiceMetrics, counted_together
-from serve_process import request, served
+from mien.serving.metrics import ServiceMetrics
 
 if TYPE_CHECKING:
-    from mien.runs.run import Run
+    pass
 
 Samples = dict[tuple[str, ...], float]
-
-# What a worker counts: a request, an image, and one that is still in work. Then it waits, or dies on the spot.
-WORKER = """
-import os, sys
-from mien.serving.metrics import ServiceMetrics
-metrics = ServiceMetrics(["happy", "sad"])
-metrics.count_request("/predict", 200, 0.02)
-metrics.count_answer("happy", out_of_distribution=True)
-metrics.num_waiting.inc(3)
-if sys.argv[1] == "dies":
-    os._exit(9)
-print("ready", flush=True)
-sys.stdin.readline()
-sys.stdout.buffer.write(metrics.text())
-"""
 
 
 def samples(text: bytes) -> Samples:
@@ -128,56 +106,3 @@ def test_two_servers_in_a_process_count_apart() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells it")
 def test_the_memory_of_the_process_is_told() -> None:
     assert counted(ServiceMetrics(["happy", "sad"]))["process_resident_memory_bytes",] > 10_000_000
-
-
-def worker(fate: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", WORKER, fate], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-@pytest.mark.medium
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the memory of other processes")
-def test_several_processes_count_together_and_what_a_dead_one_had_in_work_is_forgotten() -> None:
-    with counted_together() as folder:
-        assert os.environ[FOLDER_VARIABLE] == str(folder)
-        with worker("dies") as dying:
-            assert dying.wait(30) == 9
-        # Its place on the disk is taken before it is written to.
-        if sys.platform != "win32":
-            assert all(path.stat().st_blocks * 512 >= path.stat().st_size > 0 for path in folder.glob("*.db"))
-        workers = [worker("lives") for _ in range(2)]
-        assert [w.stdout and w.stdout.readline() for w in workers] == [b"ready\n"] * 2
-        # While both are there, either tells of both.
-        found, *_ = [samples(w.communicate(b"tell\n", 30)[0]) for w in workers]
-    assert not folder.exists()
-    assert FOLDER_VARIABLE not in os.environ
-    assert (
-        found["mien_requests_total", "/predict", "200"] == found["mien_request_duration_seconds_count", "/predict"] == 3
-    )
-    assert found["mien_images_total", "happy", "class"] == found["mien_out_of_distribution_images_total",] == 3
-    assert found["mien_images_waiting",] == 6
-    memory = [value for key, value in found.items() if key[0] == "process_resident_memory_bytes"]
-    assert len(memory) == 2 and min(memory) > 10_000_000
-
-
-def test_a_folder_that_others_chose_is_theirs_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(FOLDER_VARIABLE, "theirs")
-    with counted_together():
-        assert os.environ[FOLDER_VARIABLE] != "theirs"
-    assert os.environ[FOLDER_VARIABLE] == "theirs"
-
-
-def test_a_folder_for_counting_that_cannot_be_made_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
-    with pytest.raises(OutputError, match="Set TMPDIR"), counted_together():
-        pass
-
-
-@pytest.mark.slow
-def test_the_workers_of_a_server_count_together(run: "Run") -> None:
-    with served(run.path, "--workers", 2) as service:
-        for _ in range(20):
-            assert service.ask(request("/predict", encoded(draw_image(1), "JPEG")))[0] == 200
-        found = samples(httpx.get(f"http://127.0.0.1:{service.port}/metrics").content)
-        assert found["mien_requests_total", "/predict", "200"] == 20
-        assert found["mien_images_total", "happy", "class"] + found["mien_images_total", "sad", "class"] == 20
-        assert service.stop() == 0

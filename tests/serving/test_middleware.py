@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message
 
 from conftest import draw_image, encoded
 from http_asking import app_of
@@ -149,10 +149,30 @@ def test_a_mistake_of_ours_is_told_without_its_traceback_and_logged_with_it(
     assert r"a secret\x1b[2J" in record.getMessage()
 
 
-def test_a_mistake_after_the_answer_has_begun_ends_the_connection(visit: Visit) -> None:
+def test_a_mistake_after_the_answer_has_begun_ends_the_connection(
+    visit: Visit, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(RuntimeError, match="a secret"):
         visit.ask("GET", "/half")
     assert (visit.last().status, visit.last().bytes_out) == (200, 4)
+    (record,) = caplog.records
+    assert "a secret" in record.getMessage()
+
+
+def test_an_answer_that_the_connection_does_not_take_is_no_mistake(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(_message: Message) -> None:
+        raise OSError("the client sent nonsense meanwhile")
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def visit() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        await shielded(PlainTextResponse("page"))(scope, receive, broken)
+
+    with pytest.raises(OSError, match="nonsense"):
+        asyncio.run(visit())
+    assert caplog.records == []
 
 
 def test_who_is_cut_off_is_told_that_the_server_stops(visit: Visit) -> None:

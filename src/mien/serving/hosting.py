@@ -23,7 +23,6 @@ def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
     """Serve a classifier until SIGINT, SIGTERM or SIGHUP; then finish what was accepted, unless told again.
 
     Raises:
-        MienError: The processes that should answer always end at once.
         MissingExtraError: A package is not installed.
         SettingsError: It cannot listen where it should.
     """
@@ -31,16 +30,11 @@ def host(classifier: Classifier, config: ServeConfig = ServeConfig()) -> None:
         from mien.serving import process
         from mien.serving.app import create_app
         from mien.serving.gate import read_api_key
-        from mien.serving.metrics import counted_together
     app = create_app(classifier, config)
     has_key = read_api_key(config, os.environ) is not None
     with listen(config) as listener:
         terminal.ERR.print(greeting(classifier, listener.getsockname(), has_key=has_key))
-        if config.workers == 1:
-            process.serve(app, config, listener)
-        else:
-            with counted_together():
-                process.supervise(classifier, config, listener)
+        process.serve(app, config, listener)
     # Otherwise whoever ended it is a program.
     if terminal.ERR.is_terminal:
         terminal.ERR.print("stopped")

@@ -113,16 +113,18 @@ def hardened(app: ASGIApp) -> ASGIApp:
 def shielded(app: ASGIApp) -> ASGIApp:
     """Return an application whose mistakes are logged with their traceback, and told without.
 
-    A request that is cut off, as at the end of the server, is told that.
+    A request that is cut off, as at the end of the server, is told that. An answer that the connection does not take
+    is nobody's mistake here.
     """
 
     async def shield(scope: Scope, receive: Receive, send: Send) -> None:
-        has_begun = False
+        has_begun = is_sending = False
 
         async def send_watched(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
+            nonlocal has_begun, is_sending
+            has_begun = is_sending = True
             await send(message)
+            is_sending = False
 
         try:
             await app(scope, receive, send_watched)
@@ -131,10 +133,11 @@ def shielded(app: ASGIApp) -> ASGIApp:
                 raise
             await JSONResponse({"error": "the server is stopping"}, 503)(scope, receive, send)
         except Exception:
-            # What has begun cannot be taken back: the server ends the connection, and logs it.
+            if not is_sending:
+                _LOG.error("%s", visible(traceback.format_exc(), kept="\n"))
+            # What has begun cannot be taken back: the server ends the connection.
             if has_begun or scope["type"] != "http":
                 raise
-            _LOG.error("%s", visible(traceback.format_exc(), kept="\n"))
             await JSONResponse({"error": "internal error"}, 500)(scope, receive, send)
 
     return shield

@@ -101,7 +101,7 @@ class InferenceQueue:
         self._config = config
         self._threshold = threshold_in_force(classifier, config.threshold)
         self._scan_config = classifier.facts.scan_config(config.max_pixels)
-        num_cores = max(1, count_cores() // config.workers)
+        num_cores = count_cores()
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
         self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
         self._metrics.num_threads.set(2 * num_cores + 1)

@@ -199,7 +199,7 @@ def test_what_the_api_does_not_have_is_refused_in_its_form() -> None:
 def test_people_who_open_an_address_that_is_refused_get_a_page(path: str, host: str, status: int, told: str) -> None:
     browser = {"Host": host, "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
     app = app_of()
-    app.state.queue.plain.num_waiting = 10**6
+    app.state.queue.lines[False].num_waiting = 10**6
     for headers, kind in ((browser, "text/html"), ({"Host": host, "Accept": "*/*"}, "application/json")):
         refused = ask(app, "GET", path, headers=headers)
         assert refused.status_code == status and refused.headers["content-type"].startswith(kind)
@@ -255,7 +255,7 @@ def test_what_would_find_no_room_is_not_read() -> None:
         read.append(b"-")
         yield b"-"
 
-    app.state.queue.plain.num_waiting = 256
+    app.state.queue.lines[False].num_waiting = 256
     refused = ask(app, "POST", "/predict", content=body(), headers=FORM)
     assert (refused.status_code, read) == (429, [])
     assert int(refused.headers["retry-after"]) >= 1

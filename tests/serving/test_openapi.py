@@ -150,7 +150,7 @@ def test_every_documented_status_is_reached(
     KEY_PATH.write_text("0123456789abcdef" * 2)
     config, request = REACHED[path, status]
     app = app_of(**{"allow_urls": True, **config})
-    app.state.queue.plain.num_waiting = 10**6 if config is FULL else 0
+    app.state.queue.lines[False].num_waiting = 10**6 if config is FULL else 0
     if isinstance(request.get("content"), list):
         request = {**request, "content": sent_slowly(*request["content"])}
     answered = ask(app, {path: method for method, path in PATHS}[path], path, **request)

@@ -1,5 +1,6 @@
-"""The limits of memory: what requests may take together, and what several threads may decode at a time."""
+"""The limits: how many images may wait, what all requests may hold of memory, what may be decoded at a time."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
@@ -7,6 +8,43 @@ from threading import Condition
 from mien.errors import BusyError, TooLargeError
 
 _NUM_BYTES = 512 * 1024**2
+# What an image takes, in seconds, until one has been timed; and how much of the mean the last one counts.
+_FIRST_GUESS_S = 0.02
+_WEIGHT_OF_LAST = 0.05
+
+
+class Line:
+    """Images that wait for the same workers. Used in one thread, but for `note`.
+
+    Attributes:
+        num_waiting: Images that wait or are in work; changed by whoever takes them on.
+    """
+
+    def __init__(self, num_workers: int, max_waiting: int, max_wait_s: float) -> None:
+        """Begin an empty line.
+
+        Args:
+            num_workers: How many images are in work at a time.
+            max_waiting: How many may wait or be in work.
+            max_wait_s: How long another may have to wait, in seconds.
+        """
+        self.num_waiting = 0
+        self._num_workers, self._max_waiting, self._max_wait_s = num_workers, max_waiting, max_wait_s
+        self._mean_s = _FIRST_GUESS_S
+
+    def check(self, num_images: int) -> None:
+        """Make sure that so many images more would be taken on now.
+
+        Raises:
+            BusyError: There are not as many places, or it would take too long.
+        """
+        wait_s = self.num_waiting * self._mean_s / self._num_workers
+        if self.num_waiting + num_images > self._max_waiting or wait_s > self._max_wait_s:
+            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(wait_s)))
+
+    def note(self, duration_s: float) -> None:
+        """Learn from what an image took; several threads may at once, and one be lost: it is an estimate."""
+        self._mean_s += _WEIGHT_OF_LAST * (duration_s - self._mean_s)
 
 
 class MemoryBudget:

@@ -7,7 +7,6 @@ Those who ask for heat maps wait in a line of their own: a map may take as long 
 """
 
 import asyncio
-import math
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,14 +22,11 @@ from mien.model.classifier import Classifier
 from mien.model.prediction import threshold_in_force
 from mien.serving import answers
 from mien.serving.answers import Answer
-from mien.serving.limits import DecodingRoom
+from mien.serving.limits import DecodingRoom, Line
 from mien.serving.metrics import ServiceMetrics
 from mien.serving.uploads import Upload
 
 T = TypeVar("T")
-# What an image takes, in seconds, until one has been timed; and how much of the mean the last one counts.
-_FIRST_GUESS_S = 0.02
-_WEIGHT_OF_LAST = 0.05
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
@@ -62,36 +58,11 @@ async def _gone(request: Request) -> None:
         pass
 
 
-class _Line:
-    """Images that wait for the same threads.
-
-    Attributes:
-        num_waiting: Images that wait or are in work.
-        pool: The threads.
-    """
-
-    def __init__(self, num_threads: int, name: str) -> None:
-        self.num_waiting = 0
-        self.pool = ThreadPoolExecutor(num_threads, thread_name_prefix=name)
-        self._num_threads = num_threads
-        self._mean_s = _FIRST_GUESS_S
-
-    @property
-    def wait_s(self) -> float:
-        """How long another image would wait."""
-        return self.num_waiting * self._mean_s / self._num_threads
-
-    def note(self, duration_s: float) -> None:
-        """Learn from what an image took; several threads may at once, and one be lost: it is an estimate."""
-        self._mean_s += _WEIGHT_OF_LAST * (duration_s - self._mean_s)
-
-
 class InferenceQueue:
     """Predictions for uploaded images, in a bounded number of threads and places.
 
     Attributes:
-        plain: Who waits for answers alone.
-        explaining: Who waits for heat maps, too.
+        lines: The images that wait, by whether heat maps are asked for.
         is_stopping: Set by `stop`.
     """
 
@@ -101,17 +72,19 @@ class InferenceQueue:
         self._config = config
         self._threshold = threshold_in_force(classifier, config.threshold)
         self._scan_config = classifier.facts.scan_config(config.max_pixels)
-        num_cores = count_cores()
         # One more than cores: a thread that waits for another's Python code would leave its core idle.
-        self.plain, self.explaining = _Line(num_cores + 1, "mien"), _Line(num_cores, "mien-map")
-        self._metrics.num_threads.set(2 * num_cores + 1)
+        num_threads = {False: count_cores() + 1, True: count_cores()}
+        most, patience_s = config.max_waiting, config.answer_timeout_s
+        self.lines = {explain: Line(number, most, patience_s) for explain, number in num_threads.items()}
+        self._pools = {explain: ThreadPoolExecutor(number, "mien") for explain, number in num_threads.items()}
+        self._metrics.num_threads.set(sum(num_threads.values()))
         self._room = DecodingRoom()
         self.is_stopping = False
 
     @property
     def num_waiting(self) -> int:
         """How many images wait or are in work."""
-        return self.plain.num_waiting + self.explaining.num_waiting
+        return sum(line.num_waiting for line in self.lines.values())
 
     def check_ready(self) -> None:
         """Make sure that another image would be taken on.
@@ -136,9 +109,7 @@ class InferenceQueue:
         Raises:
             BusyError: There are not as many places in the queue, or it would take too long.
         """
-        line, most = self._line(explain), self._config.max_waiting
-        if line.num_waiting + num_images > most or line.wait_s > self._config.answer_timeout_s:
-            raise BusyError("the server is busy", retry_after_s=max(1, math.ceil(line.wait_s)))
+        self.lines[explain].check(num_images)
 
     async def answer(
         self, uploads: Sequence[Upload], *, explain: bool = False, threshold: float | None = None
@@ -158,9 +129,9 @@ class InferenceQueue:
         """
         self.check_room(len(uploads), explain=explain)
         least = self._threshold if threshold is None else threshold
-        loop, line = asyncio.get_running_loop(), self._line(explain)
+        loop, line, pool = asyncio.get_running_loop(), self.lines[explain], self._pools[explain]
         places = [[upload] for upload in uploads]
-        futures = [loop.run_in_executor(line.pool, self._answer_one, place, explain, least) for place in places]
+        futures = [loop.run_in_executor(pool, self._answer_one, place, explain, least) for place in places]
         line.num_waiting += len(uploads)
         self._metrics.num_waiting.inc(len(uploads))
         for place, future in zip(places, futures, strict=True):
@@ -181,13 +152,10 @@ class InferenceQueue:
     def close(self) -> None:
         """Finish what was accepted, and end the threads."""
         self.stop()
-        for line in (self.plain, self.explaining):
-            line.pool.shutdown()
+        for pool in self._pools.values():
+            pool.shutdown()
 
-    def _line(self, explain: bool) -> _Line:
-        return self.explaining if explain else self.plain
-
-    def _leave(self, line: _Line, place: list[Upload], _future: Any) -> None:
+    def _leave(self, line: Line, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the image too.
         place.clear()
         line.num_waiting -= 1
@@ -205,5 +173,5 @@ class InferenceQueue:
             explain=explain,
         )
         self._metrics.count_answer(answer.prediction.label, out_of_distribution=answer.prediction.out_of_distribution)
-        self._line(explain).note(perf_counter() - start_s)
+        self.lines[explain].note(perf_counter() - start_s)
         return answer

@@ -1,8 +1,7 @@
 """Static files: the page for people, and /docs, which describes the API by Swagger UI; nothing from elsewhere."""
 
-import hashlib
+import os
 from collections.abc import Mapping
-from importlib.resources import files as package_files
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +9,10 @@ from types import MappingProxyType
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
 
+import mien.core
 from mien.core.extras import require
 
 # As strict as Swagger UI works with: it puts style attributes and data: icons into the page.
@@ -18,38 +20,25 @@ _DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-_NAMES = (
-    "camera.js",
-    "card.js",
-    "csv_table.js",
-    "elements.js",
-    "icon.svg",
-    "intake.js",
-    "markdown.js",
-    "model.js",
-    "names.js",
-    "queue.js",
-    "requests.js",
-    "serve.css",
-    "serve.js",
-)
-# In the page they are named relative to it, so that a proxy may put it below any path.
-_ADDRESSES = {"/": "serve.html", "/favicon.ico": "icon.svg"} | {f"/page/{name}": name for name in _NAMES}
-_KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
+# Said here: what a machine takes a script for depends on its settings, and browsers run none of another kind.
+_KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PAGE_DIR, _CORE_DIR = Path(__file__).parent / "page", Path(mien.core.__file__).parent
 
 
 def page_routes() -> list[Route]:
-    """Return the routes of the page's files, which are read now and served from memory.
+    """Return the routes of the page's files.
 
     A browser keeps them and asks each time whether they have changed; if not, nothing is sent.
-
-    Source:
-        RFC 9110, sections 8.8.3 (entity tags) and 13.1.2 (If-None-Match).
     """
-    folder = package_files("mien.serving") / "page"
-    base_css = (package_files("mien.core") / "base.css").read_bytes()
-    routes = [_route(address, name, (folder / name).read_bytes()) for address, name in _ADDRESSES.items()]
-    return [*routes, _route("/page/base.css", "base.css", base_css)]
+    page = _Files(_PAGE_DIR)
+    # In the page they are named relative to it, so that a proxy may put it below any path.
+    names = sorted(path.name for path in _PAGE_DIR.iterdir() if path.suffix != ".html")
+    return [
+        page.route("/", "serve.html"),
+        page.route("/favicon.ico", "icon.svg"),
+        *(page.route(f"/page/{name}", name) for name in names),
+        _Files(_CORE_DIR).route("/page/base.css", "base.css"),
+    ]
 
 
 def docs_routes() -> list[Route]:
@@ -58,33 +47,35 @@ def docs_routes() -> list[Route]:
     Raises:
         MissingExtraError: The package with Swagger UI is not installed.
     """
-    folder, swagger_dir = package_files("mien.serving") / "page", _swagger_dir()
-    files = [
-        ("/docs", folder / "docs.html"),
-        ("/docs/docs.js", folder / "docs.js"),
-        ("/docs/swagger-ui.css", swagger_dir / "swagger-ui.css"),
-        ("/docs/swagger-ui-bundle.js", swagger_dir / "swagger-ui-bundle.js"),
-    ]
-    policy = {"Content-Security-Policy": _DOCS_POLICY}
-    return [_route(address, file.name, file.read_bytes(), policy) for address, file in files]
-
-
-def _route(address: str, name: str, content: bytes, policy: Mapping[str, str] = MappingProxyType({})) -> Route:
-    kind = _KINDS[name.rpartition(".")[2]]
-    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache", "Content-Type": f"{kind}; charset=utf-8", **policy}
-
-    async def send(request: Request) -> Response:
-        known = {told.strip().removeprefix("W/") for told in request.headers.get("if-none-match", "").split(",")}
-        if tag in known or "*" in known:
-            return Response(status_code=304, headers=headers)
-        return Response(content, headers=headers)
-
-    return Route(address, send, include_in_schema=False)
-
-
-def _swagger_dir() -> Path:
     # Only its files are used: it stands here for a package that is nothing but them.
     require("serve", "fastapi_offline")
-    found = find_spec("fastapi_offline")
-    return Path(str(found and found.origin)).parent / "static"
+    package = find_spec("fastapi_offline")
+    policy = {"Content-Security-Policy": _DOCS_POLICY}
+    page, swagger = _Files(_PAGE_DIR, policy), _Files(Path(str(package and package.origin)).parent / "static", policy)
+    return [
+        page.route("/docs", "docs.html"),
+        page.route("/docs/docs.js", "docs.js"),
+        *(swagger.route(f"/docs/{name}", name) for name in ("swagger-ui.css", "swagger-ui-bundle.js")),
+    ]
+
+
+class _Files(StaticFiles):
+    """A folder, some of whose files are served."""
+
+    def __init__(self, folder: Path, headers: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__(directory=folder)
+        self._headers = {"Cache-Control": "no-cache", **headers}
+
+    def route(self, address: str, name: str) -> Route:
+        async def send(request: Request) -> Response:
+            return await self.get_response(name, request.scope)
+
+        return Route(address, send, include_in_schema=False)
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        kind = _KINDS[Path(full_path).suffix]
+        response.headers.update({**self._headers, "Content-Type": f"{kind}; charset=utf-8"})
+        return response

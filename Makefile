@@ -24,7 +24,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment that happens to be active is none of ours; IPython warns where it is another one.
 unexport VIRTUAL_ENV
 
-.PHONY: setup demo demo-all quick test slow coverage browser check notebooks docs bench fuzz kills overload domains format lock clean
+.PHONY: setup demo demo-all quick test slow coverage proxy browser check notebooks docs bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -55,17 +55,22 @@ demo-all: .venv/ready ## the same, with the network of a tutorial beside it
 	@$(BIN)/mien demo --all
 
 quick: .venv/ready ## run the tests that train nothing and start no process, in half a minute
-	$(PYTEST) -m "not (medium or slow or browser or site)"
+	$(PYTEST) -m "not (medium or slow or proxy or browser or site)"
 
 test: .venv/ready ## run the tests, but for the slow ones, in two minutes
-	$(PYTEST) -m "not (slow or browser or site)"
+	$(PYTEST) -m "not (slow or proxy or browser or site)"
 
 slow: .venv/ready ## run the tests that take minutes, and those of the networks of Keras
 	$(PYTEST) -m slow --durations 10
 
 coverage: .venv/ready ## run the tests, but for the slow ones, and say how much of each room they go through
-	$(PYTEST) -m "not (slow or browser or site)" --cov=mien --cov-report=
+	$(PYTEST) -m "not (slow or proxy or browser or site)" --cov=mien --cov-report=
 	$(BIN)/python tools/coverage_by_room.py
+
+proxy: .venv/ready ## put nginx before the server, and try what it keeps off; installs it where that is possible
+	@command -v nginx || command -v /usr/sbin/nginx || { $(INSTALL) nginx-light; } || \
+		{ echo "make proxy needs nginx: install it, on Debian by: apt-get install nginx-light"; exit 1; }
+	$(BIN)/pytest -m proxy
 
 browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \

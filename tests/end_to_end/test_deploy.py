@@ -21,7 +21,7 @@ pytestmark = pytest.mark.medium
 REPOSITORY = Path(__file__).parents[2]
 DEPLOY_DIR = REPOSITORY / "deploy"
 CONTAINERFILE = (DEPLOY_DIR / "Containerfile").read_text("utf-8")
-SERVICE = (DEPLOY_DIR / "mien.service").read_text("utf-8")
+SERVICE = (DEPLOY_DIR / "mien@.service").read_text("utf-8")
 MOST_EXPOSURE = 2.0
 
 
@@ -40,7 +40,7 @@ def unit(tmp_path: Path) -> Path:
     """The service, with a Python that is here."""
     if not shutil.which("systemd-analyze"):
         pytest.skip("systemd is not installed")
-    path = tmp_path / "mien.service"
+    path = tmp_path / "mien@8000.service"
     path.write_text(SERVICE.replace("/opt/mien/bin/python", str(Path(sys.executable).resolve())))
     return path
 

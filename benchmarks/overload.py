@@ -1,6 +1,7 @@
 """Whether `mien serve` keeps its promises under more than it can do, for as long as is asked.
 
-    python benchmarks/overload.py [PHOTOS] [--run RUN] [--minutes 10] [--excess 2] [--max-growth-mb 32] [--json]
+    python benchmarks/overload.py [PHOTOS] [--run RUN] [--minutes 10] [--excess 2] [--proxy] [--max-growth-mb 32]
+                                  [--json]
 
 Starts a server, measures how many images a second it answers, and sends twice as many: one by one, as forms and as
 plain bytes, and several in a request; one in twenty damaged, or text, or empty, or too large. Some connections are
@@ -17,21 +18,26 @@ says of the same file, exactly. Broken promises, each of which is printed and ma
 - less than a third of the answers a second, when it is over;
 - a traceback on stderr.
 
-Without PHOTOS, people are drawn; without --run, one is trained on the images.
+Without PHOTOS, people are drawn; without --run, one is trained on the images. With --proxy, nginx stands before the
+server, as deploy/nginx.conf has it but without TLS and without the limit for one address. It waits for slow clients as
+long as they send something: they hold no place in the server.
 """
 
 import argparse
 import asyncio
+import getpass
 import json
 import os
 import random
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +62,24 @@ MAX_FILE_MB, MAX_WAITING, UPLOAD_TIMEOUT_S = 4, 256, 3.0
 # A reply that has not come by then never comes: the server gives up on an answer after 30 s.
 PATIENCE_S = 45.0
 HEALTH_LIMIT_S, SAMPLE_EVERY_S, SETTLING_S = 2.0, 0.5, 2.0
+# What the processes of the proxy keep open to the server, though nobody asks.
+PROXY_CONNECTIONS = 2 * 64
+DEPLOYED = Path(__file__).parents[1] / "deploy" / "nginx.conf"
+NGINX = """user {user};
+daemon off;
+worker_processes 2;
+worker_rlimit_nofile 4096;
+pid {folder}/pid;
+events {{ worker_connections 2048; }}
+http {{
+    access_log off;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    include {folder}/site.conf;
+}}
+"""
 # All that a server may reply here.
 STATUSES = {200, 400, 408, 413, 415, 429, 503}
 # Beyond so many requests under way the client sends no more, and counts them.
@@ -194,8 +218,9 @@ def make_cases(run_dir: Path, photos: Path, work_dir: Path) -> dict[str, Case]:
 class Storm:
     """Clients that ask for more than a server can do."""
 
-    def __init__(self, server: Server, tally: Tally, chance: random.Random) -> None:
+    def __init__(self, server: Server, tally: Tally, chance: random.Random, *, slow_are_told: bool = True) -> None:
         self._server, self._tally, self._chance = server, tally, chance
+        self._slow_are_told = slow_are_told
         self._good = [name for name, case in tally.cases.items() if case.status == 200]
         self._bad = [name for name, case in tally.cases.items() if case.status != 200]
         self._free: list[Connection] = []
@@ -306,8 +331,10 @@ class Storm:
                 self._tally.statuses[reply.result().status] += 1
                 fault = f"status {reply.result().status} for a slow client"
                 self._tally.expect(reply.result().status in (408, 429, 503), fault)
-            except (ConnectionError, TimeoutError) as error:
-                self._tally.faults[f"a slow client: {str(error) or 'it is never told to stop'}"] += 1
+            except ConnectionError as error:
+                self._tally.faults[f"a slow client: {error}"] += 1
+            except TimeoutError:
+                self._tally.expect(not self._slow_are_told, "a slow client is never told to stop")
             connection.close()
 
     async def _watch(self, ends: float) -> None:
@@ -326,6 +353,29 @@ class Storm:
         connection.close()
 
 
+@contextmanager
+def behind_nginx(port: int, work_dir: Path) -> Iterator[int]:
+    """Put nginx before a server; give its port."""
+    folder, own_port = work_dir / "nginx", free_port()
+    folder.mkdir()
+    text = re.sub(r"\n *(ssl_|limit_conn ).*", "", DEPLOYED.read_text("utf-8"))
+    for old, new in {
+        "127.0.0.1:8000": f"127.0.0.1:{port}",
+        "listen 80;": f"listen 127.0.0.1:{free_port()};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{own_port} backlog=2048;",
+        "/run/mien-uploads": f"{folder}/uploads",
+    }.items():
+        text = text.replace(old, new)
+    (folder / "site.conf").write_text(text)
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=getpass.getuser()))
+    log = folder / "error.log"
+    with subprocess.Popen(["nginx", "-e", log, "-p", folder, "-c", folder / "nginx.conf"]) as process:
+        try:
+            yield own_port
+        finally:
+            process.terminate()
+
+
 def capacity(server: Server, cases: Mapping[str, Case], seconds: float) -> float:
     """Measure how many images a second a server answers."""
     requests = [form_request((name, case.content)) for name, case in cases.items() if case.status == 200]
@@ -341,7 +391,7 @@ def weather(server: Server, cases: Mapping[str, Case], given: argparse.Namespace
     server.first_reply(form_request(("0.jpg", cases["0.jpg"].content)))
     calm_s, storm_s = min(5.0, given.minutes * 6), given.minutes * 60
     rate, files_before = capacity(server, cases, calm_s), server.num_open_files
-    storm = Storm(server, tally, random.Random(given.seed))
+    storm = Storm(server, tally, random.Random(given.seed), slow_are_told=not given.proxy)
     in_loop(storm.rage(given.excess * rate / mean_images(), storm_s))
     num_answers = tally.num_answers
     time.sleep(SETTLING_S)
@@ -355,7 +405,7 @@ def weather(server: Server, cases: Mapping[str, Case], given: argparse.Namespace
     tally.expect(p99_s < limit_s, f"p99 of {p99_s:.1f} s, beyond {limit_s:.1f} s")
     tally.expect(tally.growth_mb < given.max_growth_mb, f"memory grew by {tally.growth_mb:.0f} MiB")
     # A thread that decodes HEIC may have begun a process for it, which it keeps, with a pipe each way.
-    most = files_before + 4 + 2 * ((os.cpu_count() or 1) + 1)
+    most = files_before + 4 + 2 * ((os.cpu_count() or 1) + 1) + (PROXY_CONNECTIONS if given.proxy else 0)
     tally.expect(files_after <= most, f"{files_after} open files, {files_before} before the storm")
     tally.expect(set(tally.statuses) <= STATUSES, f"statuses {sorted(tally.statuses)}")
     tally.expect("Traceback" not in server.log, f"a traceback: {server.log[-600:]}")
@@ -401,6 +451,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: %(default)s)")
     parser.add_argument("--excess", type=float, default=2.0, help="times what it can do (default: %(default)s)")
     parser.add_argument("--max-growth-mb", type=float, default=32.0, help="MiB (default: %(default)s)")
+    parser.add_argument("--proxy", action="store_true", help="with nginx before the server")
     parser.add_argument("--seed", type=int, default=0, help="decides what is sent (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     given = parser.parse_args()
@@ -409,7 +460,9 @@ def main() -> None:
         cases = make_cases(run_dir, photos, Path(work_dir))
         limits = ["--max-file-mb", MAX_FILE_MB, "--max-waiting", MAX_WAITING, "--upload-timeout-s", UPLOAD_TIMEOUT_S]
         port = free_port()
-        with running([*MIEN, "serve", str(run_dir), "--port", str(port), *map(str, limits)], port) as server:
+        command = [*MIEN, "serve", str(run_dir), "--port", str(port), *map(str, limits)]
+        proxy = behind_nginx(port, Path(work_dir)) if given.proxy else nullcontext(port)
+        with running(command, port) as server, proxy as server.port:
             document = weather(server, cases, given)
     if given.json:
         print(json.dumps(document))

@@ -10,6 +10,7 @@ from mien.model.prediction import threshold_in_force
 from mien.scoring.model_card import limits, model_card, scores_of
 from mien.scoring.results import Scores
 from mien.scoring.stress import weakness_of
+from mien.serving.markdown import to_html
 
 
 def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bool = False) -> dict[str, Any]:
@@ -24,6 +25,7 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
     """
     facts, scores = _readable(classifier.facts)
+    card = model_card(facts)
     return {
         "class_names": list(facts.class_names),
         "image_size": list(facts.image_size),
@@ -37,7 +39,8 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         "evaluations": scores.to_dict() if scores else {},
         "weakness": weakness_of(scores.stressed) if scores else "",
         "not_for": list(limits(facts)),
-        "model_card": model_card(facts),
+        "model_card": card,
+        "model_card_html": to_html(card),
         "limits": {
             "max_files": config.max_files,
             "max_file_bytes": config.max_file_bytes,

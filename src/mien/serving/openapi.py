@@ -138,6 +138,8 @@ class ModelDocument(_Document):
     """What it must not be used for, in sentences."""
     model_card: str
     """Its model card, in Markdown."""
+    model_card_html: str
+    """The same in HTML, for the page."""
     limits: LimitsDocument
     """What one request may bring: `max_files`, `max_file_bytes`, `max_pixels`."""
     allows_urls: bool

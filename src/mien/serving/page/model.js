@@ -1,7 +1,6 @@
 // What the classifier is, and how far it is to be trusted, in words.
 
 import { byId, made } from "./elements.js";
-import { elementsOf } from "./markdown.js";
 import { exact, short, visible } from "./names.js";
 
 const LONGEST_TITLE = 48;
@@ -64,7 +63,8 @@ function showTrust(model) {
   if (model.accuracy) showAccuracy(model.accuracy, judgeOf(model.accuracy, model.evaluations), model.threshold);
   else put("accuracy", "Nothing is known of how often it is right: it carries no scores.");
   byId("not-for").replaceChildren(...model.not_for.map((text) => made("li", { textContent: visible(text) })));
-  byId("model-card").replaceChildren(...elementsOf(model.model_card));
+  const card = new DOMParser().parseFromString(model.model_card_html, "text/html");
+  byId("model-card").replaceChildren(...card.body.childNodes);
   byId("model").hidden = byId("trust").hidden = false;
 }
 

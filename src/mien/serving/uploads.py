@@ -198,7 +198,10 @@ def _file_name(disposition: bytes) -> str | None:
 
 
 class _Form:
-    """What a multipart parser has found so far."""
+    """What a multipart parser has found so far.
+
+    Starlette's form would read a file that is too large to its end before it is refused, and put it on the disk.
+    """
 
     def __init__(self, config: ServeConfig) -> None:
         self.uploads: list[Upload] = []

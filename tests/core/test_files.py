@@ -1,8 +1,12 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -237,11 +241,37 @@ def test_a_folder_is_claimed_by_one_at_a_time(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_claim_holds_for_the_file_that_has_the_name(tmp_path: Path) -> None:
-    with open(tmp_path / files.LOCK_NAME, "w") as opened_before:
-        (tmp_path / files.LOCK_NAME).unlink()
-        with files.claimed(tmp_path):
-            assert not files._locked(opened_before, tmp_path / files.LOCK_NAME)
+def test_of_many_that_claim_a_folder_no_two_ever_have_it(tmp_path: Path) -> None:
+    inside, most_inside, claims = 0, 0, 0
+
+    def claim_often() -> None:
+        nonlocal inside, most_inside, claims
+        for _ in range(100):
+            with suppress(OutputError), files.claimed(tmp_path):
+                inside += 1
+                time.sleep(0)
+                most_inside, claims = max(most_inside, inside), claims + 1
+                inside -= 1
+
+    with ThreadPoolExecutor(4) as pool:
+        for claimant in [pool.submit(claim_often) for _ in range(4)]:
+            claimant.result()
+    assert most_inside == 1 and claims > 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.medium
+def test_a_kill_ends_a_claim(tmp_path: Path) -> None:
+    imports = "import time; from pathlib import Path; from mien.core.files import claimed"
+    code = f"{imports}\nwith claimed(Path({str(tmp_path)!r})): print(flush=True); time.sleep(99)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        with pytest.raises(OutputError, match="another mien is at work"), files.claimed(tmp_path):
+            pass
+        process.kill()
+    with files.claimed(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_claim_follows_no_link(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+# cattrs takes 1 for "1" and None for "None", and says less of what is wrong; pydantic takes half a second to load.
 T = TypeVar("T")
 _TOO_LARGE = 1e300
 

@@ -56,7 +56,7 @@ def test_the_public_names_are_what_the_package_shows() -> None:
         if name not in {"build_cnn", "fit"}:
             assert getattr(mien, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
-        _ = mien.nonsense
+        _ = mien.nonsense  # type: ignore[attr-defined]
 
 
 @pytest.mark.medium

@@ -3,13 +3,13 @@
 import io
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
 from rich.constrain import Constrain
-from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TextColumn
 from rich.progress import Progress as Bars
 from rich.table import Column, Table
 from rich.text import Text
@@ -41,34 +41,19 @@ class _Screen(Bars):
 
 
 class _TimeLeft(ProgressColumn):
-    """How long a stage will still take, at its mean speed so far; nothing while that is a guess."""
+    """How long a stage will still take, at its mean speed so far; nothing while that is a guess.
+
+    The column of Rich goes by the last half minute, guesses from the start, and stands still between two steps.
+    """
 
     def render(self, task: Task) -> Text:
-        ends_s = task.fields["ends_s"]
-        return Text("" if ends_s is None else f"{_duration(max(ends_s - time.monotonic(), 0))} left")
-
-
-@dataclass
-class _Stage:
-    """A stage that was begun: where it was then, and where it is. Its clock starts with the first part that is done."""
-
-    task: TaskID
-    began_s: float
-    first: int
-    done: int
-    total: int
-    runs: bool
-
-    def start(self, done: int) -> None:
-        """Start the clock: what comes before the first part, such as compiling, does not tell how long parts take."""
-        self.runs, self.began_s, self.first = True, time.monotonic(), done
-
-    def ends_s(self, done: float) -> float | None:
-        """Return when it will end, as `time.monotonic` tells it; None where that cannot be known yet."""
-        now = time.monotonic()
-        gone_s, share = now - self.began_s, (done - self.first) / max(self.total - self.first, 1)
-        known = share > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and share >= _GUESS_SHARE))
-        return now + gone_s * (1 - share) / share if known else None
+        moved_s, done, left = task.fields["moved_s"], task.completed - task.fields["first"], task.remaining or 0
+        gone_s = moved_s - (task.start_time or moved_s)
+        known = done > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and done >= _GUESS_SHARE * (done + left)))
+        if not known:
+            return Text()
+        ends_s = moved_s + gone_s * left / done
+        return Text(f"{_duration(max(ends_s - task.get_time(), 0))} left")
 
 
 class TerminalProgress:
@@ -81,8 +66,8 @@ class TerminalProgress:
             TextColumn("{task.fields[note]}"),
             _TimeLeft(_WIDE),
         )
-        self._screen = _Screen(*columns, console=ERR, transient=True, expand=True)
-        self._stages: dict[str, _Stage] = {}
+        self._screen = _Screen(*columns, console=ERR, transient=True, expand=True, get_time=time.monotonic)
+        self._stages: dict[str, Task] = {}
         self._history: Sequence[Epoch] = ()
         self._last_line_s = time.monotonic()
 
@@ -114,18 +99,12 @@ class TerminalProgress:
             if time.monotonic() - self._last_line_s > _LINE_EVERY_S:
                 self.say(f"{stage} {done}/{total}  {note}".rstrip())
             return
-        if stage not in self._stages or done < self._stages[stage].done:
+        if stage not in self._stages or done < self._stages[stage].fields["done"]:
             self._begin(stage, done, total)
-        now = self._stages[stage]
-        if done > now.done and not now.runs:
-            now.start(done)
-        now.done, now.total = done, total
         note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or f"{done}/{total}"
-        self._screen.update(now.task, note=note, visible=done < total)
-        self._move(now, done)
+        self._move(self._stages[stage], done, total=total, done=done, note=note, visible=done < total)
         for outer in self._around(stage):
-            outer.runs = outer.runs or done > 0
-            self._move(outer, outer.done + done / max(total, 1))
+            self._move(outer, outer.fields["done"] + done / max(total, 1))
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         """Show the epochs so far, the best of them at every moment; in plain lines, say what the last came to."""
@@ -137,16 +116,23 @@ class TerminalProgress:
 
     def _begin(self, stage: str, done: int, total: int) -> None:
         if stage in self._stages:
-            self._screen.remove_task(self._stages.pop(stage).task)
-        task = self._screen.add_task(stage, total=total, note="", ends_s=None)
-        self._stages[stage] = _Stage(task, time.monotonic(), done, done, total, runs=done > 0)
+            self._screen.remove_task(self._stages.pop(stage).id)
+        now = time.monotonic()
+        self._screen.add_task(
+            stage, start=done > 0, total=total, completed=done, note="", done=done, first=done, moved_s=now
+        )
+        self._stages[stage] = self._screen.tasks[-1]
 
-    def _move(self, stage: _Stage, done: float) -> None:
-        self._screen.update(stage.task, completed=done, total=stage.total, ends_s=stage.ends_s(done))
+    def _move(self, task: Task, completed: float, **changed: Any) -> None:
+        # What comes before the first part, such as compiling, does not tell how long parts take.
+        if not task.started and completed > task.completed:
+            self._screen.start_task(task.id)
+            changed["first"] = completed
+        self._screen.update(task.id, completed=completed, moved_s=time.monotonic(), **changed)
 
-    def _around(self, stage: str) -> list[_Stage]:
+    def _around(self, stage: str) -> list[Task]:
         """Return the stages that are not done, beside this one: it is a part of them."""
-        return [other for name, other in self._stages.items() if name != stage and other.done < other.total]
+        return [task for name, task in self._stages.items() if name != stage and task.visible]
 
     def _leave_epochs(self) -> None:
         """Print what is to stay of the epochs: a table; or one line, where the training was a part of something."""

@@ -5,6 +5,7 @@ MODEL=model.onnx uvicorn --app-dir benchmarks/peers decoder:app
 
 import os
 
+import numpy
 import onnxruntime
 from fastapi import FastAPI, UploadFile
 
@@ -20,4 +21,4 @@ def predict(file: UploadFile) -> dict[str, float]:
     """Say how probable each class is."""
     arrays = classifier.prepare(file.file.read()).by_name()
     (probs,) = session.run(["probs"], {item.name: arrays[item.name] for item in session.get_inputs()})
-    return dict(zip(classifier.class_names, probs[0].tolist(), strict=True))
+    return dict(zip(classifier.class_names, numpy.asarray(probs)[0].tolist(), strict=True))

@@ -21,4 +21,4 @@ async def predict(file: UploadFile) -> dict[str, float]:
     """Say how probable each class is."""
     image = PIL.Image.open(file.file).convert("RGB").resize(facts["image_size"][::-1], PIL.Image.Resampling.BILINEAR)
     (probs,) = session.run(["probs"], {"images": numpy.asarray(image)[None]})
-    return dict(zip(facts["class_names"], probs[0].tolist(), strict=True))
+    return dict(zip(facts["class_names"], numpy.asarray(probs)[0].tolist(), strict=True))

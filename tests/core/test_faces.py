@@ -30,8 +30,7 @@ def reference(name: str) -> NDArray[np.float32]:
 
 def expression_of(crops: NDArray[np.uint8]) -> NDArray[np.float32]:
     session = onnxruntime.InferenceSession(EXPRESSION.read_bytes(), providers=["CPUExecutionProvider"])
-    logits: NDArray[np.float32] = session.run(["logits"], {"crops": crops})[0]
-    return logits
+    return np.asarray(session.run(["logits"], {"crops": crops})[0])
 
 
 def nothing_found() -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -16,6 +16,7 @@ from mien.core.extras import needing
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs
 from mien.errors import BackboneError, ModelFileError
+from mien.learning.onnx_graphs import made_node
 
 if TYPE_CHECKING:
     import onnx
@@ -162,13 +163,13 @@ def _layout(given: "onnx.ValueInfoProto", image_size: tuple[int, int]) -> tuple[
 
 def _scaling(given: "onnx.ValueInfoProto", config: BackboneConfig, channels_first: bool) -> "list[onnx.NodeProto]":
     """Return the nodes between `images` and the network's own input."""
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     kind, value = given.type.tensor_type.elem_type, "images"
     nodes: list[onnx.NodeProto] = []
 
     def add(op: str, *inputs: str, **attributes: object) -> str:
-        nodes.append(helper.make_node(op, inputs, [f"added_{len(nodes)}"], **attributes))
+        nodes.append(made_node(op, inputs, f"added_{len(nodes)}", **attributes))
         return f"added_{len(nodes) - 1}"
 
     if kind != TensorProto.UINT8:
@@ -180,7 +181,7 @@ def _scaling(given: "onnx.ValueInfoProto", config: BackboneConfig, channels_firs
         value = add("Transpose", value, perm=[0, 3, 1, 2])
     if kind not in (TensorProto.UINT8, TensorProto.FLOAT):
         value = add("Cast", value, to=kind)
-    nodes.append(helper.make_node("Identity", [value], [given.name]))
+    nodes.append(made_node("Identity", [value], given.name))
     return nodes
 
 
@@ -192,13 +193,13 @@ def _pooling(
     A row for each image is taken as it is; of a map the mean over its places; of a row of tokens the first, which
     is the class token of vision transformers.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import TensorProto, numpy_helper
 
     name, shape = _chosen_output(_output_shapes(model, given, channels_first, size))
     nodes: list[onnx.NodeProto] = []
 
     def add(op: str, output: str, *inputs: str, **attributes: object) -> str:
-        nodes.append(helper.make_node(op, inputs, [output], **attributes))
+        nodes.append(made_node(op, inputs, output, **attributes))
         return output
 
     if len(shape) == 3:

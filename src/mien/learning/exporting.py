@@ -27,6 +27,7 @@ from mien.learning.backbone import Backbone
 from mien.learning.face_features import add_face_logits
 from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
+from mien.learning.onnx_graphs import write_constant, write_node, write_output
 from mien.learning.out_of_distribution import Distribution, fit_distribution
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.runs.figures import plot_history
@@ -90,13 +91,12 @@ def join(backbone: Backbone, head: Head, distribution: Distribution, facts: Mode
     model = onnx.load_from_string(backbone.content)
     graph = model.graph
     of_images, of_faces = np.split(head.weights, [backbone.num_features])
-    graph.initializer.append(onnx.numpy_helper.from_array(of_images, "head_weights"))
-    graph.initializer.append(onnx.numpy_helper.from_array(head.bias, "head_bias"))
-    graph.node.append(onnx.helper.make_node("Gemm", ["features", "head_weights", "head_bias"], ["logits"]))
-    graph.node.append(onnx.helper.make_node("Softmax", ["logits"], ["probs"], axis=1))
-    shape = ["N", len(head.bias)]
+    write_constant(graph, "head_weights", of_images)
+    write_constant(graph, "head_bias", head.bias)
+    write_node(graph, "Gemm", ["features", "head_weights", "head_bias"], "logits")
+    write_node(graph, "Softmax", ["logits"], "probs", axis=1)
     del graph.output[:]
-    graph.output.append(onnx.helper.make_tensor_value_info("probs", onnx.TensorProto.FLOAT, shape))
+    write_output(graph, "probs", ["N", len(head.bias)])
     longer = with_heat(model) if len(head.bias) <= MAX_CLASSES else None
     if of_faces.any():
         facts = replace(facts, faces="on")
@@ -168,7 +168,7 @@ def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str)
 
     asked = onnx.ModelProto()
     asked.CopyFrom(model)
-    asked.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+    write_output(asked.graph, name)
     graph = Graph(asked.SerializeToString())
     places = dataset.indexes(split)[:_MAX_FEATURES]
     batches = (dataset.pixels(places[i : i + 32]) for i in range(0, len(places), 32))
@@ -180,8 +180,6 @@ def _with_distance(
     model: "onnx.ModelProto", features: str, distribution: Distribution, facts: ModelFacts
 ) -> Classifier:
     """Give a network the output "distance", float32 (N, 1): how far images are from those of the training."""
-    import onnx
-
     arrays = {
         "plane_mean": distribution.mean,
         "plane_directions": distribution.directions,
@@ -202,10 +200,10 @@ def _with_distance(
     )
     graph = model.graph
     for name, array in arrays.items():
-        graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+        write_constant(graph, name, array)
     for kind, inputs, output, options in nodes:
-        graph.node.append(onnx.helper.make_node(kind, inputs, [output], **options))
-    graph.output.append(onnx.helper.make_tensor_value_info("distance", onnx.TensorProto.FLOAT, ["N", 1]))
+        write_node(graph, kind, inputs, output, **options)
+    write_output(graph, "distance", ["N", 1])
     facts = replace(facts, max_distance=distribution.limit)
     return Classifier(with_facts(model.SerializeToString(), facts))
 

@@ -79,7 +79,7 @@ def _add_expressions(graph: "onnx.GraphProto") -> None:
     """
     import onnx
 
-    ends = {
+    ends: dict[str, tuple[int, list[str | int]]] = {
         "faces": (onnx.TensorProto.UINT8, ["N", MAX_FACES, CROP_SIDE, CROP_SIDE]),
         "face_weights": (onnx.TensorProto.FLOAT, ["N", MAX_FACES]),
     }

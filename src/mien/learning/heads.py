@@ -365,7 +365,12 @@ def _fit(examples: _Examples, strength: float, start: Coefficients, precision: f
         value = entropies.sum(dtype=np.float64) + 0.5 * np.vdot(penalised, coefficients)
         return float(value), (inputs.T @ probs + penalised).ravel().astype(np.float64)
 
-    options = {"maxiter": _MAX_STEPS, "gtol": 1e-5, "ftol": precision}
-    done = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    done = minimize(
+        loss,
+        start.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _MAX_STEPS, "gtol": 1e-5, "ftol": precision},
+    )
     coefficients: Coefficients = done.x.reshape(start.shape).astype(np.float32)
     return coefficients

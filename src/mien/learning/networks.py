@@ -1,14 +1,14 @@
 """The networks that mien trains, in Keras."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
 import onnx
-from keras import layers
+from keras import KerasTensor, layers
+from numpy.typing import NDArray
 
 from mien.errors import BackboneError
 from mien.learning.backbone import Backbone
@@ -60,7 +60,7 @@ def build_lite0(backbone: Backbone) -> keras.Model:
 
 
 # What the nodes of the file are in Keras, beside convolutions; "features" is flat after the pooling already.
-_LAYERS = {
+_LAYERS: dict[str, Callable[[str], layers.Layer]] = {
     "Clip": lambda name: layers.ReLU(6.0, name=name),
     "Add": lambda name: layers.Add(name=name),
     "Concat": lambda name: layers.Concatenate(name=name),
@@ -70,7 +70,7 @@ _LAYERS = {
 }
 
 
-def _convolution(node: Any, weights: dict[str, Any], values: Any) -> Any:
+def _convolution(node: onnx.NodeProto, weights: dict[str, NDArray[np.float32]], values: KerasTensor) -> KerasTensor:
     options = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     kernel, bias = weights[f"{node.name}_kernel_half"], weights[f"{node.name}_bias_half"]
     shared = {"strides": options["strides"][0], "padding": "same", "name": node.name}
@@ -78,7 +78,7 @@ def _convolution(node: Any, weights: dict[str, Any], values: Any) -> Any:
         layer, kernel = layers.DepthwiseConv2D(kernel.shape[2], **shared), kernel.transpose(2, 3, 0, 1)
     else:
         layer, kernel = layers.Conv2D(len(kernel), kernel.shape[2], **shared), kernel.transpose(2, 3, 1, 0)
-    output = layer(values)
+    output: KerasTensor = layer(values)
     layer.set_weights([kernel, bias])
     return output
 
@@ -118,7 +118,7 @@ def build_application(name: str, image_size: tuple[int, int], weights: str = "im
     return keras.Model(images, network(scaled), name=name.lower())
 
 
-def _scaling(preprocess: Any) -> layers.Layer:
+def _scaling(preprocess: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> layers.Layer:
     """Return the layer that makes of colours from 0 to 1 what a network's own function makes of them from 0 to 255.
 
     Each of these functions is affine in the three colours: what it makes of black and of pure colours tells it all.
@@ -142,11 +142,12 @@ def with_head(backbone: keras.Model, num_classes: int, *, dropout: float = 0.0) 
     return keras.Model(backbone.input, _classes(backbone.output, num_classes, dropout), name=backbone.name)
 
 
-def _classes(features: Any, num_classes: int, dropout: float) -> Any:
+def _classes(features: KerasTensor, num_classes: int, dropout: float) -> KerasTensor:
     if dropout:
         features = layers.Dropout(dropout, name="dropout")(features)
     units, activation = (1, "sigmoid") if num_classes == 2 else (num_classes, "softmax")
-    return layers.Dense(units, activation=activation, dtype="float32", name="classes")(features)
+    classes: KerasTensor = layers.Dense(units, activation=activation, dtype="float32", name="classes")(features)
+    return classes
 
 
 def set_head(model: keras.Model, head: Head) -> None:

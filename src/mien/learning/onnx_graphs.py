@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     import onnx
 
 
+def made_node(kind: str, inputs: Sequence[str], output: str, **options: object) -> "onnx.NodeProto":
+    """Return a node with one output; its options are as in `write_node`."""
+    import onnx
+
+    node = onnx.helper.make_node(kind, inputs, [output])
+    node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in sorted(options.items()))
+    return node
+
+
 def write_node(graph: "onnx.GraphProto", kind: str, inputs: Sequence[str], output: str, **options: object) -> str:
     """Append a node with one output, and return the name of that.
 
@@ -20,9 +29,9 @@ def write_node(graph: "onnx.GraphProto", kind: str, inputs: Sequence[str], outpu
         output: Name of what it makes, and its own.
         options: Its attributes.
     """
-    import onnx
-
-    graph.node.append(onnx.helper.make_node(kind, inputs, [output], output, **options))
+    node = made_node(kind, inputs, output, **options)
+    node.name = output
+    graph.node.append(node)
     return output
 
 

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
 PUBLIC = "93.184.216.34"  # `Names` leads connections to it to this machine.
@@ -186,16 +187,25 @@ def _web_server(visit: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @dataclass
 class Names:
-    """A name server: what each name means, and what was asked."""
+    """A name server: what each name means, what was asked, and which addresses were then connected to."""
 
     table: dict[str, list[str]]
     asked: list[str] = field(default_factory=list)
+    connected: list[str] = field(default_factory=list)
     real: Callable[..., Any] = field(default_factory=lambda: socket.getaddrinfo)
+    real_connect: Callable[..., Any] = field(default_factory=lambda: httpcore.AnyIOBackend.connect_tcp)
 
     def look_up(self, host: str, *args: object, **options: object) -> list[object]:
         self.asked.append(host)
         # A literal address asks no name server.
         return [entry for address in self.table.get(host, [host]) for entry in self.real(address, *args, **options)]
+
+    async def connect(self, address: str, port: int, *args: object) -> httpcore.AsyncNetworkStream:
+        self.connected.append(address)
+        real: httpcore.AsyncNetworkStream = await self.real_connect(
+            httpcore.AnyIOBackend(), self.table.get(address, [address])[0], port, *args
+        )
+        return real
 
 
 def write_certificate(folder: Path, *, has_expired: bool = False) -> Path:

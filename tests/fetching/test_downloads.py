@@ -1,15 +1,20 @@
+import asyncio
+import os
 import socket
 import threading
+import time
+import tracemalloc
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError, SettingsError
-from mien.fetching import downloads
-from mien.fetching.downloads import download
-from servers import Answer, reply, say_nothing, serving
+from mien.fetching import downloads, exchange
+from mien.fetching.downloads import download, download_file
+from servers import Answer, pour, reply, say_nothing, serving
 
 pytestmark = pytest.mark.medium
 
@@ -60,13 +65,14 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How long each pause would have been: none is made."""
     kept: list[float] = []
 
-    class Unhurried(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert timeout is not None
-            kept.append(timeout)
-            return self.is_set()
+    real = asyncio.sleep
 
-    monkeypatch.setattr(downloads, "Event", Unhurried)
+    async def sleep(seconds: float) -> None:
+        if seconds:
+            kept.append(seconds)
+        await real(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return kept
 
 
@@ -91,32 +97,32 @@ def test_urls_are_fetched_at_once_and_a_slow_one_keeps_none_waiting() -> None:
 
 
 def test_one_host_is_asked_for_a_few_at_a_time() -> None:
-    lock, at_work, most = threading.Condition(), Counter[str](), 0
+    at_work, most = Counter[str](), 0
     urls = [f"http://images.test/{number}" for number in range(40)]
 
-    def fetch(url: str, limits: FetchLimits) -> bytes:
+    async def fetch(url: str, limits: FetchLimits) -> bytes:
         nonlocal most
-        with lock:
-            at_work["begun"] += 1
-            at_work["now"] += 1
-            most = max(most, at_work["now"])
-            lock.notify_all()
-            # Until as many are at work as may be, none ends; the last one has nobody to wait for.
-            assert lock.wait_for(lambda: most == 3 or at_work["begun"] == len(urls), 20)
-            at_work["now"] -= 1
+        at_work["begun"] += 1
+        at_work["now"] += 1
+        most = max(most, at_work["now"])
+        # Until as many are at work as may be, none ends; the last one has nobody to wait for.
+        async with asyncio.timeout(20):
+            while most < 3 and at_work["begun"] < len(urls):
+                await asyncio.sleep(0.01)
+        at_work["now"] -= 1
         return b""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mien.fetching.http.fetch", fetch)
+        patch.setattr(exchange, "fetch", fetch)
         assert len(list(download(urls, IntakeLimits(max_per_host=3), HERE))) == 40
     assert most == 3
 
 
 def test_an_error_that_is_no_refusal_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, limits: FetchLimits) -> bytes:
+    async def fetch(url: str, limits: FetchLimits) -> bytes:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("mien.fetching.http.fetch", fetch)
+    monkeypatch.setattr(exchange, "fetch", fetch)
     with pytest.raises(RuntimeError, match="new thread"):
         list(download(["http://h/"], IntakeLimits(), HERE))
 
@@ -127,17 +133,49 @@ def test_a_malformed_url_is_refused_like_any_other() -> None:
 
 
 def test_who_stops_taking_stops_the_workers() -> None:
-    before = set(threading.enumerate())
+    with serving(reply()) as server:
+        before = set(threading.enumerate())
+        found = download([f"{server.url}/{number}" for number in range(200)], IntakeLimits(workers=2), HERE)
+        next(found)
+        found.close()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(20)
+            assert not thread.is_alive()
+    assert len(server.requests) < 20
+
+
+def test_what_is_not_taken_is_not_fetched() -> None:
     with serving(reply()) as server:
         found = download([f"{server.url}/{number}" for number in range(200)], IntakeLimits(workers=2), HERE)
         next(found)
-        workers = [thread for thread in set(threading.enumerate()) - before if thread.name == "mien-download"]
-        assert workers
+        time.sleep(0.5)
+        assert len(server.requests) <= 4  # one is taken, one waits, and the two workers wait with one each
         found.close()
-        for thread in workers:
-            thread.join(20)
-        assert not any(thread.is_alive() for thread in workers)
-    assert len(server.requests) < 20
+
+
+def test_who_stops_taking_does_not_wait_for_a_silent_server() -> None:
+    with serving(reply()) as server, serving(say_nothing) as silent:
+        found = download([server.url, silent.url], IntakeLimits(), FetchLimits(600, allow_private=True))
+        assert next(found) == (server.url, b"image")
+        found.close()
+
+
+def test_a_file_is_written_as_it_comes(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with serving(reply(bytes(5_000_000))) as server:
+        download_file(server.url, path, limits=IntakeLimits(), fetch_limits=HERE)
+        assert path.read_bytes() == bytes(5_000_000)
+        tracemalloc.start()
+        download_file(server.url, Path(os.devnull), limits=IntakeLimits(), fetch_limits=HERE)
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+        tracemalloc.stop()
+
+
+def test_a_file_is_written_no_further_than_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with serving(pour(b"HTTP/1.0 200 OK\r\n\r\n", bytes(8192))) as server, pytest.raises(FetchError, match="100000"):
+        download_file(server.url, path, limits=IntakeLimits(), fetch_limits=FetchLimits(5, 100_000, allow_private=True))
+    assert path.stat().st_size <= 100_000
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
-import io
-import os
+import asyncio
+import signal
 import socket
 import ssl
 import struct
@@ -7,16 +7,17 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
 from mien.config import FetchLimits
 from mien.core.parallel import in_threads
-from mien.errors import FetchError, SettingsError
-from mien.fetching.http import fetch, fetch_into, is_public
+from mien.errors import BusyError, FetchError, SettingsError
+from mien.fetching.exchange import receive
+from mien.fetching.http import fetch, is_public
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
 
 pytestmark = pytest.mark.medium
@@ -29,6 +30,7 @@ HURRIED = FetchLimits(timeout_s=0.3, allow_private=True)
 def names(monkeypatch: pytest.MonkeyPatch) -> Names:
     known = Names({PUBLIC: ["127.0.0.1"]})
     monkeypatch.setattr(socket, "getaddrinfo", known.look_up)
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", known.connect)
     return known
 
 
@@ -51,7 +53,17 @@ def test_fetch_refuses_every_scheme_but_http_and_https(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["http://", "http:///x", "http://[::1", "http://h:1:2/", "http://a b/", "http://\udcff/"]
+    "url",
+    [
+        "http://",
+        "http:///x",
+        "http://[::1",
+        "http://h:1:2/",
+        "http://h:65536/",
+        "http://.h/",
+        "http://a b/",
+        "http://\udcff/",
+    ],
 )
 def test_fetch_refuses_a_malformed_url(url: str) -> None:
     assert "cannot fetch" in refusal(url)
@@ -116,7 +128,7 @@ def test_fetch_connects_to_the_address_that_was_checked_and_asks_only_once(names
     names.table["images.test"] = [PUBLIC]
     with serving(reply()) as server:
         assert fetch(f"http://images.test:{server.port}/a%20b?q=1#part", FetchLimits()) == b"image"
-    assert names.asked == ["images.test", PUBLIC]
+    assert (names.asked, names.connected) == (["images.test"], [PUBLIC])
     head = server.requests[0].decode().split("\r\n")
     assert head[0] == "GET /a%20b?q=1 HTTP/1.1"
     assert f"Host: images.test:{server.port}" in head and "Accept-Encoding: identity" in head
@@ -145,18 +157,23 @@ def test_fetch_refuses_a_redirect_to_a_name_that_has_changed_its_address(names: 
 def test_fetch_tries_the_next_address_when_one_cannot_be_reached(
     waits: bool, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = socket.create_connection
-
-    def connect(target: tuple[str, int], timeout: float, *args: Any, **options: Any) -> socket.socket:
-        if target[0] == "127.0.0.9":
+    async def connect(network: object, host: str, port: int, timeout: float, *args: Any) -> httpcore.AsyncNetworkStream:
+        if host == "127.0.0.9":
             assert timeout <= 10  # half the time is left for the other address
-            raise TimeoutError if waits else ConnectionRefusedError
-        return real(target, timeout, *args, **options)
+            raise httpcore.ConnectTimeout if waits else httpcore.ConnectError
+        return await names.connect(host, port, timeout, *args)
 
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
     names.table["images.test"] = ["127.0.0.9", "127.0.0.1"]
     with serving(reply()) as server:
         assert fetch(f"http://images.test:{server.port}/", FetchLimits(20, allow_private=True)) == b"image"
+
+
+def test_fetch_goes_on_to_an_address_where_somebody_listens(names: Names) -> None:
+    names.table["images.test"] = ["::1", "127.0.0.1"]
+    with serving(reply()) as server:
+        assert fetch(f"http://images.test:{server.port}/", HERE) == b"image"
+    assert names.connected == ["::1", "127.0.0.1"]
 
 
 def test_fetch_takes_a_literal_ipv6_address() -> None:
@@ -251,25 +268,6 @@ def test_fetch_reports_a_connection_that_is_reset_in_the_middle() -> None:
 
     with serving(reset) as server:
         assert server.url in refusal(server.url)
-
-
-def test_fetch_into_writes_what_comes_as_it_comes() -> None:
-    file = io.BytesIO()
-    with serving(reply(bytes(5_000_000))) as server:
-        fetch_into(file, server.url, HERE)
-        assert file.getvalue() == bytes(5_000_000)
-        tracemalloc.start()
-        with open(os.devnull, "wb") as nowhere:
-            fetch_into(nowhere, server.url, HERE)
-        assert tracemalloc.get_traced_memory()[1] < 2_000_000
-        tracemalloc.stop()
-
-
-def test_fetch_into_writes_no_more_than_the_limit() -> None:
-    file = io.BytesIO()
-    with serving(pour(b"HTTP/1.0 200 OK\r\n\r\n", bytes(8192))) as server, pytest.raises(FetchError, match="100000"):
-        fetch_into(file, server.url, FetchLimits(5, 100_000, allow_private=True))
-    assert len(file.getvalue()) <= 100_000
 
 
 @pytest.mark.parametrize(
@@ -381,21 +379,99 @@ def test_fetch_ends_at_the_deadline_when_the_name_server_does_not_answer(monkeyp
 
 
 def test_fetch_hangs_up_on_a_connection_that_comes_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = socket.create_connection
+    real = httpcore.AnyIOBackend.connect_tcp
 
-    def connect(*args: Any, **options: Any) -> socket.socket:
-        time.sleep(0.4)
-        return real(*args, **options)
+    async def connect(*args: Any) -> httpcore.AsyncNetworkStream:
+        await asyncio.sleep(0.4)
+        return await real(*args)
 
-    monkeypatch.setattr(socket, "create_connection", connect)
+    monkeypatch.setattr(httpcore.AnyIOBackend, "connect_tcp", connect)
     with serving(drip(b"HTTP/1.1 200 OK\r\nX: ")) as server:
         assert_ends_at_the_deadline(server.url)
-        time.sleep(0.3)  # by now it is there
+        time.sleep(0.3)  # by now it would be there
 
 
 def test_fetch_ends_at_the_deadline_when_a_tls_greeting_never_comes() -> None:
     with serving(say_nothing) as server:
         assert_ends_at_the_deadline(f"https://127.0.0.1:{server.port}")
+
+
+def test_names_that_nobody_answers_for_take_a_limited_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: released.wait(20) and [])
+    before = threading.active_count()
+    for _ in range(80):
+        assert "not done within" in refusal("http://images.test/", FetchLimits(0.01))
+    assert threading.active_count() - before <= 64
+    released.set()
+
+
+SILENT_NAME_SERVER = """
+import socket, sys, time
+socket.getaddrinfo = lambda *arguments, **options: (print("asked", flush=True), time.sleep(60))
+from mien.config import FetchLimits, IntakeLimits
+from mien.fetching.downloads import download
+from mien.fetching.http import fetch
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "fetch('http://images.test/', FetchLimits(0.2))",
+        "for _, error in download(['http://images.test/'], IntakeLimits(retries=0), FetchLimits(0.2)): raise error",
+    ],
+)
+def test_a_process_need_not_wait_for_a_name_server_at_its_end(statement: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SILENT_NAME_SERVER + statement], stderr=subprocess.PIPE, timeout=20, check=False
+    )
+    assert done.returncode == 1 and b"not done within 0.2 s" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has another signal for it")
+@pytest.mark.parametrize(
+    "statement",
+    ["fetch('http://images.test/')", "next(download(['http://images.test/'], IntakeLimits(), FetchLimits()))"],
+)
+def test_ctrl_c_ends_what_waits_for_a_name_server(statement: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SILENT_NAME_SERVER + statement], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout and process.stdout.readline() == b"asked\n"
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=15)
+    assert time.monotonic() - began < 10 and said.splitlines()[-1] == b"KeyboardInterrupt"
+
+
+def test_fetch_works_where_an_event_loop_runs() -> None:
+    async def fetch_without_waiting() -> bytes:
+        return fetch(server.url, HERE)
+
+    with serving(reply()) as server:
+        assert asyncio.run(fetch_without_waiting()) == b"image"
+
+
+def test_who_leaves_an_exchange_hangs_up() -> None:
+    async def leave() -> None:
+        begun = asyncio.Event()
+        exchange = asyncio.create_task(receive(server.url, HERE, take=lambda chunk: begun.set()))
+        await begun.wait()
+        exchange.cancel()
+        await asyncio.wait([exchange])
+        assert exchange.cancelled()
+
+    with serving(drip(b"HTTP/1.0 200 OK\r\n\r\n")) as server:  # which checks that its connection was closed
+        asyncio.run(leave())
+
+
+def test_what_cannot_be_taken_ends_an_exchange_with_its_own_error() -> None:
+    def take(chunk: bytes) -> None:
+        raise BusyError("no room")
+
+    with serving(drip(b"HTTP/1.0 200 OK\r\n\r\n")) as server, pytest.raises(BusyError, match="no room"):
+        asyncio.run(receive(server.url, HERE, take=take))
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,23 @@
 """Downloads: many URLs at a time, a few from each host, and again where the reason may pass."""
 
+import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
-from queue import Empty, Full, Queue
-from threading import Event, Lock, Semaphore, Thread
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from anyio.from_thread import start_blocking_portal
+
 from mien.config import FetchLimits, IntakeLimits
+from mien.core import files
 from mien.errors import FetchError
-from mien.fetching import http
+from mien.fetching import exchange
 
 # Servers may ask for hours; then the next run is soon enough.
 _MAX_PAUSE_S = 30.0
 _FIRST_PAUSE_S = 0.5
-_PULSE_S = 0.1
 Result = TypeVar("Result")
 
 
@@ -30,89 +31,82 @@ def download(
         limits: How many at a time, and how often.
         fetch_limits: How far to go for each.
     """
-    stop = Event()
-    tasks: Queue[str] = Queue()
     # One place: what is not taken keeps the workers from fetching more than fits into the memory.
-    answers: Queue[tuple[str, bytes | Exception]] = Queue(maxsize=1)
-    for url in urls:
-        tasks.put(url)
-    hosts = _Hosts(limits.max_per_host)
+    answers: asyncio.Queue[tuple[str, bytes | Exception]] = asyncio.Queue(maxsize=1)
+    places = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(limits.max_per_host))
+    tasks = iter(urls)
 
-    def work() -> None:
-        with suppress(Empty):
-            while not stop.is_set():
-                url = tasks.get_nowait()
-                _hand_over((url, _outcome(url, hosts, limits, fetch_limits, stop=stop)), answers, stop)
+    async def work() -> None:
+        for url in tasks:
+            await answers.put(
+                (url, await _outcome(url, places[_host_of(url)], limits=limits, fetch_limits=fetch_limits))
+            )
 
-    # Daemons: Ctrl-C need not wait for servers that say nothing.
-    for _ in range(min(limits.workers, len(urls))):
-        Thread(target=work, name="mien-download", daemon=True).start()
-    try:
+    with start_blocking_portal() as portal:
+        for _ in range(min(limits.workers, len(urls))):
+            portal.start_task_soon(work)
         for _ in urls:
-            url, outcome = answers.get()
+            url, outcome = portal.call(answers.get)
             if isinstance(outcome, Exception) and not isinstance(outcome, FetchError):
                 raise outcome
             yield url, outcome
-    finally:
-        stop.set()
 
 
-def trying_again(fetch: Callable[[], Result], limits: IntakeLimits, stop: Event) -> Result:
-    """Call what fetches, and again after a pause where it fails in a way that may pass.
+def download_file(url: str, path: Path, *, limits: IntakeLimits, fetch_limits: FetchLimits) -> None:
+    """Write the bytes of a URL to a file as they come: for what is too large for the memory.
 
     Args:
-        fetch: What to call.
+        url: Begins with http:// or https://.
+        path: The file; what was written before an error stays there.
         limits: How often.
-        stop: Ends the pauses.
+        fetch_limits: How far to go.
+
+    Raises:
+        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
+        OutputError: The file cannot be written.
+    """
+
+    async def fetch() -> None:
+        with files.writing(path), open(path, "wb") as file:
+            await exchange.receive(url, fetch_limits, take=file.write)
+
+    with start_blocking_portal() as portal:
+        portal.call(_trying_again, fetch, limits)
+
+
+async def _trying_again(fetch: Callable[[], Awaitable[Result]], limits: IntakeLimits) -> Result:
+    """Call what fetches, and again after a pause where it fails in a way that may pass.
 
     Raises:
         FetchError: The last one.
     """
     for number in range(limits.retries):
         try:
-            return fetch()
+            return await fetch()
         except FetchError as error:
             pause_s = max(_FIRST_PAUSE_S * 4**number * random.uniform(0.8, 1.2), error.retry_after_s)
-            if not error.may_pass or pause_s > _MAX_PAUSE_S or stop.wait(pause_s):
+            if not error.may_pass or pause_s > _MAX_PAUSE_S:
                 raise
-    return fetch()
+        await asyncio.sleep(pause_s)
+    return await fetch()
 
 
-class _Hosts:
-    """How many URLs of each host are being fetched."""
-
-    def __init__(self, max_per_host: int) -> None:
-        self._lock = Lock()
-        self._free: defaultdict[str, Semaphore] = defaultdict(lambda: Semaphore(max_per_host))
-
-    def free(self, url: str) -> Semaphore:
-        """Return what is to be held while a URL is fetched."""
-        try:
-            host = urlsplit(url).netloc.lower()
-        except ValueError:
-            host = ""
-        with self._lock:
-            return self._free[host]
-
-
-def _outcome(
-    url: str, hosts: _Hosts, limits: IntakeLimits, fetch_limits: FetchLimits, *, stop: Event
+async def _outcome(
+    url: str, place: asyncio.Semaphore, *, limits: IntakeLimits, fetch_limits: FetchLimits
 ) -> bytes | Exception:
-    def fetch() -> bytes:
-        with hosts.free(url):
-            return http.fetch(url, fetch_limits)
+    async def fetch() -> bytes:
+        async with place:
+            return await exchange.fetch(url, fetch_limits)
 
     try:
-        return trying_again(fetch, limits, stop)
+        return await _trying_again(fetch, limits)
     except Exception as error:
         # Whatever it is, it is for the thread that waits to say.
         return error
 
 
-def _hand_over(
-    answer: tuple[str, bytes | Exception], answers: "Queue[tuple[str, bytes | Exception]]", stop: Event
-) -> None:
-    while not stop.is_set():
-        with suppress(Full):
-            return answers.put(answer, timeout=_PULSE_S)
-    return None
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""

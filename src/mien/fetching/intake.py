@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from threading import Event
 from typing import Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
@@ -19,9 +18,7 @@ from mien.core.formats import EXTENSIONS, HEAD_BYTES, format_of
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import first_few, shorten
 from mien.errors import FetchError, IntakeError, NotADatasetError, SettingsError, SourceNotFoundError
-from mien.fetching import http
 from mien.fetching.archives import Member, is_archive, members
-from mien.fetching.downloads import download, trying_again
 from mien.fetching.image_folder import ImageFolder, open_folder
 from mien.fetching.repositories import clone, is_repository, repository_members
 from mien.fetching.source_log import LOG_NAME, SourceRecord
@@ -166,6 +163,8 @@ class _Work:
     found: set[str] = field(default_factory=set)
 
     def take_list(self, wanted: Sequence[Wanted]) -> None:
+        from mien.fetching.downloads import download  # not where nothing is fetched: it loads the HTTP client
+
         labels = {image.url: image.label for image in wanted}
         for url in [url for url in labels if self.images.is_settled(url)]:
             self._count(self.images.records[url], labels.pop(url), is_new=False)
@@ -233,17 +232,15 @@ class _Work:
                 place.unlink(missing_ok=True)
 
     def _fetch_archive(self, url: str, path: Path) -> None:
+        from mien.fetching.downloads import download_file  # as above
+
         limits = self.limits
         as_archive = replace(
             self.fetch_limits, max_bytes=limits.max_total_bytes, timeout_s=min(limits.source_timeout_s, 24 * 3600)
         )
 
-        def fetch() -> None:
-            with files.writing(path), open(path, "wb") as file:
-                http.fetch_into(file, url, as_archive)
-
         try:
-            trying_again(fetch, limits, Event())
+            download_file(url, path, limits=limits, fetch_limits=as_archive)
         except FetchError as error:
             text = error.reason.replace("--max-bytes", "--max-total-bytes").replace("--timeout-s", "--source-timeout-s")
             raise IntakeError(text) from error

@@ -17,7 +17,7 @@ from conftest import Mien, draw_image, encoded
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.fetching.http import fetch
+from mien.fetching.exchange import receive
 from mien.serving import answers, urls
 from mien.serving.app import create_app
 from onnx_models import COLOUR_FACTS as FACTS
@@ -33,7 +33,9 @@ JSON = {"Content-Type": "application/json"}
 @pytest.fixture
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let URLs lead to this machine, where the servers of the tests are."""
-    monkeypatch.setattr(urls, "fetch", lambda url, limits: fetch(url, replace(limits, allow_private=True)))
+    monkeypatch.setattr(
+        urls, "receive", lambda url, limits, take: receive(url, replace(limits, allow_private=True), take=take)
+    )
 
 
 def ask_urls(app: FastAPI, *urls: str, explain: bool = False) -> httpx.Response:

@@ -1,5 +1,6 @@
 """The description of the API: whatever is asked by it, or against it, gets an answer that it describes."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from http_asking import FORM, JPEG, app_of, ask, sent_slowly
+from mien.config import FetchLimits
 from mien.errors import FetchError
 from mien.serving import urls
 from mien.serving.openapi import PredictionDocument, RefusalDocument, UrlsDocument
@@ -31,7 +33,11 @@ PATHS = [
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """An application for which every URL leads to the same image."""
-    monkeypatch.setattr(urls, "fetch", lambda url, limits: JPEG)
+
+    async def receive(url: str, limits: FetchLimits, *, take: Callable[[bytes], object]) -> None:
+        take(JPEG)
+
+    monkeypatch.setattr(urls, "receive", receive)
     return app_of(allow_urls=True, allow_host=("testserver",))
 
 
@@ -140,12 +146,12 @@ REACHED: dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any]]] = {
 def test_every_documented_status_is_reached(
     path: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(url: str, limits: object) -> bytes:
+    async def receive(url: str, limits: FetchLimits, *, take: Callable[[bytes], object]) -> None:
         if url == "x://":
             raise FetchError("its scheme is 'x'")
-        return JPEG
+        take(JPEG)
 
-    monkeypatch.setattr(urls, "fetch", fetch)
+    monkeypatch.setattr(urls, "receive", receive)
     monkeypatch.chdir(tmp_path)
     KEY_PATH.write_text("0123456789abcdef" * 2)
     config, request = REACHED[path, status]

@@ -1,13 +1,12 @@
 """Fetching for requests: a few at a time in all, within memory and time, and telling nothing of the network here."""
 
 import asyncio
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from mien.config import ServeConfig
+from mien.config import FetchLimits, ServeConfig
 from mien.errors import BusyError, FetchError, TooLargeError
 from mien.serving import urls
 from mien.serving.answers import Answer
@@ -16,33 +15,32 @@ from mien.serving.uploads import Upload
 from mien.serving.urls import UrlFetcher
 
 BUDGET = 100 * 1024**2
+Take = Callable[[bytes], object]
 
 
 class Internet:
-    """Predictions only when it is told to, and knows how many wait for it."""
+    """Answers only when it is told to, and knows how many wait for it."""
 
     def __init__(self) -> None:
-        self.opened = threading.Event()
+        self.opened = asyncio.Event()
         self.num_asking = 0
         self.most_asking = 0
-        self._lock = threading.Lock()
 
-    def fetch(self, url: str, limits: Any) -> bytes:
-        with self._lock:
-            self.num_asking += 1
-            self.most_asking = max(self.most_asking, self.num_asking)
-        assert self.opened.wait(20)
-        with self._lock:
+    async def receive(self, url: str, limits: FetchLimits, *, take: Take) -> None:
+        self.num_asking += 1
+        self.most_asking = max(self.most_asking, self.num_asking)
+        try:
+            take(url.encode())
+            await self.opened.wait()
+        finally:
             self.num_asking -= 1
-        return url.encode()
 
 
 @pytest.fixture
-def internet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Internet]:
+def internet(monkeypatch: pytest.MonkeyPatch) -> Internet:
     internet = Internet()
-    monkeypatch.setattr(urls, "fetch", internet.fetch)
-    yield internet
-    internet.opened.set()
+    monkeypatch.setattr(urls, "receive", internet.receive)
+    return internet
 
 
 async def fetch(fetcher: UrlFetcher, budget: MemoryBudget, num_urls: int) -> list[Upload | Answer]:
@@ -71,13 +69,13 @@ def test_images_come_in_order_and_only_a_few_are_fetched_at_a_time(internet: Int
     assert budget.num_taken == 0
 
 
-def test_what_is_being_fetched_counts_as_large_as_it_may_be(internet: Internet) -> None:
+def test_what_has_come_in_counts_and_no_more(internet: Internet) -> None:
     budget = MemoryBudget(BUDGET)
 
     async def look() -> None:
         fetching = asyncio.create_task(fetch(fetcher_of(), budget, 3))
         await until(lambda: internet.num_asking == 3)
-        assert budget.num_taken == 3 * 1024**2
+        assert budget.num_taken == 3 * len("https://example.org/0")
         internet.opened.set()
         await fetching
 
@@ -85,50 +83,65 @@ def test_what_is_being_fetched_counts_as_large_as_it_may_be(internet: Internet) 
     assert budget.num_taken == 0
 
 
-def test_small_images_wait_for_memory_that_large_ones_would_need(internet: Internet) -> None:
-    fetcher, budget = fetcher_of(), MemoryBudget(int(2.5 * 1024**2))
+def test_small_images_need_no_memory_that_large_ones_would(internet: Internet) -> None:
+    fetcher, budget = fetcher_of(), MemoryBudget(1000)
 
     async def ask() -> None:
         together = [asyncio.create_task(fetch(fetcher, budget, 20)) for _ in range(2)]
-        await until(lambda: internet.num_asking == 2)
+        await until(lambda: internet.num_asking == 8)
         internet.opened.set()
         for found in await asyncio.gather(*together):
             assert len(found) == 20 and all(isinstance(item, Upload) for item in found)
 
     asyncio.run(ask())
-    assert internet.most_asking == 2 and budget.num_taken == 0
+    assert internet.most_asking == 8 and budget.num_taken == 0
 
 
 def test_images_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urls, "fetch", lambda url, limits: bytes(900_000))
+    async def receive(url: str, limits: FetchLimits, *, take: Take) -> None:
+        for _ in range(9):
+            take(bytes(100_000))
+
+    monkeypatch.setattr(urls, "receive", receive)
     fetcher, budget = fetcher_of(), MemoryBudget(2 * 1024**2)
     for _ in range(10):
         with pytest.raises(TooLargeError):
             asyncio.run(fetch(fetcher, budget, 3))
     assert budget.num_taken == 0
-    assert len(asyncio.run(fetch(fetcher, budget, 1))) == 1
+    assert len(asyncio.run(fetch(fetcher, budget, 2))) == 2
 
 
-def test_memory_that_is_not_for_fetching_is_not_waited_for(internet: Internet) -> None:
-    budget = MemoryBudget(2 * 1024**2)
+def test_memory_that_others_hold_is_not_waited_for(internet: Internet) -> None:
+    budget = MemoryBudget(1000)
     with budget.share() as other:
-        other.take(1_500_000)
+        other.take(990)
         with pytest.raises(BusyError):
             asyncio.run(fetch(fetcher_of(), budget, 1))
+        assert budget.num_taken == 990 and internet.num_asking == 0
 
 
-def test_threads_that_nobody_waits_for_keep_their_places(internet: Internet) -> None:
+def test_what_came_of_an_image_that_never_came_whole_is_given_back(internet: Internet) -> None:
+    budget = MemoryBudget(BUDGET)
+
+    async def ask() -> None:
+        with budget.share() as share:
+            (late,) = await fetcher_of(upload_timeout_s=0.1).fetch(["https://example.org/"], share)
+            assert isinstance(late, Answer) and (share.num_bytes, budget.num_taken) == (0, 0)
+
+    asyncio.run(ask())
+
+
+def test_who_leaves_gives_the_places_to_others(internet: Internet) -> None:
     fetcher, budget = fetcher_of(), MemoryBudget(BUDGET)
 
     async def leave_often() -> None:
         for _ in range(5):
-            leaving = asyncio.create_task(fetch(fetcher, budget, 8))
+            leaving = asyncio.create_task(fetch(fetcher, budget, 20))
             await until(lambda: internet.num_asking == 8)
             leaving.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await leaving
-            assert budget.num_taken == 0
-        assert internet.most_asking == 8
+            assert budget.num_taken == 0 and internet.num_asking == 0
         internet.opened.set()
         assert len(await fetch(fetcher, budget, 20)) == 20
 
@@ -166,10 +179,11 @@ def test_there_is_a_limit_to_what_waits_and_for_how_long(internet: Internet) -> 
 def test_why_a_url_cannot_be_fetched_is_told_without_what_only_the_server_knows(
     error: FetchError, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(url: str, limits: Any) -> bytes:
+    async def fail(url: str, limits: FetchLimits, *, take: Take) -> None:
+        take(b"half an im")
         raise error
 
-    monkeypatch.setattr(urls, "fetch", fail)
+    monkeypatch.setattr(urls, "receive", fail)
     (answer,) = asyncio.run(fetch(fetcher_of(), MemoryBudget(BUDGET), 1))
     assert isinstance(answer, Answer) and isinstance(answer.refusal, FetchError)
     assert told in str(answer.prediction.error)
@@ -179,10 +193,10 @@ def test_why_a_url_cannot_be_fetched_is_told_without_what_only_the_server_knows(
 def test_a_host_that_does_not_answer_keeps_no_other_from_its_answer(
     internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch_some(url: str, limits: Any) -> bytes:
-        return internet.fetch(url, limits) if url.endswith("1") else b"image"
+    async def receive(url: str, limits: FetchLimits, *, take: Take) -> None:
+        await internet.receive(url, limits, take=take) if url.endswith("1") else take(b"image")
 
-    monkeypatch.setattr(urls, "fetch", fetch_some)
+    monkeypatch.setattr(urls, "receive", receive)
     found = asyncio.run(fetch(fetcher_of(upload_timeout_s=0.2), MemoryBudget(BUDGET), 3))
     assert [isinstance(item, Upload) for item in found] == [True, False, True]
 

@@ -2,13 +2,10 @@
 
 import asyncio
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
-from threading import Thread
 
 from mien.config import FetchLimits, ServeConfig
-from mien.errors import BusyError, FetchError, TooLargeError
-from mien.fetching.http import fetch
+from mien.errors import BusyError, FetchError
+from mien.fetching.exchange import receive
 from mien.serving.answers import Answer, refused
 from mien.serving.limits import Share
 from mien.serving.uploads import Upload
@@ -18,14 +15,13 @@ _TOO_SLOW = "the URL cannot be fetched: its server cannot be reached, or is too 
 
 
 class UrlFetcher:
-    """Fetches for all requests together, in threads of its own, so that no slow host keeps an image waiting."""
+    """Fetches for all requests together."""
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
         timeout_s = min(config.upload_timeout_s, FetchLimits.timeout_s)
         self._limits = FetchLimits(timeout_s=timeout_s, max_bytes=config.max_file_bytes)
         self._places = asyncio.Semaphore(_NUM_AT_A_TIME)
-        self._under_way: set[asyncio.Future[bytes]] = set()
         self._num_waiting = 0
 
     async def fetch(self, urls: Sequence[str], share: Share) -> list[Upload | Answer]:
@@ -56,55 +52,21 @@ class UrlFetcher:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _fetch_one(self, url: str, share: Share) -> Upload | Answer:
-        await self._places.acquire()
+        content = bytearray()
+
+        def keep(chunk: bytes) -> None:
+            share.take(len(chunk))
+            content.extend(chunk)
+
         try:
-            await self._take(share)
-        except BaseException:
-            self._places.release()
+            async with self._places:
+                await receive(url, self._limits, take=keep)
+        except BaseException as error:
+            share.give_back(len(content))
+            if isinstance(error, FetchError):
+                return refused(url, FetchError(_told(error)))
             raise
-        content = b""
-        fetched = asyncio.wrap_future(self._begin(url))
-        self._under_way.add(fetched)
-        try:
-            content = await fetched
-        except FetchError as error:
-            return refused(url, FetchError(_told(error)))
-        finally:
-            self._under_way.discard(fetched)
-            share.give_back(self._limits.max_bytes - len(content))
-        return Upload(url, content)
-
-    async def _take(self, share: Share) -> None:
-        """Take what the largest image has, as the size is not known; wait for those under way, which give much back.
-
-        Raises:
-            BusyError: Others hold too many bytes, and are not fetching.
-            TooLargeError: There are too many in what has been fetched already.
-        """
-        while True:
-            try:
-                return share.take(self._limits.max_bytes)
-            except (BusyError, TooLargeError):
-                if not self._under_way:
-                    raise
-            await asyncio.wait(self._under_way, return_when=asyncio.FIRST_COMPLETED)
-
-    def _begin(self, url: str) -> "Future[bytes]":
-        """Fetch in a thread that the process need not wait for when it ends; only then another may have its place."""
-        loop = asyncio.get_running_loop()
-        fetched: Future[bytes] = Future()
-        fetched.set_running_or_notify_cancel()
-
-        def run() -> None:
-            try:
-                fetched.set_result(fetch(url, self._limits))
-            except BaseException as error:
-                fetched.set_exception(error)
-            with suppress(RuntimeError):  # The server has ended meanwhile.
-                loop.call_soon_threadsafe(self._places.release)
-
-        Thread(target=run, name="mien-url", daemon=True).start()
-        return fetched
+        return Upload(url, bytes(content))
 
 
 def _told(error: FetchError) -> str:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import perf_counter
 
 from mien.config import FetchLimits, ServeConfig
-from mien.errors import BusyError, FetchError
+from mien.errors import FetchError
 from mien.fetching.exchange import receive
 from mien.serving.answers import Answer, refused
-from mien.serving.limits import Share
+from mien.serving.limits import Line, Share
 from mien.serving.uploads import Upload
 
 _NUM_AT_A_TIME = 8
@@ -22,7 +23,7 @@ class UrlFetcher:
         timeout_s = min(config.upload_timeout_s, FetchLimits.timeout_s)
         self._limits = FetchLimits(timeout_s=timeout_s, max_bytes=config.max_file_bytes)
         self._places = asyncio.Semaphore(_NUM_AT_A_TIME)
-        self._num_waiting = 0
+        self._line = Line(_NUM_AT_A_TIME, config.max_waiting, config.upload_timeout_s)
 
     async def fetch(self, urls: Sequence[str], share: Share) -> list[Upload | Answer]:
         """Return the image of each URL, in their order; or the answer that says why there is none.
@@ -35,9 +36,8 @@ class UrlFetcher:
             BusyError: Too many are waiting already, or there is no memory.
             TooLargeError: They have more bytes together than even an idle server holds.
         """
-        if self._num_waiting + len(urls) > self._config.max_waiting:
-            raise BusyError("the server is busy")
-        self._num_waiting += len(urls)
+        self._line.check(len(urls))
+        self._line.num_waiting += len(urls)
         tasks = [asyncio.create_task(self._fetch_one(url, share)) for url in urls]
         try:
             await asyncio.wait(tasks, timeout=self._config.upload_timeout_s, return_when=asyncio.FIRST_EXCEPTION)
@@ -46,7 +46,7 @@ class UrlFetcher:
                 for url, task in zip(urls, tasks, strict=True)
             ]
         finally:
-            self._num_waiting -= len(urls)
+            self._line.num_waiting -= len(urls)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -60,7 +60,9 @@ class UrlFetcher:
 
         try:
             async with self._places:
+                start_s = perf_counter()
                 await receive(url, self._limits, take=keep)
+                self._line.note(perf_counter() - start_s)
         except BaseException as error:
             share.give_back(len(content))
             if isinstance(error, FetchError):

@@ -67,9 +67,9 @@ coverage: .venv/ready ## run the tests, but for the slow ones, and say how much 
 	$(PYTEST) -m "not (slow or proxy or browser or site)" --cov=mien --cov-report=
 	$(BIN)/python tools/coverage_by_room.py
 
-proxy: .venv/ready ## put nginx before the server, and try what it keeps off; installs it where that is possible
-	@command -v nginx || command -v /usr/sbin/nginx || { $(INSTALL) nginx-light; } || \
-		{ echo "make proxy needs nginx: install it, on Debian by: apt-get install nginx-light"; exit 1; }
+proxy: .venv/ready ## put nginx and Caddy before the server, and try what they keep off; installs them where that is possible
+	@{ command -v nginx || command -v /usr/sbin/nginx; } && command -v caddy || { $(INSTALL) nginx-light caddy; } || \
+		{ echo "make proxy needs nginx and Caddy: install them, on Debian by: apt-get install nginx-light caddy"; exit 1; }
 	$(BIN)/pytest -m proxy
 
 browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible

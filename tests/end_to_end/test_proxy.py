@@ -1,4 +1,4 @@
-"""nginx before the server, as deploy/nginx.conf has it: what only a proxy can promise, and what holds behind one."""
+"""A proxy before the server, as deploy/ has it: what only a proxy can promise, and what holds behind one."""
 
 import getpass
 import json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.proxy
 
-CONFIGURATION = (Path(__file__).parents[2] / "deploy" / "nginx.conf").read_text("utf-8")
+DEPLOY_DIR = Path(__file__).parents[2] / "deploy"
 NAME = "photos.example.org"
 # How patient the proxy is here, in seconds; and the server, which must not notice who is slow.
 PATIENCE_S, UPLOAD_TIMEOUT_S = 3, 1.0
@@ -52,16 +52,19 @@ http {{
 
 @dataclass
 class Proxied:
-    """A server behind a proxy."""
+    """A server behind a proxy; that of nginx speaks TLS here."""
 
     service: Service
     port: int
     log: Path
+    is_nginx: bool
 
-    def connect(self, buffer_bytes: int | None = None) -> ssl.SSLSocket:
+    def connect(self, buffer_bytes: int | None = None) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=20)
         if buffer_bytes:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_bytes)
+        if not self.is_nginx:
+            return connection
         trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
         return trusting.wrap_socket(connection, server_hostname=NAME)
@@ -88,44 +91,64 @@ def free_port() -> int:
         return port
 
 
-def site(folder: Path, server_port: int, port: int) -> str:
-    """Return the configuration of deploy/, for this machine and in a hurry."""
-    changes = {
-        "server 127.0.0.1:8000;": f"server 127.0.0.1:{server_port};",
-        "listen 80;": f"listen 127.0.0.1:{free_port()};",
-        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
-        "/etc/nginx/certificates/mien.crt": str(folder / "both.pem"),
-        "/etc/nginx/certificates/mien.key": str(folder / "both.pem"),
-        "/run/mien-uploads": str(folder / "uploads"),
-        "timeout 10s;": f"timeout {PATIENCE_S}s;",
-    }
-    text = CONFIGURATION
+def changed(name: str, changes: dict[str, str]) -> str:
+    """Return a file of deploy/, for this machine and in a hurry."""
+    text = (DEPLOY_DIR / name).read_text("utf-8")
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
     return text
 
 
-@contextmanager
-def behind_nginx(service: Service, folder: Path, log: Path) -> Iterator[Proxied]:
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
-    if not nginx:
-        pytest.skip("nginx is not installed")
-    write_certificate(folder)
-    port = free_port()
-    (folder / "site.conf").write_text(site(folder, service.port, port))
+def nginx_before(server_port: int, port: int, folder: Path) -> list[str]:
+    """Return the command for nginx."""
+    both = str(write_certificate(folder))
+    changes = {
+        "server 127.0.0.1:8000;": f"server 127.0.0.1:{server_port};",
+        "listen 80;": f"listen 127.0.0.1:{free_port()};",
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} ssl;",
+        "/etc/nginx/certificates/mien.crt": both,
+        "/etc/nginx/certificates/mien.key": both,
+        "/run/mien-uploads": str(folder / "uploads"),
+        "timeout 10s;": f"timeout {PATIENCE_S}s;",
+    }
+    (folder / "site.conf").write_text(changed("nginx.conf", changes))
     (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=getpass.getuser()))
-    command: list[str | Path] = [nginx, "-e", folder / "error.log", "-p", folder, "-c", folder / "nginx.conf"]
-    checked = subprocess.run([*command, "-t", "-q"], capture_output=True, text=True, check=False)
-    assert checked.returncode == 0, checked.stderr
-    with subprocess.Popen(command) as process:
+    return [found("nginx"), "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf"]
+
+
+def caddy_before(server_port: int, port: int, folder: Path) -> list[str]:
+    """Return the command for Caddy."""
+    changes = {
+        "{\n\tservers": "{\n\tadmin off\n\tservers",
+        f"{NAME} {{": f"http://{NAME}:{port} {{",
+        "127.0.0.1:8000": f"127.0.0.1:{server_port}",
+        "read_header 10s": f"read_header {PATIENCE_S}s",
+        "idle 30s": f"idle {PATIENCE_S}s",
+    }
+    (folder / "Caddyfile").write_text(changed("Caddyfile", changes))
+    return [found("caddy"), "run", "--config", f"{folder}/Caddyfile", "--adapter", "caddyfile"]
+
+
+def found(name: str) -> str:
+    path = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if not path:
+        pytest.skip(f"{name} is not installed")
+    return path
+
+
+@contextmanager
+def behind_proxy(service: Service, folder: Path, log: Path, *, is_nginx: bool) -> Iterator[Proxied]:
+    port = free_port()
+    command = (nginx_before if is_nginx else caddy_before)(service.port, port, folder)
+    places = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    with (folder / "stderr").open("w") as file, subprocess.Popen(command, stderr=file, env=places) as process:
         try:
-            proxied = Proxied(service, port, log)
-            assert comes_true(lambda: proxied.ask(named("/healthz"))[0] == 200)
+            proxied = Proxied(service, port, log, is_nginx)
+            assert comes_true(lambda: proxied.ask(named("/healthz"))[0] == 200), (folder / "stderr").read_text()
             yield proxied
         finally:
             process.terminate()
-    assert not list((folder / "uploads").rglob("*[0-9]"))
 
 
 def comes_true(condition: Callable[[], Any], timeout_s: float = 15) -> bool:
@@ -138,17 +161,24 @@ def comes_true(condition: Callable[[], Any], timeout_s: float = 15) -> bool:
     return False
 
 
-@pytest.fixture(scope="module")
-def proxied(run: "Run", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    folder = tmp_path_factory.mktemp("nginx")
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def proxied(request: pytest.FixtureRequest, run: "Run", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    folder = tmp_path_factory.mktemp(request.param)
     flags = ("--allow-host", NAME, "--upload-timeout-s", UPLOAD_TIMEOUT_S)
     log = folder / "access.log"
     with log.open("w") as file, served(run.path, *flags, stdout=file.fileno()) as service:
-        with behind_nginx(service, folder, log) as proxied:
+        with behind_proxy(service, folder, log, is_nginx=request.param == "nginx") as proxied:
             yield proxied
         assert service.stop() == 0
         assert service.process.stderr is not None
         assert service.process.stderr.read() == ""
+
+
+@pytest.fixture
+def nginx(proxied: Proxied) -> Proxied:
+    if not proxied.is_nginx:
+        pytest.skip("Caddy passes bodies and answers on as they come, and counts no requests of an address")
+    return proxied
 
 
 @pytest.fixture(autouse=True)
@@ -188,7 +218,9 @@ def test_the_page_may_ask_and_pages_of_other_sites_may_not(proxied: Proxied) -> 
 
 
 def test_a_name_that_somebody_points_here_is_refused(proxied: Proxied) -> None:
-    assert proxied.ask(named("/model").replace(NAME.encode(), b"evil.example"))[0] == 403
+    status, document = proxied.ask(named("/model").replace(NAME.encode(), b"evil.example"))
+    # Caddy has nothing for other names, and says so by an empty answer.
+    assert status == 403 if proxied.is_nginx else document is None
 
 
 @pytest.mark.parametrize("drop", [b"", b"x"], ids=["silent", "dripping"])
@@ -198,16 +230,16 @@ def test_half_a_head_is_not_waited_for(proxied: Proxied, drop: bytes) -> None:
         assert is_let_go(connection, drop)
 
 
-def test_half_a_body_is_not_waited_for(proxied: Proxied) -> None:
-    with proxied.connect() as connection:
+def test_half_a_body_is_not_waited_for(nginx: Proxied) -> None:
+    with nginx.connect() as connection:
         connection.sendall(named("/predict", JPEG)[:-1])
         assert is_let_go(connection, b"")
 
 
-def test_who_sends_slowly_holds_no_place_in_the_server_and_is_answered(proxied: Proxied) -> None:
+def test_who_sends_slowly_holds_no_place_in_the_server_and_is_answered(nginx: Proxied) -> None:
     sent = named("/predict", JPEG)
     with ExitStack() as stack:
-        slow = [stack.enter_context(proxied.connect()) for _ in range(40)]
+        slow = [stack.enter_context(nginx.connect()) for _ in range(40)]
         num_parts = 12
         size = -(-len(sent) // num_parts)
         began = time.monotonic()
@@ -275,21 +307,21 @@ def test_a_request_cannot_be_smuggled_past_it(proxied: Proxied, lines: bytes, en
     assert num_seen <= received.count(b"HTTP/1.1 ")
 
 
-def test_what_is_too_large_is_refused_before_it_is_sent(proxied: Proxied) -> None:
+def test_what_is_too_large_is_refused_before_it_is_sent(nginx: Proxied) -> None:
     head = named("/predict", b"x").replace(b"Content-Length: 1\r\n", b"Content-Length: 600000000\r\n")[:-1]
-    assert proxied.ask(head) == (413, {"error": "the request is too large"})
+    assert nginx.ask(head) == (413, {"error": "the request is too large"})
 
 
-def test_one_address_has_so_many_requests_under_way_and_no_more(proxied: Proxied) -> None:
+def test_one_address_has_so_many_requests_under_way_and_no_more(nginx: Proxied) -> None:
     with ExitStack() as stack:
         for _ in range(64):
-            connection = stack.enter_context(proxied.connect())
+            connection = stack.enter_context(nginx.connect())
             connection.sendall(named("/predict", JPEG)[:-1])
-        assert comes_true(lambda: proxied.ask(named("/healthz"))[0] == 429, timeout_s=PATIENCE_S)
+        assert comes_true(lambda: nginx.ask(named("/healthz"))[0] == 429, timeout_s=PATIENCE_S)
 
 
-def test_who_does_not_take_the_answers_is_let_go(proxied: Proxied) -> None:
-    with proxied.connect(buffer_bytes=4096) as connection:
+def test_who_does_not_take_the_answers_is_let_go(nginx: Proxied) -> None:
+    with nginx.connect(buffer_bytes=4096) as connection:
         connection.settimeout(2)
         with suppress(OSError):
             connection.sendall(named("/openapi.json") * 6000)
@@ -307,8 +339,12 @@ def test_nobody_can_say_to_be_somebody_else(proxied: Proxied) -> None:
     assert "6.6.6.6" not in proxied.log.read_text()
 
 
-def test_what_was_accepted_is_answered_when_the_server_stops(run: "Run", tmp_path: Path) -> None:
-    with served(run.path, "--allow-host", NAME) as service, behind_nginx(service, tmp_path, tmp_path) as proxied:
+@pytest.mark.parametrize("is_nginx", [True, False], ids=["nginx", "caddy"])
+def test_what_was_accepted_is_answered_when_the_server_stops(run: "Run", tmp_path: Path, is_nginx: bool) -> None:
+    with (
+        served(run.path, "--allow-host", NAME) as service,
+        behind_proxy(service, tmp_path, tmp_path, is_nginx=is_nginx) as proxied,
+    ):
         with ExitStack() as stack:
             clients = [stack.enter_context(proxied.connect()) for _ in range(32)]
             for client in clients:

@@ -1,7 +1,13 @@
-"""What loads what: a command that must start at once loads nothing heavy. `make check` holds the order of the rooms."""
+"""What loads what: a command that must start at once loads nothing heavy. `make check` holds the order of the rooms.
 
+And what is used of other projects: only what they show.
+"""
+
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,6 +27,11 @@ HEAVY = {
     "fastapi",
     "uvicorn",
 }
+
+ROOT = Path(__file__).parents[1]
+# Documented by Python, underscore and all; the last alone says, in prometheus_client, whether processes share counts.
+ALLOWED = ("os._exit", "sys._getframe", "._replace", "ValueClass._multiprocess")
+PRIVATE = re.compile(r"(^|\.)_(?!_)")
 
 
 def modules_loaded_by(statement: str) -> set[str]:
@@ -68,3 +79,50 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
         check=True,
     )
     assert (done.stdout, done.stderr, list(tmp_path.iterdir())) == (b"", b"", [])
+
+
+def names_imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield whatever a module imports, such as "numpy.random.Generator", and what the module calls it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from ((f"{node.module}.{alias.name}", alias.asname or alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, alias.asname or alias.name.split(".")[0]) for alias in node.names)
+
+
+def names_defined(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+            yield node.attr
+
+
+def private_names_of_others(tree: ast.AST, own_modules: set[str], own_names: set[str]) -> Iterator[str]:
+    """Yield what a module takes from another project although it begins with an underscore."""
+    imported = [(name, called) for name, called in names_imported(tree) if name.split(".")[0] not in own_modules]
+    yield from (name for name, _ in imported if PRIVATE.search(name))
+    others = {called for _, called in imported}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and PRIVATE.match(node.attr):
+            text = ast.unparse(node)
+            if node.attr not in own_names or text.split(".")[0] in others:
+                yield text
+
+
+@pytest.mark.medium
+def test_no_name_that_begins_with_an_underscore_is_used_of_another_project() -> None:
+    folders = [ROOT / name for name in ("src", "tests", "tools", "benchmarks")]
+    paths = [*(ROOT / "docs").glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
+    trees = {path: ast.parse(path.read_bytes()) for path in paths if "node_modules" not in path.parts}
+    own_modules = {"mien", "__future__", *(path.stem for path in trees)}
+    own_names = {name for tree in trees.values() for name in names_defined(tree)}
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path, tree in trees.items()
+        for name in private_names_of_others(tree, own_modules, own_names)
+        if not name.endswith(ALLOWED)
+    ]
+    assert found == []

@@ -88,10 +88,11 @@ def convert(network: EfficientNet) -> onnx.ModelProto:
     values = graph.add("Sub", "centred", values, graph.constant("mean", np.float32(127)))
     values = graph.add("Div", "scaled", values, graph.constant("std", np.float32(128)))
     values = graph.add("Transpose", "channels_first", values, perm=[0, 3, 1, 2])
-    values = graph.relu6("stem_relu6", graph.conv("stem", values, network._conv_stem, network._bn0))
-    for number, block in enumerate(network._blocks):
-        values = add_block(graph, f"block{number}", values, block)
-    graph.relu6("top_relu6", graph.conv("top", values, network._conv_head, network._bn1))
+    parts = dict(network.named_children())
+    values = graph.relu6("stem_relu6", graph.conv("stem", values, parts["_conv_stem"], parts["_bn0"]))
+    for number, block in enumerate(parts["_blocks"].children()):
+        values = add_block(graph, f"block{number}", values, dict(block.named_children()))
+    graph.relu6("top_relu6", graph.conv("top", values, parts["_conv_head"], parts["_bn1"]))
     add_features(graph)
     ends = (
         [helper.make_tensor_value_info("images", TensorProto.UINT8, ["N", SIDE, SIDE, 3])],
@@ -107,18 +108,18 @@ def convert(network: EfficientNet) -> onnx.ModelProto:
     return model
 
 
-def add_block(graph: Graph, name: str, source: str, block: torch.nn.Module) -> str:
+def add_block(graph: Graph, name: str, source: str, parts: dict[str, torch.nn.Module]) -> str:
     """Add one inverted residual block."""
     values = source
-    if hasattr(block, "_expand_conv"):
-        values = graph.conv(f"{name}_expand", values, block._expand_conv, block._bn0)
+    if "_expand_conv" in parts:
+        values = graph.conv(f"{name}_expand", values, parts["_expand_conv"], parts["_bn0"])
         values = graph.relu6(f"{name}_expand_relu6", values)
-    values = graph.conv(f"{name}_depthwise", values, block._depthwise_conv, block._bn1)
+    depthwise, project = parts["_depthwise_conv"], parts["_project_conv"]
+    values = graph.conv(f"{name}_depthwise", values, depthwise, parts["_bn1"])
     values = graph.relu6(f"{name}_depthwise_relu6", values)
-    values = graph.conv(f"{name}_project", values, block._project_conv, block._bn2)
-    kept_shape = (
-        block._depthwise_conv.stride[0] == 1 and block._block_args.input_filters == block._block_args.output_filters
-    )
+    values = graph.conv(f"{name}_project", values, project, parts["_bn2"])
+    first = parts.get("_expand_conv", depthwise)
+    kept_shape = depthwise.stride[0] == 1 and first.in_channels == project.out_channels
     return graph.add("Add", f"{name}_add", values, source) if kept_shape else values
 
 

@@ -110,7 +110,7 @@ def build_application(name: str, image_size: tuple[int, int], weights: str = "im
         raise BackboneError(
             f"cannot get the weights of {name} ({reason}): {advice}, or use the built-in --backbone lite0"
         ) from error
-    for layer in network._flatten_layers():
+    for layer in network.layers:
         layer.trainable = layer.trainable and not isinstance(layer, layers.BatchNormalization)
     images = keras.Input((*image_size, 3), dtype="uint8", name="images")
     shares = layers.Rescaling(1 / 255, dtype="float32", name="rescale")(images)

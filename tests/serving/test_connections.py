@@ -145,9 +145,9 @@ def test_random_requests_never_break_it(service: Service) -> None:
             connection.sendall(content)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="sets the limit of another process")
 def test_when_those_who_took_all_connections_are_gone_others_are_served(run: "Run") -> None:
-    assert sys.platform == "linux"
+    if sys.platform != "linux":
+        pytest.skip("sets the limit of another process")
     import resource
 
     with served(run.path) as service:

@@ -12,8 +12,9 @@ import pytest
 
 from mien.config import FetchLimits, IntakeLimits
 from mien.errors import FetchError, SettingsError
-from mien.fetching import downloads, exchange
+from mien.fetching import downloads
 from mien.fetching.downloads import download, download_file
+from mien.fetching.http import Lookups
 from servers import Answer, pour, reply, say_nothing, serving
 
 pytestmark = pytest.mark.medium
@@ -100,7 +101,7 @@ def test_one_host_is_asked_for_a_few_at_a_time() -> None:
     at_work, most = Counter[str](), 0
     urls = [f"http://images.test/{number}" for number in range(40)]
 
-    async def fetch(url: str, limits: FetchLimits) -> bytes:
+    async def receive(url: str, lookups: Lookups, *, take: object) -> None:
         nonlocal most
         at_work["begun"] += 1
         at_work["now"] += 1
@@ -110,19 +111,18 @@ def test_one_host_is_asked_for_a_few_at_a_time() -> None:
             while most < 3 and at_work["begun"] < len(urls):
                 await asyncio.sleep(0.01)
         at_work["now"] -= 1
-        return b""
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(exchange, "fetch", fetch)
+        patch.setattr(downloads, "receive", receive)
         assert len(list(download(urls, IntakeLimits(max_per_host=3), HERE))) == 40
     assert most == 3
 
 
 def test_an_error_that_is_no_refusal_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fetch(url: str, limits: FetchLimits) -> bytes:
+    async def receive(url: str, lookups: Lookups, *, take: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(exchange, "fetch", fetch)
+    monkeypatch.setattr(downloads, "receive", receive)
     with pytest.raises(RuntimeError, match="new thread"):
         list(download(["http://h/"], IntakeLimits(), HERE))
 

@@ -16,8 +16,8 @@ import pytest
 from mien.config import FetchLimits
 from mien.core.parallel import in_threads
 from mien.errors import BusyError, FetchError, SettingsError
-from mien.fetching.exchange import receive
-from mien.fetching.http import fetch, is_public
+from mien.fetching.addresses import is_public
+from mien.fetching.http import Lookups, fetch, receive
 from servers import PUBLIC, Answer, Names, drip, pour, redirect, reply, say_nothing, serving, write_certificate
 
 pytestmark = pytest.mark.medium
@@ -141,16 +141,31 @@ def test_fetch_refuses_a_redirect_to_a_private_address(names: Names) -> None:
     assert "redirected to 'http://127.0.0.1/': 127.0.0.1 is not a public address" in message
 
 
-def test_fetch_refuses_a_redirect_to_a_name_that_has_changed_its_address(names: Names) -> None:
+def test_fetch_goes_on_to_the_address_that_was_checked_where_the_name_has_changed(names: Names) -> None:
     names.table["images.test"] = [PUBLIC]
 
     def rebind(connection: socket.socket) -> None:
         names.table["images.test"] = ["127.0.0.1"]
         connection.sendall(redirect("/again"))
 
-    with serving(rebind, reply()) as server:
-        assert "127.0.0.1 is not a public address" in refusal(f"http://images.test:{server.port}/", FetchLimits())
-    assert len(server.requests) == 1
+    with serving(rebind, reply(b"image")) as server:
+        assert fetch(f"http://images.test:{server.port}/", FetchLimits()) == b"image"
+    assert names.asked == ["images.test"]
+    assert names.connected == [PUBLIC, PUBLIC]
+
+
+def test_a_host_that_cannot_be_reached_is_looked_up_again_the_next_time(names: Names) -> None:
+    async def ask(url: str) -> bytes:
+        content, lookups = bytearray(), Lookups(HERE)
+        names.table["images.test"] = ["::1"]
+        with pytest.raises(FetchError, match="refused"):
+            await receive(url, lookups, take=content.extend)
+        names.table["images.test"] = ["127.0.0.1"]
+        await receive(url, lookups, take=content.extend)
+        return bytes(content)
+
+    with serving(reply(b"image")) as server:
+        assert asyncio.run(ask(f"http://images.test:{server.port}/")) == b"image"
 
 
 @pytest.mark.parametrize("waits", [False, True], ids=["refuses", "is silent"])
@@ -456,7 +471,7 @@ def test_fetch_works_where_an_event_loop_runs() -> None:
 def test_who_leaves_an_exchange_hangs_up() -> None:
     async def leave() -> None:
         begun = asyncio.Event()
-        exchange = asyncio.create_task(receive(server.url, HERE, take=lambda chunk: begun.set()))
+        exchange = asyncio.create_task(receive(server.url, Lookups(HERE), take=lambda chunk: begun.set()))
         await begun.wait()
         exchange.cancel()
         await asyncio.wait([exchange])
@@ -471,7 +486,7 @@ def test_what_cannot_be_taken_ends_an_exchange_with_its_own_error() -> None:
         raise BusyError("no room")
 
     with serving(drip(b"HTTP/1.0 200 OK\r\n\r\n")) as server, pytest.raises(BusyError, match="no room"):
-        asyncio.run(receive(server.url, HERE, take=take))
+        asyncio.run(receive(server.url, Lookups(HERE), take=take))
 
 
 @pytest.mark.parametrize(
@@ -552,7 +567,8 @@ def test_fetch_reports_a_port_where_nobody_listens() -> None:
 
 
 def test_importing_fetching_does_not_import_httpx() -> None:
-    code = "import sys, mien.fetching.http; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
+    modules = "mien.fetching.sources, mien.fetching.intake"
+    code = f"import sys, {modules}; sys.exit('httpx' in sys.modules or 'ssl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -139,7 +139,7 @@ def test_a_repository_on_a_private_address_is_refused(tmp_path: Path, site: str)
 def test_git_connects_to_the_address_that_was_checked(
     tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mien.fetching.http.public_addresses", lambda host, limits: ["127.0.0.1"])
+    monkeypatch.setattr("mien.fetching.repositories.public_addresses", lambda host, limits: ["127.0.0.1"])
     # No name server knows images.test: what is cloned can only come from the address given above.
     port = site.rpartition(":")[2]
     assert clone(f"http://images.test:{port}/faces.git", tmp_path / "clone", LIMITS, HERE).is_dir()

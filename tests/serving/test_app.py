@@ -17,7 +17,7 @@ from conftest import Mien, draw_image, encoded
 from http_asking import BOUNDARY, FORM, JPEG, PNG, app_of, ask, ask_in_loop, form, part, post, sent_slowly
 from mien.config import ServeConfig
 from mien.errors import SettingsError
-from mien.fetching.exchange import receive
+from mien.fetching.http import Lookups, receive
 from mien.serving import answers, urls
 from mien.serving.app import create_app
 from onnx_models import COLOUR_FACTS as FACTS
@@ -34,7 +34,9 @@ JSON = {"Content-Type": "application/json"}
 def near(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let URLs lead to this machine, where the servers of the tests are."""
     monkeypatch.setattr(
-        urls, "receive", lambda url, limits, take: receive(url, replace(limits, allow_private=True), take=take)
+        urls,
+        "receive",
+        lambda url, lookups, take: receive(url, Lookups(replace(lookups.limits, allow_private=True)), take=take),
     )
 
 

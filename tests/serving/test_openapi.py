@@ -13,8 +13,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from http_asking import FORM, JPEG, app_of, ask, sent_slowly
-from mien.config import FetchLimits
 from mien.errors import FetchError
+from mien.fetching.http import Lookups
 from mien.serving import urls
 from mien.serving.openapi import PredictionDocument, RefusalDocument, UrlsDocument
 
@@ -34,7 +34,7 @@ PATHS = [
 def app(monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     """An application for which every URL leads to the same image."""
 
-    async def receive(url: str, limits: FetchLimits, *, take: Callable[[bytes], object]) -> None:
+    async def receive(url: str, lookups: Lookups, *, take: Callable[[bytes], object]) -> None:
         take(JPEG)
 
     monkeypatch.setattr(urls, "receive", receive)
@@ -146,7 +146,7 @@ REACHED: dict[tuple[str, int], tuple[dict[str, Any], dict[str, Any]]] = {
 def test_every_documented_status_is_reached(
     path: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def receive(url: str, limits: FetchLimits, *, take: Callable[[bytes], object]) -> None:
+    async def receive(url: str, lookups: Lookups, *, take: Callable[[bytes], object]) -> None:
         if url == "x://":
             raise FetchError("its scheme is 'x'")
         take(JPEG)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from mien.config import FetchLimits, ServeConfig
+from mien.config import ServeConfig
 from mien.errors import BusyError, FetchError, TooLargeError
+from mien.fetching.http import Lookups
 from mien.serving import urls
 from mien.serving.answers import Answer
 from mien.serving.limits import MemoryBudget
@@ -26,7 +27,7 @@ class Internet:
         self.num_asking = 0
         self.most_asking = 0
 
-    async def receive(self, url: str, limits: FetchLimits, *, take: Take) -> None:
+    async def receive(self, url: str, lookups: Lookups, *, take: Take) -> None:
         self.num_asking += 1
         self.most_asking = max(self.most_asking, self.num_asking)
         try:
@@ -98,7 +99,7 @@ def test_small_images_need_no_memory_that_large_ones_would(internet: Internet) -
 
 
 def test_images_that_are_too_large_together_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def receive(url: str, limits: FetchLimits, *, take: Take) -> None:
+    async def receive(url: str, lookups: Lookups, *, take: Take) -> None:
         for _ in range(9):
             take(bytes(100_000))
 
@@ -179,7 +180,7 @@ def test_there_is_a_limit_to_what_waits_and_for_how_long(internet: Internet) -> 
 def test_why_a_url_cannot_be_fetched_is_told_without_what_only_the_server_knows(
     error: FetchError, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def fail(url: str, limits: FetchLimits, *, take: Take) -> None:
+    async def fail(url: str, lookups: Lookups, *, take: Take) -> None:
         take(b"half an im")
         raise error
 
@@ -193,8 +194,8 @@ def test_why_a_url_cannot_be_fetched_is_told_without_what_only_the_server_knows(
 def test_a_host_that_does_not_answer_keeps_no_other_from_its_answer(
     internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def receive(url: str, limits: FetchLimits, *, take: Take) -> None:
-        await internet.receive(url, limits, take=take) if url.endswith("1") else take(b"image")
+    async def receive(url: str, lookups: Lookups, *, take: Take) -> None:
+        await internet.receive(url, lookups, take=take) if url.endswith("1") else take(b"image")
 
     monkeypatch.setattr(urls, "receive", receive)
     found = asyncio.run(fetch(fetcher_of(upload_timeout_s=0.2), MemoryBudget(BUDGET), 3))

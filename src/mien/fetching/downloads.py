@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
 from mien.errors import FetchError
-from mien.fetching import exchange
+from mien.fetching.http import Lookups, receive
 
 # Servers may ask for hours; then the next run is soon enough.
 _MAX_PAUSE_S = 30.0
@@ -33,14 +33,13 @@ def download(
     """
     # One place: what is not taken keeps the workers from fetching more than fits into the memory.
     answers: asyncio.Queue[tuple[str, bytes | Exception]] = asyncio.Queue(maxsize=1)
+    lookups = Lookups(fetch_limits)
     places = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(limits.max_per_host))
     tasks = iter(urls)
 
     async def work() -> None:
         for url in tasks:
-            await answers.put(
-                (url, await _outcome(url, places[_host_of(url)], limits=limits, fetch_limits=fetch_limits))
-            )
+            await answers.put((url, await _outcome(url, places[_host_of(url)], lookups, limits=limits)))
 
     with start_blocking_portal() as portal:
         for _ in range(min(limits.workers, len(urls))):
@@ -68,7 +67,7 @@ def download_file(url: str, path: Path, *, limits: IntakeLimits, fetch_limits: F
 
     async def fetch() -> None:
         with files.writing(path), open(path, "wb") as file:
-            await exchange.receive(url, fetch_limits, take=file.write)
+            await receive(url, Lookups(fetch_limits), take=file.write)
 
     with start_blocking_portal() as portal:
         portal.call(_trying_again, fetch, limits)
@@ -91,12 +90,12 @@ async def _trying_again(fetch: Callable[[], Awaitable[Result]], limits: IntakeLi
     return await fetch()
 
 
-async def _outcome(
-    url: str, place: asyncio.Semaphore, *, limits: IntakeLimits, fetch_limits: FetchLimits
-) -> bytes | Exception:
+async def _outcome(url: str, place: asyncio.Semaphore, lookups: Lookups, *, limits: IntakeLimits) -> bytes | Exception:
     async def fetch() -> bytes:
+        content = bytearray()
         async with place:
-            return await exchange.fetch(url, fetch_limits)
+            await receive(url, lookups, take=content.extend)
+        return bytes(content)
 
     try:
         return await _trying_again(fetch, limits)

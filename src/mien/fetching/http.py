@@ -1,27 +1,39 @@
 """Fetching: an http(s) URL -> its bytes, within limits, and never from a private address.
 
-Against server-side request forgery (SSRF): whoever may name a URL must not reach by it what only this machine can.
+One deadline holds from the lookup of the name to the last byte.
 """
 
-import ipaddress
-import socket
+import asyncio
+import os
+import re
+import ssl
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from contextlib import AsyncExitStack
+from functools import lru_cache, partial
+from threading import Thread
+
+import certifi
+import httpcore
+import httpx
+from anyio.from_thread import start_blocking_portal
 
 from mien.config import FetchLimits
+from mien.core import files
+from mien.core.text import shorten
 from mien.errors import FetchError
+from mien.fetching.addresses import public_addresses
+from mien.version import __version__
 
-# `is_global` alone lets much of this through, and how much depends on the release of Python.
-# https://www.iana.org/assignments/iana-ipv6-special-registry
-_IPV6_INTERNET = ipaddress.IPv6Network("2000::/3")
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_NOT_PUBLIC = (
-    ipaddress.ip_network("168.63.129.16"),  # Azure's own services, as every machine there sees them
-    ipaddress.ip_network("192.0.0.0/24"),  # holds Oracle Cloud's machine metadata
-    ipaddress.ip_network("192.88.99.0/24"),
-    ipaddress.ip_network("2001::/23"),  # Teredo: hides an IPv4 address
-    ipaddress.ip_network("2001:db8::/32"),
-    ipaddress.ip_network("2002::/16"),  # 6to4: hides an IPv4 address
-    ipaddress.ip_network("3fff::/20"),
-)
+# Answers that another try may change: https://www.rfc-editor.org/rfc/rfc9110#section-15
+_PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_REDIRECTS = {301, 302, 303, 307, 308}
+# How a connection ends that another try may bring back.
+_BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, ConnectionError, ssl.SSLError)
+_LATE = (httpcore.TimeoutException, TimeoutError)
+_MAX_LOOKUPS = 64
+_PULSE_S = 0.05
+_under_way: set[Future[list[str]]] = set()
 
 
 def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:
@@ -36,44 +48,224 @@ def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:
     Raises:
         FetchError: It cannot be fetched within the limits, or must not be; the message says why.
     """
-    # Commands that fetch nothing need not wait until these are loaded.
-    from anyio.from_thread import start_blocking_portal
-
-    from mien.fetching import exchange
-
+    content = bytearray()
     # Not in this thread: an event loop may run in it, as in a notebook.
     with start_blocking_portal() as portal:
-        return portal.call(exchange.fetch, url, limits)
+        portal.call(partial(receive, url, Lookups(limits), take=content.extend))
+    return bytes(content)
 
 
-def public_addresses(host: str, limits: FetchLimits) -> list[str]:
-    """Look up a host, once; each of its addresses is public, or the limits allow others.
+async def receive(url: str, lookups: "Lookups", *, take: Callable[[bytes], object]) -> None:
+    """Hand over the bytes of a URL as they come; every hop of a redirect is checked like the first.
+
+    Args:
+        url: As for `fetch`.
+        lookups: Looks hosts up, and knows how far to go.
+        take: Given each piece; an error that it raises ends the fetch.
 
     Raises:
-        FetchError: The name is not known, or one of its addresses must not be connected to.
+        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
     """
+    hops, limits = [url], lookups.limits
     try:
-        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        message = f"the name {host!r} is not known ({error.strerror}); check its spelling"
-        raise FetchError(message, may_pass=error.errno == socket.EAI_AGAIN) from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
-    private = [address for address in addresses if not is_public(address)]
-    if private and not limits.allow_private:
-        raise FetchError(f"{private[0]} is not a public address; add --allow-private to allow it")
-    return addresses
+        deadline = asyncio.get_running_loop().time() + limits.timeout_s
+        # httpcore leaves a connection open that is cut off while it greets by TLS.
+        async with asyncio.timeout_at(deadline), AsyncExitStack() as opened:
+            network = _CheckedNetwork(lookups, deadline=deadline, opened=opened)
+            while location := await _ask(hops[-1], limits, network=network, take=take):
+                hops.append(location)
+                if len(hops) > limits.max_redirects + 1:
+                    raise FetchError(f"more than {limits.max_redirects} redirects")
+    except (*_BROKEN, *_LATE, httpx.InvalidURL, OSError, UnicodeError) as error:
+        raise _refusal(hops, error, limits=limits) from error
 
 
-def is_public(address: str) -> bool:
-    """Say whether an IP address belongs to a machine on the internet, not to this one or to a local network.
+async def _ask(text: str, limits: FetchLimits, *, network: "_CheckedNetwork", take: Callable[[bytes], object]) -> str:
+    """Hand over what is at a URL, and return an empty text; or return where it redirects to."""
+    url = _checked_url(text)
+    target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+    # No certificate has a dot at the end of its name.
+    tls_name = url.raw_host.decode("ascii").rstrip(".")
+    async with (
+        httpcore.AsyncHTTPConnection(target.origin, _trusted(certifi.where()), network_backend=network) as connection,
+        connection.stream("GET", target, headers=_headers(url), extensions={"sni_hostname": tls_name}) as response,
+    ):
+        headers = httpx.Headers(response.headers)
+        if response.status in _REDIRECTS and "location" in headers:
+            return str(url.join(headers["location"]))
+        _check_head(response, headers, max_bytes=limits.max_bytes)
+        num_bytes = 0
+        async for chunk in response.aiter_stream():
+            num_bytes += len(chunk)
+            if num_bytes > limits.max_bytes:
+                raise FetchError(f"it has more than {limits.max_bytes} bytes, see --max-bytes")
+            take(chunk)
+    return ""
 
-    Raises:
-        ValueError: It is not an IP address, but perhaps a name.
+
+class _CheckedNetwork(httpcore.AnyIOBackend):
+    """Connects to the very address that was checked: looked up again, a name might mean another one (DNS rebinding)."""
+
+    def __init__(self, lookups: "Lookups", *, deadline: float, opened: AsyncExitStack) -> None:
+        self._lookups = lookups
+        self._deadline = deadline
+        self._opened = opened
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first of the host's addresses that can be reached."""
+        addresses = await self._lookups.addresses(host)
+        while True:
+            timeout = (self._deadline - asyncio.get_running_loop().time()) / len(addresses)
+            try:
+                stream = await super().connect_tcp(addresses.pop(0), port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                if not addresses:
+                    self._lookups.forget(host)
+                    raise
+            else:
+                self._opened.push_async_callback(stream.aclose)
+                return stream
+
+
+class Lookups:
+    """Looks up hosts for several fetches, each once; it lasts no longer than they do. Used in one event loop.
+
+    Attributes:
+        limits: How far to go in each fetch.
     """
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        hidden = ip.ipv4_mapped or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
-        if ip.scope_id or not (hidden or ip in _IPV6_INTERNET):
-            return False
-        ip = hidden or ip
-    return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
+
+    def __init__(self, limits: FetchLimits) -> None:
+        self.limits = limits
+        self._found: dict[str, asyncio.Future[list[str]]] = {}
+
+    async def addresses(self, host: str) -> list[str]:
+        """Return the addresses of a host, each of which may be connected to.
+
+        Raises:
+            FetchError: The name is not known, or one of its addresses must not be connected to.
+        """
+        if host not in self._found:
+            self._found[host] = asyncio.ensure_future(_look_up(host, self.limits))
+        try:
+            # Others may wait for the same.
+            return list(await asyncio.shield(self._found[host]))
+        except FetchError:
+            self.forget(host)
+            raise
+
+    def forget(self, host: str) -> None:
+        """Look a host up again the next time."""
+        self._found.pop(host, None)
+
+
+async def _look_up(host: str, limits: FetchLimits) -> list[str]:
+    """Look up a host in a daemon thread: a lookup cannot be interrupted, and no process is to wait for one at its end.
+
+    A silent name server gets no more than a few threads: whoever gives up a fetch leaves one behind.
+    """
+    while len(_under_way) >= _MAX_LOOKUPS:
+        await asyncio.sleep(_PULSE_S)
+    answer: Future[list[str]] = Future()
+    answer.set_running_or_notify_cancel()
+
+    def settle() -> None:
+        try:
+            answer.set_result(public_addresses(host, limits))
+        except BaseException as error:
+            answer.set_exception(error)
+
+    Thread(target=settle, name="mien-lookup", daemon=True).start()
+    _under_way.add(answer)
+    answer.add_done_callback(_under_way.discard)
+    return await asyncio.wrap_future(answer)
+
+
+@lru_cache(maxsize=1)
+def _trusted(certificates: str) -> ssl.SSLContext:
+    """Read the certificates of those who may vouch for a host; that takes longer than many a fetch."""
+    return ssl.create_default_context(cafile=certificates)
+
+
+def _checked_url(text: str) -> httpx.URL:
+    url = httpx.URL(text)
+    if url.scheme not in ("http", "https"):
+        raise FetchError(f"its scheme is {url.scheme!r}; only http and https URLs are fetched")
+    if not url.host:
+        raise FetchError("it names no host")
+    if (url.port or 0) > 65535:
+        raise FetchError(f"there is no port {url.port}")
+    if url.userinfo:
+        raise FetchError("it holds a user name or a password; take them out, or download the image yourself")
+    return url
+
+
+def _headers(url: httpx.URL) -> dict[bytes | str, bytes | str]:
+    return {
+        "Host": url.netloc.decode("ascii"),
+        "User-Agent": f"mien/{__version__}",
+        "Accept": "image/*, */*;q=0.1",
+        "Accept-Encoding": "identity",
+        "Connection": "close",
+    }
+
+
+def _check_head(response: httpcore.Response, headers: httpx.Headers, *, max_bytes: int) -> None:
+    code = response.status
+    if code != 200:
+        phrase = response.extensions.get("reason_phrase", b"").decode("ascii", "ignore")
+        raise FetchError(
+            f"the server answered {code} {phrase}".rstrip(),
+            may_pass=code in _PASSING_STATUS,
+            status_code=code,
+            retry_after_s=_retry_after_s(headers.get("retry-after", "")),
+        )
+    encoding = headers.get("content-encoding") or "identity"
+    if encoding.lower() != "identity":
+        # Unasked for, and what it unpacks to could be a thousand times larger.
+        raise FetchError(f"the server sent it compressed ({encoding!r}), which it was asked not to")
+    num_bytes = int(headers.get("content-length", 0))
+    if num_bytes > max_bytes:
+        raise FetchError(f"it has {num_bytes} bytes; at most {max_bytes} are fetched, see --max-bytes")
+
+
+def _retry_after_s(text: str) -> float:
+    """Read the header Retry-After where it is a number of seconds; the form with a date is passed over."""
+    return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0.0
+
+
+def _refusal(hops: list[str], cause: Exception, *, limits: FetchLimits) -> FetchError:
+    """Make the error that a fetch ends with, with what is known of its cause."""
+    if isinstance(cause, _LATE):
+        reason = f"not done within {limits.timeout_s:g} s; try again, or raise --timeout-s"
+    else:
+        reason = _reason_of(cause)
+    if len(hops) > 1:
+        reason = f"redirected to {_shown(hops[-1])}: {reason}"
+    message = f"cannot fetch {_shown(hops[0])}: {reason}"
+    if isinstance(cause, FetchError):
+        known = {name: getattr(cause, name) for name in ("may_pass", "status_code", "retry_after_s")}
+        return FetchError(message, reason=reason, **known)
+    may_pass = isinstance(cause, (*_BROKEN, *_LATE)) and "CERTIFICATE_VERIFY_FAILED" not in reason
+    return FetchError(message, reason=reason, may_pass=may_pass)
+
+
+def _reason_of(error: Exception) -> str:
+    """Say what is at the bottom of an error: the libraries on the way know less of it."""
+    while not isinstance(error, FetchError) and isinstance(cause := error.__cause__ or error.__context__, Exception):
+        error = cause
+    if isinstance(error, OSError) and error.errno and "Connect call failed" in str(error):
+        # So says asyncio, and leaves out why.
+        return os.strerror(error.errno)
+    return files.reason_of(error) if str(error) else "the connection broke"
+
+
+def _shown(url: str) -> str:
+    """Quote a URL in at most 200 letters, without a password and without control characters."""
+    return shorten(repr(re.sub(r"//[^/?#]*@", "//***@", url)), 200, end=1)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
 from mien.errors import IntakeError
-from mien.fetching import http
+from mien.fetching.addresses import public_addresses
 from mien.fetching.archives import Member, name_problem
 
 # Pages of a repository there have an address without .git, which is what people copy.
@@ -57,7 +57,7 @@ def clone(url: str, folder: Path, limits: IntakeLimits, fetch_limits: FetchLimit
     url = _checked(url.removeprefix("git+"), fetch_limits)
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    addresses = http.public_addresses(str(parts.hostname), fetch_limits)
+    addresses = public_addresses(str(parts.hostname), fetch_limits)
     pinned = ",".join(f"[{address}]" if ":" in address else address for address in addresses)
     host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
     _refuse_old_git()

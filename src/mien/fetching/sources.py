@@ -15,7 +15,6 @@ from mien.core.formats import EXTENSIONS, HEAD_BYTES, MAX_FILE_BYTES, format_of,
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted, first_few
 from mien.errors import ImageError, SourceNotFoundError
-from mien.fetching import http
 from mien.layouts.tree import is_system_name
 
 _MAX_NAMED = 10
@@ -68,7 +67,10 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
         return _read_standard_input()
     if _is_path(source):
         return images.read(Path(source))
-    return http.fetch(source, limits)
+    # Loads the HTTP client, which most commands need not wait for.
+    from mien.fetching.http import fetch
+
+    return fetch(source, limits)
 
 
 def _is_path(name: str) -> bool:

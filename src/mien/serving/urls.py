@@ -6,7 +6,7 @@ from time import perf_counter
 
 from mien.config import FetchLimits, ServeConfig
 from mien.errors import FetchError
-from mien.fetching.exchange import receive
+from mien.fetching.http import Lookups, receive
 from mien.serving.answers import Answer, refused
 from mien.serving.limits import Line, Share
 from mien.serving.uploads import Upload
@@ -38,7 +38,8 @@ class UrlFetcher:
         """
         self._line.check(len(urls))
         self._line.num_waiting += len(urls)
-        tasks = [asyncio.create_task(self._fetch_one(url, share)) for url in urls]
+        lookups = Lookups(self._limits)
+        tasks = [asyncio.create_task(self._fetch_one(url, lookups, share)) for url in urls]
         try:
             await asyncio.wait(tasks, timeout=self._config.upload_timeout_s, return_when=asyncio.FIRST_EXCEPTION)
             return [
@@ -51,7 +52,7 @@ class UrlFetcher:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _fetch_one(self, url: str, share: Share) -> Upload | Answer:
+    async def _fetch_one(self, url: str, lookups: Lookups, share: Share) -> Upload | Answer:
         content = bytearray()
 
         def keep(chunk: bytes) -> None:
@@ -61,7 +62,7 @@ class UrlFetcher:
         try:
             async with self._places:
                 start_s = perf_counter()
-                await receive(url, self._limits, take=keep)
+                await receive(url, lookups, take=keep)
                 self._line.note(perf_counter() - start_s)
         except BaseException as error:
             share.give_back(len(content))

@@ -265,7 +265,7 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 
 def _rename_in_one_step(source: bytes, target: bytes) -> int:
-    """Rename without replacing; return the error's number, or 0."""
+    """Rename without replacing, as `os.rename` cannot; return the error's number, or 0."""
     library = ctypes.CDLL(None, use_errno=True)
     failed = -1
     if sys.platform == "linux" and hasattr(library, "renameat2"):

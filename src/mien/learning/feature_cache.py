@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mien.errors import OutputError
 
+# joblib and diskcache keep pickles, which can run code.
 _NAME = "features.sqlite"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS features (maker TEXT, sha256 TEXT, row BLOB, PRIMARY KEY (maker, sha256))"
 _FIND = "SELECT sha256, row FROM features WHERE maker = ? AND sha256 = ?"

@@ -11,6 +11,7 @@ from mien.core.scores import wilson_score
 from mien.data.dataset import Dataset, Problem
 from mien.scoring.results import Predictions
 
+# The method is written here, in some 50 lines, as cleanlab is under the AGPL.
 _LIKELY = 0.5
 
 

@@ -114,7 +114,6 @@ try:
     log.add([text_pb("long", "x" * 100_000)])
 except OutputError as error:
     print(error)
-log.close()
 """
 
 
@@ -125,11 +124,10 @@ def test_what_was_added_is_there_at_once_and_in_order(tmp_path: Path) -> None:
         events = EventAccumulator(str(tmp_path / "logs")).Reload()
         found = [(event.step, float(make_ndarray(event.tensor_proto))) for event in events.Tensors("loss")]
         assert found == [(number, number / 4) for number in range(1, step + 1)]
-    log.close()
 
 
 def test_without_an_event_there_is_no_file(tmp_path: Path) -> None:
-    EventFile(tmp_path / "logs").close()
+    EventFile(tmp_path / "logs")
     assert not (tmp_path / "logs").exists()
 
 

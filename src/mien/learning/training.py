@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,19 +73,14 @@ def train_network(
         SourceNotFoundError: The checkpoint is of another network, or damaged.
     """
     training = _Training(model, dataset.keeping_images(), config, augment, seed)
+    recorder = Recorder(RunFolder(run_dir)) if run_dir else None
     interrupted = False
     try:
-        if run_dir is None:
-            for _ in training.epochs(progress):
-                pass
-        else:
-            with closing(Recorder(RunFolder(run_dir))) as recorder:
-                training.resume(recorder.checkpoint())
-                if training.history:
-                    progress.say(f"going on after epoch {len(training.history)}")
-                    progress.epoch(tuple(training.history), config.epochs)
-                for checkpoint in training.epochs(progress):
-                    recorder.record(checkpoint)
+        if recorder and (earlier := recorder.checkpoint()):
+            training.resume(earlier, progress)
+        for checkpoint in training.epochs(progress):
+            if recorder:
+                recorder.record(checkpoint)
     except KeyboardInterrupt:
         if not training.history:
             raise
@@ -125,10 +119,8 @@ class _Training:
         self.history: list[Epoch] = []
         self._best_weights: list[NDArray[np.float32]] = []
 
-    def resume(self, checkpoint: Checkpoint | None) -> None:
+    def resume(self, checkpoint: Checkpoint, progress: Progress) -> None:
         """Go on from where a training stood."""
-        if checkpoint is None:
-            return
         variables = self._variables()
         if [v.shape for v in variables] != [state.shape for state in checkpoint.state]:
             raise SourceNotFoundError("the checkpoint is of another network; delete it to train from the start")
@@ -136,6 +128,8 @@ class _Training:
             variable.assign(value)
         self.history = list(checkpoint.history)
         self._best_weights = list(checkpoint.best_weights)
+        progress.say(f"going on after epoch {len(self.history)}")
+        progress.epoch(checkpoint.history, self._config.epochs)
 
     def epochs(self, progress: Progress) -> Iterator[Checkpoint]:
         """Train until it is done, and stop after every epoch to say where it stands."""

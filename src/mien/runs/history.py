@@ -65,11 +65,6 @@ class Recorder:
         files.write_text(self._run_folder.history_path, table_text([_COLUMNS, *map(astuple, checkpoint.history)]))
         _save(checkpoint, self._run_folder.checkpoint_path)
 
-    def close(self) -> None:
-        """Finish the logs."""
-        for log in self._logs.values():
-            log.close()
-
     def _log(self, name: str, epoch: int, *, loss: float, accuracy: float) -> None:
         with needing("keras"):
             from tensorboard.plugins.scalar.summary_v2 import scalar_pb

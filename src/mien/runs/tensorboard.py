@@ -3,7 +3,7 @@
 import io
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +25,13 @@ _FORMAT = "brain.Event:2"
 
 
 class EventFile:
-    """A new event file in a folder, which is made when the first event comes.
+    """A new event file in a folder; both are made when the first event comes.
 
     TensorBoard's own writers work in a thread, where nobody hears of an error, and load TensorFlow.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._writer: Any = None
+        self._path = folder / f"events.out.tfevents.{time.time_ns()}.mien"
 
     def add(self, summaries: Iterable["Summary"], *, step: int = 0) -> None:
         """Write down what there is to see at a step, each as an event of its own.
@@ -43,35 +42,16 @@ class EventFile:
         """
         with needing("keras"):
             from tensorboard.compat.proto.event_pb2 import Event
-        with files.writing(self._folder):
-            try:
-                self._open()
-                for summary in summaries:
-                    self._write(Event(summary=summary, wall_time=time.time(), step=step))
-                self._writer.flush()
-            except OSError:
-                self.close()
-                raise
-
-    def close(self) -> None:
-        """Close the file; what was added is in it already."""
-        if self._writer is not None:
-            # A full disk was told of when it was met.
-            with suppress(OSError):
-                self._writer.close()
-
-    def _open(self) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
-        if self._writer is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / f"events.out.tfevents.{time.time_ns()}.mien"
-            self._writer = RecordWriter(open(path, "xb"))  # noqa: SIM115  (it stays open)
-            self._write(Event(wall_time=time.time(), file_version=_FORMAT))
-
-    def _write(self, event: Any) -> None:
-        self._writer.write(event.SerializeToString())
+            from tensorboard.summary.writer.record_writer import RecordWriter
+        now = time.time()
+        with files.writing(self._path.parent):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self._path, "ab") as file:
+                events = (Event(summary=summary, wall_time=now, step=step) for summary in summaries)
+                first = [] if file.tell() else [Event(wall_time=now, file_version=_FORMAT)]
+                writer = RecordWriter(file)
+                for event in chain(first, events):
+                    writer.write(event.SerializeToString())
 
 
 def log_run(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> None:
@@ -91,9 +71,7 @@ def log_run(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> None:
     with files.writing(run_folder.logs_path):
         for earlier in run_folder.logs_path.glob("events.out.tfevents.*"):
             earlier.unlink()
-    log = EventFile(run_folder.logs_path)
-    log.add(_summaries(run_folder, config, scores))
-    log.close()
+    EventFile(run_folder.logs_path).add(_summaries(run_folder, config, scores))
 
 
 def _summaries(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> Iterator["Summary"]:

@@ -183,20 +183,26 @@ class _Training:
             )
 
     def _run_epoch(self, progress: Progress) -> Epoch:
-        started, number = time.monotonic(), len(self.history)
-        compiled = started
-        num_steps, num_epochs = self._num_steps("train"), self._config.epochs
-        seen, unseen = _Mean(), _Mean()
-        for step, (images, labels, weights) in enumerate(self._batches("train"), start=1):
-            seen.add(self._model.train_on_batch(images, labels, weights, return_dict=True), len(images))
+        started = compiled = time.monotonic()
+        number, num_steps, num_epochs = len(self.history), self._num_steps("train"), self._config.epochs
+        for step, (loss, accuracy) in enumerate(self._means("train"), start=1):
             compiled = time.monotonic() if step == 1 else compiled
             self._refuse_to_begin(step, compiled)
-            note = f"epoch {number + 1}/{num_epochs}  loss {seen.loss:.3f}  accuracy {seen.accuracy:>4.0%}"
+            note = f"epoch {number + 1}/{num_epochs}  loss {loss:.3f}  accuracy {accuracy:>4.0%}"
             progress.step("Training", number * num_steps + step, num_epochs * num_steps, note)
-        for images, labels, weights in self._batches("val"):
-            unseen.add(self._model.test_on_batch(images, labels, weights, return_dict=True), len(images))
-        seconds = time.monotonic() - started
-        return Epoch(number + 1, seen.loss, seen.accuracy, unseen.loss, unseen.accuracy, seconds)
+        *_, (val_loss, val_accuracy) = self._means("val")
+        return Epoch(number + 1, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)
+
+    def _means(self, split: str) -> Iterator[tuple[float, float]]:
+        """Go over a split once; yield after every step the mean loss and accuracy over the images so far."""
+        run = self._model.train_on_batch if split == "train" else self._model.test_on_batch
+        totals = np.zeros(3)
+        for images, labels, weights in self._batches(split):
+            # Keras gives the means of one batch, and the last batch is a small one.
+            found = run(images, labels, weights, return_dict=True)
+            totals += len(images) * np.array([found["loss"], found["accuracy"], 1])
+            loss, accuracy, _ = (totals / totals[2]).tolist()
+            yield loss, accuracy
 
     def _variables(self) -> list[keras.Variable]:
         return [
@@ -224,19 +230,6 @@ class _Training:
             return images, labels.astype(np.float32), self._class_weights[labels]
 
         return in_threads(ready, range(self._num_steps(split)))
-
-
-class _Mean:
-    """Loss and accuracy over the images so far. Keras gives those of one batch, and the last batch is a small one."""
-
-    def __init__(self) -> None:
-        self.loss, self.accuracy, self._num_images = 0.0, 0.0, 0
-
-    def add(self, batch: dict[str, float], num_images: int) -> None:
-        self._num_images += num_images
-        share = num_images / self._num_images
-        self.loss += share * (float(batch["loss"]) - self.loss)
-        self.accuracy += share * (float(batch["accuracy"]) - self.accuracy)
 
 
 def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.int64]], Any]:

@@ -17,6 +17,8 @@ def augment(images: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Gen
     Returns:
         A new array, uint8 (N, H, W, 3).
     """
+    # Pillow does not fill from the edge: with padded images an epoch of the preset classic took about 20% longer, with
+    # Keras' affine_transform 27%, and with its layers for augmentation three times as long.
     import cv2
 
     height, width = images.shape[1:3]

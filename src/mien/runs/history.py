@@ -26,6 +26,8 @@ _COLUMNS = [field.name for field in fields(Epoch)]
 class Checkpoint:
     """All that a training needs to go on after a kill as if nothing had happened.
 
+    Keras' BackupAndRestore keeps neither the state of dropout nor the best weights, and a kill can part its two files.
+
     Attributes:
         history: The epochs so far, at least one.
         state: Every variable of the network and of its optimizer, in order.

@@ -114,6 +114,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/epochs.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/serve.py "$(PHOTOS)" --litserve-python .venv-bench/bin/python
 
 docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors, and follow its links

@@ -65,21 +65,7 @@ HEALTH_LIMIT_S, SAMPLE_EVERY_S, SETTLING_S = 2.0, 0.5, 2.0
 # What the processes of the proxy keep open to the server, though nobody asks.
 PROXY_CONNECTIONS = 2 * 64
 DEPLOYED = Path(__file__).parents[1] / "deploy" / "nginx.conf"
-NGINX = """user {user};
-daemon off;
-worker_processes 2;
-worker_rlimit_nofile 4096;
-pid {folder}/pid;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
+NGINX = Path(__file__).parents[1] / "tests" / "nginx.conf"
 # All that a server may reply here.
 STATUSES = {200, 400, 408, 413, 415, 429, 503}
 # Beyond so many requests under way the client sends no more, and counts them.
@@ -367,7 +353,8 @@ def behind_nginx(port: int, work_dir: Path) -> Iterator[int]:
     }.items():
         text = text.replace(old, new)
     (folder / "site.conf").write_text(text)
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, user=getpass.getuser()))
+    main = NGINX.read_text("utf-8").replace("FOLDER", str(folder)).replace("USER", getpass.getuser())
+    (folder / "nginx.conf").write_text(main)
     log = folder / "error.log"
     with subprocess.Popen(["nginx", "-e", log, "-p", folder, "-c", folder / "nginx.conf"]) as process:
         try:

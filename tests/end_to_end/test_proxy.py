@@ -32,22 +32,7 @@ NAME = "photos.example.org"
 # How patient the proxy is here, in seconds; and the server, which must not notice who is slow.
 PATIENCE_S, UPLOAD_TIMEOUT_S = 3, 1.0
 JPEG = encoded(draw_image(1, width=400, height=300), "JPEG")
-MAIN = """
-user {user};
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-worker_processes 2;
-events {{ worker_connections 2048; }}
-http {{
-    access_log off;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
+MAIN = (Path(__file__).parents[1] / "nginx.conf").read_text("utf-8")
 
 
 @dataclass
@@ -113,7 +98,7 @@ def nginx_before(server_port: int, port: int, folder: Path) -> list[str]:
         "timeout 10s;": f"timeout {PATIENCE_S}s;",
     }
     (folder / "site.conf").write_text(changed("nginx.conf", changes))
-    (folder / "nginx.conf").write_text(MAIN.format(folder=folder, user=getpass.getuser()))
+    (folder / "nginx.conf").write_text(MAIN.replace("FOLDER", str(folder)).replace("USER", getpass.getuser()))
     return [found("nginx"), "-e", f"{folder}/error.log", "-p", str(folder), "-c", f"{folder}/nginx.conf"]
 
 

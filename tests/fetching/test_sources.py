@@ -12,7 +12,7 @@ from mien.core.formats import MAX_FILE_BYTES
 from mien.errors import FetchError, ImageError, SourceNotFoundError
 from mien.fetching import sources
 from mien.fetching.sources import expand, read
-from servers import reply, serving
+from servers import reply, say_nothing, serving
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(28)
 
@@ -265,6 +265,29 @@ def test_read_says_that_other_schemes_are_not_fetched(url: str) -> None:
     assert expand([url]) == [url]
     with pytest.raises(FetchError, match="only http and https"):
         read(url)
+
+
+@pytest.mark.medium
+def test_images_are_read_in_their_order_wherever_they_are(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.jpg")
+    Path(path).write_bytes(b"a file")
+    with serving(*[reply(b"a URL")] * 20) as server:
+        names = [path, *[f"{server.url}/{number}" for number in range(20)], path]
+        found = list(
+            sources.read_each(names, lambda place, content: (place, content()), FetchLimits(allow_private=True))
+        )
+    assert found == [(place, b"a file" if place in (0, 21) else b"a URL") for place in range(22)]
+
+
+@pytest.mark.medium
+def test_whoever_stops_reading_does_not_wait_for_servers_that_say_nothing(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.jpg")
+    Path(path).write_bytes(b"a file")
+    with serving(*[say_nothing] * 3) as server:
+        names = [path, *[f"{server.url}/{number}" for number in range(3)]]
+        found = sources.read_each(names, lambda place, content: content(), FetchLimits(600, allow_private=True))
+        assert next(found) == b"a file"
+        found.close()
 
 
 @pytest.mark.medium

@@ -15,7 +15,11 @@ Result = TypeVar("Result")
 
 
 def in_threads(
-    function: Callable[[Item], Result], items: Iterable[Item], *, num_threads: int | None = None
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    num_threads: int | None = None,
+    give_up: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
     """Yield `function(item)` for every item, in the order of the items.
 
@@ -25,6 +29,8 @@ def in_threads(
         function: What to do with an item.
         items: Taken one by one, as threads become free.
         num_threads: How many there are; by default one for each core.
+        give_up: Called where whoever takes the results stops in the middle, as at Ctrl-C. The items in work are then
+            waited for: this can cut short what they wait for.
     """
     num_threads = num_threads or count_cores()
     with ThreadPoolExecutor(num_threads, thread_name_prefix="mien") as pool:
@@ -36,6 +42,9 @@ def in_threads(
                     yield running.popleft().result()
             while running:
                 yield running.popleft().result()
+        except BaseException:
+            give_up()
+            raise
         finally:
             for future in running:
                 future.cancel()

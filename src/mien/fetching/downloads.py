@@ -3,12 +3,14 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from anyio.from_thread import start_blocking_portal
+from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from mien.config import FetchLimits, IntakeLimits
 from mien.core import files
@@ -49,6 +51,44 @@ def download(
             if isinstance(outcome, Exception) and not isinstance(outcome, FetchError):
                 raise outcome
             yield url, outcome
+
+
+@contextmanager
+def fetching(limits: FetchLimits, at_a_time: IntakeLimits = IntakeLimits()) -> Iterator["Fetches"]:
+    """Fetch URLs meanwhile; what is still under way at the end of the block is waited for, unless it is given up.
+
+    Args:
+        limits: How far to go for each.
+        at_a_time: How many at a time, and from one host.
+    """
+    with start_blocking_portal() as portal:
+        yield Fetches(portal, limits, at_a_time)
+
+
+class Fetches:
+    """URLs that are fetched while something else is done."""
+
+    def __init__(self, portal: BlockingPortal, limits: FetchLimits, at_a_time: IntakeLimits) -> None:
+        self._portal, self._lookups = portal, Lookups(limits)
+        self._places = asyncio.Semaphore(at_a_time.workers)
+        self._hosts = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(at_a_time.max_per_host))
+        self._under_way: set[Future[bytes]] = set()
+
+    def begin(self, url: str) -> Future[bytes]:
+        """Return what becomes the content of a URL."""
+        fetched = self._portal.start_task_soon(self._fetch, url)
+        self._under_way.add(fetched)
+        fetched.add_done_callback(self._under_way.discard)
+        return fetched
+
+    def give_up(self) -> None:
+        """Cut off what is under way; whoever waits for it gets a CancelledError."""
+        for fetched in list(self._under_way):
+            fetched.cancel()
+
+    async def _fetch(self, url: str) -> bytes:
+        async with self._hosts[_host_of(url)], self._places:
+            return await _content(url, self._lookups)
 
 
 def download_file(url: str, path: Path, *, limits: IntakeLimits, fetch_limits: FetchLimits) -> None:
@@ -92,16 +132,20 @@ async def _trying_again(fetch: Callable[[], Awaitable[Result]], limits: IntakeLi
 
 async def _outcome(url: str, place: asyncio.Semaphore, lookups: Lookups, *, limits: IntakeLimits) -> bytes | Exception:
     async def fetch() -> bytes:
-        content = bytearray()
         async with place:
-            await receive(url, lookups, take=content.extend)
-        return bytes(content)
+            return await _content(url, lookups)
 
     try:
         return await _trying_again(fetch, limits)
     except Exception as error:
         # Whatever it is, it is for the thread that waits to say.
         return error
+
+
+async def _content(url: str, lookups: Lookups) -> bytes:
+    content = bytearray()
+    await receive(url, lookups, take=content.extend)
+    return bytes(content)
 
 
 def _host_of(url: str) -> str:

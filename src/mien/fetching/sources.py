@@ -6,18 +6,26 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from mien.config import FetchLimits
 from mien.core import files, images
 from mien.core.formats import EXTENSIONS, HEAD_BYTES, MAX_FILE_BYTES, format_of, other_kind
+from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted, first_few
 from mien.errors import ImageError, SourceNotFoundError
 from mien.layouts.tree import is_system_name
 
 _MAX_NAMED = 10
+# URLs that are fetched before their turn comes.
+_NUM_AHEAD = 16
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> list[str]:
@@ -50,6 +58,41 @@ def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILE
     if others:
         progress.say(f"passed over: {_described(others)}")
     return found
+
+
+def read_each(
+    names: Sequence[str], function: Callable[[int, Callable[[], bytes]], Result], limits: FetchLimits = FetchLimits()
+) -> Generator[Result, None, None]:
+    """Yield what a function makes of each image, in order, in several threads; the next URLs are fetched meanwhile.
+
+    Args:
+        names: What `expand` returned.
+        function: Takes the place of a name, and what returns the bytes of that image, or raises as `read` does.
+        limits: How far fetching a URL may go.
+    """
+    if all(map(_is_path, names)):
+        yield from in_threads(lambda place: function(place, partial(read, names[place], limits)), range(len(names)))
+        return
+    # Loads the HTTP client, which most commands need not wait for.
+    from mien.fetching.downloads import fetching
+
+    with fetching(limits) as fetches:
+
+        def reader(name: str) -> Callable[[], bytes]:
+            return partial(read, name, limits) if _is_path(name) else fetches.begin(name).result
+
+        coming = enumerate(_ahead(map(reader, names)))
+        yield from in_threads(lambda given: function(*given), coming, give_up=fetches.give_up)
+
+
+def _ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """Yield items some places later than they are made."""
+    waiting = deque[Item]()
+    for item in items:
+        waiting.append(item)
+        if len(waiting) > _NUM_AHEAD:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:

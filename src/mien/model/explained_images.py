@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from mien.config import FetchLimits, ScanConfig
 from mien.core import files, images
 from mien.core.fonts import load_font
 from mien.core.formats import EXTENSIONS
-from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import safe_stem, shorten, visible
 from mien.errors import FetchError, ImageError, OutputError
@@ -98,10 +97,10 @@ def explain_sources(
     names = _not_ours(found, frozenset(asked_for))
     pngs = _targets(names, out)
 
-    def explain_one(place: int) -> Explained:
-        return _explained(classifier, names[place], pngs[place], label, config, limits)
+    def explain_one(place: int, content: Callable[[], bytes]) -> Explained:
+        return _explained(classifier, names[place], content, pngs[place], label, config)
 
-    for done, explained in enumerate(in_threads(explain_one, range(len(names))), start=1):
+    for done, explained in enumerate(intake.read_each(names, explain_one, limits), start=1):
         progress.step("Images", done, len(names))
         yield explained
 
@@ -144,10 +143,10 @@ def _draw_legend(paper: Image.Image, corner: tuple[int, int], label: str, letter
 
 
 def _explained(
-    classifier: Classifier, name: str, png: Path, label: str | None, config: ScanConfig, limits: FetchLimits
+    classifier: Classifier, name: str, content: Callable[[], bytes], png: Path, label: str | None, config: ScanConfig
 ) -> Explained:
     try:
-        image = images.decode(intake.read(name, limits), config)
+        image = images.decode(content(), config)
     except (ImageError, FetchError) as error:
         return Explained(Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error)))
     inputs = classifier.inputs_of(image.rgb)

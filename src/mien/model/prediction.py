@@ -1,6 +1,6 @@
 """Prediction: files, folders and URLs -> one Prediction per image, in order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,6 @@ from PIL import Image
 from mien.config import FetchLimits, PredictConfig, ScanConfig
 from mien.core import images
 from mien.core.inputs import Inputs
-from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.errors import FetchError, ImageError, SettingsError
 from mien.fetching import sources as intake
@@ -97,20 +96,17 @@ def predict(
         )
         names = [name for some in each for name in some]
 
-    def predict_one(name: str) -> Prediction:
+    def predict_one(place: int, content: Callable[[], bytes]) -> Prediction:
+        name = names[place]
         try:
-            image = (
-                images.of_pillow(opened[name], config)
-                if name in opened
-                else images.decode(intake.read(name, limits), config)
-            )
+            image = images.of_pillow(opened[name], config) if name in opened else images.decode(content(), config)
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
         inputs, hidden = asked.inputs_of(image.rgb), image.hidden_by(config)
         return predict_image(asked, inputs, source=name, threshold=least, hidden=hidden)
 
-    return in_threads(predict_one, names)
+    return intake.read_each(names, predict_one, limits)
 
 
 def _image_of(image: Image.Image | NDArray[Any]) -> Image.Image:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import signal
 import socket
 import ssl
@@ -152,6 +153,31 @@ def test_fetch_goes_on_to_the_address_that_was_checked_where_the_name_has_change
         assert fetch(f"http://images.test:{server.port}/", FetchLimits()) == b"image"
     assert names.asked == ["images.test"]
     assert names.connected == [PUBLIC, PUBLIC]
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**9])
+def test_fetch_refuses_a_port_that_there_is_not(port: int) -> None:
+    assert "port" in refusal(f"http://127.0.0.1:{port}/").lower()
+
+
+def test_a_lookup_that_fails_when_nobody_waits_for_it_any_more_is_no_news(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        time.sleep(0.2)
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    async def leave() -> None:
+        lookups = Lookups(HERE)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lookups.addresses("images.test"), 0.05)
+        await asyncio.sleep(0.4)
+        del lookups
+        gc.collect()
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    asyncio.run(leave())
+    assert caplog.records == []
 
 
 def test_a_host_that_cannot_be_reached_is_looked_up_again_the_next_time(names: Names) -> None:
@@ -415,8 +441,9 @@ def test_names_that_nobody_answers_for_take_a_limited_number_of_threads(monkeypa
     released = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: released.wait(20) and [])
     before = threading.active_count()
-    for _ in range(80):
-        assert "not done within" in refusal("http://images.test/", FetchLimits(0.01))
+    for number in range(80):
+        told = "not done within" if number < 64 else "the name server does not answer"
+        assert told in refusal("http://images.test/", FetchLimits(0.01))
     assert threading.active_count() - before <= 64
     released.set()
 

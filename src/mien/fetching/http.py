@@ -32,7 +32,6 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, ConnectionError, ssl.SSLError)
 _LATE = (httpcore.TimeoutException, TimeoutError)
 _MAX_LOOKUPS = 64
-_PULSE_S = 0.05
 _under_way: set[Future[list[str]]] = set()
 
 
@@ -76,7 +75,7 @@ async def receive(url: str, lookups: "Lookups", *, take: Callable[[bytes], objec
                 hops.append(location)
                 if len(hops) > limits.max_redirects + 1:
                     raise FetchError(f"more than {limits.max_redirects} redirects")
-    except (*_BROKEN, *_LATE, httpx.InvalidURL, OSError, UnicodeError) as error:
+    except (*_BROKEN, *_LATE, httpx.InvalidURL, OSError, ValueError, OverflowError) as error:
         raise _refusal(hops, error, limits=limits) from error
 
 
@@ -152,7 +151,9 @@ class Lookups:
             FetchError: The name is not known, or one of its addresses must not be connected to.
         """
         if host not in self._found:
-            self._found[host] = asyncio.ensure_future(_look_up(host, self.limits))
+            found = self._found[host] = asyncio.ensure_future(_look_up(host, self.limits))
+            # Whoever waits for it hears of an error; perhaps nobody does any more.
+            found.add_done_callback(lambda found: found.cancelled() or found.exception())
         try:
             # Others may wait for the same.
             return list(await asyncio.shield(self._found[host]))
@@ -170,8 +171,8 @@ async def _look_up(host: str, limits: FetchLimits) -> list[str]:
 
     A silent name server gets no more than a few threads: whoever gives up a fetch leaves one behind.
     """
-    while len(_under_way) >= _MAX_LOOKUPS:
-        await asyncio.sleep(_PULSE_S)
+    if len(_under_way) >= _MAX_LOOKUPS:
+        raise FetchError("the name server does not answer", may_pass=True)
     answer: Future[list[str]] = Future()
     answer.set_running_or_notify_cancel()
 
@@ -199,7 +200,7 @@ def _checked_url(text: str) -> httpx.URL:
         raise FetchError(f"its scheme is {url.scheme!r}; only http and https URLs are fetched")
     if not url.host:
         raise FetchError("it names no host")
-    if (url.port or 0) > 65535:
+    if not 0 <= (url.port or 0) <= 65535:
         raise FetchError(f"there is no port {url.port}")
     if url.userinfo:
         raise FetchError("it holds a user name or a password; take them out, or download the image yourself")

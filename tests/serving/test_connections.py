@@ -127,6 +127,14 @@ def test_an_offer_to_speak_something_else_is_passed_over(service: Service, offer
             assert answer(connection) == (200, {"status": "alive"})
 
 
+def test_nonsense_after_an_answer_ends_the_connection_without_a_word(service: Service) -> None:
+    with service.connect() as connection:
+        connection.sendall(b"POST /nothing HTTP/1.1\r\n" + CHUNKED + b"\r\n")
+        assert answer(connection)[0] == 404
+        connection.sendall(b"zz\r\n")
+        until_closed(connection)
+
+
 def test_what_is_no_http_is_told_so(service: Service) -> None:
     for nonsense in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc", b"GET\r\n\r\n", b"GET \xff HTTP/1.1\r\n\r\n"):
         with service.connect() as connection:

@@ -69,3 +69,12 @@ def test_a_share_is_given_back_where_something_goes_wrong() -> None:
     with pytest.raises(TooLargeError), budget.share() as share:
         share.take(101)
     assert budget.num_taken == 0
+
+
+def test_what_is_there_already_counts_though_there_is_no_room_for_it() -> None:
+    budget = MemoryBudget(100)
+    with budget.share() as answered, budget.share() as next_one:
+        answered.hold(120)
+        with pytest.raises(BusyError):
+            next_one.take(1)
+    assert budget.num_taken == 0

@@ -314,3 +314,23 @@ def test_an_application_that_is_mounted_counts_each_address_by_its_own_name() ->
         "/healthz",
         "none",
     }
+
+
+def test_an_application_that_is_mounted_asks_for_the_key_as_well(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(KEY)
+    outer = FastAPI()
+    outer.mount("/mood", app_of(api_key_file=tmp_path / "key"))
+    assert ask(outer, "POST", "/mood/predict", content=IMAGE).status_code == 401
+    assert ask(outer, "POST", "/mood/predict", content=IMAGE, headers={"X-API-Key": KEY}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics%0a", "/predict%0a", "/%00", "/healthz%7f"])
+def test_an_address_with_control_characters_is_refused(path: str) -> None:
+    assert ask(app_of(), "GET", path).status_code == 422
+
+
+def test_answers_are_the_last_of_their_connections_when_the_server_stops() -> None:
+    app = app_of()
+    assert "connection" not in ask(app, "GET", "/healthz").headers
+    app.state.queue.stop()
+    assert ask(app, "GET", "/healthz").headers["connection"] == "close"

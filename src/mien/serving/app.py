@@ -1,5 +1,6 @@
 """The server: a classifier behind HTTP, and a page for people. Read this first."""
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query, Request
 from fastapi.params import Security
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from mien.config import ServeConfig
 from mien.errors import ForbiddenError, ImageError, RequestError, SettingsError
@@ -41,6 +43,7 @@ from mien.serving.uploads import Upload, advice_on, read_uploads, read_urls
 from mien.serving.urls import UrlFetcher
 from mien.version import __version__
 
+_PIECE_BYTES = 64 * 1024
 _Answering = Callable[[list[Upload]], Coroutine[Any, Any, list[Answer]]]
 _Threshold = Annotated[
     float | None,
@@ -81,7 +84,8 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         redirect_slashes=False,
     )
     app.state.queue = queue
-    app.add_middleware(layered, gate=gate_for(config, api_key), log=log, metrics=metrics)
+    gate = gate_for(config, api_key)
+    app.add_middleware(layered, gate=gate, log=log, metrics=metrics, is_stopping=lambda: queue.is_stopping)
     refuse_errors(app)
     _answer_images(app, classifier, queue, fetcher, config=config, schemes=key_schemes(api_key))
     _tell_model(app, classifier, config, needs_key=api_key is not None)
@@ -123,7 +127,8 @@ def _answer_images(
             request.state.num_images = len(uploads)
             answering = queue.answer(uploads, explain=explain, threshold=threshold)
             answers = await while_connected(request, answering)
-            return _response(answers, explain, advice=advice_on(request, uploads[0].content))
+            document = _document(answers, explain, advice=advice_on(request, uploads[0].content))
+        return _Predictions(document, memory, config.upload_timeout_s)
 
     @app.post("/predict/url", summary="Classify images at URLs", openapi_extra=URLS, **described)
     async def predict_url(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
@@ -136,7 +141,8 @@ def _answer_images(
             urls = await read_urls(request, share, config)
             request.state.num_images = len(urls)
             answer = partial(queue.answer, explain=explain, threshold=threshold)
-            return _response(await while_connected(request, _answer_urls(urls, share, fetcher, answer)), explain)
+            document = _document(await while_connected(request, _answer_urls(urls, share, fetcher, answer)), explain)
+        return _Predictions(document, memory, config.upload_timeout_s)
 
 
 def _check_query(
@@ -200,11 +206,29 @@ def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
-def _response(answers: Sequence[Answer], explain: bool, *, advice: str = "") -> Response:
-    """Return the answers; an image alone that cannot be used is an error of the request, told with the advice."""
+def _document(answers: Sequence[Answer], explain: bool, *, advice: str = "") -> dict[str, Any]:
+    """Return what is said of images; one alone that cannot be used is an error of the request, told with the advice."""
     refusal = answers[0].refusal if len(answers) == 1 else None
     if isinstance(refusal, ImageError) and advice:
         raise ImageError(refusal.problem, f"{refusal.detail}; {advice}")
     if refusal:
         raise refusal
-    return JSONResponse({"predictions": [answer.to_dict(explain=explain) for answer in answers]})
+    return {"predictions": [answer.to_dict(explain=explain) for answer in answers]}
+
+
+class _Predictions(JSONResponse):
+    """The answers, which with heat maps are large: they count as memory in use until the client has taken them."""
+
+    def __init__(self, document: dict[str, Any], memory: MemoryBudget, timeout_s: float) -> None:
+        super().__init__(document)
+        self._memory, self._timeout_s = memory, timeout_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._memory.share() as share:
+            share.hold(len(self.body))
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            for start in range(0, len(self.body), _PIECE_BYTES):
+                piece, is_last = self.body[start : start + _PIECE_BYTES], start + _PIECE_BYTES >= len(self.body)
+                # The server takes a piece when the client has taken most of those before.
+                async with asyncio.timeout(self._timeout_s):
+                    await send({"type": "http.response.body", "body": piece, "more_body": not is_last})

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 
 from mien.config import ServeConfig
 from mien.core import files
-from mien.errors import ForbiddenError, SettingsError, WrongKeyError
+from mien.errors import ForbiddenError, RequestError, SettingsError, WrongKeyError
 
 KEY_VARIABLE = "MIEN_API_KEY"
 # The page brings its own scripts and styles; the images on it never left the browser, or came as part of an answer.
@@ -60,9 +60,12 @@ class Gate:
             headers: As they were sent.
 
         Raises:
+            RequestError: There are control characters in the path: a proxy may have taken it for another.
             ForbiddenError: A browser sent it for a page of another site, or calls the server by a name not its own.
             WrongKeyError: It needs the API key, and does not bring it.
         """
+        if not path.isprintable():
+            raise RequestError("the address has control characters in it")
         self._check_host(headers.getlist("host"))
         if method not in _SAFE_METHODS:
             _check_site(headers)

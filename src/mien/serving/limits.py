@@ -100,6 +100,10 @@ class Share:
             BusyError: Others hold too many.
         """
         self.check(num_bytes)
+        self.hold(num_bytes)
+
+    def hold(self, num_bytes: int) -> None:
+        """Take so many bytes that are there already, whether there is room for them or not."""
         self.num_bytes += num_bytes
         self._budget.num_taken += num_bytes
 

@@ -26,7 +26,9 @@ _LOG = logging.getLogger(__name__)
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
-def layered(app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics) -> ASGIApp:
+def layered(
+    app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics, is_stopping: Callable[[], bool]
+) -> ASGIApp:
     """Return an application within all layers.
 
     Args:
@@ -34,13 +36,14 @@ def layered(app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics
         gate: Who may come in.
         log: Gets a line for each request.
         metrics: Count each request.
+        is_stopping: Tells whether the server ends: answers are then the last of their connections.
     """
 
     def note(exchange: Exchange) -> None:
         log.write(exchange)
         metrics.count_request(exchange.route, exchange.status, exchange.duration_s)
 
-    return observed(hardened(shielded(guarded(app, gate))), note)
+    return observed(hardened(shielded(guarded(app, gate)), is_stopping), note)
 
 
 def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
@@ -90,12 +93,21 @@ def _route_in(scope: Scope) -> str | None:
         return str(scope["route"].path)
     # FastAPI names those that it made itself. Of others only one without parts to fill in is its own template.
     is_plain = inspect.isroutine(scope.get("endpoint")) and not scope.get("path_params")
-    # Mounted below another application, it has that one's path before its own.
-    return str(scope["path"]).removeprefix(scope.get("root_path", "")) if is_plain else None
+    return _path_in(scope) if is_plain else None
 
 
-def hardened(app: ASGIApp) -> ASGIApp:
-    """Return an application with the headers that tell browsers what not to do, where it has not set its own."""
+def _path_in(scope: Scope) -> str:
+    """Return the path of a request; mounted below another application, it has that one's path before its own."""
+    return str(scope["path"]).removeprefix(scope.get("root_path", ""))
+
+
+def hardened(app: ASGIApp, is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
+    """Return an application with the headers that tell browsers what not to do, where it has not set its own.
+
+    Args:
+        app: What answers.
+        is_stopping: Tells whether connections are to end with their next answer.
+    """
 
     async def harden(scope: Scope, receive: Receive, send: Send) -> None:
         async def send_hardened(message: Message) -> None:
@@ -103,6 +115,8 @@ def hardened(app: ASGIApp) -> ASGIApp:
                 own = list(message.get("headers", []))
                 names = {name.lower() for name, _ in own}
                 message["headers"] = own + [header for header in _RAW_HEADERS if header[0] not in names]
+                if is_stopping() and b"connection" not in names:
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
         await app(scope, receive, send_hardened)
@@ -149,7 +163,7 @@ def guarded(app: ASGIApp, gate: Gate) -> ASGIApp:
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                gate.check(scope["method"], scope["path"], Headers(scope=scope))
+                gate.check(scope["method"], _path_in(scope), Headers(scope=scope))
             except MienError as error:
                 return await refusal(error, Request(scope))(scope, receive, send)
         await app(scope, receive, send)

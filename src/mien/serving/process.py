@@ -8,10 +8,11 @@ import socket
 from contextlib import suppress
 from math import ceil
 from types import FrameType
-from typing import cast
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
+from h11 import LocalProtocolError
 
 from mien.config import ServeConfig
 from mien.core import terminal
@@ -66,10 +67,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
         cast(FastAPI, self.config.app).state.queue.stop()
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        asyncio.get_running_loop().set_exception_handler(_log_mistake)
+        await super().startup(sockets)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close, after those who had connected before have come in."""
-        # The answers from now on are the last of their connections.
-        self.server_state.default_headers.append((b"connection", b"close"))
         # Some that end a process tell it twice at a time, as timeout(1) does.
         await asyncio.sleep(_TWICE_S)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -79,9 +83,19 @@ class _Server(uvicorn.Server):
         while select.select(sockets or [], [], [], 0)[0] and loop.time() < deadline:
             # Whenever the event loop comes round, it takes in one of those who wait.
             await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
+        # What the last of them have sent is read.
+        await asyncio.sleep(_TWICE_S)
         if num_left := len(self.server_state.tasks):
             _say_what_is_left(num_left)
         await super().shutdown(sockets)
+
+
+def _log_mistake(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    # Nonsense from a client that has its answer already cannot be refused: the connection ends, and that is all.
+    if not isinstance(context.get("exception"), LocalProtocolError):
+        loop.default_exception_handler(context)
 
 
 def _say_what_is_left(num_requests: int) -> None:

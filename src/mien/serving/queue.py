@@ -150,10 +150,10 @@ class InferenceQueue:
         self.is_stopping = True
 
     def close(self) -> None:
-        """Finish what was accepted, and end the threads."""
+        """Let the threads end; nobody waits for what is in work, and what is not is given up."""
         self.stop()
         for pool in self._pools.values():
-            pool.shutdown()
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _leave(self, line: Line, place: list[Upload], _future: Any) -> None:
         # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the image too.

@@ -292,6 +292,11 @@ def test_a_request_cannot_be_smuggled_past_it(proxied: Proxied, lines: bytes, en
     assert num_seen <= received.count(b"HTTP/1.1 ")
 
 
+@pytest.mark.parametrize("path", ["/metrics%0a", "/metrics%0d", "//metrics"])
+def test_other_spellings_of_the_metrics_are_no_way_to_them(proxied: Proxied, path: str) -> None:
+    assert proxied.ask(named(path))[0] in (404, 422)
+
+
 def test_what_is_too_large_is_refused_before_it_is_sent(nginx: Proxied) -> None:
     head = named("/predict", b"x").replace(b"Content-Length: 1\r\n", b"Content-Length: 600000000\r\n")[:-1]
     assert nginx.ask(head) == (413, {"error": "the request is too large"})
@@ -338,7 +343,7 @@ def test_what_was_accepted_is_answered_when_the_server_stops(run: "Run", tmp_pat
             assert service.stop() == 0
             assert [answer(client)[0] for client in clients] == [200] * 32
         # Nobody is there now.
-        assert proxied.ask(named("/healthz")) == (503, {"error": "the server is not there now"})
+        assert proxied.ask(named("/healthz")) == (503, {"error": "the server is not there now, or too busy"})
 
 
 def num_taken_on(service: Service) -> float:

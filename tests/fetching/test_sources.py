@@ -268,15 +268,16 @@ def test_read_says_that_other_schemes_are_not_fetched(url: str) -> None:
 
 
 @pytest.mark.medium
-def test_images_are_read_in_their_order_wherever_they_are(tmp_path: Path) -> None:
+def test_images_are_read_in_their_order_wherever_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"standard input")))
     path = str(tmp_path / "a.jpg")
     Path(path).write_bytes(b"a file")
     with serving(*[reply(b"a URL")] * 20) as server:
-        names = [path, *[f"{server.url}/{number}" for number in range(20)], path]
+        names = [path, *[f"{server.url}/{number}" for number in range(20)], "-"]
         found = list(
             sources.read_each(names, lambda place, content: (place, content()), FetchLimits(allow_private=True))
         )
-    assert found == [(place, b"a file" if place in (0, 21) else b"a URL") for place in range(22)]
+    assert found == [(0, b"a file"), *[(place, b"a URL") for place in range(1, 21)], (21, b"standard input")]
 
 
 @pytest.mark.medium

@@ -70,7 +70,7 @@ def read_each(
         function: Takes the place of a name, and what returns the bytes of that image, or raises as `read` does.
         limits: How far fetching a URL may go.
     """
-    if all(map(_is_path, names)):
+    if not any(map(_is_url, names)):
         yield from in_threads(lambda place: function(place, partial(read, names[place], limits)), range(len(names)))
         return
     # Loads the HTTP client, which most commands need not wait for.
@@ -79,7 +79,7 @@ def read_each(
     with fetching(limits) as fetches:
 
         def reader(name: str) -> Callable[[], bytes]:
-            return partial(read, name, limits) if _is_path(name) else fetches.begin(name).result
+            return fetches.begin(name).result if _is_url(name) else partial(read, name, limits)
 
         coming = enumerate(_ahead(map(reader, names)))
         yield from in_threads(lambda given: function(*given), coming, give_up=fetches.give_up)
@@ -114,6 +114,10 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
     from mien.fetching.http import fetch
 
     return fetch(source, limits)
+
+
+def _is_url(name: str) -> bool:
+    return name != "-" and not _is_path(name)
 
 
 def _is_path(name: str) -> bool:

@@ -59,9 +59,10 @@ class Proxied:
             connection.sendall(sent)
             return answer(connection)
 
-    def routes(self) -> list[str]:
-        """Return the routes of all requests that the server has seen."""
-        return [json.loads(line)["route"] for line in self.log.read_text().splitlines()]
+    def num_seen(self) -> int:
+        """Return how many requests the server has seen, but for those by which Caddy asks whether it is well."""
+        lines = map(json.loads, self.log.read_text().splitlines())
+        return sum((line["method"], line["route"]) != ("GET", "/healthz") for line in lines)
 
 
 def named(path: str, body: bytes | None = None, *headers: str) -> bytes:
@@ -278,7 +279,7 @@ AMBIGUOUS = [
 @pytest.mark.parametrize("ending", [b"\r\n", b"\n"], ids=["CRLF", "LF"])
 def test_a_request_cannot_be_smuggled_past_it(proxied: Proxied, lines: bytes, ending: bytes) -> None:
     """What the proxy takes for one request, the server takes for one: it sees no more than are answered."""
-    num_before = len(proxied.routes())
+    num_before = proxied.num_seen()
     start = b"POST /healthz HTTP/1.1\r\nHost: " + NAME.encode() + b"\r\n"
     with proxied.connect() as connection:
         connection.sendall((start + lines).replace(b"\r\n", ending) + HIDDEN)
@@ -288,8 +289,7 @@ def test_a_request_cannot_be_smuggled_past_it(proxied: Proxied, lines: bytes, en
             while part := connection.recv(1 << 16):
                 received += part
     time.sleep(0.1)
-    num_seen = len(proxied.routes()) - num_before
-    assert num_seen <= received.count(b"HTTP/1.1 ")
+    assert proxied.num_seen() - num_before <= received.count(b"HTTP/1.1 ")
 
 
 @pytest.mark.parametrize("path", ["/metrics%0a", "/metrics%0d", "//metrics"])

@@ -36,12 +36,12 @@ def download(
     # One place: what is not taken keeps the workers from fetching more than fits into the memory.
     answers: asyncio.Queue[tuple[str, bytes | Exception]] = asyncio.Queue(maxsize=1)
     lookups = Lookups(fetch_limits)
-    places = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(limits.max_per_host))
+    places = _Places(limits)
     tasks = iter(urls)
 
     async def work() -> None:
         for url in tasks:
-            await answers.put((url, await _outcome(url, places[_host_of(url)], lookups, limits=limits)))
+            await answers.put((url, await _outcome(url, places.of(url), lookups, limits=limits)))
 
     with start_blocking_portal() as portal:
         for _ in range(min(limits.workers, len(urls))):
@@ -70,8 +70,7 @@ class Fetches:
 
     def __init__(self, portal: BlockingPortal, limits: FetchLimits, at_a_time: IntakeLimits) -> None:
         self._portal, self._lookups = portal, Lookups(limits)
-        self._places = asyncio.Semaphore(at_a_time.workers)
-        self._hosts = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(at_a_time.max_per_host))
+        self._all, self._places = asyncio.Semaphore(at_a_time.workers), _Places(at_a_time)
         self._under_way: set[Future[bytes]] = set()
 
     def begin(self, url: str) -> Future[bytes]:
@@ -87,7 +86,7 @@ class Fetches:
             fetched.cancel()
 
     async def _fetch(self, url: str) -> bytes:
-        async with self._hosts[_host_of(url)], self._places:
+        async with self._places.of(url), self._all:
             return await _content(url, self._lookups)
 
 
@@ -148,8 +147,15 @@ async def _content(url: str, lookups: Lookups) -> bytes:
     return bytes(content)
 
 
-def _host_of(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return ""
+class _Places:
+    """How many URLs are fetched from each host at a time."""
+
+    def __init__(self, limits: IntakeLimits) -> None:
+        self._of_hosts = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(limits.max_per_host))
+
+    def of(self, url: str) -> asyncio.Semaphore:
+        """Return what is to be held while a URL is fetched."""
+        try:
+            return self._of_hosts[urlsplit(url).netloc.lower()]
+        except ValueError:
+            return self._of_hosts[""]

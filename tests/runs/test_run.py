@@ -22,6 +22,16 @@ def test_what_was_written_comes_back(run: Run) -> None:
     assert found.metrics() == run.metrics()
 
 
+def test_a_run_of_before_learning_curves_is_read_too(run: Run, copied: Path) -> None:
+    document = json.loads((copied / "metrics.json").read_text("utf-8"))
+    assert document["learning_curve"]["points"][-1]["share"] == 1
+    del document["learning_curve"]
+    (copied / "metrics.json").write_text(json.dumps(document), "utf-8")
+    found = load_run(copied)
+    assert found.scores.learning_curve is None
+    assert found.scores.judged == run.scores.judged
+
+
 def test_predictions_come_back_with_six_decimals_and_the_same_winners(run: Run) -> None:
     found = load_run(run.path)
     assert list(found.predictions_by_source) == ["test", "out_of_fold"]

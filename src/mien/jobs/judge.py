@@ -14,7 +14,14 @@ from mien.scoring.evaluation import predict_dataset, score, stress_beside
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.model_card import limits
 from mien.scoring.results import Finding, Predictions, Scores
-from mien.scoring.verdict import JUDGE_BY_ALL, decide_threshold, judge_changes, judge_choice, verdict
+from mien.scoring.verdict import (
+    JUDGE_BY_ALL,
+    decide_threshold,
+    judge_changes,
+    judge_choice,
+    judge_learning_curve,
+    verdict,
+)
 
 
 def judge(
@@ -48,6 +55,7 @@ def judge(
         score(fitted.classifier, test, threshold=threshold),
         score(fitted.classifier, out_of_fold, threshold=threshold) if out_of_fold else None,
         fitted.stressed or stress_beside(test, fitted.classifier, dataset, may_matter=may_matter, progress=progress),
+        fitted.learning_curve if out_of_fold else None,
     )
     threshold, findings = _findings(fitted, dataset, scores, unseen, config)
     classifier = fitted.classifier.telling(
@@ -84,7 +92,7 @@ def _findings(
     """Return below which probability to say "unsure", and what the scores mean in words."""
     epochs = fitted.details.kept_epochs(fitted.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
-    findings += judge_changes(scores.stressed)
+    findings += judge_changes(scores.stressed) + judge_learning_curve(scores.learning_curve)
     if config.predict == PredictConfig():
         return 0.0, findings
     judged = scores.out_of_fold

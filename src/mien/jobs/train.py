@@ -109,6 +109,7 @@ def train(
             save_data(run_folder, dataset, config, decisions=decisions)
         method.withstand(parts or some_fold(dataset, config), shortcuts)
         out_of_fold, selection = cross_validate(method, parts, run_folder=run_folder, progress=progress)
+        method.learn_from_fewer(parts)
         label_predictions = predict_labels(method, dataset, out_of_fold)
         label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
         dataset = mark_label_issues(dataset, label_issues)

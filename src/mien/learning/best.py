@@ -46,6 +46,9 @@ class Best:
         if self._fast:
             self._fast.withstand(parts, shortcuts)
 
+    def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
+        """Do nothing: the network takes long."""
+
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train what is kept; where nothing was compared before, on the first of five folds."""
         if self._fast is None:

@@ -58,6 +58,9 @@ class Cnn:
     def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
         """Do nothing: it takes long."""
 
+    def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
+        """Do nothing, likewise."""
+
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch."""
         self._progress.say(_summary(self._built(dataset, "float32")))

@@ -18,12 +18,14 @@ from mien.learning.exporting import facts_of, join, prove_equal
 from mien.learning.face_features import with_faces
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.features import ChangedImages, extract, extract_changed, fit_head_on, predict_from_others
+from mien.learning.fewer import learn_from_fewer
 from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.out_of_distribution import fit_distribution
 from mien.learning.withstanding import Withstood, images_to_change, withstand
 from mien.runs.training_details import TrainingDetails
 from mien.scoring.candidates import Selection
+from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.stress import WORDS, Stressed, joined, judge_stress
 
 # The name of its one candidate.
@@ -47,6 +49,7 @@ class Linear:
         self._features = extract(dataset, self._maker, cache=cache, progress=progress)
         self._learnt_from: tuple[ChangedImages, ...] = ()
         self._stressed: tuple[Stressed, ...] = ()
+        self._learning_curve: LearningCurve | None = None
 
     def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
         """Try changed copies of images on heads that had not seen them; from now on heads learn from those that help.
@@ -85,6 +88,16 @@ class Linear:
         )
         self._progress.say(_told(withstood, time.monotonic() - started))
 
+    def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
+        """Try how much is right after learning from a part of the images, of the folds of a cross-validation."""
+        if len(parts) > 1:
+            self._learning_curve = learn_from_fewer(
+                parts,
+                self._features,
+                lambda fold: self._head(fold, self._learnt_from),
+                seed=self._config.split.seed,
+            )
+
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
         head = self._head(dataset, self._learnt_from)
@@ -105,7 +118,7 @@ class Linear:
             temperature=head.temperature,
             onnx_max_difference=difference,
         )
-        return Fitted(classifier, details, stressed=self._stressed)
+        return Fitted(classifier, details, stressed=self._stressed, learning_curve=self._learning_curve)
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Fit the head likewise; return the probabilities, (N, C), for the test split."""

@@ -14,6 +14,7 @@ from mien.data.shortcuts import Shortcut
 from mien.model.classifier import Classifier
 from mien.runs.training_details import TrainingDetails
 from mien.scoring.candidates import Selection
+from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.stress import Stressed
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Fitted:
         history: Its epochs, where it had any.
         model: The same as a Keras network, where it is one.
         stressed: What it answers of changed images, where that was tried.
+        learning_curve: How its accuracy grows with the number of images, where that was tried.
     """
 
     classifier: Classifier
@@ -37,6 +39,7 @@ class Fitted:
     history: tuple[Epoch, ...] = field(default=(), repr=False)
     model: "keras.Model | None" = None
     stressed: tuple[Stressed, ...] = ()
+    learning_curve: LearningCurve | None = None
 
 
 def places_seen(dataset: Dataset) -> NDArray[np.int64]:
@@ -59,6 +62,14 @@ class Method(Protocol):
         Args:
             parts: Folds, or one of them; none where there are too few images.
             shortcuts: Facts that give the class away.
+        """
+        ...
+
+    def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
+        """Try how much is right after learning from fewer images, where that costs little.
+
+        Args:
+            parts: The folds of a cross-validation; none where there is none.
         """
         ...
 

@@ -40,6 +40,7 @@ _DRAWN: tuple[Callable[..., charts.Chart | charts.Svg], ...] = (
     charts.plot_epochs,
     charts.plot_sureness,
     charts.plot_coverage,
+    charts.plot_learning_curve,
     charts.interval_bar,
 )
 _FACTS = {
@@ -67,6 +68,9 @@ _TITLES = {
     "out_of_distribution": "Some images are unlike those of the training",
     "mended": "It learnt from changed images",
     "changed": "It does worse on changed images",
+    "more_images": "More images would help",
+    "enough_images": "More of the same will hardly help",
+    "short_curve": "Whether more images would help",
     "threshold": "When it says that it is not sure",
     "threshold_tried": "What that comes to on other images",
     "out_of_reach": "The target is out of reach",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mien.core.scores import ClassScores, Score
 from mien.schema import built
 from mien.scoring.calibration import Calibration, Coverage
+from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.stress import Stressed
 
 # Who predicted: the classifier itself, on the test split; or those of its cross-validation, on all other images.
@@ -135,11 +136,14 @@ class Scores:
         test: Of the classifier itself, on the test split or on another folder.
         out_of_fold: By cross-validation on all other images, where there was one: of classifiers made in the same way.
         stressed: On changed images: of the cross-validation or, where that tried none, of the test.
+        learning_curve: By cross-validation after learning from fewer images, and what more would bring; None where that
+            was not tried.
     """
 
     test: Evaluation
     out_of_fold: Evaluation | None = None
     stressed: tuple[Stressed, ...] = ()
+    learning_curve: LearningCurve | None = None
 
     @property
     def judged(self) -> Evaluation:
@@ -155,7 +159,10 @@ class Scores:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         document: dict[str, Any] = {source: evaluation.to_dict() for source, evaluation in self.by_source.items()}
-        return document | {"stressed": [asdict(stressed) for stressed in self.stressed]}
+        document["stressed"] = [asdict(stressed) for stressed in self.stressed]
+        if self.learning_curve:
+            document["learning_curve"] = asdict(self.learning_curve)
+        return document
 
 
 def scores_from_dict(document: Any) -> Scores:
@@ -166,11 +173,12 @@ def scores_from_dict(document: Any) -> Scores:
     """
     if not isinstance(document, dict) or not document.get("test"):
         raise ValueError("there are no scores of the test")
-    out_of_fold = document.get("out_of_fold")
+    out_of_fold, curve = document.get("out_of_fold"), document.get("learning_curve")
     return Scores(
         evaluation_from_dict(document["test"]),
         evaluation_from_dict(out_of_fold) if out_of_fold else None,
         tuple(built(Stressed, stressed) for stressed in document.get("stressed", [])),
+        built(LearningCurve, curve) if curve else None,
     )
 
 
@@ -180,8 +188,8 @@ class Finding:
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",
-            "one_class", "miscalibrated", "out_of_distribution", "mended", "changed", "threshold", "threshold_tried" or
-            "out_of_reach".
+            "one_class", "miscalibrated", "out_of_distribution", "mended", "changed", "more_images", "enough_images",
+            "short_curve", "threshold", "threshold_tried" or "out_of_reach".
     """
 
     kind: str

@@ -7,9 +7,10 @@ import numpy as np
 from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Z_95, Score, fold_inflation
-from mien.core.text import counted
+from mien.core.text import counted, in_points, signed
 from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold, closest_threshold, try_thresholds
+from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.results import Evaluation, Finding, Predictions
 from mien.scoring.stress import ASPECTS_OF, WORDS, Stressed, weakness_of
 
@@ -23,6 +24,8 @@ _HALF = 0.5
 _FAR_OFF = 0.05
 # Of images like those of the training, about one in thirty is called unlike them.
 _MAX_OUT_OF_DISTRIBUTION = 0.05
+# Gains that a user would hardly notice, or would; and an interval of a gain that says next to nothing.
+_SMALL_GAIN, _LEAST_GAIN, _WIDE_INTERVAL = 0.02, 0.01, 0.15
 _AT_HOME = "Try it on images from where it will be used: they may differ from these."
 _ELSEWHERE = "Look at its mistakes: what they have in common is what to add to the training."
 JUDGE_BY_ALL = "or train with --folds 5, which judges by all the others too"
@@ -143,6 +146,30 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
         "such images of every class."
     )
     return (*found, Finding("changed", weakness_of(stressed), advice))
+
+
+def judge_learning_curve(curve: LearningCurve | None) -> tuple[Finding, ...]:
+    """Say whether more images like these would help; nothing where that was not tried."""
+    if curve is None:
+        return ()
+    gain, value = curve.gain, curve.gain.value or 0.0
+    interval = f"{signed(100 * gain.low)} to {signed(100 * gain.high)}"
+    if not curve.is_long_enough:
+        return (
+            Finding("short_curve", "Too few images to tell whether more would help.", "Add some, and train again."),
+        )
+    if gain.high < _SMALL_GAIN:
+        text = f"More of the same will hardly help: twice as many images, {in_points(value)} ({interval})."
+        return (Finding("enough_images", text, "Look at the mistakes: what they have in common is what to add."),)
+    if not curve.is_rising or value < _LEAST_GAIN or gain.high - gain.low > _WIDE_INTERVAL:
+        text = f"Too few images to tell how much more would help: with twice as many, {interval} points."
+        return (Finding("short_curve", text, "Look at the mistakes, and add images of what they have in common."),)
+    text = f"With twice as many images like these, about {in_points(value)} ({interval})."
+    advice = "Add images, as many of each class."
+    if curve.gains_most:
+        text += f" Class {curve.gains_most!r} would gain more than the others."
+        advice = f"Add images, those of class {curve.gains_most!r} first."
+    return (Finding("more_images", text, advice),)
 
 
 def _judge_size(evaluation: Evaluation, remedy: str, if_fine: str) -> Finding:

@@ -1,0 +1,153 @@
+"""The learning curve: what is right after learning from fewer images, and what twice as many would bring."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.scores import Z_95, Score, fold_inflation, wilson_score
+
+# Below, a curve is steeper than it will ever be again, and says nothing of what comes.
+_LEAST_SHARE = 0.4
+# Fewer images than this, at that share, were chosen by luck more than anything.
+_FEWEST = 30
+# The next doubling brings this share of what the last brought, give or take as much: benchmarks/enough.py.
+_NEXT, _SPREAD = 0.6, 0.6
+# Where no image was answered otherwise, that is chance, too: as if two more had been, one either way.
+_NUM_ADDED = 2
+
+
+@dataclass(frozen=True)
+class AnswersByShare:
+    """What is said of images after learning from parts of the others.
+
+    Attributes:
+        shares: Which parts of the training images of each fold, S of them, from the smallest to 1.
+        num_trained: How many images these are, in the mean of the folds.
+        right: Which images were answered right, (S, N).
+        labels: Places of their true classes, (N,).
+        groups: A number for each image, (N,), which images share that were never divided.
+    """
+
+    shares: tuple[float, ...]
+    num_trained: tuple[int, ...]
+    right: NDArray[np.bool_]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What is right after learning from a part of the images.
+
+    Attributes:
+        share: Of the training images of each fold.
+        num_trained: How many images these are, in the mean of the folds.
+        accuracy: Share answered right of the images left out, which are the same at each point.
+    """
+
+    share: float
+    num_trained: int
+    accuracy: Score
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """How the accuracy grows with the number of images.
+
+    Attributes:
+        points: By the share, the smallest first; the last is of all images.
+        gain: What twice as many images like these would add to the accuracy; `low` and `high` are between -1 and 1.
+        is_rising: Whether the accuracy rises with the images, beyond chance.
+        is_long_enough: Whether the smaller parts have enough images to tell anything.
+        gains_most: The class that gains more than the others, beyond chance; "" for none.
+    """
+
+    points: tuple[CurvePoint, ...]
+    gain: Score
+    is_rising: bool
+    is_long_enough: bool
+    gains_most: str = ""
+
+
+def measure_learning_curve(
+    answers: AnswersByShare, *, class_names: Sequence[str], num_folds: int, by_groups: bool = False
+) -> LearningCurve:
+    """Return the learning curve of a cross-validation, and what twice as many images would bring.
+
+    What a doubling brought is the slope of the accuracy over the logarithm of the number of images, by least squares
+    from 40% of them on. By a power law the next doubling brings less: 0.6 times as much, give or take 0.6 times as
+    much. The interval joins that with the chance in the slope: the images are counted by groups, and their number is
+    that which the folds are worth.
+
+    Args:
+        answers: Of all images of the folds.
+        class_names: Their classes.
+        num_folds: How many folds there are.
+        by_groups: Whether scores count groups, beside the slope, which always does.
+
+    Source:
+        J. Hestness et al., Deep learning scaling is predictable, empirically, 2017 (power law); A. Agresti, Y. Min,
+        Simple improved confidence intervals for comparing matched proportions, Statistics in Medicine 24, 2005 (added
+        images); C. Nadeau, Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003 (folds).
+    """
+    num_images, groups = len(answers.labels), answers.groups if by_groups else None
+    accuracies = [
+        wilson_score(int(right.sum()), num_images, num_folds=num_folds, groups=groups) for right in answers.right
+    ]
+    slope, half = _slope(answers, num_folds)
+    last, rise = accuracies[-1], max(slope, 0.0)
+    room = math.hypot(_NEXT * half, _SPREAD * rise)
+    share_right = last.value or 0.0
+    gain = Score(
+        value=min(_NEXT * rise, 1 - share_right),
+        low=max(_NEXT * rise - room, -share_right),
+        # No score of 100% says that there is nothing left to gain.
+        high=min(_NEXT * rise + room, 1 - last.low),
+        num_images=num_images,
+        method=f"{_NEXT} ± {_SPREAD} times the slope by doubling, {num_folds} folds",
+        num_groups=last.num_groups,
+    )
+    points = tuple(map(CurvePoint, answers.shares, answers.num_trained, accuracies))
+    fewest = min(point.num_trained for point in points if point.share >= _LEAST_SHARE)
+    return LearningCurve(
+        points,
+        gain,
+        is_rising=slope > half,
+        is_long_enough=fewest >= _FEWEST,
+        gains_most=_gains_most(answers, class_names, num_folds),
+    )
+
+
+def _contrast(shares: Sequence[float]) -> NDArray[np.float64]:
+    """Return by what to multiply the accuracies, (S,), for their slope by doubling, by least squares."""
+    doublings = np.log2(shares)
+    is_late = np.array(shares) >= _LEAST_SHARE
+    apart = np.where(is_late, doublings - doublings[is_late].mean(), 0.0)
+    contrast: NDArray[np.float64] = apart / (apart**2).sum()
+    return contrast
+
+
+def _slope(
+    answers: AnswersByShare, num_folds: int, among: NDArray[np.bool_] | slice = slice(None)
+) -> tuple[float, float]:
+    """Return by how much the accuracy rises with a doubling, and half of the 95% interval of that."""
+    contrast = _contrast(answers.shares)
+    slopes = contrast @ answers.right[:, among]
+    mean = float(slopes.mean())
+    by_group = np.bincount(np.unique(answers.groups[among], return_inverse=True)[1], slopes - mean)
+    squares = float((by_group**2).sum()) + _NUM_ADDED * float(np.abs(contrast).max()) ** 2
+    return mean, Z_95 * math.sqrt(fold_inflation(num_folds) * squares) / (len(slopes) + _NUM_ADDED)
+
+
+def _gains_most(answers: AnswersByShare, class_names: Sequence[str], num_folds: int) -> str:
+    """Return the class that surely gains most, where it gains more than all others together, or ""."""
+    places = np.unique(answers.labels).tolist()
+    if len(places) < 2:
+        return ""
+    found = {place: _slope(answers, num_folds, answers.labels == place) for place in places}
+    best = max(places, key=lambda place: found[place][0] - found[place][1])
+    (own, own_half), (others, others_half) = found[best], _slope(answers, num_folds, answers.labels != best)
+    return class_names[best] if own - others > math.hypot(own_half, others_half) else ""

@@ -10,15 +10,33 @@ import pytest
 
 from conftest import evaluation_of
 from mien.core.progress import Epoch
-from mien.core.scores import wilson_score
-from mien.runs.charts import interval_bar, plot_accuracy, plot_coverage, plot_epochs, plot_sureness, ticks
+from mien.core.scores import Score, wilson_score
+from mien.runs.charts import (
+    interval_bar,
+    plot_accuracy,
+    plot_coverage,
+    plot_epochs,
+    plot_learning_curve,
+    plot_sureness,
+    ticks,
+)
 from mien.scoring.calibration import Coverage
+from mien.scoring.learning_curve import CurvePoint, LearningCurve
 
 EVALUATION = evaluation_of([[20, 5], [3, 22]])
 HISTORY = tuple(
     Epoch(number, 1 / number, 0.5 + 0.04 * number, abs(number - 4) / 10 + 0.5, 0.6, 1.0) for number in range(1, 11)
 )
+CURVE = LearningCurve(
+    tuple(
+        CurvePoint(share, round(80 * share), wilson_score(round(50 + 40 * share), 100)) for share in (0.2, 0.4, 0.6, 1)
+    ),
+    Score(0.06, -0.01, 0.13, 100),
+    is_rising=True,
+    is_long_enough=True,
+)
 CHARTS = {
+    "learning curve": plot_learning_curve(CURVE).__html__(),
     "accuracy": plot_accuracy(EVALUATION).__html__(),
     "loss by epoch": plot_epochs(HISTORY, "loss").__html__(),
     "accuracy by epoch": plot_epochs(HISTORY, "accuracy").__html__(),
@@ -118,3 +136,9 @@ def test_ticks_are_few_and_within(low: float, high: float) -> None:
 
 def test_ticks_of_epochs_are_whole() -> None:
     assert ticks(1, 3, whole=True) == [1, 2, 3]
+
+
+def test_a_learning_curve_says_what_twice_as_many_images_may_bring() -> None:
+    chart = plot_learning_curve(CURVE).__html__()
+    assert "80 images: right for 90%. From 160 it may be 89% to 100%." in chart
+    assert len(parts(chart, "circle")) == 5

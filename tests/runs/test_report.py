@@ -21,9 +21,11 @@ from conftest import draw_image, save_image
 from mien.config import TrainConfig
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
+from mien.runs.charts import plot_learning_curve
 from mien.runs.report import _TITLES, percent, render, report, shown
 from mien.runs.run import Run, load_run
 from mien.scoring.results import Scores
+from mien.scoring.verdict import judge_learning_curve
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 ROOT = Path(mien.__file__).parent.parent.parent
@@ -361,6 +363,18 @@ def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
     config = replace(found.config, fit=replace(found.config.fit, method="cnn"))
     alone = replace(found, config=config, scores=Scores(found.scores.test))
     assert "They were not looked for" in Page(render(alone)).text
+
+
+def test_the_learning_curve_is_drawn_below_what_it_means(run: Run) -> None:
+    text = Page(render(run)).text
+    curve = run.scores.learning_curve
+    assert curve is not None
+    (finding,) = judge_learning_curve(curve)
+    assert finding in run.findings and finding.text in text
+    assert "judged by classifiers that learnt from fewer" in text
+    assert plot_learning_curve(curve).__html__() in render(run)
+    without = replace(run, scores=replace(run.scores, learning_curve=None))
+    assert "learnt from fewer" not in Page(render(without)).text
 
 
 def test_every_finding_has_a_title_of_its_own() -> None:

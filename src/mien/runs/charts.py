@@ -10,6 +10,7 @@ from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
 from mien.core.text import MANY_CLASSES, shorten, visible
 from mien.scoring.calibration import round_thresholds
+from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.results import Evaluation
 
 _WIDTH, _HEIGHT = 360, 264
@@ -220,6 +221,26 @@ def plot_coverage(evaluation: Evaluation) -> Chart:
     parts.append(plane.line(points, "a"))
     parts += [plane.dot(*point, "a") for point in points]
     return Chart("What answering less buys", told, tuple(parts))
+
+
+def plot_learning_curve(curve: LearningCurve) -> Chart:
+    """Draw how often it is right by how many images it learnt from, and what twice as many may bring."""
+    points = [(float(point.num_trained), point.accuracy.value or 0.0) for point in curve.points]
+    (most, reached), gain = points[-1], curve.gain
+    doubled, low, high = (min(max(reached + by, 0.0), 1.0) for by in (gain.value or 0.0, gain.low, gain.high))
+    lowest = min(low, *(point.accuracy.low for point in curve.points))
+    plane = _Plane((0.0, 2.1 * most), (math.floor(lowest * 10) / 10, 1.0))
+    by_number = "; ".join(f"{number:,.0f} images: right for {share:.0%}" for number, share in points)
+    told = f"Learnt from {by_number}. From {2 * most:,.0f} it may be {low:.0%} to {high:.0%}."
+    numbers = ticks(*plane.across, most=4, whole=True)
+    parts = [*plane.frame("images learnt from", "share right", numbers, x_percent=False)]
+    for point, (number, _) in zip(curve.points, points, strict=True):
+        parts.append(plane.upright(number, point.accuracy.low, point.accuracy.high, "whisker a"))
+    parts.append(plane.line([(most, reached), (2 * most, doubled)], "b"))
+    parts.append(plane.upright(2 * most, low, high, "whisker b"))
+    parts.append(plane.line(points, "a"))
+    parts += [*(plane.dot(*point, "a") for point in points), plane.dot(2 * most, doubled, "b")]
+    return Chart("How often it is right, by how many images it learnt from", told, tuple(parts))
 
 
 def plot_matrix(evaluation: Evaluation) -> Chart:

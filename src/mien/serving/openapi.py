@@ -131,7 +131,8 @@ class ModelDocument(_Document):
     accuracy: AccuracyDocument | None
     """How often it is right for images that it had not seen, with its 95% interval; null where nothing is known."""
     evaluations: dict[str, Any]
-    """All scores, as mien evaluate --json has them: "out_of_fold" and "test"; on changed images, "stressed"."""
+    """All scores, as in metrics.json: "out_of_fold" and "test"; on changed images, "stressed"; what more images
+    would bring, "learning_curve"."""
     weakness: str
     """On which changed images, such as grey ones, it is right less often, in one sentence; empty where on none."""
     not_for: list[str]

@@ -107,6 +107,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/layouts.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"
+	$(BIN)/python benchmarks/enough.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/faces.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/distortions.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/explanation.py

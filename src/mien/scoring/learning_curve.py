@@ -14,7 +14,7 @@ _LEAST_SHARE = 0.4
 # Fewer images than this, at that share, were chosen by luck more than anything.
 _FEWEST = 30
 # The next doubling brings this share of what the last brought, give or take as much: benchmarks/enough.py.
-_NEXT, _SPREAD = 0.6, 0.6
+_NEXT = 0.6
 # Where no image was answered otherwise, that is chance, too: as if two more had been, one either way.
 _NUM_ADDED = 2
 
@@ -79,8 +79,8 @@ def measure_learning_curve(
 
     What a doubling brought is the slope of the accuracy over the logarithm of the number of images, by least squares
     from 40% of them on. By a power law the next doubling brings less: 0.6 times as much, give or take 0.6 times as
-    much. The interval joins that with the chance in the slope: the images are counted by groups, and their number is
-    that which the folds are worth.
+    much. The interval joins that with the chance in the slope, and as much chance in the next doubling: the images are
+    counted by groups, and their number is that which the folds are worth.
 
     Args:
         answers: Of all images of the folds.
@@ -99,7 +99,8 @@ def measure_learning_curve(
     ]
     slope, half = _slope(answers, num_folds)
     last, rise = accuracies[-1], max(slope, 0.0)
-    room = math.hypot(_NEXT * half, _SPREAD * rise)
+    # The slope may be chance, and so may the next doubling; and the curve may turn flat, or stay straight.
+    room = _NEXT * math.hypot(half, half, rise)
     share_right = last.value or 0.0
     gain = Score(
         value=min(_NEXT * rise, 1 - share_right),
@@ -107,7 +108,7 @@ def measure_learning_curve(
         # No score of 100% says that there is nothing left to gain.
         high=min(_NEXT * rise + room, 1 - last.low),
         num_images=num_images,
-        method=f"{_NEXT} ± {_SPREAD} times the slope by doubling, {num_folds} folds",
+        method=f"{_NEXT} ± {_NEXT} times the slope by doubling, {num_folds} folds",
         num_groups=last.num_groups,
     )
     points = tuple(map(CurvePoint, answers.shares, answers.num_trained, accuracies))

@@ -116,5 +116,12 @@ def test_a_curve_comes_back_from_json_and_scores_without_one_are_read_too() -> N
         assert scores_from_dict(document) == scores
 
 
+def test_a_curve_without_points_is_refused() -> None:
+    document = Scores(evaluation_of([[14, 1], [2, 13]]), learning_curve=curve_of([0.8] * 4, 100)).to_dict()
+    document["learning_curve"]["points"] = []
+    with pytest.raises(ValueError, match="learning curve"):
+        scores_from_dict(document)
+
+
 def test_without_a_curve_nothing_is_said() -> None:
     assert judge_learning_curve(None) == ()

@@ -71,6 +71,10 @@ class LearningCurve:
     is_long_enough: bool
     gains_most: str = ""
 
+    def __post_init__(self) -> None:
+        if len(self.points) < 2 or min(point.num_trained for point in self.points) < 1:
+            raise ValueError(f"a learning curve has the points {self.points}")
+
 
 def measure_learning_curve(
     answers: AnswersByShare, *, class_names: Sequence[str], num_folds: int, by_groups: bool = False

@@ -99,15 +99,16 @@ def scan(
     return Dataset(root, layout.class_names, tuple(records), config, kept, layout)
 
 
-def scan_file(root: Path, entry: Entry, config: ScanConfig) -> ImageRecord:
+def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None = None) -> ImageRecord:
     """Read one file below a folder, and say what it is.
 
     Args:
         root: The folder.
         entry: The file, with its label.
         config: How it is decoded.
+        kept: Room for one image, which gets what a network is shown of it.
     """
-    return _scanned(root, entry, config)[0]
+    return _scanned(root, entry, config, kept)[0]
 
 
 def _scanned(

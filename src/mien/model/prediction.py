@@ -153,9 +153,28 @@ def predict_image(
         hidden: Why hardly anything is seen of it, where that is so (see `mien.core.images.DecodedImage.hidden_by`).
     """
     rows, reasons = classifier.predict(inputs)
-    probs = dict(zip(classifier.class_names, map(float, rows[0]), strict=True))
+    return prediction_of(classifier, rows[0], source=source, threshold=threshold, unlike=hidden or reasons[0])
+
+
+def prediction_of(
+    classifier: Classifier,
+    row: NDArray[np.float32],
+    *,
+    source: str,
+    threshold: float | None = None,
+    unlike: str = "",
+) -> Prediction:
+    """Return in words what a classifier said of one image.
+
+    Args:
+        classifier: Names the classes.
+        row: The probability of each, (C,).
+        source: Where the image is from.
+        threshold: As `predict_image` takes it.
+        unlike: In what the image is unlike those of the training, in words.
+    """
+    probs = dict(zip(classifier.class_names, map(float, row), strict=True))
     label = max(probs, key=probs.__getitem__)
     least = classifier.facts.threshold if threshold is None else threshold
     label = label if probs[label] >= least else UNSURE
-    unlike = hidden or reasons[0]
     return Prediction(source, label, probs, out_of_distribution=unlike != "", unlike=unlike)

@@ -15,6 +15,7 @@ Method = Literal["linear", "cnn", "finetune"]
 Precision = Literal["auto", "float32", "bfloat16"]
 Faces = Literal["auto", "on", "off"]
 Ground = Literal["auto", "white", "black", "grey"]
+Strategy = Literal["both", "uncertain", "diverse", "random"]
 # What may differ between images of one class, as a user would say it.
 Aspect = Literal["colour", "brightness", "sharpness", "mirror", "surroundings"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -328,6 +329,23 @@ class PredictConfig:
     def __post_init__(self) -> None:
         expect(0 <= self.threshold <= 1, "threshold", self.threshold, "0 to 1")
         expect(0 <= self.target_precision < 1, "target_precision", self.target_precision, "0 or more and below 1")
+
+
+@dataclass(frozen=True)
+class NextConfig:
+    """Which images to label next."""
+
+    strategy: Strategy = "both"
+    """uncertain: the images first of which the classifier is least sure; diverse: those that are the most unlike what
+    it was trained on, and unlike those before them; both: by both at once; random: by chance, to compare with."""
+    top: int = 100
+    """How many images to name; 0 for all."""
+    seed: int = 42
+    """Number that decides what chance decides."""
+
+    def __post_init__(self) -> None:
+        expect(self.top >= 0, "top", self.top, "0 or more")
+        expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
 
 
 @dataclass(frozen=True)

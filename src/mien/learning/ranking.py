@@ -1,0 +1,107 @@
+"""Ranking: images without labels, those first that would teach a classifier most."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import Strategy
+
+# So many numbers an image are kept: of 100,000 images 100 MB.
+NUM_DIMENSIONS = 256
+_PORTION = 1024
+# So many images are chosen one after the other, each unlike those before it: more than a person labels at a time.
+_MAX_SPREAD = 1000
+# What no image comes to that is not chosen yet.
+_CHOSEN = -1.0
+
+
+def rank(
+    strategy: Strategy,
+    probs: NDArray[np.float32],
+    features: NDArray[np.float32],
+    known: NDArray[np.float32],
+    *,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Return the places of all images, (N,), in the order in which to label them.
+
+    The time grows with the number of images, and with that of the known ones times it.
+
+    Args:
+        strategy: random; uncertain: the smallest margin first; diverse: each the furthest from the known ones and from
+            those before it; both: likewise, its squared distance weighed by one less its margin.
+        probs: What the classifier says of them, (N, C).
+        features: What `narrowed` returned of them, (N, R).
+        known: The same of images that the classifier has learnt from, (M, R); may be none.
+        seed: Decides the order of `random`; the others leave nothing to chance.
+
+    Source:
+        T. Scheffer et al., Active Hidden Markov Models for Information Extraction, IDA 2001 (margin); O. Sener and
+        S. Savarese, Active Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018 (diverse, as
+        k-center-greedy); J. Ash et al., Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, ICLR
+        2020 (that both belong into one distance).
+    """
+    if strategy == "random":
+        return np.random.default_rng(seed).permutation(len(probs))
+    if strategy == "uncertain":
+        return np.argsort(margins(probs), kind="stable")
+    weights = 1 - margins(probs) if strategy == "both" else np.ones(len(probs), np.float32)
+    return _spread(weights, features, known)
+
+
+def margins(probs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return by how much the likeliest class is ahead of the next, (N,); 0 where the classifier is torn.
+
+    Args:
+        probs: Of every class, (N, C).
+    """
+    ordered = np.sort(probs, axis=1)
+    ahead: NDArray[np.float32] = ordered[:, -1] - ordered[:, -2]
+    return ahead
+
+
+def narrowed(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features at length 1 in 256 dimensions, float32 (N, 256): distances stay the same to a few percent.
+
+    Args:
+        features: float32 (N, D).
+
+    Source:
+        W. Johnson and J. Lindenstrauss, Extensions of Lipschitz Mappings into a Hilbert Space, 1984.
+    """
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    units = features / np.maximum(lengths, 1e-6)
+    directions = np.random.default_rng(0).standard_normal((features.shape[1], NUM_DIMENSIONS), np.float32)
+    rows: NDArray[np.float32] = units @ directions / np.float32(np.sqrt(NUM_DIMENSIONS))
+    return rows
+
+
+def _spread(
+    weights: NDArray[np.float32], features: NDArray[np.float32], known: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Return places so that each is the furthest from what is known and from those before it, by weighed distance."""
+    squares = (features**2).sum(axis=1)
+    distances = _nearest(features, known)
+    scores = weights * distances
+    chosen = []
+    for _ in range(min(len(features), _MAX_SPREAD)):
+        best = int(scores.argmax())
+        chosen.append(best)
+        apart = np.maximum(squares + squares[best] - 2 * features @ features[best], 0)
+        distances = np.minimum(distances, apart)
+        scores = weights * distances
+        scores[chosen] = _CHOSEN
+    rest = np.argsort(-scores, kind="stable")[: len(features) - len(chosen)]
+    return np.concatenate([np.array(chosen, np.int64), rest])
+
+
+def _nearest(features: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the squared distance to the nearest known image, (N,); 1 where none is known."""
+    distances = np.ones(len(features), np.float32)
+    if not len(known):
+        return distances
+    lengths = (known**2).sum(axis=1)
+    for start in range(0, len(features), _PORTION):
+        some = features[start : start + _PORTION]
+        apart = (some**2).sum(axis=1, keepdims=True) + lengths - 2 * some @ known.T
+        distances[start : start + _PORTION] = np.maximum(apart.min(axis=1), 0)
+    return distances

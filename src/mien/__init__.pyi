@@ -9,6 +9,7 @@ from .config import DecodeConfig as DecodeConfig
 from .config import FetchLimits as FetchLimits
 from .config import FitConfig as FitConfig
 from .config import LabelConfig as LabelConfig
+from .config import NextConfig as NextConfig
 from .config import PredictConfig as PredictConfig
 from .config import ScanConfig as ScanConfig
 from .config import ServeConfig as ServeConfig
@@ -30,6 +31,9 @@ from .jobs.check import Check as Check
 from .jobs.check import check as check
 from .jobs.compare import Comparison as Comparison
 from .jobs.compare import compare as compare
+from .jobs.next_images import NextImage as NextImage
+from .jobs.next_images import NextImages as NextImages
+from .jobs.next_images import next_images as next_images
 from .jobs.train import train as train
 from .learning.fitting import fit as fit
 from .learning.methods import Fitted as Fitted

@@ -216,6 +216,57 @@ def test_predict_writes_csv(command: Mien, data: Path, run_dir: Path, tmp_path: 
     assert len(rows) == len(list((data / "happy").iterdir()))
 
 
+@pytest.fixture
+def unlabelled(tmp_path: Path) -> Path:
+    """A folder with four images that no run knows, and a file that is none."""
+    for number in range(4):
+        draw_image(1000 + number).save(tmp_path / f"{number}.jpg")
+    (tmp_path / "bad.jpg").write_text("<html>")
+    return tmp_path
+
+
+def test_next_prints_a_line_per_image_and_what_to_do(
+    command: Mien, data: Path, run_dir: Path, unlabelled: Path
+) -> None:
+    code, out, err = command("next", run_dir, unlabelled, "--top", "2")
+    first, second, *rest = out.splitlines()
+    assert re.fullmatch(r" +1  .+/\d\.jpg  .*\d% (happy|sad).*", first)
+    assert second.split()[0] == "2"
+    assert "These are 2 of 4 images that the run does not know." in rest
+    assert f"mien train {shlex.quote(str(data))}" in out
+    assert code == 1 and re.search(r"cannot be read: .*bad\.jpg: a web page", err)
+
+
+def test_next_json_is_one_document_per_image_and_bad_files_come_last(
+    command: Mien, run_dir: Path, unlabelled: Path
+) -> None:
+    code, out, _ = command("next", run_dir, unlabelled, "--json")
+    documents = [json.loads(line) for line in out.splitlines()]
+    assert code == 1
+    assert [document["rank"] for document in documents] == [1, 2, 3, 4, None]
+    assert all(set(document["probs"]) == {"happy", "sad"} for document in documents[:4])
+    assert documents[4]["source"].endswith("bad.jpg") and documents[4]["error"]
+
+
+def test_next_writes_csv(command: Mien, run_dir: Path, unlabelled: Path, tmp_path: Path) -> None:
+    (unlabelled / "bad.jpg").unlink()
+    code, out, err = command("next", run_dir, unlabelled, "--csv", tmp_path / "next.csv", "--strategy", "random")
+    with open(tmp_path / "next.csv", newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert (code, out) == (0, "") and "next.csv: 4 images" in err
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    assert {"source", "label", "prob_happy", "prob_sad", "reason"} <= set(rows[0])
+
+
+def test_next_says_that_nothing_is_left_or_nothing_is_there(
+    command: Mien, data: Path, run_dir: Path, tmp_path: Path
+) -> None:
+    code, out, _ = command("next", run_dir, data)
+    assert (code, out) == (0, "There is nothing to label here that the run does not know.\n")
+    code, _, err = command("next", run_dir, tmp_path)
+    assert code == 1 and "no images found" in err
+
+
 def test_explain_prints_the_answer_and_where_the_map_is(
     command: Mien, data: Path, run_dir: Path, tmp_path: Path
 ) -> None:
@@ -393,6 +444,9 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["check", "{data}", "--min-bytes", "many"], 'unable to convert "many" into int'),
         (["check", "{data}", "--min-bytes", "-1"], "min_bytes is -1; expected 0 or more"),
         (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'; known: unreadable"),
+        (["next", "{run}"], "name at least one SOURCE"),
+        (["next", "{run}", "nowhere"], "'nowhere': No such file or directory"),
+        (["next", "{run}", "{data}", "--strategy", "best"], "Invalid value"),
         (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: fast, best, classic"),
         (["train", "{data}", "--config", "nowhere.json"], "cannot read 'nowhere.json'"),
         (["train", "{data}", "--epochs", "0"], "epochs is 0; expected 1 or more"),
@@ -484,7 +538,7 @@ def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "explain", "demo"]
+    "name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "explain", "next", "demo"]
 )
 def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
     assert f"Example: mien {name}" in command(name, "--help")[1]

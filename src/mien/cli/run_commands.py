@@ -299,7 +299,7 @@ def explain(
     from mien.model.classifier import load
     from mien.model.explained_images import explain_sources
 
-    _refuse_image(run, sources, "explain")
+    refuse_image(run, sources, "explain")
     classifier = load(run)
     out = out or (run if run.is_dir() else run.parent) / "explained"
     with TerminalProgress() as progress:
@@ -353,7 +353,7 @@ def predict(
         facts = load(run).facts
         show_json(asdict(facts)) if json else show_about(facts)
         return 0
-    _refuse_image(run, sources, "predict")
+    refuse_image(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
     classifier = load(run)
     with TerminalProgress() as progress:
@@ -363,7 +363,7 @@ def predict(
     return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
 
 
-def _refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
+def refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
     """Say so where an image is named in the place of the run, or nothing behind it."""
     if run.suffix.lower() in EXTENSIONS and run.is_file():
         runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]

@@ -260,7 +260,7 @@ def show_predictions(
         elif not csv_path:
             show_prediction(prediction, width, top=top)
     if csv_path:
-        write_text(csv_path, _predictions_csv(rows, class_names))
+        write_text(csv_path, table_text(prediction_rows(rows, class_names)))
         ERR.print(f"{printable(str(csv_path))}: {counted(num_predictions, 'image')}")
     return _failures(num_errors, num_predictions)
 
@@ -317,13 +317,14 @@ def _percent(probability: float) -> str:
     return f"{percent}%" if percent or not probability else "<1%"
 
 
-def _predictions_csv(predictions: Iterable[Prediction], class_names: Sequence[str]) -> str:
+def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> list[list[str]]:
+    """Return answers as rows of a table, the names of the columns first."""
     rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
     for prediction in predictions:
         probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
         out_of_distribution = "yes" if prediction.out_of_distribution else ""
         rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
-    return table_text(rows)
+    return rows
 
 
 def _show_files(folder: Path, meanings: dict[str, str]) -> None:

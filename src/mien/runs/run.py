@@ -21,7 +21,8 @@ from mien.schema import built
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.results import Evaluation, Finding, Predictions, Scores, Source, scores_from_dict
 
-_SEEN = ("train", "val")
+# The splits that a run is trained and chosen on.
+SEEN = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -180,8 +181,8 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
         SourceNotFoundError: As `load_split`.
     """
     records = load_split(run_folder)
-    groups = {record.group for record in records if record.split in _SEEN} - {None}
-    return [record for record in records if record.phash and (record.split in _SEEN or record.group in groups)]
+    groups = {record.group for record in records if record.split in SEEN} - {None}
+    return [record for record in records if record.phash and (record.split in SEEN or record.group in groups)]
 
 
 def load_split(run_folder: RunFolder) -> list[ImageRecord]:

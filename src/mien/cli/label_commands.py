@@ -1,0 +1,54 @@
+"""The commands that help to label: arguments -> one public call -> print."""
+
+from pathlib import Path
+from typing import Annotated
+
+from mien.cli.flags import CsvPath, Flag, MaxPixels, RunPath, SourceName, cache_dir_of_user, section
+from mien.cli.run_commands import refuse_image
+from mien.config import NextConfig, ScanConfig
+
+
+def next_(
+    run: RunPath,
+    /,
+    *sources: SourceName,
+    csv: CsvPath | None = None,
+    json: Flag = False,
+    cache_dir: Path | None = None,
+    max_pixels: MaxPixels = ScanConfig.max_pixels,
+    config: Annotated[NextConfig, section("Choosing")] = NextConfig(),
+) -> int:
+    """Say which images without labels to label next: those first that would teach the classifier most.
+
+    These are images of which it is unsure, and that are unlike those that it was trained on and unlike one another.
+    Left out are images that the run knows, copies of these and of one another, and what mien train would leave out.
+    Move the first ones into the class folders, train again, and ask again. Nothing is moved by itself. Exit code 1
+    where a file could not be read.
+
+    Example: mien next runs/train unlabelled/, or: mien next runs/train unlabelled/ --top 20 --csv next.csv
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train, by any preset.
+    sources
+        Folders of images (every image below), image files, or patterns. A path that does not exist ends the command
+        before anything is read.
+    csv
+        Write the list to this CSV file instead.
+    json
+        Print one JSON document per image, a line each; first the images to label, then the files that could not be
+        read, whose rank is null.
+    cache_dir
+        Where the features of images are kept, so that the next time need not make them again; by default in the folder
+        that this system has for caches.
+    """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_next import show_next
+    from mien.jobs.next_images import next_images
+
+    refuse_image(run, sources, "next")
+    with TerminalProgress() as progress:
+        cache_dir = cache_dir or cache_dir_of_user(progress)
+        found = next_images(run, sources, config, max_pixels=max_pixels, cache_dir=cache_dir, progress=progress)
+    return show_next(found, json=json, csv_path=csv)

@@ -1,0 +1,68 @@
+"""What is printed of the images to label next."""
+
+import shlex
+from pathlib import Path
+
+from mien.cli.show_run import prediction_rows
+from mien.core.csv_tables import table_text
+from mien.core.files import write_text
+from mien.core.terminal import ERR, OUT, printable, show_json, show_prose
+from mien.core.text import counted
+from mien.jobs.next_images import NextImages
+
+# Reasons stand below one another behind names of up to so many letters.
+_MAX_NAME = 40
+
+
+def show_next(found: NextImages, *, json: bool, csv_path: Path | None) -> int:
+    """Print the images to label as a list or as JSON lines, or write them to a CSV file; name what cannot be read.
+
+    Args:
+        found: What `next_images` returned.
+        json: As JSON lines, with all that there is.
+        csv_path: Where to write them, with all that there is.
+
+    Returns:
+        The exit code: 1 where a file cannot be read, or there is none.
+
+    Raises:
+        OutputError: The CSV file cannot be written.
+    """
+    if csv_path:
+        write_text(csv_path, _csv(found))
+        ERR.print(f"{printable(str(csv_path))}: {counted(len(found.images), 'image')}")
+    if json:
+        for image in (*found.images, *found.unreadable):
+            show_json(image.to_dict())
+    elif not csv_path:
+        _show_list(found)
+    for image in found.unreadable:
+        ERR.print(f"cannot be read: {printable(f'{image.prediction.source}: {image.prediction.error}')}")
+    if not found.num_files:
+        ERR.print("no images found")
+    return int(bool(found.unreadable) or not found.num_files)
+
+
+def _show_list(found: NextImages) -> None:
+    """Print a line for each image, and what to do."""
+    names = [printable(image.prediction.source) for image in found.images]
+    width = min(max(map(len, names), default=0), _MAX_NAME)
+    for image, name in zip(found.images, names, strict=True):
+        OUT.print(f"{image.rank:>4}  {name:<{width}}  {printable(image.reason)}")
+    if not found.images:
+        OUT.print("There is nothing to label here that the run does not know.")
+        return
+    data = printable(shlex.quote(str(found.data_dir)))
+    OUT.print(f"\nThese are {len(found.images)} of {counted(found.num_ranked, 'image')} that the run does not know.")
+    show_prose(
+        f"What to do: move each into the folder of its class in {data}, or name it in your table of labels; then "
+        f"mien train {data}, and ask again with the new run."
+    )
+
+
+def _csv(found: NextImages) -> str:
+    """Return the table of `mien predict`, with the rank before it and the reason behind it."""
+    images = (*found.images, *found.unreadable)
+    head, *rows = prediction_rows((image.prediction for image in images), found.class_names)
+    ranked = ([image.rank, *row, image.reason] for image, row in zip(images, rows, strict=True))
+    return table_text([["rank", *head, "reason"], *ranked])

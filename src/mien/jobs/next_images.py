@@ -1,0 +1,256 @@
+"""Which images to label next: of a folder without labels, those first that would teach the classifier of a run most."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.config import BackboneConfig, CleanConfig, NextConfig, ScanConfig
+from mien.core.extras import require
+from mien.core.files import sha256_of
+from mien.core.inputs import Inputs, room_for
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
+from mien.data.cleaning import clean
+from mien.data.dataset import PROBLEMS, Dataset, ImageRecord
+from mien.data.leaks import find_leaks
+from mien.data.scanning import scan_file
+from mien.fetching.sources import expand
+from mien.layouts.layout import Entry
+from mien.learning.backbone import Backbone, load_backbone
+from mien.learning.face_features import with_faces
+from mien.learning.feature_cache import FeatureCache
+from mien.learning.features import extract
+from mien.learning.ranking import NUM_DIMENSIONS, margins, narrowed, rank
+from mien.model.classifier import Classifier, load
+from mien.model.prediction import Prediction, prediction_of
+from mien.runs.folder import RunFolder, run_of
+from mien.runs.run import SEEN, load_split, settings_of
+
+# The pixels of so many images are held at a time.
+_PORTION = 256
+# Of the images that were trained on, so many tell what is known: each is held against each that has no label.
+_MAX_KNOWN = 2000
+# By less than this the likeliest class is ahead where the classifier is called unsure.
+_UNSURE = 0.5
+
+
+@dataclass(frozen=True)
+class NextImage:
+    """An image to label, or a file that cannot be read.
+
+    Attributes:
+        rank: 1 for the first to label; None for a file that cannot be read.
+        prediction: What the classifier says of it so far, or the `error`.
+        reason: What of that makes it worth a label, in words.
+    """
+
+    rank: int | None
+    prediction: Prediction
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values: the prediction, with `rank` and `reason`."""
+        return {"rank": self.rank, **self.prediction.to_dict(), "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class NextImages:
+    """Which images to label next.
+
+    Attributes:
+        images: The first of them, in order.
+        unreadable: Files that cannot be read.
+        num_files: How many files were looked at.
+        num_ranked: How many are worth a label, of which `images` are the first.
+        class_names: Of the classifier, in its order.
+        data_dir: Where the images lie that the run was trained on.
+    """
+
+    images: tuple[NextImage, ...]
+    unreadable: tuple[NextImage, ...]
+    num_files: int
+    num_ranked: int
+    class_names: tuple[str, ...]
+    data_dir: Path
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What is kept of N images: about three kilobytes each.
+
+    Attributes:
+        records: What a scan says of each, (N,).
+        probs: What the classifier says of each, float32 (N, C); 0 for one that cannot be read.
+        unlike: In what each is unlike the images of the training, in words, (N,).
+        features: What `narrowed` returned of each, float32 (N, R).
+    """
+
+    records: list[ImageRecord]
+    probs: NDArray[np.float32]
+    unlike: list[str]
+    features: NDArray[np.float32]
+
+
+def next_images(
+    run_dir: str | Path,
+    sources: str | Path | Iterable[str | Path],
+    config: NextConfig = NextConfig(),
+    *,
+    max_pixels: int = ScanConfig.max_pixels,
+    cache_dir: str | Path | None = None,
+    progress: Progress = SILENCE,
+) -> NextImages:
+    """Say which images without labels to label next: those first that would teach the classifier of a run most.
+
+    Left out are images that the run knows, copies of these and of one another, and what a training would leave out. No
+    image is changed.
+
+    Args:
+        run_dir: The folder of a finished run, by any preset.
+        sources: Image files, and folders, which are searched to the bottom; patterns such as photos/*.jpg.
+        config: By what the images are ranked, and how many are wanted.
+        max_pixels: Larger images are refused, as bombs that fill the memory may be.
+        cache_dir: Where the features of images are kept, so that the next time need not make them again.
+        progress: Told how far it is, and how many are left out and why.
+
+    Raises:
+        SourceNotFoundError: A path does not exist, or the run is not there or not whole.
+
+    Example:
+        >>> import mien
+        >>> found = mien.next_images("runs/train", "unseen", mien.NextConfig(top=3))
+        >>> [image.rank for image in found.images]
+        [1, 2, 3]
+    """
+    run_folder, classifier = run_of(Path(run_dir)), load(run_dir)
+    labelled = [record for record in load_split(run_folder) if record.phash]
+    names = expand(sources, progress)
+    maker = _feature_maker(classifier)
+    cache = FeatureCache(Path(cache_dir)) if cache_dir else None
+    known = _known_features(run_folder, labelled, maker, classifier, cache=cache, progress=progress)
+    looked = _look(names, maker, classifier, cache=cache, max_pixels=max_pixels, progress=progress)
+    places = _worth_labelling(looked.records, labelled, settings_of(run_folder).clean, progress)
+    order = places[rank(config.strategy, looked.probs[places], looked.features[places], known, seed=config.seed)]
+    first = order[: config.top or None].tolist()
+    return NextImages(
+        tuple(_next_image(number, classifier, looked, place) for number, place in enumerate(first, start=1)),
+        tuple(_unreadable(record) for record in looked.records if not record.phash),
+        num_files=len(names),
+        num_ranked=len(order),
+        class_names=classifier.class_names,
+        data_dir=run_folder.data_dir(),
+    )
+
+
+def _feature_maker(classifier: Classifier) -> Backbone:
+    """Return the built-in backbone, as a training would use it on images that are read likewise: their cache is one."""
+    config = BackboneConfig()
+    if classifier.facts.scan_config().faces != "on":
+        return load_backbone(config, classifier.facts.image_size)
+    require("train", "onnx")
+    return with_faces(load_backbone(config, classifier.facts.image_size))
+
+
+def _features(dataset: Dataset, maker: Backbone, cache: FeatureCache | None, progress: Progress) -> NDArray[np.float32]:
+    """Return what is kept of the features of images, those of faces left out."""
+    if dataset.config.image_size != maker.image_size:
+        # What was kept is of another size: they are decoded anew.
+        dataset = replace(dataset, config=replace(dataset.config, image_size=maker.image_size), kept=None)
+    return narrowed(extract(dataset, maker, cache=cache, progress=progress)[:, : maker.num_features])
+
+
+def _known_features(
+    run_folder: RunFolder,
+    labelled: Sequence[ImageRecord],
+    maker: Backbone,
+    classifier: Classifier,
+    *,
+    cache: FeatureCache | None,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    """Return the features of images that were trained on, (M, R): of those that still lie where they lay."""
+    root, trained = run_folder.data_dir(), [record for record in labelled if record.used and record.split in SEEN]
+    some = np.sort(np.random.default_rng(0).permutation(len(trained))[:_MAX_KNOWN])
+    there = [r for r in (trained[place] for place in some) if sha256_of(root / r.path) == r.sha256]
+    if len(there) < len(some):
+        progress.say(
+            f"{len(some) - len(there)} of {counted(len(some), 'image')} that the run was trained on are gone from "
+            f"{str(root)!r} or changed: what is like them is not known to be"
+        )
+    return _features(Dataset(root, ("",), tuple(there), classifier.facts.scan_config()), maker, cache, progress)
+
+
+def _look(
+    names: Sequence[str],
+    maker: Backbone,
+    classifier: Classifier,
+    *,
+    cache: FeatureCache | None,
+    max_pixels: int,
+    progress: Progress,
+) -> _Looked:
+    """Look at images, a portion at a time: what a network is shown of them would fill the memory."""
+    config, num_classes = classifier.facts.scan_config(max_pixels), len(classifier.class_names)
+    records: list[ImageRecord] = []
+    unlike: list[str] = []
+    probs, features = (np.zeros((len(names), num_columns), np.float32) for num_columns in (num_classes, NUM_DIMENSIONS))
+    for start in range(0, len(names), _PORTION):
+        portion = names[start : start + _PORTION]
+        kept = room_for(len(portion), config)
+        answers = in_threads(partial(_looked_at, portion, kept, classifier, config), range(len(portion)))
+        for record, rows, reason in answers:
+            probs[len(records)] = rows
+            records.append(record)
+            unlike.append(reason)
+            progress.step("Looking", len(records), len(names))
+        dataset = Dataset(Path(), ("",), tuple(records[start:]), config, kept)
+        features[start : len(records)] = _features(dataset, maker, cache, SILENCE)
+    return _Looked(records, probs, unlike, features)
+
+
+def _looked_at(
+    names: Sequence[str], kept: Inputs, classifier: Classifier, config: ScanConfig, place: int
+) -> tuple[ImageRecord, NDArray[np.float32] | float, str]:
+    """Return what a scan and the classifier say of one image, and in what it is unlike those of the training."""
+    inputs = kept[place : place + 1]
+    record = scan_file(Path(), Entry(names[place], ""), config, inputs)
+    if not record.phash:
+        return record, 0.0, ""
+    rows, reasons = classifier.predict(inputs)
+    return record, rows[0], reasons[0]
+
+
+def _worth_labelling(
+    records: Sequence[ImageRecord], labelled: Sequence[ImageRecord], config: CleanConfig, progress: Progress
+) -> NDArray[np.int64]:
+    """Return the places of images that a training would use and the run does not know, one of each set of copies."""
+    dataset = clean(Dataset(Path(), ("",), tuple(records)), replace(config, keep="largest"))
+    # A copy is one whatever its class: the labels of the others are not known.
+    others = [replace(record, label="") for record in labelled]
+    known = {leak.path for leak in find_leaks(dataset.records, others, config.near_bits, groups=False)}
+    if known:
+        progress.say(f"left out: {counted(len(known), 'image')} that the run knows, or copies of such")
+    rest = [place for place, record in enumerate(dataset.records) if record.phash and record.path not in known]
+    reasons = Counter(dataset.records[place].problems[-1].code for place in rest if not dataset.records[place].used)
+    for code, count in reasons.items():
+        progress.say(f"left out: {counted(count, 'image')}, each {PROBLEMS[code]}")
+    return np.array([place for place in rest if dataset.records[place].used], np.int64)
+
+
+def _next_image(number: int, classifier: Classifier, looked: _Looked, place: int) -> NextImage:
+    probs, unlike = looked.probs[place], looked.unlike[place]
+    prediction = prediction_of(classifier, probs, source=looked.records[place].path, unlike=unlike)
+    likeliest = [f"{probs[column]:.0%} {classifier.class_names[column]}" for column in np.argsort(-probs)[:2]]
+    reason = f"unsure: {', '.join(likeliest)}" if margins(probs[None])[0] < _UNSURE else likeliest[0]
+    return NextImage(number, prediction, f"{reason}; unlike the training images: {unlike}" if unlike else reason)
+
+
+def _unreadable(record: ImageRecord) -> NextImage:
+    return NextImage(None, Prediction(record.path, None, {}, record.problems[-1].detail), "")

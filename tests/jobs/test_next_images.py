@@ -137,6 +137,14 @@ def test_where_what_was_trained_on_has_gone_that_is_said(
     assert any("that the run was trained on are gone from" in line for line in heard.lines)
 
 
+def test_to_look_at_few_images_at_a_time_changes_nothing(
+    small_run: "Run", unlabelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = next_images(small_run.path, unlabelled)
+    monkeypatch.setattr("mien.jobs.next_images._PORTION", 5)
+    assert next_images(small_run.path, unlabelled) == found
+
+
 def test_features_are_kept_for_the_next_time(small_run: "Run", unlabelled: Path, tmp_path: Path) -> None:
     first = next_images(small_run.path, unlabelled, cache_dir=tmp_path / "cache")
     heard = Heard()

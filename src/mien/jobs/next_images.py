@@ -34,7 +34,7 @@ from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import SEEN, load_split, settings_of
 
 # The pixels of so many images are held at a time.
-_PORTION = 256
+_PORTION = 64
 # Of the images that were trained on, so many tell what is known: each is held against each that has no label.
 _MAX_KNOWN = 2000
 # By less than this the likeliest class is ahead where the classifier is called unsure.
@@ -151,11 +151,11 @@ def next_images(
 
 def _feature_maker(classifier: Classifier) -> Backbone:
     """Return the built-in backbone, as a training would use it on images that are read likewise: their cache is one."""
-    config = BackboneConfig()
+    backbone = load_backbone(BackboneConfig(), classifier.facts.image_size)
     if classifier.facts.scan_config().faces != "on":
-        return load_backbone(config, classifier.facts.image_size)
+        return backbone
     require("train", "onnx")
-    return with_faces(load_backbone(config, classifier.facts.image_size))
+    return with_faces(backbone)
 
 
 def _features(dataset: Dataset, maker: Backbone, cache: FeatureCache | None, progress: Progress) -> NDArray[np.float32]:
@@ -182,7 +182,7 @@ def _known_features(
     if len(there) < len(some):
         progress.say(
             f"{len(some) - len(there)} of {counted(len(some), 'image')} that the run was trained on are gone from "
-            f"{str(root)!r} or changed: what is like them is not known to be"
+            f"{str(root)!r} or changed: images like those may come too early"
         )
     return _features(Dataset(root, ("",), tuple(there), classifier.facts.scan_config()), maker, cache, progress)
 

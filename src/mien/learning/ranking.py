@@ -9,7 +9,7 @@ from mien.config import Strategy
 NUM_DIMENSIONS = 256
 _PORTION = 1024
 # So many images are chosen one after the other, each unlike those before it: more than a person labels at a time.
-_MAX_SPREAD = 1000
+_MAX_SPREAD = 500
 # What no image comes to that is not chosen yet.
 _CHOSEN = -1.0
 
@@ -86,7 +86,7 @@ def _spread(
     for _ in range(min(len(features), _MAX_SPREAD)):
         best = int(scores.argmax())
         chosen.append(best)
-        apart = np.maximum(squares + squares[best] - 2 * features @ features[best], 0)
+        apart = np.maximum(squares + squares[best] - features @ (2 * features[best]), 0)
         distances = np.minimum(distances, apart)
         scores = weights * distances
         scores[chosen] = _CHOSEN
@@ -102,6 +102,6 @@ def _nearest(features: NDArray[np.float32], known: NDArray[np.float32]) -> NDArr
     lengths = (known**2).sum(axis=1)
     for start in range(0, len(features), _PORTION):
         some = features[start : start + _PORTION]
-        apart = (some**2).sum(axis=1, keepdims=True) + lengths - 2 * some @ known.T
+        apart = (some**2).sum(axis=1, keepdims=True) + lengths - some @ (2 * known.T)
         distances[start : start + _PORTION] = np.maximum(apart.min(axis=1), 0)
     return distances

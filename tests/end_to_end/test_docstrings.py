@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mien
+from conftest import draw_folder
 
 if TYPE_CHECKING:
     from mien.runs.run import Run
@@ -27,6 +28,7 @@ WITH_EXAMPLES = {
     "mien.fetching.intake",
     "mien.jobs.check",
     "mien.jobs.compare",
+    "mien.jobs.next_images",
     "mien.jobs.train",
     "mien.layouts.layout",
     "mien.layouts.words",
@@ -52,6 +54,7 @@ WITH_KERAS = {"mien.learning.best", "mien.learning.deep", "mien.learning.network
 def folder(run: "Run", data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("examples")
     shutil.copytree(data, folder / "data")
+    draw_folder(folder / "unlabelled", 2, first_seed=5000)
     (folder / "notes.txt").write_text("no image")
     for name in ("train", "train2"):
         shutil.copytree(run.path, folder / "runs" / name)

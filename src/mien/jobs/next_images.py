@@ -125,7 +125,7 @@ def next_images(
 
     Example:
         >>> import mien
-        >>> found = mien.next_images("runs/train", "unseen", mien.NextConfig(top=3))
+        >>> found = mien.next_images("runs/train", "unlabelled", mien.NextConfig(top=3))
         >>> [image.rank for image in found.images]
         [1, 2, 3]
     """

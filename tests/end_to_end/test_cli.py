@@ -445,6 +445,8 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["check", "{data}", "--min-bytes", "-1"], "min_bytes is -1; expected 0 or more"),
         (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'; known: unreadable"),
         (["next", "{run}"], "name at least one SOURCE"),
+        (["next", "{run}", "http://127.0.0.1/x.jpg"], "save it first, or mien fetch"),
+        (["next", "{run}", "-"], "save it first, or mien fetch"),
         (["next", "{run}", "nowhere"], "'nowhere': No such file or directory"),
         (["next", "{run}", "{data}", "--strategy", "best"], "Invalid value"),
         (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: fast, best, classic"),

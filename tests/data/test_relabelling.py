@@ -8,8 +8,9 @@ import pytest
 from conftest import dataset_of, make_pipe, record
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
+from mien.data.decisions import decisions_csv, load_decisions
 from mien.data.kept_splits import sides_of
-from mien.data.relabelling import decisions_csv, load_decisions, relabel
+from mien.data.relabelling import relabel
 from mien.data.splitting import split
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from conftest import dataset_of, draw_folder, record
-from mien.data.relabelling import load_decisions
+from mien.data.decisions import load_decisions
 from mien.data.scanning import scan
 from mien.runs.saving import describe_label_issues, save_label_issues
 from mien.scoring.label_issues import confident_joint, find_label_issues, label_issue_rows, mark_label_issues

@@ -207,8 +207,9 @@ def _put_aside(
     folder: Path, to: Path, decoding: DecodeConfig, config: CleanConfig, labels: LabelConfig, *, apply: bool
 ) -> "Plan":
     from mien.cli.progress_bars import TerminalProgress
+    from mien.data.decisions import load_decisions
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
-    from mien.data.relabelling import clean_as_decided, load_decisions
+    from mien.data.relabelling import clean_as_decided
     from mien.data.scanning import scan
 
     if not folder.is_dir():

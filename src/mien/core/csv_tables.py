@@ -14,7 +14,7 @@ _MARKED = re.compile(r"(?<![^;\t\r\n])'" + _FORMULA)
 # The same in a whole table, where a cell stands behind a comma or a quotation mark too.
 _MAY_BE_FORMULA = re.compile(r"[,\";\t\r\n](?:[=+\-@＝＋－＠'\t]|\r(?!\n))")
 # Excel takes a file without this mark for one in the system's old encoding, and shows "fâché" as "fÃ¢chÃ©".
-_MARK = "\ufeff"
+BYTE_ORDER_MARK = "\ufeff"
 # More at a time, and the garbage collector comes in between.
 _NUM_ROWS = 100
 
@@ -30,7 +30,7 @@ def table_text(rows: Iterable[Iterable[object]]) -> str:
     Source:
         RFC 4180; OWASP, CSV injection.
     """
-    return _MARK + rows_text(rows)
+    return BYTE_ORDER_MARK + rows_text(rows)
 
 
 def rows_text(rows: Iterable[Iterable[object]]) -> str:
@@ -52,7 +52,7 @@ def read_rows(lines: Iterable[str], *, delimiter: str = ",") -> Iterator[list[st
         ValueError: It is no CSV.
     """
     rest = iter(lines)
-    first = (line.removeprefix(_MARK) for line in islice(rest, 1))
+    first = (line.removeprefix(BYTE_ORDER_MARK) for line in islice(rest, 1))
     try:
         for row in csv.reader(chain(first, rest), delimiter=delimiter, strict=True):
             yield [_MARKED.sub("", cell) for cell in row] if "'" in "".join(row) else row

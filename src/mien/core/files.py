@@ -83,8 +83,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep other processes out of a folder for the block; a kill ends the claim.
+def claimed(folder: Path, lock_name: str = LOCK_NAME) -> Iterator[None]:
+    """Keep other processes out of a folder, or of a file in it, for the block; a kill ends the claim.
+
+    Args:
+        folder: The folder.
+        lock_name: The file there that is locked.
 
     Raises:
         OutputError: Another process has claimed it, or it cannot be written to.
@@ -92,9 +96,9 @@ def claimed(folder: Path) -> Iterator[None]:
     # Takes 50 ms to load, and few commands claim anything.
     from filelock import FileLock, Timeout
 
-    path = folder / LOCK_NAME
+    path = folder / lock_name
     # Where a disk has no locks, what the library does instead would outlive a kill.
-    lock = FileLock(path, blocking=False, fallback_to_soft=False)
+    lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
     with writing(path):
         try:
             lock.acquire()

@@ -8,8 +8,9 @@ from typing import Any
 from mien.config import CleanConfig, DecodeConfig, LabelConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
+from mien.data.decisions import load_decisions
 from mien.data.leaks import Leak, find_leaks
-from mien.data.relabelling import clean_as_decided, load_decisions
+from mien.data.relabelling import clean_as_decided
 from mien.data.scanning import scan
 from mien.data.shortcuts import Shortcut, find_shortcuts
 from mien.data.splitting import split

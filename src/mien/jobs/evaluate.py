@@ -13,8 +13,9 @@ from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset, ImageRecord, Problem
+from mien.data.decisions import load_decisions
 from mien.data.leaks import Leak, find_leaks, refuse_leaks
-from mien.data.relabelling import clean_as_decided, load_decisions
+from mien.data.relabelling import clean_as_decided
 from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
 from mien.data.subjects import with_subjects

@@ -1,25 +1,26 @@
 """The whole job, from a folder of class folders to a finished run: read this file first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import PredictConfig, SplitConfig, TrainConfig, preset_named
+from mien.config import TrainConfig, preset_named
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
-from mien.data.cleaning import clean, describe_losses, min_bytes_of
-from mien.data.dataset import Dataset, ImageRecord
-from mien.data.kept_splits import describe_given, describe_kept, leave_out_joining, sides_of, sides_with_copies
+from mien.data.cleaning import describe_losses, min_bytes_of
+from mien.data.dataset import Dataset
+from mien.data.decisions import load_decisions
+from mien.data.kept_splits import describe_given
 from mien.data.leaks import refuse_straddling
-from mien.data.relabelling import load_decisions, relabel
 from mien.data.scanning import scan
 from mien.data.shortcuts import describe_shortcuts, find_shortcuts
-from mien.data.splitting import describe_split, folds, is_given, is_kept, split
-from mien.data.subjects import find_rule, with_subjects
-from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
+from mien.data.splitting import describe_split, folds, is_given, is_kept
+from mien.data.subjects import find_rule
+from mien.errors import SettingsError, TooFewImagesError
 from mien.jobs.judge import judge
+from mien.jobs.prepare import prepared, split_as_before
 from mien.jobs.suspect import Suspicion, suspect
 from mien.learning.exporting import save_training
 from mien.learning.fitting import (
@@ -34,9 +35,8 @@ from mien.learning.fitting import (
     some_fold,
 )
 from mien.learning.methods import Fitted, Method
-from mien.model.prediction import UNSURE
-from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run, run_of
-from mien.runs.run import Run, load_split
+from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
+from mien.runs.run import Run
 from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import find_label_issues, mark_label_issues
 from mien.scoring.results import Predictions
@@ -86,14 +86,14 @@ def train(
     config = (config or preset_named(preset)).changed(**settings)
     cache = Path(cache_dir) if cache_dir else None
     _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
-    config = _as_split_before(config)
+    config = split_as_before(config)
     backbone, decisions = find_backbone(config), _decisions(config)
     with (
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
         _stoppable(run_folder, progress),
     ):
         scanned = scan(folder, scan_config(config, backbone), config.labels, keep_images=True, progress=progress)
-        dataset = _prepared(scanned, config, decisions, progress)
+        dataset = prepared(scanned, config, decisions, progress)
         _say(progress, *_left_out(dataset, config))
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
         suspicion = suspect(method, dataset, seed=config.split.seed) if config.split.group_by == "auto" else None
@@ -179,57 +179,8 @@ def _regrouped(
     for val_fraction, test_fraction in ((given.val_fraction, given.test_fraction), larger):
         shares = replace(given, group_by=rule, val_fraction=val_fraction, test_fraction=test_fraction)
         with suppress(TooFewImagesError):
-            return replace(config, split=shares), _prepared(scanned, replace(config, split=shares), decisions, progress)
+            return replace(config, split=shares), prepared(scanned, replace(config, split=shares), decisions, progress)
     return config, dataset
-
-
-def _prepared(scanned: Dataset, config: TrainConfig, decisions: dict[str, str], progress: Progress) -> Dataset:
-    """Clean and split what was scanned; decisions on labels move no other image to another split."""
-    scanned = with_subjects(scanned, config.split.group_by, progress=progress)
-    dataset = clean(scanned, config.clean)
-    before: Sequence[ImageRecord] = ()
-    sides: dict[str, str] = {}
-    if is_kept(config.split):
-        before = load_split(run_of(Path(config.split.split)))
-        sides = sides_with_copies(dataset, before, config.clean.near_bits)
-        rest = leave_out_joining(dataset, sides, before)
-        # Copies are looked for again only where some image was left out.
-        dataset = dataset if rest == dataset else clean(rest, config.clean)
-    elif decisions and not is_given(dataset, config.split):
-        sides = sides_of(split(dataset, config.split).records)
-    if decisions:
-        dataset = clean(relabel(dataset, decisions), config.clean)
-    dataset = split(dataset, config.split, sides)
-    if before:
-        progress.say(f"split of {config.split.split}: {describe_kept(dataset, before, sides)}")
-    if UNSURE in dataset.class_names and config.predict != PredictConfig():
-        raise SettingsError(
-            f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
-        )
-    return dataset
-
-
-def _as_split_before(config: TrainConfig) -> TrainConfig:
-    """Take shares and groups from the run whose split is kept, where the user says nothing else.
-
-    Raises:
-        SettingsError: There is no such run, or it is not finished.
-    """
-    mine, default = config.split, SplitConfig()
-    if not is_kept(mine):
-        return config
-    try:
-        run_folder = run_of(Path(mine.split))
-        run_folder.check_finished()
-        theirs = load_config(run_folder.config_path).split
-    except SourceNotFoundError as error:
-        raise SettingsError(f"--split, or the settings of --config, ask for the split of a run: {error}") from error
-    taken = {
-        name: getattr(theirs, name)
-        for name in ("val_fraction", "test_fraction", "group_by")
-        if getattr(mine, name) == getattr(default, name)
-    }
-    return replace(config, split=replace(mine, **taken))
 
 
 def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *, save_h5: bool) -> None:

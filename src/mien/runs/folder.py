@@ -36,6 +36,11 @@ class RunFolder:
         return self.path / "relabel.csv"
 
     @property
+    def journal_path(self) -> Path:
+        """The decisions on labels that were made since, one by one, in mien review."""
+        return self.path / "decisions.csv"
+
+    @property
     def manifest_path(self) -> Path:
         """Every file of the Dataset, with its problem and its split."""
         return self.path / "manifest.csv"

@@ -12,8 +12,8 @@ from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
+from mien.data.decisions import decisions_csv
 from mien.data.looks import save_looks
-from mien.data.relabelling import decisions_csv
 from mien.model.classifier import Provenance
 from mien.runs.contact_sheets import plot_label_issues, plot_samples
 from mien.runs.figures import plot_confusion, plot_reliability

@@ -1,0 +1,67 @@
+"""Preparing: what a scan found -> a Dataset that is clean, labelled as decided, and split."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from mien.config import PredictConfig, SplitConfig, TrainConfig
+from mien.core.progress import Progress
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, sides_with_copies
+from mien.data.relabelling import relabel
+from mien.data.splitting import is_given, is_kept, split
+from mien.data.subjects import with_subjects
+from mien.errors import SettingsError, SourceNotFoundError
+from mien.model.prediction import UNSURE
+from mien.runs.folder import load_config, run_of
+from mien.runs.run import load_split
+
+
+def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str], progress: Progress) -> Dataset:
+    """Clean and split what was scanned; decisions on labels move no other image to another split."""
+    scanned = with_subjects(scanned, config.split.group_by, progress=progress)
+    dataset = clean(scanned, config.clean)
+    before: Sequence[ImageRecord] = ()
+    sides: dict[str, str] = {}
+    if is_kept(config.split):
+        before = load_split(run_of(Path(config.split.split)))
+        sides = sides_with_copies(dataset, before, config.clean.near_bits)
+        rest = leave_out_joining(dataset, sides, before)
+        # Copies are looked for again only where some image was left out.
+        dataset = dataset if rest == dataset else clean(rest, config.clean)
+    elif decisions and not is_given(dataset, config.split):
+        sides = sides_of(split(dataset, config.split).records)
+    if decisions:
+        dataset = clean(relabel(dataset, decisions), config.clean)
+    dataset = split(dataset, config.split, sides)
+    if before:
+        progress.say(f"split of {config.split.split}: {describe_kept(dataset, before, sides)}")
+    if UNSURE in dataset.class_names and config.predict != PredictConfig():
+        raise SettingsError(
+            f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
+        )
+    return dataset
+
+
+def split_as_before(config: TrainConfig) -> TrainConfig:
+    """Take shares and groups from the run whose split is kept, where the user says nothing else.
+
+    Raises:
+        SettingsError: There is no such run, or it is not finished.
+    """
+    mine, default = config.split, SplitConfig()
+    if not is_kept(mine):
+        return config
+    try:
+        run_folder = run_of(Path(mine.split))
+        run_folder.check_finished()
+        theirs = load_config(run_folder.config_path).split
+    except SourceNotFoundError as error:
+        raise SettingsError(f"--split, or the settings of --config, ask for the split of a run: {error}") from error
+    taken = {
+        name: getattr(theirs, name)
+        for name in ("val_fraction", "test_fraction", "group_by")
+        if getattr(mine, name) == getattr(default, name)
+    }
+    return replace(config, split=replace(mine, **taken))

@@ -14,7 +14,7 @@ from mien.core.text import counted, first_few
 from mien.data.dataset import ImageRecord
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.runs.run import Run, load_run
-from mien.scoring.paired import mcnemar, num_needed, paired_difference
+from mien.scoring.paired import mcnemar, num_better, num_needed, p_value_text, paired_difference
 
 _LEVEL = 0.05
 _MAX_NAMED = 3
@@ -57,7 +57,7 @@ class Comparison:
     def sentence(self) -> str:
         """What the test says, in words, and no more."""
         first, second = self.names
-        test = f"(p = {_p_text(self.p_value)}, McNemar's exact test)"
+        test = f"(p = {p_value_text(self.p_value)}, McNemar's exact test)"
         compared = "this image" if self.difference.num_images == 1 else f"these {self.difference.num_images} images"
         apart = f"{self.only_first} that only {first} gets right, {self.only_second} that only {second} does"
         if self.only_first == self.only_second:
@@ -138,7 +138,8 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     groups = _groups(first, shared)
     if groups is None:
         groups = _groups(second, shared)
-    p_value = mcnemar(*_num_better(pairs, groups))
+    first_right, second_right = (np.array([pair[which].right for pair in pairs], bool) for which in (0, 1))
+    p_value = mcnemar(*num_better(first_right, second_right, groups=groups))
     return Comparison(
         names,
         (
@@ -162,27 +163,12 @@ def _groups(held_out: _HeldOut, shared: Sequence[str]) -> NDArray[np.int64] | No
     return dataset.subject_numbers(np.array([places[content] for content in shared], np.int64))
 
 
-def _num_better(pairs: Sequence[tuple[_Judged, _Judged]], groups: NDArray[np.int64] | None) -> tuple[int, int]:
-    """Return on how many images, or groups of them, the first is better, and on how many the second."""
-    net: Counter[int] = Counter()
-    for number, (one, other) in zip(range(len(pairs)) if groups is None else groups.tolist(), pairs, strict=True):
-        net[number] += one.right - other.right
-    return sum(count > 0 for count in net.values()), sum(count < 0 for count in net.values())
-
-
 def _accuracy(held_out: _HeldOut, judged: Sequence[_Judged], groups: NDArray[np.int64] | None) -> Score:
     """Return the share that a run got right; answers of a cross-validation count for less than as many of a test."""
     by_folds = any(image.source != "test" for image in judged)
     num_right = sum(image.right for image in judged)
     folds = held_out.run.scores.out_of_fold
     return wilson_score(num_right, len(judged), num_folds=folds.num_folds if by_folds and folds else 0, groups=groups)
-
-
-def _p_text(p_value: float) -> str:
-    if p_value < 0.001:
-        return "less than 0.001"
-    # 0.0525 must not read as 0.05, the limit.
-    return f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
 
 
 def _names(first_dir: Path, second_dir: Path) -> tuple[str, str]:

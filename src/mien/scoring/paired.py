@@ -37,6 +37,31 @@ def mcnemar(only_first: int, only_second: int) -> float:
     return min(1.0, 2 * ways / (1 << num_apart))
 
 
+def p_value_text(p_value: float) -> str:
+    """Return a p-value as it is printed."""
+    if p_value < 0.001:
+        return "less than 0.001"
+    # 0.0525 must not read as 0.05, the limit.
+    return f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
+
+
+def num_better(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], *, groups: NDArray[np.int64] | None = None
+) -> tuple[int, int]:
+    """Return on how many images, or groups of them, the first is right more often, and on how many the second.
+
+    Args:
+        first: Which images the first answers right, (N,).
+        second: Which the second does, (N,).
+        groups: A number for each image, (N,), which those of one group share.
+    """
+    apart = first.astype(np.int64) - second
+    if groups is not None:
+        numbers = np.unique(groups, return_inverse=True)[1]
+        apart = np.round(np.bincount(numbers, weights=apart)).astype(np.int64)
+    return int((apart > 0).sum()), int((apart < 0).sum())
+
+
 def paired_difference(
     both_right: int, only_first: int, only_second: int, both_wrong: int, *, groups: NDArray[np.int64] | None = None
 ) -> Score:

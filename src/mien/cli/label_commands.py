@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from mien.cli.flags import CsvPath, Flag, MaxPixels, RunPath, SourceName, cache_dir_of_user, section
+from cyclopts import Parameter
+
+from mien.cli.flags import CsvPath, Flag, Labelling, MaxPixels, RunPath, SourceName, cache_dir_of_user, section
 from mien.cli.run_commands import refuse_image
-from mien.config import NextConfig, ScanConfig
+from mien.config import LabelConfig, NextConfig, ScanConfig
 
 
 def next_(
@@ -52,3 +54,43 @@ def next_(
         cache_dir = cache_dir or cache_dir_of_user(progress)
         found = next_images(run, sources, config, max_pixels=max_pixels, cache_dir=cache_dir, progress=progress)
     return show_next(found, json=json, csv_path=csv)
+
+
+def review(
+    path: Annotated[Path, Parameter(name="RUN")],
+    /,
+    *,
+    port: int = 8001,
+    cache_dir: Path | None = None,
+    labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
+) -> None:
+    """Put labels right on a page of this machine, by keys, and see at once what that changes.
+
+    The page shows first the images whose label is doubtful. A key says which class each belongs to, or leaves it out.
+    Every decision is written to a file before it is shown, which mien train --relabel takes; images are never changed.
+    A button trains again in seconds, and says whether the classifier got better or whether that may be chance. Images
+    of the test are not shown: they judge it.
+
+    Example: mien review runs/train, or before any training: mien review data
+
+    Parameters
+    ----------
+    path
+        A run folder, such as runs/train, or a folder of labelled images.
+    port
+        The port of this machine to listen on; 0 takes a free one. Nobody else can reach it.
+    cache_dir
+        Where the features of images are kept, so that they need not be made again; by default in the folder that this
+        system has for caches.
+    """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.core.extras import needing
+
+    with needing("serve"):
+        from mien.labelling.hosting import host_review
+    from mien.labelling.review import review_of
+
+    with TerminalProgress() as progress:
+        cache_dir = cache_dir or cache_dir_of_user(progress)
+        found = review_of(path, labels, cache_dir=cache_dir, progress=progress)
+    host_review(found, port)

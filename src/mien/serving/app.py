@@ -54,7 +54,7 @@ _Threshold = Annotated[
 def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> FastAPI:
     """Return the ASGI application that serves a classifier.
 
-    Its `state.queue` is the InferenceQueue: whoever stops the process first tells that to stop.
+    Its `state.queue` is the InferenceQueue; whoever stops the process calls `state.stop` first.
 
     Args:
         classifier: What `load` returned.
@@ -83,7 +83,7 @@ def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> F
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.queue = queue
+    app.state.queue, app.state.stop = queue, queue.stop
     gate = gate_for(config, api_key)
     app.add_middleware(layered, gate=gate, log=log, metrics=metrics, is_stopping=lambda: queue.is_stopping)
     refuse_errors(app)

@@ -35,7 +35,7 @@ def serve(app: FastAPI, config: ServeConfig, listener: socket.socket) -> None:
     """Answer requests until told to stop by SIGINT, SIGTERM or SIGHUP, and what was accepted is finished.
 
     Args:
-        app: What `create_app` returned.
+        app: What answers; its `state.stop` is told when the end begins.
         config: How long a request may take to be finished then.
         listener: What `listen` returned.
     """
@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
-        cast(FastAPI, self.config.app).state.queue.stop()
+        cast(FastAPI, self.config.app).state.stop()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""

@@ -23,18 +23,29 @@ _PAGE_DIR, _CORE_DIR = Path(__file__).parent / "page", Path(mien.core.__file__).
 
 
 def page_routes() -> list[Route]:
-    """Return the routes of the page's files, which are read now and served from memory.
+    """Return the routes of the page that answers images."""
+    return routes_of_page(_PAGE_DIR, "serve.html")
+
+
+def routes_of_page(folder: Path, name: str) -> list[Route]:
+    """Return the routes of a page and its files, which are read now and served from memory.
 
     Starlette's StaticFiles would read them each time: after an upgrade, of a newer version than this server; and with
     no file left to open, not at all. A browser keeps them and asks each time whether they have changed; if not, nothing
     is sent.
 
+    Args:
+        folder: Where they lie.
+        name: Of the page.
+
     Source:
         RFC 9110, sections 8.8.3 (entity tags) and 13.1.2 (If-None-Match).
     """
     # In the page they are named relative to it, so that a proxy may put it below any path.
-    files = [("/", _PAGE_DIR / "serve.html"), ("/favicon.ico", _PAGE_DIR / "icon.svg")]
-    parts = [*sorted(path for path in _PAGE_DIR.iterdir() if path.suffix != ".html"), _CORE_DIR / "base.css"]
+    icon = _PAGE_DIR / "icon.svg"
+    files = [("/", folder / name), ("/favicon.ico", icon)]
+    own = sorted(path for path in folder.iterdir() if path.suffix not in (".html", ".svg"))
+    parts = [*own, icon, _CORE_DIR / "base.css"]
     return _routes([*files, *((f"/page/{path.name}", path) for path in parts)])
 
 

@@ -1,0 +1,93 @@
+"""What decisions on labels brought: two refits, judged by the new labels on images that nobody was asked about."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.scores import Score, wilson_score
+from mien.core.text import counted
+from mien.jobs.refit import Refit
+from mien.scoring.paired import mcnemar, num_better, p_value_text
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class ChangedAnswer:
+    """An image that is answered otherwise than before.
+
+    Attributes:
+        place: In the Dataset.
+        before: The class that was said; likewise `after`.
+    """
+
+    place: int
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What the decisions of a person brought.
+
+    Attributes:
+        before: Accuracy on the test split with the labels before; None where there was no classifier.
+        after: Likewise, with the labels as they are now.
+        verdict: What the exact test says of the difference, in a sentence.
+    """
+
+    before: Score | None
+    after: Score
+    verdict: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores and the verdict as plain JSON values."""
+        return {
+            "before": asdict(self.before) if self.before else None,
+            "after": asdict(self.after),
+            "num_images": self.after.num_images,
+            "verdict": self.verdict,
+        }
+
+
+def effect_of(before: Refit, after: Refit) -> Effect:
+    """Compare two refits on the images of the test split that both have, by the labels of the second."""
+    places, first, second = np.intersect1d(before.test.indexes, after.test.indexes, return_indices=True)
+    labels = after.test.labels[second]
+    right_before = before.test.probs[first].argmax(axis=1) == labels
+    right_after = after.test.probs[second].argmax(axis=1) == labels
+    groups = after.dataset.subject_numbers(places)
+    return Effect(
+        wilson_score(int(right_before.sum()), len(places), groups=groups),
+        wilson_score(int(right_after.sum()), len(places), groups=groups),
+        _verdict(right_before, right_after, groups),
+    )
+
+
+def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> str:
+    num_lost, num_won = num_better(before, after, groups=groups)
+    units = "image" if groups is None else "group"
+    judged = f"{counted(len(after), 'image')} that nobody was asked about"
+    if not num_lost + num_won:
+        return f"Nothing changed on the {judged}: it is right for as many as before."
+    p_value = mcnemar(num_lost, num_won)
+    apart = (
+        f"{counted(num_won, units)} better, {num_lost} worse, of the {judged} "
+        f"(p = {p_value_text(p_value)}, McNemar's exact test)"
+    )
+    if p_value > _LEVEL:
+        return f"Too few to tell whether it got better: {apart}."
+    return f"It got {'better' if num_won > num_lost else 'worse'}: {apart}."
+
+
+def changed_answers(before: Refit, after: Refit) -> list[ChangedAnswer]:
+    """Return the images that the second answers otherwise than the first; those of the test come last."""
+    names, changed = after.dataset.class_names, []
+    for then, now in ((before.others, after.others), (before.test, after.test)):
+        places, first, second = np.intersect1d(then.indexes, now.indexes, return_indices=True)
+        old, new = then.probs[first].argmax(axis=1), now.probs[second].argmax(axis=1)
+        for row in np.flatnonzero(old != new).tolist():
+            changed.append(ChangedAnswer(int(places[row]), names[old[row]], names[new[row]]))
+    return changed

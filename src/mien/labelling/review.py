@@ -1,0 +1,327 @@
+"""The review: images, what a person decides of them, and what the classifier learns from that."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from mien.config import LabelConfig, TrainConfig
+from mien.core import files
+from mien.core.progress import SILENCE, Progress
+from mien.core.text import visible
+from mien.data.cleaning import clean
+from mien.data.dataset import Dataset, ImageRecord
+from mien.data.decisions import KEEP, LEAVE_OUT, NONE, DecisionJournal, load_decisions
+from mien.data.relabelling import undecided
+from mien.data.scanning import scan
+from mien.errors import MienError, RequestError, SettingsError
+from mien.jobs.refit import Refit, refit
+from mien.jobs.train import train
+from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, effect_of
+from mien.labelling.queues import conflict_of, queues_of
+from mien.runs.folder import RunFolder, run_of
+from mien.runs.run import Run, load_run
+from mien.scoring.label_issues import LabelIssue
+from mien.scoring.results import Predictions
+
+MAX_IMAGES = 500
+_MAX_CHANGED = 200
+# Of 48 bits.
+_NUM_DIGITS = 12
+
+
+class Review:
+    """A folder of images under review. Its methods may be called from several threads; one trains at a time.
+
+    Attributes:
+        folder: Where the images lie.
+        dataset: The images, as they are or as the run has them.
+        run: What was trained; None where nothing was.
+        journal: The decisions.
+    """
+
+    def __init__(
+        self, found: Run | Dataset, journal: DecisionJournal, config: TrainConfig, *, cache_dir: Path | None = None
+    ) -> None:
+        """Begin a review.
+
+        Args:
+            found: A run, or what `clean` returned of a folder.
+            journal: Where decisions are written; the review closes it in the end.
+            config: How to train.
+            cache_dir: Where the features of images are kept.
+
+        Raises:
+            SettingsError: A class is called as a decision is.
+        """
+        self.journal, self.num_trained = journal, 0
+        self._config, self._cache_dir, self._lock = config, cache_dir, threading.RLock()
+        self._preparing = threading.Lock()
+        self._effect: tuple[Effect, float] | None = None
+        self._answers: Sequence[ChangedAnswer] = ()
+        self._before: Refit | None = None
+        self._take(found)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a page shows at first, as plain JSON values."""
+        with self._lock:
+            queues = [
+                {"name": queue.name, "title": visible(queue.title), "about": queue.about, "count": len(queue.places)}
+                for queue in self.queues.values()
+            ]
+            return {
+                "title": visible(self.dataset.root.resolve().name),
+                "run": visible(str(self.run.path)) if self.run else "",
+                "decisions_path": visible(str(self.journal.path)),
+                "class_names": self.dataset.class_names,
+                "queues": queues,
+                "num_images": len(self._places),
+                "can_save": not self._is_saved,
+                **self._told({}),
+            }
+
+    def images(self, queue: str, start: int, count: int, name: str = "") -> dict[str, Any]:
+        """Return a part of a queue, as plain JSON values.
+
+        Args:
+            queue: Its name.
+            start: The place in the queue of the first.
+            count: How many, at most.
+            name: A part of the path; others are passed over, and not counted.
+
+        Raises:
+            RequestError: There is no such queue, or a number is out of range.
+        """
+        if queue not in self.queues or start < 0 or not 0 <= count <= MAX_IMAGES:
+            raise RequestError(f"there is no such queue, or more than {MAX_IMAGES} images are asked for")
+        with self._lock:
+            asked = self.queues[queue]
+            places = asked.places.tolist()
+            if name:
+                records = self.dataset.records
+                places = [place for place in places if name.casefold() in records[place].path.casefold()]
+            shown = [self._shown(place, asked.notes.get(place, "")) for place in places[start : start + count]]
+            return {"total": len(places), "images": shown}
+
+    def record(self, number: int) -> ImageRecord:
+        """Return the record of an image by its number.
+
+        Raises:
+            RequestError: There is none.
+        """
+        with self._lock:
+            return self.dataset.records[self._place(number)]
+
+    def decide(self, numbers: Iterable[int], decision: str) -> dict[str, Any]:
+        """Decide on images; return what changed, when it is on the disk.
+
+        Args:
+            numbers: Of the images. Of copies in several classes one stands for all.
+            decision: A class name, "leave-out", "keep", or "" to take back what was decided.
+
+        Raises:
+            RequestError: There is no such image, or no such decision.
+            OutputError: It cannot be written down.
+        """
+        if decision not in (*self.dataset.class_names, LEAVE_OUT, KEEP, NONE):
+            raise RequestError("a decision is a class, leave-out, keep, or nothing")
+        with self._lock:
+            said: dict[str, str] = {}
+            for number in numbers:
+                said |= self._meant(self._place(number), decision)
+            return self._told(self.journal.decide(said))
+
+    def undo(self) -> dict[str, Any]:
+        """Take back the last action; return what changed.
+
+        Raises:
+            OutputError: It cannot be written down.
+        """
+        with self._lock:
+            return self._told(self.journal.undo())
+
+    def changes(self, revision: int) -> dict[str, Any]:
+        """Return what was decided since a revision."""
+        with self._lock:
+            return self._told(self.journal.since(max(revision, 0)))
+
+    def prepare(self) -> None:
+        """Learn from the labels as they were, so that the first training need not; errors wait for that one."""
+        if self.run:
+            with suppress(MienError):
+                _ = self._refit_before(self.run).others
+
+    def train(self, progress: Progress = SILENCE) -> None:
+        """Learn from the labels as they are decided, and see what that changes; without a run, make the first one.
+
+        Raises:
+            UserError: As `mien.train`.
+        """
+        started = time.monotonic()
+        if self.run is None:
+            run = self._trained(self._config, progress)
+            self._effect = Effect(None, run.scores.test.accuracy, run.findings[0].text), time.monotonic() - started
+        else:
+            progress.step("Learning from the labels before", 0, 3)
+            before = self._refit_before(self.run)
+            progress.step("Learning from the labels now", 1, 3)
+            after = refit(self.run, self.journal.decisions(), cache_dir=self._cache_dir)
+            self._effect = effect_of(before, after), time.monotonic() - started
+            progress.step("Looking at all labels again", 2, 3)
+            answers = changed_answers(before, after)
+            with self._lock:
+                self._answers, self._is_saved = answers, False
+                self._line_up(after.dataset, after.others, after.label_issues)
+        self.num_trained += 1
+
+    def save(self, progress: Progress = SILENCE) -> None:
+        """Make a whole run, as `mien train` does, of the labels as they are decided; the review goes on with that.
+
+        Raises:
+            RequestError: Nothing was trained yet.
+            UserError: As `mien.train`.
+        """
+        if self.run is None:
+            raise RequestError("nothing was trained yet")
+        self._trained(self._config.changed(split=str(self.run.path)), progress)
+        self.num_trained += 1
+
+    def result(self) -> dict[str, Any] | None:
+        """Return what the last training came to, as plain JSON values; None where there was none."""
+        with self._lock:
+            if self._effect is None:
+                return None
+            effect, seconds = self._effect
+            answers = self._answers[:_MAX_CHANGED]
+            changed = [
+                self._shown(answer.place) | {"before": answer.before, "after": answer.after} for answer in answers
+            ]
+            return {
+                **effect.to_dict(),
+                "run": visible(str(self.run.path)) if self.run and self._is_saved else "",
+                "seconds": round(seconds, 1),
+                "changed": changed,
+                "num_changed": len(self._answers),
+                "notes": [],
+            }
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        self.journal.close()
+
+    def _refit_before(self, run: Run) -> Refit:
+        with self._preparing:
+            if self._before is None:
+                self._before = refit(run, _decisions_of(run), cache_dir=self._cache_dir)
+            return self._before
+
+    def _trained(self, config: TrainConfig, progress: Progress) -> Run:
+        """Make a run of the labels as they are decided, and go on with it and with a copy of the journal in it."""
+        config = config.changed(relabel=str(self.journal.path))
+        run = train(self.dataset.root, config, cache_dir=self._cache_dir, progress=progress)
+        with self._lock:
+            self.journal.move_to(RunFolder(run.path).journal_path)
+            self._config = run.config
+            self._take(run)
+        return run
+
+    def _take(self, found: Run | Dataset) -> None:
+        """Review a run, or a folder of which there is none."""
+        self.run = found if isinstance(found, Run) else None
+        self.dataset = found.dataset if isinstance(found, Run) else found
+        if clashing := {KEEP, LEAVE_OUT} & set(self.dataset.class_names):
+            raise SettingsError(f"a class is called {clashing.pop()!r}, which is a decision: rename its folder")
+        self._labels = [record.label for record in undecided(self.dataset).records]
+        self._places = {number_of(record): place for place, record in enumerate(self.dataset.records) if record.phash}
+        self._is_saved, self._before = True, None
+        if self.run:
+            self._line_up(self.dataset, self.run.out_of_fold_predictions, self.run.label_issues)
+        else:
+            self._line_up(self.dataset)
+
+    def _line_up(
+        self, dataset: Dataset, predictions: Predictions | None = None, label_issues: Sequence[LabelIssue] = ()
+    ) -> None:
+        self.queues = {q.name: q for q in queues_of(dataset, self._labels, predictions, label_issues)}
+
+    def _place(self, number: int) -> int:
+        if number not in self._places:
+            raise RequestError("there is no such image")
+        return self._places[number]
+
+    def _meant(self, place: int, decision: str) -> dict[str, str]:
+        """Return what a decision on an image says of it and of its copies in other classes, by path."""
+        said = {self.dataset.records[place].path: decision}
+        label = self._labels[place] if decision == KEEP else decision
+        for other in conflict_of(self.dataset, place):
+            if other != place:
+                said[self.dataset.records[other].path] = KEEP if label == self._labels[other] else label
+        return said
+
+    def _shown(self, place: int, note: str = "") -> dict[str, Any]:
+        record = self.dataset.records[place]
+        return {
+            "id": number_of(record),
+            "path": visible(record.path),
+            "label": visible(self._labels[place]),
+            "decision": visible(self.journal.decision(record.path)),
+            "note": visible(note),
+            "version": record.sha256[:16],
+        }
+
+    def _told(self, changed: Mapping[str, str]) -> dict[str, Any]:
+        """Return decisions that changed, and how far the review is."""
+        return {
+            "changed": [{"id": number_of_path(path), "decision": visible(said)} for path, said in changed.items()],
+            "revision": self.journal.revision,
+            "num_decided": self.journal.num_decided,
+            "can_undo": self.journal.can_undo,
+            "training_revision": self.num_trained,
+        }
+
+
+def review_of(
+    path: Path, labels: LabelConfig = LabelConfig(), *, cache_dir: Path | None = None, progress: Progress = SILENCE
+) -> Review:
+    """Return the review of a run; or of a folder, of which nothing was trained yet.
+
+    Decisions are written into the run; or beside the folder, into NAME-decisions.csv.
+
+    Args:
+        path: A run folder, or a folder of labelled images.
+        labels: How the classes of a folder are told; decisions that `relabel` names are those to begin with.
+        cache_dir: Where the features of images are kept.
+        progress: Told how far it is.
+
+    Raises:
+        UserError: It is neither, another review of it is open, or the decisions cannot be written.
+    """
+    run_folder = run_of(path)
+    if run_folder.config_path.is_file():
+        run = load_run(run_folder.path)
+        journal = DecisionJournal(run_folder.journal_path, _decisions_of(run))
+        return Review(run, journal, run.config, cache_dir=cache_dir)
+    before = load_decisions(labels.relabel) if labels.relabel else {}
+    config = TrainConfig(labels=labels)
+    dataset = clean(scan(path, config.scan, labels, progress=progress), config.clean)
+    journal_path = Path(f"{path.resolve().name}-decisions.csv")
+    files.refuse_among(journal_path, path, "current folder")
+    return Review(dataset, DecisionJournal(journal_path, before), config, cache_dir=cache_dir)
+
+
+def number_of(record: ImageRecord) -> int:
+    """Return a number for an image that stays whatever is added to its folder; exact in JavaScript."""
+    return number_of_path(record.path)
+
+
+def number_of_path(path: str) -> int:
+    """Return the number of the image at a path."""
+    return int(hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:_NUM_DIGITS], 16)
+
+
+def _decisions_of(run: Run) -> dict[str, str]:
+    """Return the decisions that a run was made with."""
+    return load_decisions(run.config.labels.relabel) if run.config.labels.relabel else {}

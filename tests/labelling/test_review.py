@@ -224,3 +224,38 @@ def test_numbers_of_images_stay_when_others_are_added(folder: Path) -> None:
     after = {r.path: number_of_path(r.path) for r in mien.scan(folder).records}
     assert before.items() <= after.items()
     assert len(set(after.values())) == len(after)
+
+
+@pytest.mark.medium
+def test_images_without_labels_are_labelled_where_they_lie_and_trained_on(
+    copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number in range(4):
+        save_image(tmp_path / "new" / f"{number}.jpg", draw_image(500 + number))
+    review = review_of(copied, unlabelled=[Path("new")])
+    assert next(iter(review.queues)) == "next"
+    shown = review.images("next", 0, 500)["images"]
+    assert {image["path"] for image in shown} == {str(tmp_path / "new" / f"{number}.jpg") for number in range(4)}
+    assert all(image["note"] for image in shown)
+    review.decide([shown[0]["id"], shown[1]["id"]], "happy")
+    review.decide([shown[2]["id"]], "leave-out")
+    review.train()
+    result = review.result()
+    assert result is not None and result["num_images"] == len(review.dataset.indexes("test"))
+    review.save()
+    review.close()
+    saved = load_run("runs/train")
+    added = {r.path: (r.label, r.split) for r in saved.dataset.records if Path(r.path).is_absolute()}
+    assert [*added] == [shown[0]["path"], shown[1]["path"]]
+    assert {label for label, _ in added.values()} == {"happy"}
+    assert "test" not in {split for _, split in added.values()}
+    again = review_of(saved.path, unlabelled=[Path("new")])
+    assert shown[0]["path"] not in {image["path"] for image in again.images("next", 0, 500)["images"]}
+    assert again.journal.decision(shown[2]["path"]) == "leave-out"
+    again.close()
+
+
+def test_a_folder_without_a_run_cannot_say_what_to_label_next(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="train first"):
+        review_of(folder, unlabelled=[folder])

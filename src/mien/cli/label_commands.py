@@ -60,6 +60,7 @@ def review(
     path: Annotated[Path, Parameter(name="RUN")],
     /,
     *,
+    unlabelled: Annotated[tuple[Path, ...], Parameter(name="--next", negative_iterable="")] = (),
     port: int = 8001,
     cache_dir: Path | None = None,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
@@ -77,6 +78,9 @@ def review(
     ----------
     path
         A run folder, such as runs/train, or a folder of labelled images.
+    unlabelled
+        A folder of images without labels: the page asks first about those that mien next would name. What gets a class
+        is trained on from where it lies. May be repeated.
     port
         The port of this machine to listen on; 0 takes a free one. Nobody else can reach it.
     cache_dir
@@ -92,5 +96,5 @@ def review(
 
     with TerminalProgress() as progress:
         cache_dir = cache_dir or cache_dir_of_user(progress)
-        found = review_of(path, labels, cache_dir=cache_dir, progress=progress)
+        found = review_of(path, labels, unlabelled=unlabelled, cache_dir=cache_dir, progress=progress)
     host_review(found, port)

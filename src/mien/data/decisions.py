@@ -46,6 +46,23 @@ def load_decisions(path: str | Path) -> dict[str, str]:
     return {image: decision for image, decision in last.items() if decision not in (NONE, KEEP)}
 
 
+def elsewhere(decisions: Mapping[str, str]) -> dict[str, str]:
+    """Return the images that decisions add to a folder: those of other folders, named by their whole path.
+
+    Args:
+        decisions: What `load_decisions` returned.
+
+    Returns:
+        Their classes by path.
+    """
+    return {path: said for path, said in decisions.items() if is_elsewhere(path) and said != LEAVE_OUT}
+
+
+def is_elsewhere(path: str) -> bool:
+    """Say whether a path names an image of another folder: a whole one does."""
+    return Path(path).is_absolute()
+
+
 def decisions_csv(decisions: Mapping[str, str]) -> str:
     """Return decisions as a table that `load_decisions` reads back."""
     return table_text([("path", "decision"), *sorted(decisions.items())])

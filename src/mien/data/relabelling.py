@@ -7,7 +7,7 @@ from mien.config import CleanConfig
 from mien.core.text import first_few
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.decisions import LEAVE_OUT
+from mien.data.decisions import LEAVE_OUT, is_elsewhere
 from mien.errors import SettingsError
 
 _MAX_NAMED = 10
@@ -70,7 +70,7 @@ def _undecided(record: ImageRecord) -> ImageRecord:
 
 def _refuse_unknown(dataset: Dataset, decisions: Mapping[str, str]) -> None:
     paths = {record.path for record in dataset.records}
-    unknown = [path for path in decisions if path not in paths]
+    unknown = [path for path in decisions if path not in paths and not is_elsewhere(path)]
     known = (*dataset.class_names, LEAVE_OUT)
     classes = sorted({decision for decision in decisions.values() if decision not in known})
     lines = []

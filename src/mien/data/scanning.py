@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, cast
 
 import numpy as np
@@ -42,6 +43,7 @@ def scan(
     labels: LabelConfig = LabelConfig(),
     *,
     known: Sequence[str] = (),
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
     keep_images: bool = False,
     progress: Progress = SILENCE,
 ) -> Dataset:
@@ -57,6 +59,7 @@ def scan(
         labels: Where the labels are, where that is not to be found out.
         known: The classes that a classifier knows: images of one of them are enough then, and what its training left
             open of how images are decoded stays so.
+        elsewhere: Images of other folders to add: their classes by whole path.
         keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again.
         progress: Told how far it is.
 
@@ -72,7 +75,7 @@ def scan(
     root, layout = read_layout(unpacked(Path(folder), progress=progress), labels, known)
     for told in layout.told:
         progress.say(told)
-    entries = layout.entries
+    entries = (*layout.entries, *(Entry(path, label) for path, label in elsewhere.items()))
     config = replace(config, faces=_decided(config, root, entries, progress))
     kept = room_for(len(entries), config) if keep_images else None
 

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,11 +51,13 @@ class NextImage:
         rank: 1 for the first to label; None for a file that cannot be read.
         prediction: What the classifier says of it so far, or the `error`.
         reason: What of that makes it worth a label, in words.
+        record: What a scan says of it, without a label.
     """
 
     rank: int | None
     prediction: Prediction
     reason: str
+    record: ImageRecord = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: the prediction, with `rank` and `reason`."""
@@ -254,8 +256,9 @@ def _next_image(number: int, classifier: Classifier, looked: _Looked, place: int
     prediction = prediction_of(classifier, probs, source=looked.records[place].path, unlike=unlike)
     likeliest = [f"{probs[column]:.0%} {classifier.class_names[column]}" for column in np.argsort(-probs)[:2]]
     reason = f"unsure: {', '.join(likeliest)}" if margins(probs[None])[0] < _UNSURE else likeliest[0]
-    return NextImage(number, prediction, f"{reason}; unlike the training images: {unlike}" if unlike else reason)
+    told = f"{reason}; unlike the training images: {unlike}" if unlike else reason
+    return NextImage(number, prediction, told, looked.records[place])
 
 
 def _unreadable(record: ImageRecord) -> NextImage:
-    return NextImage(None, Prediction(record.path, None, {}, record.problems[-1].detail), "")
+    return NextImage(None, Prediction(record.path, None, {}, record.problems[-1].detail), "", record)

@@ -8,6 +8,7 @@ from mien.config import PredictConfig, SplitConfig, TrainConfig
 from mien.core.progress import Progress
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
+from mien.data.decisions import is_elsewhere
 from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, sides_with_copies
 from mien.data.relabelling import relabel
 from mien.data.splitting import is_given, is_kept, split
@@ -19,19 +20,22 @@ from mien.runs.run import load_split
 
 
 def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str], progress: Progress) -> Dataset:
-    """Clean and split what was scanned; decisions on labels move no other image to another split."""
+    """Clean and split what was scanned; decisions on labels move no other image to another split.
+
+    Images that decisions add were chosen, and not by chance: they are trained on, and judge nothing.
+    """
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = clean(scanned, config.clean)
     before: Sequence[ImageRecord] = ()
     sides: dict[str, str] = {}
     if is_kept(config.split):
         before = load_split(run_of(Path(config.split.split)))
-        sides = sides_with_copies(dataset, before, config.clean.near_bits)
+        sides = _sides_of_added(dataset) | sides_with_copies(dataset, before, config.clean.near_bits)
         rest = leave_out_joining(dataset, sides, before)
         # Copies are looked for again only where some image was left out.
         dataset = dataset if rest == dataset else clean(rest, config.clean)
     elif decisions and not is_given(dataset, config.split):
-        sides = sides_of(split(dataset, config.split).records)
+        sides = _sides_of_added(dataset) | sides_of(split(_without_added(dataset), config.split).records)
     if decisions:
         dataset = clean(relabel(dataset, decisions), config.clean)
     dataset = split(dataset, config.split, sides)
@@ -42,6 +46,14 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
             f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
         )
     return dataset
+
+
+def _sides_of_added(dataset: Dataset) -> dict[str, str]:
+    return {record.sha256: "train" for record in dataset.records if record.used and is_elsewhere(record.path)}
+
+
+def _without_added(dataset: Dataset) -> Dataset:
+    return dataset.with_records([replace(r, used=r.used and not is_elsewhere(r.path)) for r in dataset.records])
 
 
 def split_as_before(config: TrainConfig) -> TrainConfig:

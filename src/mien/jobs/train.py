@@ -11,7 +11,7 @@ from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import describe_losses, min_bytes_of
 from mien.data.dataset import Dataset
-from mien.data.decisions import load_decisions
+from mien.data.decisions import elsewhere, load_decisions
 from mien.data.kept_splits import describe_given
 from mien.data.leaks import refuse_straddling
 from mien.data.scanning import scan
@@ -92,7 +92,14 @@ def train(
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
         _stoppable(run_folder, progress),
     ):
-        scanned = scan(folder, scan_config(config, backbone), config.labels, keep_images=True, progress=progress)
+        scanned = scan(
+            folder,
+            scan_config(config, backbone),
+            config.labels,
+            elsewhere=elsewhere(decisions),
+            keep_images=True,
+            progress=progress,
+        )
         dataset = prepared(scanned, config, decisions, progress)
         _say(progress, *_left_out(dataset, config))
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)

@@ -43,7 +43,7 @@ def queues_of(
 
     Args:
         dataset: What `clean` returned, or what a run keeps.
-        labels: The class of each record by its folder.
+        labels: The class of each record by its folder; "" where it has none.
         predictions: Answers of classifiers that had not seen the image in question; None where nothing was trained.
         label_issues: What `find_label_issues` returned.
     """
@@ -57,6 +57,16 @@ def queues_of(
     return tuple(
         Queue(queue.name, queue.title, queue.about, _without(queue.places, hidden), queue.notes) for queue in queues
     )
+
+
+def next_queue(notes: dict[int, str]) -> Queue:
+    """Return the queue of images without a label.
+
+    Args:
+        notes: Why each would teach the classifier something, by place; in the order in which to label them.
+    """
+    about = "Images without a label, those first that would teach the classifier most."
+    return Queue("next", "To label next", about, np.array(list(notes), np.int64), notes)
 
 
 def conflict_of(dataset: Dataset, place: int) -> list[int]:
@@ -127,7 +137,7 @@ def _is_in_conflict(dataset: Dataset, place: int) -> bool:
 def _classes(dataset: Dataset, labels: Sequence[str]) -> Iterator[Queue]:
     by_name: dict[str, list[int]] = {name: [] for name in dataset.class_names}
     for place, (record, label) in enumerate(zip(dataset.records, labels, strict=True)):
-        if record.phash:
+        if record.phash and label:
             by_name[label].append(place)
     for number, (name, places) in enumerate(by_name.items()):
         yield Queue(

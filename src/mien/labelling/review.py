@@ -3,8 +3,9 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ from mien.core.progress import SILENCE, Progress
 from mien.core.text import visible
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
-from mien.data.decisions import KEEP, LEAVE_OUT, NONE, DecisionJournal, load_decisions
+from mien.data.decisions import KEEP, LEAVE_OUT, NONE, DecisionJournal, elsewhere, load_decisions
 from mien.data.relabelling import undecided
-from mien.data.scanning import scan
+from mien.data.scanning import scan, scan_file
 from mien.errors import MienError, RequestError, SettingsError
+from mien.jobs.next_images import NextImage, next_images
 from mien.jobs.refit import Refit, refit
 from mien.jobs.train import train
 from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, effect_of
-from mien.labelling.queues import conflict_of, queues_of
+from mien.labelling.queues import conflict_of, next_queue, queues_of
+from mien.layouts.layout import Entry
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import Run, load_run
 from mien.scoring.label_issues import LabelIssue
@@ -44,7 +47,13 @@ class Review:
     """
 
     def __init__(
-        self, found: Run | Dataset, journal: DecisionJournal, config: TrainConfig, *, cache_dir: Path | None = None
+        self,
+        found: Run | Dataset,
+        journal: DecisionJournal,
+        config: TrainConfig,
+        *,
+        next_images: Sequence[NextImage] = (),
+        cache_dir: Path | None = None,
     ) -> None:
         """Begin a review.
 
@@ -52,6 +61,7 @@ class Review:
             found: A run, or what `clean` returned of a folder.
             journal: Where decisions are written; the review closes it in the end.
             config: How to train.
+            next_images: Images of other folders, named by their whole paths, which may get a class.
             cache_dir: Where the features of images are kept.
 
         Raises:
@@ -63,6 +73,7 @@ class Review:
         self._effect: tuple[Effect, float] | None = None
         self._answers: Sequence[ChangedAnswer] = ()
         self._before: Refit | None = None
+        self._next = {image.record.path: image for image in next_images}
         self._take(found)
 
     def state(self) -> dict[str, Any]:
@@ -168,7 +179,7 @@ class Review:
             progress.step("Learning from the labels before", 0, 3)
             before = self._refit_before(self.run)
             progress.step("Learning from the labels now", 1, 3)
-            after = refit(self.run, self.journal.decisions(), cache_dir=self._cache_dir)
+            after = self._refit(self.run, self.journal.decisions())
             self._effect = effect_of(before, after), time.monotonic() - started
             progress.step("Looking at all labels again", 2, 3)
             answers = changed_answers(before, after)
@@ -215,8 +226,12 @@ class Review:
     def _refit_before(self, run: Run) -> Refit:
         with self._preparing:
             if self._before is None:
-                self._before = refit(run, _decisions_of(run), cache_dir=self._cache_dir)
+                self._before = self._refit(run, _decisions_of(run))
             return self._before
+
+    def _refit(self, run: Run, decisions: Mapping[str, str]) -> Refit:
+        elsewhere = self.dataset.records[len(run.dataset.records) :]
+        return refit(run, decisions, elsewhere=elsewhere, cache_dir=self._cache_dir)
 
     def _trained(self, config: TrainConfig, progress: Progress) -> Run:
         """Make a run of the labels as they are decided, and go on with it and with a copy of the journal in it."""
@@ -231,7 +246,8 @@ class Review:
     def _take(self, found: Run | Dataset) -> None:
         """Review a run, or a folder of which there is none."""
         self.run = found if isinstance(found, Run) else None
-        self.dataset = found.dataset if isinstance(found, Run) else found
+        dataset = found.dataset if isinstance(found, Run) else found
+        self.dataset = dataset.with_records([*dataset.records, *self._elsewhere(dataset)])
         if clashing := {KEEP, LEAVE_OUT} & set(self.dataset.class_names):
             raise SettingsError(f"a class is called {clashing.pop()!r}, which is a decision: rename its folder")
         self._labels = [record.label for record in undecided(self.dataset).records]
@@ -242,10 +258,24 @@ class Review:
         else:
             self._line_up(self.dataset)
 
+    def _elsewhere(self, dataset: Dataset) -> Iterator[ImageRecord]:
+        """Yield images of other folders that may be trained on, or were decided on; what is trained on already, not."""
+        known = {record.path for record in dataset.records}
+        for path in dict.fromkeys((*self._next, *elsewhere(self.journal.decisions()))):
+            if path in self._next and path not in known:
+                yield replace(self._next[path].record, used=False)
+            elif path not in known:
+                yield replace(scan_file(Path(), Entry(path, ""), dataset.config), used=False)
+
     def _line_up(
         self, dataset: Dataset, predictions: Predictions | None = None, label_issues: Sequence[LabelIssue] = ()
     ) -> None:
-        self.queues = {q.name: q for q in queues_of(dataset, self._labels, predictions, label_issues)}
+        queues = queues_of(dataset, self._labels, predictions, label_issues)
+        if self._next:
+            places = {record.path: place for place, record in enumerate(self.dataset.records) if not record.label}
+            notes = {places[path]: image.reason for path, image in self._next.items() if path in places}
+            queues = (next_queue(notes), *queues)
+        self.queues = {queue.name: queue for queue in queues}
 
     def _place(self, number: int) -> int:
         if number not in self._places:
@@ -284,7 +314,12 @@ class Review:
 
 
 def review_of(
-    path: Path, labels: LabelConfig = LabelConfig(), *, cache_dir: Path | None = None, progress: Progress = SILENCE
+    path: Path,
+    labels: LabelConfig = LabelConfig(),
+    *,
+    unlabelled: Sequence[Path] = (),
+    cache_dir: Path | None = None,
+    progress: Progress = SILENCE,
 ) -> Review:
     """Return the review of a run; or of a folder, of which nothing was trained yet.
 
@@ -293,6 +328,7 @@ def review_of(
     Args:
         path: A run folder, or a folder of labelled images.
         labels: How the classes of a folder are told; decisions that `relabel` names are those to begin with.
+        unlabelled: Folders of images without labels, of which a run says which to label next.
         cache_dir: Where the features of images are kept.
         progress: Told how far it is.
 
@@ -302,8 +338,12 @@ def review_of(
     run_folder = run_of(path)
     if run_folder.config_path.is_file():
         run = load_run(run_folder.path)
+        sources = [source.absolute() for source in unlabelled]
+        found = next_images(path, sources, cache_dir=cache_dir, progress=progress).images if sources else ()
         journal = DecisionJournal(run_folder.journal_path, _decisions_of(run))
-        return Review(run, journal, run.config, cache_dir=cache_dir)
+        return Review(run, journal, run.config, next_images=found, cache_dir=cache_dir)
+    if unlabelled:
+        raise SettingsError(f"{str(path)!r} is no run, which says what to label next: train first, or leave --next out")
     before = load_decisions(labels.relabel) if labels.relabel else {}
     config = TrainConfig(labels=labels)
     dataset = clean(scan(path, config.scan, labels, progress=progress), config.clean)

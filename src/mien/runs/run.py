@@ -9,6 +9,7 @@ from mien.config import LabelConfig, TrainConfig
 from mien.core.files import read_json
 from mien.core.progress import Epoch
 from mien.data.dataset import SPLITS, Dataset, ImageRecord, load_records, split_fingerprint
+from mien.data.decisions import load_decisions
 from mien.data.looks import with_looks
 from mien.data.shortcuts import Shortcut
 from mien.errors import MienError, SettingsError, SourceNotFoundError
@@ -144,8 +145,10 @@ def _dataset(run_folder: RunFolder, classifier: Classifier) -> Dataset:
     records = load_records(run_folder.manifest_path)
     if not records:
         raise ValueError("manifest.csv is empty")
+    added = load_decisions(run_folder.decisions_path) if run_folder.decisions_path.is_file() else {}
     for record in records:
-        if record.path.startswith(("/", "\\")) or ".." in record.path.split("/"):
+        is_outside = record.path.startswith(("/", "\\")) or ".." in record.path.split("/")
+        if is_outside and record.path not in added:
             raise ValueError(f"manifest.csv names {record.path!r}, outside of the folder")
     return Dataset(run_folder.data_dir(), classifier.class_names, records, classifier.facts.scan_config())
 

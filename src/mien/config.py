@@ -176,8 +176,9 @@ class LabelConfig:
     """Put classes together: pet=cat+dog,wild=wolf. A name alone stands for all names that differ from it only in case
     or blanks."""
     relabel: str = ""
-    """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in. A decision is a class
-    name (the image counts as that class), leave-out, or keep. Nothing changes on disk, and no other image its split."""
+    """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in, or decisions.csv of
+    mien review. A decision is a class name (the image counts as that class), leave-out, or keep. Nothing changes on
+    disk, and no other image its split. Images of other folders, named by their whole paths, are trained on too."""
 
     def __post_init__(self) -> None:
         level = self.class_level

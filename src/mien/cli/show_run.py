@@ -36,6 +36,7 @@ RUN_FILES = {
     "config.json": "every setting, and the versions",
     "label_issues.csv": "images whose label may be wrong, with room for your decisions",
     "label_issues.png": "those images",
+    "decisions.csv": "what was decided in mien review, one decision in each row",
     "history.csv": "loss and accuracy by epoch",
     "samples.png": "images with their labels",
     "curves.svg": "loss and accuracy, drawn",

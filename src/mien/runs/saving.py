@@ -174,4 +174,4 @@ def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> s
         return ""
     count = "1 label may be" if len(label_issues) == 1 else f"{len(label_issues)} labels may be"
     path = folder / "label_issues.csv"
-    return f"{count} wrong: look at {folder / 'label_issues.png'}, fill in {path}, and train with --relabel {path}"
+    return f"{count} wrong: put them right with mien review {folder}, or fill in {path} and train with --relabel {path}"

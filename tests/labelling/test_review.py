@@ -256,6 +256,11 @@ def test_images_without_labels_are_labelled_where_they_lie_and_trained_on(
     again.close()
 
 
+def test_a_run_takes_no_flags_for_labels(copied: Path) -> None:
+    with pytest.raises(SettingsError, match="leave those flags out"):
+        review_of(copied, mien.LabelConfig(exclude="sad"))
+
+
 def test_a_folder_without_a_run_cannot_say_what_to_label_next(folder: Path) -> None:
     with pytest.raises(SettingsError, match="train first"):
         review_of(folder, unlabelled=[folder])

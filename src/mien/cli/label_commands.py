@@ -24,8 +24,8 @@ def next_(
 
     These are images of which it is unsure, and that are unlike those that it was trained on and unlike one another.
     Left out are images that the run knows, copies of these and of one another, and what mien train would leave out.
-    Move the first ones into the class folders, train again, and ask again. Nothing is moved by itself. Exit code 1
-    where a file could not be read.
+    Label the first ones, by mien review with --next or by moving them into the class folders; train again, and ask
+    again. Nothing is moved by itself. Exit code 1 where a file could not be read.
 
     Example: mien next runs/train unlabelled/, or: mien next runs/train unlabelled/ --top 20 --csv next.csv
 
@@ -60,7 +60,7 @@ def review(
     path: Annotated[Path, Parameter(name="RUN")],
     /,
     *,
-    unlabelled: Annotated[tuple[Path, ...], Parameter(name="--next", negative_iterable="")] = (),
+    unlabelled: Annotated[tuple[Path, ...], Parameter(name="--next", negative_iterable="", show_default=False)] = (),
     port: int = 8001,
     cache_dir: Path | None = None,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),

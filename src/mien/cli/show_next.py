@@ -55,8 +55,9 @@ def _show_list(found: NextImages) -> None:
     data = printable(shlex.quote(str(found.data_dir)))
     OUT.print(f"\nThese are {len(found.images)} of {counted(found.num_ranked, 'image')} that the run does not know.")
     show_prose(
-        f"What to do: move each into the folder of its class in {data}, or name it in your table of labels; then "
-        f"mien train {data}, and ask again with the new run."
+        "What to do: label them by keys, mien review RUN --next FOLDER, and train again there. Or move each into the "
+        f"folder of its class in {data}, or name it in your table of labels; then mien train {data}. Then ask again "
+        "with the new run."
     )
 
 

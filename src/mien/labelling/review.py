@@ -337,6 +337,8 @@ def review_of(
     """
     run_folder = run_of(path)
     if run_folder.config_path.is_file():
+        if labels != LabelConfig():
+            raise SettingsError("a run knows how its classes are told, and with which decisions: leave those flags out")
         run = load_run(run_folder.path)
         sources = [source.absolute() for source in unlabelled]
         found = next_images(path, sources, cache_dir=cache_dir, progress=progress).images if sources else ()

@@ -10,9 +10,10 @@ scikit-activeml ask by their own scikit-learn classifier, a logistic regression 
 ask for is judged by the same head. For a Python that has it, see requirements.txt.
 
 Printed are, by number of labels, the accuracy on what was put aside; how many labels it takes for 95% of the accuracy
-with all of them (all, where it is not reached); and by how many points a strategy is better than chance, over all
-batches. Each is the mean over the repetitions, with its 95% interval. It fails where the default strategy is worse than
-chance by more than that.
+with all of them (all, where it is not reached); by how many points a strategy is better than chance, over all batches;
+and, for all labels and about a third of them, the accuracy on the labelled images themselves, the training accuracy.
+Each is the mean over the repetitions, with its 95% interval. It fails where the default strategy is worse than chance
+by more than that.
 """
 
 import argparse
@@ -202,16 +203,22 @@ def asking_peer(name: str, process: "subprocess.Popen[str]", path: Path) -> Ask:
     return ask
 
 
-def play(game: Game, ask: Ask) -> list[float]:
-    """Return the accuracy at the start, and after each batch."""
-    images, labelled = game.images, game.start
-    head = images.fit(labelled)
-    accuracies = [images.accuracy(head, game.test)]
+def learn(game: Game, labelled: NDArray[np.int64]) -> tuple[Head, list[float]]:
+    """Fit a head on some images; return it, and its accuracy on what was put aside and on the images themselves."""
+    head = game.images.fit(labelled)
+    return head, [game.images.accuracy(head, places) for places in (game.test, labelled)]
+
+
+def play(game: Game, ask: Ask) -> list[list[float]]:
+    """Return both accuracies at the start, and after each batch."""
+    labelled = game.start
+    head, first = learn(game, labelled)
+    accuracies = [first]
     for _ in range(NUM_BATCHES):
         others = np.setdiff1d(game.pool, labelled)
         labelled = np.concatenate([labelled, others[ask(game, head, labelled, others)]])
-        head = images.fit(labelled)
-        accuracies.append(images.accuracy(head, game.test))
+        head, both = learn(game, labelled)
+        accuracies.append(both)
     return accuracies
 
 
@@ -220,24 +227,31 @@ def half_width(values: NDArray[np.float64]) -> float:
     return float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
 
 
+def percent(shares: NDArray[np.float64]) -> str:
+    """Word the mean of some shares, and its interval."""
+    return f"{shares.mean():.1%} ± {100 * half_width(shares):.1f}"
+
+
 def show(name: str, images: Images, strategies: Mapping[str, Ask], start: int, repetitions: int) -> bool:
     """Print a table; return whether the default strategy is worse than chance."""
     games = [deal(images, seed, start) for seed in range(repetitions)]
-    whole = np.array([images.accuracy(images.fit(game.pool), game.test) for game in games])
+    whole, of_themselves = np.array([learn(game, game.pool)[1] for game in games]).T
+    counts, num_all = games[0].counts, len(games[0].pool)
+    third = min(range(len(counts)), key=lambda place: abs(counts[place] - num_all / 3))
     print(f"\n{name}: {len(images.labels)} images of {images.num_classes} classes, {len(games[0].test)} to judge by")
-    print(f"all {len(games[0].pool)} labels: {whole.mean():.1%} ± {100 * half_width(whole):.1f}\n")
-    counts = games[0].counts
-    print(f"| strategy | {' | '.join(f'{count} labels' for count in counts)} | labels for 95% of all | beside random |")
-    print(f"|---|{'---|' * (len(counts) + 2)}")
-    by_chance = np.array([play(game, strategies["random"]) for game in games])
+    print(f"all {num_all} labels: {percent(whole)}; of the labelled images themselves {percent(of_themselves)}\n")
+    heads = [*(f"{count} labels" for count in counts), "labels for 95% of all", "beside random"]
+    print(f"| strategy | {' | '.join(heads)} | of {counts[third]} labelled themselves |")
+    print(f"|---|{'---|' * (len(heads) + 1)}")
+    played = {strategy: np.array([play(game, ask) for game in games]) for strategy, ask in strategies.items()}
     is_worse = False
-    for strategy, ask in strategies.items():
-        found = by_chance if strategy == "random" else np.array([play(game, ask) for game in games])
+    for strategy, both in played.items():
+        found = both[..., 0]
         enough = np.array([num_enough(row, game, all_) for row, game, all_ in zip(found, games, whole, strict=True)])
-        gains = 100 * (found - by_chance)[:, 1:].mean(axis=1)
-        cells = [f"{column.mean():.1%} ± {100 * half_width(column):.1f}" for column in found.T]
+        gains = 100 * (found - played["random"][..., 0])[:, 1:].mean(axis=1)
+        cells = [percent(column) for column in found.T]
         cells += [f"{enough.mean():.0f} ± {half_width(enough):.0f}", f"{gains.mean():+.1f} ± {half_width(gains):.1f}"]
-        print(f"| {strategy} | {' | '.join(cells)} |", flush=True)
+        print(f"| {strategy} | {' | '.join(cells)} | {percent(both[:, third, 1])} |", flush=True)
         is_worse |= strategy == NextConfig().strategy and gains.mean() < -half_width(gains)
     return is_worse
 

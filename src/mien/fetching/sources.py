@@ -18,7 +18,7 @@ from mien.core.formats import EXTENSIONS, HEAD_BYTES, MAX_FILE_BYTES, format_of,
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted, first_few
-from mien.errors import ImageError, SourceNotFoundError
+from mien.errors import ImageError, SettingsError, SourceNotFoundError
 from mien.layouts.tree import is_system_name
 
 _MAX_NAMED = 10
@@ -58,6 +58,19 @@ def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILE
     if others:
         progress.say(f"passed over: {_described(others)}")
     return found
+
+
+def expand_files(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> list[str]:
+    """Name every image that the sources stand for, as `expand` does, and make sure that each is a file.
+
+    Raises:
+        SourceNotFoundError: As `expand`.
+        SettingsError: A source is a URL or standard input.
+    """
+    names = expand(sources, progress)
+    if elsewhere := [name for name in names if not os.path.lexists(name)]:
+        raise SettingsError(f"{elsewhere[0]!r} is no file that can be put into a folder: save it first, or mien fetch")
+    return names
 
 
 def read_each(

@@ -1,6 +1,5 @@
 """Which images to label next: of a folder without labels, those first that would teach the classifier of a run most."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,8 +21,7 @@ from mien.data.cleaning import clean
 from mien.data.dataset import PROBLEMS, Dataset, ImageRecord
 from mien.data.leaks import find_leaks
 from mien.data.scanning import scan_file
-from mien.errors import SettingsError
-from mien.fetching.sources import expand
+from mien.fetching.sources import expand_files
 from mien.layouts.layout import Entry
 from mien.learning.backbone import Backbone, load_backbone
 from mien.learning.face_features import with_faces
@@ -136,9 +134,7 @@ def next_images(
     """
     run_folder, classifier = run_of(Path(run_dir)), load(run_dir)
     labelled = [record for record in load_split(run_folder) if record.phash]
-    names = expand(sources, progress)
-    if elsewhere := [name for name in names if not os.path.lexists(name)]:
-        raise SettingsError(f"{elsewhere[0]!r} is no file that can be moved to its class: save it first, or mien fetch")
+    names = expand_files(sources, progress)
     maker = _feature_maker(classifier)
     cache = FeatureCache(Path(cache_dir)) if cache_dir else None
     known = _known_features(run_folder, labelled, maker, classifier, cache=cache, progress=progress)

@@ -120,9 +120,9 @@ def _journal(document: Any) -> Journal:
     os.fsencode(root)
     if not root.is_absolute() or "\0" in str(root):
         raise ValueError(f"its root is {document['root']!r}")
-    folders = {_below(path): FolderState(**state) for path, state in document["folders"].items()}
+    folders = {below(path): FolderState(**state) for path, state in document["folders"].items()}
     moves = {
-        _below(path): Move(path, {str(code): str(detail) for code, detail in problems.items()})
+        below(path): Move(path, {str(code): str(detail) for code, detail in problems.items()})
         for path, problems in document["files"].items()
     }
     unknown = {os.path.dirname(path) for path in moves} - set(folders)
@@ -131,8 +131,12 @@ def _journal(document: Any) -> Journal:
     return Journal(root, folders, moves)
 
 
-def _below(path: str) -> str:
-    """Return a path that cannot lead out of the folder that it is below, nor to a hidden file; mien moves none."""
+def below(path: str) -> str:
+    """Return a path that cannot lead out of the folder that it is below, nor to a hidden file; mien moves none.
+
+    Raises:
+        ValueError: It can.
+    """
     place = Path(path)
     os.fsencode(place)
     hidden = any(part.startswith(".") for part in place.parts)

@@ -28,7 +28,7 @@ from mien.scoring.results import Evaluation, Predictions
 if TYPE_CHECKING:
     from mien.runs.run import Run
 
-pytest_plugins = ["browsing", "tiers"]
+pytest_plugins = ["browsing", "killing", "tiers"]
 Mien = Callable[..., tuple[int, str, str]]
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,12 +12,12 @@ import pytest
 
 import mien
 from conftest import without_permission
+from killing import Kills, is_killed
 from mien.core import files
 from mien.data.quarantine import Plan, plan_quarantine, quarantine, restore
 from mien.errors import OutputError, SourceNotFoundError
 
 State = dict[str, tuple[bytes, int, int]]
-CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "ctypes.dlopen"}
 
 
 def state_of(folder: Path) -> State:
@@ -328,41 +327,6 @@ def test_a_quarantine_that_was_tampered_with_is_refused_and_nothing_is_moved(
     # The claim of the quarantine wrote a file there, and removed it: only the time of that folder is another.
     assert before.pop("aside")[0] == after.pop("aside")[0]
     assert before == after
-
-
-class Killed(BaseException):
-    """In the place of SIGKILL: from some moment on, nothing changes the disk any more, cleaning up included."""
-
-
-class Kills:
-    """Counts what changes the disk; at the last that is allowed, the process is as good as dead."""
-
-    allowed: int | None = None
-
-    def __call__(self, event: str, _arguments: tuple[object, ...]) -> None:
-        if self.allowed is not None and event in CHANGES:
-            if self.allowed == 0:
-                raise Killed
-            self.allowed -= 1
-
-
-@pytest.fixture(scope="module")
-def kills() -> Kills:
-    # A hook cannot be taken away again; this one does nothing until it is told to.
-    sys.addaudithook(hook := Kills())
-    return hook
-
-
-def is_killed(kills: Kills, allowed: int, call: Callable[[], object]) -> bool:
-    """Make a call that is cut off before the first change to the disk that is not allowed; say whether it was."""
-    kills.allowed = allowed
-    try:
-        call()
-    except Killed:
-        return True
-    finally:
-        kills.allowed = None
-    return False
 
 
 def test_a_kill_before_any_change_of_the_disk_loses_nothing(photos: Path, aside: Path, kills: Kills) -> None:

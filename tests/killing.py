@@ -1,0 +1,44 @@
+"""Kills before any change of the disk, in one process: what a kill costs is tried at every moment there is."""
+
+import sys
+from collections.abc import Callable
+
+import pytest
+
+CHANGES = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.utime", "ctypes.dlopen"}
+CHANGES |= {"os.link", "os.symlink", "shutil.copyfile"}
+
+
+class Killed(BaseException):
+    """In the place of SIGKILL: from some moment on, nothing changes the disk any more, cleaning up included."""
+
+
+class Kills:
+    """Counts what changes the disk; at the last that is allowed, the process is as good as dead."""
+
+    allowed: int | None = None
+
+    def __call__(self, event: str, _arguments: tuple[object, ...]) -> None:
+        if self.allowed is not None and event in CHANGES:
+            if self.allowed == 0:
+                raise Killed
+            self.allowed -= 1
+
+
+@pytest.fixture(scope="session")
+def kills() -> Kills:
+    # A hook cannot be taken away again; this one does nothing until it is told to.
+    sys.addaudithook(hook := Kills())
+    return hook
+
+
+def is_killed(kills: Kills, allowed: int, call: Callable[[], object]) -> bool:
+    """Make a call that is cut off before the first change to the disk that is not allowed; say whether it was."""
+    kills.allowed = allowed
+    try:
+        call()
+    except Killed:
+        return True
+    finally:
+        kills.allowed = None
+    return False

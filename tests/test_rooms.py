@@ -55,7 +55,9 @@ def test_nothing_heavy_is_loaded_before_it_is_used(statement: str) -> None:
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["train", "--help"], ["next", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["train", "--help"], ["next", "--help"], ["sort", "--help"]]
+)
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     statement = f"from mien.cli.main import app\ntry: app({arguments})\nexcept SystemExit: pass"
     assert modules_loaded_by(statement) & (HEAVY | {"PIL", "numpy"}) == set()

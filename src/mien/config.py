@@ -16,6 +16,7 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Faces = Literal["auto", "on", "off"]
 Ground = Literal["auto", "white", "black", "grey"]
 Strategy = Literal["both", "uncertain", "diverse", "random"]
+Link = Literal["hard", "symbolic"]
 # What may differ between images of one class, as a user would say it.
 Aspect = Literal["colour", "brightness", "sharpness", "mirror", "surroundings"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -347,6 +348,18 @@ class NextConfig:
     def __post_init__(self) -> None:
         expect(self.top >= 0, "top", self.top, "0 or more")
         expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")
+
+
+@dataclass(frozen=True)
+class SortConfig:
+    """How images are put into class folders."""
+
+    threshold: float | None = None
+    """Put images of which no class is as probable as this into the folder unsure; 0 only those that are unlike the
+    training images. By default that of the training."""
+    link: Link | None = None
+    """Make links instead of copies; they take no room. hard: another name of the same file, on the same disk; symbolic:
+    a pointer to where the file is."""
 
 
 @dataclass(frozen=True)

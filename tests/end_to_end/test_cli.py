@@ -267,6 +267,40 @@ def test_next_says_that_nothing_is_left_or_nothing_is_there(
     assert code == 1 and "no images found" in err
 
 
+def test_sort_says_what_it_would_do_does_it_goes_on_and_takes_it_back(
+    command: Mien, run_dir: Path, unlabelled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    to = tmp_path_factory.mktemp("home") / "sorted"
+    words = ["sort", run_dir, unlabelled, "--to", to, "--threshold", "1"]
+    code, out, err = command(*words, "--dry-run")
+    assert code == 1 and not to.exists() and re.search(r"cannot be read: .*bad\.jpg: a web page", err)
+    assert "Nothing was done. Without --dry-run these 4 images would be put into" in out
+    code, out, _ = command(*words)
+    assert code == 1 and re.search(r"unsure +4\b", out)
+    assert re.search(r"^unsure/0\.jpg: (happy|sad) \d+%, below the threshold of 1", out, re.MULTILINE)
+    assert f"Copied 4 images to {to}" in out and f"mien sort --undo {to}" in out
+    code, out, _ = command(*words)
+    assert out == "There is nothing new to sort.\nSorted before: 4 images.\n"
+    (to / "unsure/0.jpg").write_bytes(b"edited")
+    code, out, _ = command("sort", "--undo", to)
+    assert code == 1 and out.startswith("Removed 3 files") and "left: unsure/0.jpg: it was changed since" in out
+    assert [path.name for path in to.glob("*/*")] == ["0.jpg"] and len(list(unlabelled.iterdir())) == 5
+
+
+def test_sort_json_is_one_document(
+    command: Mien, run_dir: Path, unlabelled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    to = tmp_path_factory.mktemp("home") / "sorted"
+    code, out, _ = command("sort", run_dir, unlabelled, "--to", to, "--link", "symbolic", "--json")
+    told = json.loads(out)
+    assert code == 1 and told["put"] and told["class_folders"] == {"happy": "happy", "sad": "sad"}
+    assert all((to / file["path"]).readlink() == Path(file["source"]) for file in told["files"])
+    assert [file["source"] for file in told["unreadable"]] == [str(unlabelled / "bad.jpg")]
+    code, out, _ = command("sort", "--undo", to, "--json")
+    assert code == 0 and sorted(json.loads(out)["removed"]) == sorted(file["path"] for file in told["files"])
+    assert json.loads(out)["left"] == [] and not to.exists()
+
+
 def test_explain_prints_the_answer_and_where_the_map_is(
     command: Mien, data: Path, run_dir: Path, tmp_path: Path
 ) -> None:
@@ -449,6 +483,15 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["next", "{run}", "-"], "save it first, or mien fetch"),
         (["next", "{run}", "nowhere"], "'nowhere': No such file or directory"),
         (["next", "{run}", "{data}", "--strategy", "best"], "Invalid value"),
+        (["sort"], "name RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
+        (["sort", "{run}", "{data}"], "name RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
+        (["sort", "{run}", "--to", "x"], "name at least one SOURCE"),
+        (["sort", "--undo", "x", "--dry-run"], "name RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
+        (["sort", "--undo", "{data}"], "is no folder that mien sort filled"),
+        (["sort", "{run}", "{data}", "--to", "{data}/sorted"], "would lie among the images"),
+        (["sort", "{run}", "-", "--to", "x"], "save it first, or mien fetch"),
+        (["sort", "{run}", "{data}", "--to", "x", "--link", "soft"], "Invalid value"),
+        (["sort", "{run}", "{data}", "--to", "/proc/x"], "cannot write '/proc/x'"),
         (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: fast, best, classic"),
         (["train", "{data}", "--config", "nowhere.json"], "cannot read 'nowhere.json'"),
         (["train", "{data}", "--epochs", "0"], "epochs is 0; expected 1 or more"),
@@ -540,7 +583,7 @@ def test_help_and_version_work(command: Mien, arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "explain", "next", "demo"]
+    "name", ["check", "clean", "fetch", "train", "evaluate", "compare", "predict", "explain", "next", "sort", "demo"]
 )
 def test_the_help_of_every_command_has_an_example(command: Mien, name: str) -> None:
     assert f"Example: mien {name}" in command(name, "--help")[1]

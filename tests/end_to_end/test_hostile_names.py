@@ -70,6 +70,11 @@ def test_train_predict_evaluate_and_compare_take_a_name_for_a_name(
     code, out, _ = command("predict", run, folder, "--json")
     assert code == 0 and {json.loads(line)["label"] for line in out.splitlines()} <= {*class_names, "unsure"}
     assert command("predict", run, folder, "--csv", tmp_path / "answers.csv")[0] == 0
+    assert command("sort", run, folder, "--to", tmp_path / "sorted")[0] == 0
+    before = state(folder)
+    assert len(list((tmp_path / "sorted").glob("*/*"))) == len(before)
+    assert command("sort", "--undo", tmp_path / "sorted")[0] == 0
+    assert not (tmp_path / "sorted").exists() and state(folder) == before
     assert command("predict", run, "--about")[0] == 0
     assert command("evaluate", run)[0] == 0
     assert command("compare", run, other)[0] == 0

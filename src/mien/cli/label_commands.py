@@ -5,9 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mien.cli.flags import CsvPath, Flag, Labelling, MaxPixels, RunPath, SourceName, cache_dir_of_user, section
+from mien.cli.flags import CsvPath, Flag, Labelling, MaxPixels, OutPath, RunPath, SourceName, cache_dir_of_user, section
 from mien.cli.run_commands import refuse_image
-from mien.config import LabelConfig, NextConfig, ScanConfig
+from mien.config import LabelConfig, NextConfig, ScanConfig, SortConfig
+from mien.errors import SettingsError
 
 
 def next_(
@@ -98,3 +99,60 @@ def review(
         cache_dir = cache_dir or cache_dir_of_user(progress)
         found = review_of(path, labels, unlabelled=unlabelled, cache_dir=cache_dir, progress=progress)
     host_review(found, port)
+
+
+def sort(
+    run: RunPath | None = None,
+    /,
+    *sources: SourceName,
+    to: OutPath | None = None,
+    dry_run: Flag = False,
+    undo: OutPath | None = None,
+    json: Flag = False,
+    max_pixels: MaxPixels = ScanConfig.max_pixels,
+    config: Annotated[SortConfig, section("Sorting")] = SortConfig(),
+) -> int:
+    """Put images into class folders by the answer of a classifier: copies of them, or links to them.
+
+    Originals stay as they are. Images of which no class is probable enough, and images unlike those that it was trained
+    on, go to the folder unsure. Run it again, and it goes on: what it has put there once it does not put there again,
+    also where you have moved it to another class since. A journal says where each is from, and what was answered:
+    --undo removes them again, also after a kill. Exit code 1 where an image could not be read.
+
+    Look through the folders before you train on them: a classifier that learns from its own answers learns its own
+    mistakes.
+
+    Example: mien sort runs/train holiday/ --to sorted --threshold 0.8, and away with it: mien sort --undo sorted
+
+    Parameters
+    ----------
+    run
+        A run folder, such as runs/train, or a model.onnx.
+    sources
+        Folders of images (every image below), image files, or patterns. A path that does not exist ends the command
+        before anything is read.
+    to
+        The folder for the class folders, outside of the folders of images: new, empty, or one that mien sort filled.
+    dry_run
+        Only say what would be done.
+    undo
+        Remove what mien sort put into this folder. What was changed since, or is a copy whose original is gone, is
+        left and named, and the exit code is 1.
+    json
+        Print one JSON document.
+    """
+    from mien.cli.progress_bars import TerminalProgress
+    from mien.cli.show_sort import show_sorted, show_undone
+    from mien.data.sorted_folder import undo_sort
+    from mien.jobs.sort import sort_images
+
+    if undo and not (run or to or dry_run):
+        return show_undone(undo_sort(undo), json=json)
+    if not (run and to) or undo:
+        raise SettingsError("name RUN, SOURCE and --to FOLDER, or --undo FOLDER")
+    refuse_image(run, sources, "sort")
+    with TerminalProgress() as progress:
+        found = sort_images(
+            run, sources, to=to, config=config, dry_run=dry_run, max_pixels=max_pixels, progress=progress
+        )
+    return show_sorted(found, link=config.link, dry_run=dry_run, json=json)

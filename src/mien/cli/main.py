@@ -14,7 +14,7 @@ from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from mien.cli.data_commands import check, clean, fetch
 from mien.cli.flags import fill_in_settings, spelled_out
-from mien.cli.label_commands import next_, review
+from mien.cli.label_commands import next_, review, sort
 from mien.cli.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
 from mien.core.streams import open_missing_streams, silence_native_libraries
 from mien.errors import GateError, MienError, UserError
@@ -27,7 +27,22 @@ app = App(
     config=fill_in_settings,
     suppress_keyboard_interrupt=False,
 )
-for command in (demo, fetch, check, clean, train, report, evaluate, compare, predict, explain, review, next_, serve):
+for command in (
+    demo,
+    fetch,
+    check,
+    clean,
+    train,
+    report,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    review,
+    next_,
+    sort,
+    serve,
+):
     app.command(command)
 app.register_install_completion_command(help="Install completion for this shell.")
 

@@ -305,14 +305,14 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
         return
     likeliest, *others = sorted(prediction.probs, key=prediction.probs.__getitem__, reverse=True)[:top]
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
-    next_ones = ", ".join(f"{printable(name)} {_percent(prediction.probs[name])}" for name in others)
+    next_ones = ", ".join(f"{printable(name)} {percent(prediction.probs[name])}" for name in others)
     remarks += [f"then {next_ones}"] if next_ones else []
     remarks += [f"unlike the training images: {prediction.unlike}"] if prediction.unlike else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
-    OUT.print(f"{printable(prediction.label):<{width}}  {_percent(prediction.probs[likeliest]):>4}  {source}{remark}")
+    OUT.print(f"{printable(prediction.label):<{width}}  {percent(prediction.probs[likeliest]):>4}  {source}{remark}")
 
 
-def _percent(probability: float) -> str:
+def percent(probability: float) -> str:
     """Return a probability rounded down: what is below a threshold must not read as if it were not."""
     percent = math.floor(100 * probability + 1e-9)
     return f"{percent}%" if percent or not probability else "<1%"

@@ -1,16 +1,16 @@
 """What a kill costs: each command is killed at random moments, and must lose nothing and go on.
 
-    python benchmarks/kills.py [--num-kills 200] [--seed 0] [--only clean undo fetch fast classic]
+    python benchmarks/kills.py [--num-kills 200] [--seed 0] [--only clean undo fetch sort fast classic]
 
 Draws a small folder of images; the commands that move files get a thousand files that are no images beside them,
-and `mien fetch` an archive of four hundred images.
+`mien fetch` an archive of four hundred images, and `mien sort` a run.
 Every command is first run to its end, three times. Then a fresh copy of the folder is made for each kill, the command
 is started, and its whole process group gets SIGKILL at a moment drawn evenly from the median time of the uncut runs.
 
 After each kill: every file must be there, in one place, with its bytes, time and mode; every image that was fetched
-must be whole; `mien predict` and `mien evaluate` on what a training left must answer as after an uncut run, or refuse
-in one line. Then the command is given again, with --resume where it has that, and must come to the results of the
-uncut run.
+or sorted must be whole; `mien predict` and `mien evaluate` on what a training left must answer as after an uncut run,
+or refuse in one line. Then the command is given again, with --resume where it has that, and must come to the results
+of the uncut run.
 
 Prints a table, and a line for each fault. "inside" counts the kills that met the command at work: it had changed the
 disk, and had not ended. The exit code is 1 where there was a fault.
@@ -83,10 +83,22 @@ def fetched_in(place: Path) -> object:
     return rows, sorted((path, facts[0]) for path, facts in state_of(place / "fetched").items() if "/" in path)
 
 
+def sorting() -> Case:
+    """Return the case of images put into class folders."""
+    command = ["sort", "../../drawn/run", "photos", "--to", "sorted"]
+    return Case("photos", command, [command], "", sorted_in)
+
+
+def sorted_in(place: Path) -> object:
+    """Return what was sorted, and what the journal says of it but for the folder, which every kill has of its own."""
+    journal = (place / "sorted" / "journal.jsonl").read_text("ascii").replace(str(place.resolve()), "")
+    return journal, sorted((path, facts) for path, facts in state_of(place / "sorted").items() if "/" in path)
+
+
 def half_images(place: Path) -> list[str]:
     """Return the images in class folders that cannot be decoded to their end."""
     faults = []
-    for path in place.glob("fetched/[!.]*/*"):
+    for path in (*place.glob("fetched/[!.]*/*"), *place.glob("sorted/[!.]*/*")):
         try:
             with Image.open(path) as image:
                 image.load()
@@ -140,6 +152,7 @@ CASES = {
     "clean": Case("crowd", APPLY, [APPLY], "", places_of),
     "undo": Case("crowd", UNDO, [UNDO], "is no quarantine", places_of, before=APPLY),
     "fetch": fetching(),
+    "sort": sorting(),
     "fast": training("fast"),
     "classic": training("classic", "--image-size", "48", "--min-bytes", "0", "--epochs", "4"),
 }
@@ -279,12 +292,14 @@ def jpeg_of(seed: int) -> bytes:
 
 
 def draw(drawn: Path) -> None:
-    """Draw the folder of images, and the same with many files that are no images."""
+    """Draw the folder of images, train on it, and draw the same with many files that are no images, and an archive."""
     for label_number, label in enumerate(("even", "odd")):
         (drawn / "photos" / label).mkdir(parents=True)
         for number in range(NUM_IMAGES):
             smooth_noise(2 * number + label_number).save(drawn / "photos" / label / f"{number:02}.jpg", quality=90)
     shutil.copytree(drawn / "photos", drawn / "crowd")
+    if mien(["train", "photos", "--out", "run"], drawn).returncode:
+        sys.exit("cannot begin: mien train")
     with zipfile.ZipFile(drawn / "gallery.zip", "w") as archive:
         for number in range(NUM_FETCHED):
             archive.writestr(f"faces/{'even' if number % 2 else 'odd'}/{number}.jpg", jpeg_of(1000 + number))

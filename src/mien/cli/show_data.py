@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mien.fetching.intake import Intake
     from mien.jobs.forget import Forgotten
 
-_MAX_LINES = 10
-_IN_JSON = "more (--json lists all)"
+MAX_LINES = 10
+IN_JSON = "more (--json lists all)"
 
 
 def show_intake(made: "Intake") -> None:
@@ -35,7 +35,7 @@ def show_intake(made: "Intake") -> None:
         examples.setdefault(record.status, record.url)
     counts = Counter(record.status for record in made.failures).most_common()
     reasons = [f"{n} {printable(status)}, such as {printable(shorten(examples[status], 200))}" for status, n in counts]
-    for line in first_few(reasons, _MAX_LINES, rest="other reasons"):
+    for line in first_few(reasons, MAX_LINES, rest="other reasons"):
         OUT.print(line)
     for source, reason in made.unusable.items():
         OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
@@ -53,7 +53,7 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     for path in forgotten.removed:
         OUT.print(f"removed {printable(path)}")
     for path, urls in forgotten.shared.items():
-        OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(first_few(urls, _MAX_LINES)))}")
+        OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(first_few(urls, MAX_LINES)))}")
     for path in forgotten.copies:
         OUT.print(f"{printable(path)} stays: it is a copy of what was removed")
     OUT.print(f"forgotten: {counted(len(forgotten.urls), 'source')}, {counted(len(forgotten.removed), 'image')}")
@@ -109,7 +109,7 @@ def _show_problems(dataset: Dataset) -> None:
 def _show_by_problem(lines: Mapping[str, Sequence[str]]) -> None:
     for code in (code for code in PROBLEMS if code in lines):
         OUT.print(f"\n{code}: {PROBLEMS[code]} ({len(lines[code])})")
-        for line in first_few(lines[code], _MAX_LINES, rest=_IN_JSON):
+        for line in first_few(lines[code], MAX_LINES, rest=IN_JSON):
             OUT.print(f"  {line}")
 
 
@@ -122,7 +122,7 @@ def show_quarantine(plan: "Plan", *, applied: bool) -> None:
         found.setdefault(code, []).append(f"{printable(move.path)}: {printable(move.problems[code])}")
     _show_by_problem(found)
     left = [f"\nleft where it is: {printable(path)}: {reason}" for path, reason in plan.left.items()]
-    for line in first_few(left, _MAX_LINES, rest=_IN_JSON):
+    for line in first_few(left, MAX_LINES, rest=IN_JSON):
         OUT.print(line)
     folder, files = printable(shlex.quote(str(plan.folder))), _counted(len(plan.moves))
     if not plan.moves:

@@ -3,6 +3,7 @@
 import shlex
 from collections import Counter
 
+from mien.cli.show_data import IN_JSON, MAX_LINES
 from mien.cli.show_run import percent
 from mien.config import Link
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
@@ -11,8 +12,6 @@ from mien.data.sorted_folder import JOURNAL_NAME, Undone
 from mien.jobs.sort import Sorted
 from mien.model.prediction import UNSURE
 
-_MAX_LINES = 10
-_IN_JSON = "more (--json lists all)"
 _DONE = {None: "Copied", "hard": "Linked", "symbolic": "Linked"}
 
 
@@ -56,7 +55,7 @@ def show_undone(undone: Undone, *, json: bool) -> int:
     else:
         folder = printable(shlex.quote(str(undone.folder)))
         OUT.print(f"Removed {counted(len(undone.removed), 'file')} from {folder}. Originals are never touched.")
-        for line in first_few([f"left: {path}: {reason}" for path, reason in undone.left.items()], _MAX_LINES):
+        for line in first_few([f"left: {path}: {reason}" for path, reason in undone.left.items()], MAX_LINES):
             OUT.print(printable(line))
         if undone.folder.exists() and not undone.left:
             show_prose(f"What else lies in {folder} did not come from mien, or was moved since, and stays there.")
@@ -67,11 +66,11 @@ def _show_folders(found: Sorted) -> None:
     """Print the number of images in each folder, and the doubtful ones."""
     counts = Counter(file.path.split("/")[0] for file in found.files)
     table = new_table("class", "images")
-    for name in (*found.class_folders.values(), UNSURE):
+    for name in filter(counts.get, (*found.class_folders.values(), UNSURE)):
         table.add_row(printable(name), str(counts[name]))
     OUT.print(table)
     doubtful = [f"{f.path}: {f.label} {percent(f.probability)}, {f.reason}" for f in found.files if f.reason]
-    for line in first_few(doubtful, _MAX_LINES, rest=_IN_JSON):
+    for line in first_few(doubtful, MAX_LINES, rest=IN_JSON):
         OUT.print(printable(line))
     if doubtful:
         OUT.print()

@@ -116,7 +116,7 @@ def next_images(
 
     Args:
         run_dir: The folder of a finished run, by any preset.
-        sources: Image files, and folders, which are searched to the bottom; patterns such as photos/*.jpg.
+        sources: Image files, and folders, which are searched to the bottom; patterns such as `photos/*.jpg`.
         config: By what the images are ranked, and how many are wanted.
         max_pixels: Larger images are refused, as bombs that fill the memory may be.
         cache_dir: Where the features of images are kept, so that the next time need not make them again.

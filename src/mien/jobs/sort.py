@@ -70,7 +70,7 @@ def sort_images(
 
     Args:
         run_dir: A run folder, or a model.onnx.
-        sources: Image files, and folders, which are searched to the bottom; patterns such as photos/*.jpg.
+        sources: Image files, and folders, which are searched to the bottom; patterns such as `photos/*.jpg`.
         to: The folder of the class folders, not among the images: new, empty, or one that images were sorted into.
         config: What is doubtful, and how files are made.
         dry_run: Only say what would be done.

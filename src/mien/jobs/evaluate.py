@@ -27,7 +27,7 @@ from mien.runs.report import render
 from mien.runs.run import as_trained, groups_are_known, load_run, load_seen, settings_of
 from mien.scoring.evaluation import predict_dataset, score, stress_beside
 from mien.scoring.results import Finding, Predictions, Scores
-from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_threshold, verdict
+from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_learning_curve, judge_threshold, verdict
 
 
 @dataclass(frozen=True)
@@ -196,10 +196,10 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, pr
     predictions, scores = _scored(
         run.classifier, run.dataset, run.config, split="test", stress=stress, progress=progress
     )
-    scores = replace(scores, out_of_fold=run.scores.out_of_fold)
+    scores = replace(scores, out_of_fold=run.scores.out_of_fold, learning_curve=run.scores.learning_curve)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
-    findings += judge_changes(scores.stressed)
+    findings += judge_changes(scores.stressed) + judge_learning_curve(scores.learning_curve)
     # Not on those that it may have been chosen by.
     findings += judge_threshold(scores.test, run.classifier.facts.threshold)
     return Evaluated(run.path, run.classifier, run.dataset, predictions, scores, findings)

@@ -1,0 +1,58 @@
+// A cell of the grid: one image, its label, and what was decided about it.
+
+import { badgeOf, fileName, short, visible } from "./names.js";
+
+const STATES = { saved: "", saving: "saving: ", unsaved: "not saved: " };
+
+/**
+ * Show an image in a cell.
+ *
+ * image: As the server tells it; nothing while it is on its way. told: What was decided, and whether that is saved.
+ */
+export function paintCell(cell, image, told, { isSelected, isCurrent }) {
+  cell.ariaSelected = String(isSelected);
+  cell.classList.toggle("current", isCurrent);
+  cell.ariaBusy = String(!image);
+  showThumbnail(cell, image);
+  cell.querySelector(".name").title = image ? visible(image.path) : "";
+  write(cell, ".name", image ? short(fileName(image.path)) : "loading …");
+  write(cell, ".says", image ? saidOf(image) : "");
+  showBadge(cell.querySelector(".badge"), image && told);
+}
+
+/** Show a decision, by its sign and words and not by its colour alone. */
+export function showBadge(badge, told) {
+  const text = told ? STATES[told.state] + badgeOf(told.decision) : "";
+  if (badge.textContent !== text) badge.textContent = text;
+  badge.dataset.state = told?.state ?? "";
+  badge.dataset.kind = { "": "none", keep: "keep", "leave-out": "leave-out" }[told?.decision] ?? "class";
+}
+
+/** Return the label of an image, and what there is to say of it. */
+export function saidOf({ label, note }) {
+  return [short(label, 24), note && short(note, 44)].filter(Boolean).join(" · ");
+}
+
+/** Show an image as the server has it, or say that it is no longer there. */
+export function showImage(image, gone, address) {
+  if (image.getAttribute("src") === address) return;
+  image.onload = image.onerror = ({ type }) => {
+    gone.hidden = type === "load";
+    image.hidden = type === "error";
+  };
+  gone.hidden = true;
+  image.hidden = false;
+  image.src = address;
+}
+
+function showThumbnail(cell, image) {
+  const shown = cell.querySelector("img");
+  if (image) return showImage(shown, cell.querySelector(".gone"), `thumbnail/${image.id}/${image.version}`);
+  shown.removeAttribute("src");
+  cell.querySelector(".gone").hidden = true;
+}
+
+function write(cell, selector, text) {
+  const element = cell.querySelector(selector);
+  if (element.textContent !== text) element.textContent = text;
+}

@@ -1,0 +1,33 @@
+// The keys: what each one asks for.
+
+const PLAIN = new Map([
+  ["x", ["decide", "leave-out"]],
+  ["k", ["decide", "keep"]],
+  ["0", ["decide", ""]],
+  ["Backspace", ["decide", ""]],
+  ["u", ["undo"]],
+  ["c", ["choose"]],
+  ["/", ["filter"]],
+  ["?", ["help"]],
+  [" ", ["enlarge"]],
+  ["Escape", ["clear"]],
+]);
+const WITH_CONTROL = new Map([["z", ["undo"]], ["a", ["all"]]]);
+const MOVES = new Set([
+  "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown",
+]);
+const MARK_OF = "input, select, textarea";
+const PRESSED = "button, summary, a";
+
+/** Return what a key asks for and of what, such as ["decide", "keep"]; nothing where it is for somebody else. */
+export function askedBy(event) {
+  const { key, target } = event;
+  if (event.altKey || target.closest(MARK_OF)) return null;
+  const letter = key.length === 1 ? key.toLowerCase() : key;
+  if (event.ctrlKey || event.metaKey) return WITH_CONTROL.get(letter) ?? null;
+  if (MOVES.has(key)) return ["move", key];
+  // A key that is held down goes on moving, but decides once.
+  if (event.repeat || (key === " " && target.closest(PRESSED))) return null;
+  if (/^[1-9]$/.test(key)) return ["class", Number(key) - 1];
+  return PLAIN.get(letter) ?? null;
+}

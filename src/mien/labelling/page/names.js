@@ -1,0 +1,39 @@
+// Text from elsewhere, as it is shown: names of files and classes are hostile.
+
+// Joiners make one emoji of several, and belong to some scripts.
+const UNSEEN = /(?![\u200c\u200d])[\p{C}\p{Zl}\p{Zp}]/gu;
+const WORDS = { "": "undecided", keep: "kept", "leave-out": "left out" };
+const SIGNS = { "": "", keep: "✓ ", "leave-out": "✕ " };
+
+/** Return text with every letter that cannot be seen, or turns the direction of writing, written as an escape. */
+export function visible(text) {
+  return text.replace(UNSEEN, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
+}
+
+/** Return a name of at most so many letters: of a long one the start and the end. */
+export function short(name, most = 36) {
+  const letters = [...visible(name)];
+  if (letters.length <= most) return letters.join("");
+  const numAtEnd = Math.floor(most / 2.5);
+  return `${letters.slice(0, most - 1 - numAtEnd).join("")}…${letters.slice(-numAtEnd).join("")}`;
+}
+
+/** Return a path without its folders. */
+export function fileName(path) {
+  return path.slice(path.lastIndexOf("/") + 1);
+}
+
+/** Return a decision in words. */
+export function inWords(decision) {
+  return WORDS[decision] ?? short(decision, 24);
+}
+
+/** Return a decision as it stands below an image: each kind has its own sign. */
+export function badgeOf(decision) {
+  return `${SIGNS[decision] ?? "→ "}${inWords(decision)}`;
+}
+
+/** Return a number of images in words. */
+export function images(count) {
+  return count === 1 ? "1 image" : `${count.toLocaleString("en")} images`;
+}

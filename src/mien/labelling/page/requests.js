@@ -1,0 +1,34 @@
+// Requests to the server, and what can come of them.
+
+/** The server is gone, or cannot do it now: the same may be asked again. */
+export class Unreachable extends Error {}
+
+/** The server will not do what was asked. */
+export class Refused extends Error {}
+
+const GONE = "The server does not answer. Is it still running?";
+
+/** Return what the server says under an address, with a query. */
+export function get(address, query = {}, signal = undefined) {
+  return ask(`${address}?${new URLSearchParams(query)}`, { signal });
+}
+
+/** Ask the server to do something. */
+export function post(address, content = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return ask(address, { method: "POST", headers, body: JSON.stringify(content) });
+}
+
+async function ask(address, options) {
+  let response, answer;
+  try {
+    response = await fetch(address, { cache: "no-store", ...options });
+    answer = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Unreachable(GONE);
+  }
+  if (response.ok) return answer;
+  const Problem = response.status < 500 ? Refused : Unreachable;
+  throw new Problem(answer.error ?? `The server answered with status ${response.status}.`);
+}

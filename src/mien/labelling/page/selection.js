@@ -1,0 +1,54 @@
+// Which places of the grid are selected: a flag for each, so that a million cost a megabyte.
+
+export class Selection {
+  #flags = new Uint8Array(0);
+  #anchor = null;
+  count = 0;
+
+  /** Select nothing of so many places. */
+  reset(total) {
+    this.#flags = new Uint8Array(total);
+    this.clear();
+  }
+
+  has(place) {
+    return this.#flags[place] === 1;
+  }
+
+  clear() {
+    this.#flags.fill(0);
+    this.count = 0;
+    this.#anchor = null;
+  }
+
+  all() {
+    this.#flags.fill(1);
+    this.count = this.#flags.length;
+  }
+
+  only(place) {
+    this.clear();
+    this.toggle(place);
+  }
+
+  toggle(place) {
+    this.#flags[place] ^= 1;
+    this.count += this.has(place) ? 1 : -1;
+    this.#anchor = place;
+  }
+
+  /** Select all from where the selection began to a place; it begins at `from`, where there is none. */
+  extend(from, place) {
+    const anchor = this.#anchor ?? from;
+    const [first, last] = [Math.min(anchor, place), Math.max(anchor, place)];
+    this.clear();
+    this.#flags.fill(1, first, last + 1);
+    this.count = last - first + 1;
+    this.#anchor = anchor;
+  }
+
+  /** Return the selected places, in rising order. */
+  *places() {
+    for (let place = this.#flags.indexOf(1); place >= 0; place = this.#flags.indexOf(1, place + 1)) yield place;
+  }
+}

@@ -1,0 +1,115 @@
+// A training from this page: how far it is, and what it brought.
+
+import { showImage } from "./cell.js";
+import { byId, made, on, put } from "./elements.js";
+import { images, short, visible } from "./names.js";
+import { get, post } from "./requests.js";
+
+const PAUSE_MS = 700;
+
+/** Tells of `end` when a training is over, of `problem`, and of `enlarge` with a list of images and a place. */
+export class Training extends EventTarget {
+  #timer = null;
+  #wasRunning = false;
+
+  constructor() {
+    super();
+    on("train", "click", () => this.#begin());
+    on("show-result", "click", () => byId("result").showModal());
+  }
+
+  /** Show what the server says, and go on asking while it trains. */
+  show(told) {
+    const isRunning = told.state === "running";
+    byId("training").hidden = told.state === "idle";
+    byId("train").disabled = isRunning;
+    put("training-says", says(told));
+    this.#showProgress(told, isRunning);
+    if (told.result) this.#showResult(told.result);
+    byId("show-result").hidden = isRunning || !told.result;
+    clearTimeout(this.#timer);
+    if (isRunning) this.#timer = setTimeout(() => this.ask(), PAUSE_MS);
+    else if (this.#wasRunning) this.dispatchEvent(new CustomEvent("end", { detail: says(told) }));
+    this.#wasRunning = isRunning;
+  }
+
+  /** Ask the server how far it is. */
+  async ask() {
+    await this.#try(async () => this.show(await get("training")));
+  }
+
+  async #begin() {
+    await this.#try(() => post("train"));
+    await this.ask();
+  }
+
+  async #try(act) {
+    try {
+      await act();
+    } catch (error) {
+      this.dispatchEvent(new CustomEvent("problem", { detail: error }));
+    }
+  }
+
+  #showProgress({ state, done, total, lines }, isRunning) {
+    const bar = byId("training-progress");
+    bar.hidden = !isRunning;
+    bar.max = total || 1;
+    if (total) bar.value = done;
+    else bar.removeAttribute("value");
+    byId("training-more").hidden = !lines.length || state === "done";
+    put("training-lines", lines.map(visible).join("\n"));
+  }
+
+  #showResult(result) {
+    put("verdict", visible(result.verdict));
+    const scores = [["Before", result.before], ["After", result.after]].filter(([, score]) => score);
+    byId("scores").replaceChildren(...scores.map(([title, score]) => scoreRow(title, score)));
+    put("result-says", judgedBy(result));
+    byId("result-notes").replaceChildren(...result.notes.map((note) => made("li", { textContent: visible(note) })));
+    const { changed, num_changed: numChanged } = result;
+    const most = changed.length < numChanged ? `; the first ${changed.length}` : "";
+    put("changed-title", `${images(numChanged)} with another answer${most}`);
+    byId("changed").replaceChildren(...changed.map((image, place) => this.#changedImage(image, changed, place)));
+  }
+
+  #changedImage(image, changed, place) {
+    const thumbnail = made("img", { alt: "", loading: "lazy" });
+    const gone = made("span", { className: "gone", textContent: "no longer there", hidden: true });
+    showImage(thumbnail, gone, `thumbnail/${image.id}/${image.version}`);
+    const answers = made("span", { textContent: `${short(image.before, 20)} → ${short(image.after, 20)}` });
+    const button = made("button", { type: "button", title: visible(image.path) }, thumbnail, gone, answers);
+    const list = { total: changed.length, at: (at) => changed[at], want() {} };
+    button.addEventListener("click", () => this.dispatchEvent(new CustomEvent("enlarge", { detail: [list, place] })));
+    return made("li", {}, button);
+  }
+}
+
+function says({ state, stage, done, total, error, result }) {
+  if (state === "failed") return visible(error);
+  if (state === "done") return `Training is done. ${visible(result?.verdict ?? "")}`;
+  const far = total ? `: ${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
+  return state === "running" ? `Training. ${visible(stage)}${far}` : "";
+}
+
+function judgedBy({ run, seconds, num_images: numImages }) {
+  const judged = `Each was judged on ${images(numImages)} kept apart for that, which are in no queue.`;
+  const bars = "The dot is how often it was right, and the bar its interval of 95%.";
+  const kept = run ? ` It is kept in ${visible(run)}.` : "";
+  return `${judged} ${bars} It took ${Number(seconds.toPrecision(2))} s.${kept}`;
+}
+
+function scoreRow(title, { value, low, high }) {
+  const [interval, dot] = [made("span", { className: "interval" }), made("span", { className: "value" })];
+  interval.style.left = `${100 * low}%`;
+  interval.style.width = `${100 * (high - low)}%`;
+  dot.style.left = `${100 * value}%`;
+  const ends = ["0%", "100%"].map((textContent) => made("span", { className: "end", textContent }));
+  const scale = made("div", { className: "scale", ariaHidden: "true" }, interval, dot, ...ends);
+  const words = `${title}: right for ${rounded(value)} (between ${rounded(low)} and ${rounded(high)})`;
+  return made("div", { className: "score" }, made("p", { textContent: words }), scale);
+}
+
+function rounded(share) {
+  return `${Math.round(100 * share)}%`;
+}

@@ -18,6 +18,11 @@ export class Decisions extends EventTarget {
     return this.#waiting.length;
   }
 
+  /** How many images wait to be saved. */
+  get numImages() {
+    return this.#waiting.reduce((sum, action) => sum + action.numImages, 0);
+  }
+
   /** Return the decision about an image, and whether it is "saved", "saving" or "unsaved". */
   of({ id, decision = "" }) {
     const asked = this.#asked.get(id);
@@ -30,12 +35,12 @@ export class Decisions extends EventTarget {
    *
    * ids: An array, or a function that fetches it. about: What the images are called when all is done.
    */
-  decide(ids, decision, about) {
-    this.#add({ ids, decision, about });
+  decide(ids, decision, { about, numImages = 1 }) {
+    this.#add({ ids, decision, about, numImages });
   }
 
   undo() {
-    this.#add({ ids: null });
+    this.#add({ ids: null, numImages: 0 });
   }
 
   /** Send again what waits. */

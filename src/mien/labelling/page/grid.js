@@ -170,7 +170,7 @@ export class Grid extends EventTarget {
   #wantSoon() {
     this.#timer ??= setTimeout(() => {
       this.#timer = null;
-      this.dispatchEvent(new Event("want"));
+      if (this.total) this.dispatchEvent(new Event("want"));
     }, PAUSE_MS);
   }
 }

@@ -33,6 +33,11 @@ export function badgeOf(decision) {
   return `${SIGNS[decision] ?? "→ "}${inWords(decision)}`;
 }
 
+/** Return what somebody else said as a sentence. */
+export function sentence(text) {
+  return `${visible(text).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
+}
+
 /** Return a number of images in words. */
 export function images(count) {
   return count === 1 ? "1 image" : `${count.toLocaleString("en")} images`;

@@ -1,5 +1,7 @@
 // Requests to the server, and what can come of them.
 
+import { sentence } from "./names.js";
+
 /** The server is gone, or cannot do it now: the same may be asked again. */
 export class Unreachable extends Error {}
 
@@ -30,5 +32,5 @@ async function ask(address, options) {
   }
   if (response.ok) return answer;
   const Problem = response.status < 500 ? Refused : Unreachable;
-  throw new Problem(answer.error ?? `The server answered with status ${response.status}.`);
+  throw new Problem(sentence(answer.error ?? `the server answered with status ${response.status}`));
 }

@@ -18,6 +18,7 @@ const POLL_MS = 2000;
 const TYPING_MS = 250;
 // More are decided at once only by those who say so twice.
 const MANY = 500;
+const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 const decisions = new Decisions();
 const enlarged = new Enlarged(decisions);
 const grid = new Grid(byId("grid"), paint);
@@ -27,8 +28,6 @@ let state = null;
 let rows = new Rows("", "");
 let shown = { queue: "", name: "" };
 let revision = 0;
-/** A number that changes when a training ends; null until it is known. */
-let trainingRevision = null;
 /** What is wrong at the moment; null where all is well. */
 let problem = null;
 let isPolling = false;
@@ -42,7 +41,7 @@ async function start() {
   } catch (error) {
     return showProblem(error);
   }
-  const isOther = !state || told.training.state !== "failed";
+  const isOther = state?.training_revision !== told.training_revision;
   state = told;
   showProblem(decisions.problem);
   showState();
@@ -64,7 +63,7 @@ function showState() {
   showLegend(byId("legend"), state.class_names, act, { enlarges: true });
   showLegend(byId("enlarged-legend"), state.class_names, act, { enlarges: false });
   showClasses(state.class_names);
-  training.show(state.training);
+  training.show(state.training, state.can_save);
 }
 
 function showNumbers({ num_decided: numDecided, can_undo: canUndo }) {
@@ -98,6 +97,7 @@ function firstQueue() {
 
 function showRows(others) {
   rows.close();
+  if (enlarged.shows(rows)) enlarged.close();
   rows = others;
   grid.reset(0);
   selection.reset(0);
@@ -127,7 +127,8 @@ function draw() {
   if (rows.total !== null) grid.draw();
   if (enlarged.isOpen) enlarged.draw();
   const selected = selection.count ? `; ${selection.count.toLocaleString("en")} selected` : "";
-  if (rows.total !== null) put("count", images(rows.total) + selected);
+  const saving = decisions.numImages > MANY ? "; saving …" : "";
+  if (rows.total !== null) put("count", images(rows.total) + selected + saving);
 }
 
 function paint(cell, place) {
@@ -159,7 +160,7 @@ function select(change) {
 }
 
 function move(key, isRange) {
-  if (enlarged.isOpen) return enlarged.moveTo(enlarged.place + (/Left|Up|Home/.test(key) ? -1 : 1));
+  if (enlarged.isOpen) return enlarged.moveTo(enlarged.place + (STEPS[key] ?? 0));
   if (!rows.total) return;
   const place = grid.reached(key);
   if (isRange) selection.extend(grid.current, place);
@@ -179,7 +180,7 @@ function decide(decision) {
 
 function decideOne(image, decision, goOn) {
   if (!image) return say("The image is still being loaded.");
-  decisions.decide([image.id], decision, short(fileName(image.path)));
+  decisions.decide([image.id], decision, { about: short(fileName(image.path)) });
   selection.clear();
   // Who takes a decision back decides anew.
   if (decision !== "") goOn();
@@ -190,7 +191,7 @@ function decideSelected(decision) {
   const [places, from] = [[...selection.places()], rows];
   const known = places.every((place) => from.at(place));
   const ids = known ? places.map((place) => from.at(place).id) : () => from.idsOf(places);
-  decisions.decide(ids, decision, images(places.length));
+  decisions.decide(ids, decision, { numImages: places.length, about: images(places.length) });
   select(() => selection.clear());
 }
 
@@ -237,9 +238,8 @@ function hearOthers(answer) {
   const numNew = decisions.hear(answer.changed);
   if (numNew) say(`${images(numNew)} changed in another tab`);
   showNumbers(answer);
-  const hasEnded = trainingRevision !== null && answer.training_revision !== trainingRevision;
-  trainingRevision = answer.training_revision;
-  if (hasEnded) start();
+  // A training has ended, in whichever tab it was begun: the queues are others.
+  if (answer.training_revision !== state.training_revision) start();
 }
 
 function showProblem(error) {
@@ -247,7 +247,7 @@ function showProblem(error) {
   byId("notice").hidden = error === null;
   const isGone = error instanceof Unreachable;
   const more = isGone && decisions.numWaiting ? " What you decided is kept here until it can be saved." : "";
-  put("notice-text", error ? visible(error.message) + more : "");
+  put("notice-text", error ? error.message + more : "");
   put("again", isGone ? "Try again" : "Close");
 }
 
@@ -299,7 +299,7 @@ training.addEventListener("problem", ({ detail }) => showProblem(detail));
 training.addEventListener("enlarge", ({ detail }) => enlarged.open(...detail));
 training.addEventListener("end", ({ detail }) => {
   say(detail);
-  poll();
+  start();
 });
 on("grid", "click", clicked);
 on("grid", "dblclick", () => act(["enlarge"]));
@@ -312,7 +312,8 @@ on("classes", "dblclick", takeClass);
 on("classes", "keydown", ({ key }) => key === "Enter" && takeClass());
 on("name", "input", () => {
   clearTimeout(typing);
-  typing = setTimeout(() => go({ ...shown, name: byId("name").value }), TYPING_MS);
+  const name = byId("name").value;
+  typing = setTimeout(() => location.replace(`#${new URLSearchParams({ ...shown, name })}`), TYPING_MS);
 });
 on("name", "keydown", ({ key }) => ["Enter", "Escape"].includes(key) && grid.element.focus());
 for (const button of document.querySelectorAll("[data-close]"))

@@ -2,7 +2,7 @@
 
 import { showImage } from "./cell.js";
 import { byId, made, on, put } from "./elements.js";
-import { images, short, visible } from "./names.js";
+import { images, sentence, short, visible } from "./names.js";
 import { get, post } from "./requests.js";
 
 const PAUSE_MS = 700;
@@ -14,12 +14,13 @@ export class Training extends EventTarget {
 
   constructor() {
     super();
-    on("train", "click", () => this.#begin());
+    on("train", "click", () => this.#begin("train"));
+    on("save", "click", () => this.#begin("save"));
     on("show-result", "click", () => byId("result").showModal());
   }
 
-  /** Show what the server says, and go on asking while it trains. */
-  show(told) {
+  /** Show what the server says, and go on asking while it trains. canSave: What was learnt is in no run yet. */
+  show(told, canSave = false) {
     const isRunning = told.state === "running";
     byId("training").hidden = told.state === "idle";
     byId("train").disabled = isRunning;
@@ -27,6 +28,7 @@ export class Training extends EventTarget {
     this.#showProgress(told, isRunning);
     if (told.result) this.#showResult(told.result);
     byId("show-result").hidden = isRunning || !told.result;
+    byId("save").hidden = isRunning || !canSave;
     clearTimeout(this.#timer);
     if (isRunning) this.#timer = setTimeout(() => this.ask(), PAUSE_MS);
     else if (this.#wasRunning) this.dispatchEvent(new CustomEvent("end", { detail: says(told) }));
@@ -38,8 +40,8 @@ export class Training extends EventTarget {
     await this.#try(async () => this.show(await get("training")));
   }
 
-  async #begin() {
-    await this.#try(() => post("train"));
+  async #begin(what) {
+    await this.#try(() => post(what));
     await this.ask();
   }
 
@@ -86,7 +88,7 @@ export class Training extends EventTarget {
 }
 
 function says({ state, stage, done, total, error, result }) {
-  if (state === "failed") return visible(error);
+  if (state === "failed") return sentence(error);
   if (state === "done") return `Training is done. ${visible(result?.verdict ?? "")}`;
   const far = total ? `: ${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
   return state === "running" ? `Training. ${visible(stage)}${far}` : "";
@@ -95,7 +97,7 @@ function says({ state, stage, done, total, error, result }) {
 function judgedBy({ run, seconds, num_images: numImages }) {
   const judged = `Each was judged on ${images(numImages)} kept apart for that, which are in no queue.`;
   const bars = "The dot is how often it was right, and the bar its interval of 95%.";
-  const kept = run ? ` It is kept in ${visible(run)}.` : "";
+  const kept = run ? ` It is kept in ${visible(run)}.` : " It is not saved as a run yet.";
   return `${judged} ${bars} It took ${Number(seconds.toPrecision(2))} s.${kept}`;
 }
 

@@ -7,7 +7,7 @@ const NOTHING = {
   issues: "No label looks wrong any more. Go on with another queue, or train again.",
   conflicts: "No image lies in several classes. Go on with another queue.",
   doubtful: "No image is in doubt. Go on with another queue, or train again.",
-  all: "There is no image in this folder.",
+  next: "No image waits for a label. Go on with another queue, or train again.",
 };
 
 /** Show the queues. choose: Called with the name of the one that is chosen. */

@@ -16,7 +16,7 @@ import { Training } from "./training.js";
 
 const POLL_MS = 2000;
 const TYPING_MS = 250;
-// More are decided at once only by those who say so twice.
+// So many are saved at once; more are decided only by those who say so twice.
 const MANY = 500;
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 const decisions = new Decisions();
@@ -127,7 +127,7 @@ function draw() {
   if (rows.total !== null) grid.draw();
   if (enlarged.isOpen) enlarged.draw();
   const selected = selection.count ? `; ${selection.count.toLocaleString("en")} selected` : "";
-  const saving = decisions.numImages > MANY ? "; saving …" : "";
+  const saving = decisions.numImages > MANY ? `; ${decisions.numImages.toLocaleString("en")} still to be saved` : "";
   if (rows.total !== null) put("count", images(rows.total) + selected + saving);
 }
 
@@ -189,9 +189,12 @@ function decideOne(image, decision, goOn) {
 
 function decideSelected(decision) {
   const [places, from] = [[...selection.places()], rows];
-  const known = places.every((place) => from.at(place));
-  const ids = known ? places.map((place) => from.at(place).id) : () => from.idsOf(places);
-  decisions.decide(ids, decision, { numImages: places.length, about: images(places.length) });
+  for (let start = 0; start < places.length; start += MANY) {
+    const part = places.slice(start, start + MANY);
+    const isHere = part.every((place) => from.at(place));
+    const ids = isHere ? part.map((place) => from.at(place).id) : () => from.idsOf(part);
+    decisions.decide(ids, decision, { about: images(part.length), numImages: part.length });
+  }
   select(() => selection.clear());
 }
 

@@ -11,6 +11,7 @@ const PAUSE_MS = 700;
 export class Training extends EventTarget {
   #timer = null;
   #wasRunning = false;
+  #resultText = "";
 
   constructor() {
     super();
@@ -27,7 +28,7 @@ export class Training extends EventTarget {
     put("training-says", says(told));
     this.#showProgress(told, isRunning);
     if (told.result) this.#showResult(told.result);
-    byId("show-result").hidden = isRunning || !told.result;
+    byId("show-result").hidden = !told.result;
     byId("save").hidden = isRunning || !canSave;
     clearTimeout(this.#timer);
     if (isRunning) this.#timer = setTimeout(() => this.ask(), PAUSE_MS);
@@ -64,6 +65,9 @@ export class Training extends EventTarget {
   }
 
   #showResult(result) {
+    // Who reads it, or has pressed something in it, is not to lose the place.
+    if (JSON.stringify(result) === this.#resultText) return;
+    this.#resultText = JSON.stringify(result);
     put("verdict", visible(result.verdict));
     const scores = [["Before", result.before], ["After", result.after]].filter(([, score]) => score);
     byId("scores").replaceChildren(...scores.map(([title, score]) => scoreRow(title, score)));

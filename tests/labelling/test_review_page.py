@@ -507,6 +507,8 @@ def test_a_training_and_what_it_brought_are_shown(wide: "Page", reviewed: Review
     assert (
         wide.locator("#train").is_disabled() and wide.locator("#training-progress").evaluate("bar => bar.value") == 20
     )
+    wide.route("**/training?", lambda route: route.abort())
+    wide.wait_for_selector("#notice:not([hidden])")
     told_at_last = {**result, **SCORES, "changed": changed, "num_changed": 7}
     done = {"state": "done", "stage": "", "done": 0, "total": 0, "lines": [], "error": "", "result": told_at_last}
     wide.route("**/state?", lambda route: route.fulfill(json=route.fetch().json() | {"training": done}))

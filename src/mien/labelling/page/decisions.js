@@ -1,6 +1,6 @@
 // What was decided: sent in the order of the keys, one after the other, and shown as done only once it is on disk.
 
-import { post, Unreachable } from "./requests.js";
+import { post, Unable } from "./requests.js";
 
 const UNSURE = "The server did not say whether it undid anything. Look before you undo again.";
 
@@ -90,8 +90,8 @@ export class Decisions extends EventTarget {
       this.#tell("done", { action, answer });
     } catch (error) {
       // A decision may be sent twice, an undo may not: the first may have arrived.
-      if (error instanceof Unreachable && action.ids) this.problem = error;
-      else this.#refuse(action, error instanceof Unreachable ? new Error(UNSURE) : error);
+      if (error instanceof Unable && action.ids) this.problem = error;
+      else this.#refuse(action, error instanceof Unable ? new Error(UNSURE) : error);
     }
     this.#tell("change");
   }

@@ -2,8 +2,11 @@
 
 import { sentence } from "./names.js";
 
-/** The server is gone, or cannot do it now: the same may be asked again. */
-export class Unreachable extends Error {}
+/** The server cannot do it now, such as where the disk is full: the same may be asked again. */
+export class Unable extends Error {}
+
+/** The server does not answer. */
+export class Gone extends Unable {}
 
 /** The server will not do what was asked. */
 export class Refused extends Error {}
@@ -28,9 +31,9 @@ async function ask(address, options) {
     answer = await response.json();
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Unreachable(GONE);
+    throw new Gone(GONE);
   }
   if (response.ok) return answer;
-  const Problem = response.status < 500 ? Refused : Unreachable;
+  const Problem = response.status < 500 ? Refused : Unable;
   throw new Problem(sentence(answer.error ?? `the server answered with status ${response.status}`));
 }

@@ -9,7 +9,7 @@ import { askedBy } from "./keys.js";
 import { showClasses, showLegend } from "./legend.js";
 import { fileName, images, inWords, short, visible } from "./names.js";
 import { markQueue, nothingIn, showQueues } from "./queues.js";
-import { get, Unreachable } from "./requests.js";
+import { get, Gone, Unable } from "./requests.js";
 import { Rows } from "./rows.js";
 import { Selection } from "./selection.js";
 import { Training } from "./training.js";
@@ -235,7 +235,7 @@ async function poll() {
 }
 
 function hearOthers(answer) {
-  if (problem instanceof Unreachable) tryAgain();
+  if (problem instanceof Gone) tryAgain();
   if (decisions.numWaiting) return;
   revision = answer.revision;
   const numNew = decisions.hear(answer.changed);
@@ -248,10 +248,10 @@ function hearOthers(answer) {
 function showProblem(error) {
   problem = error;
   byId("notice").hidden = error === null;
-  const isGone = error instanceof Unreachable;
-  const more = isGone && decisions.numWaiting ? " What you decided is kept here until it can be saved." : "";
+  const mayPass = error instanceof Unable;
+  const more = mayPass && decisions.numWaiting ? " What you decided is kept here until it can be saved." : "";
   put("notice-text", error ? error.message + more : "");
-  put("again", isGone ? "Try again" : "Close");
+  put("again", mayPass ? "Try again" : "Close");
 }
 
 function tryAgain() {
@@ -305,7 +305,7 @@ training.addEventListener("end", ({ detail }) => {
   start();
 });
 on("grid", "click", clicked);
-on("grid", "dblclick", () => act(["enlarge"]));
+on("grid", "dblclick", (event) => grid.placeAt(event) !== null && act(["enlarge"]));
 on("undo", "click", () => act(["undo"]));
 on("help", "click", () => act(["help"]));
 on("again", "click", tryAgain);

@@ -30,8 +30,7 @@ export class Training extends EventTarget {
     if (told.result) this.#showResult(told.result);
     byId("show-result").hidden = !told.result;
     byId("save").hidden = isRunning || !canSave;
-    clearTimeout(this.#timer);
-    if (isRunning) this.#timer = setTimeout(() => this.ask(), PAUSE_MS);
+    if (isRunning) this.#askSoon();
     else if (this.#wasRunning) this.dispatchEvent(new CustomEvent("end", { detail: says(told) }));
     this.#wasRunning = isRunning;
   }
@@ -51,7 +50,13 @@ export class Training extends EventTarget {
       await act();
     } catch (error) {
       this.dispatchEvent(new CustomEvent("problem", { detail: error }));
+      if (this.#wasRunning) this.#askSoon();
     }
+  }
+
+  #askSoon() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.ask(), PAUSE_MS);
   }
 
   #showProgress({ state, done, total, lines }, isRunning) {

@@ -140,6 +140,13 @@ def current(page: "Page") -> int:
     return int(place or -1)
 
 
+def is_in_view(page: "Page") -> bool:
+    """Whether the whole image that has the frame is seen; a step of the scroll bar may be some pixels."""
+    cell, grid = page.locator(".cell.current").bounding_box(), page.locator("#grid").bounding_box()
+    assert cell and grid
+    return grid["y"] - 8 < cell["y"] and cell["y"] + cell["height"] < grid["y"] + grid["height"] + 8
+
+
 def selected(page: "Page") -> list[int]:
     cells = page.locator(".cell[aria-selected=true]").all()
     return sorted(int(cell.get_attribute("data-place") or -1) for cell in cells)
@@ -323,6 +330,20 @@ def test_very_many_images_scroll_smoothly_in_a_small_page(
         assert (
             cell and grid and grid["y"] - 8 < cell["y"] and cell["y"] + cell["height"] < grid["y"] + grid["height"] + 8
         )
+
+
+def test_who_makes_the_window_smaller_goes_on_at_the_same_image(wide: "Page", reviewed: Reviewed) -> None:
+    very_many(wide, 100_000)
+    opened(wide, reviewed)
+    press(wide, "End", *["PageUp"] * 5)
+    place = current(wide)
+    wide.set_viewport_size({"width": 390, "height": 800})
+    wide.wait_for_function("document.getElementById('grid').clientWidth < 400")
+    wide.wait_for_timeout(100)
+    assert current(wide) == place and is_in_view(wide)
+    wide.set_viewport_size({"width": 1280, "height": 800})
+    wide.wait_for_timeout(100)
+    assert current(wide) == place and is_in_view(wide)
 
 
 def test_what_is_decided_while_the_server_is_away_is_saved_in_order_when_it_is_back(

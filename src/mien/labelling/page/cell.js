@@ -16,7 +16,8 @@ export function paintCell(cell, image, told, { isSelected, isCurrent }) {
   showThumbnail(cell, image);
   cell.querySelector(".name").title = image ? visible(image.path) : "";
   write(cell, ".name", image ? short(fileName(image.path)) : "loading …");
-  write(cell, ".says", image ? saidOf(image) : "");
+  // In two lines: one for each, or both for what is said of an image without a label.
+  write(cell, ".says", image ? saidOf(image, image.label ? 22 : 44, "\n") : "");
   showBadge(cell.querySelector(".badge"), image && told);
 }
 
@@ -28,9 +29,9 @@ export function showBadge(badge, told) {
   badge.dataset.kind = { "": "none", keep: "keep", "leave-out": "leave-out" }[told?.decision] ?? "class";
 }
 
-/** Return the label of an image, and what there is to say of it. */
-export function saidOf({ label, note }) {
-  return [short(label, 24), note && short(note, 44)].filter(Boolean).join(" · ");
+/** Return the label of an image, and what there is to say of it; of each so many letters. */
+export function saidOf({ label, note }, most = 200, between = " · ") {
+  return [label, note].filter(Boolean).map((text) => short(text, most)).join(between);
 }
 
 /** Show an image as the server has it, or say that it is no longer there. */

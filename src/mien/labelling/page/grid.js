@@ -40,6 +40,7 @@ export class Grid extends EventTarget {
   reset(total) {
     this.total = total;
     this.current = 0;
+    this.view = [0, 0];
     this.element.hidden = total === 0;
     this.element.scrollTop = 0;
     this.#measure();
@@ -111,18 +112,21 @@ export class Grid extends EventTarget {
     return [firstRow * this.columns, Math.min(this.total, (lastRow + 1) * this.columns) - 1];
   }
 
+  /** Fit the cells to the size of the grid; who looks at the current one, or at others, goes on doing so. */
   #measure() {
-    const first = this.view[0] + (this.#top > 0 ? MARGIN_ROWS * this.columns : 0);
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const width = this.element.clientWidth;
     if (!width) return;
-    const columns = Math.max(2, Math.floor(width / (CELL_REM * rem)));
-    const isOther = columns !== this.columns;
-    this.columns = columns;
-    this.#cell = { width: width / columns, height: Math.round((width / columns) * IMAGE_SHAPE + TEXT_REM * rem) };
+    const isSeen = this.current >= this.view[0] && this.current <= this.view[1];
+    const kept = isSeen ? this.current : this.view[0] + MARGIN_ROWS * this.columns;
+    const top = this.#top - this.#rowOf(kept) * this.#cell.height;
+    this.columns = Math.max(2, Math.floor(width / (CELL_REM * rem)));
+    const cellWidth = width / this.columns;
+    this.#cell = { width: cellWidth, height: Math.round(cellWidth * IMAGE_SHAPE + TEXT_REM * rem) };
     this.#canvas.style.height = `${Math.min(this.#height, MOST_HEIGHT)}px`;
-    if (isOther && this.#top > 0) this.#scrollTo(this.#rowOf(first) * this.#cell.height);
-    this.draw();
+    this.#scrollTo(top + this.#rowOf(kept) * this.#cell.height);
+    if (isSeen) this.moveTo(this.current);
+    else this.draw();
   }
 
   #show(place, shift) {

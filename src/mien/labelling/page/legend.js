@@ -21,7 +21,7 @@ export function showLegend(element, classNames, act, { enlarges }) {
 
 /** Fill the list of all classes. */
 export function showClasses(classNames) {
-  byId("classes").replaceChildren(...classNames.map((name) => made("option", { textContent: visible(name) })));
+  byId("classes").replaceChildren(...classNames.map((name) => made("option", { textContent: short(name, 24) })));
   byId("classes").selectedIndex = 0;
 }
 

@@ -24,13 +24,13 @@ export function fileName(path) {
 }
 
 /** Return a decision in words. */
-export function inWords(decision) {
-  return WORDS[decision] ?? short(decision, 24);
+export function inWords(decision, most = 24) {
+  return WORDS[decision] ?? short(decision, most);
 }
 
 /** Return a decision as it stands below an image: each kind has its own sign. */
 export function badgeOf(decision) {
-  return `${SIGNS[decision] ?? "→ "}${inWords(decision)}`;
+  return `${SIGNS[decision] ?? "→ "}${inWords(decision, 16)}`;
 }
 
 /** Return what somebody else said as a sentence. */

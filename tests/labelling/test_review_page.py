@@ -492,15 +492,17 @@ def test_of_more_than_nine_classes_any_is_found_by_typing(
     wide: "Page", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = [f"mood {letter}" for letter in "abcdefghijkl"]
-    with served_review(draw_hostile_folder(tmp_path / "moods", names, num_images=2)) as reviewed:
+    names = ["constructor", *(f"mood {letter}" for letter in "abcdefghijk")]
+    with served_review(draw_hostile_folder(tmp_path / "moods", names, num_images=3)) as reviewed:
         opened(wide, reviewed)
-        assert wide.locator("#legend button").all_inner_texts()[8:10] == ["9\nmood i", "c\nall 12 classes …"]
+        assert wide.locator("#legend button").all_inner_texts()[8:10] == ["9\nmood h", "c\nall 12 classes …"]
         press(wide, "c")
         wide.keyboard.type("mood k")
         press(wide, "Enter")
         saved(wide, 1)
-        assert badges(wide, 1) == ["→ mood k"] and current(wide) == 1
+        press(wide, "1")
+        saved(wide, 2)
+        assert badges(wide, 2) == ["→ mood k", "→ constructor"] and current(wide) == 2
 
 
 def test_a_training_and_what_it_brought_are_shown(wide: "Page", reviewed: Reviewed) -> None:

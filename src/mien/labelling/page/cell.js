@@ -2,6 +2,7 @@
 
 import { badgeOf, fileName, short, visible } from "./names.js";
 
+const KINDS = new Map([["", "none"], ["keep", "keep"], ["leave-out", "leave-out"]]);
 const STATES = { saved: "", saving: "saving: ", unsaved: "not saved: " };
 
 /**
@@ -26,7 +27,7 @@ export function showBadge(badge, told) {
   const text = told ? STATES[told.state] + badgeOf(told.decision) : "";
   if (badge.textContent !== text) badge.textContent = text;
   badge.dataset.state = told?.state ?? "";
-  badge.dataset.kind = { "": "none", keep: "keep", "leave-out": "leave-out" }[told?.decision] ?? "class";
+  badge.dataset.kind = KINDS.get(told?.decision) ?? "class";
 }
 
 /** Return the label of an image, and what there is to say of it; of each so many letters. */

@@ -2,8 +2,9 @@
 
 // Joiners make one emoji of several, and belong to some scripts.
 const UNSEEN = /(?![\u200c\u200d])[\p{C}\p{Zl}\p{Zp}]/gu;
-const WORDS = { "": "undecided", keep: "kept", "leave-out": "left out" };
-const SIGNS = { "": "", keep: "✓ ", "leave-out": "✕ " };
+// No plain objects: a class may be called "constructor".
+const WORDS = new Map([["", "undecided"], ["keep", "kept"], ["leave-out", "left out"]]);
+const SIGNS = new Map([["", ""], ["keep", "✓ "], ["leave-out", "✕ "]]);
 
 /** Return text with every letter that cannot be seen, or turns the direction of writing, written as an escape. */
 export function visible(text) {
@@ -25,12 +26,12 @@ export function fileName(path) {
 
 /** Return a decision in words. */
 export function inWords(decision, most = 24) {
-  return WORDS[decision] ?? short(decision, most);
+  return WORDS.get(decision) ?? short(decision, most);
 }
 
 /** Return a decision as it stands below an image: each kind has its own sign. */
 export function badgeOf(decision) {
-  return `${SIGNS[decision] ?? "→ "}${inWords(decision, 16)}`;
+  return `${SIGNS.get(decision) ?? "→ "}${inWords(decision, 16)}`;
 }
 
 /** Return what somebody else said as a sentence. */

@@ -105,6 +105,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/features.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/stress.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/active.py "$(PHOTOS)" --skactiveml-python .venv-bench/bin/python
+	$(BIN)/python benchmarks/review.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/layouts.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/honesty.py "$(PHOTOS)"

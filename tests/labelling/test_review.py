@@ -116,6 +116,17 @@ def test_decisions_go_on_where_the_review_is_opened_again(copied: Path, opened: 
     assert opened(copied).images("class-1", 0, 1)["images"][0]["decision"] == "keep"
 
 
+def test_nobody_is_asked_twice_about_a_doubt(copied: Path, opened: Opened) -> None:
+    first = opened(copied)
+    shown = paths_in(first, "doubtful")
+    first.decide([number_of_path(shown[0])], "keep")
+    assert paths_in(first, "doubtful") == shown
+    first.train()
+    assert shown[0] not in paths_in(first, "doubtful")
+    first.close()
+    assert paths_in(opened(copied), "doubtful") == shown[1:]
+
+
 def test_a_second_review_of_a_run_is_refused(copied: Path, opened: Opened) -> None:
     opened(copied)
     with pytest.raises(OutputError, match="another mien"):

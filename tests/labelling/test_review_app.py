@@ -77,7 +77,7 @@ def test_an_image_that_has_gone_is_told(app: FastAPI, review: Review, tmp_path: 
         ("POST", "/decide", {"headers": {"Sec-Fetch-Site": "cross-site"}, "json": {"ids": [], "decision": ""}}, 403),
         ("POST", "/decide", {"json": {"ids": [1], "decision": "sad"}}, 422),
         ("POST", "/decide", {"json": {"ids": ["a"], "decision": "sad"}}, 422),
-        ("POST", "/decide", {"json": {"ids": list(range(501)), "decision": "sad"}}, 422),
+        ("POST", "/decide", {"json": {"ids": [0] * 1_000_001, "decision": "sad"}}, 422),
         ("POST", "/decide", {"content": b"{"}, 422),
         ("GET", "/images?queue=none", {}, 422),
         ("GET", "/images?queue=class-0&count=501", {}, 422),

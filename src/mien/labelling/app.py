@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
+from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,10 +26,12 @@ from mien.serving.static import routes_of_page
 _PAGE_DIR = Path(__file__).parent / "page"
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _LONGEST_NAME = 200
+# At once; their numbers are some megabytes.
+_MAX_DECIDED = 1_000_000
 
 
 class _Decision(BaseModel):
-    ids: Annotated[list[int], Field(max_length=MAX_IMAGES)]
+    ids: Annotated[list[int], Field(max_length=_MAX_DECIDED)]
     decision: str
 
 
@@ -55,6 +58,7 @@ def create_review_app(review: Review) -> FastAPI:
     app.add_middleware(_layered, is_stopping=stopping.is_set)
     refuse_errors(app)
     app.add_exception_handler(MienError, _refuse)
+    app.add_exception_handler(RequestValidationError, _refuse_request)
     _show(app, review, work)
     _decide(app, review)
     _train(app, review, work)
@@ -126,6 +130,10 @@ def _train(app: FastAPI, review: Review, work: Work) -> None:
     @app.get("/training")
     def training() -> Response:
         return JSONResponse(work.to_dict() | {"result": review.result()})
+
+
+async def _refuse_request(_request: Request, _error: Any) -> Response:
+    return JSONResponse({"error": "the page asked for what this mien does not know: reload it"}, 422)
 
 
 async def _refuse(_request: Request, error: Any) -> Response:

@@ -23,7 +23,7 @@ from mien.jobs.next_images import NextImage, next_images
 from mien.jobs.refit import Refit, refit
 from mien.jobs.train import train
 from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, effect_of
-from mien.labelling.queues import conflict_of, next_queue, queues_of
+from mien.labelling.queues import Queue, conflict_of, next_queue, queues_of
 from mien.layouts.layout import Entry
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import Run, load_run
@@ -87,7 +87,7 @@ class Review:
                 "title": visible(self.dataset.root.resolve().name),
                 "run": visible(str(self.run.path)) if self.run else "",
                 "decisions_path": visible(str(self.journal.path)),
-                "class_names": self.dataset.class_names,
+                "class_names": [*self._class_names],
                 "queues": queues,
                 "num_images": len(self._places),
                 "can_save": not self._is_saved,
@@ -131,14 +131,15 @@ class Review:
 
         Args:
             numbers: Of the images. Of copies in several classes one stands for all.
-            decision: A class name, "leave-out", "keep", or "" to take back what was decided.
+            decision: A class name as `state` shows it, "leave-out", "keep", or "" to take back what was decided.
 
         Raises:
             RequestError: There is no such image, or no such decision.
             OutputError: It cannot be written down.
         """
-        if decision not in (*self.dataset.class_names, LEAVE_OUT, KEEP, NONE):
+        if decision not in (*self._class_names, LEAVE_OUT, KEEP, NONE):
             raise RequestError("a decision is a class, leave-out, keep, or nothing")
+        decision = self._class_names.get(decision, decision)
         with self._lock:
             said: dict[str, str] = {}
             for number in numbers:
@@ -180,7 +181,8 @@ class Review:
             before = self._refit_before(self.run)
             progress.step("Learning from the labels now", 1, 3)
             after = self._refit(self.run, self.journal.decisions())
-            self._effect = effect_of(before, after), time.monotonic() - started
+            with self._lock:
+                self._effect, self._answers = (effect_of(before, after), time.monotonic() - started), ()
             progress.step("Looking at all labels again", 2, 3)
             answers = changed_answers(before, after)
             with self._lock:
@@ -250,6 +252,7 @@ class Review:
         self.dataset = dataset.with_records([*dataset.records, *self._elsewhere(dataset)])
         if clashing := {KEEP, LEAVE_OUT} & set(self.dataset.class_names):
             raise SettingsError(f"a class is called {clashing.pop()!r}, which is a decision: rename its folder")
+        self._class_names = {visible(name): name for name in self.dataset.class_names}
         self._labels = [record.label for record in undecided(self.dataset).records]
         self._places = {number_of(record): place for place, record in enumerate(self.dataset.records) if record.phash}
         self._is_saved, self._before = True, None
@@ -275,7 +278,14 @@ class Review:
             places = {record.path: place for place, record in enumerate(self.dataset.records) if not record.label}
             notes = {places[path]: image.reason for path, image in self._next.items() if path in places}
             queues = (next_queue(notes), *queues)
-        self.queues = {queue.name: queue for queue in queues}
+        self.queues = {queue.name: self._without_decided(queue) for queue in queues}
+
+    def _without_decided(self, queue: Queue) -> Queue:
+        """Leave out what was decided on, of a queue that asks about doubts: nobody is asked twice."""
+        if queue.name not in ("issues", "doubtful"):
+            return queue
+        paths = [self.dataset.records[place].path for place in queue.places]
+        return replace(queue, places=queue.places[[self.journal.decision(path) == NONE for path in paths]])
 
     def _place(self, number: int) -> int:
         if number not in self._places:

@@ -16,7 +16,7 @@ import { Training } from "./training.js";
 
 const POLL_MS = 2000;
 const TYPING_MS = 250;
-// So many are saved at once; more are decided only by those who say so twice.
+// More are decided at once only by those who say so twice.
 const MANY = 500;
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 const decisions = new Decisions();
@@ -189,12 +189,9 @@ function decideOne(image, decision, goOn) {
 
 function decideSelected(decision) {
   const [places, from] = [[...selection.places()], rows];
-  for (let start = 0; start < places.length; start += MANY) {
-    const part = places.slice(start, start + MANY);
-    const isHere = part.every((place) => from.at(place));
-    const ids = isHere ? part.map((place) => from.at(place).id) : () => from.idsOf(part);
-    decisions.decide(ids, decision, { about: images(part.length), numImages: part.length });
-  }
+  const isHere = places.every((place) => from.at(place));
+  const ids = isHere ? places.map((place) => from.at(place).id) : () => from.idsOf(places);
+  decisions.decide(ids, decision, { about: images(places.length), numImages: places.length });
   select(() => selection.clear());
 }
 

@@ -52,6 +52,7 @@ class Review:
         journal: DecisionJournal,
         config: TrainConfig,
         *,
+        folder: Path | None = None,
         next_images: Sequence[NextImage] = (),
         cache_dir: Path | None = None,
     ) -> None:
@@ -61,6 +62,7 @@ class Review:
             found: A run, or what `clean` returned of a folder.
             journal: Where decisions are written; the review closes it in the end.
             config: How to train.
+            folder: What to train on; by default where the images lie. That of an archive is another.
             next_images: Images of other folders, named by their whole paths, which may get a class.
             cache_dir: Where the features of images are kept.
 
@@ -71,8 +73,9 @@ class Review:
         self._config, self._cache_dir, self._lock = config, cache_dir, threading.RLock()
         self._preparing = threading.Lock()
         self._effect: tuple[Effect, float] | None = None
-        self._answers: Sequence[ChangedAnswer] = ()
+        self._answers: dict[int, ChangedAnswer] = {}
         self._before: Refit | None = None
+        self._folder = folder
         self._next = {image.record.path: image for image in next_images}
         self._take(found)
 
@@ -182,11 +185,11 @@ class Review:
             progress.step("Learning from the labels now", 1, 3)
             after = self._refit(self.run, self.journal.decisions())
             with self._lock:
-                self._effect, self._answers = (effect_of(before, after), time.monotonic() - started), ()
+                self._effect, self._answers = (effect_of(before, after), time.monotonic() - started), {}
             progress.step("Looking at all labels again", 2, 3)
-            answers = changed_answers(before, after)
+            records, answers = after.dataset.records, changed_answers(before, after)
             with self._lock:
-                self._answers, self._is_saved = answers, False
+                self._answers, self._is_saved = {number_of(records[a.place]): a for a in answers}, False
                 self._line_up(after.dataset, after.others, after.label_issues)
         self.num_trained += 1
 
@@ -208,16 +211,17 @@ class Review:
             if self._effect is None:
                 return None
             effect, seconds = self._effect
-            answers = self._answers[:_MAX_CHANGED]
             changed = [
-                self._shown(answer.place) | {"before": answer.before, "after": answer.after} for answer in answers
+                self._shown(self._places[number]) | {"before": answer.before, "after": answer.after}
+                for number, answer in self._answers.items()
+                if number in self._places
             ]
             return {
                 **effect.to_dict(),
                 "run": visible(str(self.run.path)) if self.run and self._is_saved else "",
                 "seconds": round(seconds, 1),
-                "changed": changed,
-                "num_changed": len(self._answers),
+                "changed": changed[:_MAX_CHANGED],
+                "num_changed": len(changed),
                 "notes": [],
             }
 
@@ -238,7 +242,7 @@ class Review:
     def _trained(self, config: TrainConfig, progress: Progress) -> Run:
         """Make a run of the labels as they are decided, and go on with it and with a copy of the journal in it."""
         config = config.changed(relabel=str(self.journal.path))
-        run = train(self.dataset.root, config, cache_dir=self._cache_dir, progress=progress)
+        run = train(self._folder or self.dataset.root, config, cache_dir=self._cache_dir, progress=progress)
         with self._lock:
             self.journal.move_to(RunFolder(run.path).journal_path)
             self._config = run.config
@@ -361,7 +365,7 @@ def review_of(
     dataset = clean(scan(path, config.scan, labels, progress=progress), config.clean)
     journal_path = Path(f"{path.resolve().name}-decisions.csv")
     files.refuse_among(journal_path, path, "current folder")
-    return Review(dataset, DecisionJournal(journal_path, before), config, cache_dir=cache_dir)
+    return Review(dataset, DecisionJournal(journal_path, before), config, folder=path, cache_dir=cache_dir)
 
 
 def number_of(record: ImageRecord) -> int:

@@ -163,7 +163,7 @@ def test_the_first_training_makes_a_run_that_the_review_goes_on_with(folder: Pat
     assert result is not None and result["before"] is None and result["run"] == str(Path("runs", "train"))
     assert review.journal.path == Path("runs", "train", "decisions.csv")
     assert review.journal.decision("sad/copy.jpg") == "leave-out"
-    assert "issues" in review.queues and not review.state()["can_save"]
+    assert "issues" in review.queues and not review.can_save
 
 
 def mislabelled(run_path: Path, review: Review) -> list[str]:
@@ -185,14 +185,14 @@ def test_training_again_says_what_the_decisions_changed(review: Review, copied: 
     assert result["num_changed"] == len(result["changed"]) > 0
     assert all(image["before"] != image["after"] for image in result["changed"])
     assert result["verdict"].startswith("Too few to tell")
-    assert result["run"] == "" and review.state()["can_save"]
+    assert result["run"] == "" and review.can_save
 
 
 def test_training_again_without_decisions_changes_nothing(review: Review) -> None:
     review.train()
     result = review.result()
     assert result is not None and result["before"] == result["after"]
-    assert (result["num_changed"], result["verdict"][:15]) == (0, "Nothing changed")
+    assert (result["num_changed"], result["verdict"][:15]) == (0, "On the 2 test i")
 
 
 @pytest.mark.medium
@@ -211,7 +211,7 @@ def test_a_saved_run_is_that_of_train_and_has_the_decisions(
     assert saved.test_predictions is not None and by_hand.test_predictions is not None
     np.testing.assert_allclose(saved.test_predictions.probs, by_hand.test_predictions.probs, atol=1e-5)
     assert load_decisions(saved.path / "decisions.csv") == {path: "leave-out"}
-    assert review.run is not None and review.run.path == saved.path and not review.state()["can_save"]
+    assert review.run is not None and review.run.path == saved.path and not review.can_save
 
 
 def test_a_class_that_is_called_as_a_decision_is_refused(tmp_path: Path) -> None:
@@ -275,3 +275,30 @@ def test_a_run_takes_no_flags_for_labels(copied: Path) -> None:
 def test_a_folder_without_a_run_cannot_say_what_to_label_next(folder: Path) -> None:
     with pytest.raises(SettingsError, match="train first"):
         review_of(folder, unlabelled=[folder])
+
+
+def test_an_image_without_a_label_has_none_to_keep(copied: Path, tmp_path: Path) -> None:
+    save_image(tmp_path / "new" / "a.jpg", draw_image(500))
+    review = review_of(copied, unlabelled=[tmp_path / "new"])
+    (image,) = review.images("next", 0, 500)["images"]
+    with pytest.raises(RequestError, match="which class"):
+        review.decide([image["id"]], "keep")
+    review.close()
+
+
+@pytest.mark.medium
+def test_decisions_on_copies_count_where_only_they_bring_enough_of_a_class(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = draw_folder(tmp_path / "data", 10)
+    shutil.copy(data / "happy" / "00.jpg", data / "sad" / "copy.jpg")
+    review = review_of(data)
+    review.decide([number_of_path("sad/copy.jpg")], "happy")
+    review.train()
+    assert review.run is not None
+    of_test = {review.run.dataset.records[place].path for place in review.run.dataset.indexes("test")}
+    review.close()
+    run = mien.train(data, mien.TrainConfig(), out=tmp_path / "again", relabel=str(review.journal.path))
+    assert run.dataset.fingerprint() == review.run.dataset.fingerprint()
+    assert of_test

@@ -505,6 +505,27 @@ def test_of_more_than_nine_classes_any_is_found_by_typing(
         assert badges(wide, 2) == ["→ mood k", "→ constructor"] and current(wide) == 2
 
 
+def test_a_class_that_is_called_by_a_digit_has_that_key(wide: "Page", tmp_path: Path) -> None:
+    with served_review(draw_hostile_folder(tmp_path / "digits", ["0", "1", "7", "none"], num_images=3)) as reviewed:
+        opened(wide, reviewed)
+        assert wide.locator("#legend button").all_inner_texts()[:4] == ["0\n0", "1\n1", "7\n7", "2\nnone"]
+        press(wide, "7", "2", "0", "3")
+        saved(wide, 3)
+        assert badges(wide, 3) == ["→ 7", "→ none", "→ 0"]
+
+
+def test_space_enlarges_after_a_click_on_a_button(wide: "Page", reviewed: Reviewed) -> None:
+    press(opened(wide, reviewed), "2")
+    saved(wide, 1)
+    wide.click("#undo")
+    saved(wide, 0)
+    wide.click("#queue-lists button[data-queue=class-1]")
+    wide.wait_for_selector(".cell:not([aria-busy=true])")
+    press(wide, "Space")
+    assert wide.locator("#enlarged").is_visible()
+    assert len(reviewed.rows()) == 2
+
+
 def test_a_training_and_what_it_brought_are_shown(wide: "Page", reviewed: Reviewed) -> None:
     changed = [
         {
@@ -544,7 +565,7 @@ def test_a_training_and_what_it_brought_are_shown(wide: "Page", reviewed: Review
     assert wide.locator("#verdict").inner_text() == "Too few to tell."
     assert wide.locator("#result-notes").inner_text() == "A note."
     assert "30 images" in wide.locator("#result-says").inner_text()
-    assert wide.locator("#changed-title").inner_text() == "7 images with another answer; the first 3"
+    assert wide.locator("#changed-title").inner_text() == "Of all images, 7 with another answer; the first 3"
     assert wide.locator("#changed button").all_inner_texts() == ["happy → sad"] * 3
     assert violations(wide) == []
     wide.locator("#changed button").nth(1).click()
@@ -571,7 +592,7 @@ def test_a_real_training_ends_with_other_queues_and_can_be_saved(
         press(wide, "Escape")
         wide.click("#save")
         wide.wait_for_selector("#save", state="hidden")
-        wide.wait_for_selector("#training-says:has-text('Training is done.')", timeout=60_000)
+        wide.wait_for_selector("#training-says:has-text('Saved in runs/train.')", timeout=60_000)
         assert wide.locator("#save").is_hidden() and wide.locator("#path").inner_text() != str(reviewed.path)
 
 

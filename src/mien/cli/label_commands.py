@@ -54,7 +54,7 @@ def next_(
     with TerminalProgress() as progress:
         cache_dir = cache_dir or cache_dir_of_user(progress)
         found = next_images(run, sources, config, max_pixels=max_pixels, cache_dir=cache_dir, progress=progress)
-    return show_next(found, json=json, csv_path=csv)
+    return show_next(found, asked=[str(run), *sources], json=json, csv_path=csv)
 
 
 def review(

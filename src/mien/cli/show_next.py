@@ -1,6 +1,7 @@
 """What is printed of the images to label next."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from mien.cli.show_run import prediction_rows
@@ -14,11 +15,12 @@ from mien.jobs.next_images import NextImages
 _MAX_NAME = 40
 
 
-def show_next(found: NextImages, *, json: bool, csv_path: Path | None) -> int:
+def show_next(found: NextImages, *, asked: Sequence[str], json: bool, csv_path: Path | None) -> int:
     """Print the images to label as a list or as JSON lines, or write them to a CSV file; name what cannot be read.
 
     Args:
         found: What `next_images` returned.
+        asked: The run and the sources, as they were typed.
         json: As JSON lines, with all that there is.
         csv_path: Where to write them, with all that there is.
 
@@ -35,7 +37,7 @@ def show_next(found: NextImages, *, json: bool, csv_path: Path | None) -> int:
         for image in (*found.images, *found.unreadable):
             show_json(image.to_dict())
     elif not csv_path:
-        _show_list(found)
+        _show_list(found, asked)
     for image in found.unreadable:
         ERR.print(f"cannot be read: {printable(f'{image.prediction.source}: {image.prediction.error}')}")
     if not found.num_files:
@@ -43,7 +45,7 @@ def show_next(found: NextImages, *, json: bool, csv_path: Path | None) -> int:
     return int(bool(found.unreadable) or not found.num_files)
 
 
-def _show_list(found: NextImages) -> None:
+def _show_list(found: NextImages, asked: Sequence[str]) -> None:
     """Print a line for each image, and what to do."""
     names = [printable(image.prediction.source) for image in found.images]
     width = min(max(map(len, names), default=0), _MAX_NAME)
@@ -52,12 +54,18 @@ def _show_list(found: NextImages) -> None:
     if not found.images:
         OUT.print("There is nothing to label here that the run does not know.")
         return
-    data = printable(shlex.quote(str(found.data_dir)))
+    data, (run, *sources) = shlex.quote(str(found.data_dir)), asked
+    review = shlex.join(["mien", "review", run, *(word for source in sources for word in ("--next", source))])
+    train = shlex.join(["mien", "train", str(found.data_dir)])
+    if found.relabelled_by:
+        train += f" --relabel {shlex.quote(str(found.relabelled_by))}"
     OUT.print(f"\nThese are {len(found.images)} of {counted(found.num_ranked, 'image')} that the run does not know.")
     show_prose(
-        "What to do: label them by keys, mien review RUN --next FOLDER, and train again there. Or move each into the "
-        f"folder of its class in {data}, or name it in your table of labels; then mien train {data}. Then ask again "
-        "with the new run."
+        printable(
+            f"What to do: label them by keys, and train again there: {review}. Or move each into the folder of its "
+            f"class in {data}, or name it in your table of labels, and train again: {train}. Then ask again with the "
+            "new run."
+        )
     )
 
 

@@ -56,7 +56,7 @@ REMEDIES: dict[str, tuple[str, ...]] = {
     "too_many_pixels": ("To use them, add the --max-pixels named, or save them smaller.",),
     "too_few_bytes": ("To use them, add --min-bytes 0.",),
     "too_few_pixels": ("To use them, add --min-side 1.",),
-    "conflicting_labels": (*_LOOK, "If they are, remove each from the class where it does not belong."),
+    "conflicting_labels": (*_LOOK, "If they are, say which class is right: mien review DATA."),
     "exact_duplicate": ("Add other images.",),
     "near_duplicate": _LOOK,
     "left_out": ("Change their decisions in the file that --relabel names.",),

@@ -12,6 +12,7 @@ import numpy as np
 from mien.config import SplitConfig
 from mien.core.text import MANY_CLASSES, first_few, visible
 from mien.data.dataset import REMEDIES, SPLITS, Dataset
+from mien.data.decisions import is_elsewhere
 from mien.data.kept_splits import leave_out_crossing, sides_of_units
 from mien.errors import TooFewImagesError
 
@@ -171,7 +172,9 @@ def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
         ]
     if decided:
         counts = Counter(problem.code for record in dataset.records for problem in record.problems)
-        lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out")
+        num_added = sum(record.used and is_elsewhere(record.path) for record in dataset.records)
+        added = f", {num_added} of other folders added" if num_added else ""
+        lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out{added}")
     sizes = ", ".join(f"{len(dataset.indexes(name))} {name}{_of_groups(dataset, name)}" for name in SPLITS)
     together = "copies and groups" if _what(dataset) == "groups" else "copies"
     return [*lines, f"split: {sizes}{_as_given(dataset)}; {together} never stand on two sides"]

@@ -199,7 +199,8 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, pr
     scores = replace(scores, out_of_fold=run.scores.out_of_fold, learning_curve=run.scores.learning_curve)
     epochs = run.training.kept_epochs(run.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
-    findings += judge_changes(scores.stressed) + judge_learning_curve(scores.learning_curve)
+    findings += judge_changes(scores.stressed)
+    findings += judge_learning_curve(scores.learning_curve, num_label_issues=len(run.label_issues))
     # Not on those that it may have been chosen by.
     findings += judge_threshold(scores.test, run.classifier.facts.threshold)
     return Evaluated(run.path, run.classifier, run.dataset, predictions, scores, findings)

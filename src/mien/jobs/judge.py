@@ -57,7 +57,7 @@ def judge(
         fitted.stressed or stress_beside(test, fitted.classifier, dataset, may_matter=may_matter, progress=progress),
         fitted.learning_curve if out_of_fold else None,
     )
-    threshold, findings = _findings(fitted, dataset, scores, unseen, config)
+    threshold, findings = _findings(fitted, dataset, scores, unseen, label_issues, config)
     classifier = fitted.classifier.telling(
         scores=scores.to_dict(),
         threshold=threshold,
@@ -87,12 +87,18 @@ def judge(
 
 
 def _findings(
-    fitted: Fitted, dataset: Dataset, scores: Scores, unseen: Predictions | None, config: TrainConfig
+    fitted: Fitted,
+    dataset: Dataset,
+    scores: Scores,
+    unseen: Predictions | None,
+    label_issues: Sequence[LabelIssue],
+    config: TrainConfig,
 ) -> tuple[float, tuple[Finding, ...]]:
     """Return below which probability to say "unsure", and what the scores mean in words."""
     epochs = fitted.details.kept_epochs(fitted.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
-    findings += judge_changes(scores.stressed) + judge_learning_curve(scores.learning_curve)
+    findings += judge_changes(scores.stressed)
+    findings += judge_learning_curve(scores.learning_curve, num_label_issues=len(label_issues))
     if config.predict == PredictConfig():
         return 0.0, findings
     judged = scores.out_of_fold

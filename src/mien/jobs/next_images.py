@@ -73,6 +73,7 @@ class NextImages:
         num_ranked: How many are worth a label, of which `images` are the first.
         class_names: Of the classifier, in its order.
         data_dir: Where the images lie that the run was trained on.
+        relabelled_by: The file of decisions that the run was made with; None for none.
     """
 
     images: tuple[NextImage, ...]
@@ -81,6 +82,7 @@ class NextImages:
     num_ranked: int
     class_names: tuple[str, ...]
     data_dir: Path
+    relabelled_by: Path | None
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,13 @@ def next_images(
     order = places[rank(config.strategy, looked.probs[places], looked.features[places], known, seed=config.seed)]
     first = order[: config.top or None].tolist()
     return NextImages(
-        tuple(_next_image(number, classifier, looked, place) for number, place in enumerate(first, start=1)),
+        tuple(_next_image(number, classifier, looked, place, config) for number, place in enumerate(first, start=1)),
         tuple(_unreadable(record) for record in looked.records if not record.phash),
         num_files=len(names),
         num_ranked=len(order),
         class_names=classifier.class_names,
         data_dir=run_folder.data_dir(),
+        relabelled_by=run_folder.decisions_path if run_folder.decisions_path.is_file() else None,
     )
 
 
@@ -247,11 +250,13 @@ def _worth_labelling(
     return np.array([place for place in rest if dataset.records[place].used], np.int64)
 
 
-def _next_image(number: int, classifier: Classifier, looked: _Looked, place: int) -> NextImage:
+def _next_image(number: int, classifier: Classifier, looked: _Looked, place: int, config: NextConfig) -> NextImage:
     probs, unlike = looked.probs[place], looked.unlike[place]
     prediction = prediction_of(classifier, probs, source=looked.records[place].path, unlike=unlike)
     likeliest = [f"{probs[column]:.0%} {classifier.class_names[column]}" for column in np.argsort(-probs)[:2]]
     reason = f"unsure: {', '.join(likeliest)}" if margins(probs[None])[0] < _UNSURE else likeliest[0]
+    if config.strategy == "diverse":
+        reason = f"unlike those before it; {reason}"
     told = f"{reason}; unlike the training images: {unlike}" if unlike else reason
     return NextImage(number, prediction, told, looked.records[place])
 

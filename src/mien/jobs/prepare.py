@@ -1,6 +1,7 @@
 """Preparing: what a scan found -> a Dataset that is clean, labelled as decided, and split."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, si
 from mien.data.relabelling import relabel
 from mien.data.splitting import is_given, is_kept, split
 from mien.data.subjects import with_subjects
-from mien.errors import SettingsError, SourceNotFoundError
+from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 from mien.model.prediction import UNSURE
 from mien.runs.folder import load_config, run_of
 from mien.runs.run import load_split
@@ -22,7 +23,7 @@ from mien.runs.run import load_split
 def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str], progress: Progress) -> Dataset:
     """Clean and split what was scanned; decisions on labels move no other image to another split.
 
-    Images that decisions add were chosen, and not by chance: they are trained on, and judge nothing.
+    What decisions bring in, images of other folders and copies in several classes, is trained on, and judges nothing.
     """
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = clean(scanned, config.clean)
@@ -30,12 +31,16 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
     sides: dict[str, str] = {}
     if is_kept(config.split):
         before = load_split(run_of(Path(config.split.split)))
-        sides = _sides_of_added(dataset) | sides_with_copies(dataset, before, config.clean.near_bits)
+        sides = sides_with_copies(dataset, before, config.clean.near_bits)
+        sides = _for_training(dataset, decisions) | sides
         rest = leave_out_joining(dataset, sides, before)
         # Copies are looked for again only where some image was left out.
         dataset = dataset if rest == dataset else clean(rest, config.clean)
     elif decisions and not is_given(dataset, config.split):
-        sides = _sides_of_added(dataset) | sides_of(split(_without_added(dataset), config.split).records)
+        # Where that is possible: decisions may be what brings enough of a class.
+        with suppress(TooFewImagesError):
+            sides = sides_of(split(_without_added(dataset), config.split).records)
+        sides = _for_training(dataset, decisions) | sides
     if decisions:
         dataset = clean(relabel(dataset, decisions), config.clean)
     dataset = split(dataset, config.split, sides)
@@ -48,8 +53,10 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
     return dataset
 
 
-def _sides_of_added(dataset: Dataset) -> dict[str, str]:
-    return {record.sha256: "train" for record in dataset.records if record.used and is_elsewhere(record.path)}
+def _for_training(dataset: Dataset, decisions: Mapping[str, str]) -> dict[str, str]:
+    """Return the side of images that were asked about, by their content: they are chosen, and not by chance."""
+    asked = [r for r in dataset.records if r.path in decisions and (is_elsewhere(r.path) or not r.used)]
+    return {record.sha256: "train" for record in asked if record.phash}
 
 
 def _without_added(dataset: Dataset) -> Dataset:

@@ -73,7 +73,7 @@ def _layered(app: ASGIApp, *, is_stopping: Callable[[], bool]) -> ASGIApp:
 def _show(app: FastAPI, review: Review, work: Work) -> None:
     @app.get("/state")
     def state() -> Response:
-        return JSONResponse(review.state() | {"training": work.to_dict() | {"result": review.result()}})
+        return JSONResponse(review.state() | {"training": _told(review, work)})
 
     @app.get("/images")
     def images(
@@ -129,7 +129,11 @@ def _train(app: FastAPI, review: Review, work: Work) -> None:
 
     @app.get("/training")
     def training() -> Response:
-        return JSONResponse(work.to_dict() | {"result": review.result()})
+        return JSONResponse(_told(review, work))
+
+
+def _told(review: Review, work: Work) -> dict[str, Any]:
+    return work.to_dict() | {"result": review.result(), "can_save": review.can_save}
 
 
 async def _refuse_request(_request: Request, _error: Any) -> Response:

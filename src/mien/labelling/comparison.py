@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from mien.core.scores import Score, wilson_score
 from mien.core.text import counted
 from mien.jobs.refit import Refit
+from mien.labelling.queues import doubtful_rows
 from mien.scoring.paired import mcnemar, num_better, p_value_text
 
 _LEVEL = 0.05
@@ -69,9 +70,9 @@ def effect_of(before: Refit, after: Refit) -> Effect:
 def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> str:
     num_lost, num_won = num_better(before, after, groups=groups)
     units = "image" if groups is None else "group"
-    judged = f"{counted(len(after), 'image')} that nobody was asked about"
+    judged = counted(len(after), "test image")
     if not num_lost + num_won:
-        return f"Nothing changed on the {judged}: it is right for as many as before."
+        return f"On the {judged} it is right for as many as before."
     p_value = mcnemar(num_lost, num_won)
     apart = (
         f"{counted(num_won, units)} better, {num_lost} worse, of the {judged} "
@@ -80,6 +81,18 @@ def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArra
     if p_value > _LEVEL:
         return f"Too few to tell whether it got better: {apart}."
     return f"It got {'better' if num_won > num_lost else 'worse'}: {apart}."
+
+
+def describe_others(before: Refit, after: Refit) -> tuple[str, ...]:
+    """Return in sentences what else changed, and what the comparison leaves out."""
+    labels = f"{len(before.label_issues)} labels looked wrong before, {len(after.label_issues)} do now"
+    doubts = (
+        f"{len(doubtful_rows(before.others))} answers were wrong or unsure, {len(doubtful_rows(after.others))} are now"
+    )
+    return (
+        f"{labels}; {doubts}. That is of images that you were asked about, and so proves nothing.",
+        "A training also learns from changed copies of images, where that helps; here none did, before and after.",
+    )
 
 
 def changed_answers(before: Refit, after: Refit) -> list[ChangedAnswer]:

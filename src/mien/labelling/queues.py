@@ -47,7 +47,7 @@ def queues_of(
         predictions: Answers of classifiers that had not seen the image in question; None where nothing was trained.
         label_issues: What `find_label_issues` returned.
     """
-    hidden = _of_the_test(dataset)
+    hidden = of_the_test(dataset)
     queues = []
     if predictions is not None:
         queues.append(_issues(dataset, label_issues))
@@ -77,7 +77,8 @@ def conflict_of(dataset: Dataset, place: int) -> list[int]:
     return [other for other, record in enumerate(dataset.records) if record.group == group]
 
 
-def _of_the_test(dataset: Dataset) -> set[int]:
+def of_the_test(dataset: Dataset) -> set[int]:
+    """Return the places of images of the test split, and of copies of them."""
     sides = sides_of(dataset.records)
     return {place for place, record in enumerate(dataset.records) if sides.get(record.sha256) == "test"}
 
@@ -87,7 +88,7 @@ def _without(places: NDArray[np.int64], hidden: set[int]) -> NDArray[np.int64]:
 
 
 def _issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Queue:
-    notes = {issue.index: f"looks {issue.suggested} ({issue.prob_suggested:.0%})" for issue in label_issues}
+    notes = {issue.index: f"looks like {issue.suggested} ({issue.prob_suggested:.0%})" for issue in label_issues}
     return Queue(
         "issues",
         "Labels to check",
@@ -97,10 +98,15 @@ def _issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Queue:
     )
 
 
-def _doubtful(predictions: Predictions) -> Queue:
+def doubtful_rows(predictions: Predictions) -> NDArray[np.int64]:
+    """Return the rows of answers that are wrong or unsure, the worst first."""
     margins = label_margins(predictions.labels, predictions.probs)
     rows = np.argsort(margins, kind="stable")
-    rows = rows[margins[rows] < _UNSURE]
+    return rows[margins[rows] < _UNSURE]
+
+
+def _doubtful(predictions: Predictions) -> Queue:
+    rows = doubtful_rows(predictions)
     return Queue(
         "doubtful",
         "Wrong or unsure",
@@ -141,5 +147,9 @@ def _classes(dataset: Dataset, labels: Sequence[str]) -> Iterator[Queue]:
             by_name[label].append(place)
     for number, (name, places) in enumerate(by_name.items()):
         yield Queue(
-            f"class-{number}", name, "All images of this class but those of the test.", np.array(places, np.int64), {}
+            f"class-{number}",
+            name,
+            "All images that lie in this class, whatever you decided, but those of the test.",
+            np.array(places, np.int64),
+            {},
         )

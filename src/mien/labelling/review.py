@@ -22,8 +22,8 @@ from mien.errors import MienError, RequestError, SettingsError
 from mien.jobs.next_images import NextImage, next_images
 from mien.jobs.refit import Refit, refit
 from mien.jobs.train import train
-from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, effect_of
-from mien.labelling.queues import Queue, conflict_of, next_queue, queues_of
+from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, describe_others, effect_of
+from mien.labelling.queues import Queue, conflict_of, next_queue, of_the_test, queues_of
 from mien.layouts.layout import Entry
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import Run, load_run
@@ -53,8 +53,9 @@ class Review:
         config: TrainConfig,
         *,
         folder: Path | None = None,
-        next_images: Sequence[NextImage] = (),
+        unlabelled: Sequence[Path] = (),
         cache_dir: Path | None = None,
+        progress: Progress = SILENCE,
     ) -> None:
         """Begin a review.
 
@@ -63,8 +64,9 @@ class Review:
             journal: Where decisions are written; the review closes it in the end.
             config: How to train.
             folder: What to train on; by default where the images lie. That of an archive is another.
-            next_images: Images of other folders, named by their whole paths, which may get a class.
+            unlabelled: Folders of images without labels, by their whole paths, of which a run says which to label next.
             cache_dir: Where the features of images are kept.
+            progress: Told how far it is.
 
         Raises:
             SettingsError: A class is called as a decision is.
@@ -74,10 +76,10 @@ class Review:
         self._preparing = threading.Lock()
         self._effect: tuple[Effect, float] | None = None
         self._answers: dict[int, ChangedAnswer] = {}
+        self._notes: tuple[str, ...] = ()
         self._before: Refit | None = None
-        self._folder = folder
-        self._next = {image.record.path: image for image in next_images}
-        self._take(found)
+        self._folder, self._unlabelled = folder, unlabelled
+        self._take(found, progress)
 
     def state(self) -> dict[str, Any]:
         """Return what a page shows at first, as plain JSON values."""
@@ -92,8 +94,7 @@ class Review:
                 "decisions_path": visible(str(self.journal.path)),
                 "class_names": [*self._class_names],
                 "queues": queues,
-                "num_images": len(self._places),
-                "can_save": not self._is_saved,
+                "num_images": self._num_shown,
                 **self._told({}),
             }
 
@@ -144,9 +145,12 @@ class Review:
             raise RequestError("a decision is a class, leave-out, keep, or nothing")
         decision = self._class_names.get(decision, decision)
         with self._lock:
+            places = [self._place(number) for number in numbers]
+            if decision == KEEP and not all(self._labels[place] for place in places):
+                raise RequestError("an image without a label has none to keep: say which class it is")
             said: dict[str, str] = {}
-            for number in numbers:
-                said |= self._meant(self._place(number), decision)
+            for place in places:
+                said |= self._meant(place, decision)
             return self._told(self.journal.decide(said))
 
     def undo(self) -> dict[str, Any]:
@@ -190,6 +194,7 @@ class Review:
             records, answers = after.dataset.records, changed_answers(before, after)
             with self._lock:
                 self._answers, self._is_saved = {number_of(records[a.place]): a for a in answers}, False
+                self._notes = describe_others(before, after)
                 self._line_up(after.dataset, after.others, after.label_issues)
         self.num_trained += 1
 
@@ -222,8 +227,13 @@ class Review:
                 "seconds": round(seconds, 1),
                 "changed": changed[:_MAX_CHANGED],
                 "num_changed": len(changed),
-                "notes": [],
+                "notes": [*self._notes],
             }
+
+    @property
+    def can_save(self) -> bool:
+        """Whether something was learnt that is in no run yet."""
+        return not self._is_saved
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -246,12 +256,13 @@ class Review:
         with self._lock:
             self.journal.move_to(RunFolder(run.path).journal_path)
             self._config = run.config
-            self._take(run)
+            self._take(run, progress)
         return run
 
-    def _take(self, found: Run | Dataset) -> None:
+    def _take(self, found: Run | Dataset, progress: Progress) -> None:
         """Review a run, or a folder of which there is none."""
         self.run = found if isinstance(found, Run) else None
+        self._next = {image.record.path: image for image in self._ranked(progress)}
         dataset = found.dataset if isinstance(found, Run) else found
         self.dataset = dataset.with_records([*dataset.records, *self._elsewhere(dataset)])
         if clashing := {KEEP, LEAVE_OUT} & set(self.dataset.class_names):
@@ -259,11 +270,19 @@ class Review:
         self._class_names = {visible(name): name for name in self.dataset.class_names}
         self._labels = [record.label for record in undecided(self.dataset).records]
         self._places = {number_of(record): place for place, record in enumerate(self.dataset.records) if record.phash}
+        hidden = of_the_test(self.dataset)
+        self._num_shown = sum(place not in hidden for place in self._places.values())
         self._is_saved, self._before = True, None
         if self.run:
             self._line_up(self.dataset, self.run.out_of_fold_predictions, self.run.label_issues)
         else:
             self._line_up(self.dataset)
+
+    def _ranked(self, progress: Progress) -> Sequence[NextImage]:
+        """Return the images to label next, by the run."""
+        if self.run is None or not self._unlabelled:
+            return ()
+        return next_images(self.run.path, self._unlabelled, cache_dir=self._cache_dir, progress=progress).images
 
     def _elsewhere(self, dataset: Dataset) -> Iterator[ImageRecord]:
         """Yield images of other folders that may be trained on, or were decided on; what is trained on already, not."""
@@ -286,7 +305,7 @@ class Review:
 
     def _without_decided(self, queue: Queue) -> Queue:
         """Leave out what was decided on, of a queue that asks about doubts: nobody is asked twice."""
-        if queue.name not in ("issues", "doubtful"):
+        if queue.name not in ("next", "issues", "doubtful"):
             return queue
         paths = [self.dataset.records[place].path for place in queue.places]
         return replace(queue, places=queue.places[[self.journal.decision(path) == NONE for path in paths]])
@@ -354,12 +373,13 @@ def review_of(
         if labels != LabelConfig():
             raise SettingsError("a run knows how its classes are told, and with which decisions: leave those flags out")
         run = load_run(run_folder.path)
-        sources = [source.absolute() for source in unlabelled]
-        found = next_images(path, sources, cache_dir=cache_dir, progress=progress).images if sources else ()
         journal = DecisionJournal(run_folder.journal_path, _decisions_of(run))
-        return Review(run, journal, run.config, next_images=found, cache_dir=cache_dir)
+        folders = [folder.absolute() for folder in unlabelled]
+        return Review(run, journal, run.config, unlabelled=folders, cache_dir=cache_dir, progress=progress)
     if unlabelled:
-        raise SettingsError(f"{str(path)!r} is no run, which says what to label next: train first, or leave --next out")
+        raise SettingsError(
+            f"{str(path)!r} is a folder, and only a run says what to label next: train first, or leave --next out"
+        )
     before = load_decisions(labels.relabel) if labels.relabel else {}
     config = TrainConfig(labels=labels)
     dataset = clean(scan(path, config.scan, labels, progress=progress), config.clean)

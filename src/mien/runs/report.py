@@ -68,7 +68,7 @@ _TITLES = {
     "out_of_distribution": "Some images are unlike those of the training",
     "mended": "It learnt from changed images",
     "changed": "It does worse on changed images",
-    "more_images": "More images would help",
+    "more_images": "More images would probably help",
     "enough_images": "More of the same will hardly help",
     "short_curve": "Whether more images would help",
     "threshold": "When it says that it is not sure",

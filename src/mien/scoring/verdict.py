@@ -148,10 +148,16 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
     return (*found, Finding("changed", weakness_of(stressed), advice))
 
 
-def judge_learning_curve(curve: LearningCurve | None) -> tuple[Finding, ...]:
-    """Say whether more images like these would help; nothing where that was not tried."""
+def judge_learning_curve(curve: LearningCurve | None, *, num_label_issues: int = 0) -> tuple[Finding, ...]:
+    """Say whether more images like these would help; nothing where that was not tried.
+
+    Args:
+        curve: What `measure_learning_curve` returned.
+        num_label_issues: How many labels may be wrong: they are to be looked at first.
+    """
     if curve is None:
         return ()
+    first = "Put the labels right that may be wrong: mien review. Then look" if num_label_issues else "Look"
     gain, value = curve.gain, curve.gain.value or 0.0
     interval = f"{signed(100 * gain.low)} to {signed(100 * gain.high)}"
     if not curve.is_long_enough:
@@ -159,13 +165,18 @@ def judge_learning_curve(curve: LearningCurve | None) -> tuple[Finding, ...]:
             Finding("short_curve", "Too few images to tell whether more would help.", "Add some, and train again."),
         )
     if gain.high < _SMALL_GAIN:
-        text = f"More of the same will hardly help: twice as many images, {in_points(value)} ({interval})."
-        return (Finding("enough_images", text, "Look at the mistakes: what they have in common is what to add."),)
+        text = (
+            f"More of the same will hardly help: twice as many images would change the accuracy by {interval} points."
+        )
+        return (Finding("enough_images", text, f"{first} at the mistakes: what they have in common is what to add."),)
     if not curve.is_rising or value < _LEAST_GAIN or gain.high - gain.low > _WIDE_INTERVAL:
-        text = f"Too few images to tell how much more would help: with twice as many, {interval} points."
-        return (Finding("short_curve", text, "Look at the mistakes, and add images of what they have in common."),)
-    text = f"With twice as many images like these, about {in_points(value)} ({interval})."
-    advice = "Add images, as many of each class."
+        text = (
+            "Too few images to tell how much more would help: twice as many would change the accuracy by "
+            f"{interval} points."
+        )
+        return (Finding("short_curve", text, f"{first} at the mistakes, and add images of what they have in common."),)
+    text = f"With twice as many images like these, the accuracy would change by about {in_points(value)} ({interval})."
+    advice = "Add images, the same number of each class."
     if curve.gains_most:
         text += f" Class {curve.gains_most!r} would gain more than the others."
         advice = f"Add images, those of class {curve.gains_most!r} first."

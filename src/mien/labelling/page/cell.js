@@ -17,8 +17,8 @@ export function paintCell(cell, image, told, { isSelected, isCurrent }) {
   showThumbnail(cell, image);
   cell.querySelector(".name").title = image ? visible(image.path) : "";
   write(cell, ".name", image ? short(fileName(image.path)) : "loading …");
-  // In two lines: one for each, or both for what is said of an image without a label.
-  write(cell, ".says", image ? saidOf(image, image.label ? 22 : 44, "\n") : "");
+  write(cell, ".says", image ? saidOf(image, 200, "\n") : "");
+  cell.querySelector(".says").title = image ? saidOf(image) : "";
   showBadge(cell.querySelector(".badge"), image && told);
 }
 

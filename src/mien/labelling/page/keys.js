@@ -3,7 +3,6 @@
 const PLAIN = new Map([
   ["x", ["decide", "leave-out"]],
   ["k", ["decide", "keep"]],
-  ["0", ["decide", ""]],
   ["Backspace", ["decide", ""]],
   ["u", ["undo"]],
   ["c", ["choose"]],
@@ -28,6 +27,6 @@ export function askedBy(event) {
   if (MOVES.has(key)) return ["move", key];
   // A key that is held down goes on moving, but decides once.
   if (event.repeat || (key === " " && target.closest(PRESSED))) return null;
-  if (/^[1-9]$/.test(key)) return ["class", Number(key) - 1];
+  if (/^[0-9]$/.test(key)) return ["key", key];
   return PLAIN.get(letter) ?? null;
 }

@@ -3,17 +3,25 @@
 import { byId, made } from "./elements.js";
 import { short, visible } from "./names.js";
 
-const MOST_KEYS = 9;
+const DIGITS = [..."123456789"];
 const OTHERS = [
   ["k", "keep", ["decide", "keep"]],
   ["x", "leave out", ["decide", "leave-out"]],
-  ["0", "take back", ["decide", ""]],
+  ["⌫", "take back", ["decide", ""]],
 ];
+
+/** Return the key of each class, "" for none: a class that is called by a digit has that, the others the next free. */
+export function keysOf(classNames) {
+  const own = new Set(classNames.filter((name) => /^[0-9]$/.test(name)));
+  const free = DIGITS.filter((digit) => !own.has(digit));
+  return classNames.map((name) => (own.has(name) ? name : (free.shift() ?? "")));
+}
 
 /** Put the buttons into an element. act: Called with what a button asks for, as a key does. */
 export function showLegend(element, classNames, act, { enlarges }) {
-  const numbered = classNames.slice(0, MOST_KEYS).map((name, place) => [String(place + 1), name, ["class", place]]);
-  const more = classNames.length > MOST_KEYS ? [["c", `all ${classNames.length} classes …`, ["choose"]]] : [];
+  const keys = keysOf(classNames);
+  const numbered = classNames.map((name, place) => [keys[place], name, ["class", place]]).filter(([key]) => key);
+  const more = keys.includes("") ? [["c", `all ${classNames.length} classes …`, ["choose"]]] : [];
   const others = enlarges ? [...OTHERS, ["Space", "enlarge", ["enlarge"]]] : OTHERS;
   const parts = [[...numbered, ...more], others];
   element.replaceChildren(...parts.map((part) => made("div", {}, ...part.map((entry) => button(entry, act)))));

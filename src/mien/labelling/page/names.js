@@ -36,7 +36,7 @@ export function badgeOf(decision) {
 
 /** Return what somebody else said as a sentence. */
 export function sentence(text) {
-  return `${visible(text).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
+  return `${visible(text.replaceAll("\n", " ")).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
 }
 
 /** Return a number of images in words. */

@@ -6,7 +6,7 @@ import { byId, on, put } from "./elements.js";
 import { Enlarged } from "./enlarged.js";
 import { Grid } from "./grid.js";
 import { askedBy } from "./keys.js";
-import { showClasses, showLegend } from "./legend.js";
+import { keysOf, showClasses, showLegend } from "./legend.js";
 import { fileName, images, inWords, short, visible } from "./names.js";
 import { markQueue, nothingIn, showQueues } from "./queues.js";
 import { get, Gone, Unable } from "./requests.js";
@@ -63,7 +63,7 @@ function showState() {
   showLegend(byId("legend"), state.class_names, act, { enlarges: true });
   showLegend(byId("enlarged-legend"), state.class_names, act, { enlarges: false });
   showClasses(state.class_names);
-  training.show(state.training, state.can_save);
+  training.show(state.training);
 }
 
 function showNumbers({ num_decided: numDecided, can_undo: canUndo }) {
@@ -138,7 +138,8 @@ function paint(cell, place) {
 }
 
 const ACTS = {
-  class: (number) => number < state.class_names.length && decide(state.class_names[number]),
+  class: (number) => decide(state.class_names[number]),
+  key: (key) => pressKey(key),
   decide,
   move: (key, isRange) => move(key, isRange),
   undo: () => (byId("undo").disabled && !decisions.numWaiting ? say("There is nothing to undo.") : decisions.undo()),
@@ -152,6 +153,13 @@ const ACTS = {
 
 function act([kind, value], isRange) {
   if (state) ACTS[kind](value, isRange);
+}
+
+/** Give the class of a key; 0 takes back where no class has it. */
+function pressKey(key) {
+  const place = keysOf(state.class_names).indexOf(key);
+  if (place >= 0) decide(state.class_names[place]);
+  else if (key === "0") decide("");
 }
 
 function select(change) {
@@ -303,6 +311,9 @@ training.addEventListener("end", ({ detail }) => {
 });
 on("grid", "click", clicked);
 on("grid", "dblclick", (event) => grid.placeAt(event) !== null && act(["enlarge"]));
+// The keys go on working where they did.
+for (const button of document.querySelectorAll("#undo, #help, #queue-lists"))
+  button.addEventListener("pointerdown", (event) => event.preventDefault());
 on("undo", "click", () => act(["undo"]));
 on("help", "click", () => act(["help"]));
 on("again", "click", tryAgain);

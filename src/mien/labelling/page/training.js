@@ -20,8 +20,8 @@ export class Training extends EventTarget {
     on("show-result", "click", () => byId("result").showModal());
   }
 
-  /** Show what the server says, and go on asking while it trains. canSave: What was learnt is in no run yet. */
-  show(told, canSave = false) {
+  /** Show what the server says, and go on asking while it trains. */
+  show(told) {
     const isRunning = told.state === "running";
     byId("training").hidden = told.state === "idle";
     byId("train").disabled = isRunning;
@@ -29,7 +29,7 @@ export class Training extends EventTarget {
     this.#showProgress(told, isRunning);
     if (told.result) this.#showResult(told.result);
     byId("show-result").hidden = !told.result;
-    byId("save").hidden = isRunning || !canSave;
+    byId("save").hidden = isRunning || !told.can_save;
     if (isRunning) this.#askSoon();
     else if (this.#wasRunning) this.dispatchEvent(new CustomEvent("end", { detail: says(told) }));
     this.#wasRunning = isRunning;
@@ -80,7 +80,7 @@ export class Training extends EventTarget {
     byId("result-notes").replaceChildren(...result.notes.map((note) => made("li", { textContent: visible(note) })));
     const { changed, num_changed: numChanged } = result;
     const most = changed.length < numChanged ? `; the first ${changed.length}` : "";
-    put("changed-title", `${images(numChanged)} with another answer${most}`);
+    put("changed-title", result.before ? `Of all images, ${numChanged.toLocaleString("en")} with another answer${most}` : "");
     byId("changed").replaceChildren(...changed.map((image, place) => this.#changedImage(image, changed, place)));
   }
 
@@ -98,13 +98,13 @@ export class Training extends EventTarget {
 
 function says({ state, stage, done, total, error, result }) {
   if (state === "failed") return sentence(error);
-  if (state === "done") return `Training is done. ${visible(result?.verdict ?? "")}`;
+  if (state === "done") return `${result?.run ? `Saved in ${visible(result.run)}.` : "Training is done."} ${visible(result?.verdict ?? "")}`;
   const far = total ? `: ${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
   return state === "running" ? `Training. ${visible(stage)}${far}` : "";
 }
 
 function judgedBy({ run, seconds, num_images: numImages }) {
-  const judged = `Each was judged on ${images(numImages)} kept apart for that, which are in no queue.`;
+  const judged = `Judged on ${images(numImages)} of the test, which are in no queue.`;
   const bars = "The dot is how often it was right, and the bar its interval of 95%.";
   const kept = run ? ` It is kept in ${visible(run)}.` : " It is not saved as a run yet.";
   return `${judged} ${bars} It took ${Number(seconds.toPrecision(2))} s.${kept}`;

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from mien.data.decisions import DecisionJournal, load_decisions
+from mien.data.decisions import DecisionJournal, below, elsewhere, load_decisions
 from mien.errors import OutputError, SettingsError
 
 NAMES = [
@@ -95,10 +95,31 @@ def test_a_row_that_was_cut_off_is_dropped_and_the_rest_stays(path: Path, name: 
     for end in range(len(whole), len(content)):
         path.write_bytes(content[:end])
         again = DecisionJournal(path)
-        assert again.decisions() == {"first.jpg": "sad"}
+        # Only the end of the line may be missing.
+        kept = {"first.jpg": "sad"} | ({name: "happy"} if end >= len(content) - 2 else {})
+        assert again.decisions() == kept
         again.decide({"next.jpg": "sad"})
         again.close()
-        assert load_decisions(path) == {"first.jpg": "sad", "next.jpg": "sad"}
+        assert load_decisions(path) == {**kept, "next.jpg": "sad"}
+        assert again.kept_aside is None
+
+
+def test_what_another_program_wrote_is_kept_beside(path: Path) -> None:
+    written = 'path,decision,action,undoes,note\na.jpg,sad,2,,"mine"\nb.jpg,happy,1,,\na.jpg,happy,1,,'
+    path.write_text(written)
+    journal = DecisionJournal(path)
+    assert journal.decisions() == {"a.jpg": "sad", "b.jpg": "happy"}
+    assert journal.kept_aside is not None and journal.kept_aside.read_text() == written
+    path.with_name("bad.csv").write_text('path,decision,action,undoes\n"a.jpg,sad,1,\nb.jpg,sad,2,\n')
+    damaged = DecisionJournal(path.with_name("bad.csv"))
+    assert damaged.kept_aside is not None and "b.jpg" in damaged.kept_aside.read_text()
+
+
+def test_whole_paths_of_images_in_the_folder_are_those_below_it(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "data" / "sad" / ".." / "happy" / "a.jpg", tmp_path / "other" / "b.jpg"
+    decisions = {str(inside): "sad", str(outside): "happy", "sad/c.jpg": "happy"}
+    assert below(tmp_path / "data", decisions) == {"happy/a.jpg": "sad", str(outside): "happy", "sad/c.jpg": "happy"}
+    assert elsewhere({str(outside): "leave-out"}) == {}
 
 
 def test_a_journal_that_a_spreadsheet_saved_goes_on(path: Path) -> None:

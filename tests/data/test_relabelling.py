@@ -7,10 +7,10 @@ import pytest
 
 from conftest import dataset_of, make_pipe, record
 from mien.data.cleaning import clean
-from mien.data.dataset import Dataset, ImageRecord
+from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.decisions import decisions_csv, load_decisions
 from mien.data.kept_splits import sides_of
-from mien.data.relabelling import relabel
+from mien.data.relabelling import relabel, undecided
 from mien.data.splitting import split
 from mien.errors import SettingsError, SourceNotFoundError, TooFewImagesError
 
@@ -168,3 +168,15 @@ def test_a_class_may_not_lose_its_last_image_of_a_split() -> None:
 def test_a_class_that_is_named_leave_out_is_refused_nothing() -> None:
     dataset = clean(dataset_of(*(replace(record(f"{name}/1.jpg"), label=name) for name in ("keep", "sad"))))
     assert relabel(dataset, {"sad/1.jpg": "keep"}).counts() == {"keep": 2, "sad": 0}
+
+
+def test_the_label_of_the_folder_is_found_again_whatever_else_is_wrong_with_the_image() -> None:
+    others = (Problem("wrong_extension", ".png, but JPEG"), Problem("label_issue", "looks happy (95%)"))
+    for place in range(3):
+        problems = [*others]
+        problems.insert(place, Problem("relabelled", "relabelled from happy"))
+        # A manifest keeps the particulars of all in one cell, and gives them to the first.
+        told = "; ".join(problem.detail for problem in problems)
+        read = [Problem(problem.code, "" if number else told) for number, problem in enumerate(problems)]
+        dataset = dataset_of(record("happy/a.jpg", label="sad", problems=tuple(read)), record("happy/b.jpg"))
+        assert [found.label for found in undecided(dataset).records] == ["happy", "happy"]

@@ -11,6 +11,7 @@ import pytest
 import mien
 from conftest import draw_folder, draw_image, record, save_image
 from mien.config import CleanConfig
+from mien.core.progress import Silence
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
 from mien.data.decisions import DecisionJournal, load_decisions
@@ -138,7 +139,7 @@ def test_a_folder_is_reviewed_before_any_training_and_nothing_is_written_into_it
     review = opened(folder)
     assert [*review.queues] == ["conflicts", "class-0", "class-1"]
     assert review.state()["run"] == ""
-    assert review.journal.path == Path("data-decisions.csv")
+    assert review.journal.path == folder.with_name("data-decisions.csv")
     assert sorted(folder.rglob("*")) == before
 
 
@@ -186,6 +187,61 @@ def test_training_again_says_what_the_decisions_changed(review: Review, copied: 
     assert all(image["before"] != image["after"] for image in result["changed"])
     assert result["verdict"].startswith("Too few to tell")
     assert result["run"] == "" and review.can_save
+
+
+def test_test_images_are_neither_shown_as_changed_nor_decided_on(review: Review, copied: Path) -> None:
+    mislabelled(copied, review)
+    review.train()
+    result = review.result()
+    of_test = {review.dataset.records[place].path for place in review.dataset.indexes("test")}
+    assert result is not None and not of_test & {image["path"] for image in result["changed"]}
+    with pytest.raises(RequestError, match="judges"):
+        review.decide([number_of_path(min(of_test))], "sad")
+
+
+def test_what_was_decided_while_a_run_was_saved_is_not_taken_for_what_it_learnt(
+    review: Review, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    class Deciding(Silence):
+        """Decides while something is trained."""
+
+        def say(self, text: str) -> None:
+            if review.journal.num_decided == 0 and "run folder" in text:
+                mislabelled(copied, review)
+
+    review.train()
+    review.save(Deciding())
+    assert review.journal.num_decided > 0
+    review.train()
+    result = review.result()
+    assert result is not None and result["num_changed"] > 0
+    assert result["before"] != result["after"]
+
+
+def test_a_run_made_with_decisions_is_reviewed_again_by_the_labels_of_its_folders(
+    review: Review, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = review.images("class-0", 0, 2)["images"]
+    review.decide([image["id"] for image in shown], "sad")
+    review.train()
+    review.save()
+    review.close()
+    again = opened(Path("runs/train"))
+    assert paths_in(again, "class-0")[:2] == [image["path"] for image in shown]
+    assert [image["decision"] for image in again.images("class-0", 0, 2)["images"]] == ["sad"] * 2
+
+
+def test_folders_of_one_name_have_their_own_decisions(tmp_path: Path, opened: Opened) -> None:
+    first, second = (draw_folder(tmp_path / name / "pics", 3) for name in ("a", "b"))
+    review = opened(first)
+    review.decide([number_of_path("happy/00.jpg")], "sad")
+    assert opened(second).journal.num_decided == 0
+    review.close()
+    with pytest.raises(SettingsError, match="leave --relabel out"):
+        review_of(first, mien.LabelConfig(relabel=str(review.journal.path)))
 
 
 def test_training_again_without_decisions_changes_nothing(review: Review) -> None:
@@ -258,7 +314,7 @@ def test_images_without_labels_are_labelled_where_they_lie_and_trained_on(
     review.close()
     saved = load_run("runs/train")
     added = {r.path: (r.label, r.split) for r in saved.dataset.records if Path(r.path).is_absolute()}
-    assert [*added] == [shown[0]["path"], shown[1]["path"]]
+    assert sorted(added) == sorted([shown[0]["path"], shown[1]["path"]])
     assert {label for label, _ in added.values()} == {"happy"}
     assert "test" not in {split for _, split in added.values()}
     again = review_of(saved.path, unlabelled=[Path("new")])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,7 +41,10 @@ def load_decisions(path: str | Path) -> dict[str, str]:
         SettingsError: It is no such table, a row has too few or too many cells, or a path is named twice.
     """
     table = _table(_text(Path(path)), Path(path))
-    if not all("action" in cells for cells in table):
+    if all("action" in cells for cells in table):
+        # A spreadsheet may have sorted them.
+        table.sort(key=lambda cells: _number(cells["action"]))
+    else:
         _refuse_twice([cells["path"] for cells in table], Path(path))
     last = {cells["path"]: cells["decision"] for cells in table}
     return {image: decision for image, decision in last.items() if decision not in (NONE, KEEP)}
@@ -55,7 +59,25 @@ def elsewhere(decisions: Mapping[str, str]) -> dict[str, str]:
     Returns:
         Their classes by path.
     """
-    return {path: said for path, said in decisions.items() if is_elsewhere(path) and said != LEAVE_OUT}
+    added = {os.path.normpath(path): said for path, said in decisions.items() if is_elsewhere(path)}
+    return {path: said for path, said in sorted(added.items()) if said != LEAVE_OUT}
+
+
+def below(root: Path, decisions: Mapping[str, str]) -> dict[str, str]:
+    """Return decisions by paths as a Dataset has them: those of its own images are below its folder.
+
+    Args:
+        root: The folder.
+        decisions: What `load_decisions` returned.
+    """
+    return {_below(root.resolve(), path): said for path, said in decisions.items()}
+
+
+def _below(root: Path, path: str) -> str:
+    if not is_elsewhere(path):
+        return path
+    place = Path(os.path.normpath(path))
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
 
 
 def is_elsewhere(path: str) -> bool:
@@ -92,6 +114,7 @@ class DecisionJournal:
 
     Attributes:
         path: The file, which `load_decisions` reads.
+        kept_aside: The file as it was found, where another program had written it; None where mien had.
     """
 
     def __init__(self, path: Path, before: Mapping[str, str] = MappingProxyType({})) -> None:
@@ -108,13 +131,14 @@ class DecisionJournal:
         """
         self._lock, self._claims = threading.Lock(), ExitStack()
         self._claim(path)
+        self.kept_aside: Path | None = None
         if path.exists():
-            self._rows = _read_journal(path)
+            self._rows, self.kept_aside = _read_journal(path)
         else:
             self._rows = [_Row(image, decision, 0, 0) for image, decision in before.items()]
             files.write_text(path, _journal_text(self._rows))
         files.keep_names(path.parent)
-        self._num_bytes = path.stat().st_size
+        self._note_state()
         self._decisions = {row.path: row.decision for row in self._rows}
         undone = {row.undoes for row in self._rows}
         self._num_actions = max((row.action for row in self._rows), default=0)
@@ -202,7 +226,11 @@ class DecisionJournal:
         self._claims.close()
         self.path, self._claims = path, claims
         if path.exists():
-            self._num_bytes = path.stat().st_size
+            self._note_state()
+
+    def _note_state(self) -> None:
+        status = self.path.stat()
+        self._num_bytes, self._changed_ns = status.st_size, status.st_mtime_ns
 
     def _add(self, decisions: Mapping[str, str], *, undoes: int = 0) -> None:
         rows = [_Row(path, said, self._num_actions + 1, undoes) for path, said in decisions.items()]
@@ -215,36 +243,59 @@ class DecisionJournal:
         """Add text to the file, whole or not at all."""
         content = text.encode("utf-8", "surrogateescape")
         with files.writing(self.path), open(self.path, "r+b", buffering=0) as file:
-            if file.seek(0, os.SEEK_END) != self._num_bytes:
+            status = os.fstat(file.fileno())
+            if (status.st_size, status.st_mtime_ns) != (self._num_bytes, self._changed_ns):
                 raise OutputError(f"another program has changed {str(self.path)!r}: start mien review again")
+            file.seek(0, os.SEEK_END)
             try:
                 if file.write(content) != len(content):
                     raise OSError(f"only a part of {len(content)} bytes was written")
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(self._num_bytes)
+                self._note_state()
                 raise
-            self._num_bytes += len(content)
+        self._note_state()
 
 
-def _read_journal(path: Path) -> list[_Row]:
-    """Read a journal; where a kill cut off its last row, or a spreadsheet saved it, it is written anew."""
+def _read_journal(path: Path) -> tuple[list[_Row], Path | None]:
+    """Read a journal. Where a kill cut off its last row, or another program saved it, it is written anew.
+
+    What another program wrote is kept in a file beside it, which is returned, too.
+    """
     text = _text(path)
-    rows = [_row(cells, path) for cells in _whole_table(text, path)]
-    if text != (written := _journal_text(rows)).removeprefix(BYTE_ORDER_MARK):
-        files.write_text(path, written)
-    return rows
+    rows = sorted((_row(cells, path) for cells in _whole_table(text, path)), key=attrgetter("action"))
+    written = _journal_text(rows)
+    if text == (own := written.removeprefix(BYTE_ORDER_MARK)):
+        return rows, None
+    aside = None
+    if not (text.startswith(own) or own.startswith(text)):
+        aside = path.with_name(f"{path.name}.before")
+        files.write_text(aside, text)
+    files.write_text(path, written)
+    return rows, aside
 
 
 def _whole_table(text: str, path: Path) -> list[dict[str, str]]:
     """Return the rows of a journal but for the last, where that is not whole."""
     for _ in range(_MOST_BREAKS):
+        # An editor may leave out the last end of a line; of a row that takes another back, a part may be missing.
+        with suppress(SettingsError):
+            table = _table(text, path)
+            if text.endswith("\n") or not table[-1].get("undoes"):
+                return table
         end = text.rfind("\n") + 1
         with suppress(SettingsError):
             return _table(text[:end], path)
         # The last row is of a name with a line break in it, and ends within.
         text = text[: end - 1]
     return _table(text, path)
+
+
+def _number(cell: str) -> float:
+    with suppress(ValueError):
+        return float(cell)
+    return 0.0
 
 
 def _row(cells: Mapping[str, str], path: Path) -> _Row:
@@ -300,7 +351,7 @@ def _table(text: str, path: Path) -> list[dict[str, str]]:
             )
         cells = dict(zip_longest(names, row, fillvalue=""))
         if cells["path"]:
-            table.append(cells | {"decision": cells["decision"].strip()})
+            table.append(cells if "action" in names else cells | {"decision": cells["decision"].strip()})
     return table
 
 

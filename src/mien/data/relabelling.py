@@ -1,13 +1,13 @@
 """Relabelling: a user's decisions on labels, applied to a Dataset; never on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mien.config import CleanConfig
 from mien.core.text import first_few
 from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.decisions import LEAVE_OUT, is_elsewhere
+from mien.data.decisions import LEAVE_OUT, below, is_elsewhere
 from mien.errors import SettingsError
 
 _MAX_NAMED = 10
@@ -28,6 +28,7 @@ def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
     Raises:
         SettingsError: A path or a class is unknown; all are named.
     """
+    decisions = {path: _named(said, dataset) for path, said in below(dataset.root, decisions).items()}
     _refuse_unknown(dataset, decisions)
     own = {place: decisions[r.path] for place, r in enumerate(dataset.records) if r.path in decisions}
     shared = _shared(dataset, own)
@@ -58,13 +59,23 @@ def undecided(dataset: Dataset) -> Dataset:
     Args:
         dataset: What a run keeps; `clean` says again what is to be said of copies.
     """
-    return dataset.with_records([_undecided(record) for record in dataset.records])
+    return dataset.with_records([_undecided(record, dataset.class_names) for record in dataset.records])
 
 
-def _undecided(record: ImageRecord) -> ImageRecord:
-    before = [problem.detail.removeprefix(_FROM) for problem in record.problems if problem.code == "relabelled"]
+def _named(decision: str, dataset: Dataset) -> str:
+    """Return a decision by the name that the class has: a table that people edit has no blanks around it."""
+    if decision in dataset.class_names:
+        return decision
+    return next((name for name in dataset.class_names if name.strip() == decision), decision)
+
+
+def _undecided(record: ImageRecord, class_names: Sequence[str]) -> ImageRecord:
+    label = record.label
+    if any(problem.code == "relabelled" for problem in record.problems):
+        # A manifest has the particulars of all problems in one cell.
+        told = f"; {'; '.join(problem.detail for problem in record.problems)}; "
+        label = next((name for name in class_names if f"; {_FROM}{name}; " in told), label)
     problems = tuple(problem for problem in record.problems if problem.code not in _DECIDED)
-    label = before[0] if before else record.label
     return replace(record, label=label, problems=problems, used=bool(record.phash), group=None, split="")
 
 

@@ -59,7 +59,7 @@ def scan(
         labels: Where the labels are, where that is not to be found out.
         known: The classes that a classifier knows: images of one of them are enough then, and what its training left
             open of how images are decoded stays so.
-        elsewhere: Images of other folders to add: their classes by whole path.
+        elsewhere: Images of other folders to add: their classes by whole path. Those of this one are here already.
         keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again.
         progress: Told how far it is.
 
@@ -75,7 +75,8 @@ def scan(
     root, layout = read_layout(unpacked(Path(folder), progress=progress), labels, known)
     for told in layout.told:
         progress.say(told)
-    entries = (*layout.entries, *(Entry(path, label) for path, label in elsewhere.items()))
+    added = {path: label for path, label in elsewhere.items() if not Path(path).is_relative_to(root.resolve())}
+    entries = (*layout.entries, *(Entry(path, label) for path, label in added.items()))
     config = replace(config, faces=_decided(config, root, entries, progress))
     kept = room_for(len(entries), config) if keep_images else None
 

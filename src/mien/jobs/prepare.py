@@ -8,8 +8,8 @@ from pathlib import Path
 from mien.config import PredictConfig, SplitConfig, TrainConfig
 from mien.core.progress import Progress
 from mien.data.cleaning import clean
-from mien.data.dataset import Dataset, ImageRecord
-from mien.data.decisions import is_elsewhere
+from mien.data.dataset import Dataset, ImageRecord, Problem
+from mien.data.decisions import below, is_elsewhere
 from mien.data.kept_splits import describe_kept, leave_out_joining, sides_of, sides_with_copies
 from mien.data.relabelling import relabel
 from mien.data.splitting import is_given, is_kept, split
@@ -25,14 +25,14 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
 
     What decisions bring in, images of other folders and copies in several classes, is trained on, and judges nothing.
     """
-    scanned = with_subjects(scanned, config.split.group_by, progress=progress)
+    decisions = below(scanned.root, decisions)
+    scanned = _without_known(with_subjects(scanned, config.split.group_by, progress=progress), config)
     dataset = clean(scanned, config.clean)
     before: Sequence[ImageRecord] = ()
     sides: dict[str, str] = {}
     if is_kept(config.split):
         before = load_split(run_of(Path(config.split.split)))
         sides = sides_with_copies(dataset, before, config.clean.near_bits)
-        sides = _for_training(dataset, decisions) | sides
         rest = leave_out_joining(dataset, sides, before)
         # Copies are looked for again only where some image was left out.
         dataset = dataset if rest == dataset else clean(rest, config.clean)
@@ -40,10 +40,12 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
         # Where that is possible: decisions may be what brings enough of a class.
         with suppress(TooFewImagesError):
             sides = sides_of(split(_without_added(dataset), config.split).records)
-        sides = _for_training(dataset, decisions) | sides
+    placed = sides
+    if decisions and (before or not is_given(dataset, config.split)):
+        placed = _for_training(dataset, decisions) | sides
     if decisions:
         dataset = clean(relabel(dataset, decisions), config.clean)
-    dataset = split(dataset, config.split, sides)
+    dataset = split(dataset, config.split, placed)
     if before:
         progress.say(f"split of {config.split.split}: {describe_kept(dataset, before, sides)}")
     if UNSURE in dataset.class_names and config.predict != PredictConfig():
@@ -51,6 +53,26 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
             f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
         )
     return dataset
+
+
+def _without_known(dataset: Dataset, config: TrainConfig) -> Dataset:
+    """Leave out images of other folders that are copies of images here, which have a label and a split of their own."""
+    if not any(is_elsewhere(record.path) for record in dataset.records):
+        return dataset
+    others = [_left_out(r) if is_elsewhere(r.path) else r for r in dataset.records]
+    cleaned = clean(dataset.with_records(others), config.clean).records
+    here = {record.group for record in cleaned if not is_elsewhere(record.path)} - {None}
+    return dataset.with_records(
+        [
+            other if is_elsewhere(record.path) and found.group in here else record
+            for record, other, found in zip(dataset.records, others, cleaned, strict=True)
+        ]
+    )
+
+
+def _left_out(record: ImageRecord) -> ImageRecord:
+    problem = Problem("left_out", "a copy of an image that is in the folder")
+    return replace(record, used=False, problems=(*record.problems, problem))
 
 
 def _for_training(dataset: Dataset, decisions: Mapping[str, str]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import numpy as np
 from mien.config import FitConfig, TrainConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.decisions import LEAVE_OUT
+from mien.data.decisions import LEAVE_OUT, is_elsewhere
 from mien.data.looks import with_looks
 from mien.data.relabelling import undecided
 from mien.jobs.prepare import prepared, split_as_before
@@ -78,7 +78,8 @@ def refit(
     scan_config = replace(run.dataset.config, image_size=backbone.image_size) if backbone else run.dataset.config
     records = with_looks(RunFolder(run.path).looks_path, run.dataset.records)
     scanned = undecided(replace(run.dataset, config=scan_config).with_records(records))
-    scanned = scanned.with_records([*scanned.records, *(_as_decided(record, decisions) for record in elsewhere)])
+    own = (_as_decided(r, decisions) if is_elsewhere(r.path) else r for r in scanned.records)
+    scanned = scanned.with_records([*own, *(_as_decided(record, decisions) for record in elsewhere)])
     dataset = prepared(scanned, config, decisions, progress)
     method = prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress)
     places = dataset.indexes("test")

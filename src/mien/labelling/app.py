@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
@@ -59,6 +60,7 @@ def create_review_app(review: Review) -> FastAPI:
     refuse_errors(app)
     app.add_exception_handler(MienError, _refuse)
     app.add_exception_handler(RequestValidationError, _refuse_request)
+    app.add_exception_handler(HTTPException, _refuse_address)
     _show(app, review, work)
     _decide(app, review)
     _train(app, review, work)
@@ -130,6 +132,10 @@ def _train(app: FastAPI, review: Review, work: Work) -> None:
     @app.get("/training")
     def training() -> Response:
         return JSONResponse(_told(review, work))
+
+
+async def _refuse_address(_request: Request, error: Any) -> Response:
+    return JSONResponse({"error": "there is nothing at this address"}, error.status_code)
 
 
 def _told(review: Review, work: Work) -> dict[str, Any]:

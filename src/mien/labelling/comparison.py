@@ -1,5 +1,6 @@
 """What decisions on labels brought: two refits, judged by the new labels on images that nobody was asked about."""
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,9 +54,17 @@ class Effect:
         }
 
 
-def effect_of(before: Refit, after: Refit) -> Effect:
-    """Compare two refits on the images of the test split that both have, by the labels of the second."""
+def effect_of(before: Refit, after: Refit, asked: Collection[int]) -> Effect:
+    """Compare two refits on the images of the test split that both have, by the labels of the second.
+
+    Args:
+        before: With the labels as they were.
+        after: With those as they are.
+        asked: Places of images that were decided on: these judge nothing.
+    """
     places, first, second = np.intersect1d(before.test.indexes, after.test.indexes, return_indices=True)
+    is_unasked = ~np.isin(places, list(asked))
+    places, first, second = places[is_unasked], first[is_unasked], second[is_unasked]
     labels = after.test.labels[second]
     right_before = before.test.probs[first].argmax(axis=1) == labels
     right_after = after.test.probs[second].argmax(axis=1) == labels
@@ -70,6 +79,8 @@ def effect_of(before: Refit, after: Refit) -> Effect:
 def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> str:
     num_lost, num_won = num_better(before, after, groups=groups)
     units = "image" if groups is None else "group"
+    if not len(after):
+        return "No test image is left that was not decided on: nothing can be told."
     judged = counted(len(after), "test image")
     if not num_lost + num_won:
         return f"On the {judged} it is right for as many as before."
@@ -96,11 +107,9 @@ def describe_others(before: Refit, after: Refit) -> tuple[str, ...]:
 
 
 def changed_answers(before: Refit, after: Refit) -> list[ChangedAnswer]:
-    """Return the images that the second answers otherwise than the first; those of the test come last."""
-    names, changed = after.dataset.class_names, []
-    for then, now in ((before.others, after.others), (before.test, after.test)):
-        places, first, second = np.intersect1d(then.indexes, now.indexes, return_indices=True)
-        old, new = then.probs[first].argmax(axis=1), now.probs[second].argmax(axis=1)
-        for row in np.flatnonzero(old != new).tolist():
-            changed.append(ChangedAnswer(int(places[row]), names[old[row]], names[new[row]]))
-    return changed
+    """Return the images that the second answers otherwise than the first; those of the test nobody is to see."""
+    names, then, now = after.dataset.class_names, before.others, after.others
+    places, first, second = np.intersect1d(then.indexes, now.indexes, return_indices=True)
+    old, new = then.probs[first].argmax(axis=1), now.probs[second].argmax(axis=1)
+    rows = np.flatnonzero(old != new).tolist()
+    return [ChangedAnswer(int(places[row]), names[old[row]], names[new[row]]) for row in rows]

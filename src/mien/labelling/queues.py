@@ -1,6 +1,6 @@
 """Queues: which images of a Dataset to look at, in which order, and why."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,18 +36,19 @@ class Queue:
 def queues_of(
     dataset: Dataset,
     labels: Sequence[str],
+    hidden: Collection[int],
     predictions: Predictions | None = None,
     label_issues: Sequence[LabelIssue] = (),
 ) -> tuple[Queue, ...]:
-    """Return the queues of a Dataset. No image of the test split is in any, nor a copy of one: it is for judging.
+    """Return the queues of a Dataset.
 
     Args:
         dataset: What `clean` returned, or what a run keeps.
         labels: The class of each record by its folder; "" where it has none.
+        hidden: Places of images that are in no queue: those of the test, which judge what is learnt.
         predictions: Answers of classifiers that had not seen the image in question; None where nothing was trained.
         label_issues: What `find_label_issues` returned.
     """
-    hidden = of_the_test(dataset)
     queues = []
     if predictions is not None:
         queues.append(_issues(dataset, label_issues))
@@ -69,12 +70,13 @@ def next_queue(notes: dict[int, str]) -> Queue:
     return Queue("next", "To label next", about, np.array(list(notes), np.int64), notes)
 
 
-def conflict_of(dataset: Dataset, place: int) -> list[int]:
-    """Return the places of copies of an image that stand under several classes, with its own; none where none do."""
-    group = dataset.records[place].group
-    if group is None or not _is_in_conflict(dataset, place):
-        return []
-    return [other for other, record in enumerate(dataset.records) if record.group == group]
+def conflicts_of(dataset: Dataset) -> dict[int, list[int]]:
+    """Return the places of copies that stand under several classes, with its own, by the place of each."""
+    groups: dict[int | None, list[int]] = {}
+    for place in range(len(dataset.records)):
+        if _is_in_conflict(dataset, place):
+            groups.setdefault(dataset.records[place].group, []).append(place)
+    return {place: places for places in groups.values() for place in places}
 
 
 def of_the_test(dataset: Dataset) -> set[int]:
@@ -83,7 +85,7 @@ def of_the_test(dataset: Dataset) -> set[int]:
     return {place for place, record in enumerate(dataset.records) if sides.get(record.sha256) == "test"}
 
 
-def _without(places: NDArray[np.int64], hidden: set[int]) -> NDArray[np.int64]:
+def _without(places: NDArray[np.int64], hidden: Collection[int]) -> NDArray[np.int64]:
     return np.array([place for place in places.tolist() if place not in hidden], np.int64)
 
 

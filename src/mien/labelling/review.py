@@ -1,6 +1,7 @@
 """The review: images, what a person decides of them, and what the classifier learns from that."""
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from mien.config import LabelConfig, TrainConfig
-from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import visible
 from mien.data.cleaning import clean
@@ -23,7 +23,7 @@ from mien.jobs.next_images import NextImage, next_images
 from mien.jobs.refit import Refit, refit
 from mien.jobs.train import train
 from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, describe_others, effect_of
-from mien.labelling.queues import Queue, conflict_of, next_queue, of_the_test, queues_of
+from mien.labelling.queues import Queue, conflicts_of, next_queue, of_the_test, queues_of
 from mien.layouts.layout import Entry
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import Run, load_run
@@ -146,6 +146,8 @@ class Review:
         decision = self._class_names.get(decision, decision)
         with self._lock:
             places = [self._place(number) for number in numbers]
+            if not self._hidden.isdisjoint(places):
+                raise RequestError("this image is in the test, which judges the classifier: nobody is asked about it")
             if decision == KEEP and not all(self._labels[place] for place in places):
                 raise RequestError("an image without a label has none to keep: say which class it is")
             said: dict[str, str] = {}
@@ -189,7 +191,8 @@ class Review:
             progress.step("Learning from the labels now", 1, 3)
             after = self._refit(self.run, self.journal.decisions())
             with self._lock:
-                self._effect, self._answers = (effect_of(before, after), time.monotonic() - started), {}
+                effect = effect_of(before, after, self._decided_on())
+                self._effect, self._answers = (effect, time.monotonic() - started), {}
             progress.step("Looking at all labels again", 2, 3)
             records, answers = after.dataset.records, changed_answers(before, after)
             with self._lock:
@@ -239,6 +242,9 @@ class Review:
         """Let go of the journal."""
         self.journal.close()
 
+    def _decided_on(self) -> list[int]:
+        return [place for place, r in enumerate(self.dataset.records) if self.journal.decision(r.path) != NONE]
+
     def _refit_before(self, run: Run) -> Refit:
         with self._preparing:
             if self._before is None:
@@ -252,7 +258,9 @@ class Review:
     def _trained(self, config: TrainConfig, progress: Progress) -> Run:
         """Make a run of the labels as they are decided, and go on with it and with a copy of the journal in it."""
         config = config.changed(relabel=str(self.journal.path))
-        run = train(self._folder or self.dataset.root, config, cache_dir=self._cache_dir, progress=progress)
+        made = train(self._folder or self.dataset.root, config, cache_dir=self._cache_dir, progress=progress)
+        # As it is kept: with the decisions that it was made with, whatever was decided since.
+        run = load_run(made.path)
         with self._lock:
             self.journal.move_to(RunFolder(run.path).journal_path)
             self._config = run.config
@@ -270,8 +278,8 @@ class Review:
         self._class_names = {visible(name): name for name in self.dataset.class_names}
         self._labels = [record.label for record in undecided(self.dataset).records]
         self._places = {number_of(record): place for place, record in enumerate(self.dataset.records) if record.phash}
-        hidden = of_the_test(self.dataset)
-        self._num_shown = sum(place not in hidden for place in self._places.values())
+        self._hidden, self._conflicts = of_the_test(self.dataset), conflicts_of(self.dataset)
+        self._num_shown = sum(place not in self._hidden for place in self._places.values())
         self._is_saved, self._before = True, None
         if self.run:
             self._line_up(self.dataset, self.run.out_of_fold_predictions, self.run.label_issues)
@@ -296,7 +304,7 @@ class Review:
     def _line_up(
         self, dataset: Dataset, predictions: Predictions | None = None, label_issues: Sequence[LabelIssue] = ()
     ) -> None:
-        queues = queues_of(dataset, self._labels, predictions, label_issues)
+        queues = queues_of(dataset, self._labels, self._hidden, predictions, label_issues)
         if self._next:
             places = {record.path: place for place, record in enumerate(self.dataset.records) if not record.label}
             notes = {places[path]: image.reason for path, image in self._next.items() if path in places}
@@ -319,7 +327,7 @@ class Review:
         """Return what a decision on an image says of it and of its copies in other classes, by path."""
         said = {self.dataset.records[place].path: decision}
         label = self._labels[place] if decision == KEEP else decision
-        for other in conflict_of(self.dataset, place):
+        for other in self._conflicts.get(place, ()):
             if other != place:
                 said[self.dataset.records[other].path] = KEEP if label == self._labels[other] else label
         return said
@@ -373,19 +381,38 @@ def review_of(
         if labels != LabelConfig():
             raise SettingsError("a run knows how its classes are told, and with which decisions: leave those flags out")
         run = load_run(run_folder.path)
-        journal = DecisionJournal(run_folder.journal_path, _decisions_of(run))
+        journal = _told_of(DecisionJournal(run_folder.journal_path, _decisions_of(run)), progress)
         folders = [folder.absolute() for folder in unlabelled]
         return Review(run, journal, run.config, unlabelled=folders, cache_dir=cache_dir, progress=progress)
     if unlabelled:
         raise SettingsError(
             f"{str(path)!r} is a folder, and only a run says what to label next: train first, or leave --next out"
         )
-    before = load_decisions(labels.relabel) if labels.relabel else {}
-    config = TrainConfig(labels=labels)
-    dataset = clean(scan(path, config.scan, labels, progress=progress), config.clean)
-    journal_path = Path(f"{path.resolve().name}-decisions.csv")
-    files.refuse_among(journal_path, path, "current folder")
-    return Review(dataset, DecisionJournal(journal_path, before), config, folder=path, cache_dir=cache_dir)
+    journal = _told_of(_journal_beside(path, labels), progress)
+    config = TrainConfig(labels=replace(labels, relabel=""))
+    dataset = clean(scan(path, config.scan, config.labels, progress=progress), config.clean)
+    return Review(dataset, journal, config, folder=path, cache_dir=cache_dir)
+
+
+def _told_of(journal: DecisionJournal, progress: Progress) -> DecisionJournal:
+    """Say so where another program had written a journal."""
+    if journal.kept_aside:
+        progress.say(
+            f"another program had changed {str(journal.path)!r}: it was put in order, and is kept as it was in "
+            f"{str(journal.kept_aside)!r}"
+        )
+    return journal
+
+
+def _journal_beside(folder: Path, labels: LabelConfig) -> DecisionJournal:
+    """Return the journal of a folder: beside it, or in the current folder where that cannot be written to."""
+    place = folder.resolve()
+    path = place.with_name(f"{place.name}-decisions.csv")
+    if not os.access(place.parent, os.W_OK):
+        path = Path(f"{place.name}-{number_of_path(str(place)):x}-decisions.csv")
+    if labels.relabel and path.exists():
+        raise SettingsError(f"there are decisions on it in {str(path)!r}: leave --relabel out, or move that file away")
+    return DecisionJournal(path, load_decisions(labels.relabel) if labels.relabel else {})
 
 
 def number_of(record: ImageRecord) -> int:

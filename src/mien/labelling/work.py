@@ -72,6 +72,9 @@ class Work:
         except MienError as error:
             self._error = visible(str(error), kept="\n")
         except Exception as error:
+            # At the end of the process nothing can be begun any more.
+            if not threading.main_thread().is_alive():
+                return
             _LOG.error("%s", visible(traceback.format_exc(), kept="\n"))
             self._error = f"mien made a mistake: {type(error).__name__}; the terminal says more"
         finally:

@@ -253,7 +253,7 @@ def test_a_split_with_a_copy_on_two_sides_is_not_trained_on(
         copy = replace(other, phash=first.phash, look=first.look)
         return dataset.with_records([copy if record is other else record for record in records])
 
-    monkeypatch.setattr("mien.jobs.train.split", broken)
+    monkeypatch.setattr("mien.jobs.prepare.split", broken)
     with pytest.raises(LeakError, match=r"\(t(est|rain)\) and happy/.* \(t"):
         train(data, small, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

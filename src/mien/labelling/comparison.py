@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.config import Method
 from mien.core.scores import Score, wilson_score
 from mien.core.text import counted
 from mien.jobs.refit import Refit
@@ -94,13 +95,21 @@ def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArra
     return f"It got {'better' if num_won > num_lost else 'worse'}: {apart}."
 
 
-def describe_others(before: Refit, after: Refit) -> tuple[str, ...]:
-    """Return in sentences what else changed, and what the comparison leaves out."""
+def describe_others(before: Refit, after: Refit, *, method: Method) -> tuple[str, ...]:
+    """Return in sentences what else changed, and what the comparison leaves out.
+
+    Args:
+        before: With the labels as they were.
+        after: With those as they are.
+        method: Of the run: where it trains a network, that is not what is compared.
+    """
     labels = f"{len(before.label_issues)} labels looked wrong before, {len(after.label_issues)} do now"
     doubts = (
         f"{len(doubtful_rows(before.others))} answers were wrong or unsure, {len(doubtful_rows(after.others))} are now"
     )
+    network = "Compared are two linear heads, before and after: the network of this run takes longer to train."
     return (
+        *((network,) if method != "linear" else ()),
         f"{labels}; {doubts}. That is of images that you were asked about, and so proves nothing.",
         "A training also learns from changed copies of images, where that helps; here none did, before and after.",
     )

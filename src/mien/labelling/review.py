@@ -197,7 +197,7 @@ class Review:
             records, answers = after.dataset.records, changed_answers(before, after)
             with self._lock:
                 self._answers, self._is_saved = {number_of(records[a.place]): a for a in answers}, False
-                self._notes = describe_others(before, after)
+                self._notes = describe_others(before, after, method=self._config.fit.method)
                 self._line_up(after.dataset, after.others, after.label_issues)
         self.num_trained += 1
 

@@ -149,7 +149,7 @@ def sort(
     if undo and not (run or to or dry_run):
         return show_undone(undo_sort(undo), json=json)
     if not (run and to) or undo:
-        raise SettingsError("name RUN, SOURCE and --to FOLDER, or --undo FOLDER")
+        raise SettingsError("name RUN, SOURCE and --to FOLDER, or --undo FOLDER alone")
     refuse_image(run, sources, "sort")
     with TerminalProgress() as progress:
         found = sort_images(

@@ -1,7 +1,6 @@
 """The journal of decisions: nothing that was said to be done is lost, whatever ends the process."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -212,7 +211,7 @@ def test_twenty_kills_lose_no_decision(path: Path) -> None:
         ) as process:
             assert process.stdout is not None
             said |= {int(process.stdout.readline()) for _ in range(5 + kill)}
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             said |= {int(line) for line in process.stdout if line.endswith("\n")}
     kept = {int(name.removesuffix(".jpg")) for name in load_decisions(path)}
     assert said <= kept

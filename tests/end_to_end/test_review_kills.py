@@ -53,7 +53,7 @@ def test_twenty_kills_lose_no_decision(copied: Path) -> None:
             # Of the one that a kill cut off nobody was told.
             assert {**shown, asked: ""} == {**said, asked: ""}
             said = shown
-            Timer(0.05 + 0.02 * kill, process.send_signal, [signal.SIGKILL]).start()
+            Timer(0.05 + 0.02 * kill, process.kill).start()
             try:
                 while True:
                     number = next(numbers)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -169,7 +168,7 @@ def test_a_kill_at_any_moment_leaves_nothing_half_and_the_next_call_goes_on(mode
             while process.poll() is None and len(list(to.glob("*/*.bmp"))) <= num_put[-1]:
                 assert time.monotonic() < deadline
             time.sleep(0.005)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
         known = {file.path: file for file in SortedFolder(to).files}
         put = [str(path.relative_to(to)) for path in to.glob("*/*.bmp")]
         assert all((to / path).read_bytes() == Path(known[path].source).read_bytes() for path in put)

@@ -36,10 +36,15 @@ class Service:
 
 @contextmanager
 def served(
-    run: Path, *flags: object, port: int = 0, python: str | Path = sys.executable, stdout: int = subprocess.DEVNULL
+    run: Path,
+    *flags: object,
+    what: str = "serve",
+    port: int = 0,
+    python: str | Path = sys.executable,
+    stdout: int = subprocess.DEVNULL,
 ) -> Iterator[Service]:
-    """Run the command; at the end it is killed, where the test has not stopped it."""
-    command = [python, "-m", "mien", "serve", str(run), "--port", str(port), *map(str, flags)]
+    """Run `mien serve`, or `mien review`; at the end it is killed, where the test has not stopped it."""
+    command = [python, "-m", "mien", what, str(run), "--port", str(port), *map(str, flags)]
     pipes: Any = {"stdout": stdout, "stderr": subprocess.PIPE, "text": True}
     # A group of its own: signals to all of it do not reach the tests.
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:

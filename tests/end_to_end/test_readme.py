@@ -40,13 +40,13 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_commands_of_the_readme_work_as_they_stand(photos: Path) -> None:
     lines = [line for block in blocks("console") for line in block.splitlines()]
     commands = [line.removeprefix("$ ").split("#")[0].split() for line in lines if line.startswith("$ mien ")]
-    expected = ["check", "clean", "train", "predict", "explain", "evaluate", "serve", "train", "predict"]
+    expected = ["check", "clean", "train", "review", "predict", "explain", "evaluate", "serve", "train", "predict"]
     assert [command[1] for command in commands] == expected
     for command in commands:
-        if command[1] == "serve":
+        if command[1] in ("serve", "review"):
             # On a free port, and not to the end of time.
-            with served(Path(*command[2:])) as service:
-                assert service.ask(request("/healthz"))[0] == 200
+            with served(Path(*command[2:]), what=command[1]) as service:
+                assert service.ask(request("/healthz" if command[1] == "serve" else "/state"))[0] == 200
             continue
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)

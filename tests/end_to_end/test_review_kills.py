@@ -1,10 +1,8 @@
 """`mien review` as a process of its own: twenty kills in the middle of the work lose no decision."""
 
 import json
-import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -16,6 +14,7 @@ from typing import Any
 import pytest
 
 from mien.data.decisions import load_decisions
+from serve_process import served
 
 NUM_KILLS = 20
 
@@ -23,17 +22,11 @@ NUM_KILLS = 20
 @contextmanager
 def reviewed(run: Path) -> Iterator[tuple["subprocess.Popen[str]", HTTPConnection]]:
     """Run the command, and connect to it."""
-    command = [sys.executable, "-m", "mien", "review", str(run), "--port", "0"]
-    with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            greeting = process.stderr.readline()
-            found = re.search(r":(\d+) ", greeting)
-            assert found, greeting + process.stderr.read()
-            with closing(HTTPConnection("127.0.0.1", int(found[1]), timeout=20)) as connection:
-                yield process, connection
-        finally:
-            process.kill()
+    with (
+        served(run, what="review") as service,
+        closing(HTTPConnection("127.0.0.1", service.port, timeout=20)) as connection,
+    ):
+        yield service.process, connection
 
 
 def ask(connection: HTTPConnection, method: str, path: str, document: Any = None) -> Any:

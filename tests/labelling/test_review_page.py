@@ -64,7 +64,7 @@ class Reviewed:
 
 @contextmanager
 def served_review(folder: Path) -> Iterator[Reviewed]:
-    """Serve the review of a folder in a thread; the decisions go into the current folder."""
+    """Serve the review of a folder in a thread."""
     review = review_of(folder)
     with listen(ServeConfig(port=0)) as listener:
         settings = uvicorn.Config(create_review_app(review), log_level="critical", timeout_graceful_shutdown=1)
@@ -83,10 +83,10 @@ def moods(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def reviewed(moods: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reviewed]:
+def reviewed(moods: Path, tmp_path: Path) -> Iterator[Reviewed]:
     """The review of these, of which nothing was trained."""
-    monkeypatch.chdir(tmp_path)
-    with served_review(moods) as service:
+    # The decisions lie beside the folder.
+    with served_review(Path(shutil.copytree(moods, tmp_path / "moods"))) as service:
         yield service
 
 

@@ -207,7 +207,7 @@ def _put_aside(
     folder: Path, to: Path, decoding: DecodeConfig, config: CleanConfig, labels: LabelConfig, *, apply: bool
 ) -> "Plan":
     from mien.cli.progress_bars import TerminalProgress
-    from mien.data.decisions import load_decisions
+    from mien.data.decisions import decisions_of
     from mien.data.quarantine import plan_quarantine, quarantine, refuse_place
     from mien.data.relabelling import clean_as_decided
     from mien.data.scanning import scan
@@ -215,7 +215,7 @@ def _put_aside(
     if not folder.is_dir():
         raise SettingsError(f"{str(folder)!r} is no folder: files can only be moved out of one")
     refuse_place(to, folder)
-    decisions = load_decisions(labels.relabel) if labels.relabel else {}
+    decisions = decisions_of(labels)
     with TerminalProgress() as progress:
         scanned = scan(folder, ScanConfig(**asdict(decoding), faces="off"), labels, progress=progress)
         plan = plan_quarantine(clean_as_decided(scanned, config, decisions), to)

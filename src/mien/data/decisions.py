@@ -12,6 +12,7 @@ from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 
+from mien.config import LabelConfig
 from mien.core import files
 from mien.core.csv_tables import BYTE_ORDER_MARK, read_rows, rows_text, table_text
 from mien.core.text import first_few
@@ -50,6 +51,15 @@ def load_decisions(path: str | Path) -> dict[str, str]:
     return {image: decision for image, decision in last.items() if decision not in (NONE, KEEP)}
 
 
+def decisions_of(labels: LabelConfig) -> dict[str, str]:
+    """Return the decisions that settings name; none where they name no file.
+
+    Raises:
+        UserError: As `load_decisions`.
+    """
+    return load_decisions(labels.relabel) if labels.relabel else {}
+
+
 def elsewhere(decisions: Mapping[str, str]) -> dict[str, str]:
     """Return the images that decisions add to a folder: those of other folders, named by their whole path.
 
@@ -70,7 +80,8 @@ def below(root: Path, decisions: Mapping[str, str]) -> dict[str, str]:
         root: The folder.
         decisions: What `load_decisions` returned.
     """
-    return {_below(root.resolve(), path): said for path, said in decisions.items()}
+    place = root.resolve()
+    return {_below(place, path): said for path, said in decisions.items()}
 
 
 def _below(root: Path, path: str) -> str:
@@ -82,7 +93,7 @@ def _below(root: Path, path: str) -> str:
 
 def is_elsewhere(path: str) -> bool:
     """Say whether a path names an image of another folder: a whole one does."""
-    return Path(path).is_absolute()
+    return os.path.isabs(path)
 
 
 def decisions_csv(decisions: Mapping[str, str]) -> str:
@@ -175,6 +186,7 @@ class DecisionJournal:
         with self._lock:
             files.write_text(path, _journal_text(self._rows))
             self._claim(path)
+            self._note_state()
 
     def close(self) -> None:
         """Let others open it."""
@@ -225,8 +237,6 @@ class DecisionJournal:
         claims.enter_context(files.claimed(path.parent, f".{path.stem}.lock"))
         self._claims.close()
         self.path, self._claims = path, claims
-        if path.exists():
-            self._note_state()
 
     def _note_state(self) -> None:
         status = self.path.stat()

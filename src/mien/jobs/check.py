@@ -8,7 +8,7 @@ from typing import Any
 from mien.config import CleanConfig, DecodeConfig, LabelConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset
-from mien.data.decisions import load_decisions
+from mien.data.decisions import decisions_of
 from mien.data.leaks import Leak, find_leaks
 from mien.data.relabelling import clean_as_decided
 from mien.data.scanning import scan
@@ -84,7 +84,7 @@ def check(
         >>> found.dataset.counts(), found.leaks
         ({'happy': 12, 'sad': 12}, None)
     """
-    decisions = load_decisions(labels.relabel) if labels.relabel else {}
+    decisions = decisions_of(labels)
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
     settings = settings_of(run_folder) if run_folder else None

@@ -13,7 +13,7 @@ from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.decisions import load_decisions
+from mien.data.decisions import decisions_of
 from mien.data.leaks import Leak, find_leaks, refuse_leaks
 from mien.data.relabelling import clean_as_decided
 from mien.data.scanning import scan
@@ -97,7 +97,7 @@ def evaluate_run(
         return _on_own_test(run_folder, run_dir, stress=stress, progress=progress)
     classifier = load(run_dir)
     config = settings_of(run_folder)
-    decisions = load_decisions(labels.relabel) if labels.relabel else {}
+    decisions = decisions_of(labels)
     scanned = scan(
         folder,
         classifier.facts.scan_config(max_pixels),

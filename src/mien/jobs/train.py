@@ -11,7 +11,7 @@ from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import describe_losses, min_bytes_of
 from mien.data.dataset import Dataset
-from mien.data.decisions import elsewhere, load_decisions
+from mien.data.decisions import decisions_of, elsewhere
 from mien.data.kept_splits import describe_given
 from mien.data.leaks import refuse_straddling
 from mien.data.scanning import scan
@@ -38,7 +38,7 @@ from mien.learning.methods import Fitted, Method
 from mien.runs.folder import RunFolder, find_unfinished, load_config, new_run
 from mien.runs.run import Run
 from mien.runs.saving import save_data, save_run
-from mien.scoring.label_issues import find_label_issues, mark_label_issues
+from mien.scoring.label_issues import LabelIssue, find_label_issues, mark_label_issues
 from mien.scoring.results import Predictions
 
 # Of few groups the parts of a split are to be as large.
@@ -87,19 +87,13 @@ def train(
     cache = Path(cache_dir) if cache_dir else None
     _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
     config = split_as_before(config)
-    backbone, decisions = find_backbone(config), _decisions(config)
+    backbone, decisions = find_backbone(config), decisions_of(config.labels)
     with (
         _opened(config, Path(out) if out else None, Path(folder), resume=resume) as run_folder,
         _stoppable(run_folder, progress),
     ):
-        scanned = scan(
-            folder,
-            scan_config(config, backbone),
-            config.labels,
-            elsewhere=elsewhere(decisions),
-            keep_images=True,
-            progress=progress,
-        )
+        how, added = scan_config(config, backbone), elsewhere(decisions)
+        scanned = scan(folder, how, config.labels, elsewhere=added, keep_images=True, progress=progress)
         dataset = prepared(scanned, config, decisions, progress)
         _say(progress, *_left_out(dataset, config))
         method = prepare(dataset, config, backbone, cache_dir=cache, progress=progress)
@@ -117,8 +111,7 @@ def train(
         method.withstand(parts or some_fold(dataset, config), shortcuts)
         out_of_fold, selection = cross_validate(method, parts, run_folder=run_folder, progress=progress)
         method.learn_from_fewer(parts)
-        label_predictions = predict_labels(method, dataset, out_of_fold)
-        label_issues = find_label_issues(dataset, label_predictions) if label_predictions else ()
+        label_issues = _label_issues(method, dataset, out_of_fold)
         dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run_folder.path, selection)
         save_training(run_folder, fitted, save_h5=save_h5, progress=progress)
@@ -136,6 +129,11 @@ def train(
         )
         save_run(run := _told(judged, suspicion), decisions=decisions, progress=progress)
         return run
+
+
+def _label_issues(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> tuple[LabelIssue, ...]:
+    predictions = predict_labels(method, dataset, out_of_fold)
+    return find_label_issues(dataset, predictions) if predictions else ()
 
 
 def _to_choose_by(method: Method, fitted: Fitted, dataset: Dataset, config: TrainConfig) -> Predictions | None:
@@ -202,10 +200,6 @@ def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *
         files.refuse_among(cache_dir, folder, "--cache-dir")
 
 
-def _decisions(config: TrainConfig) -> dict[str, str]:
-    return load_decisions(config.labels.relabel) if config.labels.relabel else {}
-
-
 @contextmanager
 def _stoppable(run_folder: RunFolder, progress: Progress) -> Iterator[None]:
     try:
@@ -231,7 +225,7 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
         found = {name: getattr(config.split, name) for name in ("group_by", "val_fraction", "test_fraction")}
         same = replace(begun.split, **found)
     labels = replace(begun.labels, relabel=config.labels.relabel)
-    if replace(begun, labels=labels, split=same) != config or _decisions(begun) != _decisions(config):
+    if replace(begun, labels=labels, split=same) != config or decisions_of(begun.labels) != decisions_of(config.labels):
         raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
     with files.claimed(run_folder.path):
         yield run_folder

@@ -40,9 +40,7 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
         # Where that is possible: decisions may be what brings enough of a class.
         with suppress(TooFewImagesError):
             sides = sides_of(split(_without_added(dataset), config.split).records)
-    placed = sides
-    if decisions and (before or not is_given(dataset, config.split)):
-        placed = _for_training(dataset, decisions) | sides
+    placed = {} if is_given(dataset, config.split) else _for_training(dataset, decisions) | sides
     if decisions:
         dataset = clean(relabel(dataset, decisions), config.clean)
     dataset = split(dataset, config.split, placed)

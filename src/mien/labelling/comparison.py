@@ -78,10 +78,10 @@ def effect_of(before: Refit, after: Refit, asked: Collection[int]) -> Effect:
 
 
 def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> str:
-    num_lost, num_won = num_better(before, after, groups=groups)
-    units = "image" if groups is None else "group"
     if not len(after):
         return "No test image is left that was not decided on: nothing can be told."
+    num_lost, num_won = num_better(before, after, groups=groups)
+    units = "image" if groups is None else "group"
     judged = counted(len(after), "test image")
     if not num_lost + num_won:
         return f"On the {judged} it is right for as many as before."

@@ -1,7 +1,7 @@
 """Queues: which images of a Dataset to look at, in which order, and why."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +55,7 @@ def queues_of(
         queues.append(_doubtful(predictions))
     queues.append(_conflicts(dataset))
     queues += _classes(dataset, labels)
-    return tuple(
-        Queue(queue.name, queue.title, queue.about, _without(queue.places, hidden), queue.notes) for queue in queues
-    )
+    return tuple(replace(queue, places=_without(queue.places, hidden)) for queue in queues)
 
 
 def next_queue(notes: dict[int, str]) -> Queue:
@@ -72,11 +70,11 @@ def next_queue(notes: dict[int, str]) -> Queue:
 
 def conflicts_of(dataset: Dataset) -> dict[int, list[int]]:
     """Return the places of copies that stand under several classes, with its own, by the place of each."""
-    groups: dict[int | None, list[int]] = {}
-    for place in range(len(dataset.records)):
-        if _is_in_conflict(dataset, place):
-            groups.setdefault(dataset.records[place].group, []).append(place)
-    return {place: places for places in groups.values() for place in places}
+    groups: dict[int, list[int]] = {}
+    for place, record in enumerate(dataset.records):
+        if record.group is not None and any(problem.code == "conflicting_labels" for problem in record.problems):
+            groups.setdefault(record.group, []).append(place)
+    return {place: groups[group] for group in sorted(groups) for place in groups[group]}
 
 
 def of_the_test(dataset: Dataset) -> set[int]:
@@ -127,8 +125,7 @@ def _answers(predictions: Predictions, rows: NDArray[np.int64]) -> Iterator[str]
 
 
 def _conflicts(dataset: Dataset) -> Queue:
-    places = [place for place in range(len(dataset.records)) if _is_in_conflict(dataset, place)]
-    places.sort(key=lambda place: (dataset.records[place].group or 0, place))
+    places = list(conflicts_of(dataset))
     return Queue(
         "conflicts",
         "Copies in several classes",
@@ -136,10 +133,6 @@ def _conflicts(dataset: Dataset) -> Queue:
         np.array(places, np.int64),
         {place: dataset.records[place].problems[-1].detail for place in places},
     )
-
-
-def _is_in_conflict(dataset: Dataset, place: int) -> bool:
-    return any(problem.code == "conflicting_labels" for problem in dataset.records[place].problems)
 
 
 def _classes(dataset: Dataset, labels: Sequence[str]) -> Iterator[Queue]:

@@ -17,6 +17,7 @@ import argparse
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,8 @@ from active import Images, read
 from label_issues import plant
 from mien.core.scores import Z_95
 from mien.core.user_cache import user_cache_dir
-from mien.labelling.review import Review, review_of
-from mien.learning.heads import fit_head
+from mien.labelling.opening import review_of
+from mien.labelling.review import Review
 from mien.scoring.label_issues import label_issue_rows, label_margins
 from mien.scoring.leave_one_out import leave_one_out
 
@@ -54,14 +55,9 @@ def proposed(images: Images, places: NDArray[np.int64], labels: NDArray[np.int64
 
 def accuracy(images: Images, places: NDArray[np.int64], labels: NDArray[np.int64], test: NDArray[np.int64]) -> float:
     """Return the accuracy on the images put aside of a head that learnt from these labels."""
-    head = fit_head(
-        images.features[places],
-        labels,
-        groups=images.groups[places].tolist(),
-        num_classes=images.num_classes,
-        num_face_features=images.num_face_features,
-    )
-    return images.accuracy(head, test)
+    every = images.labels.copy()
+    every[places] = labels
+    return images.accuracy(replace(images, labels=every).fit(places), test)
 
 
 def play(images: Images, share: float, seed: int) -> list[float]:

@@ -16,7 +16,8 @@ from mien.data.cleaning import clean
 from mien.data.dataset import Dataset
 from mien.data.decisions import DecisionJournal, load_decisions
 from mien.errors import OutputError, RequestError, SettingsError
-from mien.labelling.review import Review, number_of_path, review_of
+from mien.labelling.opening import review_of
+from mien.labelling.review import Review, number_of_path
 from mien.runs.run import load_run
 
 if TYPE_CHECKING:

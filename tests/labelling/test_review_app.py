@@ -13,7 +13,8 @@ from PIL import Image
 from http_asking import ask
 from mien.data.decisions import load_decisions
 from mien.labelling.app import create_review_app
-from mien.labelling.review import Review, review_of
+from mien.labelling.opening import review_of
+from mien.labelling.review import Review
 from mien.labelling.work import Work
 
 

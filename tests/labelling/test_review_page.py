@@ -20,7 +20,7 @@ from conftest import draw_folder, draw_image, encoded
 from hostile_names import NAMES, draw_hostile_folder
 from mien.config import ServeConfig
 from mien.labelling.app import create_review_app
-from mien.labelling.review import review_of
+from mien.labelling.opening import review_of
 from mien.serving.hosting import listen
 
 if TYPE_CHECKING:

@@ -93,7 +93,7 @@ def review(
 
     with needing("serve"):
         from mien.labelling.hosting import host_review
-    from mien.labelling.review import review_of
+    from mien.labelling.opening import review_of
 
     with TerminalProgress() as progress:
         cache_dir = cache_dir or cache_dir_of_user(progress)

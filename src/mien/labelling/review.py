@@ -1,7 +1,6 @@
 """The review: images, what a person decides of them, and what the classifier learns from that."""
 
 import hashlib
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -10,14 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import LabelConfig, TrainConfig
+from mien.config import TrainConfig
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import visible
-from mien.data.cleaning import clean
 from mien.data.dataset import Dataset, ImageRecord
-from mien.data.decisions import KEEP, LEAVE_OUT, NONE, DecisionJournal, elsewhere, load_decisions
+from mien.data.decisions import KEEP, LEAVE_OUT, NONE, DecisionJournal, decisions_of, elsewhere
 from mien.data.relabelling import undecided
-from mien.data.scanning import scan, scan_file
+from mien.data.scanning import scan_file
 from mien.errors import MienError, RequestError, SettingsError
 from mien.jobs.next_images import NextImage, next_images
 from mien.jobs.refit import Refit, refit
@@ -25,7 +23,7 @@ from mien.jobs.train import train
 from mien.labelling.comparison import ChangedAnswer, Effect, changed_answers, describe_others, effect_of
 from mien.labelling.queues import Queue, conflicts_of, next_queue, of_the_test, queues_of
 from mien.layouts.layout import Entry
-from mien.runs.folder import RunFolder, run_of
+from mien.runs.folder import RunFolder
 from mien.runs.run import Run, load_run
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.results import Predictions
@@ -40,10 +38,11 @@ class Review:
     """A folder of images under review. Its methods may be called from several threads; one trains at a time.
 
     Attributes:
-        folder: Where the images lie.
         dataset: The images, as they are or as the run has them.
         run: What was trained; None where nothing was.
         journal: The decisions.
+        queues: Which images to look at, by the names of the queues.
+        num_trained: How many trainings there were.
     """
 
     def __init__(
@@ -219,16 +218,12 @@ class Review:
             if self._effect is None:
                 return None
             effect, seconds = self._effect
-            changed = [
-                self._shown(self._places[number]) | {"before": answer.before, "after": answer.after}
-                for number, answer in self._answers.items()
-                if number in self._places
-            ]
+            changed = [number for number in self._answers if number in self._places]
             return {
                 **effect.to_dict(),
                 "run": visible(str(self.run.path)) if self.run and self._is_saved else "",
                 "seconds": round(seconds, 1),
-                "changed": changed[:_MAX_CHANGED],
+                "changed": [self._changed(number) for number in changed[:_MAX_CHANGED]],
                 "num_changed": len(changed),
                 "notes": [*self._notes],
             }
@@ -248,7 +243,7 @@ class Review:
     def _refit_before(self, run: Run) -> Refit:
         with self._preparing:
             if self._before is None:
-                self._before = self._refit(run, _decisions_of(run))
+                self._before = self._refit(run, decisions_of(run.config.labels))
             return self._before
 
     def _refit(self, run: Run, decisions: Mapping[str, str]) -> Refit:
@@ -343,6 +338,10 @@ class Review:
             "version": record.sha256[:16],
         }
 
+    def _changed(self, number: int) -> dict[str, Any]:
+        answer = self._answers[number]
+        return self._shown(self._places[number]) | {"before": answer.before, "after": answer.after}
+
     def _told(self, changed: Mapping[str, str]) -> dict[str, Any]:
         """Return decisions that changed, and how far the review is."""
         return {
@@ -354,67 +353,6 @@ class Review:
         }
 
 
-def review_of(
-    path: Path,
-    labels: LabelConfig = LabelConfig(),
-    *,
-    unlabelled: Sequence[Path] = (),
-    cache_dir: Path | None = None,
-    progress: Progress = SILENCE,
-) -> Review:
-    """Return the review of a run; or of a folder, of which nothing was trained yet.
-
-    Decisions are written into the run; or beside the folder, into NAME-decisions.csv.
-
-    Args:
-        path: A run folder, or a folder of labelled images.
-        labels: How the classes of a folder are told; decisions that `relabel` names are those to begin with.
-        unlabelled: Folders of images without labels, of which a run says which to label next.
-        cache_dir: Where the features of images are kept.
-        progress: Told how far it is.
-
-    Raises:
-        UserError: It is neither, another review of it is open, or the decisions cannot be written.
-    """
-    run_folder = run_of(path)
-    if run_folder.config_path.is_file():
-        if labels != LabelConfig():
-            raise SettingsError("a run knows how its classes are told, and with which decisions: leave those flags out")
-        run = load_run(run_folder.path)
-        journal = _told_of(DecisionJournal(run_folder.journal_path, _decisions_of(run)), progress)
-        folders = [folder.absolute() for folder in unlabelled]
-        return Review(run, journal, run.config, unlabelled=folders, cache_dir=cache_dir, progress=progress)
-    if unlabelled:
-        raise SettingsError(
-            f"{str(path)!r} is a folder, and only a run says what to label next: train first, or leave --next out"
-        )
-    journal = _told_of(_journal_beside(path, labels), progress)
-    config = TrainConfig(labels=replace(labels, relabel=""))
-    dataset = clean(scan(path, config.scan, config.labels, progress=progress), config.clean)
-    return Review(dataset, journal, config, folder=path, cache_dir=cache_dir)
-
-
-def _told_of(journal: DecisionJournal, progress: Progress) -> DecisionJournal:
-    """Say so where another program had written a journal."""
-    if journal.kept_aside:
-        progress.say(
-            f"another program had changed {str(journal.path)!r}: it was put in order, and is kept as it was in "
-            f"{str(journal.kept_aside)!r}"
-        )
-    return journal
-
-
-def _journal_beside(folder: Path, labels: LabelConfig) -> DecisionJournal:
-    """Return the journal of a folder: beside it, or in the current folder where that cannot be written to."""
-    place = folder.resolve()
-    path = place.with_name(f"{place.name}-decisions.csv")
-    if not os.access(place.parent, os.W_OK):
-        path = Path(f"{place.name}-{number_of_path(str(place)):x}-decisions.csv")
-    if labels.relabel and path.exists():
-        raise SettingsError(f"there are decisions on it in {str(path)!r}: leave --relabel out, or move that file away")
-    return DecisionJournal(path, load_decisions(labels.relabel) if labels.relabel else {})
-
-
 def number_of(record: ImageRecord) -> int:
     """Return a number for an image that stays whatever is added to its folder; exact in JavaScript."""
     return number_of_path(record.path)
@@ -423,8 +361,3 @@ def number_of(record: ImageRecord) -> int:
 def number_of_path(path: str) -> int:
     """Return the number of the image at a path."""
     return int(hashlib.sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:_NUM_DIGITS], 16)
-
-
-def _decisions_of(run: Run) -> dict[str, str]:
-    """Return the decisions that a run was made with."""
-    return load_decisions(run.config.labels.relabel) if run.config.labels.relabel else {}

@@ -7,8 +7,9 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -153,6 +154,15 @@ def test_random_requests_never_break_it(service: Service) -> None:
             connection.sendall(content)
 
 
+def num_open_files(service: Service) -> int:
+    return len(list(Path(f"/proc/{service.process.pid}/fd").iterdir()))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        time.sleep(0.01)
+
+
 def test_when_those_who_took_all_connections_are_gone_others_are_served(run: "Run") -> None:
     if sys.platform != "linux":
         pytest.skip("sets the limit of another process")
@@ -163,5 +173,8 @@ def test_when_those_who_took_all_connections_are_gone_others_are_served(run: "Ru
         with ExitStack() as stack:
             for _ in range(120):
                 stack.enter_context(service.connect())
+            wait_until(lambda: num_open_files(service) == 60)
+        # Before the server has come round to see that they are gone, it turns others away.
+        wait_until(lambda: num_open_files(service) < 60)
         assert service.ask(request("/predict", encoded(draw_image(1), "JPEG")))[0] == 200
         assert service.stop() == 0

@@ -247,6 +247,7 @@ def test_a_heic_on_which_its_decoder_breaks_down_is_damaged_and_the_next_is_read
     assert decode(content, CONFIG).width == 72
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_of_a_heic_damaged_in_single_bytes_nothing_breaks_down() -> None:
     content, chance = (KINDS / "heic-grey.heic").read_bytes(), random.Random(3)

@@ -196,6 +196,7 @@ def test_a_journal_moves_to_another_file_with_all_that_was_decided(path: Path, t
     DecisionJournal(path).close()
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_twenty_kills_lose_no_decision(path: Path) -> None:
     program = (

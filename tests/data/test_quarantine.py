@@ -137,6 +137,7 @@ def test_what_is_in_the_way_in_a_quarantine_is_told_of_in_the_dry_run(photos: Pa
     assert len(plan(photos, photos.parent / "another").moves) == 1
 
 
+@pytest.mark.slow
 def test_a_place_that_cannot_be_a_quarantine_is_refused(photos: Path, tmp_path: Path, data: Path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").touch()
@@ -343,6 +344,7 @@ def test_a_kill_before_any_change_of_the_disk_loses_nothing(photos: Path, aside:
     assert state_of(photos) == before
 
 
+@pytest.mark.slow
 def test_a_call_that_was_cut_off_is_brought_to_its_end_by_the_next(photos: Path, aside: Path, kills: Kills) -> None:
     before, names = state_of(photos), files_of(photos)
     # Each call is killed a change later than the one before it.

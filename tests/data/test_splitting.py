@@ -143,6 +143,7 @@ def test_the_split_depends_on_contents_and_not_on_names_or_order() -> None:
     assert members(split(dataset_of(*records))) == members(split(dataset))
 
 
+@pytest.mark.slow
 def test_renaming_files_moves_no_image_to_another_split(copied: Path, tmp_path: Path) -> None:
     for number, path in enumerate(sorted(copied.glob("*/*"), reverse=True)):
         (tmp_path / path.parent.name).mkdir(exist_ok=True)

@@ -48,6 +48,7 @@ def test_a_classifier_that_goes_by_colour_is_found_out(coloured: "Run", command:
     assert load_run(coloured.path).scores.stressed == coloured.scores.stressed
 
 
+@pytest.mark.slow
 def test_what_may_matter_is_left_alone(small: TrainConfig, coloured: "Run", tmp_path: Path, command: Mien) -> None:
     run = mien.train(coloured.dataset.root, small.changed(may_matter="colour, Mirror"), out=tmp_path / "run")
     changes = {each.change for each in run.scores.stressed}

@@ -27,12 +27,14 @@ def warnings_in(err: str) -> list[str]:
     return [line for line in err.splitlines() if line.startswith("WARNING: ")]
 
 
+@pytest.mark.slow
 def test_a_training_without_a_home_folder_warns_once(command: Mien, data: Path, tmp_path: Path, homeless: None) -> None:
     code, _, err = command("train", data, "--out", tmp_path / "run")
     (warning,) = warnings_in(err)
     assert code == 0 and "no home folder" in warning
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", [False, True])
 def test_a_training_whose_cache_cannot_be_used_warns_once(
     command: Mien, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flag: bool

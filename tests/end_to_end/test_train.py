@@ -170,6 +170,7 @@ def test_a_review_of_the_test_split_gives_the_same_scores(run: Run) -> None:
     assert evaluate_run(run.path).scores.test == run.scores.test
 
 
+@pytest.mark.slow
 def test_a_review_refuses_a_test_image_that_changed(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     copy = tmp_path / "data"
     subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
@@ -326,6 +327,7 @@ def test_a_folder_that_is_not_empty_is_never_written_to(data: Path, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow
 def test_runs_are_numbered(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small: TrainConfig) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "train").mkdir(parents=True)
@@ -459,6 +461,7 @@ def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
         load_config(tmp_path / "config.json")
 
 
+@pytest.mark.slow
 def test_settings_may_be_given_by_their_names(data: Path, tmp_path: Path) -> None:
     run = train(data, out=tmp_path / "run", faces="off", folds=0, seed=7)
     assert (run.config.scan.faces, run.config.split.folds, run.config.split.seed) == ("off", 0, 7)
@@ -469,6 +472,7 @@ def test_settings_may_be_given_by_their_names(data: Path, tmp_path: Path) -> Non
         train(data, preset="huge")
 
 
+@pytest.mark.slow
 def test_given_splits_are_trained_on_and_judged_by(tmp_path: Path) -> None:
     draw_folder(tmp_path / "data" / "train", 12)
     draw_folder(tmp_path / "data" / "test", 5, first_seed=9000)

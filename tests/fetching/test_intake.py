@@ -391,6 +391,7 @@ def test_what_was_logged_and_not_yet_in_place_at_a_kill_is_put_there_without_a_f
     assert hashes(tmp_path / "data") == {name: sha256} and not work_dir.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_ctrl_c_waits_for_no_server_and_the_next_run_goes_on(tmp_path: Path) -> None:
     contents = {f"/{number}.jpg": jpeg(number) for number in range(40)}

@@ -89,6 +89,7 @@ def test_images_of_a_kind_do_not_stand_beside_one_another(small_run: "Run", tmp_
     assert {"09.jpg", "10.jpg", "11.jpg"} <= set(names(found)[:5])
 
 
+@pytest.mark.slow
 def test_many_classes_are_ranked_as_two_are(data: Path, small: TrainConfig, unlabelled: Path, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "data")
     draw_folder(tmp_path / "more", 12, first_seed=500)
@@ -126,6 +127,7 @@ def test_an_empty_folder_has_nothing_to_rank(small_run: "Run", tmp_path: Path) -
     assert next_images(small_run.path, tmp_path).num_files == 0
 
 
+@pytest.mark.slow
 def test_where_what_was_trained_on_has_gone_that_is_said(
     data: Path, small: TrainConfig, unlabelled: Path, tmp_path: Path
 ) -> None:

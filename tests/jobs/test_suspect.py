@@ -60,6 +60,7 @@ def test_subjects_that_are_known_again_are_noticed() -> None:
     assert f"--group-by '{found.rule}'" in finding.advice
 
 
+@pytest.mark.slow
 def test_where_names_say_nothing_there_is_at_most_one_false_alarm_in_twenty() -> None:
     dataset = frames()
     rng = np.random.default_rng(2)

@@ -156,6 +156,7 @@ def test_what_is_said_of_a_copy_holds_for_those_in_other_classes(folder: Path, o
     assert load_decisions(review.journal.path) == {"happy/00.jpg": "sad"}
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_the_first_training_makes_a_run_that_the_review_goes_on_with(folder: Path, opened: Opened) -> None:
     review = opened(folder)
@@ -200,6 +201,7 @@ def test_test_images_are_neither_shown_as_changed_nor_decided_on(review: Review,
         review.decide([number_of_path(min(of_test))], "sad")
 
 
+@pytest.mark.slow
 def test_what_was_decided_while_a_run_was_saved_is_not_taken_for_what_it_learnt(
     review: Review, copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -221,6 +223,7 @@ def test_what_was_decided_while_a_run_was_saved_is_not_taken_for_what_it_learnt(
     assert result["before"] != result["after"]
 
 
+@pytest.mark.slow
 def test_a_run_made_with_decisions_is_reviewed_again_by_the_labels_of_its_folders(
     review: Review, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: Opened
 ) -> None:
@@ -252,6 +255,7 @@ def test_training_again_without_decisions_changes_nothing(review: Review) -> Non
     assert (result["num_changed"], result["verdict"][:15]) == (0, "On the 2 test i")
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_a_saved_run_is_that_of_train_and_has_the_decisions(
     review: Review, run: "Run", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -294,6 +298,7 @@ def test_numbers_of_images_stay_when_others_are_added(folder: Path) -> None:
     assert len(set(after.values())) == len(after)
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_images_without_labels_are_labelled_where_they_lie_and_trained_on(
     copied: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -343,6 +348,7 @@ def test_an_image_without_a_label_has_none_to_keep(copied: Path, tmp_path: Path)
     review.close()
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 def test_decisions_on_copies_count_where_only_they_bring_enough_of_a_class(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

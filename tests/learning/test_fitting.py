@@ -129,6 +129,7 @@ def test_a_damaged_cache_is_warned_of_and_filled_again(dataset: Dataset, tmp_pat
     assert counting.num_made == 24
 
 
+@pytest.mark.slow
 def test_a_linear_classifier_is_one_file_that_answers_as_the_head_does(dataset: Dataset, tmp_path: Path) -> None:
     fitted = fit(dataset)
     assert (fitted.details.onnx_max_difference or 1) < 1e-5
@@ -150,6 +151,7 @@ def test_training_a_linear_classifier_loads_no_training_framework(data: Path, tm
     assert done.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_training_a_linear_classifier_makes_a_network_ready_to_run_twice_at_most(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +173,7 @@ def test_images_of_another_size_than_the_backbone_takes_are_refused(data: Path) 
         fit(scanned(data, (64, 64)))
 
 
+@pytest.mark.slow
 def test_a_file_of_the_users_own_is_the_backbone(data: Path, tmp_path: Path) -> None:
     (tmp_path / "own.onnx").write_bytes(pooling_network(shape=["N", 3, 32, 32]))
     config = TrainConfig(backbone=BackboneConfig(str(tmp_path / "own.onnx")))
@@ -403,6 +406,7 @@ def test_settings_that_contradict_one_another_are_refused() -> None:
     assert isinstance(find_backbone(PRESETS["best"]), Backbone)
 
 
+@pytest.mark.slow
 def test_what_chooses_a_threshold_is_said_of_images_that_were_not_learnt_from(tmp_path: Path) -> None:
     # Labels without meaning: whoever is asked about what it has learnt would be right.
     dataset = scanned(draw_folder(tmp_path / "data", 40))

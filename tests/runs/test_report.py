@@ -303,6 +303,7 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
     assert "The most frequent mistakes" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.medium
 @pytest.mark.parametrize("error", [OutputError("no room"), KeyError("no room")])
 def test_a_report_that_cannot_be_written_loses_no_run(

@@ -5,7 +5,10 @@ import shutil
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
+from sphinx.writers.html5 import HTML5Translator
 
 DOCS_DIR = Path(__file__).parent
 sys.path.insert(0, str(DOCS_DIR))
@@ -34,14 +37,15 @@ autodoc_typehints = "signature"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 
-myst_enable_extensions = ["colon_fence", "deflist", "substitution"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 900
 nb_execution_in_temp = True
 nb_merge_streams = True
-# Nothing is loaded from elsewhere.
+# Nothing is loaded from elsewhere: formulas are MathML, which browsers draw by themselves.
+html_math_renderer = "mathml"
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 
 html_theme = "furo"
@@ -68,6 +72,20 @@ def hide_the_colon(_app: Sphinx, what: str, _name: str, _value: object, _options
         lines[:0] = ["..", ""]
 
 
+def draw_formula(translator: HTML5Translator, node: nodes.math) -> None:
+    """Write a formula that stands in a line."""
+    translator.body.append(tex2mathml(node.astext()))
+    raise nodes.SkipNode
+
+
+def draw_formula_apart(translator: HTML5Translator, node: nodes.math_block) -> None:
+    """Write a formula that stands apart."""
+    translator.body.append(f"<p>{tex2mathml(node.astext(), as_block=True)}</p>")
+    raise nodes.SkipNode
+
+
 def setup(app: Sphinx) -> None:
-    """Come before napoleon, whose priority is 500."""
+    """Register what is defined above."""
+    app.add_html_math_renderer("mathml", (draw_formula, None), (draw_formula_apart, None))
+    # Before napoleon, whose priority is 500.
     app.connect("autodoc-process-docstring", hide_the_colon, priority=400)

@@ -61,6 +61,8 @@ MADE_DIR = DOCS_DIR / "_made"
 os.environ["XDG_CACHE_HOME"] = str(MADE_DIR / "cache")
 for notebook in DOCS_DIR.parent.glob("notebooks/*.ipynb"):
     shutil.copy(notebook, DOCS_DIR / "tutorial")
+# Notebooks run in another folder, and find the module that one of them explains.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(DOCS_DIR.parent / "notebooks"), os.environ.get("PYTHONPATH", "")])
 console.prepare(MADE_DIR)
 tables.write(MADE_DIR)
 myst_substitutions = drawings.draw(MADE_DIR)

@@ -1,5 +1,6 @@
 """Run notebooks from top to bottom, in a folder: python tools/execute_notebooks.py FOLDER NOTEBOOK..."""
 
+import shutil
 import sys
 import tempfile
 import time
@@ -40,4 +41,7 @@ if __name__ == "__main__":
     executed_dir = Path(sys.argv[1])
     executed_dir.mkdir(parents=True, exist_ok=True)
     for name in sys.argv[2:]:
+        # Its modules come along: Python looks for them beside it.
+        for module in Path(name).parent.glob("*.py"):
+            shutil.copy(module, executed_dir)
         print(f"{name}: {execute(Path(name), executed_dir):.0f} s", flush=True)

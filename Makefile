@@ -13,6 +13,9 @@ NUM_INPUTS = 100000
 NUM_KILLS = 200
 # How long `make overload` goes on.
 MINUTES = 10
+# Where ONNX Runtime Web lies, and the larger part of it.
+RUNTIME = src/mien/exports/runtime
+WASM = ort-wasm-simd-threaded.wasm
 # On Debian, as root, what a target needs can be had at once.
 INSTALL = test "$$(id -u)" = 0 && apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends
 
@@ -24,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment that happens to be active is none of ours; IPython warns where it is another one.
 unexport VIRTUAL_ENV
 
-.PHONY: setup demo demo-all quick test slow coverage proxy browser check notebooks docs bench fuzz kills overload domains format lock clean
+.PHONY: setup web demo demo-all quick test slow coverage proxy browser check notebooks docs bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -47,6 +50,16 @@ $(BIN)/python:
 	@$(PIP) --require-hashes --requirement requirements-demo.lock
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+
+web: $(RUNTIME)/$(WASM) ## fetch ONNX Runtime Web, which mien export puts into pages
+
+$(RUNTIME)/$(WASM): $(RUNTIME)/package-lock.json
+	@command -v npm || { $(INSTALL) npm; } || \
+		{ echo "make web needs npm: install Node.js, on Debian by: apt-get install npm"; exit 1; }
+	npm ci --ignore-scripts --prefix $(RUNTIME)
+	cp $(addprefix $(RUNTIME)/node_modules/onnxruntime-web/dist/,$(WASM) ort.wasm.bundle.min.mjs) $(RUNTIME)
+	rm -r $(RUNTIME)/node_modules
+	touch $@
 
 demo: .venv/demo-ready ## draw happy and sad people, train on them, judge others
 	@$(BIN)/mien demo
@@ -72,7 +85,7 @@ proxy: .venv/ready ## put nginx and Caddy before the server, and try what they k
 		{ echo "make proxy needs nginx and Caddy: install them, on Debian by: apt-get install nginx-light caddy"; exit 1; }
 	$(BIN)/pytest -m proxy
 
-browser: .venv/ready tests/browser/node_modules ## look at the pages in Chromium; installs it where that is possible
+browser: .venv/ready tests/browser/node_modules $(RUNTIME)/$(WASM) ## look at the pages in Chromium; installs it where that is possible
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
 		{ $(INSTALL) chromium fonts-dejavu-core; } || \
 		{ echo "make browser needs Chromium: install it, on Debian by: apt-get install chromium"; exit 1; }

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from mien.cli.data_commands import check, clean, fetch
+from mien.cli.export_commands import export
 from mien.cli.flags import fill_in_settings, spelled_out
 from mien.cli.label_commands import next_, review, sort
 from mien.cli.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
@@ -42,6 +43,7 @@ for command in (
     next_,
     sort,
     serve,
+    export,
 ):
     app.command(command)
 app.register_install_completion_command(help="Install completion for this shell.")

@@ -22,7 +22,7 @@ from mien.core.profiles import in_srgb
 from mien.errors import ImageError
 
 # Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
-_HASH_SIDE = 256
+HASH_SIDE = 256
 # What decoding takes at most, with the copy that is RGB, by measurement: some decoders keep two or three of their own.
 _BYTES_PER_PIXEL = {
     **{"JPEG": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 20, "WEBP": 20},
@@ -256,7 +256,7 @@ def _opened(content: bytes, config: ScanConfig) -> tuple[ImageFile.ImageFile, tu
 
 def _least_size(size: tuple[int, int], config: ScanConfig) -> tuple[int, int]:
     """Return the size below which a JPEG of some size is not decoded."""
-    (width, height), min_side = size, max(*config.image_size, _HASH_SIDE)
+    (width, height), min_side = size, max(*config.image_size, HASH_SIDE)
     scale = LONGEST_SIDE / max(size) if config.faces == "on" else 0
     return max(min_side, math.ceil(scale * width)), max(min_side, math.ceil(scale * height))
 

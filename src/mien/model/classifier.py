@@ -162,6 +162,11 @@ class Classifier:
         return self.facts.class_names
 
     @property
+    def content(self) -> bytes:
+        """The ONNX file."""
+        return self._content
+
+    @property
     def sha256(self) -> str:
         """The hash of the ONNX file, by which two classifiers are told apart."""
         return hashlib.sha256(self._content).hexdigest()

@@ -1,0 +1,1 @@
+"""Classifiers for places without mien: a page that needs no server."""

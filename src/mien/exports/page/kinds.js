@@ -1,0 +1,77 @@
+// Kinds: plain facts about how an image looks, in which it may be unlike those of a training: as `mien.core.kinds`.
+
+const LUMA = [0.299, 0.587, 0.114];
+const GREY = 0.03;
+const BRIGHTNESSES = [0.15, 0.35, 0.65, 0.85];
+const BLOCK = 4;
+const BLURRED = 0.12;
+const DARK_TO_BRIGHT = ["very dark", "dark", "neither dark nor bright", "bright", "very bright"];
+const STRIKING = ["in grey", "very dark", "very bright", "blurred"];
+const HARDLY = 100;
+const LEAST = 50;
+
+/** Return in words of what kind an image is: its colour, brightness and sharpness. */
+export function kindsOf({ width, height, data }) {
+  const greys = new Float32Array(width * height);
+  let [strongest, weakest] = [0, 0];
+  for (let place = 0; place < greys.length; place += 1) {
+    const [red, green, blue] = data.subarray(3 * place, 3 * place + 3);
+    greys[place] = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue;
+    strongest += Math.max(red, green, blue);
+    weakest += Math.min(red, green, blue);
+  }
+  const brightness = mean(greys) / 255;
+  return [
+    strongest - weakest <= GREY * strongest ? "in grey" : "in colour",
+    DARK_TO_BRIGHT[BRIGHTNESSES.filter((least) => brightness >= least).length],
+    sharpness(greys, width, height) < BLURRED ? "blurred" : "sharp",
+  ];
+}
+
+/** Return in words what an image is that hardly any training image is; "" where there is nothing. */
+export function rarity(kinds, counts) {
+  const known = Object.entries(counts).map(([names, count]) => [names.split(", "), count]);
+  const countOf = (some) =>
+    known.reduce((sum, [names, count]) => sum + (some.every((kind) => names.includes(kind)) ? count : 0), 0);
+  const total = countOf([]);
+  if (total < LEAST) return "";
+  const rare = partsOf(kinds)
+    .map((some) => ({ some, count: countOf(some) }))
+    .filter(({ count }) => count * HARDLY <= total)
+    // What one fact says already needs no second.
+    .sort((one, other) => one.some.length - other.some.length || one.count - other.count);
+  if (!rare.length) return "";
+  const [{ some, count }] = rare;
+  const subject = `only ${count} of ${total} training images ${count === 1 ? "is" : "are"}`;
+  return `${count ? subject : "none of the training images is"} ${some.join(" and ")}`;
+}
+
+function partsOf(kinds) {
+  const striking = kinds.filter((kind) => STRIKING.includes(kind));
+  const pairs = striking.flatMap((one, place) => striking.slice(place + 1).map((other) => [one, other]));
+  return [...kinds.map((kind) => [kind]), ...pairs];
+}
+
+/** Return how much of an image's contrast is within squares of a few pixels, from 0 to 1. */
+function sharpness(greys, width, height) {
+  const [across, down] = [Math.floor(width / BLOCK), Math.floor(height / BLOCK)];
+  const blocks = new Float64Array(across * down);
+  const cut = [];
+  for (let y = 0; y < down * BLOCK; y += 1)
+    for (let x = 0; x < across * BLOCK; x += 1) {
+      const grey = greys[y * width + x];
+      cut.push(grey);
+      blocks[Math.floor(y / BLOCK) * across + Math.floor(x / BLOCK)] += grey / BLOCK ** 2;
+    }
+  const contrast = variance(cut);
+  return contrast ? Math.sqrt(Math.max(0, 1 - variance(blocks) / contrast)) : 1;
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function variance(values) {
+  const middle = mean(values);
+  return values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / values.length;
+}

@@ -1,0 +1,163 @@
+"""The web page: the page of `mien serve`, a classifier and ONNX Runtime Web in one file of HTML, which asks nobody.
+
+Its modules are those of the server's page, but for the one that asks the server: one of the same name in `page` takes
+its place. They lie in the file as data: URLs; an import map says which is which.
+"""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Any
+
+from mien.config import ServeConfig
+from mien.core import files
+from mien.core.extras import needing
+from mien.core.faces import LONGEST_SIDE
+from mien.core.images import HASH_SIDE
+from mien.errors import MissingExtraError, SettingsError
+from mien.model.classifier import Classifier, ModelFacts
+
+_PAGES = package_files("mien.serving") / "page", package_files("mien.exports") / "page"
+_RUNTIME = package_files("mien.exports") / "runtime"
+_BINARY, _LIBRARY = "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs"
+# The page of the API's description is another one.
+_NOT_OF_THE_PAGE = "docs.js"
+# A module that lies in a data: URL has no folder to find others in: they are imported by their bare names.
+_FROM_FOLDER = re.compile(r'(?<=\bfrom ")\./')
+_START = 'import "serve.js";'
+_FOOTER = """<footer>
+<p>Images stay on this device: the classifier is in this page, which asks nobody for anything and keeps nothing.</p>
+<p><span id="version">mien</span></p>
+</footer>"""
+
+
+def write_web_page(classifier: Classifier, path: Path) -> None:
+    """Write a page that answers images by itself: one file that opens by double click, without a network.
+
+    Args:
+        classifier: What `load` returned.
+        path: The file, which may exist.
+
+    Raises:
+        SettingsError: The classifier looks at faces.
+        MissingExtraError: ONNX Runtime Web or a package is not installed.
+        OutputError: The file cannot be written.
+    """
+    text = web_page(classifier)
+    with files.replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")
+
+
+def web_page(classifier: Classifier) -> str:
+    """Return the page as HTML.
+
+    Args:
+        classifier: What `load` returned.
+
+    Raises:
+        SettingsError: The classifier looks at faces.
+        MissingExtraError: ONNX Runtime Web or a package is not installed.
+
+    Source:
+        Import maps: https://html.spec.whatwg.org/multipage/webappapis.html#import-maps.
+        Content Security Policy Level 3: https://www.w3.org/TR/CSP3.
+    """
+    if classifier.looks_at_faces:
+        raise SettingsError("it looks at faces, which a page cannot do yet: train with --faces off")
+    _require_runtime()
+    serving, _ = _PAGES
+    page = (serving / "serve.html").read_text("utf-8")
+    page = _replaced(r"<footer>.*</footer>", _FOOTER, page)
+    page = _replaced(
+        r"<noscript>.*</noscript>", '<noscript><p class="notice">This page needs JavaScript.</p></noscript>', page
+    )
+    page = _replaced(r'<link rel="icon".*</script>\n', _head(), page)
+    return _replaced(r"</body>", f"{_embedded(classifier)}</body>", page)
+
+
+def _require_runtime() -> None:
+    if not (_RUNTIME / _BINARY).is_file():
+        raise MissingExtraError("this needs ONNX Runtime Web. Type, in the folder of mien: make web")
+
+
+def _replaced(pattern: str, new: str, page: str) -> str:
+    """Replace the one place that fits."""
+    changed, count = re.subn(pattern, lambda _: new, page, flags=re.DOTALL)
+    assert count == 1, pattern  # noqa: S101  (a test makes every page)
+    return changed
+
+
+def _head() -> str:
+    """Return what the page begins with: what it may do, how it looks, and its modules."""
+    serving, _ = _PAGES
+    style = (package_files("mien.core") / "base.css").read_text("utf-8") + (serving / "serve.css").read_text("utf-8")
+    imports = json.dumps({"imports": {name: _data_url("text/javascript", text) for name, text in _modules().items()}})
+    icon = _data_url("image/svg+xml", (serving / "icon.svg").read_text("utf-8"))
+    policy = (
+        f"default-src 'none'; script-src {_hashed(imports)} {_hashed(_START)} data: 'wasm-unsafe-eval'; "
+        f"style-src {_hashed(style)}; img-src blob: data:; base-uri 'none'; form-action 'none'"
+    )
+    return (
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'<link rel="icon" href="{icon}" type="image/svg+xml">\n<style>{style}</style>\n'
+        f'<script type="importmap">{imports}</script>\n<script type="module">{_START}</script>\n'
+    )
+
+
+def _modules() -> dict[str, str]:
+    """Return the modules of the page by their names."""
+    found = {path.name: path for folder in _PAGES for path in folder.iterdir() if path.name.endswith(".js")}
+    found[_LIBRARY] = _RUNTIME / _LIBRARY
+    return {
+        name: _FROM_FOLDER.sub("", path.read_text("utf-8")) for name, path in found.items() if name != _NOT_OF_THE_PAGE
+    }
+
+
+def _embedded(classifier: Classifier) -> str:
+    """Return what lies in the file beside the page, in elements that do nothing."""
+    with needing("serve"):
+        from mien.serving.model_document import model_document
+    document = model_document(classifier, ServeConfig(explain=False))
+    return (
+        _json_element("model-document", document)
+        + _json_element("rules", _rules(classifier.facts))
+        + _packed_element("runtime", (_RUNTIME / _BINARY).read_bytes())
+        + _packed_element("network", classifier.content)
+    )
+
+
+def _rules(facts: ModelFacts) -> dict[str, Any]:
+    """Return how images are decoded and brought to size, and what those of the training were like."""
+    return {
+        "image_size": facts.image_size,
+        "resize_mode": facts.resize_mode,
+        "ground": facts.ground,
+        "least_side": max(*facts.image_size, HASH_SIDE),
+        "longest_side": 0 if facts.faces == "off" else LONGEST_SIDE,
+        "max_pixels": ServeConfig.max_pixels,
+        "max_distance": facts.max_distance,
+        "kinds": facts.kinds,
+    }
+
+
+def _json_element(name: str, value: object) -> str:
+    # Nothing in it can end the element.
+    text = json.dumps(value).replace("<", "\\u003c")
+    return f'<script type="application/json" id="{name}">{text}</script>\n'
+
+
+def _packed_element(name: str, content: bytes) -> str:
+    text = base64.b64encode(gzip.compress(content, mtime=0)).decode()
+    return f'<script type="application/gzip" id="{name}">{text}</script>\n'
+
+
+def _data_url(kind: str, text: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(text.encode()).decode()}"
+
+
+def _hashed(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

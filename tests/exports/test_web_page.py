@@ -1,0 +1,201 @@
+"""The page that needs no server, opened from a file in a browser: what it answers, beside what `mien predict` does."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mien
+from browsing import complaints_of, violations
+from conftest import Mien, draw_image
+from mien.errors import MissingExtraError
+from mien.exports import web_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from mien.runs.run import Run
+
+DONE = ".card:not([data-state=waiting]):not([data-state=asking])"
+# Where the two likeliest classes lie further apart, the label is that of Python.
+CLOSE = 0.02
+_ORIENTATION_TAG = 0x0112
+
+
+@pytest.fixture(scope="session")
+def plain_run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> "Run":
+    """A run that looks at no faces."""
+    config = mien.PRESETS["fast"].changed(faces="off")
+    return mien.train(data, config, out=tmp_path_factory.mktemp("plain") / "run")
+
+
+@pytest.fixture(scope="session")
+def file(plain_run: "Run", tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of its classifier."""
+    path = tmp_path_factory.mktemp("pages") / "moods.html"
+    web_page.write_web_page(mien.load(plain_run.path), path)
+    return path
+
+
+@pytest.fixture
+def wide(browser: "Browser") -> Iterator["Page"]:
+    """A page without a network; it may complain of nothing, and ask for nothing that is not in it."""
+    with browser.new_context(viewport={"width": 1280, "height": 900}, offline=True) as context:
+        page = context.new_page()
+        complaints = complaints_of(page)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        yield page
+        assert complaints == []
+        assert [url[:80] for url in asked if not url.startswith(("data:", "blob:"))][1:] == []
+
+
+def opened(page: "Page", path: Path) -> "Page":
+    page.goto(path.as_uri())
+    page.wait_for_selector("#model:not([hidden])")
+    return page
+
+
+def answers(page: "Page", *paths: Path) -> dict[str, dict[str, str]]:
+    """Choose files; return the rows of the table of answers by their sources."""
+    page.set_input_files("#files", list(paths))
+    waited = "([cards, count]) => document.querySelectorAll(cards).length === count"
+    page.wait_for_function(waited, arg=[DONE, len(paths)])
+    with page.expect_download() as download:
+        page.click("#save")
+    text = download.value.path().read_text("utf-8-sig")
+    return {row["source"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def differences(rows: dict[str, dict[str, str]], run: "Run", paths: list[Path]) -> Iterator[tuple[str, float]]:
+    """Yield how far the probabilities are from those of Python; the labels are the same where it is not close."""
+    for prediction in mien.predict(mien.load(run.path), paths):
+        name = Path(prediction.source).name
+        row = rows[name]
+        assert (row["error"], prediction.error) == ("", None), name
+        assert (row["out_of_distribution"] == "yes") == prediction.out_of_distribution, name
+        ranked = sorted(prediction.probs.values())
+        assert row["label"] == prediction.label or ranked[-1] - ranked[-2] < CLOSE, name
+        yield name, max(abs(float(row[f"prob_{label}"]) - prob) for label, prob in prediction.probs.items())
+
+
+def saved(folder: Path, name: str, image: Image.Image, **options: Any) -> Path:
+    image.save(folder / name, **options)
+    return folder / name
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[_ORIENTATION_TAG] = orientation
+    return exif
+
+
+def with_alpha(image: Image.Image) -> Image.Image:
+    """Let an image fade out to the left."""
+    alpha = np.linspace(0, 255, image.width).astype(np.uint8)
+    image.putalpha(Image.fromarray(np.broadcast_to(alpha, (image.height, image.width)).copy()))
+    return image
+
+
+@pytest.mark.browser
+def test_what_is_decoded_whole_is_answered_as_by_python(
+    wide: "Page", file: Path, plain_run: "Run", tmp_path: Path
+) -> None:
+    image = draw_image(77).resize((601, 443))
+    paths = [
+        *(saved(tmp_path, f"plain.{ending}", image) for ending in ("png", "bmp", "gif", "webp", "avif")),
+        saved(tmp_path, "small.png", image.resize((61, 40))),
+        saved(tmp_path, "flat.png", image.resize((1800, 31))),
+        saved(tmp_path, "large.png", image.resize((1700, 1203))),
+        saved(tmp_path, "grey.png", image.convert("L")),
+        saved(tmp_path, "palette.png", image.convert("P")),
+        saved(tmp_path, "turned.png", image, exif=turned(6)),
+        saved(tmp_path, "faded.png", with_alpha(image.copy())),
+        saved(tmp_path, "white.png", Image.new("RGBA", (90, 90), (255, 255, 255, 40))),
+    ]
+    rows = answers(opened(wide, file), *paths)
+    assert {name: far for name, far in differences(rows, plain_run, paths) if far > 1e-3} == {}
+
+
+@pytest.mark.browser
+def test_a_jpeg_of_any_size_and_turn_is_answered_nearly_as_by_python(
+    wide: "Page", file: Path, plain_run: "Run", tmp_path: Path
+) -> None:
+    image = draw_image(78)
+    paths = [
+        *(saved(tmp_path, f"{width}.jpg", image.resize((width, 2 * width // 3))) for width in (90, 603, 1201, 2400)),
+        *(saved(tmp_path, f"turn{n}.jpg", image.resize((901, 700)), exif=turned(n)) for n in range(1, 9)),
+        saved(tmp_path, "passes.jpg", image.resize((1024, 768)), progressive=True),
+        saved(tmp_path, "grey.jpg", image.convert("L")),
+    ]
+    rows = answers(opened(wide, file), *paths)
+    assert {name: far for name, far in differences(rows, plain_run, paths) if far > CLOSE} == {}
+
+
+@pytest.mark.browser
+def test_what_a_browser_cannot_decode_is_named(wide: "Page", file: Path, tmp_path: Path) -> None:
+    image = draw_image(79).resize((400, 300))
+    whole = saved(tmp_path, "whole.jpg", image).read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("no image")
+    paths = [
+        *(tmp_path / name for name in ("cut.jpg", "empty.jpg", "notes.txt")),
+        saved(tmp_path, "scan.tif", image),
+        saved(tmp_path, "map.ppm", image),
+        saved(tmp_path, "turned.webp", image, exif=turned(6)),
+        saved(tmp_path, "deep.png", Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)),
+    ]
+    told = {name: row["error"] for name, row in answers(opened(wide, file), *paths).items()}
+    otherwise = "save it as JPEG or PNG, or ask mien predict"
+    assert told == {
+        "cut.jpg": "damaged: it is cut off",
+        "empty.jpg": "0 bytes",
+        "notes.txt": "no image of a kind that is read here (JPEG, PNG, GIF, WEBP, BMP, AVIF, HEIC)",
+        "scan.tif": f"it is TIFF, which is not read in a browser: {otherwise}",
+        "map.ppm": f"it is PPM, which is not read in a browser: {otherwise}",
+        "turned.webp": f"a WebP that is to be turned, which not all browsers do: {otherwise}",
+        "deep.png": "a PNG of 16 bits a channel, of which a browser shows 8: ask mien predict",
+    }
+
+
+@pytest.mark.browser
+def test_the_page_is_quiet_and_everybody_can_use_it(page: "Page", file: Path, data: Path) -> None:
+    opened(page, file)
+    assert violations(page) == []
+    page.set_input_files("#files", [data / "happy" / "00.jpg", data / "sad" / "01.jpg"])
+    page.wait_for_function("cards => document.querySelectorAll(cards).length === 2", arg=DONE)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    assert violations(page) == []
+    assert "server" not in page.inner_text("body")
+
+
+@pytest.mark.browser
+def test_the_page_may_connect_to_nobody(wide: "Page", file: Path) -> None:
+    opened(wide, file)
+    policy = wide.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") or ""
+    assert policy.startswith("default-src 'none'; ")
+    assert not re.search(r"connect-src|https?:|'unsafe-inline'|'unsafe-eval'", policy)
+
+
+@pytest.mark.browser
+def test_the_command_says_what_it_has_written(plain_run: "Run", tmp_path: Path, command: Mien) -> None:
+    path = tmp_path / "moods.html"
+    code, out, _ = command("export", plain_run.path, "--to", "web", "--out", path)
+    assert (code, out) == (0, f"{path}: {path.stat().st_size / 1e6:.0f} MB; open it in a browser\n")
+    assert json.dumps(mien.load(plain_run.path).sha256) in path.read_text("utf-8")
+
+
+def test_without_the_runtime_it_says_what_to_type(
+    small_run: "Run", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_page, "_RUNTIME", tmp_path)
+    with pytest.raises(MissingExtraError, match=r"make web$"):
+        web_page.web_page(mien.load(small_run.path))

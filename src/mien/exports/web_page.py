@@ -18,11 +18,12 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.faces import LONGEST_SIDE
 from mien.core.images import HASH_SIDE
-from mien.errors import MissingExtraError, SettingsError
+from mien.errors import MissingExtraError
 from mien.model.classifier import Classifier, ModelFacts
 
 _PAGES = package_files("mien.serving") / "page", package_files("mien.exports") / "page"
 _RUNTIME = package_files("mien.exports") / "runtime"
+_DETECTOR = package_files("mien.core") / "face_detector.onnx"
 _BINARY, _LIBRARY = "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs"
 # The page of the API's description is another one.
 _NOT_OF_THE_PAGE = "docs.js"
@@ -43,7 +44,6 @@ def write_web_page(classifier: Classifier, path: Path) -> None:
         path: The file, which may exist.
 
     Raises:
-        SettingsError: The classifier looks at faces.
         MissingExtraError: ONNX Runtime Web or a package is not installed.
         OutputError: The file cannot be written.
     """
@@ -59,15 +59,12 @@ def web_page(classifier: Classifier) -> str:
         classifier: What `load` returned.
 
     Raises:
-        SettingsError: The classifier looks at faces.
         MissingExtraError: ONNX Runtime Web or a package is not installed.
 
     Source:
         Import maps: https://html.spec.whatwg.org/multipage/webappapis.html#import-maps.
         Content Security Policy Level 3: https://www.w3.org/TR/CSP3.
     """
-    if classifier.looks_at_faces:
-        raise SettingsError("it looks at faces, which a page cannot do yet: train with --faces off")
     _require_runtime()
     serving, _ = _PAGES
     page = (serving / "serve.html").read_text("utf-8")
@@ -127,6 +124,7 @@ def _embedded(classifier: Classifier) -> str:
         + _json_element("rules", _rules(classifier.facts))
         + _packed_element("runtime", (_RUNTIME / _BINARY).read_bytes())
         + _packed_element("network", classifier.content)
+        + (_packed_element("detector", _DETECTOR.read_bytes()) if classifier.looks_at_faces else "")
     )
 
 

@@ -6,12 +6,14 @@ const BRIGHTNESSES = [0.15, 0.35, 0.65, 0.85];
 const BLOCK = 4;
 const BLURRED = 0.12;
 const DARK_TO_BRIGHT = ["very dark", "dark", "neither dark nor bright", "bright", "very bright"];
-const STRIKING = ["in grey", "very dark", "very bright", "blurred"];
+const CLOSE_UP = 0.75;
+const FACES = ["without a face", "of a face further away", "of a face close up"];
+const STRIKING = ["in grey", "very dark", "very bright", "blurred", "of a face close up"];
 const HARDLY = 100;
 const LEAST = 50;
 
-/** Return in words of what kind an image is: its colour, brightness and sharpness. */
-export function kindsOf({ width, height, data }) {
+/** Return in words of what kind an image is: its colour, brightness and sharpness; and the largest of its `faces`. */
+export function kindsOf({ width, height, data }, faces) {
   const greys = new Float32Array(width * height);
   let [strongest, weakest] = [0, 0];
   for (let place = 0; place < greys.length; place += 1) {
@@ -25,6 +27,7 @@ export function kindsOf({ width, height, data }) {
     strongest - weakest <= GREY * strongest ? "in grey" : "in colour",
     DARK_TO_BRIGHT[BRIGHTNESSES.filter((least) => brightness >= least).length],
     sharpness(greys, width, height) < BLURRED ? "blurred" : "sharp",
+    ...(faces ? [FACES[faces.length ? 1 + (Math.max(...faces[0].size) >= CLOSE_UP) : 0]] : []),
   ];
 }
 

@@ -2,8 +2,9 @@
 
 import { decoded } from "./decoding.js";
 import { told } from "./embedded.js";
+import { findFaces, shownOf } from "./faces.js";
 import { rarity, kindsOf } from "./kinds.js";
-import { load } from "./network.js";
+import { bytes, load } from "./network.js";
 import { toSize } from "./resizing.js";
 
 const UNSURE = "unsure";
@@ -24,8 +25,8 @@ export class Refused extends Error {
 const model = told("model-document");
 const rules = told("rules");
 // While somebody still looks for an image, the classifier gets ready.
-const network = load();
-network.catch(() => {});
+const networks = load();
+networks.catch(() => {});
 /** The answer before: one image at a time is decoded, or a phone would run out of memory. */
 let last = Promise.resolve();
 
@@ -50,7 +51,7 @@ export function ask(image, { signal } = {}) {
 }
 
 async function answered({ file, name }, signal) {
-  const run = await network.catch((error) => {
+  const { network, detector } = await networks.catch((error) => {
     console.warn(error);
     throw new Unreachable(OLD);
   });
@@ -59,9 +60,12 @@ async function answered({ file, name }, signal) {
     throw new Refused(error.message);
   });
   const pixels = toSize(image, rules.image_size, rules.resize_mode);
-  const { probs, distance } = await run(pixels);
+  const faces = detector && (await findFaces(image, detector));
+  const images = bytes(pixels.data, [1, ...rules.image_size, 3]);
+  const { probs, distance } = await network(faces ? { images, ...shownOf(image, faces) } : { images });
   signal?.throwIfAborted();
-  return prediction(name, probs, hidden || rarity(kindsOf(pixels), rules.kinds) || (isFar(distance) ? FAR : ""));
+  const unlike = hidden || rarity(kindsOf(pixels, faces), rules.kinds) || (isFar(distance?.[0]) ? FAR : "");
+  return prediction(name, [...probs], unlike);
 }
 
 function isFar(distance) {

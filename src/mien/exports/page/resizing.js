@@ -38,7 +38,8 @@ function meanOf({ width, height, data }, left, top, across, down, channel) {
   return Math.floor(sum / ((right - left) * (bottom - top)) + 0.5);
 }
 
-function stretched(image, width, height) {
+/** Bring an image to a size, by way of means where it is far larger. */
+export function stretched(image, width, height) {
   const factorOf = (long, short) => Math.max(1, Math.floor(long / short / GAP));
   const [across, down] = [factorOf(image.width, width), factorOf(image.height, height)];
   return resampled(reduced(image, across, down), width, height, [0, 0, image.width / across, image.height / down]);
@@ -65,13 +66,13 @@ function padded(image, width, height) {
 }
 
 /** Round as Python does: of two whole numbers that are as near, to the even one. */
-function toEven(value) {
+export function toEven(value) {
   const floor = Math.floor(value);
   return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
 }
 
 /** Return what lies in a box of an image, brought to a size: across first, then down. */
-function resampled(image, width, height, [left, top, right, bottom]) {
+export function resampled(image, width, height, [left, top, right, bottom]) {
   const wide = empty(width, image.height);
   const columns = weightsFor(image.width, left, right, width);
   for (let y = 0; y < image.height; y += 1)

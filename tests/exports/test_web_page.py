@@ -15,8 +15,16 @@ from PIL import Image
 import mien
 from browsing import complaints_of, violations
 from conftest import Mien, draw_image
+from drawn_faces import portrait
+from mien.config import BackboneConfig, ScanConfig, TrainConfig
 from mien.errors import MissingExtraError
 from mien.exports import web_page
+from mien.learning.backbone import load_backbone
+from mien.learning.exporting import facts_of, join
+from mien.learning.face_features import NUM_FACE_FEATURES
+from mien.learning.heads import Head
+from mien.learning.out_of_distribution import fit_distribution
+from mien.model.classifier import Classifier
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -74,9 +82,11 @@ def answers(page: "Page", *paths: Path) -> dict[str, dict[str, str]]:
     return {row["source"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
-def differences(rows: dict[str, dict[str, str]], run: "Run", paths: list[Path]) -> Iterator[tuple[str, float]]:
+def differences(
+    rows: dict[str, dict[str, str]], classifier: Classifier, paths: list[Path]
+) -> Iterator[tuple[str, float]]:
     """Yield how far the probabilities are from those of Python; the labels are the same where it is not close."""
-    for prediction in mien.predict(mien.load(run.path), paths):
+    for prediction in mien.predict(classifier, paths):
         name = Path(prediction.source).name
         row = rows[name]
         assert (row["error"], prediction.error) == ("", None), name
@@ -84,6 +94,17 @@ def differences(rows: dict[str, dict[str, str]], run: "Run", paths: list[Path]) 
         ranked = sorted(prediction.probs.values())
         assert row["label"] == prediction.label or ranked[-1] - ranked[-2] < CLOSE, name
         yield name, max(abs(float(row[f"prob_{label}"]) - prob) for label, prob in prediction.probs.items())
+
+
+def looking_at_faces() -> Classifier:
+    """Return a classifier that looks at faces; what it says of them means nothing."""
+    random = np.random.default_rng(3)
+    backbone = load_backbone(BackboneConfig(), (224, 224))
+    of_images, of_faces = random.normal(0, 0.01, (1984, 3)), random.normal(0, 0.5, (NUM_FACE_FEATURES, 3))
+    head = Head(np.vstack([of_images, of_faces]).astype(np.float32), np.zeros(3, np.float32), 1.0, 1.0)
+    dataset = mien.Dataset(Path("data"), ("calm", "glad", "sad"), (), ScanConfig(faces="on"))
+    features = random.normal(1, 1, (20, 1984)).astype(np.float32)
+    return join(backbone, head, fit_distribution(features, groups=range(20)), facts_of(dataset))
 
 
 def saved(folder: Path, name: str, image: Image.Image, **options: Any) -> Path:
@@ -121,7 +142,7 @@ def test_what_is_decoded_whole_is_answered_as_by_python(
         saved(tmp_path, "white.png", Image.new("RGBA", (90, 90), (255, 255, 255, 40))),
     ]
     rows = answers(opened(wide, file), *paths)
-    assert {name: far for name, far in differences(rows, plain_run, paths) if far > 1e-3} == {}
+    assert {name: far for name, far in differences(rows, mien.load(plain_run.path), paths) if far > 1e-3} == {}
 
 
 @pytest.mark.browser
@@ -136,7 +157,42 @@ def test_a_jpeg_of_any_size_and_turn_is_answered_nearly_as_by_python(
         saved(tmp_path, "grey.jpg", image.convert("L")),
     ]
     rows = answers(opened(wide, file), *paths)
-    assert {name: far for name, far in differences(rows, plain_run, paths) if far > CLOSE} == {}
+    assert {name: far for name, far in differences(rows, mien.load(plain_run.path), paths) if far > CLOSE} == {}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["crop", "pad"])
+def test_images_are_brought_to_size_in_the_way_of_the_training(
+    wide: "Page", small: TrainConfig, data: Path, tmp_path: Path, mode: str
+) -> None:
+    run = mien.train(data, small.changed(resize_mode=mode, faces="off"), out=tmp_path / "run")
+    web_page.write_web_page(mien.load(run.path), tmp_path / "page.html")
+    image = draw_image(80)
+    sizes = [(401, 250), (250, 401), (300, 300), (31, 20), (999, 40)]
+    paths = [saved(tmp_path, f"{width}.png", image.resize((width, height))) for width, height in sizes]
+    rows = answers(opened(wide, tmp_path / "page.html"), *paths)
+    assert {name: far for name, far in differences(rows, mien.load(run.path), paths) if far > 1e-4} == {}
+
+
+@pytest.mark.browser
+def test_the_faces_in_an_image_count_as_in_python(wide: "Page", tmp_path: Path) -> None:
+    classifier = looking_at_faces()
+    web_page.write_web_page(classifier, tmp_path / "page.html")
+    scene = Image.new("RGB", (1501, 1100), (70, 110, 150))
+    saved(tmp_path, "none.png", scene)
+    for number, (side, turn) in enumerate([(420, 0), (300, 20), (180, -15)]):
+        scene.paste(portrait().resize((side, side)).rotate(turn), (40 + 470 * number, 90 + 210 * number))
+    paths = [
+        tmp_path / "none.png",
+        saved(tmp_path, "three.png", scene),
+        saved(tmp_path, "one.png", portrait()),
+        saved(tmp_path, "close.png", portrait().crop((50, 50, 206, 206))),
+        saved(tmp_path, "turned.png", portrait(600).rotate(30)),
+    ]
+    # Of another image, the answer would be another.
+    assert len({str(found.probs) for found in mien.predict(classifier, paths)}) == len(paths)
+    rows = answers(opened(wide, tmp_path / "page.html"), *paths)
+    assert {name: far for name, far in differences(rows, classifier, paths) if far > 1e-3} == {}
 
 
 @pytest.mark.browser

@@ -82,10 +82,7 @@ def _require_runtime() -> None:
 
 
 def _replaced(pattern: str, new: str, page: str) -> str:
-    """Replace the one place that fits."""
-    changed, count = re.subn(pattern, lambda _: new, page, flags=re.DOTALL)
-    assert count == 1, pattern  # noqa: S101  (a test makes every page)
-    return changed
+    return re.sub(pattern, lambda _: new, page, flags=re.DOTALL)
 
 
 def _head() -> str:

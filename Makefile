@@ -171,4 +171,4 @@ lock: ## work out requirements.lock anew, and what the demo and a server need of
 	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules $(RUNTIME)/ort* mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*

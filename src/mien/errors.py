@@ -23,8 +23,8 @@ MienError
 │   ├── ForbiddenError        it asks for what the server does not do       PermissionError
 │   ├── BusyError             others are served first; has `retry_after_s`
 │   └── NotReadyError         the server is stopping, or was too slow
-├── ExportMismatchError       a saved model answers differently             ArithmeticError
 └── GateError                 a gate said no: exit code 3                   ValueError
+    ├── ExportMismatchError   a saved model answers differently             ArithmeticError
     └── LeakError             a copy of an image to judge by was trained on
 """
 
@@ -169,12 +169,12 @@ class NotReadyError(ServiceError):
     """The server is stopping, or could not answer in time."""
 
 
-class ExportMismatchError(MienError, ArithmeticError):
-    """A saved model does not give the answers of the model it was made from."""
-
-
 class GateError(MienError, ValueError):
-    """A gate that the user set found what it must not."""
+    """A gate that the user set, or that mien always sets, found what it must not."""
+
+
+class ExportMismatchError(GateError, ArithmeticError):
+    """A saved model does not give the answers of the model it was made from."""
 
 
 class LeakError(GateError):

@@ -20,6 +20,7 @@ from mien.core.inputs import Inputs
 from mien.core.kinds import count_kinds, kinds_of
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError, ModelFileError
 from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat, noise, with_heat
@@ -29,6 +30,7 @@ from mien.learning.heads import Head
 from mien.learning.methods import Fitted, places_seen
 from mien.learning.onnx_graphs import write_constant, write_node, write_output
 from mien.learning.out_of_distribution import Distribution, fit_distribution
+from mien.model.agreement import compare_answers
 from mien.model.classifier import Classifier, ModelFacts, with_facts
 from mien.runs.figures import plot_history
 from mien.runs.folder import RunFolder
@@ -45,8 +47,6 @@ model = keras.models.load_model(sys.argv[1], compile=False)
 model(np.zeros((1, *model.input_shape[1:]), np.uint8))
 model.export(sys.argv[2], format="onnx", verbose=False)
 """
-# Two classes this near to one another are as probable: which of them is the label is rounding.
-_TIE = 1e-5
 # How the training images are distributed is learnt from at most this many images.
 _MAX_FEATURES = 1000
 # Of what kinds they are is counted in at most so many.
@@ -234,16 +234,14 @@ def prove_equal(expected: Iterable[NDArray[np.float32]], given: Iterable[NDArray
     Raises:
         ExportMismatchError: A probability differs by more than 1e-3, or a label does.
     """
-    difference, num_changed = 0.0, 0
-    for wanted, found in zip(expected, given, strict=True):
-        difference = max(difference, float(np.abs(wanted - found).max()))
-        num_changed += int((wanted.max(axis=1) - wanted[np.arange(len(wanted)), found.argmax(axis=1)] > _TIE).sum())
-    if difference > MAX_DIFFERENCE or num_changed:
+    agreement = compare_answers(expected, given)
+    if agreement.max_difference > MAX_DIFFERENCE or agreement.num_changed:
         raise ExportMismatchError(
-            f"model.onnx does not answer as what was trained does: probabilities differ by up to {difference:.1e} "
-            f"(at most {MAX_DIFFERENCE:.0e} is allowed), and {num_changed} labels change"
+            f"model.onnx does not answer as what was trained does: probabilities differ by up to "
+            f"{agreement.max_difference:.1e} (at most {MAX_DIFFERENCE:.0e} is allowed), and "
+            f"{counted(agreement.num_changed, 'label')} would be another"
         )
-    return difference
+    return agreement.max_difference
 
 
 def _name_ends(graph: "onnx.GraphProto") -> None:

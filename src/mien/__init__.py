@@ -14,7 +14,7 @@ import lazy_loader
 
 _loaded, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 # The extra that a name needs, where it is not train.
-_EXTRAS = {"build_cnn": "keras", "create_app": "serve"}
+_EXTRAS = {"build_cnn": "keras", "create_app": "serve", "write_web_page": "serve"}
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,9 @@ from .data.scanning import scan as scan
 from .data.shortcuts import Shortcut as Shortcut
 from .data.splitting import split as split
 from .errors import MienError as MienError
+from .exports.exporting import Exported as Exported
+from .exports.exporting import export as export
+from .exports.web_page import write_web_page as write_web_page
 from .jobs.check import Check as Check
 from .jobs.check import check as check
 from .jobs.compare import Comparison as Comparison

@@ -49,3 +49,14 @@ class Silence:
 
 
 SILENCE = Silence()
+
+
+class Steps(Silence):
+    """Passes on how far a job is, and nothing else: for one that is part of another."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """Pass it on."""
+        self._progress.step(stage, done, total, note)

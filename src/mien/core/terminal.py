@@ -53,7 +53,7 @@ def show_json(document: Any) -> None:
 
 
 # Columns of words; those of numbers stand to the right.
-_OF_WORDS = ("class", "answered right", "right on images that are")
+_OF_WORDS = ("class", "answered right", "right on images that are", "file")
 
 
 def new_table(*columns: str) -> Table:

@@ -1,1 +1,1 @@
-"""Classifiers for places without mien: a page that needs no server."""
+"""A classifier for places without mien: a page, or a file for another runtime that is proved to answer alike."""

@@ -18,7 +18,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.faces import LONGEST_SIDE
 from mien.core.images import HASH_SIDE
-from mien.errors import MissingExtraError
+from mien.errors import MissingExtraError, SettingsError
 from mien.model.classifier import Classifier, ModelFacts
 
 _PAGES = package_files("mien.serving") / "page", package_files("mien.exports") / "page"
@@ -41,13 +41,18 @@ def write_web_page(classifier: Classifier, path: Path) -> None:
 
     Args:
         classifier: What `load` returned.
-        path: The file, which may exist.
+        path: The file, which may exist; a folder that it is to lie in is made.
 
     Raises:
         MissingExtraError: ONNX Runtime Web or a package is not installed.
+        SettingsError: The name does not end in .html.
         OutputError: The file cannot be written.
     """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"{str(path)!r} is to be a page: give it a name that ends in .html")
     text = web_page(classifier)
+    with files.writing(path):
+        path.parent.mkdir(exist_ok=True)
     with files.replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
 

@@ -73,7 +73,7 @@ def refit(
     Raises:
         UserError: As `train`, such as TooFewImagesError where nothing is left of a class.
     """
-    config = split_as_before(_linear(run))
+    config = split_as_before(linear_settings(run))
     backbone = find_backbone(config)
     scan_config = replace(run.dataset.config, image_size=backbone.image_size) if backbone else run.dataset.config
     records = with_looks(RunFolder(run.path).looks_path, run.dataset.records)
@@ -96,7 +96,7 @@ def _as_decided(record: ImageRecord, decisions: Mapping[str, str]) -> ImageRecor
     return replace(record, used=False, problems=(*record.problems, Problem("left_out", "no class yet")))
 
 
-def _linear(run: Run) -> TrainConfig:
+def linear_settings(run: Run) -> TrainConfig:
     """Return the settings of a run for the method linear, so that its images stay in their splits."""
     config = run.config
     if config.fit.method != "linear":

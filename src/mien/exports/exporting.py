@@ -1,0 +1,229 @@
+"""Exporting: a run -> a file for another runtime, which is only kept where it answers all images as the run does."""
+
+import json
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core import files
+from mien.core.inputs import Inputs
+from mien.core.parallel import in_threads
+from mien.core.progress import SILENCE, Progress, Steps
+from mien.core.scores import Score
+from mien.core.text import counted
+from mien.data.dataset import Dataset
+from mien.errors import ExportMismatchError, ImageError, SettingsError, SourceNotFoundError
+from mien.exports.formats import FORMATS, Answering, FormatName
+from mien.jobs.refit import linear_settings
+from mien.jobs.train import train
+from mien.model.agreement import Agreement, compare_answers
+from mien.model.classifier import Classifier
+from mien.runs.run import Run
+
+Array = NDArray[np.float32]
+
+# Formats that compute in another order round otherwise; anything beyond this is another network.
+MAX_DIFFERENCE = 1e-3
+# The time of an answer is that in the middle of so many.
+_NUM_TIMED = 50
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A classifier in the files of another runtime.
+
+    Attributes:
+        path: The file to open; what belongs to it lies beside it.
+        title: The name of the format.
+        agreement: How far its answers are from those of the classifier, on all images of the run.
+        accuracy: Of the classifier that it holds: out of fold, or of the test where there was no cross-validation.
+        accuracy_with_faces: Of the run's classifier where that looks at faces, and the file holds another, which looks
+            at whole images alone; otherwise None.
+        milliseconds: What one image takes on one core, without decoding.
+        milliseconds_of_onnx: What it takes ONNX Runtime.
+        num_bytes: Of its files, without the description.
+        num_bytes_of_onnx: Of the same network as ONNX.
+    """
+
+    path: Path
+    title: str
+    agreement: Agreement
+    accuracy: Score
+    accuracy_with_faces: Score | None
+    milliseconds: float
+    milliseconds_of_onnx: float
+    num_bytes: int
+    num_bytes_of_onnx: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "path": str(self.path)}
+
+
+def export(
+    run: Run,
+    to: FormatName,
+    *,
+    out: str | Path | None = None,
+    cache_dir: Path | None = None,
+    progress: Progress = SILENCE,
+) -> Exported:
+    """Write the classifier of a run for another runtime, and prove that it answers as the run does.
+
+    All images of the run are shown to both. Where a label differs, or a probability by more than 0.001, nothing is
+    written. The file takes `images`, uint8 (1, H, W, 3), and gives `probs`, float32 (1, C); a JSON file of the same
+    name and ".json" says what a program must know beside that. A classifier that looks at faces is trained again on
+    whole images alone: no such file can look for faces.
+
+    Args:
+        run: What `train` returned, or `load_run`. Its images must still be there.
+        to: "onnx", "litert" or "openvino".
+        out: The file; by default in the folder exported of the run.
+        cache_dir: Where the features of images are kept, for a classifier that is trained again.
+        progress: Told how far it is.
+
+    Raises:
+        MissingExtraError: A package is not installed.
+        SettingsError: `out` has not the ending of the format, or the network cannot be written in it.
+        SourceNotFoundError: An image of the run has gone, or has changed.
+        ExportMismatchError: It would answer otherwise. Nothing is written.
+        OutputError: It cannot be written.
+
+    Example:
+        >>> import mien
+        >>> run = mien.train("data", out="runs/small")
+        >>> exported = mien.export(run, "onnx")
+        >>> exported.agreement.num_images, exported.agreement.num_changed
+        (24, 0)
+    """
+    form = FORMATS[to]
+    form.require()
+    path = Path(out) if out else run.path / "exported" / f"model{form.endings[0]}"
+    if path.suffix != form.endings[0]:
+        raise SettingsError(f"{str(path)!r} is to be {form.title}: give --out a name that ends in {form.endings[0]}")
+    whole = _on_whole_images(run, cache_dir, progress) if run.classifier.looks_at_faces else run
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [Path(folder, "model").with_suffix(ending) for ending in form.endings]
+        progress.say(f"writing {form.title}")
+        network = _network(whole.classifier)
+        form.write(network, parts[0])
+        answering = form.open(parts[0])
+        agreement = compare_answers(*_answers(whole, answering, progress))
+        _refuse_others(agreement, form.title)
+        pixels = _pixels(whole.dataset, whole.dataset.indexes()[0])
+        exported = Exported(
+            path=path,
+            title=form.title,
+            agreement=agreement,
+            accuracy=whole.scores.judged.accuracy,
+            accuracy_with_faces=run.scores.judged.accuracy if whole is not run else None,
+            milliseconds=_milliseconds(answering, pixels),
+            milliseconds_of_onnx=_milliseconds(_asking(whole.classifier), pixels),
+            num_bytes=sum(part.stat().st_size for part in parts),
+            num_bytes_of_onnx=len(network),
+        )
+        _put(parts, _description(whole.classifier, exported), path)
+    return exported
+
+
+def _on_whole_images(run: Run, cache_dir: Path | None, progress: Progress) -> Run:
+    """Train again on the same images and splits, without faces."""
+    progress.say("the classifier looks at faces, too, which no such file can: training one on whole images alone")
+    config = linear_settings(run).changed(faces="off")
+    with tempfile.TemporaryDirectory() as folder:
+        return train(run.dataset.root, config, out=Path(folder, "run"), cache_dir=cache_dir, progress=Steps(progress))
+
+
+def _network(classifier: Classifier) -> bytes:
+    """Return the graph from images to probabilities alone."""
+    import onnx
+    from onnx.utils import Extractor
+
+    model = Extractor(onnx.load_from_string(classifier.content)).extract_model(["images"], ["probs"])
+    return bytes(model.SerializeToString())
+
+
+def _answers(run: Run, answering: Answering, progress: Progress) -> tuple[Iterable[Array], Iterable[Array]]:
+    """Return what the classifier and the file say of each image of a run, one after another."""
+    places = run.dataset.indexes()
+
+    def shown() -> Iterator[NDArray[np.uint8]]:
+        for done, pixels in enumerate(in_threads(lambda place: _pixels(run.dataset, place), places), start=1):
+            yield pixels
+            progress.step("Comparing the answers", done, len(places))
+
+    for_one, for_other = tee(shown())
+    return map(_asking(run.classifier), for_one), map(answering, for_other)
+
+
+def _asking(classifier: Classifier) -> Answering:
+    return lambda pixels: classifier.probs(Inputs.of(pixels))
+
+
+def _pixels(dataset: Dataset, place: int) -> NDArray[np.uint8]:
+    """Return what a network is shown of an image."""
+    try:
+        return dataset.pixels(np.array([place]))
+    except ImageError as error:
+        name = str(dataset.root / dataset.records[place].path)
+        raise SourceNotFoundError(
+            f"{name!r}: {error}. The images of the run are what the file is proved by: put it back, or train again"
+        ) from error
+
+
+def _refuse_others(agreement: Agreement, title: str) -> None:
+    if agreement.max_difference > MAX_DIFFERENCE or agreement.num_changed:
+        raise ExportMismatchError(
+            f"as {title} it would answer otherwise than model.onnx: of {counted(agreement.num_images, 'image')}, "
+            f"{agreement.num_changed} would get another label, and probabilities differ by up to "
+            f"{agreement.max_difference:.1e} (at most {MAX_DIFFERENCE:.0e} is allowed). Nothing was written"
+        )
+
+
+def _milliseconds(answering: Answering, pixels: NDArray[np.uint8]) -> float:
+    """Return what an answer takes in the middle of some."""
+
+    def seconds() -> float:
+        started = time.perf_counter()
+        answering(pixels)
+        return time.perf_counter() - started
+
+    return 1000 * statistics.median(seconds() for _ in range(_NUM_TIMED))
+
+
+def _description(classifier: Classifier, exported: Exported) -> dict[str, Any]:
+    """Return what a program must know of a file beside what the file says itself."""
+    facts = classifier.facts
+    return {
+        "format": exported.title,
+        "class_names": list(facts.class_names),
+        "image_size": list(facts.image_size),
+        "resize_mode": facts.resize_mode,
+        "ground": facts.ground,
+        "levels": facts.levels,
+        "threshold": facts.threshold,
+        "input": {"name": "images", "shape": [1, *facts.image_size, 3], "dtype": "uint8"},
+        "output": {"name": "probs", "shape": [1, len(facts.class_names)], "dtype": "float32"},
+        "model_sha256": classifier.sha256,
+        "mien_version": facts.mien_version,
+        "proof": exported.to_dict(),
+    }
+
+
+def _put(parts: Sequence[Path], description: dict[str, Any], path: Path) -> None:
+    """Bring files to their place; last what describes them."""
+    with files.writing(path):
+        path.parent.mkdir(exist_ok=True)
+    for part in parts:
+        with files.replacing(path.with_suffix(part.suffix)) as temporary:
+            shutil.copyfile(part, temporary)
+    files.write_text(path.with_name(f"{path.name}.json"), f"{json.dumps(description, indent=2)}\n")

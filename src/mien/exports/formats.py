@@ -1,0 +1,105 @@
+"""The formats that a classifier can be exported in, each with what writes it and the runtime that answers by it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.core.extras import require
+from mien.core.inference import Graph
+from mien.errors import GateError
+
+# What a runtime makes of one image: uint8 (1, H, W, 3) -> probabilities, float32 (1, C).
+Answering = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+FormatName = Literal["onnx", "litert", "openvino"]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A way to keep a network in files.
+
+    Attributes:
+        title: Its name, as its makers write it.
+        endings: Of its files; the first is that of the file to open.
+        packages: What writes and runs it.
+        write: Writes the network of an ONNX file to the first path, and what belongs to it beside that.
+        open: Makes that path ready to answer, in one thread.
+    """
+
+    title: str
+    endings: tuple[str, ...]
+    packages: tuple[str, ...]
+    write: Callable[[bytes, Path], object]
+    open: Callable[[Path], Answering]
+
+    def require(self) -> None:
+        """Make sure that it can be written and run.
+
+        Raises:
+            MissingExtraError: A package is not installed.
+        """
+        require("export", *self.packages)
+
+
+def _open_onnx(path: Path) -> Answering:
+    graph = Graph(path.read_bytes())
+    return lambda pixels: graph.run(["probs"], {"images": pixels})[0]
+
+
+def _write_litert(content: bytes, path: Path) -> None:
+    """Let Keras write a network, in a process of its own: that takes another backend, and says much."""
+    source = path.with_suffix(".onnx")
+    source.write_bytes(content)
+    settings = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "mien.exports.litert", str(source), str(path)]
+    done = subprocess.run(command, env=settings, capture_output=True, text=True, errors="replace", check=False)
+    source.unlink()
+    if done.returncode:
+        raise GateError(f"it cannot be written as LiteRT: {done.stderr.strip()[-2000:]}")
+
+
+def _open_litert(path: Path) -> Answering:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
+    interpreter.allocate_tensors()
+    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def answer(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        interpreter.set_tensor(given["index"], pixels)
+        interpreter.invoke()
+        found: NDArray[np.float32] = interpreter.get_tensor(made["index"])
+        return found
+
+    return answer
+
+
+def _write_openvino(content: bytes, path: Path) -> None:
+    import openvino
+
+    # Not convert_model, which tells its makers that it was called.
+    network = openvino.Core().read_model(content)
+    openvino.save_model(network, path, compress_to_fp16=False)
+
+
+def _open_openvino(path: Path) -> Answering:
+    import openvino
+
+    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    network = openvino.Core().compile_model(path, "CPU", settings)
+    return lambda pixels: np.array(network({"images": pixels})["probs"])
+
+
+FORMATS: dict[FormatName, Format] = {
+    "onnx": Format("ONNX", (".onnx",), ("onnx",), lambda content, path: path.write_bytes(content), _open_onnx),
+    "litert": Format(
+        "LiteRT", (".tflite",), ("onnx", "keras", "tensorflow", "ai_edge_litert"), _write_litert, _open_litert
+    ),
+    "openvino": Format("OpenVINO", (".xml", ".bin"), ("onnx", "openvino"), _write_openvino, _open_openvino),
+}

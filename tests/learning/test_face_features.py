@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mien
-from drawn_faces import drawn_face, portrait, reference_crops
+from drawn_faces import make_portraits, portrait, reference_crops
 from mien.config import PRESETS, BackboneConfig, ScanConfig, TrainConfig
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs, inputs_of, joined
@@ -158,21 +158,6 @@ def test_the_presets_that_look_at_whole_images_alone_say_so() -> None:
     assert scan_config(classic, None).faces == "off"
     with pytest.raises(SettingsError, match="the method cnn looks at whole images alone"):
         scan_config(classic.changed(faces="on"), None)
-
-
-def make_portraits(folder: Path, num_images: int) -> Path:
-    """Save portraits that smile, or do the contrary, somewhere on noise: only the face tells the classes apart."""
-    rng = np.random.default_rng(5)
-    for label, smile in (("happy", 1), ("sad", -1)):
-        (folder / label).mkdir(parents=True)
-        for number in range(num_images):
-            paper = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize(
-                (300, 260), Image.Resampling.BICUBIC
-            )
-            face = np.stack([drawn_face(200, smile) * tint for tint in rng.uniform(0.6, 1, 3)], -1).astype(np.uint8)
-            paper.paste(Image.fromarray(face), (int(rng.integers(0, 100)), int(rng.integers(0, 60))))
-            paper.save(folder / label / f"{number}.jpg", quality=95)
-    return folder
 
 
 @pytest.mark.medium

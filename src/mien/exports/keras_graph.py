@@ -59,7 +59,7 @@ def keras_network(model: onnx.ModelProto) -> keras.Model:
         SettingsError: It has an operator that is not known here.
     """
     graph = model.graph
-    (given,) = graph.input
+    given = next(item for item in graph.input if item.name == "images")
     size = [dim.dim_value for dim in given.type.tensor_type.shape.dim][1:]
     images = keras.Input(batch_shape=(1, *size), dtype="uint8", name=given.name)
     values: dict[str, _Value | Array] = {item.name: onnx.numpy_helper.to_array(item) for item in graph.initializer}
@@ -94,10 +94,12 @@ def _computed(kind: str, inputs: Sequence[Any], options: dict[str, Any]) -> _Val
     if kind in _OF_TWO:
         return _of_two(_OF_TWO[kind], *inputs)
     if kind not in _OPERATORS:
-        raise SettingsError(
-            f"the network has the operator {kind}, which cannot be written in this format: choose --to onnx or openvino"
-        )
+        raise _unknown(f"the operator {kind}")
     return _OPERATORS[kind](inputs, options)
+
+
+def _unknown(what: str) -> SettingsError:
+    return SettingsError(f"the network has {what}, which cannot be written in this format: try another one")
 
 
 def _natural(tensor: Any) -> _Value:
@@ -142,7 +144,7 @@ def _padding(value: _Value, window: Sequence[int], options: dict[str, Any]) -> t
     if kind == "SAME_UPPER":
         return "same", [(0, 0), (0, 0)]
     if kind != "NOTSET":
-        raise SettingsError(f"the network pads by {kind}, which cannot be written in this format")
+        raise _unknown(f"padding of the kind {kind}")
     pads = options.get("pads", [0, 0, 0, 0])
     pairs = list(zip(pads[:2], pads[2:], strict=True))
     sizes, wanted = value.shape[2:], []
@@ -161,7 +163,7 @@ def _padded(tensor: Any, pairs: Sequence[tuple[int, int]], filler: float = 0.0) 
 def _conv(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     value, kernel, *bias = inputs
     if len(value.axes) != 4 or isinstance(kernel, _Value):
-        raise SettingsError("the network has a convolution that cannot be written in this format")
+        raise _unknown("a convolution that is not over images")
     padding, pairs = _padding(value, kernel.shape[2:], options)
     tensor = _padded(value.arranged(_CHANNELS_LAST), pairs)
     given: dict[str, Any] = {
@@ -171,10 +173,14 @@ def _conv(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
         "dilation_rate": tuple(options.get("dilations", (1, 1))),
     }
     filters = kernel.transpose(2, 3, 1, 0)
-    if options.get("group", 1) == tensor.shape[-1] > 1:
+    num_groups = options.get("group", 1)
+    if num_groups == tensor.shape[-1] > 1:
         # (height, width, 1, channels * filters of each) -> (height, width, channels, filters of each)
-        filters = filters.reshape(*filters.shape[:2], tensor.shape[-1], -1)
+        filters = filters.reshape(*filters.shape[:2], num_groups, -1)
         made = ops.depthwise_conv(tensor, filters, **given)
+    elif num_groups > 1:
+        groups = zip(ops.split(tensor, num_groups, axis=-1), np.split(filters, num_groups, axis=-1), strict=True)
+        made = ops.concatenate([ops.conv(part, some, **given) for part, some in groups], axis=-1)
     else:
         made = ops.conv(tensor, filters, **given)
     return _Value(made + bias[0] if bias and bias[0] is not None else made, _CHANNELS_LAST)
@@ -191,6 +197,9 @@ def _max_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
 def _average_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     (value,), window = inputs, options["kernel_shape"]
     padding, pairs = _padding(value, window, options)
+    # What is put round an image counts for some means, and not for others.
+    if any(options.get("pads", ())) and (padding == "same") == bool(options.get("count_include_pad", 0)):
+        raise _unknown("means over what lies beyond an image")
     tensor = _padded(value.arranged(_CHANNELS_LAST), pairs)
     strides = tuple(options.get("strides", (1, 1)))
     return _Value(ops.average_pool(tensor, tuple(window), strides, padding, "channels_last"), _CHANNELS_LAST)
@@ -208,6 +217,24 @@ def _reduce_mean(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
         return _Value(ops.mean(value.tensor, axis=axes, keepdims=True), value.axes)
     places = [value.axes[axis] for axis in range(len(value.axes)) if axis not in axes]
     return _Value(ops.mean(value.tensor, axis=axes), tuple(sorted(places).index(place) for place in places))
+
+
+def _pad(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
+    value, pads, *filler = inputs
+    if options.get("mode", b"constant") != b"constant":
+        raise _unknown("padding by what is not constant")
+    pairs = [(int(before), int(after)) for before, after in zip(*np.split(pads, 2), strict=True)]
+    around = [pairs[axis] for axis in value.axes]
+    return _Value(ops.pad(value.tensor, around, constant_values=float(filler[0]) if filler else 0.0), value.axes)
+
+
+def _slice(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
+    value, starts, ends, *more = inputs
+    axes, steps = [*more, *[np.arange(len(starts)), np.ones_like(starts)][len(more) :]][:2]
+    taken = [slice(None)] * len(value.axes)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        taken[value.axis(int(axis))] = slice(int(start), int(min(end, 2**31)), int(step))
+    return _Value(value.tensor[tuple(taken)], value.axes)
 
 
 def _clip(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
@@ -235,9 +262,10 @@ def _resize(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     plain = options.get("mode", b"nearest"), options.get("coordinate_transformation_mode"), options.get("nearest_mode")
     is_whole = scales is not None and len(scales) == 4 and (scales == scales.round()).all() and (scales[:2] == 1).all()
     if plain != (b"nearest", b"asymmetric", b"floor") or not is_whole:
-        raise SettingsError("the network resizes in a way that cannot be written in this format")
-    larger = keras.layers.UpSampling2D([int(scale) for scale in scales[2:]], data_format="channels_last")
-    return _Value(larger(value.arranged(_CHANNELS_LAST)), _CHANNELS_LAST)
+        raise _unknown("an uncommon way to resize")
+    size = [length * int(times) for length, times in zip(value.shape[2:], scales[2:], strict=True)]
+    tensor = value.arranged(_CHANNELS_LAST)
+    return _Value(ops.image.resize(tensor, size, "nearest", data_format="channels_last"), _CHANNELS_LAST)
 
 
 def _flatten(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
@@ -300,6 +328,7 @@ _OF_ONE: dict[str, Callable[[Any], Any]] = {
     "Sqrt": ops.sqrt,
     "Erf": ops.erf,
     "Exp": ops.exp,
+    "Neg": ops.negative,
     "Identity": lambda tensor: tensor,
     "HardSwish": lambda tensor: tensor * ops.clip(tensor / 6 + 0.5, 0.0, 1.0),
 }
@@ -324,9 +353,11 @@ _OPERATORS: dict[str, Callable[[Sequence[Any], dict[str, Any]], _Value]] = {
     "HardSigmoid": _hard_sigmoid,
     "MatMul": _matmul,
     "MaxPool": _max_pool,
+    "Pad": _pad,
     "ReduceMean": _reduce_mean,
     "Reshape": _reshape,
     "Resize": _resize,
+    "Slice": _slice,
     "Softmax": _softmax,
     "Squeeze": _without_axes,
     "Transpose": _transpose,

@@ -4,6 +4,7 @@
 
 // Weights are whole numbers, of so many bits behind the point.
 const PRECISION = 22;
+const ONE_OF_MEANS = 2 ** 24;
 const GAP = 2;
 const WHITE = 255;
 
@@ -31,11 +32,13 @@ export function reduced(image, across, down) {
 
 function meanOf({ width, height, data }, left, top, across, down, channel) {
   const [right, bottom] = [Math.min(left + across, width), Math.min(top + down, height)];
-  let sum = 0;
+  const count = (right - left) * (bottom - top);
+  let sum = count >> 1;
   for (let y = top; y < bottom; y += 1)
     for (let place = 3 * (y * width + left) + channel, end = 3 * (y * width + right); place < end; place += 3)
       sum += data[place];
-  return Math.floor(sum / ((right - left) * (bottom - top)) + 0.5);
+  // Pillow multiplies by a whole number of 24 bits behind the point, so that three times 7 by 3 is 6.
+  return Math.floor((sum * Math.floor(Math.fround(ONE_OF_MEANS / count))) / ONE_OF_MEANS);
 }
 
 /** Bring an image to a size, by way of means where it is far larger. */
@@ -71,17 +74,31 @@ export function toEven(value) {
   return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
 }
 
-/** Return what lies in a box of an image, brought to a size: across first, then down. */
+/**
+ * Return what lies in a box of an image, brought to a size: across first, then down; the other way round where far more
+ * rows than columns go, as in Pillow since version 13.
+ */
 export function resampled(image, width, height, [left, top, right, bottom]) {
-  const wide = empty(width, image.height);
-  const columns = weightsFor(image.width, left, right, width);
+  const across = (one) => resampledAcross(one, weightsFor(image.width, left, right, width));
+  const down = (one) => resampledDown(one, weightsFor(image.height, top, bottom, height));
+  const isTall = image.height - height > Math.max(0, 2 * (image.width - width));
+  return isTall ? across(down(image)) : down(across(image));
+}
+
+function resampledAcross(image, columns) {
+  const made = empty(columns.length, image.height);
   for (let y = 0; y < image.height; y += 1)
-    columns.forEach((weights, x) => sumUp(image, 3 * y * image.width, 3, weights, wide.data, 3 * (y * width + x)));
-  const small = empty(width, height);
-  weightsFor(image.height, top, bottom, height).forEach((weights, y) => {
-    for (let x = 0; x < width; x += 1) sumUp(wide, 3 * x, 3 * width, weights, small.data, 3 * (y * width + x));
+    columns.forEach((weights, x) => sumUp(image, 3 * y * image.width, 3, weights, made.data, 3 * (y * made.width + x)));
+  return made;
+}
+
+function resampledDown(image, rows) {
+  const made = empty(image.width, rows.length);
+  rows.forEach((weights, y) => {
+    for (let x = 0; x < image.width; x += 1)
+      sumUp(image, 3 * x, 3 * image.width, weights, made.data, 3 * (y * image.width + x));
   });
-  return small;
+  return made;
 }
 
 function sumUp({ data }, start, step, { first, factors }, target, place) {
@@ -94,15 +111,17 @@ function sumUp({ data }, start, step, { first, factors }, target, place) {
 }
 
 /** Return for each new pixel which is the first that it takes from, and by how much it takes from that and the next. */
-function weightsFor(numPixels, start, end, numNew) {
-  const scale = (end - start) / numNew;
+function weightsFor(numPixels, from, to, numNew) {
+  // A box has numbers of 32 bits in Pillow.
+  const [start, end] = [Math.fround(from), Math.fround(to)];
+  const scale = Math.fround(end - start) / numNew;
   const reach = Math.max(1, scale);
   return Array.from({ length: numNew }, (_, number) => {
     const centre = start + (number + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - reach + 0.5));
     const last = Math.min(numPixels, Math.trunc(centre + reach + 0.5));
     const shares = Array.from({ length: last - first }, (_, place) =>
-      Math.max(0, 1 - Math.abs((place + first - centre + 0.5) / reach)),
+      Math.max(0, 1 - Math.abs((place + first - centre + 0.5) * (1 / reach))),
     );
     const sum = shares.reduce((one, other) => one + other, 0);
     return { first, factors: Int32Array.from(shares, (share) => (share / sum) * (1 << PRECISION) + 0.5) };

@@ -67,17 +67,8 @@ def _write_litert(content: bytes, path: Path) -> None:
 def _open_litert(path: Path) -> Answering:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=path.read_bytes(), num_threads=1)
-    interpreter.allocate_tensors()
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def answer(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        interpreter.set_tensor(given["index"], pixels)
-        interpreter.invoke()
-        found: NDArray[np.float32] = interpreter.get_tensor(made["index"])
-        return found
-
-    return answer
+    runner = Interpreter(model_content=path.read_bytes(), num_threads=1).get_signature_runner()
+    return lambda pixels: runner(images=pixels)["probs"]
 
 
 def _write_openvino(content: bytes, path: Path) -> None:

@@ -94,7 +94,7 @@ browser: .venv/ready tests/browser/node_modules $(RUNTIME)/$(WASM) ## look at th
 tests/browser/node_modules: tests/browser/package-lock.json
 	@command -v npm || { $(INSTALL) npm; } || \
 		{ echo "make browser needs npm: install Node.js, on Debian by: apt-get install npm"; exit 1; }
-	npm ci --prefix tests/browser
+	npm ci --ignore-scripts --prefix tests/browser
 	touch $@
 
 check: .venv/ready ## format, lint and types

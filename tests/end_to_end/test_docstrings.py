@@ -25,6 +25,7 @@ WITH_EXAMPLES = {
     "mien.data.near_copies",
     "mien.data.scanning",
     "mien.data.splitting",
+    "mien.exports.exporting",
     "mien.fetching.intake",
     "mien.jobs.check",
     "mien.jobs.compare",
@@ -47,7 +48,11 @@ WITH_EXAMPLES = {
 }
 
 
-WITH_KERAS = {"mien.learning.best", "mien.learning.deep", "mien.learning.networks", "mien.learning.training"}
+WITH_KERAS = {
+    "mien.exports.keras_graph",
+    "mien.exports.litert",
+    *(f"mien.learning.{name}" for name in ("best", "deep", "networks", "training")),
+}
 
 
 @pytest.fixture(scope="module")

@@ -100,8 +100,7 @@ def export(
 
     Example:
         >>> import mien
-        >>> run = mien.train("data", out="runs/small")
-        >>> exported = mien.export(run, "onnx")
+        >>> exported = mien.export(mien.load_run("runs/train2"), "onnx")
         >>> exported.agreement.num_images, exported.agreement.num_changed
         (24, 0)
     """

@@ -61,11 +61,13 @@ def test_beside_it_lies_what_a_program_must_know(small_run: "Run", tmp_path: Pat
 
 @pytest.mark.usefixtures("wrong")
 def test_what_would_answer_otherwise_is_not_written(small_run: "Run", tmp_path: Path, command: Mien) -> None:
-    (tmp_path / "moods.onnx").write_text("the one before")
+    before = {"moods.onnx": b"the one before", "moods.onnx.json": b"{}"}
+    for name, content in before.items():
+        (tmp_path / name).write_bytes(content)
     code, out, err = command("export", small_run.path, "--to", "onnx", "--out", tmp_path / "moods.onnx")
     assert (code, out) == (3, "")
     assert "ExportMismatchError: as ONNX it would answer otherwise than model.onnx" in err
-    assert contents(tmp_path) == {"moods.onnx": b"the one before"}
+    assert contents(tmp_path) == before
 
 
 def test_the_command_says_how_near_it_is_and_where(small_run: "Run", tmp_path: Path, command: Mien) -> None:
@@ -124,6 +126,39 @@ def test_a_package_that_is_missing_is_named(small_run: "Run", monkeypatch: pytes
         mien.export(small_run, "openvino")
 
 
+def test_what_is_no_export_is_not_written_over(copied: Path) -> None:
+    before = contents(copied)
+    with pytest.raises(OutputError, match="mien export did not write it"):
+        mien.export(mien.load_run(copied), "onnx", out=copied / "model.onnx")
+    assert contents(copied) == before
+
+
+def test_where_not_all_can_be_written_nothing_is(small_run: "Run", tmp_path: Path) -> None:
+    # The name of the description is too long.
+    with pytest.raises(OutputError, match="name too long"):
+        mien.export(small_run, "onnx", out=tmp_path / f"{'y' * 247}.onnx")
+    assert contents(tmp_path) == {}
+
+
+def test_nothing_is_written_among_the_images(small_run: "Run", data: Path) -> None:
+    with pytest.raises(OutputError, match="among the images"):
+        mien.export(small_run, "onnx", out=data / "happy" / "moods.onnx")
+
+
+def test_an_image_that_has_changed_is_named(small: "TrainConfig", data: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(data, tmp_path / "data"))
+    run = mien.train(folder, small, out=tmp_path / "run")
+    used = [folder / record.path for record in run.dataset.records if record.used]
+    shutil.copy(used[0], used[1])
+    with pytest.raises(SourceNotFoundError, match="has changed since the run was made"):
+        mien.export(mien.load_run(run.path), "onnx")
+
+
+def test_a_format_that_is_none_is_refused_with_those_that_are(small_run: "Run") -> None:
+    with pytest.raises(SettingsError, match="'tflite' is no format: onnx, litert, openvino"):
+        mien.export(small_run, "tflite")  # type: ignore[arg-type]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("to", "ending"), [("litert", ".tflite"), ("openvino", ".xml")])
 @pytest.mark.parametrize("preset", ["fast", "classic"])
@@ -156,3 +191,6 @@ def test_a_classifier_of_faces_is_exported_as_one_of_whole_images(tmp_path: Path
     session = onnxruntime.InferenceSession(run.path / "exported" / "model.onnx")
     assert [item.name for item in session.get_inputs()] == ["images"]
     assert {name: content for name, content in contents(run.path).items() if "exported" not in name} == before
+    shutil.copy(data / "happy" / "0.jpg", data / "sad" / "another.jpg")
+    code, _, err = command("export", run.path, "--to", "onnx")
+    assert code == 2 and "are not as they were" in err

@@ -1,11 +1,13 @@
 """Exporting: a run -> a file for another runtime, which is only kept where it answers all images as the run does."""
 
+import hashlib
 import json
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import tee
 from pathlib import Path
@@ -14,15 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core import files
+from mien.core import files, images
 from mien.core.inputs import Inputs
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress, Steps
 from mien.core.scores import Score
 from mien.core.text import counted
 from mien.data.dataset import Dataset
-from mien.errors import ExportMismatchError, ImageError, SettingsError, SourceNotFoundError
-from mien.exports.formats import FORMATS, Answering, FormatName
+from mien.errors import ExportMismatchError, ImageError, OutputError, SettingsError, SourceNotFoundError
+from mien.exports.formats import FORMATS, Answering, Format, FormatName
 from mien.jobs.refit import linear_settings
 from mien.jobs.train import train
 from mien.model.agreement import Agreement, compare_answers
@@ -93,10 +95,11 @@ def export(
 
     Raises:
         MissingExtraError: A package is not installed.
-        SettingsError: `out` has not the ending of the format, or the network cannot be written in it.
+        SettingsError: There is no such format, or `out` has another ending.
         SourceNotFoundError: An image of the run has gone, or has changed.
         ExportMismatchError: It would answer otherwise. Nothing is written.
-        OutputError: It cannot be written.
+        GateError: The network cannot be written in the format.
+        OutputError: It cannot be written, or something else is in its place.
 
     Example:
         >>> import mien
@@ -104,17 +107,19 @@ def export(
         >>> exported.agreement.num_images, exported.agreement.num_changed
         (24, 0)
     """
+    if to not in FORMATS:
+        raise SettingsError(f"{to!r} is no format: {', '.join(FORMATS)}; a page is written by mien.write_web_page")
     form = FORMATS[to]
     form.require()
     path = Path(out) if out else run.path / "exported" / f"model{form.endings[0]}"
-    if path.suffix != form.endings[0]:
-        raise SettingsError(f"{str(path)!r} is to be {form.title}: give --out a name that ends in {form.endings[0]}")
+    _refuse_place(path, form, run)
     whole = _on_whole_images(run, cache_dir, progress) if run.classifier.looks_at_faces else run
     with tempfile.TemporaryDirectory() as folder:
         parts = [Path(folder, "model").with_suffix(ending) for ending in form.endings]
         progress.say(f"writing {form.title}")
         network = _network(whole.classifier)
-        form.write(network, parts[0])
+        with files.writing(parts[0]):
+            form.write(network, parts[0])
         answering = form.open(parts[0])
         agreement = compare_answers(*_answers(whole, answering, progress))
         _refuse_others(agreement, form.title)
@@ -134,12 +139,29 @@ def export(
     return exported
 
 
+def _refuse_place(path: Path, form: Format, run: Run) -> None:
+    """Make sure that a file would not take the place of anything but an earlier export."""
+    if path.suffix != form.endings[0]:
+        raise SettingsError(f"{str(path)!r} is to be {form.title}: give --out a name that ends in {form.endings[0]}")
+    files.refuse_among(path, run.dataset.root, "--out")
+    with files.writing(_description_path(path)):
+        is_described = _description_path(path).is_file()
+    if path.exists() and not is_described:
+        raise OutputError(f"{str(path)!r} is there, and mien export did not write it: name another --out")
+
+
+def _description_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
 def _on_whole_images(run: Run, cache_dir: Path | None, progress: Progress) -> Run:
     """Train again on the same images and splits, without faces."""
     progress.say("the classifier looks at faces, too, which no such file can: training one on whole images alone")
     config = linear_settings(run).changed(faces="off")
     with tempfile.TemporaryDirectory() as folder:
-        return train(run.dataset.root, config, out=Path(folder, "run"), cache_dir=cache_dir, progress=Steps(progress))
+        whole = train(run.dataset.root, config, out=Path(folder, "run"), cache_dir=cache_dir, progress=Steps(progress))
+    whole.dataset.refuse_changes(run.path / "manifest.csv")
+    return whole
 
 
 def _network(classifier: Classifier) -> bytes:
@@ -170,13 +192,17 @@ def _asking(classifier: Classifier) -> Answering:
 
 def _pixels(dataset: Dataset, place: int) -> NDArray[np.uint8]:
     """Return what a network is shown of an image."""
+    record = dataset.records[place]
+    path = dataset.root / record.path
     try:
-        return dataset.pixels(np.array([place]))
+        content = images.read(path)
     except ImageError as error:
-        name = str(dataset.root / dataset.records[place].path)
         raise SourceNotFoundError(
-            f"{name!r}: {error}. The images of the run are what the file is proved by: put it back, or train again"
+            f"{str(path)!r}: {error}. The images of the run are what the file is proved by: put it back, or train again"
         ) from error
+    if hashlib.sha256(content).hexdigest() != record.sha256:
+        raise SourceNotFoundError(f"{str(path)!r} has changed since the run was made: train again")
+    return images.to_array(content, dataset.config)[np.newaxis]
 
 
 def _refuse_others(agreement: Agreement, title: str) -> None:
@@ -222,7 +248,9 @@ def _put(parts: Sequence[Path], description: dict[str, Any], path: Path) -> None
     """Bring files to their place; last what describes them."""
     with files.writing(path):
         path.parent.mkdir(exist_ok=True)
-    for part in parts:
-        with files.replacing(path.with_suffix(part.suffix)) as temporary:
-            shutil.copyfile(part, temporary)
-    files.write_text(path.with_name(f"{path.name}.json"), f"{json.dumps(description, indent=2)}\n")
+    # All is written before anything takes its place; the description does so last.
+    with ExitStack() as stack:
+        text = f"{json.dumps(description, indent=2)}\n"
+        stack.enter_context(files.replacing(_description_path(path))).write_text(text, "utf-8")
+        for part in parts:
+            shutil.copyfile(part, stack.enter_context(files.replacing(path.with_suffix(part.suffix))))

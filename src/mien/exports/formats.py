@@ -76,7 +76,10 @@ def _write_openvino(content: bytes, path: Path) -> None:
 
     # Not convert_model, which tells its makers that it was called.
     network = openvino.Core().read_model(content)
-    openvino.save_model(network, path, compress_to_fp16=False)
+    try:
+        openvino.save_model(network, path, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"OpenVINO cannot write it: {error}") from error
 
 
 def _open_openvino(path: Path) -> Answering:

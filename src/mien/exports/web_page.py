@@ -36,7 +36,7 @@ _FOOTER = """<footer>
 </footer>"""
 
 
-def write_web_page(classifier: Classifier, path: Path) -> None:
+def write_web_page(classifier: Classifier, path: str | Path) -> None:
     """Write a page that answers images by itself: one file that opens by double click, without a network.
 
     Args:
@@ -48,6 +48,7 @@ def write_web_page(classifier: Classifier, path: Path) -> None:
         SettingsError: The name does not end in .html.
         OutputError: The file cannot be written.
     """
+    path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"{str(path)!r} is to be a page: give it a name that ends in .html")
     text = web_page(classifier)

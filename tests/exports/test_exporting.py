@@ -150,7 +150,7 @@ def test_an_image_that_has_changed_is_named(small: "TrainConfig", data: Path, tm
     run = mien.train(folder, small, out=tmp_path / "run")
     used = [folder / record.path for record in run.dataset.records if record.used]
     shutil.copy(used[0], used[1])
-    with pytest.raises(SourceNotFoundError, match="has changed since the run was made"):
+    with pytest.raises(SourceNotFoundError, match=r"has changed since the scan.*or train again"):
         mien.export(mien.load_run(run.path), "onnx")
 
 

@@ -227,12 +227,20 @@ class Dataset:
         Raises:
             ImageError: It has gone or changed since.
         """
+        rgb = images.decode(self.content(index), self.config).rgb
+        unchanged = self.inputs(np.array([index]))
+        return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
+
+    def content(self, index: int) -> bytes:
+        """Return the file of the image at one place, as it was scanned.
+
+        Raises:
+            ImageError: It has gone or changed since.
+        """
         content = images.read(self.root / self.records[index].path)
         if hashlib.sha256(content).hexdigest() != self.records[index].sha256:
             raise ImageError("unreadable", "the file has changed since the scan")
-        rgb = images.decode(content, self.config).rgb
-        unchanged = self.inputs(np.array([index]))
-        return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
+        return content
 
     def keeping_images(self) -> "Dataset":
         """Return the same Dataset with the pixels of its used records decoded and kept; no faces are looked for."""

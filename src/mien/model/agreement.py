@@ -6,6 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.text import counted
+
+# Networks that compute in another order round otherwise; anything beyond this is another network.
+MAX_DIFFERENCE = 1e-3
 # Two classes this near to one another are as probable: which of them is the label is rounding.
 _TIE = 1e-5
 
@@ -23,6 +27,17 @@ class Agreement:
     num_images: int
     max_difference: float
     num_changed: int
+
+    def __str__(self) -> str:
+        return (
+            f"of {counted(self.num_images, 'image')}, probabilities differ by up to {self.max_difference:.1e} (at most "
+            f"{MAX_DIFFERENCE:.0e} is allowed), and {counted(self.num_changed, 'label')} would be another"
+        )
+
+    @property
+    def holds(self) -> bool:
+        """Whether both are one classifier: no label is another one, and no probability by more than rounding."""
+        return self.max_difference <= MAX_DIFFERENCE and not self.num_changed
 
 
 def compare_answers(expected: Iterable[NDArray[np.float32]], given: Iterable[NDArray[np.float32]]) -> Agreement:

@@ -102,7 +102,7 @@ def test_an_operator_computes_what_it_does_in_onnx_runtime(name: str) -> None:
     model = network(NETWORKS[name])
     pixels = RANDOM.integers(0, 256, (1, 9, 12, 3), np.uint8)
     (expected,) = Graph(model.SerializeToString()).run(["probs"], {"images": pixels})
-    found = np.asarray(keras_graph.keras_network(model)(pixels))
+    found = np.asarray(keras_graph.keras_network(model)(pixels)["probs"])
     assert found.shape == expected.shape and np.ptp(expected) > 0.001
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 

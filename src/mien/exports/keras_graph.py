@@ -50,7 +50,7 @@ class _Value:
 
 
 def keras_network(model: onnx.ModelProto) -> keras.Model:
-    """Return a network that computes what a graph computes for one image.
+    """Return a network that computes what a graph computes for one image; what it gives is called as there.
 
     Args:
         model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C).
@@ -73,7 +73,7 @@ def keras_network(model: onnx.ModelProto) -> keras.Model:
             values[node.output[0]] = _computed(node.op_type, inputs, options)
         else:
             values.update(zip(node.output, _folded(node, values, model), strict=True))
-    return keras.Model(images, ops.reshape(_arranged(values["probs"]), (1, -1)))
+    return keras.Model(images, {"probs": ops.reshape(_arranged(values["probs"]), (1, -1))})
 
 
 def _folded(node: onnx.NodeProto, values: Mapping[str, Any], model: onnx.ModelProto) -> list[Array]:
@@ -187,22 +187,23 @@ def _conv(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
 
 
 def _max_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
-    (value,), window = inputs, options["kernel_shape"]
-    padding, pairs = _padding(value, window, options)
-    tensor = _padded(value.arranged(_CHANNELS_LAST), pairs, float(np.finfo(np.float32).min))
-    strides = tuple(options.get("strides", (1, 1)))
-    return _Value(ops.max_pool(tensor, tuple(window), strides, padding, "channels_last"), _CHANNELS_LAST)
+    return _pooled(ops.max_pool, inputs[0], options, filler=float(np.finfo(np.float32).min))
 
 
 def _average_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
-    (value,), window = inputs, options["kernel_shape"]
-    padding, pairs = _padding(value, window, options)
+    padding, _ = _padding(inputs[0], options["kernel_shape"], options)
     # What is put round an image counts for some means, and not for others.
     if any(options.get("pads", ())) and (padding == "same") == bool(options.get("count_include_pad", 0)):
         raise _unknown("means over what lies beyond an image")
-    tensor = _padded(value.arranged(_CHANNELS_LAST), pairs)
+    return _pooled(ops.average_pool, inputs[0], options, filler=0.0)
+
+
+def _pooled(function: Callable[..., Any], value: _Value, options: dict[str, Any], *, filler: float) -> _Value:
+    window = options["kernel_shape"]
+    padding, pairs = _padding(value, window, options)
+    tensor = _padded(value.arranged(_CHANNELS_LAST), pairs, filler)
     strides = tuple(options.get("strides", (1, 1)))
-    return _Value(ops.average_pool(tensor, tuple(window), strides, padding, "channels_last"), _CHANNELS_LAST)
+    return _Value(function(tensor, tuple(window), strides, padding, "channels_last"), _CHANNELS_LAST)
 
 
 def _global_average_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:

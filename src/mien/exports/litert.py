@@ -2,7 +2,6 @@
 
 import sys
 
-import keras
 import onnx
 
 from mien.errors import MienError
@@ -13,6 +12,4 @@ if __name__ == "__main__":
         network = keras_network(onnx.load(sys.argv[1]))
     except MienError as error:
         sys.exit(str(error))
-    # Without a name for it, programs would have to ask for output_0.
-    named = keras.Model(network.inputs, {"probs": network.output})
-    named.export(sys.argv[2], format="litert", verbose=False)
+    network.export(sys.argv[2], format="litert", verbose=False)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import ModuleType
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +72,16 @@ def _open_litert(path: Path) -> Answering:
     return lambda pixels: runner(images=pixels)["probs"]
 
 
-def _write_openvino(content: bytes, path: Path) -> None:
+def _openvino() -> Any:
+    """Return the package, without the one by which it tells its makers of each import: it can do without."""
+    sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
     import openvino
 
-    # Not convert_model, which tells its makers that it was called.
+    return openvino
+
+
+def _write_openvino(content: bytes, path: Path) -> None:
+    openvino = _openvino()
     network = openvino.Core().read_model(content)
     try:
         openvino.save_model(network, path, compress_to_fp16=False)
@@ -83,8 +90,7 @@ def _write_openvino(content: bytes, path: Path) -> None:
 
 
 def _open_openvino(path: Path) -> Answering:
-    import openvino
-
+    openvino = _openvino()
     settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     network = openvino.Core().compile_model(path, "CPU", settings)
     return lambda pixels: np.array(network({"images": pixels})["probs"])

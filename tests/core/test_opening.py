@@ -24,9 +24,11 @@ BLOBS = draw_image(2, width=90, height=70)
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(1).randbytes(100) + 1000 * b"\xff\xda\xff\xd9"
 
 
-def test_passes_in_a_video_behind_an_image_are_none_of_its_own() -> None:
+@pytest.mark.parametrize("last", [b"", b"\xff\xda"])
+def test_passes_in_a_video_behind_an_image_are_none_of_its_own(last: bytes) -> None:
     content = encoded(PHOTO, "JPEG")
-    assert np.array_equal(np.asarray(decode(content + VIDEO, CONFIG).rgb), np.asarray(decode(content, CONFIG).rgb))
+    image = decode(content + VIDEO + last, CONFIG)
+    assert np.array_equal(np.asarray(image.rgb), np.asarray(decode(content, CONFIG).rgb)) and not image.lacks_end
     thumbnail = Image.Exif()
     thumbnail[0x010E] = (600 * "\xff\xda").encode("latin-1").decode("latin-1")
     assert decode(encoded(PHOTO, "JPEG", exif=thumbnail), CONFIG).width == 640

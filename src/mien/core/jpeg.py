@@ -66,7 +66,8 @@ def lacks_end(content: bytes) -> bool:
     """Say whether a file is a JPEG that ends before the marker that says so."""
     if not content.startswith(b"\xff\xd8") or content.endswith(_END):
         return False
-    return content.find(_END, max(content.rfind(_PASS), 0)) < 0
+    # A phone puts a video behind an image, and that may hold any bytes: only the markers tell where the image ends.
+    return all(marker != _END[1] for marker, _ in _markers(content))
 
 
 def completed(content: bytes, decode: Callable[[bytes], NDArray[Any]]) -> bytes:

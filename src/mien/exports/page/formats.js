@@ -18,6 +18,8 @@ const STARTS = [
 ];
 const HEAD_BYTES = 80;
 const DEPTH_OF_PNG = 24;
+// Markers of a JPEG.
+const [START, END] = [0xd8, 0xd9];
 
 /** Return which format the content of a file has; null where it is none of these. */
 export function formatOf(content) {
@@ -30,12 +32,26 @@ export function isDeep(content) {
   return content[DEPTH_OF_PNG] > 8;
 }
 
-/** Say whether a JPEG ends within its pixels: a browser would show the rest in grey. */
+/**
+ * Say whether a JPEG ends within its pixels: a browser would show the rest in grey. A phone puts a video behind an
+ * image, and that may hold any bytes: only the markers tell where the image ends.
+ */
 export function lacksEnd(content) {
-  for (let place = content.length - 2; place > 0; place -= 1)
-    if (content[place] === 0xff) {
-      if (content[place + 1] === 0xd9) return false;
-      if (content[place + 1] === 0xda) return true;
-    }
+  for (let place = 2; place + 1 < content.length; ) {
+    const marker = content[place + 1];
+    if (content[place] !== 0xff || isOfPixels(marker)) place += 1;
+    else if (marker === END) return false;
+    else place += 2 + lengthAt(content, place + 2, marker);
+  }
   return true;
+}
+
+/** Say whether what follows a byte of 255 makes no marker of it, but pixels, filling, or a place to restart. */
+function isOfPixels(next) {
+  return next === 0 || next === 0xff || (next >= 0xd0 && next <= 0xd7);
+}
+
+/** Return the length that stands behind a marker; two hold nothing. */
+function lengthAt(content, place, marker) {
+  return marker === 0x01 || marker === START ? 0 : 256 * content[place] + content[place + 1];
 }

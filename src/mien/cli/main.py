@@ -4,6 +4,7 @@ import errno
 import io
 import logging
 import os
+import signal
 import sys
 import tempfile
 import warnings
@@ -71,6 +72,12 @@ def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _end_in_order() -> None:
+    """Let SIGTERM, too, remove temporary files and end the processes that were begun."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def _told(error: CycloptsError) -> str:
     """Return what is wrong with the arguments, on one line."""
     if isinstance(error, UnusedCliTokensError):
@@ -85,6 +92,7 @@ def main() -> None:
     """Run the command line; the process ends with the exit code of the design: 0, 1, 2 or 3."""
     open_missing_streams()
     _use_any_streams()
+    _end_in_order()
     silence_native_libraries()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     _house_keras()

@@ -11,7 +11,9 @@ from mien.errors import MissingExtraError
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it() -> None:
-    with pytest.raises(MissingExtraError, match=r'needs the package nowhere_to_be_found.*pip install "\.\[train\]"'):
+    with pytest.raises(
+        MissingExtraError, match=r'needs the package nowhere_to_be_found.*pip install --editable "\.\[train\]"'
+    ):
         require("train", "json", "nowhere_to_be_found")
     with pytest.raises(MissingExtraError, match="nowhere_to_be_found"), needing("train"):
         __import__("nowhere_to_be_found.inside")
@@ -50,7 +52,7 @@ def test_a_network_without_keras_is_refused_at_once_with_the_command_that_instal
     for preset in ("classic", "best"):
         code = f"import mien; mien.train({str(tmp_path / 'nowhere')!r}, mien.PRESETS[{preset!r}])"
         assert (
-            'needs the package keras. Type, in the folder of mien: pip install ".[keras]"'
+            'needs the package keras. Type, in the folder of mien: pip install --editable ".[keras]"'
             in without("keras", code).stderr
         )
 
@@ -67,4 +69,7 @@ def test_a_network_without_keras_is_refused_at_once_with_the_command_that_instal
 )
 def test_each_public_function_names_the_extra_that_it_needs(missing: str, code: str, extra: str) -> None:
     done = without(missing, f"import mien.core.progress\n{code}")
-    assert f'this needs the package {missing}. Type, in the folder of mien: pip install ".[{extra}]"' in done.stderr
+    assert (
+        f'this needs the package {missing}. Type, in the folder of mien: pip install --editable ".[{extra}]"'
+        in done.stderr
+    )

@@ -269,7 +269,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(MissingExtraError, match=r'resvg_py.*pip install "\.\[samples\]"'):
+    with pytest.raises(MissingExtraError, match=r'resvg_py.*pip install --editable "\.\[samples\]"'):
         draw(tmp_path / "samples")
     assert list(tmp_path.iterdir()) == []
 

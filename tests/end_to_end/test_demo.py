@@ -38,5 +38,7 @@ def test_the_demo_with_classic_asks_for_keras_before_it_draws(tmp_path: Path) ->
     code += "sys.argv[1:] = ['demo', '--all']\nfrom mien.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert 'needs the package keras. Type, in the folder of mien: pip install ".[keras,samples]"' in done.stderr
+    assert (
+        'needs the package keras. Type, in the folder of mien: pip install --editable ".[keras,samples]"' in done.stderr
+    )
     assert not list(tmp_path.iterdir())

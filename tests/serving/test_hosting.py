@@ -72,7 +72,7 @@ def test_a_package_that_is_missing_is_named(run: "Run", command: Mien, monkeypat
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     code, _, err = command("serve", run.path)
     assert code == 2
-    assert 'pip install ".[serve]"' in err
+    assert 'pip install --editable ".[serve]"' in err
 
 
 @pytest.mark.parametrize(

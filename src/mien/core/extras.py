@@ -25,7 +25,7 @@ def needing(extra: str) -> Iterator[None]:
         package = (error.name or __name__).split(".")[0]
         if find_spec(package) is not None:
             raise
-        command = f'pip install ".[{extra}]"'
+        command = f'pip install --editable ".[{extra}]"'
         raise MissingExtraError(f"this needs the package {package}. Type, in the folder of mien: {command}") from error
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import mien
 from http_asking import ask
 from mien.config import ServeConfig
+from mien.scoring.model_card import model_card
 from mien.serving.app import create_app
 from onnx_models import colour_classifier
 
@@ -26,7 +27,9 @@ def test_the_model_is_described(run: "Run") -> None:
     }
     assert told["class_names"] == ["happy", "sad"] and told["image_size"] == [224, 224]
     assert told["model_sha256"] == classifier.sha256 and len(told["model_sha256"]) == 64
-    assert told["model_card"] == (run.path / "MODEL_CARD.md").read_text("utf-8")
+    # Who asks has no file to use.
+    assert told["model_card"] == model_card(classifier.facts, use=False)
+    assert "mien predict" not in told["model_card"]
     assert told["evaluations"]["test"] == json.loads(json.dumps(run.scores.test.to_dict()))
     assert told["limits"] == {"max_files": 64, "max_file_bytes": 2 * 1024**2, "max_pixels": 50_000_000}
     assert (told["allows_urls"], told["explains"], told["needs_key"]) == (False, False, False)

@@ -67,19 +67,19 @@ image = PIL.Image.open("photo.jpg").convert("RGB").resize(facts["image_size"][::
 inputs = {"images": numpy.asarray(image)[None]}FACES
 (probs,) = session.run(["probs"], inputs)
 print(dict(zip(facts["class_names"], probs[0].tolist())))
-```
-
-## Licence
+```"""
+_LICENCE = """## Licence
 
 The images are not in the file, but what it knows comes from them: who may use them, and what for, is yours to know.
 """
 
 
-def model_card(facts: ModelFacts) -> str:
+def model_card(facts: ModelFacts, *, use: bool = True) -> str:
     """Return the model card of a classifier. The same facts give the same text; no name in it can become markup.
 
     Args:
         facts: What its file says.
+        use: Whether it says how to use the file that it lies beside.
 
     Raises:
         ModelFileError: The scores in the file are damaged.
@@ -97,7 +97,9 @@ def model_card(facts: ModelFacts) -> str:
     ]
     if facts.provenance is not None:
         parts += [_data(facts, facts.provenance), _making(facts, facts.provenance)]
-    return "\n\n".join([*parts, _USE.replace("FACES", _WITH_FACES if facts.faces == "on" else "", 1)])
+    if use:
+        parts.append(_USE.replace("FACES", _WITH_FACES if facts.faces == "on" else "", 1))
+    return "\n\n".join([*parts, _LICENCE])
 
 
 def limits(facts: ModelFacts) -> tuple[str, ...]:

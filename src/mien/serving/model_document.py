@@ -25,7 +25,8 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
         SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
     """
     facts, scores = _readable(classifier.facts)
-    card = model_card(facts)
+    # Who asks a server has no file.
+    card = model_card(facts, use=False)
     return {
         "class_names": list(facts.class_names),
         "image_size": list(facts.image_size),

@@ -51,7 +51,7 @@ def verdict(
     found = (_judge_calibration(evaluation), _judge_distribution(evaluation))
     return (
         *_judge_curves(history, evaluation.baseline, config),
-        _judge_size(evaluation, remedy, _ELSEWHERE if on_other_images else _AT_HOME),
+        _judge_size(evaluation, remedy, _ELSEWHERE if on_other_images and evaluation.accuracy.value != 1 else _AT_HOME),
         *_judge_later_epochs(history, config),
         *(finding for finding in found if finding),
     )
@@ -163,6 +163,12 @@ def judge_learning_curve(curve: LearningCurve | None, *, num_label_issues: int =
     if not curve.is_long_enough:
         return (
             Finding("short_curve", "Too few images to tell whether more would help.", "Add some, and train again."),
+        )
+    if curve.points[-1].accuracy.value == 1:
+        return (
+            Finding(
+                "enough_images", "Not one of these images was judged wrong: more of the same tell no more.", _AT_HOME
+            ),
         )
     if gain.high < _SMALL_GAIN:
         text = (

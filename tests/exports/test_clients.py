@@ -70,6 +70,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         tinted(300 + number, "red", 0.1 * number).resize((640, 480)).save(folder / f"red{number}.png")
     image.convert("L").save(folder / "grey.jpg")
     image.convert("P").save(folder / "palette.png")
+    with Image.open(REPOSITORY / "tests" / "kinds" / "jpeg-adobe-rgb.jpg") as wide:
+        profile = wide.info["icc_profile"]
+    tinted(277, "red", 0.5).save(folder / "adobe.png", icc_profile=profile)
     faded = image.copy()
     faded.putalpha(Image.linear_gradient("L").resize(image.size))
     faded.save(folder / "faded.png")
@@ -136,5 +139,7 @@ def test_a_program_in_javascript_answers_nearly_as_mien_does(
     (tmp_path / "ask.mjs").write_text(code)
     (tmp_path / "node_modules").symlink_to(PACKAGES)
     shutil.copy(Path(web_page.__file__).parent / "page" / "resizing.js", tmp_path / "resizing.mjs")
-    found = answers(["node", "ask.mjs", exported(run_of_tints, "onnx", tmp_path)], photos, tmp_path)
+    (tmp_path / "notes.jpg").write_text("no image")
+    command = ["node", "ask.mjs", exported(run_of_tints, "onnx", tmp_path), tmp_path / "notes.jpg"]
+    found = answers(command, photos, tmp_path)
     assert {name: far for name, far in differences(run_of_tints, found, photos) if far > CLOSE} == {}

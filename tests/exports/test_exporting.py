@@ -1,7 +1,12 @@
 """Files for other runtimes: they answer as the run does on all its images, or are not written."""
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,8 +80,8 @@ def test_the_command_says_how_near_it_is_and_where(small_run: "Run", tmp_path: P
     code, out, _ = command("export", small_run.path, "--to", "onnx", "--out", path)
     num_images = len(small_run.dataset.indexes())
     assert code == 0
-    assert f"Of {num_images} images, all get the label that model.onnx gives them" in out
-    assert out.endswith(f"{path}: ONNX; moods.onnx.json says how to ask it\n")
+    assert f"All of {num_images} images get the label that the run gives them; the probabilities are the same" in out
+    assert out.endswith(f"{path}: copy it with moods.onnx.json; the JSON file says how to ask it\n")
     code, out, _ = command("export", small_run.path, "--to", "onnx", "--out", path, "--json")
     assert json.loads(out) == json.loads(path.with_name("moods.onnx.json").read_text("utf-8"))["proof"] | {
         name: json.loads(out)[name] for name in ("milliseconds", "milliseconds_of_onnx")
@@ -85,7 +90,7 @@ def test_the_command_says_how_near_it_is_and_where(small_run: "Run", tmp_path: P
 
 def test_where_nothing_is_named_it_goes_into_the_run(copied: Path) -> None:
     before = contents(copied)
-    exported = mien.export(mien.load_run(copied), "onnx")
+    exported = mien.export(copied, "onnx")
     assert exported.path == copied / "exported" / "model.onnx"
     assert {name: content for name, content in contents(copied).items() if "exported" not in name} == before
     assert mien.load_run(copied).scores == mien.load_run(copied).scores
@@ -106,6 +111,12 @@ def test_a_name_that_is_not_of_the_format_is_refused(small_run: "Run", tmp_path:
         mien.export(small_run, "litert", out=tmp_path / "moods.onnx")
 
 
+def test_a_file_for_programs_without_mien_is_told_from_others(small_run: "Run", tmp_path: Path, command: Mien) -> None:
+    mien.export(small_run, "onnx", out=tmp_path / "moods.onnx")
+    code, _, err = command("predict", tmp_path / "moods.onnx", "--about")
+    assert code == 2 and "it was written by mien export, for programs without mien: name the run" in err
+
+
 def test_what_is_no_run_is_refused(small_run: "Run", tmp_path: Path, command: Mien) -> None:
     model = tmp_path / "model.onnx"
     model.write_bytes(small_run.classifier.content)
@@ -122,7 +133,7 @@ def test_where_it_cannot_be_written_nothing_is_left(small_run: "Run", tmp_path: 
 
 def test_a_package_that_is_missing_is_named(small_run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "openvino", replace(FORMATS["openvino"], packages=("no_such_package",)))
-    with pytest.raises(MissingExtraError, match=r'pip install "\.\[export\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install --editable "\.\[export\]"'):
         mien.export(small_run, "openvino")
 
 
@@ -174,6 +185,25 @@ def test_each_format_answers_by_its_own_runtime(
     assert told["agreement"]["num_changed"] == 0 and 0 < told["agreement"]["max_difference"] < 1e-4
     endings = [ending, ".bin"] if to == "openvino" else [ending]
     assert set(contents(run.path / "exported")) == {f"model{ending}.json", *(f"model{each}" for each in endings)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM ends a process at once there")
+def test_told_to_end_it_leaves_no_file_and_no_process(small_run: "Run", tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mien", "export", small_run.path, "--to", "litert", "--out", tmp_path / "a.tflite"]
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, start_new_session=True) as process:
+        # The process that writes the file has been begun.
+        while not any(temporary.rglob("*.onnx")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(temporary.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from browsing import complaints_of, violations
 from conftest import Mien, draw_image
 from drawn_faces import portrait
 from mien.config import BackboneConfig, ScanConfig, TrainConfig
-from mien.errors import MissingExtraError
+from mien.errors import MissingExtraError, OutputError
 from mien.exports import web_page
 from mien.learning.backbone import load_backbone
 from mien.learning.exporting import facts_of, join
@@ -155,7 +155,10 @@ def test_a_jpeg_of_any_size_and_turn_is_answered_nearly_as_by_python(
         *(saved(tmp_path, f"turn{n}.jpg", image.resize((901, 700)), exif=turned(n)) for n in range(1, 9)),
         saved(tmp_path, "passes.jpg", image.resize((1024, 768)), progressive=True),
         saved(tmp_path, "grey.jpg", image.convert("L")),
+        saved(tmp_path, "motion.jpg", image),
     ]
+    with paths[-1].open("ab") as file_of_phone:
+        file_of_phone.write(b"\0\0\0\x18ftypmp42" + 50 * b"\xff\xda")
     rows = answers(opened(wide, file), *paths)
     assert {name: far for name, far in differences(rows, mien.load(plain_run.path), paths) if far > CLOSE} == {}
 
@@ -234,6 +237,14 @@ def test_the_page_is_quiet_and_everybody_can_use_it(page: "Page", file: Path, da
 
 
 @pytest.mark.browser
+def test_a_browser_that_cannot_run_the_classifier_is_told_before_it_is_given_images(page: "Page", file: Path) -> None:
+    page.add_init_script("delete globalThis.WebAssembly")
+    page.goto(file.as_uri())
+    page.wait_for_selector("#notice:not([hidden])")
+    assert "cannot run the classifier" in page.inner_text("#notice-text")
+
+
+@pytest.mark.browser
 def test_the_page_may_connect_to_nobody(wide: "Page", file: Path) -> None:
     opened(wide, file)
     policy = wide.locator("meta[http-equiv=Content-Security-Policy]").get_attribute("content") or ""
@@ -249,9 +260,19 @@ def test_the_command_says_what_it_has_written(plain_run: "Run", tmp_path: Path, 
     assert json.dumps(mien.load(plain_run.path).sha256) in path.read_text("utf-8")
 
 
+def test_a_page_takes_the_place_of_nothing_but_an_earlier_one(small_run: "Run", tmp_path: Path) -> None:
+    page, report = tmp_path / "page.html", tmp_path / "report.html"
+    report.write_text("<!doctype html><title>A report</title>")
+    web_page.write_web_page(mien.load(small_run.path), page)
+    web_page.write_web_page(mien.load(small_run.path), page)
+    with pytest.raises(OutputError, match="mien export did not write it"):
+        web_page.write_web_page(mien.load(small_run.path), report)
+    assert "A report" in report.read_text()
+
+
 def test_without_the_runtime_it_says_what_to_type(
     small_run: "Run", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_page, "_RUNTIME", tmp_path)
-    with pytest.raises(MissingExtraError, match=r"make web$"):
+    with pytest.raises(MissingExtraError, match="Type, in the folder of mien: make web"):
         web_page.web_page(mien.load(small_run.path))

@@ -53,17 +53,16 @@ def export(
         from mien.model.classifier import load
 
         path = out or (run if run.is_dir() else run.parent) / "exported" / "web.html"
-        write_web_page(load(run), path)
-        show_page(path, json=json)
+        classifier = load(run)
+        write_web_page(classifier, path)
+        show_page(path, classifier.facts, json=json)
         return
     if not run_of(run).config_path.is_file():
         raise SettingsError(f"only a run can be exported to {to}, for its images prove the file; {str(run)!r} is none")
     with needing("export"):
         from mien.exports.exporting import export as exported
-    from mien.runs.run import load_run
 
     with TerminalProgress() as progress:
-        found = exported(
-            load_run(run), to, out=out, cache_dir=cache_dir or cache_dir_of_user(progress), progress=progress
-        )
+        cache = cache_dir or cache_dir_of_user(progress)
+        found = exported(run, to, out=out, cache_dir=cache, progress=progress)
     show_exported(found, json=json)

@@ -5,15 +5,21 @@ from pathlib import Path
 from mien.core.terminal import OUT, new_table, printable, show_json, show_prose
 from mien.core.text import counted
 from mien.exports.exporting import Exported
+from mien.model.classifier import ModelFacts
 
 
-def show_page(path: Path, *, json: bool) -> None:
-    """Print where a page lies, and how large it is."""
+def show_page(path: Path, facts: ModelFacts, *, json: bool) -> None:
+    """Print where a page lies, how large it is, and what it cannot do."""
     num_bytes = path.stat().st_size
     if json:
         show_json({"path": str(path), "num_bytes": num_bytes})
-    else:
-        OUT.print(printable(f"{path}: {num_bytes / 1e6:.0f} MB; open it in a browser"))
+        return
+    if facts.levels:
+        show_prose(
+            "The classifier has learnt from images of more than 8 bits a channel. Browsers show only 8, so the page "
+            "refuses such images; mien predict and mien serve take them."
+        )
+    OUT.print(printable(f"{path}: {num_bytes / 1e6:.0f} MB; open it in a browser"))
 
 
 def show_exported(exported: Exported, *, json: bool) -> None:
@@ -27,13 +33,15 @@ def show_exported(exported: Exported, *, json: bool) -> None:
             f"It looks at whole images alone: {exported.accuracy} right. With faces, as mien predict does it, the "
             f"classifier of the run gets {exported.accuracy_with_faces} right."
         )
-    table = new_table("file", "ms an image", "MB")
-    table.add_row("model.onnx", f"{exported.milliseconds_of_onnx:.1f}", f"{exported.num_bytes_of_onnx / 1e6:.1f}")
-    table.add_row(printable(exported.path.name), f"{exported.milliseconds:.1f}", f"{exported.num_bytes / 1e6:.1f}")
+    table = new_table("classifier", "ms an image", "MB")
+    table.add_row("of the run", f"{exported.milliseconds_of_onnx:.1f}", f"{exported.num_bytes_of_onnx / 1e6:.1f}")
+    table.add_row(f"as {exported.title}", f"{exported.milliseconds:.1f}", f"{exported.num_bytes / 1e6:.1f}")
     OUT.print(table)
     score = "" if exported.accuracy_with_faces else f" So it is right as often: {exported.accuracy}."
+    apart = f"differ by {agreement.max_difference:.1e} at most" if agreement.max_difference else "are the same"
     show_prose(
-        f"Of {counted(agreement.num_images, 'image')}, all get the label that model.onnx gives them; probabilities "
-        f"differ by {agreement.max_difference:.1e} at most.{score}"
+        f"All of {counted(agreement.num_images, 'image')} get the label that the run gives them; the probabilities "
+        f"{apart}.{score}"
     )
-    OUT.print(printable(f"{exported.path}: {exported.title}; {exported.path.name}.json says how to ask it"))
+    beside = " and ".join(exported.beside)
+    OUT.print(printable(f"{exported.path}: copy it with {beside}; the JSON file says how to ask it"))

@@ -26,8 +26,8 @@ from mien.exports.formats import FORMATS, Answering, Format, FormatName
 from mien.jobs.refit import linear_settings
 from mien.jobs.train import train
 from mien.model.agreement import Agreement, compare_answers
-from mien.model.classifier import Classifier
-from mien.runs.run import Run
+from mien.model.classifier import EXPORTED_KEY, Classifier
+from mien.runs.run import Run, load_run
 
 Array = NDArray[np.float32]
 
@@ -40,7 +40,8 @@ class Exported:
     """A classifier in the files of another runtime.
 
     Attributes:
-        path: The file to open; what belongs to it lies beside it.
+        path: The file to open.
+        beside: The names of the files that belong to it and lie beside it; the last describes it.
         title: The name of the format.
         agreement: How far its answers are from those of the classifier, on all images of the run.
         accuracy: Of the classifier that it holds: out of fold, or of the test where there was no cross-validation.
@@ -53,6 +54,7 @@ class Exported:
     """
 
     path: Path
+    beside: tuple[str, ...]
     title: str
     agreement: Agreement
     accuracy: Score
@@ -68,7 +70,7 @@ class Exported:
 
 
 def export(
-    run: Run,
+    run: Run | str | Path,
     to: FormatName,
     *,
     out: str | Path | None = None,
@@ -83,7 +85,7 @@ def export(
     whole images alone: no such file can look for faces.
 
     Args:
-        run: What `train` returned, or `load_run`. Its images must still be there.
+        run: A run, or its folder. Its images must still be there.
         to: "onnx", "litert" or "openvino".
         out: The file; by default in the folder exported of the run.
         cache_dir: Where the features of images are kept, for a classifier that is trained again.
@@ -99,7 +101,7 @@ def export(
 
     Example:
         >>> import mien
-        >>> exported = mien.export(mien.load_run("runs/train2"), "onnx")
+        >>> exported = mien.export("runs/train2", "onnx")
         >>> exported.agreement.num_images, exported.agreement.num_changed
         (24, 0)
     """
@@ -107,6 +109,7 @@ def export(
         raise SettingsError(f"{to!r} is no format: {', '.join(FORMATS)}; a page is written by mien.write_web_page")
     form = FORMATS[to]
     form.require()
+    run = run if isinstance(run, Run) else load_run(run)
     path = Path(out) if out else run.path / "exported" / f"model{form.endings[0]}"
     _refuse_place(path, form, run)
     whole = _on_whole_images(run, cache_dir, progress) if run.classifier.looks_at_faces else run
@@ -125,6 +128,7 @@ def export(
         pixels = _pixels(whole.dataset, whole.dataset.indexes()[0])
         exported = Exported(
             path=path,
+            beside=(*(path.with_suffix(ending).name for ending in form.endings[1:]), _description_path(path).name),
             title=form.title,
             agreement=agreement,
             accuracy=whole.scores.judged.accuracy,
@@ -169,6 +173,7 @@ def _network(classifier: Classifier) -> bytes:
     from onnx.utils import Extractor
 
     model = Extractor(onnx.load_from_string(classifier.content)).extract_model(["images"], ["probs"])
+    model.metadata_props.add(key=EXPORTED_KEY, value=classifier.sha256)
     return bytes(model.SerializeToString())
 
 

@@ -18,7 +18,7 @@ from mien.core import files
 from mien.core.extras import needing
 from mien.core.faces import LONGEST_SIDE
 from mien.core.images import HASH_SIDE
-from mien.errors import MissingExtraError, SettingsError
+from mien.errors import MissingExtraError, OutputError, SettingsError
 from mien.model.classifier import Classifier, ModelFacts
 
 _PAGES = package_files("mien.serving") / "page", package_files("mien.exports") / "page"
@@ -30,6 +30,9 @@ _NOT_OF_THE_PAGE = "docs.js"
 # A module that lies in a data: URL has no folder to find others in: they are imported by their bare names.
 _FROM_FOLDER = re.compile(r'(?<=\bfrom ")\./')
 _START = 'import "serve.js";'
+# By this a page is known again: it may be written anew, and nothing else may.
+_MAKER = '<meta name="generator" content="mien export">'
+_HEAD_BYTES = 1000
 _FOOTER = """<footer>
 <p>Images stay on this device: the classifier is in this page, which asks nobody for anything and keeps nothing.</p>
 <p><span id="version">mien</span></p>
@@ -41,21 +44,28 @@ def write_web_page(classifier: Classifier, path: str | Path) -> None:
 
     Args:
         classifier: What `load` returned.
-        path: The file, which may exist; a folder that it is to lie in is made.
+        path: The file, which may be an earlier page; a folder that it is to lie in is made.
 
     Raises:
         MissingExtraError: ONNX Runtime Web or a package is not installed.
         SettingsError: The name does not end in .html.
-        OutputError: The file cannot be written.
+        OutputError: The file cannot be written, or something else is in its place.
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingsError(f"{str(path)!r} is to be a page: give it a name that ends in .html")
+    if path.exists() and not _is_page(path):
+        raise OutputError(f"{str(path)!r} is there, and mien export did not write it: name another file")
     text = web_page(classifier)
     with files.writing(path):
         path.parent.mkdir(exist_ok=True)
     with files.replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def _is_page(path: Path) -> bool:
+    with files.writing(path), files.open_regular(path) as file:
+        return _MAKER.encode() in file.read(_HEAD_BYTES)
 
 
 def web_page(classifier: Classifier) -> str:
@@ -84,7 +94,11 @@ def web_page(classifier: Classifier) -> str:
 
 def _require_runtime() -> None:
     if not (_RUNTIME / _BINARY).is_file():
-        raise MissingExtraError("this needs ONNX Runtime Web. Type, in the folder of mien: make web")
+        # Where mien was installed as a copy, the copy is what lacks it.
+        raise MissingExtraError(
+            f"this needs ONNX Runtime Web, and {str(_RUNTIME)!r} lacks it. Type, in the folder of mien: make web && "
+            "pip install --editable ."
+        )
 
 
 def _replaced(pattern: str, new: str, page: str) -> str:
@@ -102,7 +116,7 @@ def _head() -> str:
         f"style-src {_hashed(style)}; img-src blob: data:; base-uri 'none'; form-action 'none'"
     )
     return (
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        f'{_MAKER}\n<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<link rel="icon" href="{icon}" type="image/svg+xml">\n<style>{style}</style>\n'
         f'<script type="importmap">{imports}</script>\n<script type="module">{_START}</script>\n'
     )

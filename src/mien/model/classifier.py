@@ -28,6 +28,8 @@ FACE_EVIDENCE = "face_evidence"
 FORMAT_VERSION = 4
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
+# In an ONNX file for programs without mien: of which classifier it is the network.
+EXPORTED_KEY = "mien_export_of"
 # Why an image is unlike those of the training, where no plain fact says it.
 _FAR = "it looks unlike all of them"
 # No network's logits are as large; with larger ones nothing could be reckoned.
@@ -328,7 +330,8 @@ def load(path: str | Path) -> Classifier:
         path = path / MODEL_NAME
     elif not path.exists():
         raise SourceNotFoundError(
-            f"no classifier at {str(path)!r}: name a run folder, such as runs/train, or its model"
+            f"no classifier at {str(path)!r}: name a run folder, such as runs/train, or its model; mien train DATA "
+            "makes one"
         )
     try:
         return Classifier(files.read_regular(path, max_bytes=2 * 1024**3))
@@ -361,7 +364,11 @@ def _facts_text(facts: ModelFacts) -> str:
 def _facts(graph: Graph) -> ModelFacts:
     text = graph.metadata.get(_METADATA_KEY)
     if text is None or not {"images", "probs"} <= graph.ends:
-        raise ModelFileError("it is an ONNX file, but not one that mien made")
+        raise ModelFileError(
+            "it was written by mien export, for programs without mien: name the run, or its model.onnx"
+            if EXPORTED_KEY in graph.metadata
+            else "it is an ONNX file, but not one that mien made"
+        )
     try:
         facts = _checked_facts(json.loads(text))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -9,6 +9,7 @@ import { toSize } from "./resizing.js";
 
 const UNSURE = "unsure";
 const FAR = "it looks unlike all of them";
+const NEEDED = ["WebAssembly", "DecompressionStream", "OffscreenCanvas"];
 const OLD = "This browser cannot run the classifier: it takes one of 2023 or later.";
 
 /** Nothing can be asked: the classifier does not run here. */
@@ -35,6 +36,8 @@ export function useKey() {}
 
 /** Return what is known of the classifier. */
 export async function askModel() {
+  // Some phones can be told to run no WebAssembly.
+  if (NEEDED.some((name) => !(name in globalThis))) throw new Unreachable(OLD);
   return model;
 }
 

@@ -52,6 +52,11 @@ def test_a_flat_curve_says_that_more_will_hardly_help() -> None:
     assert "hardly help" in finding.text and finding.advice.startswith("Look at the mistakes")
 
 
+def test_where_nothing_is_wrong_nobody_is_sent_to_the_mistakes() -> None:
+    (finding,) = judge_learning_curve(curve_of([0.9, 0.98, 1.0, 1.0], 400))
+    assert finding.kind == "enough_images" and finding.advice.startswith("Try it on images from where")
+
+
 def test_a_curve_that_falls_promises_nothing() -> None:
     curve = curve_of([0.9, 0.9, 0.89, 0.88], 400)
     assert curve.gain.value == 0

@@ -30,8 +30,8 @@ def show_exported(exported: Exported, *, json: bool) -> None:
     agreement = exported.agreement
     if exported.accuracy_with_faces:
         show_prose(
-            f"It looks at whole images alone: {exported.accuracy} right. With faces, as mien predict does it, the "
-            f"classifier of the run gets {exported.accuracy_with_faces} right."
+            f"It looks at whole images alone, and is right for {exported.accuracy}. The classifier of the run, which "
+            f"looks at faces, too, is right for {exported.accuracy_with_faces}."
         )
     table = new_table("classifier", "ms an image", "MB")
     table.add_row("of the run", f"{exported.milliseconds_of_onnx:.1f}", f"{exported.num_bytes_of_onnx / 1e6:.1f}")

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from mien.config import BackboneConfig, ScanConfig, TrainConfig
+from mien.core.faces import Face, find_faces
 from mien.core.images import decode
 from mien.core.progress import Silence
 from mien.data.dataset import Dataset, ImageRecord
@@ -166,6 +167,22 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what commands cache away from the user's own cache, in processes that tests start too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _faces_known_again() -> Iterator[None]:
+    """Let a scan look for faces once in each image: hundreds of tests scan the same few, and this takes longest."""
+    known: dict[str, tuple[Face, ...]] = {}
+
+    def find(rgb: Image.Image) -> tuple[Face, ...]:
+        pixels = f"{rgb.size} {hashlib.sha256(rgb.tobytes()).hexdigest()}"
+        if pixels not in known:
+            known[pixels] = find_faces(rgb)
+        return known[pixels]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mien.data.scanning.find_faces", find)
         yield
 
 

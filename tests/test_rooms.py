@@ -7,7 +7,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -83,31 +83,35 @@ def test_importing_does_nothing(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr, list(tmp_path.iterdir())) == (b"", b"", [])
 
 
-def names_imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
+def names_imported(nodes: Sequence[ast.AST]) -> Iterator[tuple[str, str]]:
     """Yield whatever a module imports, such as "numpy.random.Generator", and what the module calls it."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ImportFrom):
             yield from ((f"{node.module}.{alias.name}", alias.asname or alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from ((alias.name, alias.asname or alias.name.split(".")[0]) for alias in node.names)
 
 
-def names_defined(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
+def is_self(node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def names_defined(nodes: Sequence[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
-        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self":
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and is_self(node.value):
             yield node.attr
 
 
-def private_names_of_others(tree: ast.AST, own_modules: set[str], own_names: set[str]) -> Iterator[str]:
+def private_names_of_others(nodes: Sequence[ast.AST], own_modules: set[str], own_names: set[str]) -> Iterator[str]:
     """Yield what a module takes from another project although it begins with an underscore."""
-    imported = [(name, called) for name, called in names_imported(tree) if name.split(".")[0] not in own_modules]
+    imported = [(name, called) for name, called in names_imported(nodes) if name.split(".")[0] not in own_modules]
     yield from (name for name, _ in imported if PRIVATE.search(name))
     others = {called for _, called in imported}
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and PRIVATE.match(node.attr):
             text = ast.unparse(node)
             if node.attr not in own_names or text.split(".")[0] in others:
@@ -118,13 +122,13 @@ def private_names_of_others(tree: ast.AST, own_modules: set[str], own_names: set
 def test_no_name_that_begins_with_an_underscore_is_used_of_another_project() -> None:
     folders = [ROOT / name for name in ("src", "tests", "tools", "benchmarks")]
     paths = [*(ROOT / "docs").glob("*.py"), *(path for folder in folders for path in folder.rglob("*.py"))]
-    trees = {path: ast.parse(path.read_bytes()) for path in paths if "node_modules" not in path.parts}
-    own_modules = {"mien", "__future__", *(path.stem for path in trees)}
-    own_names = {name for tree in trees.values() for name in names_defined(tree)}
+    modules = {path: [*ast.walk(ast.parse(path.read_bytes()))] for path in paths if "node_modules" not in path.parts}
+    own_modules = {"mien", "__future__", *(path.stem for path in modules)}
+    own_names = {name for nodes in modules.values() for name in names_defined(nodes)}
     found = [
         f"{path.relative_to(ROOT)}: {name}"
-        for path, tree in trees.items()
-        for name in private_names_of_others(tree, own_modules, own_names)
+        for path, nodes in modules.items()
+        for name in private_names_of_others(nodes, own_modules, own_names)
         if not name.endswith(ALLOWED)
     ]
     assert found == []

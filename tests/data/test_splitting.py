@@ -1,3 +1,4 @@
+import functools
 import itertools
 import random
 import re
@@ -84,6 +85,7 @@ def test_large_groups_do_not_spoil_the_shares(sizes: list[int], expected: tuple[
         assert counts(split(dataset_of(*copies), SplitConfig(seed=seed)), "sad") == expected
 
 
+@functools.cache
 def my_bits(path: Path) -> NDArray[np.bool_]:
     """pHash and dHash of a file, written anew from their description: nothing of mien is called."""
     grey = Image.open(path).convert("L")
@@ -113,13 +115,18 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def scanned(copied: Path) -> Dataset:
+    return scan(copied, SMALL)
+
+
 @pytest.mark.parametrize("keep", ["largest", "all"])
 @pytest.mark.parametrize("seed", range(4))
-def test_split_keeps_near_copies_together(copied: Path, keep: Keep, seed: int) -> None:
-    dataset = split(clean(scan(copied, SMALL), CleanConfig(keep=keep)), SplitConfig(seed=seed))
+def test_split_keeps_near_copies_together(scanned: Dataset, keep: Keep, seed: int) -> None:
+    dataset = split(clean(scanned, CleanConfig(keep=keep)), SplitConfig(seed=seed))
     chosen = [r for r in dataset.records if r.split]
     assert len(chosen) == (58 if keep == "all" else 28)
-    bits = {r.path: my_bits(copied / r.path) for r in chosen}
+    bits = {r.path: my_bits(scanned.root / r.path) for r in chosen}
     near = 0
     for a, b in itertools.combinations(chosen, 2):
         distance = (bits[a.path] != bits[b.path]).sum()

@@ -76,7 +76,9 @@ def test_hits_are_of_each_class_in_turn() -> None:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("looks")
-    return load_run(mien.train(draw_folder(folder / "data", 30), out=folder / "run").path)
+    # What should not matter is not tried: it takes longest, and nothing of it is looked at here.
+    config = mien.PRESETS["fast"].changed(may_matter="all")
+    return load_run(mien.train(draw_folder(folder / "data", 30), config, out=folder / "run").path)
 
 
 def looks_of(run: Run) -> list[tuple[str, bool]]:

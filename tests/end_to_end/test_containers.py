@@ -72,7 +72,12 @@ def test_a_run_folder_that_cannot_be_made_is_refused_with_the_reason(
 @pytest.mark.skipif(not shutil.which("setpriv") or os.geteuid() != 0, reason="only root can be somebody else")
 @pytest.mark.parametrize(
     ("home", "settings"),
-    [(None, []), ("/", []), ("/nonexistent", []), pytest.param(None, CLASSIC, marks=pytest.mark.slow)],
+    [
+        ("/nonexistent", []),
+        pytest.param(None, [], marks=pytest.mark.slow),
+        pytest.param("/", [], marks=pytest.mark.slow),
+        pytest.param(None, CLASSIC, marks=pytest.mark.slow),
+    ],
 )
 def test_a_user_without_a_name_trains_on_an_archive_and_predicts(
     open_path: Path, home: str | None, settings: list[str]

@@ -76,6 +76,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_rank)
 
 
+def pytest_collection_finish() -> None:
+    """Let no file load a framework while tests are collected: every process would, for seconds and a GB."""
+    if loaded := {*_FRAMEWORKS} & {*sys.modules}:
+        raise pytest.UsageError(f"a test file imports {', '.join(sorted(loaded))}: see Lazy in tests/tiers.py")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     _at_work.append(item)

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,11 +15,16 @@ from mien.core.progress import Silence
 from mien.data.dataset import Dataset
 from mien.data.splitting import folds, split
 from mien.errors import OutOfTimeError
-from mien.learning.best import Best
 from mien.learning.fitting import cross_validate
 from mien.learning.methods import Fitted
 from mien.runs.folder import RunFolder
 from mien.runs.training_details import TrainingDetails
+from tiers import Lazy
+
+if TYPE_CHECKING:
+    from mien.learning import best
+else:
+    best = Lazy("mien.learning.best")
 
 pytestmark = pytest.mark.slow
 
@@ -77,12 +82,12 @@ def dataset() -> Dataset:
     return split(dataset_of(*(record(f"{label}/{number}.jpg") for label in ("happy", "sad") for number in range(50))))
 
 
-def best_of(fast: Any, finetuned: Any, told: Told, minutes: float = 10.0) -> Best:
+def best_of(fast: Any, finetuned: Any, told: Told, minutes: float = 10.0) -> "best.Best":
     config = PRESETS["best"]
-    return Best(fast, finetuned, replace(config, fit=replace(config.fit, time_limit=minutes)), told)
+    return best.Best(fast, finetuned, replace(config, fit=replace(config.fit, time_limit=minutes)), told)
 
 
-def judged(method: Best, dataset: Dataset, folder: Path) -> tuple[Any, Any]:
+def judged(method: "best.Best", dataset: Dataset, folder: Path) -> tuple[Any, Any]:
     return cross_validate(method, list(folds(dataset, 5)), run_folder=RunFolder(folder))
 
 

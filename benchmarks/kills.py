@@ -4,8 +4,9 @@
 
 Draws a small folder of images; the commands that move files get a thousand files that are no images beside them,
 `mien fetch` an archive of four hundred images, and `mien sort` a run.
-Every command is first run to its end, three times. Then a fresh copy of the folder is made for each kill, the command
-is started, and its whole process group gets SIGKILL at a moment drawn evenly from the median time of the uncut runs.
+Every command is first run to its end, three times, or as often as it is to be killed where that is fewer. Then a fresh
+copy of the folder is made for each kill, the command is started, and its whole process group gets SIGKILL at a moment
+drawn evenly from the median time of the uncut runs.
 
 After each kill: every file must be there, in one place, with its bytes, time and mode; every image that was fetched
 or sorted must be whole; `mien predict` and `mien evaluate` on what a training left must answer as after an uncut run,
@@ -197,10 +198,10 @@ def begin(case: Case, drawn: Path, place: Path) -> None:
         sys.exit(f"cannot begin: mien {' '.join(case.before)}")
 
 
-def run_uncut(case: Case, drawn: Path, work: Path) -> Uncut:
+def run_uncut(case: Case, drawn: Path, work: Path, *, num_runs: int) -> Uncut:
     """Run a command to its end some times."""
     seconds = []
-    for number in range(NUM_UNCUT):
+    for number in range(num_runs):
         begin(case, drawn, place := work / f"uncut{number}")
         started = time.perf_counter()
         done = mien(case.command, place)
@@ -267,7 +268,7 @@ def check_end(case: Case, uncut: Uncut, place: Path, tally: Tally) -> list[str]:
 def campaign(name: str, num_kills: int, drawn: Path, work: Path, chance: random.Random) -> Tally:
     """Kill one command many times, and say what that came to."""
     case = CASES[name]
-    uncut = run_uncut(case, drawn, work)
+    uncut = run_uncut(case, drawn, work, num_runs=max(1, min(num_kills, NUM_UNCUT)))
     tally = Tally(seconds=uncut.seconds)
     for number in range(num_kills):
         begin(case, drawn, place := work / f"kill{number}")

@@ -89,7 +89,7 @@ browser: .venv/ready tests/browser/node_modules $(RUNTIME)/$(WASM) ## look at th
 	@command -v chromium || command -v chromium-browser || command -v google-chrome || \
 		{ $(INSTALL) chromium fonts-dejavu-core; } || \
 		{ echo "make browser needs Chromium: install it, on Debian by: apt-get install chromium"; exit 1; }
-	$(BIN)/pytest -m browser
+	$(PYTEST) -m browser
 
 tests/browser/node_modules: tests/browser/package-lock.json
 	@command -v npm || { $(INSTALL) npm; } || \

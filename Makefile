@@ -101,8 +101,7 @@ check: .venv/ready ## format, lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --platform win32 src tests
-	$(BIN)/mypy --platform darwin src tests
+	printf '%s\n' win32 darwin | xargs -I % -P 2 $(BIN)/mypy --platform % --cache-dir .mypy_cache/% src tests
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 

@@ -84,6 +84,7 @@ def test_an_image_of_a_kind_that_was_not_trained_on_is_told_with_the_reason(
     assert told["out_of_distribution"] and told["unlike"] == "none of the training images is in grey"
 
 
+@pytest.mark.slow
 def test_without_folds_the_first_of_five_tells(small: TrainConfig, coloured: "Run", tmp_path: Path) -> None:
     run = mien.train(coloured.dataset.root, small.changed(folds=0), out=tmp_path / "run")
     assert run.scores.out_of_fold is None and run.scores.stressed[0].changed.num_images > 3

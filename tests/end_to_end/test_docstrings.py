@@ -67,7 +67,14 @@ def folder(run: "Run", data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("module", sorted(WITH_EXAMPLES))
+@pytest.mark.parametrize(
+    "module",
+    [
+        *sorted(WITH_EXAMPLES - {"mien.learning.fitting"}),
+        # Trains, as the example of `mien.train` does.
+        pytest.param("mien.learning.fitting", marks=pytest.mark.slow),
+    ],
+)
 def test_the_examples_of_a_module_are_true(folder: Path, monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.chdir(folder)
     found = doctest.testmod(import_module(module), optionflags=doctest.ELLIPSIS)

@@ -34,7 +34,9 @@ def names(found: NextImages) -> list[str]:
     return [Path(image.prediction.source).name for image in found.images]
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy", [STRATEGIES[0], *(pytest.param(other, marks=pytest.mark.slow) for other in STRATEGIES[1:])]
+)
 def test_every_image_is_ranked_once_and_the_same_each_time(
     small_run: "Run", unlabelled: Path, strategy: Strategy
 ) -> None:

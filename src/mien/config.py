@@ -199,7 +199,7 @@ class SplitConfig:
     """Number that decides the split, the folds, the first weights, and the order of training."""
     folds: int | Literal["auto"] = "auto"
     """Judge by cross-validation too, with this many folds of what is not for the test; 0 for none. auto: 5 with up to
-    20,000 images (fewer where there are more than 100 classes), but none for the method cnn."""
+    20,000 images (fewer where there are more than ten classes), but none for the method cnn."""
 
     split: str = ""
     """Keep the split of this earlier run: none of its images is moved, nor a copy of one, and what is new fills up the

@@ -29,8 +29,8 @@ _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard", "resvg_py")
 # Settings of a fit that heads know too.
 _FOR_HEADS = ("method", "class_weights", "may_matter")
 # The time that a head takes grows with the images and with the classes: at most so many of the one times the other,
-# where 100 classes or fewer count as 100.
-_MAX_CROSS_VALIDATED, _FEW_CLASSES = 20_000 * 100, 100
+# where ten classes or fewer count as ten.
+_MAX_CROSS_VALIDATED, _FEW_CLASSES = 20_000 * 10, 10
 
 
 def fit(

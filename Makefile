@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment that happens to be active is none of ours; IPython warns where it is another one.
 unexport VIRTUAL_ENV
 
-.PHONY: setup web demo demo-all quick test slow coverage proxy browser check notebooks docs bench fuzz kills overload domains format lock clean
+.PHONY: setup web demo demo-all quick test slow extras coverage proxy browser check notebooks docs bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -68,16 +68,19 @@ demo-all: .venv/ready ## the same, with the network of a tutorial beside it
 	@$(BIN)/mien demo --all
 
 quick: .venv/ready ## run the tests that train nothing and start no process, in half a minute
-	$(PYTEST) -m "not (medium or slow or proxy or browser or site)"
+	$(PYTEST) -m "not (medium or slow or proxy or browser or site or extras)"
 
 test: .venv/ready ## run the tests, but for the slow ones, in two minutes
-	$(PYTEST) -m "not (slow or proxy or browser or site)"
+	$(PYTEST) -m "not (slow or proxy or browser or site or extras)"
 
 slow: .venv/ready ## run the tests that take minutes, and those of the networks of Keras
 	$(PYTEST) -m slow --durations 10
 
+extras: .venv/ready ## run the tests of what an extra brings that few use
+	$(PYTEST) -m extras
+
 coverage: .venv/ready ## run the tests, but for the slow ones, and say how much of each room they go through
-	$(PYTEST) -m "not (slow or proxy or browser or site)" --cov=mien --cov-report=
+	$(PYTEST) -m "not (slow or proxy or browser or site or extras)" --cov=mien --cov-report=
 	$(BIN)/python tools/coverage_by_room.py
 
 proxy: .venv/ready ## put nginx and Caddy before the server, and try what they keep off; installs them where that is possible

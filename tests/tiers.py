@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-QUICK = "not (medium or slow or proxy or browser or site)"
-_OTHERS = ("medium", "slow", "proxy", "browser", "site")
+QUICK = "not (medium or slow or proxy or browser or site or extras)"
+_OTHERS = ("medium", "slow", "proxy", "browser", "site", "extras")
 _OF_ANOTHER_TIER = re.compile(rf"^pytestmark = .*pytest\.mark\.({'|'.join(_OTHERS)})\b", re.MULTILINE)
 # Fixtures that train a run.
 _RUNS = {"run", "copied", "small_run"}

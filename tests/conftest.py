@@ -29,7 +29,7 @@ from mien.scoring.results import Evaluation, Predictions
 if TYPE_CHECKING:
     from mien.runs.run import Run
 
-pytest_plugins = ["browsing", "killing", "tiers"]
+pytest_plugins = ["browsing", "killing", "store_servers", "tiers"]
 Mien = Callable[..., tuple[int, str, str]]
 
 

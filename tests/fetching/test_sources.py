@@ -259,7 +259,7 @@ def test_read_fetches_a_url_within_the_limits() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["ftp://h/x", "file:///etc/passwd", "s3://b/k", "data:image/png;base64,AAAA", "file:/x", "FILE:x"]
+    "url", ["ftp://h/x", "file:///etc/passwd", "s4://b/k", "data:image/png;base64,AAAA", "file:/x", "FILE:x"]
 )
 def test_read_says_that_other_schemes_are_not_fetched(url: str) -> None:
     assert expand([url]) == [url]

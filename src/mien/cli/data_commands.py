@@ -111,7 +111,7 @@ def check(
     ----------
     folder
         Class folders such as data/happy and data/sad, alone or within those of splits; a folder with a table of labels,
-        or such a table; a zip or tar archive of these.
+        or such a table; a zip or tar archive of these; or the address of one in a store, such as s3://bucket/data.
     json
         Print one JSON document.
     fail_on
@@ -131,14 +131,15 @@ def check(
 
     gates = find_gates(fail_on, against=against is not None)
     if sheet:
-        files.refuse_among(sheet, folder, "--sheet")
+        files.refuse_among(sheet, Path(folder), "--sheet")
     with TerminalProgress() as progress:
         found = check_folder(folder, config, labels, decoding=decoding, against=against, progress=progress)
     if json:
         show_json(found.to_dict())
     else:
         show_check(
-            found, f"mien train {shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(labels)}{_runs_beside(folder)}"
+            found,
+            f"mien train {shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(labels)}{_runs_beside(Path(folder))}",
         )
     if sheet:
         from mien.runs.contact_sheets import plot_check

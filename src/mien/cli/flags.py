@@ -39,6 +39,11 @@ def _path(_type: object, tokens: Sequence[Token]) -> Path:
     return Path(tokens[0].value)
 
 
+def _data(_type: object, tokens: Sequence[Token]) -> str | Path:
+    """Return the path, or the address as it is: a path has no two slashes in a row."""
+    return tokens[0].value if "://" in tokens[0].value else _path(_type, tokens)
+
+
 def _source(_type: object, tokens: Sequence[Token]) -> str:
     return "-" if tokens[0].value == _HYPHEN else tokens[0].value
 
@@ -47,7 +52,7 @@ Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section(
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Predicting, Labelling, Fetching = section("Predicting"), section("Labels"), section("Fetching URLs")
 Intake = section("Limits and load")
-DataPath = Annotated[Path, Parameter(name="DATA", converter=_path)]
+DataPath = Annotated[str | Path, Parameter(name="DATA", converter=_data)]
 RunPath = Annotated[Path, Parameter(name="RUN", converter=_path)]
 CsvPath = Annotated[Path, Parameter(validator=_ending_in(".csv"))]
 HtmlPath = Annotated[Path, Parameter(validator=_ending_in(".html"))]

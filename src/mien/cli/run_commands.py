@@ -96,7 +96,7 @@ def train(
     ----------
     folder
         Class folders such as data/happy and data/sad, alone or within those of splits; a folder with a table of labels,
-        or such a table; a zip or tar archive of these. Nothing in it is changed.
+        or such a table; a zip or tar archive of these; or an address such as s3://bucket/data. Nothing is changed.
     preset
         Settings to begin with. fast: a linear head on the features of a pretrained network, and of faces where
         there are some; seconds. best: that, or the network trained on, whichever is better; minutes. classic: the
@@ -156,7 +156,7 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
 
 def evaluate(
     run: RunPath,
-    folder: Annotated[Path | None, Parameter(name="DATA")] = None,
+    folder: DataPath | None = None,
     /,
     *,
     only_known: Flag = False,
@@ -200,7 +200,7 @@ def evaluate(
     from mien.jobs.evaluate import evaluate_run, write_evaluation
     from mien.runs.predictions import predictions_text
 
-    if folder is not None and not (run / "model.onnx").exists() and (folder / "model.onnx").is_file():
+    if folder is not None and not (run / "model.onnx").exists() and Path(folder, "model.onnx").is_file():
         typed = shlex.join(["mien", "evaluate", str(folder), str(run)])
         raise SettingsError(f"{str(run)!r} is no run, and {str(folder)!r} is one: did you mean: {typed}")
     for path in (csv, report):
@@ -284,8 +284,8 @@ def explain(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Image files, folders (every image below, but for those that mien explain made), http(s) URLs, or - for an
-        image on standard input.
+        Image files, folders (every image below, but for those that mien explain made), http(s) URLs, addresses in a
+        store such as s3://bucket/photos, or - for an image on standard input.
     out
         The folder for the PNG files, or for a single image a file that ends in .png; by default explained/ in the
         run folder. It must not be among the images. Only files that mien explain made are written over.
@@ -330,8 +330,8 @@ def predict(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Image files, folders (every image below), http(s) URLs, or - for an image on standard input. A path that
-        does not exist ends the command before anything is read.
+        Image files, folders (every image below), http(s) URLs, addresses in a store such as s3://bucket/photos, or -
+        for an image on standard input. A path that does not exist ends the command before anything is read.
     json
         Print one JSON document per image, a line each.
     csv

@@ -24,6 +24,7 @@ from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.looks import look_of
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError
+from mien.fetching.stored_folders import brought
 from mien.fetching.unpacking import unpacked
 from mien.layouts.layout import Entry
 from mien.layouts.reading import read_layout
@@ -53,7 +54,7 @@ def scan(
 
     Args:
         folder: Class folders, alone or within those of splits; a folder with a table of labels, or such a table; a zip
-            or tar archive of these.
+            or tar archive of these; or the address of one of these in an object store, such as s3://bucket/photos.
         config: How files become arrays. Whether faces are looked for is decided here where it says "auto"; the
             Dataset's own `config` says "on" or "off".
         labels: Where the labels are, where that is not to be found out.
@@ -72,7 +73,7 @@ def scan(
         >>> dataset.counts()
         {'happy': 12, 'sad': 12}
     """
-    root, layout = read_layout(unpacked(Path(folder), progress=progress), labels, known)
+    root, layout = read_layout(unpacked(brought(folder, progress=progress), progress=progress), labels, known)
     for told in layout.told:
         progress.say(told)
     added = {path: label for path, label in elsewhere.items() if not Path(path).is_relative_to(root.resolve())}

@@ -1,4 +1,4 @@
-"""Sources: file | folder | URL | standard input -> names of images, and their bytes."""
+"""Sources: file | folder | URL | address in a store | standard input -> names of images, and their bytes."""
 
 import errno
 import glob
@@ -8,9 +8,11 @@ import stat
 import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from mien.config import FetchLimits
 from mien.core import files, images
@@ -19,10 +21,15 @@ from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted, first_few
 from mien.errors import ImageError, SettingsError, SourceNotFoundError
-from mien.layouts.tree import is_system_name
+from mien.fetching import stores
+from mien.fetching.stores import is_address
+from mien.layouts.tree import is_system_name, may_be_image
+
+if TYPE_CHECKING:
+    from mien.fetching.downloads import Fetches
 
 _MAX_NAMED = 10
-# URLs that are fetched before their turn comes.
+# URLs and objects of stores that are fetched before their turn comes.
 _NUM_AHEAD = 16
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,10 +40,10 @@ def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILE
 
     Files, URLs and "-" stay as they are. A pattern such as photos/*.jpg becomes what it matches, and a folder the
     image files below it, sorted: files with an image's extension or first bytes. Hidden ones and what systems leave are
-    passed over, linked folders are followed, and no folder is read twice.
+    passed over, linked folders are followed, and no folder is read twice. In a store, the names of objects tell.
 
     Args:
-        sources: Image files, folders, http(s) URLs, or "-" for standard input.
+        sources: Image files, folders, http(s) URLs, addresses such as s3://bucket/photos, or "-" for standard input.
         progress: Told how many other files were in the folders, and of what kind.
 
     Returns:
@@ -45,19 +52,35 @@ def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILE
     Raises:
         SourceNotFoundError: Paths do not exist or may not be read; the message names all of them.
     """
+    return list(expand_in_turn(sources, progress))
+
+
+def expand_in_turn(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> Iterator[str]:
+    """Name every image that the sources stand for, as `expand` does, but look into folders only as names are taken.
+
+    Raises:
+        SourceNotFoundError: Paths do not exist or may not be read; raised at once.
+    """
     given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     names = [name for source in given for name in _matching(source)]
-    paths = [name for name in names if _is_path(name)]
-    problems = [f"{path!r}: {problem}" for path in paths if (problem := _path_problem(path))]
+    problems = [f"{name!r}: {problem}" for name in names if _is_path(name) and (problem := _path_problem(name))]
     if problems:
         listed = "; ".join(first_few(problems, _MAX_NAMED))
         raise SourceNotFoundError(f"{len(problems)} of {len(names)} sources cannot be read: {listed}")
-    folders = set(filter(os.path.isdir, paths))
+    return _images_of(names, progress)
+
+
+def _images_of(names: Iterable[str], progress: Progress) -> Iterator[str]:
     others: dict[str, list[str]] = {}
-    found = [image for name in names for image in (_images_below(name, others) if name in folders else [name])]
+    for name in names:
+        if is_address(name):
+            yield from _images_stored(name, others, progress)
+        elif _is_path(name) and os.path.isdir(name):
+            yield from _images_below(name, others)
+        else:
+            yield name
     if others:
         progress.say(f"passed over: {_described(others)}")
-    return found
 
 
 def expand_files(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> list[str]:
@@ -65,7 +88,7 @@ def expand_files(sources: str | Path | Iterable[str | Path], progress: Progress 
 
     Raises:
         SourceNotFoundError: As `expand`.
-        SettingsError: A source is a URL or standard input.
+        SettingsError: A source is a URL, an address in a store, or standard input.
     """
     names = expand(sources, progress)
     if elsewhere := [name for name in names if not os.path.lexists(name)]:
@@ -83,19 +106,32 @@ def read_each(
         function: Takes the place of a name, and what returns the bytes of that image, or raises as `read` does.
         limits: How far fetching a URL may go.
     """
-    if not any(map(_is_url, names)):
+    if not any(_is_url(name) or is_address(name) for name in names):
         yield from in_threads(lambda place: function(place, partial(read, names[place], limits)), range(len(names)))
         return
+    with ThreadPoolExecutor(_NUM_AHEAD) as readers, _fetching(names, limits) as fetches:
+
+        def reader(name: str) -> Callable[[], bytes]:
+            if is_address(name):
+                return readers.submit(stores.read, name).result
+            return fetches.begin(name).result if fetches and _is_url(name) else partial(read, name, limits)
+
+        def give_up() -> None:
+            readers.shutdown(wait=False, cancel_futures=True)
+            if fetches:
+                fetches.give_up()
+
+        coming = enumerate(_ahead(map(reader, names)))
+        yield from in_threads(lambda given: function(*given), coming, give_up=give_up)
+
+
+def _fetching(names: Iterable[str], limits: FetchLimits) -> AbstractContextManager["Fetches | None"]:
+    if not any(map(_is_url, names)):
+        return nullcontext()
     # Loads the HTTP client, which most commands need not wait for.
     from mien.fetching.downloads import fetching
 
-    with fetching(limits) as fetches:
-
-        def reader(name: str) -> Callable[[], bytes]:
-            return fetches.begin(name).result if _is_url(name) else partial(read, name, limits)
-
-        coming = enumerate(_ahead(map(reader, names)))
-        yield from in_threads(lambda given: function(*given), coming, give_up=fetches.give_up)
+    return fetching(limits)
 
 
 def _ahead(items: Iterable[Item]) -> Iterator[Item]:
@@ -112,15 +148,18 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
     """Return the bytes of one image, whatever they are; nothing is decoded.
 
     Args:
-        source: A file, an http(s) URL, or "-" for standard input.
+        source: A file, an http(s) URL, the address of an object in a store, or "-" for standard input.
         limits: How far fetching a URL may go.
 
     Raises:
         ImageError: The file or standard input cannot be read, or is enormous, or the file is not a regular one.
         FetchError: The URL cannot be fetched, or must not be.
+        SourceNotFoundError: The store refuses, or cannot be reached.
     """
     if source == "-":
         return _read_standard_input()
+    if is_address(source):
+        return stores.read(source)
     if _is_path(source):
         return images.read(Path(source))
     # Loads the HTTP client, which most commands need not wait for.
@@ -130,7 +169,7 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
 
 
 def _is_url(name: str) -> bool:
-    return name != "-" and not _is_path(name)
+    return name != "-" and not _is_path(name) and not is_address(name)
 
 
 def _is_path(name: str) -> bool:
@@ -166,6 +205,16 @@ def _images_below(folder: str, others: dict[str, list[str]]) -> Iterator[str]:
             yield name
         else:
             others.setdefault(other, []).append(name)
+
+
+def _images_stored(address: str, others: dict[str, list[str]], progress: Progress) -> Iterator[str]:
+    """Yield the images below an address; put the others into a dictionary, by the ends of their names."""
+    for found in stores.objects_below(address, progress):
+        # To look at the first bytes of each would take as long as to read it.
+        if found.address == address or may_be_image(found.address):
+            yield found.address
+        else:
+            others.setdefault(Path(found.address).suffix.lower() or "no extension", []).append(found.address)
 
 
 def _other_kind(path: Path) -> str | None:

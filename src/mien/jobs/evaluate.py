@@ -20,6 +20,7 @@ from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
 from mien.data.subjects import with_subjects
 from mien.errors import NotADatasetError, SourceNotFoundError, TooFewImagesError
+from mien.fetching.stored_folders import how_to_have_again
 from mien.layouts.layout import listed
 from mien.model.classifier import Classifier, load
 from mien.runs.folder import RunFolder, run_of
@@ -212,7 +213,7 @@ def _refuse_changed(dataset: Dataset, run_folder: RunFolder) -> None:
     if changed:
         raise SourceNotFoundError(
             f"{len(changed)} test images of {str(run_folder.path)!r} are gone from {str(root)!r} or changed, such as "
-            f"{changed[0]!r}: put them back, or name another labelled folder"
+            f"{changed[0]!r}: {how_to_have_again(root)}, or name another labelled folder"
         )
 
 

@@ -11,6 +11,7 @@ from mien.config import TrainConfig, from_json, to_json
 from mien.core import files
 from mien.core.files import read_json
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
+from mien.fetching.stored_folders import address_of, place_of
 
 RUNS_DIR = Path("runs")
 
@@ -85,7 +86,7 @@ class RunFolder:
         Raises:
             OutputError: It cannot be written.
         """
-        document = {**to_json(config), "data": str(data_dir.resolve()), "versions": versions}
+        document = {**to_json(config), "data": address_of(data_dir), "versions": versions}
         if config.labels.relabel:
             document["labels"] = {"relabel": self.decisions_path.name}
             document["relabel_sha256"] = files.sha256_of(self.decisions_path)
@@ -133,7 +134,7 @@ class RunFolder:
             )
 
     def data_dir(self) -> Path:
-        """Return the folder of the images that the run was made from.
+        """Return the folder of the images that the run was made from; of a store, the copy on this machine.
 
         Raises:
             SourceNotFoundError: config.json is missing or damaged.
@@ -141,7 +142,7 @@ class RunFolder:
         document = read_json(self.config_path)
         if not isinstance(document, dict) or not isinstance(document.get("data"), str):
             raise SourceNotFoundError(f"{str(self.config_path)!r} does not say where the images lie: name their folder")
-        return Path(document["data"])
+        return place_of(document["data"])
 
 
 def run_of(path: Path) -> RunFolder:

@@ -19,6 +19,7 @@ from mien.core.scores import Score
 from mien.core.text import MANY_CLASSES, shorten, visible
 from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
+from mien.fetching.stored_folders import how_to_have_again
 from mien.model.prediction import UNSURE
 from mien.runs import charts
 from mien.runs.folder import RunFolder
@@ -116,8 +117,8 @@ def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
     num_gone = sum(not os.path.exists(os.path.join(data_dir, record.path)) for record in used)
     if num_gone == len(used) and page.exists():
         raise SourceNotFoundError(
-            f"no photo is in {data_dir!r} any longer, and {str(page)!r} may show them: put them back, or remove "
-            "that page to have one without them"
+            f"no photo is in {data_dir!r} any longer, and {str(page)!r} may show them: "
+            f"{how_to_have_again(found.dataset.root)}, or remove that page to have one without them"
         )
     if num_gone:
         progress.say(f"{num_gone} of {len(used)} photos are no longer in {data_dir!r}: the page says where")

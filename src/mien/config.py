@@ -17,6 +17,7 @@ Faces = Literal["auto", "on", "off"]
 Ground = Literal["auto", "white", "black", "grey"]
 Strategy = Literal["both", "uncertain", "diverse", "random"]
 Link = Literal["hard", "symbolic"]
+ShardFormat = Literal["parquet", "csv"]
 # What may differ between images of one class, as a user would say it.
 Aspect = Literal["colour", "brightness", "sharpness", "mirror", "surroundings"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -360,6 +361,19 @@ class SortConfig:
     link: Link | None = None
     """Make links instead of copies; they take no room. hard: another name of the same file, on the same disk; symbolic:
     a pointer to where the file is."""
+
+
+@dataclass(frozen=True)
+class ShardConfig:
+    """How the predictions of very many images are written."""
+
+    images_per_shard: int = 10_000
+    """Write the predictions of so many images at a time: what is lost at most where the command is cut off."""
+    shard_format: ShardFormat = "parquet"
+    """Write Parquet, which needs pyarrow, or CSV."""
+
+    def __post_init__(self) -> None:
+        expect(1 <= self.images_per_shard <= 10**6, "images_per_shard", self.images_per_shard, "1 to 1000000")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from mien.config import (
     PredictConfig,
     ScanConfig,
     ServeConfig,
+    ShardConfig,
     SplitConfig,
     TrainConfig,
     expect,
@@ -315,11 +316,13 @@ def predict(
     *sources: SourceName,
     json: Flag = False,
     csv: CsvPath | None = None,
+    to: str | None = None,
     threshold: float | None = None,
     top: int = 1,
     about: Flag = False,
     max_pixels: MaxPixels = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
+    shards: Annotated[ShardConfig, section("Shards")] = ShardConfig(),
 ) -> int:
     """Say which class images belong to. Exit code 1 where one of them could not be read.
 
@@ -336,6 +339,8 @@ def predict(
         Print one JSON document per image, a line each.
     csv
         Write the predictions to this CSV file instead.
+    to
+        Write the predictions in shards to this folder or address; where it is cut off, the same command goes on.
     threshold
         Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
     top
@@ -345,6 +350,7 @@ def predict(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_about, show_predictions
+    from mien.cli.show_shards import write_shards
     from mien.core.terminal import show_json
     from mien.model.classifier import load
     from mien.model.prediction import predict as predict_sources
@@ -355,6 +361,10 @@ def predict(
         return 0
     refuse_image(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
+    if to is not None:
+        expect(csv is None, "csv", csv, "none beside --to, which --shard-format csv is for")
+        how = {"threshold": threshold, "max_pixels": max_pixels, "limits": limits}
+        return write_shards(run, sources, to, shards, json=json, **how)
     classifier = load(run)
     with TerminalProgress() as progress:
         predictions = predict_sources(

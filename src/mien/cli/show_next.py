@@ -4,12 +4,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from mien.cli.show_run import prediction_rows
 from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.terminal import ERR, OUT, printable, show_json, show_prose
 from mien.core.text import counted
 from mien.jobs.next_images import NextImages
+from mien.model.prediction import prediction_rows
 
 # Reasons stand below one another behind names of up to so many letters.
 _MAX_NAME = 40

@@ -12,7 +12,7 @@ from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
 from mien.core.text import MANY_CLASSES, counted, first_few, in_points, signed
 from mien.data.dataset import SPLITS, Dataset
-from mien.model.prediction import UNSURE, Prediction
+from mien.model.prediction import UNSURE, Prediction, prediction_rows
 from mien.scoring.results import Evaluation, Finding, Predictions, Scores
 from mien.scoring.stress import WORDS, Stressed, weakness_of
 
@@ -263,7 +263,7 @@ def show_predictions(
     if csv_path:
         write_text(csv_path, table_text(prediction_rows(rows, class_names)))
         ERR.print(f"{printable(str(csv_path))}: {counted(num_predictions, 'image')}")
-    return _failures(num_errors, num_predictions)
+    return failures_of(num_errors, num_predictions)
 
 
 def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[str], *, json: bool) -> int:
@@ -285,10 +285,10 @@ def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[st
             faces = f"; faces {', '.join(signed(face.log_odds, 1) for face in item.faces)}" if item.faces else ""
             told = f"{printable(str(item.label))}, {item.method}{faces}"
             OUT.print(f"{'':<{width}}        {printable(str(item.png))}: {told}")
-    return _failures(num_errors, num_images)
+    return failures_of(num_errors, num_images)
 
 
-def _failures(num_errors: int, num_images: int) -> int:
+def failures_of(num_errors: int, num_images: int) -> int:
     """Say how many images could not be read, and return it; 1 where there was none."""
     if num_errors:
         ERR.print(f"{num_errors} of {counted(num_images, 'image')} could not be read")
@@ -316,16 +316,6 @@ def percent(probability: float) -> str:
     """Return a probability rounded down: what is below a threshold must not read as if it were not."""
     percent = math.floor(100 * probability + 1e-9)
     return f"{percent}%" if percent or not probability else "<1%"
-
-
-def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> list[list[str]]:
-    """Return answers as rows of a table, the names of the columns first."""
-    rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
-    for prediction in predictions:
-        probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
-        out_of_distribution = "yes" if prediction.out_of_distribution else ""
-        rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
-    return rows
 
 
 def _show_files(folder: Path, meanings: dict[str, str]) -> None:

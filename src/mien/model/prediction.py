@@ -1,8 +1,9 @@
-"""Prediction: files, folders and URLs -> one Prediction per image, in order."""
+"""Prediction: files, folders, URLs and stores -> one Prediction per image, in order."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,9 @@ def predict(
 
     Args:
         classifier: What `load` returned, or what it takes: a run folder or a model.onnx.
-        sources: Image files, folders (searched to the bottom), http(s) URLs, or "-" for standard input; images of
-            Pillow, and arrays, uint8 (H, W, 3) or (H, W), whose values are from 0 to 255. One of these, or several.
+        sources: Image files, folders (searched to the bottom), http(s) URLs, addresses in object stores such as
+            s3://bucket/photos, or "-" for standard input; images of Pillow, and arrays, uint8 (H, W, 3) or (H, W),
+            whose values are from 0 to 255. One of these, or several.
         threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
         max_pixels: Larger images are refused, as bombs that fill the memory may be.
         limits: What may be fetched from a URL.
@@ -72,7 +74,8 @@ def predict(
         Prediction(source, label, probs, error, out_of_distribution, unlike); the probabilities sum to 1.
 
     Raises:
-        SourceNotFoundError: A path does not exist. Raised before any image is read.
+        SourceNotFoundError: A path does not exist: raised before any image is read. Or a store refuses, or cannot be
+            reached, on the way.
         SettingsError: A source is none of these; the threshold is not between 0 and 1; or a class is called "unsure"
             too.
 
@@ -85,7 +88,7 @@ def predict(
         notes.txt [] text, not an image
     """
     asked = classifier if isinstance(classifier, Classifier) else load(classifier)
-    least, config = threshold_in_force(asked, threshold), asked.facts.scan_config(max_pixels)
+    threshold = threshold_in_force(asked, threshold)
     given = [sources] if isinstance(sources, str | Path | Image.Image | np.ndarray) else list(sources)
     opened = {f"image {number}": _image_of(one) for number, one in enumerate(given) if not isinstance(one, str | Path)}
     # All at once: what is wrong with paths is said of all of them.
@@ -96,6 +99,30 @@ def predict(
         )
         names = [name for some in each for name in some]
 
+    return predict_each(asked, names, threshold=threshold, max_pixels=max_pixels, limits=limits, opened=opened)
+
+
+def predict_each(
+    classifier: Classifier,
+    names: Sequence[str],
+    *,
+    threshold: float | None = None,
+    max_pixels: int = ScanConfig.max_pixels,
+    limits: FetchLimits = FetchLimits(),
+    opened: Mapping[str, Image.Image] = MappingProxyType({}),
+) -> Iterator[Prediction]:
+    """Say which class each of some named images belongs to, as `predict` does, but take the names as they are.
+
+    Args:
+        classifier: What `load` returned.
+        names: What `mien.fetching.sources.expand` returned.
+        threshold: As `predict_image` takes it.
+        max_pixels: Larger images are refused.
+        limits: What may be fetched from a URL.
+        opened: Images that are here already, by name.
+    """
+    config = classifier.facts.scan_config(max_pixels)
+
     def predict_one(place: int, content: Callable[[], bytes]) -> Prediction:
         name = names[place]
         try:
@@ -103,8 +130,8 @@ def predict(
         except (ImageError, FetchError) as error:
             # The source is named already.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
-        inputs, hidden = asked.inputs_of(image.rgb), image.hidden_by(config)
-        return predict_image(asked, inputs, source=name, threshold=least, hidden=hidden)
+        inputs, hidden = classifier.inputs_of(image.rgb), image.hidden_by(config)
+        return predict_image(classifier, inputs, source=name, threshold=threshold, hidden=hidden)
 
     return intake.read_each(names, predict_one, limits)
 
@@ -178,3 +205,13 @@ def prediction_of(
     least = classifier.facts.threshold if threshold is None else threshold
     label = label if probs[label] >= least else UNSURE
     return Prediction(source, label, probs, out_of_distribution=unlike != "", unlike=unlike)
+
+
+def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> list[list[str]]:
+    """Return answers as rows of a table, the names of the columns first."""
+    rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
+    for prediction in predictions:
+        probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
+        out_of_distribution = "yes" if prediction.out_of_distribution else ""
+        rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
+    return rows

@@ -87,7 +87,11 @@ class ImageError(MienError, ValueError):
 
     def __init__(self, problem: str, detail: str, advice: str = "") -> None:
         super().__init__(f"{detail} ({advice})" if advice else detail)
-        self.problem, self._detail = problem, detail
+        self.problem, self._detail, self._advice = problem, detail, advice
+
+    def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
+        """Let another process have it whole."""
+        return ImageError, (self.problem, self._detail, self._advice)
 
     @property
     def detail(self) -> str:

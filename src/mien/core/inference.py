@@ -32,10 +32,14 @@ class Graph:
         Raises:
             ModelFileError: It is not a complete ONNX file.
         """
-        self._session = _session(content)
+        self._content, self._session = content, _session(content)
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._inputs = {item.name for item in self._session.get_inputs()}
         self.ends = self._inputs | {item.name for item in self._session.get_outputs()}
+
+    def __reduce__(self) -> tuple[type["Graph"], tuple[bytes]]:
+        """Let another process have it: as the content of its file."""
+        return Graph, (self._content,)
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """Return what the graph gives for images: for each output float32, one row per image.

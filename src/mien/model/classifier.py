@@ -154,10 +154,6 @@ class Classifier:
         self._graph = Graph(content)
         self.facts = _facts(self._graph)
 
-    def __reduce__(self) -> tuple[type["Classifier"], tuple[bytes]]:
-        """Let another process have it: as the content of its file."""
-        return Classifier, (self._content,)
-
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities."""

@@ -18,6 +18,7 @@ Ground = Literal["auto", "white", "black", "grey"]
 Strategy = Literal["both", "uncertain", "diverse", "random"]
 Link = Literal["hard", "symbolic"]
 ShardFormat = Literal["parquet", "csv"]
+Engine = Literal["local", "ray"]
 # What may differ between images of one class, as a user would say it.
 Aspect = Literal["colour", "brightness", "sharpness", "mirror", "surroundings"]
 ASPECTS: tuple[Aspect, ...] = get_args(Aspect)
@@ -54,6 +55,24 @@ class DecodeConfig:
         fits = self.levels is None or (-1e30 < self.levels[0] < self.levels[1] < 1e30)
         expect(fits, "levels", self.levels, "two numbers, the lower one first")
         expect(1 <= self.max_pixels <= 2**31, "max_pixels", self.max_pixels, f"1 to {2**31}")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What reads, decodes and judges the images."""
+
+    engine: Engine = "local"
+    """local: all cores of this machine. ray: those of every machine of a Ray cluster, which must all see the images at
+    the same path; the answers are the same."""
+    ray_address: str = ""
+    """Where the head of that cluster is, as HOST:PORT. By default the cluster that this machine belongs to; where it
+    belongs to none, Ray is started on it alone."""
+
+    def __post_init__(self) -> None:
+        is_address = re.fullmatch(r"|\S+:\d{1,5}", self.ray_address) is not None and "/" not in self.ray_address
+        expect(is_address, "ray_address", repr(self.ray_address), "HOST:PORT, as ray start --head prints it")
+        if self.ray_address and self.engine != "ray":
+            raise SettingsError(f"--ray-address {self.ray_address} is for Ray: add --engine ray")
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,13 @@ from mien.cli.flags import (
     Flag,
     Intake,
     Labelling,
+    Machines,
     PngPath,
     Reading,
     as_flags,
     cache_dir_of_user,
 )
-from mien.config import CleanConfig, DecodeConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
+from mien.config import CleanConfig, DecodeConfig, EngineConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
 from mien.core import files
 from mien.errors import SettingsError
 
@@ -102,6 +103,7 @@ def check(
     decoding: Annotated[DecodeConfig, Reading] = DecodeConfig(),
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
+    engine: Annotated[EngineConfig, Machines] = EngineConfig(),
 ) -> None:
     """Say what a folder of images holds, and what is wrong with it. Changes nothing.
 
@@ -125,6 +127,7 @@ def check(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check
+    from mien.core.engines import using
     from mien.core.terminal import OUT, printable, show_json
     from mien.jobs.check import check as check_folder
     from mien.jobs.check import find_gates, refuse
@@ -132,7 +135,7 @@ def check(
     gates = find_gates(fail_on, against=against is not None)
     if sheet:
         files.refuse_among(sheet, Path(folder), "--sheet")
-    with TerminalProgress() as progress:
+    with TerminalProgress() as progress, using(engine, progress):
         found = check_folder(folder, config, labels, decoding=decoding, against=against, progress=progress)
     if json:
         show_json(found.to_dict())

@@ -51,7 +51,7 @@ def _source(_type: object, tokens: Sequence[Token]) -> str:
 Reading, Cleaning, Splitting = section("Reading"), section("Cleaning"), section("Splitting")
 Pretrained, Training, Augmentation = section("Backbone"), section("Training"), section("Augmentation")
 Predicting, Labelling, Fetching = section("Predicting"), section("Labels"), section("Fetching URLs")
-Intake = section("Limits and load")
+Intake, Machines = section("Limits and load"), section("Many machines")
 DataPath = Annotated[str | Path, Parameter(name="DATA", converter=_data)]
 RunPath = Annotated[Path, Parameter(name="RUN", converter=_path)]
 CsvPath = Annotated[Path, Parameter(validator=_ending_in(".csv"))]

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -17,6 +17,7 @@ from mien.cli.flags import (
     Flag,
     HtmlPath,
     Labelling,
+    Machines,
     MaxPixels,
     OutPath,
     Predicting,
@@ -33,6 +34,7 @@ from mien.config import (
     AugmentConfig,
     BackboneConfig,
     CleanConfig,
+    EngineConfig,
     FetchLimits,
     FitConfig,
     LabelConfig,
@@ -88,6 +90,7 @@ def train(
     augment: Annotated[AugmentConfig, Augmentation] = AugmentConfig(),
     prediction: Annotated[PredictConfig, Predicting] = PredictConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
+    engine: Annotated[EngineConfig, Machines] = EngineConfig(),
 ) -> None:
     """Train a classifier on labelled images, and measure it honestly.
 
@@ -116,10 +119,11 @@ def train(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_run
+    from mien.core.engines import using
     from mien.jobs.train import train as train_folder
 
     settings = TrainConfig(preset, scan, clean, split, backbone, fit, augment, prediction, labels)
-    with TerminalProgress() as progress:
+    with TerminalProgress() as progress, using(engine, progress):
         cache_dir = cache_dir or cache_dir_of_user(progress)
         run = train_folder(
             folder, settings, out=out, resume=resume, save_h5=save_h5, cache_dir=cache_dir, progress=progress
@@ -323,6 +327,7 @@ def predict(
     max_pixels: MaxPixels = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
     shards: Annotated[ShardConfig, section("Shards")] = ShardConfig(),
+    engine: Annotated[EngineConfig, Machines] = EngineConfig(),
 ) -> int:
     """Say which class images belong to. Exit code 1 where one of them could not be read.
 
@@ -350,8 +355,10 @@ def predict(
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_about, show_predictions
-    from mien.cli.show_shards import write_shards
+    from mien.cli.show_shards import show_shards
+    from mien.core.engines import using
     from mien.core.terminal import show_json
+    from mien.jobs.shards import predict_shards
     from mien.model.classifier import load
     from mien.model.prediction import predict as predict_sources
 
@@ -361,16 +368,19 @@ def predict(
         return 0
     refuse_image(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
-    if to is not None:
-        expect(csv is None, "csv", csv, "none beside --to, which --shard-format csv is for")
-        how = {"threshold": threshold, "max_pixels": max_pixels, "limits": limits}
-        return write_shards(run, sources, to, shards, json=json, **how)
-    classifier = load(run)
-    with TerminalProgress() as progress:
-        predictions = predict_sources(
-            classifier, sources, threshold=threshold, max_pixels=max_pixels, limits=limits, progress=progress
-        )
-    return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
+    expect(to != "", "to", repr(to), "a folder, or an address in a store")
+    expect(to is None or csv is None, "csv", csv, "none beside --to, which --shard-format csv is for")
+    progress = TerminalProgress()
+    how: dict[str, Any] = {"threshold": threshold, "max_pixels": max_pixels, "limits": limits, "progress": progress}
+    with using(engine, progress):
+        if to is not None:
+            with progress:
+                made = predict_shards(run, sources, to=to, config=shards, **how)
+            return show_shards(made, json=json)
+        classifier = load(run)
+        with progress:
+            predictions = predict_sources(classifier, sources, **how)
+        return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
 
 
 def refuse_image(run: Path, sources: Sequence[str], command: str) -> None:

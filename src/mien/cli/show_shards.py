@@ -1,38 +1,21 @@
 """What is printed of predictions that are written in shards."""
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from mien.cli.progress_bars import TerminalProgress
 from mien.cli.show_run import failures_of
-from mien.config import ShardConfig
 from mien.core.terminal import OUT, printable, show_json
 from mien.core.text import counted
-from mien.errors import SettingsError
-from mien.jobs.shards import Shards, predict_shards
+from mien.jobs.shards import Shards
 
 
-def write_shards(
-    run: Path, sources: Sequence[str], to: str, config: ShardConfig, *, json: bool, **settings: Any
-) -> int:
-    """Write predictions in shards, and print how many there are.
+def show_shards(made: Shards, *, json: bool) -> int:
+    """Print how many shards there are.
 
     Args:
-        run: A run folder, or a model.onnx.
-        sources: Of the images.
-        to: A folder, or an address in a store.
-        config: How large shards are, and of what kind.
+        made: What was written, and what was there.
         json: Print one JSON document.
-        settings: As `predict_shards` takes them.
 
     Returns:
         The exit code: 1 where an image could not be read, or there is none.
     """
-    if not to:
-        raise SettingsError("--to is empty: name a folder, or an address in a store")
-    with TerminalProgress() as progress:
-        made = predict_shards(run, sources, to=to, config=config, progress=progress, **settings)
     show_json(made.to_dict()) if json else _show(made)
     if made.num_there and not made.num_errors:
         return 0

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +13,7 @@ import numpy as np
 
 from mien.config import LabelConfig, ScanConfig
 from mien.core import images
+from mien.core.engines import spread
 from mien.core.faces import find_faces
 from mien.core.formats import EXTENSIONS
 from mien.core.images import Traits
@@ -81,23 +83,21 @@ def scan(
     config = replace(config, faces=_decided(config, root, entries, progress))
     kept = room_for(len(entries), config) if keep_images else None
 
-    def scan_one(place: int, config: ScanConfig) -> tuple[ImageRecord, Traits | None]:
-        return _scanned(root, entries[place], config, None if kept is None else kept[place : place + 1])
-
     records: list[ImageRecord] = []
     found: dict[int, Traits] = {}
-    for record, traits in in_threads(lambda place: scan_one(place, config), range(len(entries))):
+    for record, traits, inputs in spread(partial(_scanned, root, config, keep_images), entries):
         if traits is not None:
             found[len(records)] = traits
+        _keep(inputs, kept, len(records))
         records.append(record)
         progress.step("Reading", len(records), len(entries))
     # Till now each was decoded by a rule of its own.
     asked, config = config, config if known else images.settled(config, found.values())
     others = [place for place, traits in found.items() if config != asked and not traits.fit(config)]
-    for done, (place, (record, _)) in enumerate(
-        zip(others, in_threads(lambda place: scan_one(place, config), others), strict=True), start=1
-    ):
+    again = spread(partial(_scanned, root, config, keep_images), (entries[place] for place in others))
+    for done, (place, (record, _, inputs)) in enumerate(zip(others, again, strict=True), start=1):
         records[place] = record
+        _keep(inputs, kept, place)
         progress.step("Reading again", done, len(others))
     for told in _describe_rules(config, {entries[place].path: traits for place, traits in found.items()}):
         progress.say(told)
@@ -113,13 +113,20 @@ def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None 
         config: How it is decoded.
         kept: Room for one image, which gets what a network is shown of it.
     """
-    return _scanned(root, entry, config, kept)[0]
+    record, _, inputs = _scanned(root, config, kept is not None, entry)
+    _keep(inputs, kept, 0)
+    return record
+
+
+def _keep(inputs: Inputs | None, kept: Inputs | None, place: int) -> None:
+    if kept is not None and inputs is not None:
+        kept[place : place + 1].put(inputs)
 
 
 def _scanned(
-    root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None = None
-) -> tuple[ImageRecord, Traits | None]:
-    """Read one file; put what a network is shown of it into a place for one, and return by what rule it was decoded."""
+    root: Path, config: ScanConfig, is_kept: bool, entry: Entry
+) -> tuple[ImageRecord, Traits | None, Inputs | None]:
+    """Read one file; return by what rule it was decoded, and where that is kept, what a network is shown of it."""
     path = root / entry.path
     record = ImageRecord(entry.path, entry.label, given=entry.split)
     try:
@@ -127,9 +134,8 @@ def _scanned(
         record = replace(record, num_bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         image = images.decode(content, config)
     except ImageError as error:
-        return replace(record, problems=(Problem(error.problem, str(error)),), used=False), None
-    if kept is not None:
-        kept.put(inputs_of(image.rgb, config))
+        return replace(record, problems=(Problem(error.problem, str(error)),), used=False), None, None
+    inputs = inputs_of(image.rgb, config) if is_kept else None
     brightness, colour = images.shades(image.rgb)
     look, grey = look_of(image.rgb), image.rgb.convert("L")
     record = replace(
@@ -143,7 +149,7 @@ def _scanned(
         height=image.height,
         problems=(*_file_problems(path, image), *_pixel_problems(image, look, config)),
     )
-    return record, image.traits
+    return record, image.traits, inputs
 
 
 def _decided(config: ScanConfig, root: Path, entries: Sequence[Entry], progress: Progress) -> Literal["on", "off"]:

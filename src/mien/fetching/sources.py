@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mien.config import FetchLimits
 from mien.core import files, images
+from mien.core.engines import on_many_machines, spread
 from mien.core.formats import EXTENSIONS, HEAD_BYTES, MAX_FILE_BYTES, format_of, other_kind
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
@@ -99,15 +100,18 @@ def expand_files(sources: str | Path | Iterable[str | Path], progress: Progress 
 def read_each(
     names: Sequence[str], function: Callable[[int, Callable[[], bytes]], Result], limits: FetchLimits = FetchLimits()
 ) -> Generator[Result, None, None]:
-    """Yield what a function makes of each image, in order, in several threads; the next URLs are fetched meanwhile.
+    """Yield what a function makes of each image, in order, several at a time; what is slow is read ahead meanwhile.
+
+    Files, and with many machines the objects of stores, too, are spread (see `mien.core.engines`), unless URLs or
+    standard input are among them, which this machine reads.
 
     Args:
         names: What `expand` returned.
         function: Takes the place of a name, and what returns the bytes of that image, or raises as `read` does.
         limits: How far fetching a URL may go.
     """
-    if not any(_is_url(name) or is_address(name) for name in names):
-        yield from in_threads(lambda place: function(place, partial(read, names[place], limits)), range(len(names)))
+    if not any(map(_is_read_ahead, names)):
+        yield from spread(lambda place: function(place, partial(read, names[place], limits)), range(len(names)))
         return
     with ThreadPoolExecutor(_NUM_AHEAD) as readers, _fetching(names, limits) as fetches:
 
@@ -123,6 +127,11 @@ def read_each(
 
         coming = enumerate(_ahead(map(reader, names)))
         yield from in_threads(lambda given: function(*given), coming, give_up=give_up)
+
+
+def _is_read_ahead(name: str) -> bool:
+    """Say whether this machine alone can read it, or reads it sooner when it asks for several at a time."""
+    return name == "-" or _is_url(name) or (is_address(name) and not on_many_machines())
 
 
 def _fetching(names: Iterable[str], limits: FetchLimits) -> AbstractContextManager["Fetches | None"]:

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import TrainConfig
 from mien.core.changes import Change, changes_by_place
+from mien.core.engines import spread
 from mien.core.inputs import RECIPE
-from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted
 from mien.data.dataset import Dataset
@@ -44,15 +45,15 @@ def extract(
     if found:
         progress.say(f"features of {counted(len(found), 'image')} were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
-    for start in range(0, len(missing), _PORTION):
-        portion = missing[start : start + _PORTION]
-        rows = in_threads(lambda place: backbone.features(dataset.inputs(np.array([place])))[0], portion)
-        made = {}
-        for done, (place, row) in enumerate(zip(portion, rows, strict=True), start=start + 1):
-            made[dataset.records[place].sha256] = row
-            progress.step("Features", done, len(missing))
-        found |= made
-        _keep(made, maker, cache, progress)
+    rows = spread(partial(_features, backbone), map(dataset.alone, missing))
+    made = {}
+    for done, (place, row) in enumerate(zip(missing, rows, strict=True), start=1):
+        made[dataset.records[place].sha256] = row
+        progress.step("Features", done, len(missing))
+        if done % _PORTION == 0 or done == len(missing):
+            _keep(made, maker, cache, progress)
+            found |= made
+            made = {}
     table = np.zeros((len(dataset.records), _num_columns(backbone)), np.float32)
     for place in dataset.indexes():
         table[place] = found[dataset.records[place].sha256]
@@ -102,26 +103,22 @@ def extract_changed(
         }
     )
 
-    def make(place: int) -> list[NDArray[np.float32]] | ImageError:
-        try:
-            return [backbone.features(inputs)[0] for inputs in dataset.changed_inputs(place, missing[place])]
-        except ImageError as error:
-            return error
-
-    every = list(missing)
-    for start in range(0, len(every), _PORTION):
-        portion = every[start : start + _PORTION]
-        made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
-        for done, (place, rows) in enumerate(zip(portion, in_threads(make, portion), strict=True), start=start + 1):
-            if isinstance(rows, ImageError):
-                progress.say(f"no changed copies of {dataset.records[place].path}: {rows}")
-                continue
+    asked = ((dataset.alone(place), changes) for place, changes in missing.items())
+    made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
+    for done, (place, rows) in enumerate(
+        zip(missing, spread(partial(_changed_features, backbone), asked), strict=True), start=1
+    ):
+        if isinstance(rows, ImageError):
+            progress.say(f"no changed copies of {dataset.records[place].path}: {rows}")
+        else:
             for change, row in zip(missing[place], rows, strict=True):
                 made[change][names[place]] = row
             progress.step("Changed images", done, len(missing))
-        for change, maker in makers.items():
-            _keep(made[change], maker, cache, progress)
-            found[change] |= made[change]
+        if done % _PORTION == 0 or done == len(missing):
+            for change, maker in makers.items():
+                _keep(made[change], maker, cache, progress)
+                found[change] |= made[change]
+                made[change] = {}
     copies = []
     for change, some in places.items():
         there = [place for place in some.tolist() if names[place] in found[change]]
@@ -129,6 +126,23 @@ def extract_changed(
             rows_of = np.array([found[change][names[place]] for place in there], np.float32)
             copies.append(ChangedImages(change, np.array(there, np.int64), rows_of))
     return tuple(copies)
+
+
+def _features(backbone: Backbone, image: Dataset) -> NDArray[np.float32]:
+    """Return the features of the one image of a Dataset."""
+    row: NDArray[np.float32] = backbone.features(image.inputs(np.array([0])))[0]
+    return row
+
+
+def _changed_features(
+    backbone: Backbone, asked: tuple[Dataset, Sequence[Change]]
+) -> list[NDArray[np.float32]] | ImageError:
+    """Return the features of the one image of a Dataset as it is changed in some ways; or why there are none."""
+    image, changes = asked
+    try:
+        return [backbone.features(inputs)[0] for inputs in image.changed_inputs(0, changes)]
+    except ImageError as error:
+        return error
 
 
 def fit_head_on(

@@ -131,6 +131,7 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/scale.py --num-images $(NUM_IMAGES)
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/predict.py "$(PHOTOS)" --preset classic
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/train.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/epochs.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/serve.py "$(PHOTOS)" --litserve-python .venv-bench/bin/python

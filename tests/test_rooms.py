@@ -26,6 +26,7 @@ HEAVY = {
     "httpx",
     "fastapi",
     "uvicorn",
+    "ray",
 }
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.medium
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py") if path.name not in ("timing.py", "serving.py"))
+SCRIPTS = sorted(
+    path.name for path in BENCHMARKS.glob("*.py") if path.name not in ("timing.py", "serving.py", "ray_cluster.py")
+)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)

@@ -148,6 +148,26 @@ def test_a_killed_worker_loses_nothing_and_is_told_once(address: str, tmp_path: 
 
 
 @pytest.mark.extras
+def test_a_lost_machine_loses_nothing() -> None:
+    def work(item: int) -> tuple[int, str]:
+        time.sleep(0.2)
+        import ray
+
+        return item, ray.util.get_node_ip_address()
+
+    with two_nodes("--object-store-memory=100000000") as address, using(EngineConfig("ray", address)):
+        found = spread(work, range(100))
+        begun = [next(found)]
+        while {host for _, host in begun} != set(HOSTS):
+            begun.append(next(found))
+        for node in processes(b"raylet/raylet"):
+            words = command_line(node)
+            if address.encode() in words and f"--node_ip_address={HOSTS[1]}".encode() in words:
+                os.kill(node, signal.SIGKILL)
+        assert [item for item, _ in [*begun, *found]] == list(range(100))
+
+
+@pytest.mark.extras
 def test_a_command_whose_worker_is_killed_answers_as_if_none_was(run: "Run", address: str, tmp_path: Path) -> None:
     photos = draw_folder(tmp_path / "photos", 100)
     engine = ["--engine", "ray", "--ray-address", address]
@@ -230,11 +250,18 @@ def wait_for(holds: Callable[[], bool]) -> bool:
 
 def workers() -> list[int]:
     """Return the processes that are at work for a command."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(b"ray::_work"):
-                found.append(int(path.parent.name))
-        except OSError:
-            continue
-    return sorted(found)
+    return processes(b"ray::_work")
+
+
+def processes(name: bytes) -> list[int]:
+    """Return those whose command has a name in its first word."""
+    numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [number for number in numbers if name in command_line(number).partition(b"\0")[0]]
+
+
+def command_line(process: int) -> bytes:
+    """Return the words of a process, with NUL between them; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 # uv is many times as fast, but not needed. Of pip, only errors are shown: its warnings are about its own settings. It need not
 # compile every module: Python does so when one is first used, which takes half as long in all.
-PIP = $(if $(shell command -v uv),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check)
+PIP = $(if $(shell command -v uv),uv pip install --quiet --no-config --python $(BIN)/python,$(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check)
 COMPILE = uv pip compile --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url
 # What `make bench` runs on: a folder of two class folders, and how many images it draws for the check of very many.
 PHOTOS = mien-demo/data

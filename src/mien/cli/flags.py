@@ -1,4 +1,4 @@
-"""Flags: how settings become flags, where their values come from, and short ways to write them."""
+"""Flags: how settings become flags, where their values come from, and what is said of arguments that are mixed up."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -11,9 +11,10 @@ from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
 from mien.config import DecodeConfig, LabelConfig, TrainConfig, preset_named
+from mien.core.formats import EXTENSIONS
 from mien.core.progress import Progress
 from mien.core.user_cache import user_cache_dir
-from mien.errors import OutputError
+from mien.errors import OutputError, SettingsError
 from mien.runs.folder import find_unfinished, load_config
 
 
@@ -140,3 +141,14 @@ def cache_dir_of_user(progress: Progress) -> Path | None:
     except OutputError as error:
         progress.say(f"WARNING: {error}")
         return None
+
+
+def refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
+    """Say so where an image is named in the place of the run, or nothing behind it."""
+    if run.suffix.lower() in EXTENSIONS and run.is_file():
+        runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]
+        others = [source for source in sources if source not in runs[:1]]
+        typed = shlex.join(["mien", command, *(runs[:1] or ["RUN"]), str(run), *others])
+        raise SettingsError(f"{str(run)!r} is an image, not a run: {'did you mean' if runs else 'type'}: {typed}")
+    if not sources:
+        raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")

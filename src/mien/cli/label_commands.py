@@ -5,8 +5,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mien.cli.flags import CsvPath, Flag, Labelling, MaxPixels, OutPath, RunPath, SourceName, cache_dir_of_user, section
-from mien.cli.run_commands import refuse_image
+from mien.cli.flags import (
+    CsvPath,
+    Flag,
+    Labelling,
+    MaxPixels,
+    OutPath,
+    RunPath,
+    SourceName,
+    cache_dir_of_user,
+    refuse_image,
+    section,
+)
 from mien.config import LabelConfig, NextConfig, ScanConfig, SortConfig
 from mien.errors import SettingsError
 

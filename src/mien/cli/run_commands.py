@@ -1,7 +1,6 @@
 """The commands that make runs and use them: arguments -> one public call -> print."""
 
 import shlex
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +27,7 @@ from mien.cli.flags import (
     Splitting,
     Training,
     cache_dir_of_user,
+    refuse_image,
     section,
 )
 from mien.config import (
@@ -46,7 +46,6 @@ from mien.config import (
     TrainConfig,
     expect,
 )
-from mien.core.formats import EXTENSIONS
 from mien.errors import SettingsError
 
 
@@ -381,17 +380,6 @@ def predict(
         with progress:
             predictions = predict_sources(classifier, sources, **how)
         return 1 if show_predictions(predictions, classifier.class_names, json=json, csv_path=csv, top=top) else 0
-
-
-def refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
-    """Say so where an image is named in the place of the run, or nothing behind it."""
-    if run.suffix.lower() in EXTENSIONS and run.is_file():
-        runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]
-        others = [source for source in sources if source not in runs[:1]]
-        typed = shlex.join(["mien", command, *(runs[:1] or ["RUN"]), str(run), *others])
-        raise SettingsError(f"{str(run)!r} is an image, not a run: {'did you mean' if runs else 'type'}: {typed}")
-    if not sources:
-        raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")
 
 
 def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")] = ServeConfig()) -> None:

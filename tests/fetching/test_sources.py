@@ -9,9 +9,9 @@ import pytest
 from conftest import Heard, make_pipe, make_socket, without_permission
 from mien.config import FetchLimits
 from mien.core.formats import MAX_FILE_BYTES
-from mien.errors import FetchError, ImageError, SourceNotFoundError
+from mien.errors import FetchError, ImageError, SettingsError, SourceNotFoundError
 from mien.fetching import sources
-from mien.fetching.sources import expand, read
+from mien.fetching.sources import expand, expand_files, read
 from servers import reply, say_nothing, serving
 
 JPEG = b"\xff\xd8\xff\xe0" + bytes(28)
@@ -289,6 +289,11 @@ def test_whoever_stops_reading_does_not_wait_for_servers_that_say_nothing(tmp_pa
         found = sources.read_each(names, lambda place, content: content(), FetchLimits(600, allow_private=True))
         assert next(found) == b"a file"
         found.close()
+
+
+def test_what_needs_files_says_what_to_do_with_an_address_in_a_store() -> None:
+    with pytest.raises(SettingsError, match=r"'s3://bucket/photos' is in an object store.*copy it into a folder first"):
+        expand_files(["s3://bucket/photos"])
 
 
 @pytest.mark.medium

@@ -91,7 +91,13 @@ def expand_files(sources: str | Path | Iterable[str | Path], progress: Progress 
         SourceNotFoundError: As `expand`.
         SettingsError: A source is a URL, an address in a store, or standard input.
     """
-    names = expand(sources, progress)
+    given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
+    if stored := list(filter(is_address, given)):
+        raise SettingsError(
+            f"{stored[0]!r} is in an object store, and this needs files: copy it into a folder first, with the tools "
+            "of the store, and name that folder"
+        )
+    names = expand(given, progress)
     if elsewhere := [name for name in names if not os.path.lexists(name)]:
         raise SettingsError(f"{elsewhere[0]!r} is no file that can be put into a folder: save it first, or mien fetch")
     return names

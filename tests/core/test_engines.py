@@ -53,8 +53,8 @@ def test_an_address_without_ray_is_refused(command: Mien, command_name: str) -> 
     assert (code, "add --engine ray" in err) == (2, True), err
 
 
-@pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
-def test_without_ray_it_is_said_what_to_install() -> None:
+def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r'pip install "\.\[ray\]"'), using(EngineConfig("ray")):
         pass
 

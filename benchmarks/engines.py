@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from ray_cluster import two_nodes
+from ray_cluster import cluster
 from scale import draw
 from timing import MIEN, arguments, by_turns, run, show_rates, show_ratio
 
@@ -60,7 +60,7 @@ def main() -> None:
         work_dir = Path(folder)
         draw(work_dir / "labelled", NUM_LABELLED)
         run([*MIEN, "train", work_dir / "labelled", "--out", work_dir / "run"])
-        with two_nodes(num_cores=shared_cores()) as address:
+        with cluster(num_cores=shared_cores()) as address:
             for number in given.num_images:
                 draw(work_dir / str(number), number)
                 compare(work_dir / str(number), work_dir / "run", work_dir, address, given.rounds)

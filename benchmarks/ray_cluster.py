@@ -1,8 +1,8 @@
-"""A cluster of Ray with two nodes, on this machine alone: for a benchmark and for tests."""
+"""A cluster of Ray with one node or two, on this machine alone: for a benchmark and for tests."""
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 # Addresses of this machine alone, on Linux. For 127.0.0.1 Ray takes one that others reach, too.
@@ -11,19 +11,19 @@ _START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--di
 
 
 @contextmanager
-def two_nodes(*options: str, num_cores: tuple[int, int] = (1, 1)) -> Iterator[str]:
-    """Run two nodes; yield the address of their cluster.
+def cluster(*options: str, num_cores: Sequence[int] = (1, 1)) -> Iterator[str]:
+    """Run a node, or two; yield the address of their cluster.
 
     Args:
-        options: Of `ray start`, for both.
+        options: Of `ray start`, for each.
         num_cores: How many cores each offers.
     """
     with ExitStack() as stack:
         head = (f"--node-ip-address={HOSTS[0]}", f"--num-cpus={num_cores[0]}", "--port=0", "--include-dashboard=false")
         said = _started(stack, *head, "--head", *options)
         address = said.partition("--address='")[2].partition("'")[0]
-        other = (f"--node-ip-address={HOSTS[1]}", f"--num-cpus={num_cores[1]}", f"--address={address}")
-        _started(stack, *other, *options)
+        for host, number in zip(HOSTS[1:], num_cores[1:], strict=False):
+            _started(stack, f"--node-ip-address={host}", f"--num-cpus={number}", f"--address={address}", *options)
         yield address
 
 

@@ -18,7 +18,9 @@ from conftest import Heard, draw_folder
 from mien.config import EngineConfig
 from mien.core.engines import spread, using
 from mien.errors import FetchError, ImageError, SettingsError
-from ray_cluster import HOSTS, two_nodes
+from ray_cluster import HOSTS, cluster
+from store_servers import Store
+from store_servers import address as stored
 
 if sys.platform == "win32":
     pytest.skip("kills processes, and asks /proc", allow_module_level=True)
@@ -31,13 +33,14 @@ pytestmark = [
     pytest.mark.allow_hosts(["127.0.0.1", *HOSTS]),
 ]
 MIEN = [sys.executable, "-m", "mien"]
+SMALL_SHARDS = ("--shard-format", "csv", "--images-per-shard", "20")
 KINDS = Path(__file__).parents[1] / "kinds"
 BAD = ("jpeg-cut-in-half.jpg", "sound.mp3", "document.pdf", "heic-8-bits.heic", "png-grey-12-bits-in-16.png")
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with two_nodes("--object-store-memory=100000000") as address:
+    with cluster("--object-store-memory=100000000") as address:
         yield address
 
 
@@ -155,15 +158,12 @@ def test_a_lost_machine_loses_nothing() -> None:
 
         return item, ray.util.get_node_ip_address()
 
-    with two_nodes("--object-store-memory=100000000") as address, using(EngineConfig("ray", address)):
+    with cluster("--object-store-memory=100000000") as address, using(EngineConfig("ray", address)):
         found = spread(work, range(100))
         begun = [next(found)]
         while {host for _, host in begun} != set(HOSTS):
             begun.append(next(found))
-        for node in processes(b"raylet/raylet"):
-            words = command_line(node)
-            if address.encode() in words and f"--node_ip_address={HOSTS[1]}".encode() in words:
-                os.kill(node, signal.SIGKILL)
+        kill_node(HOSTS[1], address)
         assert [item for item, _ in [*begun, *found]] == list(range(100))
 
 
@@ -194,6 +194,41 @@ def test_what_kills_every_worker_ends_with_a_reason(address: str) -> None:
 
 
 @pytest.mark.extras
+def test_a_command_whose_own_machine_loses_ray_ends_with_a_reason(run: "Run", tmp_path: Path) -> None:
+    photos = draw_folder(tmp_path / "photos", 100)
+    with cluster("--object-store-memory=100000000", num_cores=[1]) as address:
+        words = [*MIEN, "predict", run.path, photos, "--json", "--engine", "ray", "--ray-address", address]
+        with subprocess.Popen([*map(str, words)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as command:
+            assert command.stderr
+            some_worker()
+            kill_node(HOSTS[0], address)
+            told = command.stderr.read().decode()
+    assert command.returncode == 2
+    assert "the head of the cluster, or Ray on this machine, has ended" in told and len(told.splitlines()) == 1
+
+
+@pytest.mark.extras
+def test_a_cluster_reads_from_a_store_and_writes_shards_there(run: "Run", photos: Path, store: Store) -> None:
+    store.put_folder(photos, "photos")
+    # Started when the store is: each machine finds by itself where that is, and the credentials.
+    with cluster("--object-store-memory=100000000") as address:
+        done = {
+            name: subprocess.run(
+                [*MIEN, "predict", str(run.path), stored("photos"), "--to", stored(name), *SMALL_SHARDS, *engine],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for name, engine in {"here": [], "there": ["--engine", "ray", "--ray-address", address]}.items()
+        }
+    assert done["there"].returncode == done["here"].returncode == 1
+    assert done["there"].stdout == done["here"].stdout.replace(stored("here"), stored("there"))
+    written = {name: [store.content(key) for key in store.keys(f"{name}/part-")] for name in done}
+    assert written["there"] == written["here"] and len(written["here"]) == 3
+    assert json.loads(store.content("there/predictions.json"))["whole"]
+
+
+@pytest.mark.extras
 def test_an_interrupt_ends_the_command_and_its_workers(run: "Run", address: str, tmp_path: Path) -> None:
     photos = draw_folder(tmp_path / "photos", 100)
     words = [*MIEN, "predict", str(run.path), str(photos), "--json", "--engine", "ray", "--ray-address", address]
@@ -220,6 +255,12 @@ def test_a_folder_that_other_machines_do_not_see_is_named(
 
 
 @pytest.mark.extras
+def test_images_that_other_machines_do_not_see_are_named(address: str, tmp_path: Path) -> None:
+    with using(EngineConfig("ray", address)), pytest.raises(SettingsError, match=r"does not see the folder '.*cache'"):
+        list(spread(abs, [1], folder=tmp_path / "cache"))
+
+
+@pytest.mark.extras
 def test_another_version_of_mien_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mien.core.engines.__version__", "9.9")
     with using(EngineConfig("ray", address)), pytest.raises(SettingsError, match=r"mien is .* on .*, and 9.9 here"):
@@ -239,6 +280,14 @@ def some_worker() -> int:
     """Wait until a worker is at work, and return its process."""
     assert wait_for(lambda: bool(workers()))
     return workers()[0]
+
+
+def kill_node(host: str, address: str) -> None:
+    """Kill the process that Ray runs on a host for a cluster."""
+    for node in processes(b"raylet/raylet"):
+        words = command_line(node)
+        if address.encode() in words and f"--node_ip_address={host}".encode() in words:
+            os.kill(node, signal.SIGKILL)
 
 
 def wait_for(holds: Callable[[], bool]) -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mien.config import EngineConfig
@@ -27,6 +28,8 @@ _BATCH, _PER_CORE = 8, 4
 # A batch that was lost so often is what the workers die of.
 _MOST_TRIES = 4
 _CONNECT_S = 5.0
+# Ray itself ends the process without a word some seconds after it has lost the node of this machine.
+_LOOK_S = 2.0
 _OF_RAY = "--engine ray"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +37,7 @@ Result = TypeVar("Result")
 Outcome = tuple[list[Any], Exception | None]
 
 
-def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def spread(function: Callable[[Item], Result], items: Iterable[Item], *, folder: str | Path = ".") -> Iterator[Result]:
     """Yield `function(item)` for every item, in the order of the items, by the engine in force.
 
     At most a few items for each core are in work at a time, so that memory stays flat.
@@ -43,12 +46,13 @@ def spread(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
         function: What to do with an item. Another process may do it, so that it must need nothing of this one but what
             can be pickled, and change nothing here.
         items: Taken one by one, as cores become free; they can be pickled, too.
+        folder: What the function reads: every machine must see it, as it must see the current one.
 
     Raises:
         SettingsError: The machines cannot do it.
     """
     workers = _in_force.get()
-    yield from in_threads(function, items) if workers is None else workers.spread(function, items)
+    yield from in_threads(function, items) if workers is None else workers.spread(function, items, folder=folder)
 
 
 def on_many_machines() -> bool:
@@ -88,18 +92,19 @@ class _Workers:
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._has_told = progress, False
+        self._needed = _needed_addresses()
 
-    def spread(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    def spread(self, function: Callable[[Any], Any], items: Iterable[Any], *, folder: str | Path) -> Iterator[Any]:
         """Do it as `mien.core.engines.spread` says."""
         import ray
 
         # Sent once. In a list it stays a reference.
         references, work = [ray.put(function)], ray.remote(max_retries=0)(_work)
-        num_ahead = _PER_CORE * _num_cores()
+        num_ahead, folders = _PER_CORE * _num_cores(), (os.path.abspath(folder), os.getcwd())
         running: deque[tuple[list[Any], ray.ObjectRef[Outcome]]] = deque()
 
         def submit(batch: list[Any]) -> "ray.ObjectRef[Outcome]":
-            return work.remote(references, batch, os.getcwd(), __version__)
+            return work.remote(references, batch, folders, __version__)
 
         for batch in _batches(items):
             running.append((batch, submit(batch)))
@@ -119,11 +124,12 @@ class _Workers:
 
         for tries_left in reversed(range(_MOST_TRIES)):
             try:
-                results, error = ray.get(outcome)
+                results, error = self._awaited(outcome)
                 break
             except ray.exceptions.RayTaskError as failure:
                 raise SettingsError(f"{_OF_RAY}: a worker cannot do it: {_last_line(failure)}") from failure
             except ray.exceptions.RayError as failure:
+                self._refuse_silence()
                 if not tries_left:
                     raise SettingsError(
                         f"{_OF_RAY}: {_MOST_TRIES} workers were lost with the same {len(batch)} items. Their memory "
@@ -135,6 +141,25 @@ class _Workers:
         if error is not None:
             raise error
 
+    def _awaited(self, outcome: "ray.ObjectRef[Outcome]") -> Outcome:
+        import ray
+
+        while True:
+            try:
+                found: Outcome = ray.get(outcome, timeout=_LOOK_S)
+                return found
+            except ray.exceptions.GetTimeoutError:
+                self._refuse_silence()
+
+    def _refuse_silence(self) -> None:
+        """Make sure that what no other machine can stand in for is there."""
+        for address in self._needed:
+            if problem := _silence_at(address):
+                raise SettingsError(
+                    f"{_OF_RAY}: the head of the cluster, or Ray on this machine, has ended: nothing answers at "
+                    f"{address} ({problem}). Start it again, and type the same command"
+                )
+
     def _tell_loss(self) -> None:
         if not self._has_told:
             self._progress.say("a worker was lost; what it had in work is done again")
@@ -144,13 +169,13 @@ class _Workers:
 _in_force: ContextVar[_Workers | None] = ContextVar("_in_force", default=None)
 
 
-def _work(references: "list[ray.ObjectRef[Any]]", batch: list[Any], folder: str, version: str) -> Outcome:
+def _work(references: "list[ray.ObjectRef[Any]]", batch: list[Any], folders: Iterable[str], version: str) -> Outcome:
     """Apply a function to items, on a worker."""
     results: list[Any] = []
     try:
         if version != __version__:
             raise SettingsError(f"{_OF_RAY}: mien is {__version__} on {platform.node()}, and {version} here")
-        _enter(folder)
+        _enter(folders)
         function = _fetched(references[0])
         for item in batch:
             results.append(function(item))
@@ -159,15 +184,17 @@ def _work(references: "list[ray.ObjectRef[Any]]", batch: list[Any], folder: str,
     return results, None
 
 
-def _enter(folder: str) -> None:
-    """Let paths mean the same as where the command was typed."""
-    try:
-        os.chdir(folder)
-    except OSError as error:
-        raise SettingsError(
-            f"{_OF_RAY}: {platform.node()} does not see the folder {folder!r}, in which this was typed: type it in the "
-            "shared folder that holds the images"
-        ) from error
+def _enter(folders: Iterable[str]) -> None:
+    """Make sure that folders are seen, and let paths mean the same as in the last, where the command was typed."""
+    for folder in folders:
+        try:
+            os.chdir(folder)
+        except OSError as error:
+            raise SettingsError(
+                f"{_OF_RAY}: {platform.node()} does not see the folder {folder!r}. Every machine must see the images, "
+                "and the folder in which this is typed, at the same path; for copies of archives and stores, let "
+                "XDG_CACHE_HOME name a shared folder"
+            ) from error
 
 
 @lru_cache(maxsize=1)
@@ -201,8 +228,12 @@ def _connect(address: str) -> None:
     with needing("ray"):
         import ray
     address = address or os.environ.get("RAY_ADDRESS", "")
-    if ":" in address:
-        _try(address)
+    if ":" in address and (problem := _silence_at(address)):
+        # Ray would try for minutes, and then end the process.
+        raise SettingsError(
+            f"{_OF_RAY}: nothing answers at {address} ({problem}): begin there with ray start --head, which prints "
+            "the address"
+        )
     try:
         ray.init(address or None, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -213,16 +244,23 @@ def _connect(address: str) -> None:
         ) from error
 
 
-def _try(address: str) -> None:
-    """Say at once where nobody listens: Ray tries for minutes, and then ends the process."""
+def _needed_addresses() -> list[str]:
+    """Return where the head of the cluster listens, and the node of this machine."""
+    import ray
+
+    context = ray.get_runtime_context()
+    own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    return [context.gcs_address, f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}"]
+
+
+def _silence_at(address: str) -> str:
+    """Say why nothing answers at HOST:PORT; an empty text where something does."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
     except (OSError, OverflowError) as error:
-        raise SettingsError(
-            f"{_OF_RAY}: nothing answers at {address} ({error}): begin there with ray start --head, which prints "
-            "the address"
-        ) from error
+        return str(error)
+    return ""
 
 
 def _last_line(error: Exception) -> str:

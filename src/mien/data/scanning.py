@@ -85,7 +85,7 @@ def scan(
 
     records: list[ImageRecord] = []
     found: dict[int, Traits] = {}
-    for record, traits, inputs in spread(partial(_scanned, root, config, keep_images), entries):
+    for record, traits, inputs in spread(partial(_scanned, root, config, keep_images), entries, folder=root):
         if traits is not None:
             found[len(records)] = traits
         _keep(inputs, kept, len(records))
@@ -94,7 +94,7 @@ def scan(
     # Till now each was decoded by a rule of its own.
     asked, config = config, config if known else images.settled(config, found.values())
     others = [place for place, traits in found.items() if config != asked and not traits.fit(config)]
-    again = spread(partial(_scanned, root, config, keep_images), (entries[place] for place in others))
+    again = spread(partial(_scanned, root, config, keep_images), (entries[place] for place in others), folder=root)
     for done, (place, (record, _, inputs)) in enumerate(zip(others, again, strict=True), start=1):
         records[place] = record
         _keep(inputs, kept, place)

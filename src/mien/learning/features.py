@@ -45,7 +45,7 @@ def extract(
     if found:
         progress.say(f"features of {counted(len(found), 'image')} were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
-    rows = spread(partial(_features, backbone), map(dataset.alone, missing))
+    rows = spread(partial(_features, backbone), map(dataset.alone, missing), folder=dataset.root)
     made = {}
     for done, (place, row) in enumerate(zip(missing, rows, strict=True), start=1):
         made[dataset.records[place].sha256] = row
@@ -106,7 +106,7 @@ def extract_changed(
     asked = ((dataset.alone(place), changes) for place, changes in missing.items())
     made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
     for done, (place, rows) in enumerate(
-        zip(missing, spread(partial(_changed_features, backbone), asked), strict=True), start=1
+        zip(missing, spread(partial(_changed_features, backbone), asked, folder=dataset.root), strict=True), start=1
     ):
         if isinstance(rows, ImageError):
             progress.say(f"no changed copies of {dataset.records[place].path}: {rows}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Heard, make_pipe, make_socket, without_permission
+from conftest import Heard, Mien, make_pipe, make_socket, without_permission
 from mien.config import FetchLimits
 from mien.core.formats import MAX_FILE_BYTES
 from mien.errors import FetchError, ImageError, SettingsError, SourceNotFoundError
@@ -294,6 +294,19 @@ def test_whoever_stops_reading_does_not_wait_for_servers_that_say_nothing(tmp_pa
 def test_what_needs_files_says_what_to_do_with_an_address_in_a_store() -> None:
     with pytest.raises(SettingsError, match=r"'s3://bucket/photos' is in an object store.*copy it into a folder first"):
         expand_files(["s3://bucket/photos"])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("review", "s3://bucket/data"),
+        ("train", "data", "--out", "s3://bucket/run"),
+        ("predict", "s3://bucket/run", "a"),
+    ],
+)
+def test_what_needs_a_folder_of_this_machine_says_so_of_an_address(command: Mien, words: tuple[str, ...]) -> None:
+    code, _, err = command(*words)
+    assert (code, "name a file or a folder of this machine" in err) == (2, True), err
 
 
 @pytest.mark.medium

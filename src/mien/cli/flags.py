@@ -37,6 +37,8 @@ def _path(_type: object, tokens: Sequence[Token]) -> Path:
     """Return the path; an empty one, as of a shell's unset variable, would mean the current folder."""
     if not tokens[0].value:
         raise ValueError("name a file or a folder")
+    if "://" in tokens[0].value:
+        raise ValueError("name a file or a folder of this machine: an address does not do here")
     return Path(tokens[0].value)
 
 

@@ -68,7 +68,7 @@ def next_(
 
 
 def review(
-    path: Annotated[Path, Parameter(name="RUN")],
+    path: RunPath,
     /,
     *,
     unlabelled: Annotated[tuple[Path, ...], Parameter(name="--next", negative_iterable="", show_default=False)] = (),

@@ -76,7 +76,7 @@ def train(
     /,
     *,
     preset: str = TrainConfig.preset,
-    out: Path | None = None,
+    out: OutPath | None = None,
     resume: Flag = False,
     config: Path | None = None,
     save_h5: Flag = False,

@@ -65,8 +65,8 @@ class EngineConfig:
     """local: all cores of this machine. ray: those of every machine of a Ray cluster, which must all see the images at
     the same path; the answers are the same."""
     ray_address: str = ""
-    """Where the head of that cluster is, as HOST:PORT. By default the cluster that this machine belongs to; where it
-    belongs to none, Ray is started on it alone."""
+    """Where the head of that cluster is, as HOST:PORT; by default what RAY_ADDRESS says. Without either, Ray is started
+    on this machine alone."""
 
     def __post_init__(self) -> None:
         is_address = re.fullmatch(r"|\S+:\d{1,5}", self.ray_address) is not None and "/" not in self.ray_address

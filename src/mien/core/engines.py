@@ -222,7 +222,7 @@ def _num_cores() -> int:
 
 
 def _connect(address: str) -> None:
-    """Join a cluster: the one at an address, or the one that this machine belongs to, or a new one of it alone."""
+    """Join the cluster at an address, or start one of this machine alone."""
     # Read when it is loaded. Otherwise it tells its makers about its use, and prints of lost workers among the results.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
     with needing("ray"):
@@ -235,7 +235,8 @@ def _connect(address: str) -> None:
             "the address"
         )
     try:
-        ray.init(address or None, log_to_driver=False, logging_level=logging.CRITICAL)
+        # Without an address Ray would look for the cluster that was started here last, and wait for it, were it gone.
+        ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"at {address} " if address else ""
         raise SettingsError(

@@ -162,11 +162,6 @@ class Dataset:
         chosen = [i for i, r in enumerate(self.records) if r.used and (split is None or r.split == split)]
         return np.array(chosen, np.int64)
 
-    def alone(self, index: int) -> "Dataset":
-        """Return the record at one place as a Dataset of its own, small enough to be sent to another process."""
-        kept = None if self.kept is None else self.kept[index : index + 1]
-        return Dataset(self.root, self.class_names, (self.records[index],), self.config, kept)
-
     def labels(self, indexes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the class numbers of the records at some places."""
         numbers = {name: number for number, name in enumerate(self.class_names)}

@@ -45,7 +45,7 @@ def extract(
     if found:
         progress.say(f"features of {counted(len(found), 'image')} were found in the cache")
     missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
-    rows = spread(partial(_features, backbone), map(dataset.alone, missing), folder=dataset.root)
+    rows = spread(partial(_features, backbone), map(partial(_alone, dataset), missing), folder=dataset.root)
     made = {}
     for done, (place, row) in enumerate(zip(missing, rows, strict=True), start=1):
         made[dataset.records[place].sha256] = row
@@ -103,7 +103,7 @@ def extract_changed(
         }
     )
 
-    asked = ((dataset.alone(place), changes) for place, changes in missing.items())
+    asked = ((_alone(dataset, place), changes) for place, changes in missing.items())
     made: dict[Change, dict[str, NDArray[np.float32]]] = {change: {} for change in places}
     for done, (place, rows) in enumerate(
         zip(missing, spread(partial(_changed_features, backbone), asked, folder=dataset.root), strict=True), start=1
@@ -126,6 +126,12 @@ def extract_changed(
             rows_of = np.array([found[change][names[place]] for place in there], np.float32)
             copies.append(ChangedImages(change, np.array(there, np.int64), rows_of))
     return tuple(copies)
+
+
+def _alone(dataset: Dataset, place: int) -> Dataset:
+    """Return the record at one place as a Dataset of its own, small enough to be sent to another process."""
+    kept = None if dataset.kept is None else dataset.kept[place : place + 1]
+    return Dataset(dataset.root, dataset.class_names, (dataset.records[place],), dataset.config, kept)
 
 
 def _features(backbone: Backbone, image: Dataset) -> NDArray[np.float32]:

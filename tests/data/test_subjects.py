@@ -54,6 +54,7 @@ def test_images_without_a_group_are_told_and_a_rule_that_finds_none_is_refused()
         ([f"{c}/video_{v}x-{f:03}.jpg" for c in "ab" for v in "defghijklmnopq" for f in range(5)], "video_dx-"),
         ([f"{c}/IMG_{n:04}.jpg" for c in "ab" for n in range(50)], None),
         ([f"{c}/image{n}.jpg" for c in "a" for n in range(50)], None),
+        ([f"{c:03}/{n:05}.jpg" for c in range(20) for n in range(20)], None),
         ([f"{c}/{word}.jpg" for c in "ab" for word in ("one", "two", "three", "four", "five", "six", "seven")], None),
     ],
 )

@@ -19,7 +19,7 @@ _BY_FOLDER, _BY_NAME, _BY_COLUMN, _NONE, _AUTO = "folder", "name:", "column:", "
 _MAX_NAMED = 3
 _CLASS_FOLDERS = Layout("class folders", (), level=1)
 # What numbered names may say: a name up to its first number, and up to its last one.
-_PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*\D)\d+[^/\d]*$")
+_PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*[^/\d])\d+[^/\d]*$")
 # Groups that may be subjects, and not kinds: so many at least, so many images in the middle one, so large a share of
 # all in groups, and no larger one in one of them.
 _MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE = 12, 2, 0.8, 0.2

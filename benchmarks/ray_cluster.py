@@ -1,5 +1,6 @@
 """A cluster of Ray with one node or two, on this machine alone: for a benchmark and for tests."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -29,8 +30,12 @@ def cluster(*options: str, num_cores: Sequence[int] = (1, 1)) -> Iterator[str]:
 
 def _started(stack: ExitStack, *words: str) -> str:
     """Start a node, which ends with the block; return what it says until it is ready."""
+    # Otherwise it asks for a token where the user's home folder has one.
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     node = stack.enter_context(
-        subprocess.Popen([*_START, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            [*_START, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+        )
     )
     stack.callback(node.terminate)
     said = ""

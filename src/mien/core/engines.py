@@ -241,7 +241,7 @@ def _connect(address: str) -> None:
         where = f"at {address} " if address else ""
         raise SettingsError(
             f"{_OF_RAY}: the cluster {where}cannot be joined: {_last_line(error)}. This machine must belong to it, "
-            f"with the same Python and Ray: ray start --address={address or 'HOST:PORT'}"
+            f"with the same Python, Ray and RAY_AUTH_MODE: ray start --address={address or 'HOST:PORT'}"
         ) from error
 
 

@@ -31,7 +31,7 @@ SIDE = 96
 # Blobs of the size of the image down to a thirtieth of it.
 BLOBS = (2, 3, 4, 5, 7, 9, 12, 16, 22, 30)
 NUM_HUES = 10
-PROGRESS = re.compile(r"^(?P<stage>\D+) (?P<done>\d+)/(?P<total>\d+) .*?(?:(?P<left>[\d.]+) (?P<unit>s|min|h) left)?$")
+PROGRESS = re.compile(r"^(?P<stage>\D+) (?P<done>\d+)/(?P<total>\d+).*?(?:  (?P<left>[\d.]+) (?P<unit>s|min|h) left)?$")
 SECONDS_OF = {"s": 1, "min": 60, "h": 3600}
 KILLED_AT, TOLD_AT, LONG_S = 1 / 3, 0.1, 60
 

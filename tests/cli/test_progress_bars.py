@@ -10,14 +10,16 @@ from mien.cli.progress_bars import TerminalProgress
 from mien.core.progress import Epoch
 
 
-def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_log_gets_a_line_now_and_then_with_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     now = 0.0
     monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
     with TerminalProgress() as progress:
         for done in range(1, 31):
             now += 1
             progress.step("Reading", done, 30)
-    assert capfd.readouterr().err.splitlines() == ["Reading 11/30", "Reading 22/30"]
+    assert capfd.readouterr().err.splitlines() == ["Reading 11/30  19 s left", "Reading 22/30  8 s left"]
 
 
 def history(num_epochs: int, *, best: int) -> tuple[Epoch, ...]:

@@ -48,12 +48,8 @@ class _TimeLeft(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         moved_s, done, left = task.fields["moved_s"], task.completed - task.fields["first"], task.remaining or 0
-        gone_s = moved_s - (task.start_time or moved_s)
-        known = done > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and done >= _GUESS_SHARE * (done + left)))
-        if not known:
-            return Text()
-        ends_s = moved_s + gone_s * left / done
-        return Text(f"{_duration(max(ends_s - task.get_time(), 0))} left")
+        left_s = _seconds_left(moved_s - (task.start_time or moved_s), done, left)
+        return Text() if left_s is None else Text(_in_words(moved_s + left_s - task.get_time()))
 
 
 class TerminalProgress:
@@ -70,6 +66,8 @@ class TerminalProgress:
         self._stages: dict[str, Task] = {}
         self._history: Sequence[Epoch] = ()
         self._last_line_s = time.monotonic()
+        # Where there is no terminal: when each stage was begun, and how far it was then.
+        self._begun: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> "TerminalProgress":
         if ERR.is_terminal:
@@ -96,8 +94,7 @@ class TerminalProgress:
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
         """Move the bar of a stage, and of the stage that it is a part of; a stage that is done leaves the screen."""
         if not ERR.is_terminal:
-            if time.monotonic() - self._last_line_s > _LINE_EVERY_S:
-                self.say(f"{stage} {done}/{total}  {note}".rstrip())
+            self._step_in_lines(stage, done, total, note)
             return
         if stage not in self._stages or done < self._stages[stage].fields["done"]:
             self._begin(stage, done, total)
@@ -113,6 +110,16 @@ class TerminalProgress:
             return
         self._history = history
         self._screen.epochs = _epoch_table(history, _latest(history))
+
+    def _step_in_lines(self, stage: str, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if stage not in self._begun or done < self._begun[stage][1]:
+            self._begun[stage] = now, done
+        if now - self._last_line_s > _LINE_EVERY_S:
+            begun_s, first = self._begun[stage]
+            left_s = _seconds_left(now - begun_s, done - first, total - done)
+            parts = [f"{stage} {done}/{total}", note, "" if left_s is None else _in_words(left_s)]
+            self.say("  ".join(filter(None, parts)))
 
     def _begin(self, stage: str, done: int, total: int) -> None:
         if stage in self._stages:
@@ -198,7 +205,14 @@ def _spread(history: Sequence[Epoch]) -> list[Epoch]:
     return [epoch for place, epoch in enumerate(history) if place in places or epoch is best_epoch(history)]
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99 * 60 else f"{seconds / 3600:.1f} h"
+def _seconds_left(gone_s: float, done: float, left: float) -> float | None:
+    """Return how long a stage will still take at its mean speed so far; None while that is a guess."""
+    known = done > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and done >= _GUESS_SHARE * (done + left)))
+    return gone_s * left / done if known else None
+
+
+def _in_words(left_s: float) -> str:
+    left_s = max(left_s, 0)
+    if left_s < 100:
+        return f"{left_s:.0f} s left"
+    return f"{left_s / 60:.0f} min left" if left_s < 99 * 60 else f"{left_s / 3600:.1f} h left"

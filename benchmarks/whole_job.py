@@ -4,8 +4,8 @@
 
 Draws small images: the class is the colour and the size of the blobs in them. Then runs check, train, evaluate, predict
 and report as processes, and prints the seconds and the peak memory of each. The training is killed (SIGKILL) once a
-third of the features are there, and goes on by --resume: printed is how many features it began with. Of each stage that
-takes a minute or more, printed is what was said to be left after a tenth of it, and what it then took.
+third of the features are there; begun again, it makes the others. Of each stage of the killed training that takes a
+minute or more, printed is what was said to be left after a tenth of it, and what it then took.
 
 FOLDER is kept and used again, the images and the runs; without it all is in a temporary folder. Let nothing else run.
 """
@@ -141,7 +141,8 @@ def whole_job(folder: Path, num_images: int, num_classes: int) -> None:
         f"train, killed at {lines[-1].done} of {lines[-1].total} features: {time.monotonic() - started:.1f} s",
         flush=True,
     )
-    show("train --resume", [*train, "--resume"])
+    show_time_left(lines)
+    show("train again, with the features of the first third", train)
     show("train again, with all features", [*MIEN, "train", data, "--out", folder / "again", "--cache-dir", cache])
     shutil.rmtree(folder / "again")
     show("evaluate", [*MIEN, "evaluate", run])

@@ -260,6 +260,8 @@ def test_the_command_says_what_it_has_written(plain_run: "Run", tmp_path: Path, 
     assert json.dumps(mien.load(plain_run.path).sha256) in path.read_text("utf-8")
 
 
+# Those of the browser have the runtime.
+@pytest.mark.browser
 def test_a_page_takes_the_place_of_nothing_but_an_earlier_one(small_run: "Run", tmp_path: Path) -> None:
     page, report = tmp_path / "page.html", tmp_path / "report.html"
     report.write_text("<!doctype html><title>A report</title>")

@@ -31,6 +31,8 @@ _ROUGH, _FINE = 1e-5, 1e-6
 _LEAST_GAIN = 1e-6
 _LEAST_LOGIT = np.float32(-50)
 _STAGE = "Fitting"
+# A search seldom tries more strengths than this; the last fit takes about as long as one more.
+_USUAL_TRIES = 6
 Coefficients = NDArray[np.float32]
 
 
@@ -127,7 +129,7 @@ def fit_head(
         num_copies: How many of the last images are changed copies of others, in whose groups they are.
         balanced: Weigh the classes so that each counts the same.
         seed: Decides the folds.
-        progress: Told how many strengths were tried.
+        progress: Told how far it is.
 
     Raises:
         MissingExtraError: The package scipy is not installed.
@@ -159,7 +161,7 @@ def fit_head(
                 weights, bias, temperature = by_whole * whole.weights, by_whole * whole.bias, 1 / max(by_whole, 1e-6)
                 of_faces = by_faces * np.vstack([faces.weights, faces.bias])
         weights = np.vstack([weights, of_faces])
-    progress.step(_STAGE, len(_STRENGTHS), len(_STRENGTHS))
+    progress.step(_STAGE, _USUAL_TRIES + 1, _USUAL_TRIES + 1)
     return Head(weights.astype(np.float32), bias.astype(np.float32), whole.strength, temperature)
 
 
@@ -307,7 +309,7 @@ def _search(
         for (_, unseen), coefficients in zip(parts, found[place], strict=True):
             logits[place][unseen[asked]] = examples.inputs[unseen] @ coefficients
         losses[place] = cross_entropy(softmax(logits[place]), examples.labels[asked])
-        progress.step(_STAGE, len(losses), len(_STRENGTHS))
+        progress.step(_STAGE, min(len(losses), _USUAL_TRIES), _USUAL_TRIES + 1)
 
     best = len(_STRENGTHS) // 2
     with single_threaded() if len(parts) > 1 else nullcontext():

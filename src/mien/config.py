@@ -199,7 +199,8 @@ class LabelConfig:
     relabel: str = ""
     """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in, or decisions.csv of
     mien review. A decision is a class name (the image counts as that class), leave-out, or keep. Nothing changes on
-    disk, and no other image its split. Images of other folders, named by their whole paths, are trained on too."""
+    disk, and all other images stay in their splits. Images of other folders, named by their whole paths, are trained on
+    too."""
 
     def __post_init__(self) -> None:
         level = self.class_level

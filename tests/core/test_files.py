@@ -232,7 +232,7 @@ def test_a_renamed_file_never_takes_the_place_of_another(
 def test_a_folder_is_claimed_by_one_at_a_time(tmp_path: Path) -> None:
     with (
         files.claimed(tmp_path),
-        pytest.raises(OutputError, match="another mien is at work"),
+        pytest.raises(OutputError, match="another mien command is using"),
         files.claimed(tmp_path),
     ):
         pass
@@ -266,7 +266,7 @@ def test_a_kill_ends_a_claim(tmp_path: Path) -> None:
     code = f"{imports}\nwith claimed(Path({str(tmp_path)!r})): print(flush=True); time.sleep(99)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline()
-        with pytest.raises(OutputError, match="another mien is at work"), files.claimed(tmp_path):
+        with pytest.raises(OutputError, match="another mien command is using"), files.claimed(tmp_path):
             pass
         process.kill()
     with files.claimed(tmp_path):

@@ -157,7 +157,7 @@ def test_a_place_that_cannot_be_a_quarantine_is_refused(photos: Path, tmp_path: 
 
 
 def test_what_is_no_quarantine_is_not_undone(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match="no quarantine"):
+    with pytest.raises(SourceNotFoundError, match="not made by mien clean"):
         restore(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -265,7 +265,7 @@ def test_two_calls_at_a_time_do_not_meet(photos: Path, aside: Path) -> None:
     before = state_of(photos)
     with files.claimed(aside):
         for call in (lambda: quarantine(planned), lambda: restore(aside)):
-            with pytest.raises(OutputError, match="another mien is at work"):
+            with pytest.raises(OutputError, match="another mien command is using"):
                 call()
     assert state_of(photos) == before
 
@@ -322,7 +322,9 @@ def test_a_quarantine_that_was_tampered_with_is_refused_and_nothing_is_moved(
     quarantine(plan(photos, aside))
     TAMPERINGS[kind](aside)
     before = state_of(photos.parent)
-    with pytest.raises((OutputError, SourceNotFoundError), match=r"journal|no quarantine|leads out of the quarantine"):
+    with pytest.raises(
+        (OutputError, SourceNotFoundError), match=r"journal|not made by mien clean|leads out of the quarantine"
+    ):
         restore(aside)
     after = state_of(photos.parent)
     # The claim of the quarantine wrote a file there, and removed it: only the time of that folder is another.

@@ -237,7 +237,7 @@ def test_two_calls_at_a_time_do_not_meet(photos: Path, to: Path) -> None:
     put_files(photos, to)
     with open_sorted(to):
         for call in (partial(put_files, photos, to), partial(undo_sort, to)):
-            with pytest.raises(OutputError, match="another mien is at work"):
+            with pytest.raises(OutputError, match="another mien command is using"):
                 call()
     assert len(put_names(to)) == 9
 

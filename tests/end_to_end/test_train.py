@@ -341,11 +341,11 @@ def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path, small: TrainConfig) -> None:
-    with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
+    with claimed(tmp_path), pytest.raises(OutputError, match="another mien command is using"):
         train(data, small, out=tmp_path)
     train(data, small, out=tmp_path)
     (tmp_path / "metrics.json").unlink()
-    with claimed(tmp_path), pytest.raises(OutputError, match="another mien is at work"):
+    with claimed(tmp_path), pytest.raises(OutputError, match="another mien command is using"):
         train(data, small, out=tmp_path, resume=True)
 
 

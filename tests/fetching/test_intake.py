@@ -316,7 +316,7 @@ def test_an_archive_and_a_repository_are_fetched_from_public_addresses_alone(tmp
 def test_two_fetches_into_one_folder_are_kept_apart(tmp_path: Path) -> None:
     from mien.fetching.image_folder import open_folder
 
-    with open_folder(tmp_path / "data"), pytest.raises(OutputError, match="another mien is at work"):
+    with open_folder(tmp_path / "data"), pytest.raises(OutputError, match="another mien command is using"):
         take(write_zip(tmp_path / "a.zip", {"happy/a.jpg": jpeg(1)}), to=tmp_path / "data")
 
 

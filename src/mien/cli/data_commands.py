@@ -105,7 +105,7 @@ def check(
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
     engine: Annotated[EngineConfig, Machines] = EngineConfig(),
 ) -> None:
-    """Say what a folder of images holds, and what is wrong with it. Changes nothing.
+    """Check a folder of images for problems. Changes nothing.
 
     Example: mien check data --fail-on unreadable,conflicts
 

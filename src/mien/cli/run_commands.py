@@ -134,7 +134,7 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
     """Write the report of a run anew: what it can do, and how that is known, on one page that opens in any browser.
 
     mien train writes it by itself. It is one file without script, and needs no network. The images in it are made
-    from the photos where they still lie where they lay.
+    from the photos, if these are still where they were.
 
     Example: mien report runs/train --open
 

@@ -91,7 +91,9 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
         show_prose(
             "Accuracy and table are by cross-validation: each image judged by a classifier that had not seen it."
         )
-        show_prose("The test is of the saved classifier, on images that nothing was chosen by.")
+        show_prose(
+            "The test is of the saved classifier, on images that were never used to train it or to choose anything."
+        )
     _show_stressed(scores.stressed)
     OUT.print()
     for finding in findings:
@@ -163,7 +165,7 @@ def show_comparison(comparison: "Comparison") -> None:
         OUT.print(f"  {count} by the {printable(source)}")
     for note in comparison.notes:
         show_prose(printable(note), head="  ")
-    OUT.print("\nWhat was set otherwise:" if comparison.settings else "\nAll settings are the same.")
+    OUT.print("\nDifferent settings:" if comparison.settings else "\nAll settings are the same.")
     for setting, (one, other) in comparison.settings.items():
         OUT.print(f"  {printable(f'{setting}: {one} / {other}')}")
 

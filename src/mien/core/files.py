@@ -104,7 +104,7 @@ def claimed(folder: Path, lock_name: str = LOCK_NAME) -> Iterator[None]:
             lock.acquire()
         except Timeout as error:
             what_to_do = "wait for it, or name another folder"
-            raise OutputError(f"another mien is at work in {str(folder)!r}: {what_to_do}") from error
+            raise OutputError(f"another mien command is using {str(folder)!r}: {what_to_do}") from error
     try:
         yield
     finally:

@@ -94,7 +94,9 @@ def load_journal(quarantine: Path) -> Journal:
     """
     path = quarantine / JOURNAL_NAME
     if path.is_symlink() or not path.is_file():
-        raise SourceNotFoundError(f"{str(quarantine)!r} is no quarantine: it has no {JOURNAL_NAME}")
+        raise SourceNotFoundError(
+            f"{str(quarantine)!r} was not made by mien clean, or is undone already: it has no {JOURNAL_NAME}"
+        )
     document = read_json(path)
     try:
         return _journal(document)

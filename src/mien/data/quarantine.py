@@ -73,7 +73,9 @@ def refuse_place(folder: str | Path, root: str | Path) -> None:
         # Hidden files are what a kill left, or what a system puts everywhere.
         names = [name for name in os.listdir(folder) if not name.startswith(".")] if os.path.isdir(folder) else []
     if names and JOURNAL_NAME not in names:
-        raise OutputError(f"the folder {str(folder)!r} is not empty, and no quarantine: name another place")
+        raise OutputError(
+            f"the folder {str(folder)!r} is not empty, and mien clean did not make it: name another place"
+        )
     if _disk_of(folder) != _disk_of(root):
         raise OutputError(f"{str(folder)!r} is on another disk than {str(root)!r}: name a folder on the same one")
     _journal_of(folder, root)

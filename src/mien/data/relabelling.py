@@ -91,7 +91,7 @@ def _refuse_unknown(dataset: Dataset, decisions: Mapping[str, str]) -> None:
         )
         lines.append(f"paths that are not in {str(dataset.root)!r}: {_listed(unknown)}{hint}")
     if classes:
-        lines.append(f"decisions that are none: {_listed(classes)}; known: {', '.join(map(repr, known))}, 'keep'")
+        lines.append(f"unknown decisions: {_listed(classes)}; known: {', '.join(map(repr, known))}, 'keep'")
     if lines:
         raise SettingsError("--relabel has " + "\n".join(lines))
 

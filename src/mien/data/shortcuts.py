@@ -183,8 +183,9 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut]) -> list[str]:
     return [
         *lines,
         f"  Always saying {name!r} gets {baseline.value:.0%}: a model could cheat. It sees brightness, colour and "
-        "shape as they are, and traces of the others, such as blur.",
-        "  What to do: take the images of all classes from the same places; or make sure that this is what you mean.",
+        "shape; the rest only indirectly, such as by blur.",
+        "  What to do: take the images of all classes from the same places, unless this difference is what you want to "
+        "detect.",
     ]
 
 
@@ -257,15 +258,15 @@ def _num_right(rows: NDArray[np.float64], labels: NDArray[np.int64], num_classes
 
 
 def _words(fact: str, records: list[ImageRecord], hosts: Mapping[str, str], accuracy: Score) -> str:
-    share = f"{accuracy} can be told"
+    share = f"enough to guess {accuracy} of the labels"
     for measure in _MEASURES:
         if measure.name == fact:
-            return f"{_difference(measure, records)}: by {fact} alone {share}"
+            return f"{_difference(measure, records)}: {fact} alone is {share}"
     if fact == _TOGETHER:
         source = ", source" if any(hosts.values()) else ""
-        return f"by file size, format, dimensions{source}, brightness and colour together {share}"
+        return f"file size, format, dimensions{source}, brightness and colour together are {share}"
     values = [f"from {hosts.get(r.path) or 'no known host'}" if fact == "source host" else r.format for r in records]
-    return f"{_favourite(values, [r.label for r in records])}: by {fact} alone {share}"
+    return f"{_favourite(values, [r.label for r in records])}: {fact} alone is {share}"
 
 
 def _difference(measure: _Measure, records: list[ImageRecord]) -> str:

@@ -65,7 +65,7 @@ def check(
     against: str | Path | None = None,
     progress: Progress = SILENCE,
 ) -> Check:
-    """Say what a folder of images holds, and what is wrong with it. Nothing is changed.
+    """Check a folder of images for problems. Nothing is changed.
 
     Args:
         folder: As `scan` takes it.

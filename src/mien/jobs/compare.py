@@ -65,7 +65,7 @@ class Comparison:
         if self.p_value > _LEVEL:
             text = f"{first} and {second} cannot be told apart on {compared}: {apart} {test}."
             if self.num_needed:
-                text += f" Were the difference as it looks, about {self.num_needed} images would show it."
+                text += f" To prove so small a difference takes about {self.num_needed:,} images."
             if self.difference.low > 0 or self.difference.high < 0:
                 text += " (The interval alone would tell them apart; the exact test is stricter for so few.)"
             return text

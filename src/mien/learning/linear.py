@@ -112,7 +112,7 @@ class Linear:
         classifier = join(self._backbone, head, distribution, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
         difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.inputs(some))])
-        self._progress.say(f"model.onnx answers as what was trained does: probabilities differ by {difference:.1e}")
+        self._progress.say(f"saved model checked: same answers (probabilities differ by {difference:.1e})")
         if self._num_face_features:
             num_with_face = int((self._features[seen, -1] > 0).sum())
             said = "it looks at them too" if classifier.looks_at_faces else "they do not help, and are not looked at"

@@ -92,7 +92,7 @@ def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
     """Write the report.html of a finished run anew: what it can do, and how that is known, on one page.
 
     The page is one file with everything in it, small images too. It is made from the folder of the run, and from the
-    photos where they still lie where they lay; the place of one that has gone or changed says so.
+    photos, if these are still where they were; the place of one that has gone or changed says so.
 
     Args:
         run: The folder of the run.

@@ -225,7 +225,7 @@ def _judge_calibration(evaluation: Evaluation) -> Finding | None:
         f"It is {how}: {calibration.confidence:.0%} sure on average and right for {accuracy.value:.0%}; calibration "
         f"error {error}."
     )
-    return Finding("miscalibrated", text, "Go by the order of its probabilities, not by their size; or add images.")
+    return Finding("miscalibrated", text, "Use its percentages to rank images, not literally; or add images.")
 
 
 def _judge_distribution(evaluation: Evaluation) -> Finding | None:

@@ -100,12 +100,14 @@ tests/browser/node_modules: tests/browser/package-lock.json
 	npm ci --ignore-scripts --prefix tests/browser
 	touch $@
 
-check: .venv/ready ## format, lint and types
+check: .venv/ready ## format, lint, types, and phrases that nobody would say
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	printf '%s\n' win32 darwin | xargs -I % -P 2 $(BIN)/mypy --platform % --cache-dir .mypy_cache/% src tests
 	$(BIN)/lint-imports --no-cache --no-logo
+	@! git grep -nFf tools/banned_phrases.txt -- src docs notebooks README.md || \
+		{ echo "nobody would say this: see tools/banned_phrases.txt"; exit 1; }
 	$(BIN)/nbstripout --verify --keep-id notebooks/*.ipynb
 
 notebooks: .venv/ready ## run the notebooks; with outputs they lie in notebooks/executed

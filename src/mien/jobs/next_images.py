@@ -181,7 +181,7 @@ def _known_features(
     cache: FeatureCache | None,
     progress: Progress,
 ) -> NDArray[np.float32]:
-    """Return the features of images that were trained on, (M, R): of those that still lie where they lay."""
+    """Return the features of images that were trained on, (M, R): of those that are still where they were."""
     root, trained = run_folder.data_dir(), [record for record in labelled if record.used and record.split in SEEN]
     some = np.sort(np.random.default_rng(0).permutation(len(trained))[:_MAX_KNOWN])
     there = [r for r in (trained[place] for place in some) if sha256_of(root / r.path) == r.sha256]

@@ -145,7 +145,7 @@ def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predict
 
 
 def show_comparison(comparison: "Comparison") -> None:
-    """Print two runs side by side: accuracies, where they differ, what the test says, what was set otherwise."""
+    """Print two runs side by side: accuracies, where they differ, what the test says, and settings that differ."""
     first, second = map(printable, comparison.names)
     width = max(len(first), len(second), len("difference"))
     OUT.print()

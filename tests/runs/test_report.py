@@ -131,6 +131,7 @@ def test_the_sections_stand_in_order_and_no_heading_skips_a_level(run: Run) -> N
     headings = page_of(run.path).headings
     assert [words for level, words in headings if level == 2] == [
         "What it means, and what to do next",
+        "The worst mistakes",
         "The data",
         "Training",
         "The test",

@@ -143,8 +143,6 @@ def whole_job(folder: Path, num_images: int, num_classes: int) -> None:
     )
     show_time_left(lines)
     show("train again, with the features of the first third", train)
-    show("train again, with all features", [*MIEN, "train", data, "--out", folder / "again", "--cache-dir", cache])
-    shutil.rmtree(folder / "again")
     show("evaluate", [*MIEN, "evaluate", run])
     show("predict", [*MIEN, "predict", run, data, "--csv", folder / "predictions.csv"])
     show("report", [*MIEN, "report", run])

@@ -87,7 +87,8 @@ class ScanConfig(DecodeConfig):
     """Look at the faces in an image as well as at the whole of it: a face detector and a network that reads expressions
     are built in. auto: try 64 images, and go on where 5 of them show a face."""
     max_memory_mb: int = 2048
-    """Keep the resized images in memory up to this many MiB; beyond it, in a temporary file."""
+    """Memory for resized images, in MiB. A folder that needs more is decoded again where its pixels are used; a network
+    in training keeps them in a temporary file."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,7 +19,7 @@ from mien.core.progress import Silence
 from mien.data import scanning
 from mien.data.dataset import Dataset, ImageRecord
 from mien.data.scanning import scan
-from mien.errors import NotADatasetError, OutputError, SourceNotFoundError
+from mien.errors import ImageError, NotADatasetError, OutputError, SourceNotFoundError
 
 SMALL = ScanConfig(image_size=(32, 48), faces="off")
 
@@ -204,14 +204,16 @@ def test_each_file_is_read_once_and_decoded_once(folder: Path, monkeypatch: pyte
 def test_images_that_are_kept_are_those_that_are_decoded_later(folder: Path) -> None:
     (folder / "happy" / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     kept = scan(folder, SMALL, keep_images=True)
-    filed = scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
+    too_many = scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
+    filed = too_many.keeping_images()
     later = scan(folder, SMALL)
     assert kept.kept and type(kept.kept.images) is np.ndarray
     assert filed.kept and type(filed.kept.images) is np.memmap
+    assert too_many.kept is None
     assert kept.kept.images.shape == (7, 32, 48, 3)
     for index in kept.indexes():
         array = images.to_array((folder / kept.records[index].path).read_bytes(), SMALL)
-        for dataset in (kept, filed, later, later.keeping_images()):
+        for dataset in (kept, too_many, filed, later, later.keeping_images()):
             assert np.array_equal(dataset.pixels(np.array([index]))[0], array)
 
 
@@ -261,8 +263,18 @@ def test_a_disk_without_room_for_the_images_is_an_error(folder: Path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    dataset = scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
     with pytest.raises(OutputError, match="No space left"):
-        scan(folder, replace(SMALL, max_memory_mb=0), keep_images=True)
+        dataset.keeping_images()
+
+
+def test_an_image_that_has_changed_since_the_scan_is_refused_where_it_is_decoded_again(folder: Path) -> None:
+    dataset = scan(folder, SMALL)
+    save_image(folder / dataset.records[0].path, draw_image(900))
+    for decoded_again in (dataset.pixels, dataset.inputs):
+        with pytest.raises(ImageError, match="changed since the scan"):
+            decoded_again(np.array([0]))
+        decoded_again(np.array([1]))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "named .png"), ("a", "without"), ("a.mp4", "named .mp4")])

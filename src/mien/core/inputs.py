@@ -103,15 +103,19 @@ def joined(parts: Sequence[Inputs], config: ScanConfig) -> Inputs:
     return Inputs(*map(np.concatenate, zip(*(part._arrays() for part in parts), strict=True)))
 
 
-def room_for(num_images: int, config: ScanConfig) -> Inputs:
-    """Return arrays for what a network is shown of images; large ones are in a temporary file.
+def fits_in_memory(num_images: int, config: ScanConfig) -> bool:
+    """Say whether what a network is shown of so many images may be kept in memory."""
+    num_bytes = 3 * config.image_size[0] * config.image_size[1]
+    if config.faces == "on":
+        num_bytes += MAX_FACES * CROP_SIDE**2
+    return num_images * num_bytes <= config.max_memory_mb * 1024**2
 
-    Raises:
-        OutputError: There is no room for the temporary file.
-    """
-    pixels = images.room_for((num_images, *config.image_size, 3), config)
+
+def room_for(num_images: int, config: ScanConfig) -> Inputs:
+    """Return empty arrays for what a network is shown of images."""
+    pixels = np.empty((num_images, *config.image_size, 3), np.uint8)
     if config.faces != "on":
         return Inputs.of(pixels)
-    crops = images.room_for((num_images, MAX_FACES, CROP_SIDE, CROP_SIDE), config)
+    crops = np.empty((num_images, MAX_FACES, CROP_SIDE, CROP_SIDE), np.uint8)
     weights, places = (np.zeros((num_images, MAX_FACES, *rest), np.float32) for rest in ((), (_NUM_PLACES,)))
     return Inputs(pixels, crops, weights, places)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.config import ScanConfig, expect
 from mien.core import files, images
@@ -205,9 +206,7 @@ class Dataset:
         """Return what a network is shown of the images at some places: what the scan kept, or decoded now."""
         if self.kept is not None:
             return self.kept[indexes]
-        contents = (images.read(self.root / self.records[i].path) for i in indexes)
-        decoded = (images.decode(content, self.config).rgb for content in contents)
-        return joined([inputs_of(rgb, self.config) for rgb in decoded], self.config)
+        return joined([inputs_of(self._rgb(i), self.config) for i in indexes], self.config)
 
     def face_boxes(self, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return where the faces are in the images at some places: float32 (N, 3, 4), as `Inputs.face_boxes`."""
@@ -227,7 +226,7 @@ class Dataset:
         Raises:
             ImageError: It has gone or changed since.
         """
-        rgb = images.decode(self.content(index), self.config).rgb
+        rgb = self._rgb(index)
         unchanged = self.inputs(np.array([index]))
         return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
 
@@ -323,7 +322,10 @@ class Dataset:
             )
 
     def _pixels(self, index: int) -> NDArray[np.uint8]:
-        return images.to_array(images.read(self.root / self.records[index].path), self.config)
+        return images.resize(self._rgb(index), self.config)
+
+    def _rgb(self, index: int) -> Image.Image:
+        return images.decode(self.content(index), self.config).rgb
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:

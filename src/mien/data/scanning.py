@@ -17,7 +17,7 @@ from mien.core.engines import spread
 from mien.core.faces import find_faces
 from mien.core.formats import EXTENSIONS
 from mien.core.images import Traits
-from mien.core.inputs import Inputs, inputs_of, room_for
+from mien.core.inputs import Inputs, fits_in_memory, inputs_of, room_for
 from mien.core.levels import in_words
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
@@ -63,7 +63,8 @@ def scan(
         known: The classes that a classifier knows: images of one of them are enough then, and what its training left
             open of how images are decoded stays so.
         elsewhere: Images of other folders to add: their classes by whole path. Those of this one are here already.
-        keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again.
+        keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again;
+            unless that takes more memory than `config.max_memory_mb`.
         progress: Told how far it is.
 
     Raises:
@@ -81,6 +82,7 @@ def scan(
     added = {path: label for path, label in elsewhere.items() if not Path(path).is_relative_to(root.resolve())}
     entries = (*layout.entries, *(Entry(path, label) for path, label in added.items()))
     config = replace(config, faces=_decided(config, root, entries, progress))
+    keep_images = keep_images and fits_in_memory(len(entries), config)
     kept = room_for(len(entries), config) if keep_images else None
 
     records: list[ImageRecord] = []

@@ -14,7 +14,7 @@ from mien.core.inputs import RECIPE
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted
 from mien.data.dataset import Dataset
-from mien.errors import ImageError, OutputError
+from mien.errors import ImageError, OutputError, SourceNotFoundError
 from mien.learning.backbone import Backbone
 from mien.learning.feature_cache import FeatureCache
 from mien.learning.heads import Head, fit_head
@@ -136,7 +136,12 @@ def _alone(dataset: Dataset, place: int) -> Dataset:
 
 def _features(backbone: Backbone, image: Dataset) -> NDArray[np.float32]:
     """Return the features of the one image of a Dataset."""
-    row: NDArray[np.float32] = backbone.features(image.inputs(np.array([0])))[0]
+    try:
+        row: NDArray[np.float32] = backbone.features(image.inputs(np.array([0])))[0]
+    except ImageError as error:
+        # It was kept as a file alone.
+        path = str(image.root / image.records[0].path)
+        raise SourceNotFoundError(f"{path!r}: {error}. Leave the images as they are, and run this again") from error
     return row
 
 

@@ -53,7 +53,7 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
     if not len(indexes):
         raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")
     batches = (indexes[start : start + _BATCH_SIZE] for start in range(0, len(indexes), _BATCH_SIZE))
-    predictions = [classifier.predict(dataset.inputs(batch)) for batch in batches]
+    predictions = [classifier.predict(inputs) for inputs in in_threads(dataset.inputs, batches)]
     probs = np.concatenate([found for found, _ in predictions])
     is_unlike = np.array([reason != "" for _, reasons in predictions for reason in reasons])
     numbers = {name: number for number, name in enumerate(classifier.class_names)}

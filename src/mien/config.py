@@ -17,6 +17,7 @@ Faces = Literal["auto", "on", "off"]
 Ground = Literal["auto", "white", "black", "grey"]
 Strategy = Literal["both", "uncertain", "diverse", "random"]
 Link = Literal["hard", "symbolic"]
+Preset = Literal["fast", "best", "classic"]
 ShardFormat = Literal["parquet", "csv"]
 Engine = Literal["local", "ray"]
 # What may differ between images of one class, as a user would say it.
@@ -42,14 +43,14 @@ class DecodeConfig:
     """How image files become pixels."""
 
     levels: tuple[float, float] | None = None
-    """The values that become black and white in images of more than 8 bits a channel, such as 0 4095 of an instrument
-    of 12 bits. By default those that all such images of the folder point to."""
+    """Pixel values to map to black and white for images with more than 8 bits per channel, e.g. 0 4095 for a 12-bit
+    instrument. By default, found from all such images in the folder."""
     ground: Ground = "auto"
-    """What transparent images are put on. auto: white, or what they can be seen on where they would vanish on it; the
-    same for all images of the folder."""
+    """Background for transparent images. auto: white, or a contrasting colour if they would be invisible on white. One
+    choice for the whole folder."""
     max_pixels: int = 1024**3 // 12
-    """Leave out images with more pixels than this: they may be bombs that fill the memory. Of a JPEG only those pixels
-    count that are decoded, an eighth each way where it is large."""
+    """Skip images with more pixels than this: a tiny file can unpack to fill all memory. Large JPEGs are decoded at up
+    to 1/8 scale, and only the decoded pixels count."""
 
     def __post_init__(self) -> None:
         fits = self.levels is None or (-1e30 < self.levels[0] < self.levels[1] < 1e30)
@@ -59,14 +60,13 @@ class DecodeConfig:
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """What reads, decodes and judges the images."""
+    """Where the work is done."""
 
     engine: Engine = "local"
-    """local: all cores of this machine. ray: those of every machine of a Ray cluster, which must all see the images at
-    the same path; the answers are the same."""
+    """local: all cores of this machine. ray: every machine of a Ray cluster, with the same results; all machines must
+    see the images at the same path."""
     ray_address: str = ""
-    """Where the head of that cluster is, as HOST:PORT; by default what RAY_ADDRESS says. Without either, Ray is started
-    on this machine alone."""
+    """Address of the Ray head node, as HOST:PORT. Default: RAY_ADDRESS, or else Ray is started on this machine only."""
 
     def __post_init__(self) -> None:
         is_address = re.fullmatch(r"|\S+:\d{1,5}", self.ray_address) is not None and "/" not in self.ray_address
@@ -80,15 +80,15 @@ class ScanConfig(DecodeConfig):
     """How image files become arrays."""
 
     image_size: tuple[int, int] = (224, 224)
-    """Height and width, in pixels, that every image is brought to; a backbone of fixed size decides it itself."""
+    """Height and width, in pixels, to which every image is resized. Backbones with a fixed input size ignore it."""
     resize_mode: ResizeMode = "stretch"
-    """How an image of another shape is brought to it: stretch it, crop its middle, or pad it with white."""
+    """How to fit an image of another shape: stretch it, crop its centre, or pad it with white."""
     faces: Faces = "auto"
-    """Look at the faces in an image as well as at the whole of it: a face detector and a network that reads expressions
-    are built in. auto: try 64 images, and go on where 5 of them show a face."""
+    """Look at faces as well as at the whole image, with the built-in face detector and expression network. auto: on if
+    at least 5 of 64 sampled images show a face."""
     max_memory_mb: int = 2048
-    """Memory for resized images, in MiB. A folder that needs more is decoded again where its pixels are used; a network
-    in training keeps them in a temporary file."""
+    """Memory for resized images, in MiB. If a folder needs more, its images are decoded again when needed; networks in
+    training use a temporary file."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -99,16 +99,16 @@ class ScanConfig(DecodeConfig):
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """How far fetching a URL may go."""
+    """Limits for downloading one URL."""
 
     timeout_s: float = 20.0
-    """Give up on a URL after this many seconds, redirects included."""
+    """Give up on a URL after this many seconds, including redirects."""
     max_bytes: int = 32 * 1024**2
     """Give up on a URL that sends more bytes than this."""
     max_redirects: int = 3
-    """Follow at most this many redirects of one URL."""
+    """Maximum number of redirects per URL."""
     allow_private: bool = False
-    """Also fetch from this machine and from local networks, whose addresses are not public."""
+    """Also fetch from this machine and from private networks."""
 
     def __post_init__(self) -> None:
         expect(0 < self.timeout_s <= 24 * 3600, "timeout_s", self.timeout_s, "above 0 and at most a day")
@@ -118,25 +118,25 @@ class FetchLimits:
 
 @dataclass(frozen=True)
 class IntakeLimits:
-    """How far taking images from lists, archives and repositories may go."""
+    """Limits for fetching images from lists, archives and repositories."""
 
     max_files: int = 100_000
-    """Take at most this many images from a list, and open no archive or repository with more files."""
+    """Maximum number of images per list, and of files per archive or repository."""
     max_total_bytes: int = 4 * 1024**3
-    """Take at most this many bytes from one list, archive or repository; packed or unpacked."""
+    """Maximum number of bytes per list, archive or repository, packed or unpacked."""
     max_ratio: float = 200.0
-    """Stop at what unpacks to more than this many times its packed size: it may be a bomb that fills the disk."""
+    """Refuse an archive that unpacks to more than this many times its size: it may be a bomb that fills the disk."""
     max_pixels: int = DecodeConfig.max_pixels
-    """Refuse images with more pixels than this: they may be bombs that fill the memory. Of a JPEG only those pixels
-    count that are decoded, an eighth each way where it is large."""
+    """Refuse images with more pixels than this: a tiny file can unpack to fill all memory. Large JPEGs are decoded at
+    up to 1/8 scale, and only the decoded pixels count."""
     source_timeout_s: float = 3600.0
-    """Give up on an archive or a repository that is not here after this many seconds."""
+    """Give up on downloading an archive or a repository after this many seconds."""
     retries: int = 2
-    """Try again so many times, after a pause, where the reason may pass: a timeout, a busy server."""
+    """Number of retries after a temporary failure, such as a timeout or a busy server."""
     workers: int = 16
-    """Fetch so many URLs at a time."""
+    """Number of URLs to fetch in parallel."""
     max_per_host: int = 4
-    """Fetch so many URLs at a time from one host."""
+    """Number of URLs to fetch in parallel from one host."""
 
     def __post_init__(self) -> None:
         for name in ("max_files", "max_total_bytes", "max_ratio"):
@@ -156,17 +156,17 @@ class CleanConfig:
     """Which images are used."""
 
     min_bytes: int = 0
-    """Leave out files smaller than this many bytes. The preset classic sets 10240, which the tutorial takes; where that
-    leaves nothing of a class, it is not applied."""
+    """Skip files smaller than this many bytes. The preset classic uses 10240, as the tutorial does, unless that would
+    leave a class empty."""
     min_side: int | Literal["auto"] = "auto"
-    """Leave out images whose shorter side has fewer pixels than this. auto: a quarter of the median of the folder, but
-    no fewer than 8 and no more than 56."""
+    """Skip images whose shorter side is below this many pixels. auto: a quarter of the median in the folder, between 8
+    and 56."""
     near_bits: int = 16
-    """Look for copies among images whose 128-bit hashes differ in at most this many bits; which of them are copies is
-    proved on the pixels. 0: only images with the same hash."""
+    """How different the 128-bit hashes of two images may be, in bits, for them to be compared as possible copies; the
+    comparison itself uses the pixels. 0: only images with equal hashes."""
     keep: Keep = "largest"
-    """Which of a set of copies is used. largest: the one with most pixels, then most bytes; first: the first by name;
-    all: every one, and they stand on one side of the split."""
+    """Which image to use from a set of copies. largest: most pixels, then most bytes. first: first by name. all: every
+    copy, all on the same side of a split."""
 
     def __post_init__(self) -> None:
         expect(self.min_bytes >= 0, "min_bytes", self.min_bytes, "0 or more")
@@ -176,32 +176,32 @@ class CleanConfig:
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Where the labels are: by default in the names of folders or in a table, whichever the folder holds."""
+    """Where the labels come from: by default folder names or a table, whichever the folder has."""
 
     labels: str = ""
-    """Table with a row for each image: CSV, TSV, JSON, JSON lines or Parquet. By default one that is found in the
-    folder, where its folders do not tell the classes."""
+    """Table with one row per image: CSV, TSV, JSON, JSON lines or Parquet. By default, one is looked for in the folder
+    if its subfolders are not classes."""
     path_column: str = ""
-    """Column of that table with the paths or names of the images. By default the one whose values are such."""
+    """Column with the paths or file names of the images. By default, the column whose values name images."""
     label_column: str = ""
-    """Column of that table with the labels. By default the one that is called so, or the only one that can be."""
+    """Column with the labels. By default, the one named label or class, or the only possible one."""
     label_pattern: str = ""
-    r"""Regular expression that finds the label in the name of a file, as its first group: ^(.+)_\d+ makes cat of
+    r"""Regular expression whose first group finds the label in a file name. Example: ^(.+)_\d+ finds cat in
     cat_12.jpg."""
     class_level: int | Literal["auto"] = "auto"
-    """Which folder on the way to an image is its class: 1 the first below DATA, 2 the second. auto: by the folders."""
+    """Which folder in the path to an image is its class: 1 is the first below DATA, 2 the second. auto: found from the
+    folders."""
     classes: str = ""
-    """Take only these classes, with commas between; the others are left out."""
+    """Use only these classes, separated by commas."""
     exclude: str = ""
-    """Pass over files and folders of these names or paths, with commas between; ? and * in them stand for anything."""
+    """Skip files and folders with these names or paths, separated by commas. ? and * are wildcards."""
     merge_classes: str = ""
-    """Put classes together: pet=cat+dog,wild=wolf. A name alone stands for all names that differ from it only in case
-    or blanks."""
+    """Merge classes: pet=cat+dog,wild=wolf. A name on its own merges all classes that differ from it only in case or
+    spaces."""
     relabel: str = ""
-    """CSV file with the columns path and decision, such as label_issues.csv of a run, filled in, or decisions.csv of
-    mien review. A decision is a class name (the image counts as that class), leave-out, or keep. Nothing changes on
-    disk, and all other images stay in their splits. Images of other folders, named by their whole paths, are trained on
-    too."""
+    """CSV file with the columns path and decision: label_issues.csv of a run, filled in, or decisions.csv from mien
+    review. A decision is a class name, leave-out or keep. Nothing changes on disk, and all other images stay in their
+    splits. Images of other folders, listed by full path, are added to the training images."""
 
     def __post_init__(self) -> None:
         level = self.class_level
@@ -211,29 +211,28 @@ class LabelConfig:
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """How the images are shared out; what is not for validation or test is for training."""
+    """How images are split; those that go to neither validation nor test are for training."""
 
     val_fraction: float = 0.2
-    """Share of every class that the validation split gets."""
+    """Fraction of each class for validation."""
     test_fraction: float = 0.1
-    """Share of every class that the test split gets: read once, at the end."""
+    """Fraction of each class for the test split, which is used once, at the end."""
     seed: int = 42
-    """Number that decides the split, the folds, the first weights, and the order of training."""
+    """Random seed for the split, the folds, the initial weights and the order of training."""
     folds: int | Literal["auto"] = "auto"
-    """Judge by cross-validation too, with this many folds of what is not for the test; 0 for none. auto: 5 with up to
-    20,000 images (fewer where there are more than ten classes), but none for the method cnn."""
+    """Number of cross-validation folds, on all images outside the test split; 0 for none. auto: 5 for up to 20,000
+    images (fewer images with more than ten classes); none for the method cnn."""
 
     split: str = ""
-    """Keep the split of this earlier run: none of its images is moved, nor a copy of one, and what is new fills up the
-    shares. Shares and groups are those of the run, unless they are given. new: split anew what folders or a table
-    split, which stays as it is by default."""
+    """Reuse the split of this run: its images and their copies stay where they were, and new images are split as usual.
+    The fractions and groups are those of the run unless you set them. new: ignore a split that is given by folders or a
+    table, and split again."""
 
     group_by: str = "auto"
-    r"""Keep images of one patient, person, object or session on one side of every split, and let scores count these
-    groups. folder: the folder below that of the class tells; name:PATTERN: what the regular expression finds in the
-    path, such as name:patient(\d+); column:NAME: a column of the table of labels; none. auto: groups that the
-    names of files or folders form, where the classifier is better at images of groups that it knows than chance
-    allows."""
+    r"""Keep images of one patient, person, object or session on the same side of every split, and score by group.
+    folder: one subfolder per group within each class folder. name:PATTERN: a regular expression that finds the group in
+    the path, e.g. name:patient(\d+). column:NAME: a column of the label table. none: no groups. auto: uses groups found
+    in file or folder names if the classifier does better on images from groups that it has seen."""
 
     def __post_init__(self) -> None:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
@@ -250,31 +249,31 @@ class FitConfig:
     """How the classifier is trained."""
 
     method: Method = "linear"
-    """linear: a linear head on the features of a pretrained backbone; finetune: that, or the backbone trained on as
-    well, where it is clearly better on images left out; cnn: the tutorial's small network from random weights, without
-    a backbone. Only finetune and cnn use the other settings here, except --class-weights and --may-matter."""
+    """linear: a linear head on the features of a pretrained backbone. finetune: also trains the backbone, and keeps the
+    result if it is clearly better on held-out images. cnn: the tutorial's small network, trained from scratch. The
+    options below apply to finetune and cnn only, except --class-weights and --may-matter."""
     epochs: int = 20
-    """Number of passes over the training images."""
+    """Number of training epochs."""
     batch_size: int = 32
-    """Number of images in one step."""
+    """Number of images per batch."""
     learning_rate: float = 1e-3
-    """Step size of Adam; with the method finetune the first, from which it falls to nothing along a cosine."""
+    """Learning rate of Adam. With finetune, the initial rate, which decays to zero along a cosine."""
     dropout: float = 0.0
-    """Share of the last hidden layer that is switched off at random in training."""
+    """Dropout rate of the last hidden layer."""
     patience: int = 0
-    """Stop when the validation loss has not improved for this many epochs; 0 runs them all. The best epoch is kept."""
+    """Stop when the validation loss has not improved for this many epochs; 0 runs them all. The best epoch is kept
+    either way."""
     class_weights: bool = False
-    """Weigh the classes so that each counts the same, however many images it has; the preset classic does."""
+    """Weight the classes so that each counts equally, however many images it has. On in the preset classic."""
     time_limit: float = 0.0
-    """End the training of networks after this many minutes, with the best weights so far; 0 for no limit. The preset
-    best sets 10, for all its trainings together."""
+    """Maximum time for training networks, in minutes; the best weights so far are kept. 0: no limit. The preset best
+    uses 10."""
     may_matter: str = ""
-    """What may tell the classes apart, as colour does for ripe fruit: any of colour, brightness, sharpness, mirror and
-    surroundings, with commas between, or all. The classifier is tried on copies of images that are changed in each of
-    the others, and learns from such copies where that helps."""
+    """What may legitimately tell your classes apart, as colour does for ripe fruit: colour, brightness, sharpness,
+    mirror, surroundings (separated by commas), or all. The classifier is tested on copies changed in each of the
+    others, and trained on such copies if that helps."""
     precision: Precision = "auto"
-    """Compute the training in float32, or in bfloat16 with weights in float32. auto: bfloat16 where the processor has
-    instructions for it."""
+    """Precision of training: float32, or bfloat16 with float32 weights. auto: bfloat16 if the processor supports it."""
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 0)):
@@ -295,17 +294,17 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """The pretrained network that images go through first; the method cnn has none."""
+    """The pretrained network that computes the features; the method cnn has none."""
 
     backbone: str = BUILT_IN_BACKBONE
-    """lite0: EfficientNet-Lite0, built in. For the method linear also a FILE.onnx of your own that turns images into
-    features; for finetune also a name in keras.applications, such as MobileNetV3Small."""
+    """Pretrained network. lite0: the built-in EfficientNet-Lite0. For linear, also a FILE.onnx of yours that maps
+    images to features. For finetune, also a name from keras.applications, e.g. MobileNetV3Small."""
     weights: str = ""
-    """File with the weights of a keras.applications backbone; by default Keras downloads them once."""
+    """Weights file for a keras.applications backbone. By default, Keras downloads the weights once."""
     pixel_mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """What a FILE.onnx wants subtracted from red, green and blue, which are 0 to 1 then."""
+    """Mean to subtract from red, green and blue (scaled to 0 to 1), for a FILE.onnx."""
     pixel_std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    """What a FILE.onnx wants them divided by after that."""
+    """Standard deviation to divide red, green and blue by, for a FILE.onnx."""
 
     def __post_init__(self) -> None:
         expect(self.backbone != "", "backbone", repr(self.backbone), "a name or a file")
@@ -317,22 +316,22 @@ class BackboneConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How the training images, and they alone, are varied from epoch to epoch."""
+    """How the training images, and only those, are varied from epoch to epoch."""
 
     augment: bool = False
-    """Vary the training images from epoch to epoch, within the limits below."""
+    """Augment the training images: vary them at random in each epoch, within the limits below."""
     rotation: float = 30.0
-    """Turn by up to this many degrees either way."""
+    """Maximum rotation, in degrees."""
     shift: float = 0.2
-    """Move by up to this share of the height and of the width."""
+    """Maximum shift, as a fraction of the height and the width."""
     zoom: float = 0.2
-    """Enlarge or shrink by up to this share."""
+    """Maximum zoom in or out, as a fraction."""
     flip: bool = True
-    """Mirror half of the images, left to right."""
+    """Mirror half of the images left to right."""
     brightness: float = 0.2
-    """Make brighter or darker by up to this share of full white."""
+    """Maximum change in brightness, as a fraction of full white."""
     contrast: float = 0.2
-    """Raise or lower the contrast by up to this share."""
+    """Maximum change in contrast, as a fraction."""
 
     def __post_init__(self) -> None:
         expect(0 <= self.rotation <= 180, "rotation", self.rotation, "0 to 180 degrees")
@@ -342,13 +341,13 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class PredictConfig:
-    """When the classifier says "unsure" instead of a class."""
+    """When the classifier answers "unsure" instead of a class."""
 
     threshold: float = 0.0
-    """Say "unsure" where no class is as probable as this; 0 always names a class."""
+    """Answer "unsure" if no class has at least this probability. 0: always name a class."""
     target_precision: float = 0.0
-    """Choose the lowest threshold, not below --threshold, above which this share of the answers is right, on images
-    that were not trained on; 0 chooses none."""
+    """Choose the lowest threshold (at least --threshold) at which this fraction of the answers is right on images not
+    trained on, e.g. 0.95. 0: off."""
 
     def __post_init__(self) -> None:
         expect(0 <= self.threshold <= 1, "threshold", self.threshold, "0 to 1")
@@ -360,12 +359,12 @@ class NextConfig:
     """Which images to label next."""
 
     strategy: Strategy = "both"
-    """uncertain: the images first of which the classifier is least sure; diverse: those that are the most unlike what
-    it was trained on, and unlike those before them; both: by both at once; random: by chance, to compare with."""
+    """What to list first. uncertain: images that the classifier is least sure about. diverse: images most unlike the
+    training images and each other. both: the two combined. random: a random order, for comparison."""
     top: int = 100
-    """How many images to name; 0 for all."""
+    """Number of images to list; 0 for all."""
     seed: int = 42
-    """Number that decides what chance decides."""
+    """Random seed."""
 
     def __post_init__(self) -> None:
         expect(self.top >= 0, "top", self.top, "0 or more")
@@ -374,24 +373,24 @@ class NextConfig:
 
 @dataclass(frozen=True)
 class SortConfig:
-    """How images are put into class folders."""
+    """How images are sorted into class folders."""
 
     threshold: float | None = None
-    """Put images of which no class is as probable as this into the folder unsure; 0 only those that are unlike the
-    training images. By default that of the training."""
+    """Put an image into the folder unsure if no class has at least this probability; with 0, only images unlike the
+    training images go there. By default, the threshold of the run."""
     link: Link | None = None
-    """Make links instead of copies; they take no room. hard: another name of the same file, on the same disk; symbolic:
-    a pointer to where the file is."""
+    """Make links instead of copies, which take no space. hard: a second name for the same file, on the same disk.
+    symbolic: a pointer to the file."""
 
 
 @dataclass(frozen=True)
 class ShardConfig:
-    """How the predictions of very many images are written."""
+    """How the predictions for very many images are written."""
 
     images_per_shard: int = 10_000
-    """Write the predictions of so many images at a time: what is lost at most where the command is cut off."""
+    """Number of predictions per shard. If the command is interrupted, at most this many are lost."""
     shard_format: ShardFormat = "parquet"
-    """Write Parquet, which needs pyarrow, or CSV."""
+    """parquet (needs pyarrow) or csv."""
 
     def __post_init__(self) -> None:
         expect(1 <= self.images_per_shard <= 10**6, "images_per_shard", self.images_per_shard, "1 to 1000000")
@@ -399,41 +398,43 @@ class ShardConfig:
 
 @dataclass(frozen=True)
 class ServeConfig:
-    """Every setting of a server. The defaults are safe: this machine alone, and no request can exhaust it."""
+    """Every setting of a server. The defaults are safe: local only, and no request can exhaust the machine."""
 
     host: str = "127.0.0.1"
-    """The address to listen on: 127.0.0.1 is this machine alone, 0.0.0.0 every network that it is in."""
+    """Address to listen on. 127.0.0.1: this machine only. 0.0.0.0: all its networks."""
     port: int = 8000
-    """The port to listen on; 0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
     allow_host: tuple[str, ...] = ()
-    """A name by which the server may be called, as in a URL; localhost and IP addresses always may. May be repeated."""
+    """Host name by which clients may call the server, as in a URL; localhost and IP addresses are always allowed. Can
+    be repeated."""
     api_key_file: Path | None = None
-    """A file with the key that requests must bring in the header X-API-Key; or the variable MIEN_API_KEY holds it."""
+    """File with the key that clients must send in the header X-API-Key. Alternatively, set MIEN_API_KEY."""
     access_log: bool = True
-    """Write a line of JSON for each request, which names no image; into a file or a program, not on a terminal."""
+    """Log each request as a line of JSON, without image names. Off while the output is a terminal."""
     allow_urls: bool = False
-    """Also take URLs of images, and fetch them: from public addresses alone."""
+    """Let clients send the URL of an image, at a public address, instead of the image."""
     threshold: float | None = None
-    """Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training; requests
-    may ask for another."""
+    """Answer "unsure" if no class has at least this probability. 0: always name a class. Clients may ask for another.
+    By default, the threshold of the run."""
     explain: bool = True
-    """Give heat maps to those who ask for them; a map costs an image's time again, for some classifiers 200 times."""
+    """Offer heat maps. A map takes as long as a prediction, or up to 200 times as long for some classifiers."""
     max_files: int = 64
-    """Take at most so many images in one request."""
+    """Maximum number of images per request."""
     max_file_mb: float = 32.0
-    """Take images of at most so many MiB."""
+    """Maximum size of an image, in MiB."""
     max_pixels: int = 50_000_000
-    """Take images of at most so many pixels."""
+    """Maximum number of pixels of an image."""
     max_waiting: int = 256
-    """Let at most so many images wait, and as many for heat maps; further requests are told to come back later."""
+    """Maximum number of images in the queue, and as many for heat maps. Beyond that, clients are told to retry
+    later."""
     max_memory_mb: float = 512.0
-    """Hold at most so many MiB of images that wait or are still coming in."""
+    """Maximum memory for images that are waiting or still being uploaded, in MiB."""
     upload_timeout_s: float = 30.0
-    """Give up on a request that has not come in whole after so many seconds."""
+    """Close a request that has not been received in full after this many seconds."""
     answer_timeout_s: float = 30.0
-    """Give up on a request that has waited so many seconds for its answer."""
+    """Give up on a request that has waited this many seconds for its answer."""
     stop_timeout_s: float = 10.0
-    """When told to stop, finish what is in work for at most so many seconds."""
+    """On shutdown, wait up to this many seconds for work in progress."""
 
     def __post_init__(self) -> None:
         expect(0 <= self.port <= 65535, "port", self.port, "0 to 65535")
@@ -451,7 +452,7 @@ class ServeConfig:
                 f"max_file_mb is {self.max_file_mb:g}, more than the max_memory_mb of {self.max_memory_mb:g}"
             )
         if self.max_files > self.max_waiting:
-            raise SettingsError(f"max_files is {self.max_files}, more than the {self.max_waiting} that may wait")
+            raise SettingsError(f"max_files is {self.max_files}, more than the max_waiting of {self.max_waiting}")
         for name in self.allow_host:
             is_name = re.fullmatch(r"[A-Za-z0-9._-]+", name) is not None
             expect(is_name, "allow_host", repr(name), "a name alone, such as photos.example.org")
@@ -469,10 +470,10 @@ class ServeConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Every setting of a run; `config.json` holds one."""
+    """Every setting of a run, as stored in config.json."""
 
     preset: str = "fast"
-    """Name of the set of settings that this one began as."""
+    """Name of the preset that these settings started from."""
     scan: ScanConfig = field(default_factory=ScanConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -537,7 +538,7 @@ def preset_named(name: str) -> TrainConfig:
         SettingsError: There is none of that name.
     """
     if name not in PRESETS:
-        raise SettingsError(f"unknown preset {name!r}; known: {', '.join(PRESETS)}")
+        raise SettingsError(f"unknown preset {name!r}. Choose from {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

@@ -332,7 +332,7 @@ def test_explain_refuses_an_empty_out(
     monkeypatch.chdir(tmp_path)
     code, _, err = command("explain", run_dir, data / "sad" / "00.jpg", "--out", "")
     assert (code, list(tmp_path.iterdir())) == (2, [])
-    assert "--out" in err and "name a file or a folder" in err
+    assert "--out" in err and "expected a file or a folder" in err
 
 
 def test_explain_names_the_classes_that_there_are(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
@@ -478,21 +478,21 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["check", "{data}", "--min-bytes", "many"], 'unable to convert "many" into int'),
         (["check", "{data}", "--min-bytes", "-1"], "min_bytes is -1; expected 0 or more"),
         (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'; known: unreadable"),
-        (["next", "{run}"], "name at least one SOURCE"),
+        (["next", "{run}"], "expected at least one SOURCE"),
         (["next", "{run}", "http://127.0.0.1/x.jpg"], "save it first, or mien fetch"),
         (["next", "{run}", "-"], "save it first, or mien fetch"),
         (["next", "{run}", "nowhere"], "'nowhere': No such file or directory"),
         (["next", "{run}", "{data}", "--strategy", "best"], "Invalid value"),
-        (["sort"], "name RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
-        (["sort", "{run}", "{data}"], "name RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
-        (["sort", "{run}", "--to", "x"], "name at least one SOURCE"),
-        (["sort", "--undo", "x", "--dry-run"], "name RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
+        (["sort"], "expected RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
+        (["sort", "{run}", "{data}"], "expected RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
+        (["sort", "{run}", "--to", "x"], "expected at least one SOURCE"),
+        (["sort", "--undo", "x", "--dry-run"], "expected RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
         (["sort", "--undo", "{data}"], "is no folder that mien sort filled"),
         (["sort", "{run}", "{data}", "--to", "{data}/sorted"], "would lie among the images"),
         (["sort", "{run}", "-", "--to", "x"], "save it first, or mien fetch"),
         (["sort", "{run}", "{data}", "--to", "x", "--link", "soft"], "Invalid value"),
         (["sort", "{run}", "{data}", "--to", "/proc/x"], "cannot write '/proc/x'"),
-        (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'; known: fast, best, classic"),
+        (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'. Choose from fast, best, classic"),
         (["train", "{data}", "--config", "nowhere.json"], "cannot read 'nowhere.json'"),
         (["train", "{data}", "--epochs", "0"], "epochs is 0; expected 1 or more"),
         (["train", "{data}", "--image-size", "9000"], "image_size is (9000, 9000); expected 22 to 2048"),
@@ -510,16 +510,16 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "."], "'runs/train' would lie among the images of '.': name another --out, such as ../runs/train"),
         (["train", "{data}", "--cache-dir", "{data}/happy"], "would lie among the images"),
         (["train", "{data}", "--threshold", "1.5"], "threshold is 1.5; expected 0 to 1"),
-        (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "name a file that ends in .png"),
+        (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "the file name must end in .png"),
         (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the images"),
         (["check", "{data}", "--fail-on", "leak"], "add --against RUN"),
-        (["predict", "{run}", "{data}", "--csv", "{run}/model.onnx"], "name a file that ends in .csv"),
+        (["predict", "{run}", "{data}", "--csv", "{run}/model.onnx"], "the file name must end in .csv"),
         (["predict", "{run}", "{data}", "--threshold", "90"], "threshold is 90"),
         (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
         (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
-        (["predict", "{run}"], "name at least one SOURCE"),
-        (["explain", "{run}"], "name at least one SOURCE"),
+        (["predict", "{run}"], "expected at least one SOURCE"),
+        (["explain", "{run}"], "expected at least one SOURCE"),
         (["predict", "{run}", "{data}", "--timeout-s", "0"], "timeout_s is 0"),
         (["evaluate", "{run}", "nowhere"], "'nowhere': No such file or directory"),
     ],
@@ -697,8 +697,8 @@ def test_fetch_ends_with_code_1_and_says_why_where_images_are_missing(command: M
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "name at least one SOURCE"),
-        (["a.txt", "--forget", "http://h/"], "or --forget URL alone"),
+        ([], "expected at least one SOURCE"),
+        (["a.txt", "--forget", "http://h/"], "or --forget URL without one"),
         (["none.txt"], "'none.txt': No such file"),
         (["ssh://h/x.git"], "only those with http"),
         (["none.txt", "--retries", "99"], "retries is 99; expected 0 to 10"),
@@ -723,14 +723,14 @@ def test_check_ends_with_what_to_type_next(command: Mien, data: Path, tmp_path: 
     [
         (["predict", "{run}", "x.jpg", "--treshold", "0.9"], "Unknown option: --treshold. Did you mean --threshold?"),
         (["explain", "{run}", "x.jpg", "--clas", "sad"], "Did you mean --class?"),
-        (["predict", "{image}"], "is an image, not a run: type: mien predict RUN {image}"),
-        (["predict", "{image}", "{run}"], "did you mean: mien predict {run} {image}"),
-        (["explain", "{image}", "{run}"], "did you mean: mien explain {run} {image}"),
-        (["train", "my", "photos"], "unexpected 'photos': put quotes round a name with blanks"),
+        (["predict", "{image}"], "is an image, not a run. Type: mien predict RUN {image}"),
+        (["predict", "{image}", "{run}"], "Did you mean: mien predict {run} {image}"),
+        (["explain", "{image}", "{run}"], "Did you mean: mien explain {run} {image}"),
+        (["train", "my", "photos"], "unexpected argument 'photos'. If it is part of a name with spaces, put the name in quotes"),
         (["train", "{data}", "--out", "/proc/x"], "Name another place."),
         (["predict", "{run}", "no*.jpg"], "'no*.jpg': No such file"),
-        (["predict", "{run}", "-x.jpg"], "is written as ./-x.jpg"),
-        (["evaluate", "{run}", "--report", "page.html"], "--report is for a folder of other images"),
+        (["predict", "{run}", "-x.jpg"], "To use the file of that name, write ./-x.jpg"),
+        (["evaluate", "{run}", "--report", "page.html"], "--report is for other images"),
     ],
 )
 def test_a_slip_gets_advice_that_fits(

@@ -39,26 +39,27 @@ def fetch(
     limits: Annotated[IntakeLimits, Intake] = IntakeLimits(),
     fetch_limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
-    """Fetch images into class folders, and write down where each is from. Run it again, and it goes on.
+    """Download images into class folders, and record where each came from.
 
-    Exit code 1 where an image is missing. Example: mien fetch happy.txt sad.txt --to data, or:
-    mien fetch https://example.org/faces.zip --to data, or: mien fetch --forget https://example.org/me.jpg --to data
+    Run it again to resume or update. Exits with 1 if any image is missing.
+
+    Example: mien fetch happy.txt sad.txt --to data, or: mien fetch https://example.org/faces.zip --to data
 
     Parameters
     ----------
     sources
-        Text files with a URL in a line, named after their class as happy.txt is, or with lines class,url; zip and tar
-        archives, as files or URLs, with images in class folders; URLs of git repositories of that kind.
+        Text files with one URL per line, named after their class (happy.txt), or with lines class,url; zip or
+        tar archives, as files or URLs, with one folder per class; URLs of git repositories laid out like that.
     to
-        The folder of class folders, made where it is missing. Its sources.csv says where each image is from.
+        Folder for the class folders; created if needed. Its sources.csv records where each image came from.
     forget
-        Remove what came from this URL, archive or repository, and its lines in sources.csv.
+        Delete everything that came from this URL, archive or repository, including its lines in sources.csv.
     only
-        Take only these classes from archives and repositories (with commas between): folders of these names, however
-        deep.
+        Take only these classes (comma-separated) from archives and repositories: folders with these names, at
+        any depth.
     class_level
-        Which folder on the way to an image in an archive or a repository is its class: 1 the first, 2 the second. auto:
-        told by the folders, as mien train does.
+        Which folder in the path to an image, in an archive or a repository, is its class: 1 is the first, 2 the
+        second. auto: found from the folders, as in mien train.
     json
         Print one JSON document.
     """
@@ -68,7 +69,7 @@ def fetch(
     from mien.fetching.intake import take_in
 
     if bool(sources) == bool(forget):
-        raise SettingsError("name at least one SOURCE, such as happy.txt; or --forget URL alone")
+        raise SettingsError("expected at least one SOURCE, such as happy.txt; or --forget URL without one")
     if forget:
         _forget(forget, to, json=json)
         return 0
@@ -107,23 +108,26 @@ def check(
 ) -> None:
     """Check a folder of images for problems. Changes nothing.
 
+    Finds damaged files, copies, conflicting labels, leaks between splits, and shortcuts that would let a classifier
+    cheat.
+
     Example: mien check data --fail-on unreadable,conflicts
 
     Parameters
     ----------
     folder
-        Class folders such as data/happy and data/sad, alone or within those of splits; a folder with a table of labels,
-        or such a table; a zip or tar archive of these; or the address of one in a store, such as s3://bucket/data.
+        A folder with one subfolder per class, such as data/happy and data/sad; or with train, val and test
+        folders that hold these; a folder with a table of labels, or the table; a zip or tar archive; or an
+        address such as s3://bucket/data.
     json
         Print one JSON document.
     fail_on
-        End with exit code 3 where one of these is found: unreadable, duplicates, conflicts, shortcuts, leak (with
-        commas between).
+        Exit with 3 if one of these is found (comma-separated): unreadable, duplicates, conflicts, shortcuts,
+        leak.
     against
-        Look for what this run was trained on; exit code 3 where an image, or a copy, is among it.
+        Look for images that this run was trained on, or copies of them; exit with 3 if there are any.
     sheet
-        Draw a contact sheet as this PNG file: some images of each class, and those that were called copies, side by
-        side.
+        Draw a contact sheet to this PNG file: sample images of each class, and copies side by side.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check
@@ -171,23 +175,25 @@ def clean(
     config: Annotated[CleanConfig, Cleaning] = CleanConfig(),
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
-    """Move what check would leave out to a quarantine folder, or back. Without --apply it only says what it would move.
+    """Move bad files and copies to a quarantine folder, or move them back. A dry run unless you add --apply.
 
-    Nothing is deleted. Files are renamed, and a journal in the quarantine says where each came from: --undo brings back
-    their bytes, names, times and modes, also after a kill. Of copies the largest stays; --keep chooses another.
+    Nothing is deleted. Files are renamed, and a journal records where each came from, so --undo restores every
+    byte, name, time and permission, even after a crash. The largest of a set of copies stays; choose otherwise with
+    --keep.
 
-    Example: mien clean data --to put-aside --apply, and back again: mien clean --undo put-aside
+    Example: mien clean data --to put-aside --apply, or: mien clean --undo put-aside
 
     Parameters
     ----------
     folder
-        A folder as for mien check. With --undo only where that folder is not where it was: the place where it is now.
+        A folder of labelled images, as for mien check. With --undo, only needed if the folder has moved: where
+        it is now.
     to
-        The quarantine: a folder outside of DATA, on the same disk; new, empty, or a quarantine of DATA.
+        Quarantine folder, outside DATA and on the same disk: new, empty, or an earlier quarantine of DATA.
     apply
-        Move the files.
+        Really move the files.
     undo
-        Move everything in this quarantine back to where it was.
+        Move everything in this quarantine folder back.
     json
         Print one JSON document.
     """
@@ -200,7 +206,7 @@ def clean(
     elif folder and to and not undo:
         plan = _put_aside(folder, to, decoding, config, labels, apply=apply)
     else:
-        raise SettingsError("name DATA and --to FOLDER, or --undo FOLDER")
+        raise SettingsError("expected DATA and --to FOLDER, or --undo FOLDER")
     if json:
         show_json({"moved": apply or bool(undo), **plan.to_dict()})
     else:
@@ -217,7 +223,7 @@ def _put_aside(
     from mien.data.scanning import scan
 
     if not folder.is_dir():
-        raise SettingsError(f"{str(folder)!r} is no folder: files can only be moved out of one")
+        raise SettingsError(f"{str(folder)!r} is not a folder")
     refuse_place(to, folder)
     decisions = decisions_of(labels)
     with TerminalProgress() as progress:

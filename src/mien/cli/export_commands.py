@@ -16,32 +16,32 @@ def export(
     json: Flag = False,
     cache_dir: Path | None = None,
 ) -> None:
-    """Write a classifier as something that needs no mien: a web page, or a file for another runtime.
+    """Export a classifier for use without mien: a web page, or a model file for another runtime.
 
-    A file for another runtime is proved: all images of the run are shown to it and to model.onnx. Where one gets
-    another label, or a probability differs by more than 0.001, nothing is written, and the exit code is 3. Beside it
-    lies a JSON file with the class names, the size of images and the threshold.
+    Model files are verified: all images of the run must get the same label as from model.onnx, with probabilities
+    within 0.001; otherwise nothing is written and the exit code is 3. A JSON file next to the model has the class
+    names, image size and threshold.
 
-    A classifier that looks at faces does so in the page, too. The other formats cannot: for these, one that looks at
-    whole images alone is trained, and its own score is printed.
+    A classifier that looks at faces does so on the web page too. The other formats cannot, so for them a classifier
+    for whole images is trained, and its own score is shown.
 
     Example: mien export runs/train --to web, or: mien export runs/train --to litert --out phone/moods.tflite
 
     Parameters
     ----------
     run
-        A run folder, such as runs/train; for the page, a model.onnx will do.
+        A run folder, such as runs/train. For the web page, a model.onnx is enough.
     to
-        web: one file that opens by double click, on a phone too, and without a network: images never leave the device.
-        onnx: one graph from pixels to probabilities, for ONNX Runtime in any language. litert: for Android, iOS and
-        small computers, once called TensorFlow Lite. openvino: for processors by Intel.
+        web: one HTML file that opens with a double click, even offline and on a phone; images never leave the
+        device. onnx: one graph from pixels to probabilities, for ONNX Runtime in any language. litert: for
+        Android, iOS and embedded devices (formerly TensorFlow Lite). openvino: for Intel processors.
     out
-        The file; by default in the folder exported of the run, as web.html, model.onnx, model.tflite or model.xml.
+        File to write. By default web.html, model.onnx, model.tflite or model.xml in the folder exported/ of the
+        run.
     json
         Print one JSON document.
     cache_dir
-        Where the features of images are kept, so that they need not be made again; by default in the folder that this
-        system has for caches.
+        Folder for cached image features, which make the next run faster. By default, the system's cache folder.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_export import show_exported, show_page
@@ -58,7 +58,7 @@ def export(
         show_page(path, classifier.facts, json=json)
         return
     if not run_of(run).config_path.is_file():
-        raise SettingsError(f"only a run can be exported to {to}, for its images prove the file; {str(run)!r} is none")
+        raise SettingsError(f"{str(run)!r} is not a run folder, which --to {to} needs: its images verify the exported file")
     with needing("export"):
         from mien.exports.exporting import export as exported
 

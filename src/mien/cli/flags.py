@@ -28,17 +28,17 @@ def _ending_in(suffix: str) -> Callable[[object, Path | None], None]:
 
     def check(_type: object, path: Path | None) -> None:
         if path is not None and path.suffix.lower() != suffix:
-            raise ValueError(f"name a file that ends in {suffix}")
+            raise ValueError(f"the file name must end in {suffix}")
 
     return check
 
 
 def _path(_type: object, tokens: Sequence[Token]) -> Path:
-    """Return the path; an empty one, as of a shell's unset variable, would mean the current folder."""
+    """Return the path. An empty one, such as a shell variable that is not set, would mean the current folder."""
     if not tokens[0].value:
-        raise ValueError("name a file or a folder")
+        raise ValueError("expected a file or a folder")
     if "://" in tokens[0].value:
-        raise ValueError("name a file or a folder of this machine: an address does not do here")
+        raise ValueError("expected a file or a folder on this machine, not a URL")
     return Path(tokens[0].value)
 
 
@@ -67,11 +67,11 @@ SourceName = Annotated[str, Parameter(name="SOURCE", converter=_source)]
 MaxPixels = Annotated[
     int,
     Parameter(
-        help="Refuse images with more pixels than this, which may be bombs that fill the memory. Of a JPEG those count "
-        "that are decoded, an eighth each way where it is large."
+        help="Refuse images with more pixels than this: a tiny file can unpack to fill all memory. Large JPEGs are "
+        "decoded at up to 1/8 scale, and only the decoded pixels count."
     ),
 ]
-Flag = Annotated[bool, Parameter(negative="")]
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def fill_in_settings(_app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -99,7 +99,9 @@ def _base_config(given: dict[str, str]) -> TrainConfig:
         )
         config = load_config(path)
         if given.get("--preset", config.preset) != config.preset:
-            raise CycloptsError(msg=f"--preset {preset}, but the settings of {str(path)!r} began as {config.preset}")
+            raise CycloptsError(
+                msg=f"--preset {preset}, but {str(path)!r} has the settings of --preset {config.preset}"
+            )
         return config
     return preset_named(preset)
 
@@ -146,11 +148,11 @@ def cache_dir_of_user(progress: Progress) -> Path | None:
 
 
 def refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
-    """Say so where an image is named in the place of the run, or nothing behind it."""
+    """Refuse an image in the place of the run, and a run without sources."""
     if run.suffix.lower() in EXTENSIONS and run.is_file():
         runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]
         others = [source for source in sources if source not in runs[:1]]
         typed = shlex.join(["mien", command, *(runs[:1] or ["RUN"]), str(run), *others])
-        raise SettingsError(f"{str(run)!r} is an image, not a run: {'did you mean' if runs else 'type'}: {typed}")
+        raise SettingsError(f"{str(run)!r} is an image, not a run. {'Did you mean' if runs else 'Type'}: {typed}")
     if not sources:
-        raise SettingsError("name at least one SOURCE: an image, a folder, a URL, or - for standard input")
+        raise SettingsError("expected at least one SOURCE: an image, a folder, a URL, or - for standard input")

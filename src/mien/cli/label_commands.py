@@ -31,30 +31,29 @@ def next_(
     max_pixels: MaxPixels = ScanConfig.max_pixels,
     config: Annotated[NextConfig, section("Choosing")] = NextConfig(),
 ) -> int:
-    """Say which images without labels to label next: those first that would teach the classifier most.
+    """List the unlabelled images that are most worth labelling next.
 
-    These are images of which it is unsure, and that are unlike those that it was trained on and unlike one another.
-    Left out are images that the run knows, copies of these and of one another, and what mien train would leave out.
-    Label the first ones, by mien review with --next or by moving them into the class folders; train again, and ask
-    again. Nothing is moved by itself. Exit code 1 where a file could not be read.
+    These are images that the classifier is unsure about and that differ from the training images and from each
+    other. Copies, images that the run already knows, and images that mien train would skip are left out. Label the
+    first ones (mien review with --next, or move them into the class folders), train again, and repeat. No file is
+    moved. Exits with 1 if any file could not be read.
 
     Example: mien next runs/train unlabelled/, or: mien next runs/train unlabelled/ --top 20 --csv next.csv
 
     Parameters
     ----------
     run
-        A run folder, such as runs/train, by any preset.
+        A run folder, such as runs/train.
     sources
-        Folders of images (every image below), image files, or patterns. A path that does not exist ends the command
-        before anything is read.
+        Folders of images (searched recursively), image files, or patterns. If a path does not exist, nothing is
+        read.
     csv
-        Write the list to this CSV file instead.
+        Write the list to this CSV file instead of printing it.
     json
-        Print one JSON document per image, a line each; first the images to label, then the files that could not be
-        read, whose rank is null.
+        Print one line of JSON per image: first the images to label, then the files that could not be read,
+        whose rank is null.
     cache_dir
-        Where the features of images are kept, so that the next time need not make them again; by default in the folder
-        that this system has for caches.
+        Folder for cached image features, which make the next run faster. By default, the system's cache folder.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_next import show_next
@@ -76,12 +75,12 @@ def review(
     cache_dir: Path | None = None,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
-    """Put labels right on a page of this machine, by keys, and see at once what that changes.
+    """Correct labels in your browser with a few keys, and see at once what that changes.
 
-    The page shows first the images whose label is doubtful. A key says which class each belongs to, or leaves it out.
-    Every decision is written to a file before it is shown, which mien train --relabel takes; images are never changed.
-    A button trains again in seconds, and says whether the classifier got better or whether that may be chance. Images
-    of the test are not shown: they judge it.
+    Images with doubtful labels come first. A key sets the class of an image, or leaves it out. Each decision is
+    saved immediately to a file for mien train --relabel; your images are never changed. A button trains again in
+    seconds, and says whether the classifier got better or the difference could be chance. Test images are not
+    shown, because they are the measure.
 
     Example: mien review runs/train, or before any training: mien review data
 
@@ -90,13 +89,12 @@ def review(
     path
         A run folder, such as runs/train, or a folder of labelled images.
     unlabelled
-        A folder of images without labels: the page asks first about those that mien next would name. What gets a class
-        is trained on from where it lies. May be repeated.
+        Folder of unlabelled images: those that mien next would list come first. Images that you label are
+        trained on where they are. Can be repeated.
     port
-        The port of this machine to listen on; 0 takes a free one. Nobody else can reach it.
+        Port to listen on; 0 picks a free one. Only this machine can reach it.
     cache_dir
-        Where the features of images are kept, so that they need not be made again; by default in the folder that this
-        system has for caches.
+        Folder for cached image features, which make the next run faster. By default, the system's cache folder.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.core.extras import needing
@@ -122,32 +120,32 @@ def sort(
     max_pixels: MaxPixels = ScanConfig.max_pixels,
     config: Annotated[SortConfig, section("Sorting")] = SortConfig(),
 ) -> int:
-    """Put images into class folders by the answer of a classifier: copies of them, or links to them.
+    """Sort images into class folders by prediction, as copies or links.
 
-    Originals stay as they are. Images of which no class is probable enough, and images unlike those that it was trained
-    on, go to the folder unsure. Run it again, and it goes on: what it has put there once it does not put there again,
-    also where you have moved it to another class since. A journal says where each is from, and what was answered:
-    --undo removes them again, also after a kill. Exit code 1 where an image could not be read.
+    Originals are not touched. Images that the classifier is unsure about, or that are unlike its training images,
+    go to the folder unsure. Run it again to resume: what was sorted once is not sorted again, even if you have
+    moved it to another class since. A journal records every file, so --undo can remove them all, even after a
+    crash. Exits with 1 if any image could not be read.
 
     Look through the folders before you train on them: a classifier that learns from its own answers learns its own
     mistakes.
 
-    Example: mien sort runs/train holiday/ --to sorted --threshold 0.8, and away with it: mien sort --undo sorted
+    Example: mien sort runs/train holiday/ --to sorted --threshold 0.8, or: mien sort --undo sorted
 
     Parameters
     ----------
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Folders of images (every image below), image files, or patterns. A path that does not exist ends the command
-        before anything is read.
+        Folders of images (searched recursively), image files, or patterns. If a path does not exist, nothing is
+        read.
     to
-        The folder for the class folders, outside of the folders of images: new, empty, or one that mien sort filled.
+        Folder for the class folders, outside the folders of images: new, empty, or filled by mien sort before.
     dry_run
-        Only say what would be done.
+        Only show what would be done.
     undo
-        Remove what mien sort put into this folder. What was changed since, or is a copy whose original is gone, is
-        left and named, and the exit code is 1.
+        Remove what mien sort put into this folder. Files that have changed since, or whose original is gone,
+        stay and are listed, and the exit code is 1.
     json
         Print one JSON document.
     """
@@ -159,7 +157,7 @@ def sort(
     if undo and not (run or to or dry_run):
         return show_undone(undo_sort(undo), json=json)
     if not (run and to) or undo:
-        raise SettingsError("name RUN, SOURCE and --to FOLDER, or --undo FOLDER alone")
+        raise SettingsError("expected RUN, SOURCE and --to FOLDER, or --undo FOLDER only")
     refuse_image(run, sources, "sort")
     with TerminalProgress() as progress:
         found = sort_images(

@@ -10,12 +10,13 @@ import tempfile
 import warnings
 from contextlib import suppress
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Group
 from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 
 from mien.cli.data_commands import check, clean, fetch
 from mien.cli.export_commands import export
 from mien.cli.flags import fill_in_settings, spelled_out
+from mien.cli.help_pages import ALL_FLAG, HELP_FLAGS, MAIN_FLAGS, ShortHelp
 from mien.cli.label_commands import next_, review, sort
 from mien.cli.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
 from mien.core.streams import open_missing_streams, silence_native_libraries
@@ -27,31 +28,30 @@ app = App(
     help="Turn a folder of photos into a classifier you can trust. Start with: mien demo",
     version=__version__,
     config=fill_in_settings,
+    help_flags=(*HELP_FLAGS, ALL_FLAG),
+    group_commands=Group("Other", sort_key=9),
     suppress_keyboard_interrupt=False,
 )
-for command in (
-    demo,
-    fetch,
-    check,
-    clean,
-    train,
-    report,
-    evaluate,
-    compare,
-    predict,
-    explain,
-    review,
-    next_,
-    sort,
-    serve,
-    export,
+# In the order of the work.
+for place, (title, commands) in enumerate(
+    {
+        "Try it": [demo],
+        "Collect and check photos": [fetch, check, clean],
+        "Train and measure": [train, report, evaluate, compare],
+        "Use it": [predict, explain, sort, serve, export],
+        "Make it better": [review, next_],
+    }.items()
 ):
-    app.command(command)
-app.register_install_completion_command(help="Install completion for this shell.")
+    group = Group(title, sort_key=place)
+    for order, command in enumerate(commands):
+        name = command.__name__.rstrip("_")
+        formatter = ShortHelp(name) if name in MAIN_FLAGS else None
+        app.command(command, name=name, group=group, sort_key=order, help_formatter=formatter)
+app.register_install_completion_command(help="Install tab completion for this shell.")
 
 
 def _use_any_streams() -> None:
-    """Let output that is closed go nowhere, and write what an encoding cannot as escapes."""
+    """Discard output to a closed stream, and escape characters that the encoding lacks."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  (open to the end)
@@ -60,31 +60,31 @@ def _use_any_streams() -> None:
 
 
 def _house_keras() -> None:
-    """Keep TensorFlow from making a folder "~" in the current one, where the user has no home folder."""
+    """Keep TensorFlow from making a folder named "~" if the user has no home folder."""
     if not os.path.isabs(os.path.expanduser("~")):
-        # Where Keras goes from a home folder that cannot be written to.
+        # Keras' own choice for a home folder that is not writable.
         with suppress(OSError):
             os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), ".keras"))
 
 
 def _drop_output() -> None:
-    """Let what is still to be printed go nowhere."""
+    """Discard all further output."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_in_order() -> None:
-    """Let SIGTERM, too, remove temporary files and end the processes that were begun."""
+    """On SIGTERM, too, remove temporary files and stop child processes."""
     if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 def _told(error: CycloptsError) -> str:
-    """Return what is wrong with the arguments, on one line."""
+    """Say on one line what is wrong with the arguments."""
     if isinstance(error, UnusedCliTokensError):
         first = error.unused_tokens[0] if error.unused_tokens else ""
-        return f"unexpected {first!r}: put quotes round a name with blanks, or name only what --help does"
+        return f"unexpected argument {first!r}. If it is part of a name with spaces, put the name in quotes"
     if isinstance(error, UnknownOptionError) and os.path.exists(name := error.token.keyword or error.token.value):
-        return f"{name} would be an option: a file of this name is written as ./{name}"
+        return f"{name} looks like an option. To use the file of that name, write ./{name}"
     return " ".join(str(error).split())
 
 
@@ -98,11 +98,11 @@ def main() -> None:
     _house_keras()
     for name in ("tensorflow", "tf2onnx"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    # An image that is too large is reported by mien itself, with its name.
+    # mien reports images that are too large itself, with their names.
     warnings.filterwarnings("ignore", module="PIL")
     try:
         code = app(spelled_out(sys.argv[1:]), result_action="return_value", exit_on_error=False, print_error=False)
-        # Here it can still be told that nobody reads on, or that there is no room.
+        # Here a closed pipe or a full disk can still be reported.
         sys.stdout.flush()
     except CycloptsError as error:
         print(f"UsageError: {_told(error)} (see --help)", file=sys.stderr)
@@ -116,11 +116,11 @@ def main() -> None:
         print("stopped", file=sys.stderr)
         code = 130
     except BrokenPipeError:
-        # Whoever read our output has had enough, as `head` does.
+        # The reader has seen enough, as `head` does.
         _drop_output()
         code = 0
     except OSError as error:
-        # Files that mien writes and reads have errors of their own.
+        # The files that mien reads and writes have errors of their own.
         if error.errno == errno.ENAMETOOLONG:
             print(f"SourceNotFoundError: {str(error.filename)[:60]!r}...: {error.strerror}", file=sys.stderr)
         elif error.errno in (errno.ENOSPC, errno.EIO):

@@ -39,6 +39,7 @@ from mien.config import (
     FitConfig,
     LabelConfig,
     PredictConfig,
+    Preset,
     ScanConfig,
     ServeConfig,
     ShardConfig,
@@ -50,16 +51,16 @@ from mien.errors import SettingsError
 
 
 def demo(*, folder: Path = Path("mien-demo"), with_classic: Annotated[Flag, Parameter(name="--all")] = False) -> None:
-    """Draw happy and sad people, train on them, and judge images drawn apart. Needs no photos.
+    """Draw happy and sad faces, train on them, and test on faces drawn separately. Needs no photos.
 
-    Example: mien demo, or: mien demo --all
+    Example: mien demo
 
     Parameters
     ----------
     folder
-        Where everything is put; a second run uses what is there.
+        Folder for all files. A second run reuses what is there.
     with_classic
-        Train the network of a well-known tutorial too (the preset classic), and compare the two. Takes minutes, and
+        Also train the network of a well-known tutorial (the preset classic) and compare the two. Takes minutes;
         needs Keras.
     """
     from mien.cli.progress_bars import TerminalProgress
@@ -75,7 +76,7 @@ def train(
     folder: DataPath,
     /,
     *,
-    preset: str = TrainConfig.preset,
+    preset: Preset = "fast",
     out: OutPath | None = None,
     resume: Flag = False,
     config: Path | None = None,
@@ -91,30 +92,30 @@ def train(
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
     engine: Annotated[EngineConfig, Machines] = EngineConfig(),
 ) -> None:
-    """Train a classifier on labelled images, and measure it honestly.
+    """Train a classifier on labelled images, and measure how good it is. Your images are not changed.
 
-    Example: mien train data, or: mien train data --preset classic --epochs 30 --augment
+    Example: mien train data, or: mien train data --preset classic --epochs 30
 
     Parameters
     ----------
     folder
-        Class folders such as data/happy and data/sad, alone or within those of splits; a folder with a table of labels,
-        or such a table; a zip or tar archive of these; or an address such as s3://bucket/data. Nothing is changed.
+        A folder with one subfolder per class, such as data/happy and data/sad; or with train, val and test
+        folders that hold these; a folder with a table of labels, or the table; a zip or tar archive; or an
+        address such as s3://bucket/data.
     preset
-        Settings to begin with. fast: a linear head on the features of a pretrained network, and of faces where
-        there are some; seconds. best: that, or the network trained on, whichever is better; minutes. classic: the
-        tutorial's network; leaves out files under 10240 bytes.
+        Settings to start from. fast (seconds): a linear classifier on the features of a pretrained network, and
+        of faces if there are any. best (minutes): that, or the fine-tuned network if it is better. classic: the
+        tutorial's small network, without files under 10 KB.
     out
-        The run folder; by default the first free one of runs/train, runs/train2, ...
+        Run folder to create. By default, the first free name of runs/train, runs/train2, ...
     resume
-        Go on with a run that was cut off: the one in --out, or the newest unfinished one in runs/.
+        Resume an interrupted run: the one in --out, or the latest in runs/.
     config
-        Begin with the settings of an earlier run: its config.json.
+        Start from the settings of an earlier run: its config.json.
     save_h5
-        Write model.h5 too, where a network of Keras is kept (presets classic and best).
+        Also write model.h5, if the classifier is a Keras network (presets classic and best).
     cache_dir
-        Where the features of images are kept, so that a second training need not make them again; by default in
-        the folder that this system has for caches.
+        Folder for cached image features, which make the next run faster. By default, the system's cache folder.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_run
@@ -131,10 +132,10 @@ def train(
 
 
 def report(run: RunPath, /, *, open: Flag = False) -> None:
-    """Write the report of a run anew: what it can do, and how that is known, on one page that opens in any browser.
+    """Write the report of a run again: one page on what the classifier can do and how you know.
 
-    mien train writes it by itself. It is one file without script, and needs no network. The images in it are made
-    from the photos, if these are still where they were.
+    mien train writes the report for you. It is a single HTML file without scripts, and works offline. Its pictures
+    are made from your photos, if they have not moved.
 
     Example: mien report runs/train --open
 
@@ -143,7 +144,7 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
     run
         A run folder, such as runs/train.
     open
-        Show it in the browser.
+        Open the report in your browser.
     """
     import webbrowser
 
@@ -155,7 +156,7 @@ def report(run: RunPath, /, *, open: Flag = False) -> None:
         path = write_report(run, progress=progress)
     OUT.print(printable(str(path)))
     if open and not webbrowser.open(path.resolve().as_uri()):
-        ERR.print("no browser could be opened here")
+        ERR.print("could not open a browser")
 
 
 def evaluate(
@@ -172,28 +173,31 @@ def evaluate(
     max_pixels: MaxPixels = ScanConfig.max_pixels,
     labels: Annotated[LabelConfig, Labelling] = LabelConfig(),
 ) -> None:
-    """Score a run again: on its own test split, or on another folder. Exit code 3 where it was trained on that.
+    """Score a run again, on its test split or on other labelled images.
 
-    Example: mien evaluate runs/train other-photos
+    Images that the run was trained on, and copies of them, are refused with exit code 3, since they would inflate
+    the scores.
+
+    Example: mien evaluate runs/train other-photos --report other.html
 
     Parameters
     ----------
     run
         A run folder, such as runs/train.
     folder
-        Labelled images, as mien train takes them, of some classes of the run or of all; refused where the run was
-        trained on some of them, or on near copies. By default the test split of the run.
+        Labelled images, in any form that mien train takes, of some or all classes of the run. By default, the
+        test split of the run.
     only_known
-        Leave out images of classes that the run does not know.
+        Skip images of classes that the run does not know.
     leave_out_seen
-        Leave out what the run was trained on, and score the others.
+        Skip images that the run was trained on, and score the rest.
     stress
-        Score it on changed copies of the images too: grey, darker, blurred, mirrored, cut to their middle or to a face,
-        and so on; not in what --may-matter named for the training.
+        Also score changed copies of the images: grey, darker, blurred, mirrored, cropped and so on, except for
+        what --may-matter named in training.
     csv
-        Write what it says of each image to this CSV file, too.
+        Also write the prediction for each image to this CSV file.
     report
-        Write a page on this folder, with its mistakes, to this HTML file, too.
+        Also write a page about these images, with the mistakes, to this HTML file.
     json
         Print one JSON document.
     """
@@ -206,12 +210,12 @@ def evaluate(
 
     if folder is not None and not (run / "model.onnx").exists() and Path(folder, "model.onnx").is_file():
         typed = shlex.join(["mien", "evaluate", str(folder), str(run)])
-        raise SettingsError(f"{str(run)!r} is no run, and {str(folder)!r} is one: did you mean: {typed}")
+        raise SettingsError(f"{str(run)!r} is not a run, but {str(folder)!r} is. Did you mean: {typed}")
     for path in (csv, report):
         if path and not path.absolute().parent.is_dir():
-            raise SettingsError(f"there is no folder {str(path.parent)!r} to write {path.name!r} into")
+            raise SettingsError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}")
     if report and folder is None:
-        raise SettingsError("--report is for a folder of other images: the run has its own, report.html")
+        raise SettingsError("--report is for other images. The report of the run itself is its report.html")
     with TerminalProgress() as progress:
         evaluated = evaluate_run(
             run,
@@ -223,7 +227,7 @@ def evaluate(
             max_pixels=max_pixels,
             progress=progress,
         )
-    # Before anything is printed: whoever reads that may have enough of it.
+    # Before printing, which a closed pipe can cut short.
     if csv:
         write_text(csv, predictions_text(evaluated.dataset, evaluated.predictions))
     if report:
@@ -238,9 +242,9 @@ def evaluate(
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:
-    """Say whether one of two runs is better on the same images, or whether that may be chance.
+    """Compare two runs on the same images: is one better, or could the difference be chance?
 
-    Only images that both runs held out count: of the test split, or answered by cross-validation (--folds).
+    Only images held out by both runs count: those of the test split, or of the cross-validation.
 
     Example: mien compare runs/train runs/train2
 
@@ -249,7 +253,7 @@ def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /,
     first
         A run folder, such as runs/train.
     second
-        Another, with the same classes.
+        Another run, with the same classes.
     json
         Print one JSON document.
     """
@@ -274,12 +278,14 @@ def explain(
     max_pixels: MaxPixels = ScanConfig.max_pixels,
     limits: Annotated[FetchLimits, Fetching] = FetchLimits(),
 ) -> int:
-    """Show where the classifier looked: a PNG file for each image. Exit code 1 where one could not be read.
+    """Show where the classifier looked: one PNG file per image.
 
-    Beside the image stands the same with a map on it: orange parts speak for the class, blue ones against it, and so
-    for another class; the stronger the colour, the more. Presets fast and best give exact maps (class activation);
-    for others, parts of the image are hidden in turn, to see how much that changes the answer (occlusion). The map
-    says what the answer comes from, not whether that is a good reason: a watermark in orange is worth knowing.
+    Each file shows the image next to a heat map. Orange areas speak for the class and blue areas against it;
+    stronger colours count more. Presets fast and best give exact maps (class activation). For other models, parts
+    of the image are hidden one by one to see how the answer changes (occlusion). A map shows what an answer is
+    based on, not whether that is a good reason: an orange watermark is worth knowing about.
+
+    Exits with 1 if any image could not be read.
 
     Example: mien explain runs/train photo.jpg, or: mien explain runs/train holiday/ --class sad --out maps
 
@@ -288,15 +294,16 @@ def explain(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Image files, folders (every image below, but for those that mien explain made), http(s) URLs, addresses in a
-        store such as s3://bucket/photos, or - for an image on standard input.
+        Image files, folders (searched recursively, except for earlier heat maps), http(s) URLs, addresses such
+        as s3://bucket/photos, or - to read an image from standard input.
     out
-        The folder for the PNG files, or for a single image a file that ends in .png; by default explained/ in the
-        run folder. It must not be among the images. Only files that mien explain made are written over.
+        Folder for the PNG files; for a single image, it can be a file name ending in .png. By default,
+        explained/ in the run folder. Must not be inside the folder of images. Only files made by mien explain
+        are overwritten.
     label
-        The class to explain; by default, for each image, the one that is most probable.
+        Class to explain. By default, the most probable one for each image.
     json
-        Print one JSON document per image, a line each.
+        Print one line of JSON per image.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_explanations
@@ -328,7 +335,9 @@ def predict(
     shards: Annotated[ShardConfig, section("Shards")] = ShardConfig(),
     engine: Annotated[EngineConfig, Machines] = EngineConfig(),
 ) -> int:
-    """Say which class images belong to. Exit code 1 where one of them could not be read.
+    """Classify images.
+
+    Exits with 1 if any image could not be read.
 
     Example: mien predict runs/train photo.jpg holiday/ https://example.org/face.png
 
@@ -337,20 +346,23 @@ def predict(
     run
         A run folder, such as runs/train, or a model.onnx.
     sources
-        Image files, folders (every image below), http(s) URLs, addresses in a store such as s3://bucket/photos, or -
-        for an image on standard input. A path that does not exist ends the command before anything is read.
+        Image files, folders (searched recursively), http(s) URLs, addresses such as s3://bucket/photos, or - to
+        read an image from standard input. If a path does not exist, nothing is read.
     json
-        Print one JSON document per image, a line each.
+        Print one line of JSON per image.
     csv
-        Write the predictions to this CSV file instead.
+        Write the predictions to this CSV file instead of printing them.
     to
-        Write the predictions in shards to this folder or address; where it is cut off, the same command goes on.
+        Write the predictions in shards to this folder or address, for very many images. If interrupted, run the
+        same command again to resume.
     threshold
-        Say "unsure" where no class is as probable as this; 0 always names one. By default that of the training.
+        Answer "unsure" if no class has at least this probability; 0: always name a class. By default, the
+        threshold of the run.
     top
-        How many classes to name for each image, the likeliest first. JSON and CSV always hold the probabilities of all.
+        Number of classes to print for each image, the most probable first. JSON and CSV always have all of
+        them.
     about
-        Say what the classifier is, its scores, what it was made from, and what it is not for; takes no SOURCE.
+        Describe the classifier instead: scores, training data, intended use and limits. Takes no SOURCE.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_about, show_predictions
@@ -368,7 +380,7 @@ def predict(
     refuse_image(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
     expect(to != "", "to", repr(to), "a folder, or an address in a store")
-    expect(to is None or csv is None, "csv", csv, "none beside --to, which --shard-format csv is for")
+    expect(to is None or csv is None, "csv", csv, "--to with --shard-format csv instead")
     progress = TerminalProgress()
     how: dict[str, Any] = {"threshold": threshold, "max_pixels": max_pixels, "limits": limits, "progress": progress}
     with using(engine, progress):
@@ -383,7 +395,7 @@ def predict(
 
 
 def serve(run: RunPath, /, *, config: Annotated[ServeConfig, section("Serving")] = ServeConfig()) -> None:
-    """Serve a classifier on this machine: a page for people at /, an HTTP API for programs, described at /docs.
+    """Serve a classifier on this machine: a web page at /, an HTTP API documented at /docs.
 
     Example: mien serve runs/train
 

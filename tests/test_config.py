@@ -230,7 +230,7 @@ def test_a_change_that_is_none_of_the_settings_is_refused(settings: dict[str, An
         ({"max_memory_mb": 1e7}, "max_memory_mb is 10000000.0; expected 0.001 to a million"),
         ({"answer_timeout_s": 0}, "answer_timeout_s is 0; expected above 0"),
         ({"max_memory_mb": 31}, "max_file_mb is 32, more than the max_memory_mb of 31"),
-        ({"max_files": 300}, "max_files is 300, more than the 256 that may wait"),
+        ({"max_files": 300}, "max_files is 300, more than the max_waiting of 256"),
         ({"threshold": 90}, "threshold is 90; expected 0 to 1"),
     ],
 )

@@ -171,7 +171,7 @@ format: .venv/ready ## put the code in its form
 
 lock: ## work out requirements.lock anew, and what the demo and a server need of it (needs uv)
 	$(COMPILE) --all-extras --group dev --upgrade pyproject.toml --output-file requirements.lock
-	$(COMPILE) --extra train --extra samples --group build --constraint requirements.lock pyproject.toml \
+	$(COMPILE) --group build --constraint requirements.lock pyproject.toml \
 		--output-file requirements-demo.lock
 	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 

@@ -55,7 +55,7 @@ def test_an_address_without_ray_is_refused(command: Mien, command_name: str) -> 
 
 def test_without_ray_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r'pip install --editable "\.\[ray\]"'), using(EngineConfig("ray")):
+    with pytest.raises(MissingExtraError, match=r'pip install --editable ".+\[ray\]"'), using(EngineConfig("ray")):
         pass
 
 

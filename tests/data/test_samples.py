@@ -17,7 +17,7 @@ from mien.core.progress import Epoch
 from mien.data import samples
 from mien.data.sample_styles import HELD_OUT, STYLES
 from mien.data.samples import CLASS_NAMES, PLANTED, draw
-from mien.errors import MissingExtraError, OutputError, SettingsError
+from mien.errors import OutputError, SettingsError
 
 pytestmark = pytest.mark.slow
 
@@ -263,15 +263,6 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
 def test_a_number_that_cannot_be_drawn_is_refused(tmp_path: Path, num_images: int) -> None:
     with pytest.raises(SettingsError, match=f"num_images is {num_images}"):
         draw(tmp_path / "samples", num_images=num_images)
-
-
-def test_a_missing_package_is_named_with_the_command_that_installs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(MissingExtraError, match=r'resvg_py.*pip install --editable "\.\[samples\]"'):
-        draw(tmp_path / "samples")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_importing_the_module_loads_no_drawing_package() -> None:

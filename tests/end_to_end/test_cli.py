@@ -726,7 +726,10 @@ def test_check_ends_with_what_to_type_next(command: Mien, data: Path, tmp_path: 
         (["predict", "{image}"], "is an image, not a run. Type: mien predict RUN {image}"),
         (["predict", "{image}", "{run}"], "Did you mean: mien predict {run} {image}"),
         (["explain", "{image}", "{run}"], "Did you mean: mien explain {run} {image}"),
-        (["train", "my", "photos"], "unexpected argument 'photos'. If it is part of a name with spaces, put the name in quotes"),
+        (
+            ["train", "my", "photos"],
+            "unexpected argument 'photos'. If it is part of a name with spaces, put the name in quotes",
+        ),
         (["train", "{data}", "--out", "/proc/x"], "Name another place."),
         (["predict", "{run}", "no*.jpg"], "'no*.jpg': No such file"),
         (["predict", "{run}", "-x.jpg"], "To use the file of that name, write ./-x.jpg"),

@@ -1,5 +1,6 @@
 """The demo: it trains fast alone unless asked for more, and both presets are asked about the same images."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,5 @@ def test_the_demo_with_classic_asks_for_keras_before_it_draws(tmp_path: Path) ->
     code += "sys.argv[1:] = ['demo', '--all']\nfrom mien.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert (
-        'needs the package keras. Type, in the folder of mien: pip install --editable ".[keras,samples]"' in done.stderr
-    )
+    assert re.search(r'needs the package keras. To install it: pip install --editable ".+\[keras\]"', done.stderr)
     assert not list(tmp_path.iterdir())

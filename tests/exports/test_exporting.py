@@ -133,7 +133,7 @@ def test_where_it_cannot_be_written_nothing_is_left(small_run: "Run", tmp_path: 
 
 def test_a_package_that_is_missing_is_named(small_run: "Run", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(FORMATS, "openvino", replace(FORMATS["openvino"], packages=("no_such_package",)))
-    with pytest.raises(MissingExtraError, match=r'pip install --editable "\.\[export\]"'):
+    with pytest.raises(MissingExtraError, match=r'pip install --editable ".+\[export\]"'):
         mien.export(small_run, "openvino")
 
 

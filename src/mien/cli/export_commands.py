@@ -58,7 +58,7 @@ def export(
         show_page(path, classifier.facts, json=json)
         return
     if not run_of(run).config_path.is_file():
-        raise SettingsError(f"{str(run)!r} is not a run folder, which --to {to} needs: its images verify the exported file")
+        raise SettingsError(f"{str(run)!r} is not a run folder. --to {to} needs one, to verify the file on its images")
     with needing("export"):
         from mien.exports.exporting import export as exported
 

@@ -1,8 +1,12 @@
 """Optional packages: what to type when one is not installed."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from mien.errors import MissingExtraError
 
@@ -14,7 +18,7 @@ def needing(extra: str) -> Iterator[None]:
     What else goes wrong in an import is left as it is, so that its cause is seen.
 
     Args:
-        extra: Name of the set of packages in pyproject.toml, such as "train"; or several, as in "train,samples".
+        extra: Name of the set of packages in pyproject.toml, such as "keras".
 
     Raises:
         MissingExtraError: A package is not installed.
@@ -25,8 +29,9 @@ def needing(extra: str) -> Iterator[None]:
         package = (error.name or __name__).split(".")[0]
         if find_spec(package) is not None:
             raise
-        command = f'pip install --editable ".[{extra}]"'
-        raise MissingExtraError(f"this needs the package {package}. Type, in the folder of mien: {command}") from error
+        raise MissingExtraError(
+            f"this needs the package {package}. To install it: pip install {_installed_from(extra)}"
+        ) from error
 
 
 def require(extra: str, *modules: str) -> None:
@@ -43,3 +48,18 @@ def require(extra: str, *modules: str) -> None:
         for module in modules:
             if find_spec(module) is None:
                 raise ModuleNotFoundError(name=module)
+
+
+def _installed_from(extra: str) -> str:
+    """Return what pip is to be told for mien with an extra: the folder or file that mien was installed from, if any.
+
+    Source: https://packaging.python.org/en/latest/specifications/direct-url/
+    """
+    try:
+        origin = json.loads(distribution("mien").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        origin = {}
+    url = urlsplit(origin.get("url", ""))
+    where = url2pathname(url.path) if url.scheme == "file" else "mien"
+    flag = "--editable " if origin.get("dir_info", {}).get("editable") else ""
+    return f'{flag}"{where}[{extra}]"'

@@ -7,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from mien.core.extras import needing
-
 _FEW_ROWS = 5000
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -56,21 +54,13 @@ def count_cores() -> int:
 
 
 def single_threaded() -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread, as where several threads of our own do it.
+    """Keep the algebra of the block to one thread, as where several threads of our own do it."""
+    from threadpoolctl import threadpool_limits
 
-    Raises:
-        MissingExtraError: The package threadpoolctl is not installed.
-    """
-    with needing("train"):
-        from threadpoolctl import threadpool_limits
     limits: AbstractContextManager[object] = threadpool_limits(1)
     return limits
 
 
 def threads_for(num_rows: int) -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another.
-
-    Raises:
-        MissingExtraError: The package threadpoolctl is not installed.
-    """
+    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another."""
     return single_threaded() if num_rows < _FEW_ROWS else nullcontext()

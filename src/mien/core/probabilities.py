@@ -5,8 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.extras import needing
-
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return probabilities, (N, C), that sum to 1 in each row."""
@@ -32,12 +30,9 @@ def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64
     Args:
         parts: Logits, (N, C) each.
         labels: True class numbers, (N,).
-
-    Raises:
-        MissingExtraError: The package scipy is not installed.
     """
-    with needing("train"):
-        from scipy.optimize import minimize
+    from scipy.optimize import minimize
+
     rows = np.arange(len(labels))
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
@@ -52,13 +47,9 @@ def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64
 
 
 def best_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return what to divide logits (N, C) by, from a quarter to eight, for the lowest cross-entropy.
+    """Return what to divide logits (N, C) by, from a quarter to eight, for the lowest cross-entropy."""
+    from scipy.optimize import minimize_scalar
 
-    Raises:
-        MissingExtraError: The package scipy is not installed.
-    """
-    with needing("train"):
-        from scipy.optimize import minimize_scalar
     # Of the inverse, the cross-entropy is a convex function.
     found = minimize_scalar(lambda inverse: cross_entropy(softmax(logits * inverse), labels), bounds=(1 / 8, 4))
     return float(1 / found.x)

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image, ImageDraw, ImageOps
 
 from mien.config import expect
-from mien.core.extras import require
 from mien.core.files import write_text, writing
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
@@ -121,7 +120,6 @@ def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: 
     Raises:
         SettingsError: `num_images` is odd, or too small to plant bad files among.
         OutputError: `folder` holds something else, or cannot be written.
-        MissingExtraError: The packages that draw are not installed.
     """
     is_even = num_images >= 20 and num_images % 2 == 0
     expect(is_even, "num_images", num_images, "an even number, 20 or more")
@@ -129,7 +127,6 @@ def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: 
     folder = Path(folder).resolve()
     heading = f"{num_images} images drawn by mien from seed {seed}"
     if not _is_drawn(folder, heading):
-        require("samples", "dicebear", "dicebear_styles", "resvg_py")
         with _whole(folder) as temporary:
             _draw_people(temporary, _people(num_images, seed), progress=progress)
             _plant(temporary / "data", seed)

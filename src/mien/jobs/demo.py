@@ -15,7 +15,6 @@ from mien.jobs.train import train
 from mien.model.prediction import Prediction, predict
 from mien.runs.folder import RunFolder
 
-_MODULES = ("dicebear", "dicebear_styles", "resvg_py", "threadpoolctl", "onnx", "jinja2", "scipy")
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 # The same images are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
 _CONFIGS = {
@@ -64,12 +63,10 @@ def run_demo(folder: str | Path, *, with_classic: bool = False, progress: Progre
 
     Raises:
         OutputError: The folder holds something else, or cannot be written.
-        MissingExtraError: A package for drawing or training is not installed.
+        MissingExtraError: `with_classic` needs Keras, which is not installed.
     """
     if with_classic:
-        require("keras,samples", *_MODULES, *_KERAS_MODULES)
-    else:
-        require("train,samples", *_MODULES)
+        require("keras", *_KERAS_MODULES)
     folder = Path(folder)
     draw(folder, progress=progress)
     presets = list(_CONFIGS) if with_classic else ["fast"]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import BackboneConfig, CleanConfig, NextConfig, ScanConfig
-from mien.core.extras import require
 from mien.core.files import sha256_of
 from mien.core.inputs import Inputs, room_for
 from mien.core.parallel import in_threads
@@ -160,7 +159,6 @@ def _feature_maker(classifier: Classifier) -> Backbone:
     backbone = load_backbone(BackboneConfig(), classifier.facts.image_size)
     if classifier.facts.scan_config().faces != "on":
         return backbone
-    require("train", "onnx")
     return with_faces(backbone)
 
 

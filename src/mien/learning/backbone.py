@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from mien.config import BUILT_IN_BACKBONE, BackboneConfig
 from mien.core import files
-from mien.core.extras import needing
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs
 from mien.errors import BackboneError, ModelFileError
@@ -53,8 +52,8 @@ class Backbone:
     @cached_property
     def takes_faces(self) -> bool:
         """Whether the network that reads expressions can be joined to it: its operators are new enough."""
-        with needing("train"):
-            import onnx
+        import onnx
+
         imports = onnx.load_from_string(self.content).opset_import
         return all(item.version >= _LEAST_OPSET_OF_FACES for item in imports if item.domain in ("", "ai.onnx"))
 
@@ -94,8 +93,8 @@ def is_file_name(name: str) -> bool:
 
 
 def _read(path: Path) -> "onnx.ModelProto":
-    with needing("train"):
-        import onnx
+    import onnx
+
     try:
         content = files.read_regular(path, max_bytes=_MAX_BYTES)
     except OSError as error:

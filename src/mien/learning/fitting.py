@@ -24,8 +24,7 @@ from mien.scoring.candidates import Selection, select_candidate
 from mien.scoring.results import Predictions
 
 # What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
-_MODULES = ("jinja2", "onnx", "scipy", "threadpoolctl")
-_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard", "resvg_py")
+_KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 # Settings of a fit that heads know too.
 _FOR_HEADS = ("method", "class_weights", "may_matter")
 # The time that a head takes grows with the images and with the classes: at most so many of the one times the other,
@@ -89,10 +88,8 @@ def require_packages(config: TrainConfig) -> None:
     Raises:
         MissingExtraError: A package is not installed; the message says what to type.
     """
-    if config.fit.method == "linear":
-        require("train", *_MODULES)
-    else:
-        require("keras", *_MODULES, *_KERAS_MODULES)
+    if config.fit.method != "linear":
+        require("keras", *_KERAS_MODULES)
 
 
 def find_backbone(config: TrainConfig) -> Backbone | None:

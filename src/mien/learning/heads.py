@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.core.extras import needing
 from mien.core.parallel import in_threads, single_threaded, threads_for
 from mien.core.probabilities import best_temperature, best_weights, cross_entropy, softmax
 from mien.core.progress import SILENCE, Progress
@@ -345,8 +344,8 @@ def _fit(examples: _Examples, strength: float, start: Coefficients, precision: f
     The loss is the sum of the weighted cross-entropies and of the squared slopes over twice the strength. It is small
     enough to be written down here, in float32: scikit-learn takes a second to load, and this runs in each training.
     """
-    with needing("train"):
-        from scipy.optimize import minimize
+    from scipy.optimize import minimize
+
     inputs, rows = examples.inputs, np.arange(len(examples.labels))
     penalty = np.full((inputs.shape[1], 1), 1 / (strength * len(rows)), np.float32)
     # The bias is free.

@@ -12,7 +12,6 @@ from PIL import Image
 
 from mien.config import Faces, Ground, PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
-from mien.core.extras import needing
 from mien.core.faces import MAX_FACES
 from mien.core.inference import Graph
 from mien.core.inputs import Inputs, inputs_of
@@ -338,13 +337,9 @@ def load(path: str | Path) -> Classifier:
 
 
 def with_facts(content: bytes, facts: ModelFacts) -> bytes:
-    """Return an ONNX file with the facts in its metadata, in the place of earlier ones.
+    """Return an ONNX file with the facts in its metadata, in the place of earlier ones."""
+    import onnx
 
-    Raises:
-        MissingExtraError: The package onnx is not installed.
-    """
-    with needing("train"):
-        import onnx
     model = onnx.load_from_string(content)
     others = [item for item in model.metadata_props if item.key != _METADATA_KEY]
     del model.metadata_props[:]

@@ -9,7 +9,6 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from mien.core import files
-from mien.core.extras import needing
 from mien.core.progress import Epoch
 from mien.errors import SettingsError
 from mien.runs.charts import Chart, plot_coverage, plot_epochs, plot_matrix, plot_sureness
@@ -57,13 +56,9 @@ class Figure:
         )
 
     def png(self) -> bytes:
-        """Return it as the content of a PNG file, in the letters of a font of this machine.
+        """Return it as the content of a PNG file, in the letters of a font of this machine."""
+        import resvg_py
 
-        Raises:
-            MissingExtraError: The package resvg-py is not installed.
-        """
-        with needing("train"):
-            import resvg_py
         return bytes(resvg_py.svg_to_bytes(svg_string=self.svg, zoom=_PNG_ZOOM))
 
     def savefig(self, path: str | Path) -> None:

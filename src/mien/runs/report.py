@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mien.core import files
-from mien.core.extras import needing
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
 from mien.core.text import MANY_CLASSES, shorten, visible
@@ -216,8 +215,8 @@ def interval(score: Score) -> str:
 
 @cache
 def _environment() -> "Environment":
-    with needing("train"):
-        from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("mien.runs", "page"),
         autoescape=True,

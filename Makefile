@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment that happens to be active is none of ours; IPython warns where it is another one.
 unexport VIRTUAL_ENV
 
-.PHONY: setup web demo demo-all quick test slow extras coverage proxy browser check notebooks docs bench fuzz kills overload domains format lock clean
+.PHONY: setup web demo demo-all quick test slow extras coverage proxy browser check notebooks docs release bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -144,6 +144,11 @@ docs: .venv/ready ## build the documentation into docs/_build/html, warnings bei
 	@$(BIN)/pytest --quiet -m site
 	@echo "the site is in docs/_build/html; begin with docs/_build/html/index.html"
 
+release: .venv/ready $(RUNTIME)/$(WASM) ## build the wheel and the source archive into dist/, and try each in a new environment
+	rm -rf dist
+	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/python tools/try_release.py dist
+
 fuzz: .venv/ready ## mutate image files until something breaks
 	$(BIN)/python benchmarks/fuzz.py --num-inputs $(NUM_INPUTS)
 
@@ -176,4 +181,4 @@ lock: ## work out requirements.lock anew, and what the demo and a server need of
 	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench docs/_build docs/_made tests/browser/node_modules $(RUNTIME)/ort* mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv .venv-bench dist docs/_build docs/_made tests/browser/node_modules $(RUNTIME)/ort* mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*

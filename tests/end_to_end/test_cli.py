@@ -353,6 +353,16 @@ def test_evaluate_prints_the_scores_again(command: Mien, run_dir: Path) -> None:
     assert document["verdict"] == stored["verdict"]
 
 
+@pytest.mark.parametrize(("least", "expected"), [("0.01", 0), ("1.0", 3), ("1.5", 2), ("nan", 2)])
+def test_evaluate_is_a_gate_where_it_is_told_what_is_enough(
+    command: Mien, run_dir: Path, least: str, expected: int
+) -> None:
+    code, out, err = command("evaluate", run_dir, "--fail-under", least)
+    assert code == expected
+    assert ("accuracy" in out) == (expected != 2)
+    assert expected != 3 or "less than --fail-under 1" in err
+
+
 def test_evaluate_refuses_what_was_trained_on_and_scores_the_others(command: Mien, data: Path, run_dir: Path) -> None:
     code, out, err = command("evaluate", run_dir, data)
     assert (code, out) == (3, "")

@@ -17,7 +17,7 @@ MAIN_FLAGS = {
     "check": "sheet fail-on against json keep min-side labels exclude",
     "clean": "to apply undo keep json",
     "train": "preset out resume epochs augment relabel group-by target-precision",
-    "evaluate": "csv report json stress only-known leave-out-seen labels",
+    "evaluate": "csv report json fail-under stress only-known leave-out-seen labels",
     "predict": "csv json top threshold to about engine",
     "explain": "out class json",
     "review": "next port relabel",

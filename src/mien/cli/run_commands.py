@@ -167,6 +167,7 @@ def evaluate(
     only_known: Flag = False,
     leave_out_seen: Flag = False,
     stress: Flag = False,
+    fail_under: float = 0.0,
     csv: CsvPath | None = None,
     report: HtmlPath | None = None,
     json: Flag = False,
@@ -194,6 +195,8 @@ def evaluate(
     stress
         Also score changed copies of the images: grey, darker, blurred, mirrored, cropped and so on, except for
         what --may-matter named in training.
+    fail_under
+        Exit with 3 if the accuracy is below this, e.g. 0.9.
     csv
         Also write the prediction for each image to this CSV file.
     report
@@ -205,7 +208,7 @@ def evaluate(
     from mien.cli.show_run import show_mistakes, show_scores
     from mien.core.files import write_text
     from mien.core.terminal import OUT, printable, show_json
-    from mien.jobs.evaluate import evaluate_run, write_evaluation
+    from mien.jobs.evaluate import evaluate_run, refuse_below, write_evaluation
     from mien.runs.predictions import predictions_text
 
     if folder is not None and not (run / "model.onnx").exists() and Path(folder, "model.onnx").is_file():
@@ -214,6 +217,7 @@ def evaluate(
     for path in (csv, report):
         if path and not path.absolute().parent.is_dir():
             raise SettingsError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}")
+    expect(0 <= fail_under <= 1, "fail_under", fail_under, "0 to 1")
     if report and folder is None:
         raise SettingsError("--report is for other images. The report of the run itself is its report.html")
     with TerminalProgress() as progress:
@@ -239,6 +243,7 @@ def evaluate(
         show_mistakes(evaluated.scores.test, evaluated.dataset, evaluated.predictions)
         for path in filter(None, (csv, report)):
             OUT.print(f"\nwritten: {printable(str(path))}")
+    refuse_below(evaluated, fail_under)
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:

@@ -19,7 +19,7 @@ from mien.data.relabelling import clean_as_decided
 from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
 from mien.data.subjects import with_subjects
-from mien.errors import NotADatasetError, SourceNotFoundError, TooFewImagesError
+from mien.errors import GateError, NotADatasetError, SourceNotFoundError, TooFewImagesError
 from mien.fetching.stored_folders import how_to_have_again
 from mien.layouts.layout import listed
 from mien.model.classifier import Classifier, load
@@ -143,6 +143,21 @@ def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool
         records=tuple(dataset.records[place] for place in places),
         kept=None if dataset.kept is None else dataset.kept[places],
     )
+
+
+def refuse_below(evaluated: Evaluated, least: float) -> None:
+    """Refuse a classifier that is not accurate enough.
+
+    Args:
+        evaluated: What `evaluate_run` returned.
+        least: The lowest accuracy that is enough, from 0 to 1.
+
+    Raises:
+        GateError: The accuracy is lower.
+    """
+    accuracy = evaluated.scores.judged.accuracy
+    if (accuracy.value or 0) < least:
+        raise GateError(f"accuracy is {accuracy}, less than --fail-under {least:g}")
 
 
 def write_evaluation(evaluated: Evaluated, path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 
 from cyclopts import App, CycloptsError, Group
@@ -33,15 +34,14 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 # In the order of the work.
-for place, (title, commands) in enumerate(
-    {
-        "Try it": [demo],
-        "Collect and check photos": [fetch, check, clean],
-        "Train and measure": [train, report, evaluate, compare],
-        "Use it": [predict, explain, sort, serve, export],
-        "Make it better": [review, next_],
-    }.items()
-):
+COMMANDS: dict[str, tuple[Callable[..., object], ...]] = {
+    "Try it": (demo,),
+    "Collect and check photos": (fetch, check, clean),
+    "Train and measure": (train, report, evaluate, compare),
+    "Use it": (predict, explain, sort, serve, export),
+    "Make it better": (review, next_),
+}
+for place, (title, commands) in enumerate(COMMANDS.items()):
     group = Group(title, sort_key=place)
     for order, command in enumerate(commands):
         name = command.__name__.rstrip("_")

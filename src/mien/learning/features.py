@@ -41,22 +41,28 @@ def extract(
         progress: Told how far it is.
     """
     maker = _maker(dataset, backbone)
-    found = _found(dataset, backbone, maker, cache, progress)
-    if found:
-        progress.say(f"features of {counted(len(found), 'image')} were found in the cache")
-    missing = [place for place in dataset.indexes().tolist() if dataset.records[place].sha256 not in found]
+    places = dataset.indexes().tolist()
+    table, missing = np.zeros((len(dataset.records), _num_columns(backbone)), np.float32), list[int]()
+    # In portions: of 100,000 images all rows take most of a GB, beside the table.
+    for start in range(0, len(places), _PORTION):
+        some = places[start : start + _PORTION]
+        found = _found(dataset, some, backbone, maker, cache, progress)
+        for place in some:
+            row = found.get(dataset.records[place].sha256)
+            if row is None:
+                missing.append(place)
+            else:
+                table[place] = row
+    if len(missing) < len(places):
+        progress.say(f"features of {counted(len(places) - len(missing), 'image')} were found in the cache")
     rows = spread(partial(_features, backbone), map(partial(_alone, dataset), missing), folder=dataset.root)
     made = {}
     for done, (place, row) in enumerate(zip(missing, rows, strict=True), start=1):
-        made[dataset.records[place].sha256] = row
+        table[place] = made[dataset.records[place].sha256] = row
         progress.step("Features", done, len(missing))
         if done % _PORTION == 0 or done == len(missing):
             _keep(made, maker, cache, progress)
-            found |= made
             made = {}
-    table = np.zeros((len(dataset.records), _num_columns(backbone)), np.float32)
-    for place in dataset.indexes():
-        table[place] = found[dataset.records[place].sha256]
     return table
 
 
@@ -94,7 +100,10 @@ def extract_changed(
         progress: Told how far it is, and of images that have gone or changed since the scan, which are left out.
     """
     makers = {change: f"{_maker(dataset, backbone)} {change.name}" for change in places}
-    found = {change: _found(dataset, backbone, maker, cache, SILENCE) for change, maker in makers.items()}
+    found = {
+        change: _found(dataset, places[change].tolist(), backbone, maker, cache, SILENCE)
+        for change, maker in makers.items()
+    }
     names = {place: dataset.records[place].sha256 for some in places.values() for place in some.tolist()}
     missing = changes_by_place(
         {
@@ -177,13 +186,15 @@ def fit_head_on(
         num_face_features: F, how many of the features are of faces.
         progress: Told how many strengths were tried.
     """
-    rows, originals = [features[places]], places
-    for some in changed:
-        is_among = np.isin(some.places, originals)
-        rows.append(some.features[is_among])
-        places = np.concatenate([places, some.places[is_among]])
+    originals, among = places, [np.isin(some.places, places) for some in changed]
+    copied = [some.features[is_among] for some, is_among in zip(changed, among, strict=True)]
+    places = np.concatenate([places, *(some.places[is_among] for some, is_among in zip(changed, among, strict=True))])
+    rows = np.empty((len(places), features.shape[1]), np.float32)
+    # Straight into their place: of 100,000 images each copy takes most of a GB.
+    np.take(features, originals, axis=0, out=rows[: len(originals)], mode="clip")
+    np.concatenate([rows[:0], *copied], out=rows[len(originals) :])
     return fit_head(
-        np.concatenate(rows),
+        rows,
         dataset.labels(places),
         groups=dataset.group_numbers(places),
         num_classes=len(dataset.class_names),
@@ -223,13 +234,18 @@ def predict_from_others(
 
 
 def _found(
-    dataset: Dataset, backbone: Backbone, maker: str, cache: FeatureCache | None, progress: Progress
+    dataset: Dataset,
+    places: Sequence[int],
+    backbone: Backbone,
+    maker: str,
+    cache: FeatureCache | None,
+    progress: Progress,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the rows that the cache holds and that can be right."""
+    """Return the rows of images at some places that the cache holds and that can be right, by the hash of the image."""
     if cache is None:
         return {}
     try:
-        found = cache.get(maker, (dataset.records[place].sha256 for place in dataset.indexes()))
+        found = cache.get(maker, (dataset.records[place].sha256 for place in places))
     except OutputError as error:
         _warn(error, cache, progress)
         return {}

@@ -11,6 +11,7 @@ from mien.core.probabilities import best_temperature, cross_entropy, softmax
 
 # More are answered in blocks, each from the others of its block: the time grows with the third power of their number.
 _BLOCK_SIZE = 2000
+_ROWS = 4096
 # Width of the kernel: its square as a share of the median squared distance. Measured, see benchmarks/label_issues.py.
 _WIDTH = 0.3
 # Strengths of the penalty, as shares of the mean eigenvalue of the kernel.
@@ -101,10 +102,27 @@ def accuracies_without_groups(
         return np.array([(_without_own(best, targets, groups).argmax(axis=1) == labels).mean() for groups in groupings])
 
 
+def moments(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and the standard deviation of each feature, (D,) each.
+
+    A feature that hardly ever moves gets a larger deviation than it has: it must not count for much where it does move.
+
+    Args:
+        features: (N, D). A few rows at a time are looked at, since a table of doubles could fill the memory.
+    """
+    mean = features.mean(axis=0, dtype=np.float64)
+    squares = np.zeros_like(mean)
+    for start in range(0, len(features), _ROWS):
+        squares += ((features[start : start + _ROWS] - mean) ** 2).sum(axis=0)
+    deviation = np.sqrt(squares / len(features))
+    return mean, np.maximum(deviation, 1e-3 * max(float(deviation.max()), 1e-6))
+
+
 def _standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features (N, D) with mean 0 and variance 1, but for those that hardly move."""
-    rows: NDArray[np.float32] = features - features.mean(axis=0)
-    rows /= np.maximum(scale := rows.std(axis=0), 1e-3 * max(float(scale.max()), 1e-6))
+    """Return features (N, D) with mean 0 and variance 1, except those that hardly move."""
+    mean, deviation = moments(features)
+    rows: NDArray[np.float32] = features - mean.astype(np.float32)
+    rows /= deviation.astype(np.float32)
     return rows
 
 

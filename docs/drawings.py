@@ -1,6 +1,6 @@
-"""Draws the images of the ideas, and works out the numbers that their pages name: both by running code.
+"""Draws the figures of the ideas and computes the numbers on their pages, by small experiments.
 
-The lines and letters are neither light nor dark and the ground is clear, so that an image suits a page of either kind.
+Lines and letters are mid-grey on a transparent background, so that a figure suits a light page and a dark one.
 """
 
 from pathlib import Path
@@ -44,19 +44,19 @@ NUM_IMAGES, NUM_BATCHES, BATCH_SIZE, NUM_EPOCHS = 301, 10, 32, 20
 
 
 def draw(folder: Path) -> Numbers:
-    """Draw every image as an SVG file; return the numbers that the text names, by their names there."""
+    """Draw every figure as an SVG file; return the numbers for the text, by their names there."""
     numbers: Numbers = {}
     with mpl.rc_context(STYLE):
         for image in IMAGES:
             figure = Figure(figsize=(7, 3), layout="constrained")
             numbers |= image(figure, folder)
-            # Without a date, the same image has the same bytes.
+            # Without a date, the same figure has the same bytes.
             figure.savefig(folder / f"{image.__name__.replace('_', '-')}.svg", metadata={"Date": None})
     return numbers
 
 
 def _faces(folder: Path, label: str, num_faces: int) -> list[Image.Image]:
-    """Return drawn people, cut square, each in another style than the one before."""
+    """Return drawn people, cropped square, in styles that change from one to the next."""
     paths = sorted((folder / "people/data" / label).glob("*-[0-9]*.jpg"), key=lambda path: path.stem[-4:])[:num_faces]
     return [ImageOps.fit(Image.open(path).convert("RGB"), (160, 160)) for path in paths]
 
@@ -69,7 +69,7 @@ def _show(axes: Axes, face: Image.Image, *, frame: str = "") -> None:
 
 
 def copies(figure: Figure, folder: Path) -> Numbers:
-    """An image to learn from, and its mirrored, darker copy among those to judge by."""
+    """A training image, and its mirrored, darker copy among the test images."""
     happy, sad = _faces(folder, "happy", 4), _faces(folder, "sad", 3)
     copy = ImageEnhance.Brightness(ImageOps.mirror(happy[1])).enhance(0.7)
     learnt, judged = (happy[0], happy[1], sad[0], sad[1], happy[2], sad[2]), (copy, happy[3])
@@ -78,12 +78,12 @@ def copies(figure: Figure, folder: Path) -> Numbers:
     for place, face in zip(places, (*learnt, *judged), strict=True):
         axes = figure.add_subplot(grid[place])
         _show(axes, face, frame=ORANGE if face in (happy[1], copy) else "")
-        axes.set_title({(0, 1): "to learn from", (0, 4): "to judge by"}.get(place, ""))
+        axes.set_title({(0, 1): "training", (0, 4): "test"}.get(place, ""))
     return {}
 
 
 def reshuffled(figure: Figure, _folder: Path) -> Numbers:
-    """How much of the tutorial's test has been trained on: its order is drawn anew at every pass."""
+    """How much of the tutorial's test set was trained on, since it reshuffles in every epoch."""
     rng = np.random.default_rng(0)
     trained, shares = np.zeros(NUM_IMAGES, bool), []
     for _ in range(NUM_EPOCHS):
@@ -91,16 +91,16 @@ def reshuffled(figure: Figure, _folder: Path) -> Numbers:
         test = rng.permutation(NUM_IMAGES)[9 * BATCH_SIZE :]
         shares.append(float(trained[test].mean()))
     axes = figure.add_subplot()
-    axes.plot(range(1, NUM_EPOCHS + 1), shares, "o-", color=ORANGE, label="order drawn anew at every pass")
+    axes.plot(range(1, NUM_EPOCHS + 1), shares, "o-", color=ORANGE, label="reshuffled in every epoch")
     axes.plot([1, NUM_EPOCHS], [0, 0], "-", color=BLUE, linewidth=3, label="split once (mien)")
-    axes.set(xlabel="passes over the images", ylabel="test images\ntrained on", xticks=range(0, NUM_EPOCHS + 1, 5))
+    axes.set(xlabel="epochs", ylabel="test images\ntrained on", xticks=range(0, NUM_EPOCHS + 1, 5))
     _percents(axes, "y")
     axes.legend(loc="center right")
     return {"reshuffled_first": f"{shares[0]:.0%}", "reshuffled_last": f"{shares[-1]:.0%}"}
 
 
 def learnt_by_heart(figure: Figure, _folder: Path) -> Numbers:
-    """What a classifier seems to know where labels are tossed by a coin, so that there is nothing to know."""
+    """What a classifier seems to know if labels are coin tosses, so that there is nothing to know."""
     shares = np.linspace(0, 1, 6)
     rng = np.random.default_rng(1)
     leaking = [np.mean([_score_by_nearest(rng, share, apart=False) for _ in range(20)]) for share in shares]
@@ -115,20 +115,20 @@ def learnt_by_heart(figure: Figure, _folder: Path) -> Numbers:
 
 
 def _score_by_nearest(rng: np.random.Generator, share: float, *, apart: bool, num_images: int = 200) -> float:
-    """Score the label of the nearest image, where this share of all has a copy; labels mean nothing."""
+    """Score the label of the nearest image when this share of the images has a copy; labels mean nothing."""
     scenes = np.arange(num_images)
     scenes[: int(num_images * share)] //= 2
     places, labels = rng.normal(size=(num_images, 8))[scenes], rng.integers(0, 2, num_images)[scenes]
     places += 0.01 * rng.normal(size=places.shape)
     drawn = rng.permutation(num_images)
-    # By scene or by image: that is the whole difference.
+    # Split by scene or by image: that is the whole difference.
     for_test = drawn[scenes] < num_images // 5 if apart else drawn < num_images // 5
     gaps = np.linalg.norm(places[for_test, None] - places[~for_test], axis=2)
     return float((labels[~for_test][gaps.argmin(axis=1)] == labels[for_test]).mean())
 
 
 def intervals(figure: Figure, _folder: Path) -> Numbers:
-    """Sixty tests of thirty images each, of one classifier that is right for 85%."""
+    """Sixty tests of one classifier whose true accuracy is 85%, each on thirty images."""
     rng, true, num_images = np.random.default_rng(4), 0.85, 30
     scores = [wilson_score(int(rng.binomial(num_images, true)), num_images) for _ in range(60)]
     axes = figure.add_subplot()
@@ -137,7 +137,7 @@ def intervals(figure: Figure, _folder: Path) -> Numbers:
         axes.plot([place, place], [score.low, score.high], color=color, linewidth=2)
         axes.plot(place, _share(score), "o", color=color, markersize=4)
     axes.axhline(true, color=GREY, linewidth=1, linestyle="--")
-    axes.set(xlabel="sixty tests, each on thirty other images", ylabel="score", xticks=[])
+    axes.set(xlabel="60 tests, each on 30 other images", ylabel="score", xticks=[])
     _percents(axes, "y")
     many = rng.binomial(num_images, true, 100_000)
     ends = {right: wilson_score(right, num_images) for right in range(num_images + 1)}
@@ -154,7 +154,7 @@ def intervals(figure: Figure, _folder: Path) -> Numbers:
 
 
 def widths(figure: Figure, _folder: Path) -> Numbers:
-    """The interval of 90% by the number of test images."""
+    """The interval around 90%, by the number of test images."""
     counts = (10, 30, 100, 300, 1000, 3000)
     scores = [wilson_score(count * 9 // 10, count) for count in counts]
     axes = figure.add_subplot()
@@ -162,35 +162,35 @@ def widths(figure: Figure, _folder: Path) -> Numbers:
         axes.plot([place, place], [score.low, score.high], color=BLUE, linewidth=8, solid_capstyle="butt")
         axes.text(place, 1.02, f"{score.low:.0%} to {score.high:.0%}", ha="center", fontsize=9)
     axes.axhline(0.9, color=GREY, linewidth=1, linestyle="--")
-    axes.set(xlabel="test images", ylabel="interval of 90%", xlim=(-0.6, len(counts) - 0.4))
+    axes.set(xlabel="test images", ylabel="interval around 90%", xlim=(-0.6, len(counts) - 0.4))
     axes.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
     _percents(axes, "y")
     return {}
 
 
 def baseline(figure: Figure, _folder: Path) -> Numbers:
-    """The same score, beside two different baselines."""
+    """The same score against two different baselines."""
     axes = figure.add_subplot()
     for place, share in enumerate((0.5, 0.9)):
         score = wilson_score(270, 300)
         axes.barh(place, share, height=0.5, color=GREY, alpha=0.35)
-        axes.text(0.01, place, f"always saying happy: {share:.0%}", va="center")
+        axes.text(0.01, place, f"always guessing happy: {share:.0%}", va="center")
         axes.plot([score.low, score.high], [place, place], color=BLUE, linewidth=3)
         axes.plot(_share(score), place, "o", color=BLUE, markersize=9)
-    axes.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="images answered right")
+    axes.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="accuracy")
     axes.set_yticks([0, 1], ["150 happy,\n150 sad", "270 happy,\n30 sad"])
     _percents(axes, "x")
     return {}
 
 
 def folds(figure: Figure, _folder: Path) -> Numbers:
-    """Five trainings, each of which leaves out another fifth."""
+    """Five trainings, each of which holds out a different fifth."""
     axes = figure.add_subplot()
     for turn in range(5):
         for part in range(5):
             color = ORANGE if part == turn else BLUE
             axes.add_patch(Rectangle((part, -turn), 0.94, 0.8, color=color))
-            word = "judged" if part == turn else "learnt"
+            word = "test" if part == turn else "train"
             axes.text(part + 0.47, 0.4 - turn, word, color="white", ha="center", va="center")
         axes.text(-0.15, 0.4 - turn, f"training {turn + 1}", ha="right", va="center")
     axes.set(xlim=(-1.2, 5), ylim=(-4.1, 0.9))
@@ -199,7 +199,7 @@ def folds(figure: Figure, _folder: Path) -> Numbers:
 
 
 def _predictions(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return scores of two classes that speak twice as loudly as they should, and the labels."""
+    """Return logits of two classes that are twice as large as they should be, and the labels."""
     rng = np.random.default_rng(2)
     meant = rng.normal(scale=1.6, size=num_images)
     labels = (rng.random(num_images) < 1 / (1 + np.exp(-meant))).astype(np.int64)
@@ -207,7 +207,7 @@ def _predictions(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64
 
 
 def sureness(figure: Figure, _folder: Path) -> Numbers:
-    """How sure a classifier is, and how often it is right: before and after it is divided by a temperature."""
+    """Confidence against accuracy, before and after dividing by a temperature."""
     logits, labels = _predictions(4000)
     fit, rest = slice(0, 2000), slice(2000, None)
     temperature = best_temperature(logits[fit], labels[fit])
@@ -217,7 +217,7 @@ def sureness(figure: Figure, _folder: Path) -> Numbers:
         axes = figure.add_subplot(1, 2, place + 1)
         axes.plot([0.5, 1], [0.5, 1], "--", color=GREY, linewidth=1)
         axes.plot([b.confidence for b in found.bins], [_share(b.accuracy) for b in found.bins], "o-", color=color)
-        axes.set(title=name, xlabel="how sure it is", ylabel="how often it is right")
+        axes.set(title=name, xlabel="confidence", ylabel="accuracy")
         axes.set(xlim=(0.48, 1.02), ylim=(0.48, 1.02))
         _percents(axes, "xy")
         numbers |= {f"sure_{name}": f"{found.confidence:.0%}", f"error_{name}": f"{found.error.value:.0%}"}
@@ -232,8 +232,8 @@ def unsure(figure: Figure, _folder: Path) -> Numbers:
     coverage = [row for row in measure_coverage(probs, labels) if row.accuracy.num_images >= 40]
     thresholds = [max(0.5, row.threshold) for row in coverage]
     axes = figure.add_subplot()
-    axes.plot(thresholds, [_share(row.answered) for row in coverage], color=BLUE, label="images that get an answer")
-    axes.plot(thresholds, [_share(row.accuracy) for row in coverage], color=ORANGE, label="answers that are right")
+    axes.plot(thresholds, [_share(row.answered) for row in coverage], color=BLUE, label="images answered")
+    axes.plot(thresholds, [_share(row.accuracy) for row in coverage], color=ORANGE, label="accuracy of the answers")
     axes.set(xlabel="threshold", ylim=(0, 1.02))
     _percents(axes, "xy")
     axes.legend(loc="lower left")
@@ -248,7 +248,7 @@ def unsure(figure: Figure, _folder: Path) -> Numbers:
 
 
 def shortcut(figure: Figure, folder: Path) -> Numbers:
-    """Drawn people whose sad images were made darker, and what the brightness alone tells."""
+    """Drawn people, the sad ones made darker, and what brightness alone predicts."""
     data = folder / "darker"
     for label, light in (("happy", 1.0), ("sad", 0.75)):
         (data / label).mkdir(parents=True, exist_ok=True)
@@ -270,13 +270,13 @@ def shortcut(figure: Figure, folder: Path) -> Numbers:
 
 
 def best(figure: Figure, _folder: Path) -> Numbers:
-    """The best score among many classifiers that all toss a coin, on one test of thirty images."""
+    """The best score among classifiers that toss a coin, on one test of thirty images."""
     rng = np.random.default_rng(3)
     counts = (1, 3, 10, 30, 100, 300)
     scores = [float((rng.binomial(30, 0.5, (2000, count)) / 30).max(axis=1).mean()) for count in counts]
     axes = figure.add_subplot()
-    axes.plot(range(len(counts)), scores, "o-", color=ORANGE, label="the best of them, on that test")
-    axes.plot([0, len(counts) - 1], [0.5, 0.5], color=BLUE, linewidth=3, label="what each of them is worth")
+    axes.plot(range(len(counts)), scores, "o-", color=ORANGE, label="best score on that test")
+    axes.plot([0, len(counts) - 1], [0.5, 0.5], color=BLUE, linewidth=3, label="true accuracy of each")
     axes.set_xticks(range(len(counts)), [f"{count}" for count in counts])
     axes.set(xlabel="classifiers tried on the same test", ylabel="score", ylim=(0.4, 1.0))
     _percents(axes, "y")

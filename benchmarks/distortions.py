@@ -105,7 +105,7 @@ def edits() -> dict[str, Edit]:
         "size 1/2": partial(scaled, share=0.5),
         "size 1/4": partial(scaled, share=0.25),
         "longer side 64 pixels": partial(to_side, side=64),
-        "a third less high": lambda image: image.resize((image.width, max(1, image.height * 2 // 3))),
+        "height reduced by a third": lambda image: image.resize((image.width, max(1, image.height * 2 // 3))),
         "grey": in_grey,
         "brighter by 20%": partial(enhanced, kind=brightness, by=1.2),
         "darker by 20%": partial(enhanced, kind=brightness, by=0.8),
@@ -114,18 +114,21 @@ def edits() -> dict[str, Edit]:
         "watermark in a corner": stamped,
         "caption below, 10%": captioned,
         **{f"black border, {share:.0%} of the side": partial(framed, share=share) for share in (0.02, 0.05)},
-        **{f"middle, {share:.0%} cut off": partial(cropped, share=share) for share in (0.02, 0.05, 0.1, 0.2)},
+        **{f"{share:.0%} cropped all round": partial(cropped, share=share) for share in (0.02, 0.05, 0.1, 0.2)},
         **{
-            f"right and bottom, {share:.0%} cut off": partial(cropped, share=share, where=(0, 0))
+            f"{share:.0%} cropped right and bottom": partial(cropped, share=share, where=(0, 0))
             for share in (0.02, 0.05, 0.1, 0.2)
         },
-        **{f"turned by {degrees} degrees": partial(turned, degrees=degrees) for degrees in (1, 2, 5)},
+        **{
+            f"rotated by {degrees} degree{'s' * (degrees > 1)}": partial(turned, degrees=degrees)
+            for degrees in (1, 2, 5)
+        },
         "mirrored": lambda image: image.transpose(left_right),
         "mirrored, size 1/4": lambda image: scaled(image.transpose(left_right), 0.25),
-        "mirrored, middle, 2% cut off": lambda image: cropped(image.transpose(left_right), 0.02),
+        "mirrored, 2% cropped all round": lambda image: cropped(image.transpose(left_right), 0.02),
         "upside down": lambda image: image.transpose(upside_down),
-        "turned by 180 degrees": lambda image: image.transpose(half),
-        "turned by 90 degrees": lambda image: image.transpose(quarter),
+        "rotated by 180 degrees": lambda image: image.transpose(half),
+        "rotated by 90 degrees": lambda image: image.transpose(quarter),
     }
 
 
@@ -169,7 +172,7 @@ def main() -> None:
     dataset = clean(scan(given.photos))
     usable = [record for record in dataset.records if record.used]
     print(f"{len(usable)} usable images, distorted\n")
-    print("| distortion | found | near by the hash | median bits apart |\n|---|---|---|---|")
+    print("| distortion | found | candidates by hash | median bits apart |\n|---|---|---|---|")
     for name, results in found_copies(dataset, usable).items():
         bits = np.array([apart for _, apart in results])
         score = wilson_score(sum(found for found, _ in results), len(results))

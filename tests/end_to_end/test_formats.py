@@ -24,7 +24,7 @@ from onnx_models import colour_classifier
 pytestmark = pytest.mark.medium
 FILES = Path(__file__).parent.parent / "kinds"
 PAGE = (Path(__file__).parents[2] / "docs/reference/formats.md").read_text()
-READ, OTHERS = PAGE.split("## Named, and not read")
+READ, OTHERS = PAGE.split("## Recognised, but not read")
 # All files show one drawing; some of it in grey, some transparent from left to right.
 DRAWING: NDArray[np.float32] = np.asarray(Image.open(FILES / "reference.png").convert("RGB"), np.float32)
 GREY = re.compile("grey|1-bit|pgm|pbm|float|five|white-is-zero")

@@ -1,4 +1,4 @@
-"""Changes: ways of altering an image that leave its class as it is, unless the user says that they may matter."""
+"""Changes: alterations of an image that should not affect its class, unless the user says that they may."""
 
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,28 +13,28 @@ from mien.core.faces import LONGEST_SIDE, Face, Rectangle, bounded
 from mien.core.inputs import Inputs, faces_at, inputs_of
 
 _HALF_AS_BRIGHT, _HALF_AS_BRIGHT_AGAIN = 0.5, 1.5
-# Blurred like an image whose shorter side had some 50 pixels; saved by the program that saves most.
+# Blurred like an image whose shorter side had about 50 pixels; saved at a very low JPEG quality.
 _BLUR, _QUALITY = 1 / 112, 15
-# The middle has two thirds of each side; a close-up is so many times as long as the face's box.
+# The middle has two thirds of each side; a close-up is this many times the size of the face's box.
 _MIDDLE, _CLOSE = 2 / 3, 1.3
-# A face that fills more of the image than this stands in a close-up already.
+# A face that fills more of the image than this is a close-up already.
 _MOST_OF_IMAGE = 0.6
-# Smaller pieces show nothing.
+# Smaller crops show nothing.
 _LEAST_SIDE = 0.02
 
 
 @dataclass(frozen=True)
 class Change:
-    """One way of altering an image.
+    """One way to alter an image.
 
     Attributes:
-        name: Such as "grey".
-        words: What is done, as it is said after "on images that are ...".
-        aspects: What must not matter for the class to stay.
+        name: E.g. "grey".
+        words: What is done, phrased to follow "on images that are ...".
+        aspects: What must not affect the class.
         tone: Image -> image of the same size, mode RGB.
-        cut: Boxes of the faces, (3, 4), and width / height of the image -> what is left, as left, top, width and height
-            in shares; None where the change makes no sense. None for all of it.
-        mirrors: Left and right change places.
+        cut: Face boxes (3, 4) and the image's width / height -> the crop as left, top, width and height in shares, or
+            None if the change makes no sense for the image. None if the change does not crop.
+        mirrors: Left and right are swapped.
     """
 
     name: str
@@ -45,22 +45,22 @@ class Change:
     mirrors: bool = False
 
     def applies_to(self, face_boxes: NDArray[np.float32], ratio: float) -> bool:
-        """Return whether the change makes sense for an image with faces in these boxes, (3, 4), and of this shape.
+        """Return whether the change makes sense for an image with these face boxes, (3, 4), and this shape.
 
         Args:
-            face_boxes: As `Inputs.face_boxes` has them.
+            face_boxes: In the format of `Inputs.face_boxes`.
             ratio: Width / height of the image.
         """
         return self.cut is None or self.cut(face_boxes, ratio) is not None
 
     def inputs_of(self, rgb: Image.Image, unchanged: Inputs, config: ScanConfig) -> Inputs:
-        """Return what a network is shown of the changed image: Inputs of length 1.
+        """Return the network inputs of the changed image: Inputs of length 1.
 
-        Faces are looked for again where the image is cut; otherwise they stay where they are.
+        If the change crops, faces are detected again; otherwise they stay where they are.
 
         Args:
             rgb: The decoded image, of any size.
-            unchanged: What a network is shown of it as it is: a change that `applies_to` it.
+            unchanged: The network inputs of the original image. The change must apply to it.
             config: As for `mien.core.inputs.inputs_of`.
         """
         faces: Sequence[Face] | None = faces_at(unchanged.face_places[0])
@@ -68,7 +68,7 @@ class Change:
             rgb, faces = _cut_out(rgb, self.cut(unchanged.face_boxes[0], rgb.width / rgb.height)), None
         elif self.mirrors and faces:
             faces = [face.mirrored() for face in faces]
-        # As small as what is seen of it allows, so that no change takes long.
+        # Scale down as far as the network's input size allows, so that every change is fast.
         rgb = bounded(rgb, max(LONGEST_SIDE, 2 * max(config.image_size)))
         return inputs_of(self.tone(rgb), config, faces)
 
@@ -96,7 +96,7 @@ def _middle(boxes: NDArray[np.float32], ratio: float) -> Rectangle:
 
 
 def _close_up(boxes: NDArray[np.float32], ratio: float) -> Rectangle | None:
-    """Return a square round the largest face, as far as it is in the image; None where there is no face to go near."""
+    """Return a square around the largest face, clipped to the image, or None if there is no face to zoom in on."""
     left, top, width, height = (float(number) for number in boxes[0])
     side = _CLOSE * max(width * ratio, height)
     across, down = side / ratio, side
@@ -121,10 +121,10 @@ CHANGES = (
 
 
 def changes_but(may_matter: Sequence[str]) -> tuple[Change, ...]:
-    """Return the changes that must not matter, where some aspects may.
+    """Return the changes that must not matter, given the aspects that may.
 
     Raises:
-        SettingsError: There is no such aspect.
+        SettingsError: An aspect is unknown.
     """
     unknown = [name for name in ([may_matter] if isinstance(may_matter, str) else may_matter) if name not in ASPECTS]
     expect(not unknown, "may_matter", unknown, f"some of {', '.join(ASPECTS)}")
@@ -132,7 +132,7 @@ def changes_but(may_matter: Sequence[str]) -> tuple[Change, ...]:
 
 
 def changes_by_place(places: Mapping[Change, Iterable[int]]) -> dict[int, list[Change]]:
-    """Return what is to be done to each image, from which images each change is for."""
+    """Return the changes to apply to each image, given the images for each change."""
     found: dict[int, list[Change]] = {}
     for change, some in places.items():
         for place in some:

@@ -1,4 +1,4 @@
-"""CSV tables: every one that mien writes or reads. No text in a cell is a formula in a spreadsheet."""
+"""CSV tables: reading and writing, with cells protected from being run as spreadsheet formulas."""
 
 import csv
 import io
@@ -6,26 +6,26 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-# A spreadsheet takes a cell that begins so for a formula; some begin a cell at a semicolon, a tab or a new line too. An
-# apostrophe before it says that it is text. https://owasp.org/www-community/attacks/CSV_Injection
+# Spreadsheets treat cells that start like this as formulas; some also start a cell at a semicolon, tab or line break.
+# A leading apostrophe marks text. https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = r"(?=[=+\-@＝＋－＠'\t]|\r(?!\n))"
 _UNMARKED = re.compile(r"(?<![^;\t\r\n])" + _FORMULA)
 _MARKED = re.compile(r"(?<![^;\t\r\n])'" + _FORMULA)
-# The same in a whole table, where a cell stands behind a comma or a quotation mark too.
+# The same for a whole table, where a cell can also start after a comma or a quotation mark.
 _MAY_BE_FORMULA = re.compile(r"[,\";\t\r\n](?:[=+\-@＝＋－＠'\t]|\r(?!\n))")
-# Excel takes a file without this mark for one in the system's old encoding, and shows "fâché" as "fÃ¢chÃ©".
+# Without this mark, Excel assumes the system's legacy encoding and shows "fâché" as "fÃ¢chÃ©".
 BYTE_ORDER_MARK = "\ufeff"
-# More at a time, and the garbage collector comes in between.
+# With larger batches the garbage collector kicks in.
 _NUM_ROWS = 100
 
 
 def table_text(rows: Iterable[Iterable[object]]) -> str:
-    """Return a whole table as CSV; it begins with a byte order mark, which tells a spreadsheet that it is in UTF-8.
+    """Return a table as CSV, starting with a byte order mark so that spreadsheets read it as UTF-8.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers.
+    Text that a spreadsheet would treat as a formula gets a leading apostrophe; numbers stay numbers.
 
     Args:
-        rows: The names of the columns first; cells are text, numbers, or None for an empty one.
+        rows: Column names first. Cells are text, numbers, or None for an empty cell.
 
     Source:
         RFC 4180; OWASP, CSV injection.
@@ -34,22 +34,22 @@ def table_text(rows: Iterable[Iterable[object]]) -> str:
 
 
 def rows_text(rows: Iterable[Iterable[object]]) -> str:
-    """Return rows as `table_text` writes them, to be added to a table."""
+    """Return rows in the format of `table_text`, for appending to a table."""
     waiting = iter(rows)
     return "".join(map(_part, iter(lambda: list(islice(waiting, _NUM_ROWS)), [])))
 
 
 def read_rows(lines: Iterable[str], *, delimiter: str = ",") -> Iterator[list[str]]:
-    """Yield the rows that `table_text` was given, all cells as text; tables from elsewhere are read as they are.
+    """Yield the rows of a CSV file as text cells, removing the apostrophes that `table_text` added.
 
-    A byte order mark at the start is passed over.
+    A byte order mark at the start is ignored.
 
     Args:
-        lines: A file that is open with newline="", or its lines.
-        delimiter: What divides the cells.
+        lines: A file opened with newline="", or its lines.
+        delimiter: The cell separator.
 
     Raises:
-        ValueError: It is no CSV.
+        ValueError: It is not valid CSV.
     """
     rest = iter(lines)
     first = (line.removeprefix(BYTE_ORDER_MARK) for line in islice(rest, 1))
@@ -57,29 +57,29 @@ def read_rows(lines: Iterable[str], *, delimiter: str = ",") -> Iterator[list[st
         for row in csv.reader(chain(first, rest), delimiter=delimiter, strict=True):
             yield [_MARKED.sub("", cell) for cell in row] if "'" in "".join(row) else row
     except csv.Error as error:
-        raise ValueError(f"no CSV: {error}") from error
+        raise ValueError(f"not valid CSV: {error}") from error
 
 
 def read_records(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Yield the rows below the first by the names that it gives to the columns; empty lines are passed over.
+    """Yield the rows below the header as dictionaries by column name, skipping empty lines.
 
     Args:
-        lines: A file that is open with newline="", or its lines.
+        lines: A file opened with newline="", or its lines.
 
     Raises:
-        ValueError: It is no CSV, or a row has too few or too many cells.
+        ValueError: It is not valid CSV, or a row has too few or too many cells.
     """
     rows = read_rows(lines)
     columns = next(rows, [])
     for row in filter(None, rows):
         if len(row) != len(columns):
-            raise ValueError(f"a row has {len(row)} cells, and the table {len(columns)} columns")
+            raise ValueError(f"a row has {len(row)} cells, but the table has {len(columns)} columns")
         yield dict(zip(columns, row, strict=True))
 
 
 def _part(rows: list[Iterable[object]]) -> str:
     text = _written(rows)
-    # One search for all, and not for each cell: few tables hold anything of the kind.
+    # One search for the whole table instead of one per cell: few tables need escaping.
     return _written(map(_marked, rows)) if _MAY_BE_FORMULA.search(f"\n{text}") else text
 
 

@@ -1,4 +1,4 @@
-"""Engines: where one function is applied to many items: in threads of this process, or by Ray on many machines."""
+"""Engines: apply a function to many items, in threads of this process or with Ray on many machines."""
 
 import logging
 import os
@@ -23,50 +23,50 @@ from mien.version import __version__
 if TYPE_CHECKING:
     import ray
 
-# So many items are sent at a time, and for each core so many times that are not answered yet.
+# Items per message, and unanswered batches per core.
 _BATCH, _PER_CORE = 8, 4
-# A batch that was lost so often is what the workers die of.
+# After this many losses of the same batch, the batch itself is what kills the workers.
 _MOST_TRIES = 4
 _CONNECT_S = 5.0
-# Ray itself ends the process without a word some seconds after it has lost the node of this machine.
+# Ray silently kills the process some seconds after losing the local node.
 _LOOK_S = 2.0
 _OF_RAY = "--engine ray"
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-# What became of a batch: the results up to the first error, and that error.
+# The result of a batch: the results up to the first error, and that error.
 Outcome = tuple[list[Any], Exception | None]
 
 
 def spread(function: Callable[[Item], Result], items: Iterable[Item], *, folder: str | Path = ".") -> Iterator[Result]:
-    """Yield `function(item)` for every item, in the order of the items, by the engine in force.
+    """Yield `function(item)` for every item, in order, using the current engine.
 
-    At most a few items for each core are in work at a time, so that memory stays flat.
+    Only a few items per core are in progress at a time, so memory use stays flat.
 
     Args:
-        function: What to do with an item. Another process may do it, so that it must need nothing of this one but what
-            can be pickled, and change nothing here.
-        items: Taken one by one, as cores become free; they can be pickled, too.
-        folder: What the function reads: every machine must see it, as it must see the current one.
+        function: What to do with an item. It may run in another process, so everything it needs must be picklable, and
+            it must not change anything in this process.
+        items: Taken one by one, as cores become free. They must be picklable too.
+        folder: The folder that the function reads. Every machine must be able to see it and the current folder.
 
     Raises:
-        SettingsError: The machines cannot do it.
+        SettingsError: The machines cannot run it.
     """
     workers = _in_force.get()
     yield from in_threads(function, items) if workers is None else workers.spread(function, items, folder=folder)
 
 
 def on_many_machines() -> bool:
-    """Say whether `spread` uses other processes, each of which reads for itself."""
+    """Return whether `spread` uses other processes, each reading files for itself."""
     return _in_force.get() is not None
 
 
 @contextmanager
 def using(config: EngineConfig, progress: Progress = SILENCE) -> Iterator[None]:
-    """Let `spread` use an engine in the block; what it yields must be taken there, too.
+    """Make `spread` use an engine within the block. Consume its results in the block too.
 
     Args:
-        config: Which.
-        progress: Told where a worker was lost.
+        config: Which engine.
+        progress: Receives a message when a worker is lost.
 
     Raises:
         SettingsError: The machines cannot be reached.
@@ -83,22 +83,22 @@ def using(config: EngineConfig, progress: Progress = SILENCE) -> Iterator[None]:
         yield
     finally:
         _in_force.reset(before)
-        # Ends what is still in work, too.
+        # This also stops work in progress.
         ray.shutdown()
 
 
 class _Workers:
-    """Processes of Ray, one for each core of every machine."""
+    """Ray processes, one per core of every machine."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._has_told = progress, False
         self._needed = _needed_addresses()
 
     def spread(self, function: Callable[[Any], Any], items: Iterable[Any], *, folder: str | Path) -> Iterator[Any]:
-        """Do it as `mien.core.engines.spread` says."""
+        """Apply a function to items; see `mien.core.engines.spread`."""
         import ray
 
-        # Sent once. In a list it stays a reference.
+        # Sent once. Inside a list it stays a reference.
         references, work = [ray.put(function)], ray.remote(max_retries=0)(_work)
         num_ahead, folders = _PER_CORE * _num_cores(), (os.path.abspath(folder), os.getcwd())
         running: deque[tuple[list[Any], ray.ObjectRef[Outcome]]] = deque()
@@ -119,7 +119,7 @@ class _Workers:
         outcome: "ray.ObjectRef[Outcome]",
         submit: Callable[[list[Any]], "ray.ObjectRef[Outcome]"],
     ) -> Iterator[Any]:
-        """Yield what became of a batch; where it was lost with its worker, let another do it again."""
+        """Yield the results of a batch, resubmitting it if its worker was lost."""
         import ray
 
         for tries_left in reversed(range(_MOST_TRIES)):
@@ -127,13 +127,13 @@ class _Workers:
                 results, error = self._awaited(outcome)
                 break
             except ray.exceptions.RayTaskError as failure:
-                raise SettingsError(f"{_OF_RAY}: a worker cannot do it: {_last_line(failure)}") from failure
+                raise SettingsError(f"{_OF_RAY}: a worker failed: {_last_line(failure)}") from failure
             except ray.exceptions.RayError as failure:
                 self._refuse_silence()
                 if not tries_left:
                     raise SettingsError(
-                        f"{_OF_RAY}: {_MOST_TRIES} workers were lost with the same {len(batch)} items. Their memory "
-                        "may be too small for so many cores: ray start --num-cpus says how many are used"
+                        f"{_OF_RAY}: {_MOST_TRIES} workers were lost on the same {len(batch)} items, probably because "
+                        "memory ran out. Use fewer cores per machine: ray start --num-cpus N"
                     ) from failure
                 self._tell_loss()
                 outcome = submit(batch)
@@ -152,17 +152,17 @@ class _Workers:
                 self._refuse_silence()
 
     def _refuse_silence(self) -> None:
-        """Make sure that what no other machine can stand in for is there."""
+        """Raise an error if the head node or the local node is gone; no other machine can replace them."""
         for address in self._needed:
             if problem := _silence_at(address):
                 raise SettingsError(
-                    f"{_OF_RAY}: the head of the cluster, or Ray on this machine, has ended: nothing answers at "
-                    f"{address} ({problem}). Start it again, and type the same command"
+                    f"{_OF_RAY}: the cluster's head node or Ray on this machine has stopped. No answer from {address} "
+                    f"({problem}). Start it again, then rerun this command"
                 )
 
     def _tell_loss(self) -> None:
         if not self._has_told:
-            self._progress.say("a worker was lost; what it had in work is done again")
+            self._progress.say("lost a worker; redoing its items")
         self._has_told = True
 
 
@@ -170,11 +170,11 @@ _in_force: ContextVar[_Workers | None] = ContextVar("_in_force", default=None)
 
 
 def _work(references: "list[ray.ObjectRef[Any]]", batch: list[Any], folders: Iterable[str], version: str) -> Outcome:
-    """Apply a function to items, on a worker."""
+    """Apply a function to items on a worker."""
     results: list[Any] = []
     try:
         if version != __version__:
-            raise SettingsError(f"{_OF_RAY}: mien is {__version__} on {platform.node()}, and {version} here")
+            raise SettingsError(f"{_OF_RAY}: {platform.node()} has mien {__version__}, but this machine has {version}")
         _enter(folders)
         function = _fetched(references[0])
         for item in batch:
@@ -185,21 +185,21 @@ def _work(references: "list[ray.ObjectRef[Any]]", batch: list[Any], folders: Ite
 
 
 def _enter(folders: Iterable[str]) -> None:
-    """Make sure that folders are seen, and let paths mean the same as in the last, where the command was typed."""
+    """Check that the folders are visible, and change to the last one, where the command was typed."""
     for folder in folders:
         try:
             os.chdir(folder)
         except OSError as error:
             raise SettingsError(
-                f"{_OF_RAY}: {platform.node()} does not see the folder {folder!r}. Every machine must see the images, "
-                "and the folder in which this is typed, at the same path; for copies of archives and stores, let "
-                "XDG_CACHE_HOME name a shared folder"
+                f"{_OF_RAY}: {platform.node()} cannot see the folder {folder!r}. The images and the folder you run "
+                "this in must have the same path on every machine. Also set XDG_CACHE_HOME to a shared folder if you "
+                "use archives or stores"
             ) from error
 
 
 @lru_cache(maxsize=1)
 def _fetched(reference: "ray.ObjectRef[Any]") -> Callable[[Any], Any]:
-    """Return the function, ready to be used again: it may hold a network."""
+    """Return the function, cached because it may hold a network."""
     import ray
 
     function: Callable[[Any], Any] = ray.get(reference)
@@ -217,36 +217,36 @@ def _num_cores() -> int:
 
     num_cores = int(ray.cluster_resources().get("CPU", 0))
     if not num_cores:
-        raise SettingsError(f"{_OF_RAY}: no machine offers a core: ray start --num-cpus says how many it does")
+        raise SettingsError(f"{_OF_RAY}: the cluster has no CPU cores to offer. Set them with: ray start --num-cpus N")
     return num_cores
 
 
 def _connect(address: str) -> None:
-    """Join the cluster at an address, or start one of this machine alone."""
-    # Read when it is loaded. Otherwise it tells its makers about its use, and prints of lost workers among the results.
+    """Join the cluster at an address, or start one on this machine only."""
+    # Read when Ray is loaded. Without these, Ray sends usage statistics and prints lost workers among the results.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "1", "RAY_DEDUP_LOGS_SKIP_REGEX": "^"}
     with needing("ray"):
         import ray
     address = address or os.environ.get("RAY_ADDRESS", "")
     if ":" in address and (problem := _silence_at(address)):
-        # Ray would try for minutes, and then end the process.
+        # Ray would retry for minutes and then kill the process.
         raise SettingsError(
-            f"{_OF_RAY}: nothing answers at {address} ({problem}): begin there with ray start --head, which prints "
-            "the address"
+            f"{_OF_RAY}: no answer from {address} ({problem}). Start the cluster there with ray start --head, which "
+            "prints its address"
         )
     try:
-        # Without an address Ray would look for the cluster that was started here last, and wait for it, were it gone.
+        # Without an address Ray would look for the last cluster started here, and wait for it even if it is gone.
         ray.init(address or "local", log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError) as error:
         where = f"at {address} " if address else ""
         raise SettingsError(
-            f"{_OF_RAY}: the cluster {where}cannot be joined: {_last_line(error)}. This machine must belong to it, "
-            f"with the same Python, Ray and RAY_AUTH_MODE: ray start --address={address or 'HOST:PORT'}"
+            f"{_OF_RAY}: cannot join the cluster {where}({_last_line(error)}). This machine must be part of it, with "
+            f"the same Python, Ray and RAY_AUTH_MODE: ray start --address={address or 'HOST:PORT'}"
         ) from error
 
 
 def _needed_addresses() -> list[str]:
-    """Return where the head of the cluster listens, and the node of this machine."""
+    """Return the addresses of the cluster's head and of the node on this machine."""
     import ray
 
     context = ray.get_runtime_context()
@@ -255,7 +255,7 @@ def _needed_addresses() -> list[str]:
 
 
 def _silence_at(address: str) -> str:
-    """Say why nothing answers at HOST:PORT; an empty text where something does."""
+    """Return why nothing answers at HOST:PORT, or an empty text if something does."""
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()

@@ -1,4 +1,4 @@
-"""Optional packages: what to type when one is not installed."""
+"""Optional packages: explain how to install one that is missing."""
 
 import json
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from mien.errors import MissingExtraError
 
 @contextmanager
 def needing(extra: str) -> Iterator[None]:
-    """Turn the import of a missing package in the block into the command that installs it.
+    """Turn a failed import in the block into an error with the command that installs the package.
 
-    What else goes wrong in an import is left as it is, so that its cause is seen.
+    Other errors during an import pass through unchanged, so that their cause is visible.
 
     Args:
         extra: Name of the set of packages in pyproject.toml, such as "keras".
@@ -35,7 +35,7 @@ def needing(extra: str) -> Iterator[None]:
 
 
 def require(extra: str, *modules: str) -> None:
-    """Make sure that modules can be imported, without importing them.
+    """Check that modules can be imported, without importing them.
 
     Args:
         extra: As in `needing`.

@@ -1,4 +1,4 @@
-"""Faces: where they are in an image, and a small grey crop of each, upright, for networks that look at faces alone."""
+"""Faces: find them in an image, and cut small upright grey crops for networks that see only faces."""
 
 import math
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ from mien.core.inference import Graph
 SIDE = 256
 CROP_SIDE = 64
 MAX_FACES = 3
-# A JPEG may have been decoded at a fraction of its size, or whole: from here on that makes no difference.
+# A JPEG may be decoded at a fraction of its size; scaling everything down to this makes that irrelevant.
 LONGEST_SIDE = 512
-# Cells on each side, and boxes in a cell, of the two maps that the detector ends in.
+# Cells per side and boxes per cell of the detector's two output maps.
 _MAPS = ((16, 2), (8, 6))
 _MIN_SCORE, _MAX_OVERLAP = 0.5, 0.3
-# The detector misses faces that fill the image: where it finds none, it looks again at the image so much smaller. What
-# counts then are faces of this share of the longer side; small ones are hardly ever real.
+# The detector misses faces that fill the image. If it finds none, it retries on the image scaled by the first number
+# and keeps only faces of at least the second share of the longer side: smaller ones are rarely real.
 _SMALLER, _LARGE = 2 / 3, 0.5
-# A logit beyond this has a score of 0 or 1.
+# Beyond this logit, the score is 0 or 1.
 _LARGEST_LOGIT = 80.0
 _CROP_SCALE, _MOST_TURN = 1.1, 0.8
-# Each pixel of a crop is the mean of so many samples on each side.
+# Each crop pixel is the mean of this many samples per side.
 _SAMPLES = 2
 _LOADING = Lock()
 
@@ -40,10 +40,10 @@ class Face:
     """One face in an image.
 
     Attributes:
-        box: (left, top, width, height) of the face from brow to chin, in shares of the image's width and height:
-            0 to 1, but for what reaches over the edges of the image.
-        score: How sure the detector is, 0.5 to 1.
-        eyes: (x, y) of the eye that is on the left in an upright face, then of the other, in the same shares.
+        box: (left, top, width, height) from brow to chin, as shares of the image's width and height. Values are 0 to 1
+            except where the face extends beyond the image.
+        score: Detector confidence, 0.5 to 1.
+        eyes: (x, y) of the left eye (as seen in an upright face), then of the right eye, in the same units.
     """
 
     box: Rectangle
@@ -51,17 +51,16 @@ class Face:
     eyes: tuple[Point, Point]
 
     def mirrored(self) -> "Face":
-        """Return the same face where the image is mirrored."""
+        """Return the face as it appears in the mirrored image."""
         left, top, width, height = self.box
         (x, y), (other_x, other_y) = self.eyes
         return Face((1 - left - width, top, width, height), self.score, ((1 - other_x, other_y), (1 - x, y)))
 
 
 def find_faces(rgb: Image.Image) -> tuple[Face, ...]:
-    """Find the faces of an image: at most three, the largest first, as area times score goes.
+    """Find up to three faces, sorted by area times score, largest first.
 
-    Where none is found, faces that fill the image are looked for once more. It may be called in several threads at a
-    time; each call computes in its own.
+    If none is found, look again for faces that fill the image. Thread-safe; each call runs in its own thread.
 
     Args:
         rgb: Mode RGB, of any size.
@@ -73,18 +72,18 @@ def find_faces(rgb: Image.Image) -> tuple[Face, ...]:
 
 
 def crops_of(rgb: Image.Image, faces: Sequence[Face]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Cut out faces: squares around them, turned until the eyes are level, in grey.
+    """Cut out faces as grey squares, rotated so that the eyes are level.
 
-    A crop is 1.1 times as large as the longer side of the face's box, and turned by 0.8 rad at most. Where it reaches
-    over the image, the pixels of the edge are repeated.
+    A crop is 1.1 times the longer side of the face's box, rotated by at most 0.8 rad. Outside the image, edge pixels
+    are repeated.
 
     Args:
-        rgb: Mode RGB, of any size: the image that the faces were found in.
-        faces: What `find_faces` returned; of more than three, the first three are taken.
+        rgb: Mode RGB, any size; the image in which the faces were found.
+        faces: Result of `find_faces`. At most the first three are used.
 
     Returns:
-        (crops, weights). Crops: uint8 (3, 64, 64). Weights: float32 (3,), each the side of the crop, in shares of the
-        longer side of the image, times the score of the face. Where there is no face, both are 0.
+        (crops, weights). Crops: uint8 (3, 64, 64). Weights: float32 (3,), each the crop's side as a share of the
+        image's longer side, times the face's score. Both are 0 for missing faces.
     """
     grey = bounded(rgb.convert("L"))
     crops = np.zeros((MAX_FACES, CROP_SIDE, CROP_SIDE), np.uint8)
@@ -97,14 +96,14 @@ def crops_of(rgb: Image.Image, faces: Sequence[Face]) -> tuple[NDArray[np.uint8]
 
 
 def letterbox(rgb: Image.Image, share: float = 1.0) -> tuple[NDArray[np.uint8], Rectangle]:
-    """Bring an image to the square that the detector takes, whole and in its proportions, in the middle of black.
+    """Fit an image into the detector's square input, keeping its proportions, centred on black.
 
     Args:
         rgb: Mode RGB, of any size.
-        share: How much of the square its longer side takes.
+        share: Share of the square that its longer side fills.
 
     Returns:
-        (image, place): uint8 (256, 256, 3), and (left, top, width, height) in pixels, where in it the image stands.
+        (image, place): uint8 (256, 256, 3), and the image's (left, top, width, height) in it, in pixels.
     """
     shrunk = bounded(rgb)
     width, height = (max(1, round(length * share * SIDE / max(shrunk.size))) for length in shrunk.size)
@@ -115,21 +114,21 @@ def letterbox(rgb: Image.Image, share: float = 1.0) -> tuple[NDArray[np.uint8], 
 
 
 def anchors() -> NDArray[np.float64]:
-    """Return the points that the detector's boxes are relative to: (896, 2), x and y in shares of its square."""
+    """Return the reference points of the detector's boxes: (896, 2), x and y as shares of the square."""
     return np.concatenate([np.repeat(_centres(num_cells), num_boxes, axis=0) for num_cells, num_boxes in _MAPS])
 
 
 def faces_from(regressors: NDArray[np.float32], logits: NDArray[np.float32], place: Rectangle) -> tuple[Face, ...]:
-    """Turn what the detector gives into faces: at most three, the largest first, as area times score goes.
+    """Convert detector output to up to three faces, sorted by area times score, largest first.
 
-    A face needs a score of 0.5; of two boxes that share more than 0.3 of their union, the surer is kept; and its centre
-    is in the image.
+    A face needs a score of at least 0.5 and a centre inside the image. If two boxes overlap by more than 0.3 of their
+    union, only the one with the higher score is kept.
 
     Args:
         regressors: (896, 16), in pixels: centre, width and height of a box, and six points (the two eyes first), each
             as x and y. The centre and the points are relative to the anchors.
-        logits: (896,) of the scores.
-        place: (left, top, width, height) in pixels, where in the square the image stands.
+        logits: (896,), the scores before the sigmoid.
+        place: The image's (left, top, width, height) in the square, in pixels.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -_LARGEST_LOGIT, _LARGEST_LOGIT)))
     pairs = regressors.astype(np.float64).reshape(-1, 8, 2) / SIDE
@@ -151,12 +150,12 @@ def _look(rgb: Image.Image, share: float = 1.0) -> tuple[Face, ...]:
 
 
 def _share_of(face: Face, size: tuple[int, int]) -> float:
-    """Return the longer side of a face's box as a share of that of an image of this (width, height)."""
+    """Return the longer side of a face's box as a share of the longer side of an image of this (width, height)."""
     return max(face.box[2] * size[0], face.box[3] * size[1]) / max(size)
 
 
 def _face(pairs: NDArray[np.float64], score: float, corner: NDArray[np.float64], size: NDArray[np.float64]) -> Face:
-    """Make a face out of the pairs of one box, in shares of the square, and the place of the image in that."""
+    """Build a face from the point pairs of one box (shares of the square) and the image's place in the square."""
     (left, top), (width, height) = (pairs[0] - pairs[1] / 2 - corner) / size, pairs[1] / size
     (right_x, right_y), (left_x, left_y) = (pairs[2:4] - corner) / size
     eyes = (float(right_x), float(right_y)), (float(left_x), float(left_y))
@@ -164,7 +163,7 @@ def _face(pairs: NDArray[np.float64], score: float, corner: NDArray[np.float64],
 
 
 def _without_overlaps(boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> list[int]:
-    """Return which boxes, (N, 4) as left, top, right and bottom, stay if the surer of two that overlap is kept."""
+    """Return the indexes of the boxes, (N, 4) as left, top, right and bottom, that survive non-maximum suppression."""
     areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     left, kept = np.argsort(-scores, kind="stable"), []
     while len(left):
@@ -183,7 +182,7 @@ def _centres(num_cells: int) -> NDArray[np.float64]:
 
 
 def bounded(image: Image.Image, longest: int = LONGEST_SIDE) -> Image.Image:
-    """Make an image smaller until its longer side has so many pixels; a smaller one stays as it is."""
+    """Scale an image down until its longer side has at most this many pixels."""
     if max(image.size) <= longest:
         return image
     width, height = (max(1, round(length * longest / max(image.size))) for length in image.size)
@@ -196,7 +195,7 @@ def _side_of(face: Face, size: tuple[int, int]) -> float:
 
 
 def _crop(grey: Image.Image, face: Face, side: float) -> NDArray[np.uint8]:
-    """Cut one square of this side, in pixels, out of an image in mode L: uint8 (64, 64)."""
+    """Cut one square with this side, in pixels, out of an image in mode L: uint8 (64, 64)."""
     num_samples = _SAMPLES * CROP_SIDE
     size = np.array(grey.size)
     steps = ((np.arange(num_samples) + 0.5) / num_samples - 0.5) * side
@@ -205,7 +204,7 @@ def _crop(grey: Image.Image, face: Face, side: float) -> NDArray[np.uint8]:
     across, down = steps[None, :], steps[:, None]
     x = centre[0] + across * math.cos(angle) - down * math.sin(angle)
     y = centre[1] + across * math.sin(angle) + down * math.cos(angle)
-    # Pillow's bilinear resizing takes the mean over what it makes smaller: no sample steps over a pixel.
+    # Pillow's bilinear resize averages when it shrinks, so no sample skips a pixel.
     shrunk = np.maximum(1, np.rint(size * min(1, num_samples / max(side, 1)))).astype(int)
     pixels = np.asarray(grey.resize((int(shrunk[0]), int(shrunk[1])), Image.Resampling.BILINEAR), np.float32)
     samples = _sampled(pixels, x * shrunk[0] / size[0] - 0.5, y * shrunk[1] / size[1] - 0.5)
@@ -215,13 +214,13 @@ def _crop(grey: Image.Image, face: Face, side: float) -> NDArray[np.uint8]:
 
 
 def _turn(face: Face, size: NDArray[np.int64]) -> float:
-    """Return the angle of the line through the eyes, in an image of this size, in rad: clockwise, 0.8 at most."""
+    """Return the angle of the line through the eyes in rad, clockwise, limited to ±0.8."""
     across, down = (np.array(face.eyes[1]) - np.array(face.eyes[0])) * size
     return min(max(math.atan2(down, across), -_MOST_TURN), _MOST_TURN)
 
 
 def _sampled(pixels: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the levels between pixels, (H, W), at points of any shape; beyond the edges, those of the edges."""
+    """Return bilinearly interpolated levels of pixels (H, W) at points of any shape; edges are repeated."""
     height, width = pixels.shape
     x, y = np.clip(x, 0, width - 1), np.clip(y, 0, height - 1)
     left, top = x.astype(np.int64), y.astype(np.int64)
@@ -234,7 +233,7 @@ def _sampled(pixels: NDArray[np.float32], x: NDArray[np.float64], y: NDArray[np.
 
 
 def _detector() -> Graph:
-    """Return the detector, which is loaded once."""
+    """Return the detector; it is loaded only once."""
     with _LOADING:
         return _loaded()
 

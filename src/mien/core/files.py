@@ -1,4 +1,4 @@
-"""The file system: writing so that nobody ever sees half a file, walking and reading what may be hostile."""
+"""The file system: atomic writes, and safe walking and reading of untrusted folders."""
 
 import ctypes
 import errno
@@ -19,18 +19,18 @@ from mien.core.text import one_line
 from mien.errors import MienError, OutputError, SourceNotFoundError
 
 LOCK_NAME = ".lock"
-# What a disk says that cannot rename without replacing.
+# Errors of disks that cannot rename without replacing.
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; put it in the place of `path` when the block ends well.
+    """Yield a temporary path to write to, and move it to `path` if the block succeeds.
 
     Raises:
-        OutputError: The file cannot be written: no room, no permission.
+        OutputError: The file cannot be written, e.g. because the disk is full or permission is missing.
     """
-    # Of its own in each thread; and a long name has room for more.
+    # One name per thread, shortened so that there is room for the suffix.
     own = f"{os.getpid()}-{threading.get_native_id()}"
     temporary = path.with_name(f".{path.stem[:40]}.{own}.tmp{path.suffix[:40]}")
     with writing(path):
@@ -43,37 +43,38 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals in the block into an OutputError that names `path`."""
+    """Turn operating system errors in the block into an OutputError that names `path`."""
     try:
         yield
     except MienError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        what_to_do = "Free some room, or name" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Name"
+        what_to_do = "Free some space or choose" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "Choose"
         raise OutputError(f"cannot write {str(path)!r}: {reason}. {what_to_do} another place.") from error
 
 
 def refuse_among(path: Path, folder: Path, flag: str) -> None:
-    """Make sure that what is to be written would not lie among somebody's images.
+    """Refuse to write output into a folder of images.
 
     Args:
-        path: Where it is to be written.
+        path: Where the output would go.
         folder: The images.
-        flag: What names another place.
+        flag: The option that chooses another place.
 
     Raises:
-        OutputError: It would.
+        OutputError: `path` is inside `folder`.
     """
     if path.resolve().is_relative_to(folder.resolve()):
         beside = Path(os.path.relpath(folder.resolve().parent)) / path.resolve().relative_to(folder.resolve())
         raise OutputError(
-            f"{str(path)!r} would lie among the images of {str(folder)!r}: name another {flag}, such as {beside}"
+            f"the output {str(path)!r} is inside the folder of images {str(folder)!r}. Choose a place outside it, e.g. "
+            f"{flag} {beside}"
         )
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file in one piece. Names that are not valid UTF-8 keep their bytes.
+    """Write a UTF-8 file atomically. Names that are not valid UTF-8 keep their bytes.
 
     Raises:
         OutputError: The file cannot be written.
@@ -84,45 +85,45 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def claimed(folder: Path, lock_name: str = LOCK_NAME) -> Iterator[None]:
-    """Keep other processes out of a folder, or of a file in it, for the block; a kill ends the claim.
+    """Lock a folder, or a file in it, against other processes for the block. The lock ends if the process is killed.
 
     Args:
         folder: The folder.
-        lock_name: The file there that is locked.
+        lock_name: The lock file in it.
 
     Raises:
-        OutputError: Another process has claimed it, or it cannot be written to.
+        OutputError: Another process holds the lock, or the folder is not writable.
     """
-    # Takes 50 ms to load, and few commands claim anything.
+    # Takes 50 ms to import, and few commands need it.
     from filelock import FileLock, Timeout
 
     path = folder / lock_name
-    # Where a disk has no locks, what the library does instead would outlive a kill.
+    # On disks without locks, the library's fallback would outlive a kill.
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
     with writing(path):
         try:
             lock.acquire()
         except Timeout as error:
-            what_to_do = "wait for it, or name another folder"
-            raise OutputError(f"another mien command is using {str(folder)!r}: {what_to_do}") from error
+            what_to_do = "Wait for it to finish, or choose another folder"
+            raise OutputError(f"another mien command is using {str(folder)!r}. {what_to_do}") from error
     try:
         yield
     finally:
-        # Windows does not remove what is open; there the library does, once it is closed.
+        # Windows cannot delete an open file; there the library deletes it after closing it.
         with suppress(OSError):
             path.unlink()
         lock.release()
 
 
 def rename_to_free_name(source: Path, target: Path) -> None:
-    """Rename a file, link or folder, but never, unlike `os.rename`, in the place of another.
+    """Rename a file, link or folder without ever replacing another, unlike `os.rename`.
 
-    Linux, macOS and Windows do that in one step. Other systems, and disks that cannot (some on a network), are asked
-    whether the name is free just before: another program that takes it in that moment would lose its file.
+    Linux, macOS and Windows do this in one step. On other systems, and on disks that do not support it (some network
+    disks), the name is checked just before: a program that takes it in that moment would lose its file.
 
     Raises:
         FileExistsError: The name is taken.
-        OSError: It cannot be renamed; both names are as they were.
+        OSError: It cannot be renamed; nothing has changed.
     """
     if os.name == "nt":
         source.rename(target)
@@ -137,8 +138,8 @@ def rename_to_free_name(source: Path, target: Path) -> None:
 
 
 def keep_names(folder: Path) -> None:
-    """Have the disk write down the names in a folder, so that a loss of power does not undo what renaming did."""
-    # Windows opens no folders; some disks on a network do not do this.
+    """Flush the names in a folder to disk, so that a power failure does not undo a rename."""
+    # Windows cannot open folders, and some network disks do not support this.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -149,14 +150,14 @@ def keep_names(folder: Path) -> None:
 
 @contextmanager
 def temporary_file(num_bytes: int) -> Iterator[BinaryIO]:
-    """Give an open file of a size, with room for it on the disk; it vanishes with its last user.
+    """Yield an open file of this size, with its disk space reserved. It is deleted when it is closed.
 
     Raises:
-        OutputError: The disk has no room.
+        OutputError: The disk is full.
     """
     with writing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as opened:
         file = cast(BinaryIO, opened)
-        # Ask for the room now: a memory-mapped file on a disk that fills up later kills the process.
+        # Reserve the space now: if the disk fills up later, a memory-mapped file kills the process.
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, num_bytes)
         else:
@@ -168,18 +169,18 @@ def temporary_file(num_bytes: int) -> Iterator[BinaryIO]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Yield every file below a folder, sorted; hidden ones are passed over, and no folder is read twice.
+    """Yield every file below a folder, sorted, skipping hidden files and visiting each folder once.
 
-    Links are followed. One that leads nowhere is yielded, so that reading it says so.
+    Links are followed. A broken link is yielded too, so that reading it reports the problem.
 
     Raises:
-        SourceNotFoundError: A folder on the way may not be read.
+        SourceNotFoundError: A folder cannot be read.
     """
-    # A list of what is left to visit, and not recursion: a tree may be deeper than Python's stack.
+    # An explicit stack instead of recursion: a tree may be deeper than Python's stack.
     waiting, seen = [folder], set()
     while waiting:
         path = waiting.pop()
-        # Not `path.is_dir()`: it raises in a folder that may be listed and not entered.
+        # Not `path.is_dir()`: it raises in a folder that can be listed but not entered.
         if not os.path.isdir(path):
             yield path
             continue
@@ -194,7 +195,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 def open_regular(path: Path) -> io.BufferedReader:
-    """Open a regular file for reading; what is none, such as a pipe, is never waited for.
+    """Open a regular file for reading, without ever waiting for a pipe or a device.
 
     Raises:
         OSError: It cannot be opened, or is not a regular file.
@@ -207,11 +208,11 @@ def open_regular(path: Path) -> io.BufferedReader:
 
 
 def open_text(path: Path, *, errors: str = "strict") -> TextIO:
-    """Open a regular UTF-8 file for reading, the ends of its lines as they are.
+    """Open a regular UTF-8 file for reading, keeping its line endings.
 
     Args:
         path: The file.
-        errors: What becomes of bytes that are not UTF-8, as in `open`.
+        errors: What to do with bytes that are not UTF-8, as in `open`.
 
     Raises:
         OSError: It cannot be opened, or is not a regular file.
@@ -220,7 +221,7 @@ def open_text(path: Path, *, errors: str = "strict") -> TextIO:
 
 
 def read_regular(path: Path, *, max_bytes: int) -> bytes:
-    """Read a regular file whole.
+    """Read a whole regular file.
 
     Raises:
         OSError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
@@ -229,15 +230,15 @@ def read_regular(path: Path, *, max_bytes: int) -> bytes:
         with open_regular(path) as file:
             num_bytes = os.fstat(file.fileno()).st_size
             if num_bytes > max_bytes:
-                raise OSError(errno.EFBIG, f"it has {num_bytes} bytes; at most {max_bytes} are read", str(path))
+                raise OSError(errno.EFBIG, f"it has {num_bytes} bytes, more than the limit of {max_bytes}", str(path))
             return file.read(num_bytes)
     except ValueError as error:
-        # A path with a NUL in it.
+        # The path contains a NUL character.
         raise OSError(errno.EINVAL, str(error), str(path)) from error
 
 
 def read_bytes(path: Path, *, max_bytes: int) -> bytes:
-    """Read a regular file whole, as `read_regular` does, for whoever has no error of their own.
+    """Read a whole regular file, like `read_regular`, but raise an error of mien.
 
     Raises:
         SourceNotFoundError: It cannot be read, is not a regular file, or is larger than `max_bytes`.
@@ -249,13 +250,13 @@ def read_bytes(path: Path, *, max_bytes: int) -> bytes:
 
 
 def reason_of(error: Exception) -> str:
-    """Put an error's reason on one short line, whatever a hostile file or server made it say."""
+    """Return an error's reason on one short line, whatever a hostile file or server put into it."""
     text = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
     return one_line(text, 300)
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hash of a file's content; an empty text where it cannot be read."""
+    """Return the hash of a file's content, or an empty text if it cannot be read."""
     try:
         with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -264,12 +265,12 @@ def sha256_of(path: Path) -> str:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    # A pipe without a writer would be waited for, for ever.
+    # Opening a pipe without a writer would block forever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _rename_in_one_step(source: bytes, target: bytes) -> int:
-    """Rename without replacing, as `os.rename` cannot; return the error's number, or 0."""
+    """Rename without replacing, and return the error number or 0."""
     library = ctypes.CDLL(None, use_errno=True)
     failed = -1
     if sys.platform == "linux" and hasattr(library, "renameat2"):
@@ -287,7 +288,7 @@ def read_json(path: Path) -> Any:
     """Read one JSON document.
 
     Raises:
-        SourceNotFoundError: It is missing, or no JSON.
+        SourceNotFoundError: It is missing, or not JSON.
     """
     try:
         with open_text(path) as file:

@@ -1,4 +1,4 @@
-"""Fonts: letters for what is drawn with Pillow, and how much of a line there is room for."""
+"""Fonts: the typeface for text drawn with Pillow, and fitting a line into a width."""
 
 from bisect import bisect_right
 from functools import cache
@@ -8,13 +8,13 @@ from pathlib import Path
 from PIL import ImageFont
 
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
-# Those of matplotlib, or else of Linux, macOS and Windows, which have most alphabets.
+# Matplotlib's, then those of Linux, macOS and Windows: they cover the most alphabets.
 _FONT_NAMES = ("DejaVuSans.ttf", "Arial Unicode.ttf", "arial.ttf")
 
 
 @cache
 def load_font(size: int) -> Font:
-    """Return the font with the most alphabets that is found here, or else Pillow's own, which has Latin letters only.
+    """Return the available font that covers the most alphabets, or Pillow's Latin-only default.
 
     Args:
         size: Height of the letters in pixels.
@@ -23,7 +23,7 @@ def load_font(size: int) -> Font:
     folder = Path(found.origin).parent if found and found.origin else Path(__file__).parent
     for name in _FONT_NAMES:
         try:
-            # Where there is no such file, Pillow looks for its name among the fonts of the system.
+            # If the file is missing, Pillow searches the system fonts for its name.
             return ImageFont.truetype(folder / "mpl-data" / "fonts" / "ttf" / name, size)
         except OSError:
             continue
@@ -31,12 +31,12 @@ def load_font(size: int) -> Font:
 
 
 def fitting(line: str, font: Font, width: float) -> str:
-    """Return a line as it is where there is room for it; otherwise its beginning and its end, with "…" between them.
+    """Shorten a line in the middle, with "…", until it fits a width.
 
     Args:
         line: Text without line breaks.
         font: What `load_font` returned.
-        width: How many pixels there are.
+        width: Available width in pixels.
     """
     if font.getlength(line) <= width:
         return line

@@ -1,11 +1,11 @@
-"""Kinds of image files: their names, their first bytes, and what a file is that is none of them."""
+"""Image file formats: their extensions and first bytes, and what to call any other file."""
 
 import re
 
 MAX_FILE_BYTES = 512 * 1024**2
-# So much of a file tells what it is.
+# The first bytes that identify a file.
 HEAD_BYTES = 512
-# An allow-list: Pillow would start Ghostscript for an EPS file.
+# An allow-list, because Pillow would start Ghostscript for an EPS file.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP", "TIFF", "AVIF", "HEIF", "PPM", "TGA")
 EXTENSIONS = {
     ".jpg": "JPEG",
@@ -39,28 +39,28 @@ _MAGIC = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
-# Lengths of the header that follows that of the file, by the version of BMP.
+# Lengths of the header after the file header, by BMP version.
 _BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
-# Two numbers, but for bits a third, or a remark.
+# Two numbers (for bitmaps) or three, or a comment.
 _PPM = re.compile(rb"P[1-6]\s+#|P[14]\s+\d+\s+\d+\s|P[2356]\s+\d+\s+\d+\s+\d+\s|Pf\s+\d+\s+\d+\s")
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-# Depths in bits by the type of image of a TGA; types from 9 on are the same, run-length coded.
+# Bit depths by TGA image type. Types 9 and up are the same, but run-length coded.
 _TGA_DEPTHS = {1: (8,), 2: (16, 24, 32), 3: (8, 16)}
-# It begins as any JPEG does.
+# It starts like any JPEG.
 _JPEG_LS = b"\xff\xd8\xff\xf7"
-_NOT_READ = "which mien does not read: save it as JPEG or PNG"
-_RAW = ("a RAW photo of a camera", "which mien does not read: export it as JPEG or TIFF")
-_VIDEO = ("a video", "not an image: export frames of it as images")
+_NOT_READ = "which mien cannot read: save it as JPEG or PNG"
+_RAW = ("a camera RAW photo", "which mien cannot read: export it as JPEG or TIFF")
+_VIDEO = ("a video", "not an image: export frames as images")
 _ARCHIVE = ("an archive", "not an image: unpack it")
-_INSTRUMENT = "which mien does not read: export its images as 16-bit PNG or TIFF"
+_INSTRUMENT = "which mien cannot read: export its images as 16-bit PNG or TIFF"
 _SOUND, _PROGRAM = ("a sound recording", "not an image"), ("a program", "not an image")
 _POSTSCRIPT = (
     "a PostScript document",
-    "not an image of pixels: draw it at the size wanted, and save it as JPEG or PNG",
+    "a vector drawing: render it at the size you need, and save it as JPEG or PNG",
 )
-# What else there is: where its first bytes stand, what it is, and what to do. Libraries that know many more kinds say
-# what they are, but not what to do.
+# Other files: position of their magic bytes, the bytes, what the file is, and what to do. Libraries that detect many
+# more formats do not say what to do.
 _OTHERS: tuple[tuple[int, bytes, tuple[str, str]], ...] = (
     (0, b"%PDF", ("a PDF document", "not an image: export its pages as images")),
     (0, b"%!PS", _POSTSCRIPT),
@@ -71,13 +71,13 @@ _OTHERS: tuple[tuple[int, bytes, tuple[str, str]], ...] = (
     (4, b"JXL \r\n\x87\n", ("a JPEG XL image", _NOT_READ)),
     (4, b"jP  \r\n\x87\n", ("a JPEG 2000 image", _NOT_READ)),
     (0, b"\xff\x4f\xff\x51", ("a JPEG 2000 image", _NOT_READ)),
-    (128, b"DICM", ("a DICOM file of a medical device", _INSTRUMENT)),
-    (0, b"SIMPLE  =", ("a FITS file of astronomy", _INSTRUMENT)),
+    (128, b"DICM", ("a medical image (DICOM)", _INSTRUMENT)),
+    (0, b"SIMPLE  =", ("an astronomy image (FITS)", _INSTRUMENT)),
     (344, b"n+1\0", ("a NIfTI volume", _INSTRUMENT)),
     (0, b"\x89HDF", ("an HDF5 file", _INSTRUMENT)),
     (0, b"\x93NUMPY", ("a NumPy array", _INSTRUMENT)),
     (0, b"\0\0\1\0", ("an icon (ICO)", _NOT_READ)),
-    (0, b"\0\0\2\0", ("a mouse pointer (CUR)", _NOT_READ)),
+    (0, b"\0\0\2\0", ("a mouse cursor (CUR)", _NOT_READ)),
     (0, b"icns", ("an icon (ICNS)", _NOT_READ)),
     (0, b"8BPS", ("a Photoshop file (PSD)", _NOT_READ)),
     (0, b"gimp xcf", ("a GIMP file (XCF)", _NOT_READ)),
@@ -90,7 +90,7 @@ _OTHERS: tuple[tuple[int, bytes, tuple[str, str]], ...] = (
     (0, b"\n\5\1", ("a PCX image", _NOT_READ)),
     (0, b"/* XPM */", ("an XPM image", _NOT_READ)),
     (0, b"P7\n", ("a PAM image", _NOT_READ)),
-    (0, b"PF\n", ("a PFM image in colour", _NOT_READ)),
+    (0, b"PF\n", ("a colour PFM image", _NOT_READ)),
     (0, b"FUJIFILMCCD-RAW", _RAW),
     (0, b"IIRO", _RAW),
     (0, b"IIRS", _RAW),
@@ -122,18 +122,18 @@ _OTHERS: tuple[tuple[int, bytes, tuple[str, str]], ...] = (
     (257, b"ustar", _ARCHIVE),
     (0, b"\xd0\xcf\x11\xe0", ("an office document", "not an image: export its pages as images")),
     (0, b"SQLite format 3", ("a database", "not an image")),
-    (0, b"\0\5\x16\7", ("what macOS keeps beside a file", "not an image")),
-    (0, b"version https://git-lfs", ("a pointer of Git LFS", "not an image: fetch the file itself by git lfs pull")),
+    (0, b"\0\5\x16\7", ("macOS metadata", "not an image")),
+    (0, b"version https://git-lfs", ("a Git LFS pointer", "not an image: download the real file with git lfs pull")),
     (0, b"\x7fELF", _PROGRAM),
     (0, b"MZ", _PROGRAM),
 )
 
 
 def format_of(head: bytes) -> str | None:
-    """Return which of FORMATS a file is meant to be; None for another.
+    """Return which of FORMATS a file claims to be, or None.
 
     Args:
-        head: Its first bytes, 64 or more where it has as many.
+        head: At least its first 64 bytes, if it has that many.
     """
     if head.startswith(_JPEG_LS):
         return None
@@ -152,12 +152,12 @@ def format_of(head: bytes) -> str | None:
 
 
 def describe_other(content: bytes) -> str:
-    """Say in words what a file is that is no image of a known kind, and what to do."""
+    """Describe a file that is not a supported image, and what to do about it."""
     return ", ".join(filter(None, other_kind(content)))
 
 
 def other_kind(content: bytes) -> tuple[str, str]:
-    """Return what a file is that is no image of a known kind, such as "a video", and what to do.
+    """Return what an unsupported file is, e.g. "a video", and what to do about it.
 
     Args:
         content: The file, or its first HEAD_BYTES bytes.
@@ -167,7 +167,7 @@ def other_kind(content: bytes) -> tuple[str, str]:
     if letters.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "a web page", "not an image"
     if letters.startswith(b"<svg") or (letters.startswith((b"<?xml", b"<!doctype svg")) and b"<svg" in letters):
-        return "a drawing (SVG)", "not an image of pixels: draw it at the size wanted, and save it as JPEG or PNG"
+        return "a drawing (SVG)", "a vector drawing: render it at the size you need, and save it as JPEG or PNG"
     if letters.startswith(b"<?xml"):
         return "an XML document", "not an image"
     for place, magic, told in _OTHERS:
@@ -175,16 +175,16 @@ def other_kind(content: bytes) -> tuple[str, str]:
             return told
     if b"\0" not in start:
         return "text", "not an image"
-    return f"no image of a known kind ({', '.join(FORMATS)})", ""
+    return f"not a known image format ({', '.join(FORMATS)})", ""
 
 
 def raw_photo() -> str:
-    """Say what a RAW photo is whose first bytes are those of TIFF, and what to do."""
+    """Describe a RAW photo that starts like a TIFF, and what to do about it."""
     return ", ".join(_RAW)
 
 
 def _format_of_brands(head: bytes) -> str | None:
-    """Tell AVIF from HEIF, and both from videos, which begin alike: by the brands that a file goes by."""
+    """Tell AVIF and HEIF from each other, and from videos that start alike, by their brands."""
     length = int.from_bytes(head[:4], "big")
     brands = {head[place : place + 4] for place in (8, *range(16, min(length, len(head)), 4))}
     if brands & _AVIF_BRANDS:
@@ -193,7 +193,7 @@ def _format_of_brands(head: bytes) -> str | None:
 
 
 def _begins_like_tga(head: bytes) -> bool:
-    """Say whether a header of TGA, which begins with no name, makes sense throughout."""
+    """Return whether a TGA header, which has no magic bytes, is consistent."""
     if len(head) < 18:
         return False
     has_palette, kind, depth, flags = head[1], head[2] & 7, head[16], head[17]

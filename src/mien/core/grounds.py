@@ -1,23 +1,23 @@
-"""Grounds: what shows through where an image is transparent, so that white drawings do not vanish on white."""
+"""Grounds: choose a background for transparent images, so that white drawings do not vanish on white."""
 
 from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
 
-# In the order in which they are taken where several are as good.
+# In order of preference if several are equally good.
 GROUNDS = {"white": 255, "black": 0, "grey": 128}
-# What is seen of an image must differ from its ground by so many levels, on average.
+# The visible parts of an image must differ from the background by at least this many levels, on average.
 _LEAST_CONTRAST = 32
-# Images of which less than this share is transparent look alike on any ground.
+# Images that are transparent by less than this share look alike on any background.
 _LEAST_SHARE = 0.05
-# White is left where more than this share of the transparent images would vanish on it.
+# White is replaced if more than this share of the transparent images would vanish on it.
 _MOST_LOST = 0.05
 _SIDE = 128
 
 
 def lost_on(image: Image.Image) -> frozenset[str]:
-    """Return the grounds on which an image, mode RGBA, would hardly be seen."""
+    """Return the backgrounds on which an image in mode RGBA would be nearly invisible."""
     down, right = (max(1, side // _SIDE) for side in reversed(image.size))
     pixels = np.asarray(image)[::down, ::right].astype(np.float32)
     alpha = pixels[..., 3] / 255
@@ -31,10 +31,10 @@ def lost_on(image: Image.Image) -> frozenset[str]:
 
 
 def ground_for(found: Iterable[frozenset[str]]) -> str:
-    """Return the ground for some images: white, unless too many would vanish on it.
+    """Return the background for a set of images: white, unless too many would vanish on it.
 
     Args:
-        found: What `lost_on` returned of each.
+        found: Result of `lost_on` for each.
     """
     every = list(found)
     lost = {name: sum(name in grounds for grounds in every) for name in GROUNDS}
@@ -42,7 +42,7 @@ def ground_for(found: Iterable[frozenset[str]]) -> str:
 
 
 def on_ground(image: Image.Image, ground: str) -> Image.Image:
-    """Return an image, mode RGBA, on a ground, in mode RGB."""
+    """Put an image in mode RGBA on a background, and return it in mode RGB."""
     rgb = Image.new("RGB", image.size, ground)
     rgb.paste(image, mask=image)
     return rgb

@@ -1,7 +1,7 @@
-"""HEIC: decoded in another process, since libheif and libde265 break down on files that are damaged in a single byte.
+"""HEIC: decoded in another process, because one damaged byte can crash libheif and libde265.
 
-One is started for each thread that decodes, with its first HEIC. It ends with this process, or when it breaks down:
-then that image cannot be used, and the next one gets another process.
+One process is started for each thread that decodes, with its first HEIC. It ends with the main process or when it
+crashes. Then that image is unusable, and the next one gets a new process.
 """
 
 import atexit
@@ -20,12 +20,12 @@ from PIL import ImageFile
 from mien.core import heif_process
 from mien.core.heif_process import QUESTION, REPLY
 
-# An image of 89 million pixels takes some seconds.
+# An image of 89 megapixels takes a few seconds.
 _MAX_S = 120
 
 
 class HeifImageFile(ImageFile.ImageFile):
-    """A HEIC of which another process knows the size, and then the pixels. It is upright already."""
+    """A HEIC image decoded by another process: its size when opened, its pixels when loaded. Already upright."""
 
     format = "HEIF"
     format_description = "HEIF, decoded in another process"
@@ -52,20 +52,20 @@ class HeifImageFile(ImageFile.ImageFile):
 
 
 class _Process:
-    """Another process that decodes one file after the other."""
+    """Another process that decodes files one after another."""
 
     def __init__(self) -> None:
-        # Alone, it is there in half the time.
+        # Isolated mode starts in half the time.
         words = [sys.executable, "-I", "-S", heif_process.__file__, *sys.path]
         self._process = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
 
     def ask(self, content: bytes, *, pixels: bool) -> tuple[dict[str, Any], bytes]:
-        """Return what the process says of a file, and its pixels where they are asked for.
+        """Return what the process says about a file, and its pixels if requested.
 
         Raises:
-            OSError: It broke down, or took too long.
+            OSError: It crashed or took too long.
         """
         stop = threading.Timer(_MAX_S, self._process.kill)
         stop.start()
@@ -80,7 +80,7 @@ class _Process:
             stop.cancel()
 
     def close(self) -> None:
-        """End it."""
+        """Stop the process."""
         with suppress(OSError):
             cast(BinaryIO, self._process.stdin).close()
         self._process.kill()
@@ -88,7 +88,7 @@ class _Process:
         cast(BinaryIO, self._process.stdout).close()
 
 
-# Those that nobody uses now.
+# Processes that are not in use.
 _idle: "queue.SimpleQueue[_Process]" = queue.SimpleQueue()
 
 
@@ -102,10 +102,10 @@ def _ask(content: bytes, *, pixels: bool) -> tuple[dict[str, Any], bytes]:
     except BaseException as error:
         process.close()
         if isinstance(error, OSError):
-            raise OSError("its decoder breaks down on it") from error
+            raise OSError("the HEIC decoder crashed on it") from error
         raise
     if "error" in facts:
-        # It may have come out of this with memory that is not as it was.
+        # The error may have corrupted its memory.
         process.close()
         raise OSError(facts["error"])
     _idle.put(process)
@@ -127,7 +127,7 @@ def _end() -> None:
 
 
 def _forget_in_child() -> None:
-    """Leave the processes of the parent to it, after a fork: two that ask one process mix up its answers."""
+    """Leave the parent's processes alone after a fork: two users of one process would mix up its answers."""
     global _idle
     _idle = queue.SimpleQueue()
 

@@ -1,6 +1,6 @@
-"""The process that decodes HEIC: files on standard input -> what they are and their pixels, on standard output.
+"""The process that decodes HEIC: files on standard input, their properties and pixels on standard output.
 
-It is run by its path, with the folders of packages as its arguments, and imports nothing of mien.
+It is run by its path, with package folders as arguments, and imports nothing from mien.
 """
 
 import json
@@ -9,15 +9,15 @@ import struct
 import sys
 from typing import Any
 
-# What is asked: whether the pixels are wanted, and how long the file is.
+# The request: whether pixels are wanted, and the length of the file.
 QUESTION = struct.Struct("<?Q")
-# What comes back: how long its description is, and its pixels.
+# The reply: the lengths of the description and of the pixels.
 REPLY = struct.Struct("<QQ")
 
 
 def serve() -> None:
-    """Decode the files on standard input until there are no more."""
-    # Who is asked to end ends this one, too.
+    """Decode the files on standard input until it ends."""
+    # The parent handles Ctrl-C and stops this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     from pi_heif import HeifFile
 
@@ -31,7 +31,7 @@ def serve() -> None:
 
 
 def _described(opener: Any, content: bytes, *, pixels: bool) -> tuple[dict[str, Any], bytes]:
-    """Return the mode, the size and the profile of a file, or why it cannot be decoded; and its pixels."""
+    """Return a file's mode, size and profile, or why it cannot be decoded, and its pixels."""
     try:
         opened = opener(content, convert_hdr_to_8bit=True, hdr_to_16bit=True, remove_stride=True)
         image = opened[opened.primary_index]

@@ -1,4 +1,4 @@
-"""Decoding: bytes -> uint8 (H, W, 3), in the one way that check, train, predict and serve share."""
+"""Decoding: bytes -> uint8 (H, W, 3), in the same way for check, train, predict and serve."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -21,17 +21,17 @@ from mien.core.opening import Content, as_it_is, bytes_kept, open_image, why
 from mien.core.profiles import in_srgb
 from mien.errors import ImageError
 
-# Hashes are taken from images of at least this side, so that they do not depend on the size that is trained on.
+# Hashes come from images with at least this side, so they do not depend on the training size.
 HASH_SIDE = 256
-# What decoding takes at most, with the copy that is RGB, by measurement: some decoders keep two or three of their own.
+# Measured peak memory of decoding, including the RGB copy; some decoders keep two or three copies of their own.
 _BYTES_PER_PIXEL = {
     **{"JPEG": 8, "PNG": 12, "BMP": 12, "GIF": 12, "TIFF": 16, "AVIF": 20, "WEBP": 20},
     **{"HEIF": 20, "PPM": 16, "TGA": 12},
 }
 _SHADES_SIDE = 32
-# Of an image that uses so small a share of the range, or goes so many times beyond it, hardly anything is seen.
+# An image is nearly invisible if it uses less than 1/16 of the range or goes more than 4 times beyond it.
 _DARK, _BRIGHT = 16, 4
-# Weights of red, green and blue in brightness, as JPEG has them (ITU-R BT.601).
+# Weights of red, green and blue in brightness, as in JPEG (ITU-R BT.601).
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _ORIENTATION_TAG = 0x0112
 _TURNED = {
@@ -47,34 +47,34 @@ _TURNED = {
 
 @dataclass(frozen=True)
 class Traits:
-    """What in an image asks for a rule that is the same for all images of a folder.
+    """Properties of an image that call for one rule for the whole folder.
 
     Attributes:
-        extent: The lowest and the highest of its values, where these have more than 8 bits; else None.
-        lost_on: The grounds on which it would hardly be seen, where it is transparent; else None.
+        extent: Its lowest and highest value if it has more than 8 bits, else None.
+        lost_on: The backgrounds on which it would be nearly invisible if it is transparent, else None.
     """
 
     extent: Levels | None
     lost_on: frozenset[str] | None
 
     def fit(self, config: ScanConfig) -> bool:
-        """Say whether an image that was decoded by a rule of its own would be the same by these settings."""
+        """Return whether an image decoded on its own would look the same with these settings."""
         levels = None if self.extent is None else range_of([self.extent])
         ground = "auto" if self.lost_on is None else ground_for([self.lost_on])
         return levels in (None, config.levels) and ground in ("auto", config.ground)
 
     def hidden_by(self, config: ScanConfig) -> str:
-        """Say why hardly anything is seen of an image that is decoded by these settings; nothing where much is."""
+        """Return why an image decoded with these settings is nearly invisible, or "" if it is not."""
         if self.lost_on and config.ground in self.lost_on:
-            return f"hardly anything of it is seen on {config.ground}, which transparent images are put on"
+            return f"nearly invisible on {config.ground}, the background for transparent images"
         if self.extent is None or config.levels is None:
             return ""
         (lowest, highest), (black, white) = self.extent, config.levels
-        values = f"its values are from {in_words(lowest)} to {in_words(highest)}"
+        values = f"its values range from {in_words(lowest)} to {in_words(highest)}"
         if highest - black <= (white - black) / _DARK:
-            return f"{values}, and {in_words(white)} is white: it is nearly black"
+            return f"{values}, but white is {in_words(white)}, so it is nearly black"
         if highest > black + _BRIGHT * (white - black):
-            return f"{values}, and from {in_words(white)} on all is white"
+            return f"{values}, but everything from {in_words(white)} up is white"
         return ""
 
 
@@ -83,12 +83,12 @@ class DecodedImage:
     """One decoded image.
 
     Attributes:
-        rgb: Upright, in mode RGB, in sRGB; a JPEG may be decoded at a fraction of its size.
-        format: One of FORMATS, told by the content.
-        width: Pixels across, of the file itself, upright.
-        height: Pixels down, likewise.
-        traits: What in it asks for a rule; None where nothing does.
-        lacks_end: Whether its file ends before the mark that says so, with all of its pixels there.
+        rgb: Upright, mode RGB, sRGB. A JPEG may be decoded at a fraction of its size.
+        format: One of FORMATS, detected from the content.
+        width: Width in pixels of the original file, upright.
+        height: Height in pixels of the original file, upright.
+        traits: Properties that call for a rule for the whole folder, or None.
+        lacks_end: Whether the file lacks its end marker, although all pixels are there.
     """
 
     rgb: Image.Image
@@ -99,15 +99,15 @@ class DecodedImage:
     lacks_end: bool = False
 
     def hidden_by(self, config: ScanConfig) -> str:
-        """Say why hardly anything is seen of it, where it was decoded by these settings; nothing where much is."""
+        """Return why it is nearly invisible if it was decoded with these settings, or "" if it is not."""
         return self.traits.hidden_by(config) if self.traits else ""
 
 
 def read(path: Path) -> bytes:
-    """Return the content of an image file, whatever it is; nothing is decoded.
+    """Return the content of an image file of any kind, without decoding it.
 
     Raises:
-        ImageError: It cannot be read, is not a regular file, or is enormous.
+        ImageError: It cannot be read, is not a regular file, or is too large.
     """
     try:
         return files.read_regular(path, max_bytes=MAX_FILE_BYTES)
@@ -116,16 +116,16 @@ def read(path: Path) -> bytes:
 
 
 def decode(content: bytes, config: ScanConfig) -> DecodedImage:
-    """Decode an image file: upright, in RGB, without alpha; the first frame of an animation.
+    """Decode an image file to upright RGB without alpha, using the first frame of an animation.
 
     Args:
         content: The file, whole.
-        config: An image with more pixels than its `max_pixels` is refused before it is decoded; a JPEG is decoded
-            at the smallest fraction that still covers its `image_size`, and that faces can be found in. Its `levels`
-            and `ground` say what becomes of images of more than 8 bits and of transparent ones.
+        config: Images with more than `max_pixels` are refused before decoding. JPEGs are decoded at the smallest scale
+            that covers `image_size` and still allows face detection. `levels` and `ground` apply to images with more
+            than 8 bits and to transparent ones.
 
     Raises:
-        ImageError: Not an image, damaged, or too large; `problem` tells which.
+        ImageError: It is not an image, damaged, or too large; `problem` says which.
     """
     image, (width, height) = _opened(content, config)
     is_cut = lacks_end(content)
@@ -144,7 +144,7 @@ def decode(content: bytes, config: ScanConfig) -> DecodedImage:
 
 
 def of_pillow(image: Image.Image, config: ScanConfig) -> DecodedImage:
-    """Return an image of Pillow as `decode` returns one of a file; its format is empty.
+    """Convert a Pillow image to what `decode` returns for a file; its format is empty.
 
     Raises:
         ImageError: It cannot be decoded.
@@ -161,11 +161,11 @@ def of_pillow(image: Image.Image, config: ScanConfig) -> DecodedImage:
 
 
 def settled(config: ScanConfig, found: Iterable[Traits]) -> ScanConfig:
-    """Return settings with the levels and the ground that fit the images of a folder, where they leave that open.
+    """Fill in the levels and the background that suit the images of a folder, unless the settings fix them.
 
     Args:
-        config: The settings. What no image asks for stays open.
-        found: What the images ask for.
+        config: The settings. Anything that no image calls for stays open.
+        found: Properties of the images.
     """
     every = list(found)
     levels = common_range(traits.extent for traits in every if traits.extent is not None)
@@ -175,21 +175,21 @@ def settled(config: ScanConfig, found: Iterable[Traits]) -> ScanConfig:
 
 
 def decoding_bytes(content: bytes, config: ScanConfig) -> int:
-    """Return about how much memory `decode` takes for an image file, at most: beside the file, and as RGB.
+    """Return the approximate peak memory of `decode` for an image file, in bytes, excluding the file itself.
 
     Raises:
-        ImageError: Not an image, damaged in its first bytes, or too large.
+        ImageError: It is not an image, its header is damaged, or it is too large.
     """
     image, size = _opened(content, config)
     per_pixel = _BYTES_PER_PIXEL[str(image.format)]
     if lacks_end(content):
-        # Then all of it is decoded, twice.
+        # Then it is decoded twice at full size.
         return bytes_kept(image, size) + size[0] * size[1] * 2 * per_pixel
     return bytes_kept(image, size) + image.width * image.height * (3 if is_deep(image) else 1) * per_pixel
 
 
 def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
-    """Bring an image of any size to the size that is trained on.
+    """Resize an image to the training size.
 
     Args:
         rgb: Any size, mode RGB.
@@ -210,10 +210,10 @@ def resize(rgb: Image.Image, config: ScanConfig) -> NDArray[np.uint8]:
 
 
 def shades(rgb: Image.Image) -> tuple[float, float]:
-    """Return how bright and how colourful an image is, from 0 to 1, by a grid of its pixels.
+    """Return the brightness and colourfulness of an image, each 0 to 1, from a grid of its pixels.
 
-    The brightness is the mean luma; the colour is the mean distance of the strongest from the weakest of red, green and
-    blue, which is 0 for grey.
+    Brightness is the mean luma. Colourfulness is the mean difference between the strongest and the weakest of red,
+    green and blue, which is 0 for grey.
     """
     pixels = np.asarray(rgb.resize((_SHADES_SIDE, _SHADES_SIDE), Image.Resampling.NEAREST))
     strongest, weakest = extremes(pixels)
@@ -222,26 +222,26 @@ def shades(rgb: Image.Image) -> tuple[float, float]:
 
 
 def extremes(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return the strongest and the weakest of red, green and blue, (H, W) each, of pixels (H, W, 3)."""
-    # Many times as fast as max and min along an axis of three.
+    """Return the strongest and the weakest of red, green and blue, (H, W) each, for pixels (H, W, 3)."""
+    # Many times faster than max and min along an axis of three.
     red, green, blue = pixels[..., 0], pixels[..., 1], pixels[..., 2]
     return np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
 
 
 def to_array(content: bytes, config: ScanConfig) -> NDArray[np.uint8]:
-    """Decode an image file and bring it to size: uint8, shape (height, width, 3).
+    """Decode and resize an image file: uint8, shape (height, width, 3).
 
     Raises:
-        ImageError: Not an image, damaged, or too large.
+        ImageError: It is not an image, damaged, or too large.
     """
     return resize(decode(content, config).rgb, config)
 
 
 def room_for(shape: tuple[int, ...], config: ScanConfig) -> NDArray[np.uint8]:
-    """Return an array for pixels, uint8 of some shape: in memory, or in a temporary file if that is too much.
+    """Allocate an array for pixels, uint8: in memory, or in a temporary file if it is too large.
 
     Raises:
-        OutputError: There is no room for the temporary file.
+        OutputError: The disk has no room for the temporary file.
     """
     num_bytes = int(np.prod(shape))
     if num_bytes <= config.max_memory_mb * 1024**2:
@@ -255,7 +255,7 @@ def _opened(content: bytes, config: ScanConfig) -> tuple[ImageFile.ImageFile, tu
 
 
 def _least_size(size: tuple[int, int], config: ScanConfig) -> tuple[int, int]:
-    """Return the size below which a JPEG of some size is not decoded."""
+    """Return the smallest size at which a JPEG of some size may be decoded."""
     (width, height), min_side = size, max(*config.image_size, HASH_SIDE)
     scale = LONGEST_SIDE / max(size) if config.faces == "on" else 0
     return max(min_side, math.ceil(scale * width)), max(min_side, math.ceil(scale * height))
@@ -281,17 +281,17 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:
-        # Damaged EXIF says nothing about the pixels: the image is used as it stands.
+        # Damaged EXIF says nothing about the pixels, so use the image as it is.
         return 1
 
 
 def _decoded(
     image: Image.Image, config: ScanConfig, again: Callable[[], ImageFile.ImageFile] | None = None
 ) -> DecodedImage:
-    """Return the pixels of an open image, and what in it asks for a rule."""
+    """Return the pixels of an open image, and its properties that call for a rule."""
     deep, extent, lost = in_eight_bits(image, config.levels, again), None, None
     image.load()
-    # Decoding may turn it, and then say so.
+    # Decoding may rotate the image and update its metadata.
     profile, orientation = image.info.get("icc_profile"), _orientation(image)
     if deep is not None:
         image, extent = deep

@@ -1,4 +1,4 @@
-"""Inference: an ONNX graph, run by ONNX Runtime on all cores, from what it is shown of images to rows of numbers."""
+"""Inference: run an ONNX graph on all cores with ONNX Runtime, from network inputs to rows of numbers."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 class Graph:
     """An ONNX graph whose inputs have one row for each image.
 
-    Every image is run on its own, in one thread, and several at a time: what a small image leaves in the
-    caches of a core is still there for the next layer, so that this is half as fast again as batches that all cores
-    share. It makes an image's answer independent of those beside it, too.
+    Each image runs on its own in one thread, several at a time. The caches of a core then still hold the data that
+    the next layer needs, which is 1.5 times as fast as batches shared by all cores. It also makes the result for an
+    image independent of the images next to it.
 
     Attributes:
-        metadata: What the file says about itself.
+        metadata: Metadata stored in the file.
         ends: Names of its inputs and outputs.
     """
 
     def __init__(self, content: bytes) -> None:
-        """Take the content of an ONNX file. No code in it can run: it is a graph of known operators.
+        """Load an ONNX file. It cannot run code: it is a graph of known operators.
 
         Raises:
             ModelFileError: It is not a complete ONNX file.
@@ -38,26 +38,26 @@ class Graph:
         self.ends = self._inputs | {item.name for item in self._session.get_outputs()}
 
     def __reduce__(self) -> tuple[type["Graph"], tuple[bytes]]:
-        """Let another process have it: as the content of its file."""
+        """Pickle the graph as the content of its file."""
         return Graph, (self._content,)
 
     def run(self, outputs: Sequence[str], inputs: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """Return what the graph gives for images: for each output float32, one row per image.
+        """Run the graph on images and return, for each output, float32 with one row per image.
 
         Args:
             outputs: Names of outputs.
-            inputs: An array for each input, by its name, with one row per image and at least one; those that the graph
-                does not have are passed over.
+            inputs: An array for each input name, with at least one row and one row per image. Inputs that the graph
+                does not have are ignored.
 
         Raises:
-            ModelFileError: The graph cannot be run on them, or gives something else than arrays.
+            ModelFileError: The graph cannot run on them, or an output is not an array.
         """
 
         def run_one(place: int) -> list[NDArray[np.float32]]:
             values = self._run(outputs, {name: array[place : place + 1] for name, array in taken.items()})
             for name, value in zip(outputs, values, strict=True):
                 if not isinstance(value, np.ndarray):
-                    raise ModelFileError(f"it is damaged: its output {name!r} is no array of numbers")
+                    raise ModelFileError(f"it is damaged: output {name!r} is not an array of numbers")
             return cast("list[NDArray[np.float32]]", values)
 
         taken = {name: array for name, array in inputs.items() if name in self._inputs}
@@ -71,7 +71,7 @@ class Graph:
         """Return the shape of every output for some inputs.
 
         Raises:
-            ModelFileError: It cannot be run on them.
+            ModelFileError: The graph cannot run on them.
         """
         names = [item.name for item in self._session.get_outputs()]
         return {name: np.shape(value) for name, value in zip(names, self._run(names, inputs), strict=True)}
@@ -80,11 +80,11 @@ class Graph:
         try:
             return cast("list[Any]", self._session.run(outputs, dict(inputs)))
         except Exception as error:  # As in _session.
-            raise ModelFileError(f"the network cannot be run: {_reason(error)}") from error
+            raise ModelFileError(f"the network failed to run: {_reason(error)}") from error
 
 
 def _session(content: bytes) -> "onnxruntime.InferenceSession":
-    # Its releases tell Microsoft about their use, unless this is said before they are loaded. Nothing is sent anywhere.
+    # Official builds send telemetry to Microsoft unless this is set before loading. Nothing is sent anywhere.
     # https://github.com/microsoft/onnxruntime/blob/main/docs/Privacy.md
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -93,12 +93,12 @@ def _session(content: bytes) -> "onnxruntime.InferenceSession":
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
-        # From bytes, so that the file can name no other file as its weights.
+        # Load from bytes, so that the file cannot refer to another file for its weights.
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime has no common error class of its own.
         raise ModelFileError(f"it is not a complete ONNX file: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """Return what ONNX Runtime says, on one line, without what only its developers read."""
+    """Return ONNX Runtime's message on one line, without its developer prefix."""
     return " ".join(str(error).split()).removeprefix("[ONNXRuntimeError] : ")[:300]

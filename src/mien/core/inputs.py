@@ -1,4 +1,4 @@
-"""Inputs: what a network is shown of an image, made in one way for training, predicting, explaining and serving."""
+"""Inputs: the arrays that a network sees, made in the same way for training, predicting, explaining and serving."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ from mien.config import ScanConfig
 from mien.core import images
 from mien.core.faces import CROP_SIDE, MAX_FACES, Face, crops_of, find_faces
 
-# Raised whenever something else is shown of the same image: features that are kept are those of one recipe.
+# Increase this whenever the inputs for an image change: cached features belong to one recipe.
 RECIPE = 4
-# Of a face: the box, the two eyes, the score.
+# Per face: the box, the two eyes, the score.
 _NUM_PLACES = 9
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What a network is shown of N images.
+    """Network inputs for N images.
 
     Attributes:
-        images: uint8 (N, H, W, 3), brought to size.
-        faces: uint8 (N, 3, 64, 64), the faces of each, grey and upright; black where there is none.
-        face_weights: float32 (N, 3), how much each face counts; 0 where there is none.
-        face_places: float32 (N, 3, 9), where each face is, in shares of the image's width and height: left, top, width
-            and height of its box, x and y of each eye; and the score. No network sees them.
+        images: uint8 (N, H, W, 3), resized.
+        faces: uint8 (N, 3, 64, 64), upright grey face crops; black for missing faces.
+        face_weights: float32 (N, 3), the weight of each face; 0 for missing faces.
+        face_places: float32 (N, 3, 9), the position of each face in shares of the image's width and height: left, top,
+            width and height of its box, x and y of each eye; and its score. Networks do not see this.
     """
 
     images: NDArray[np.uint8]
@@ -37,8 +37,8 @@ class Inputs:
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8]) -> "Inputs":
-        """Return images, uint8 (N, H, W, 3), without faces."""
-        # A single zero stands for all of them.
+        """Return the inputs for images, uint8 (N, H, W, 3), without faces."""
+        # One zero, broadcast.
         shape = (len(pixels), MAX_FACES)
         crops = np.broadcast_to(np.uint8(0), (*shape, CROP_SIDE, CROP_SIDE))
         weights, places = (np.broadcast_to(np.float32(0), (*shape, *rest)) for rest in ((), (_NUM_PLACES,)))
@@ -46,7 +46,7 @@ class Inputs:
 
     @property
     def face_boxes(self) -> NDArray[np.float32]:
-        """Where the faces are, as left, top, width and height, float32 (N, 3, 4)."""
+        """Face boxes as left, top, width and height, float32 (N, 3, 4)."""
         return self.face_places[..., :4]
 
     def __len__(self) -> int:
@@ -56,13 +56,13 @@ class Inputs:
         return Inputs(*(array[places] for array in self._arrays()))
 
     def put(self, other: "Inputs") -> None:
-        """Write others, as many as these, in the place of these."""
+        """Overwrite these inputs with others of the same length."""
         for mine, theirs in zip(self._arrays(), other._arrays(), strict=True):
             if mine.flags.writeable:
                 mine[:] = theirs
 
     def by_name(self) -> dict[str, NDArray[np.uint8] | NDArray[np.float32]]:
-        """Return the arrays by the names that the inputs of an ONNX graph have."""
+        """Return the arrays keyed by the input names of an ONNX graph."""
         return {"images": self.images, "faces": self.faces, "face_weights": self.face_weights}
 
     def _arrays(self) -> tuple[NDArray[Any], ...]:
@@ -70,12 +70,12 @@ class Inputs:
 
 
 def inputs_of(rgb: Image.Image, config: ScanConfig, faces: Sequence[Face] | None = None) -> Inputs:
-    """Return what a network is shown of one image: Inputs of length 1.
+    """Return the network inputs for one image: Inputs of length 1.
 
     Args:
         rgb: Any size, mode RGB.
-        config: The size, how the image is brought to it, and whether faces are looked for.
-        faces: Those in it, where they are known.
+        config: The size, the resize mode, and whether to detect faces.
+        faces: The faces in it, if they are known already.
     """
     whole = Inputs.of(images.resize(rgb, config)[None])
     if faces is None:
@@ -89,7 +89,7 @@ def inputs_of(rgb: Image.Image, config: ScanConfig, faces: Sequence[Face] | None
 
 
 def faces_at(places: NDArray[np.float32]) -> tuple[Face, ...]:
-    """Return the faces of one image by its `face_places`, (3, 9)."""
+    """Return the faces of one image from its `face_places`, (3, 9)."""
     found = []
     for left, top, width, height, x, y, other_x, other_y, score in places[places[:, -1] > 0].tolist():
         found.append(Face((left, top, width, height), score, ((x, y), (other_x, other_y))))
@@ -97,7 +97,7 @@ def faces_at(places: NDArray[np.float32]) -> tuple[Face, ...]:
 
 
 def joined(parts: Sequence[Inputs], config: ScanConfig) -> Inputs:
-    """Return the images of several Inputs, in their order; of none, Inputs of length 0."""
+    """Concatenate several Inputs; for none, return Inputs of length 0."""
     if not parts:
         return Inputs.of(np.empty((0, *config.image_size, 3), np.uint8))
     return Inputs(*map(np.concatenate, zip(*(part._arrays() for part in parts), strict=True)))

@@ -1,4 +1,4 @@
-"""JPEG: what its markers say of a file, before Pillow decodes it: uncommon kinds, too many passes, a missing end."""
+"""JPEG: read a file's markers before Pillow decodes it, to find rare variants, too many passes, or a missing end."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -10,33 +10,33 @@ from numpy.typing import NDArray
 
 from mien.errors import ImageError
 
-# A JPEG of 100 KB can ask for ten thousand passes over its pixels, and minutes of work; real ones have about ten.
+# A 100 KB JPEG can ask for ten thousand passes over its pixels, which take minutes; real files have about ten.
 # https://bugzilla.redhat.com/show_bug.cgi?id=1344214
 _MAX_PASSES = 500
 _MAX_PASSED_PIXELS = 2 * 10**9
 _MAX_MARKERS = 10_000
 _PASS, _END = b"\xff\xda", b"\xff\xd9"
-# Within the pixels some are no markers: a byte that happens to be 255, filling, and places to restart.
+# Within the pixels some are not markers: a literal 255, padding, and restart points.
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
-# What follows pixels that are whole is not looked at; where some are missing, it is taken for them.
+# Data after complete pixels is ignored; if pixels are missing, this is decoded in their place.
 _FILLING = bytes(37 * place % 255 for place in range(1, 65))
-# What an interrupted download leaves at the end of a file; pixels hardly ever end so.
+# Interrupted downloads leave zeros at the end of a file; real pixels almost never end like this.
 _ZEROS = bytes(16)
-# Of the marker that begins the image: kinds that nearly no program reads.
+# Start-of-frame markers of variants that almost no program reads.
 _UNCOMMON_FRAMES = {
     **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless"),
     **dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "layered"),
 }
-# Of the same numbers, but other markers.
+# Other markers from the same range.
 _NO_FRAMES = (0xC4, 0xC8, 0xCC)
 
 
 def uncommon_kind(content: bytes) -> str:
-    """Return what is uncommon about a JPEG, such as "12-bit"; nothing where nothing is.
+    """Return what is unusual about a JPEG, such as "12-bit", or "" for an ordinary one.
 
     Raises:
-        ImageError: It is in far more pieces than real images are.
+        ImageError: It has far more pieces than real images have.
     """
     for marker, place in _markers(content):
         if _is_frame(marker):
@@ -46,7 +46,7 @@ def uncommon_kind(content: bytes) -> str:
 
 
 def refuse_many_passes(content: bytes, size: tuple[int, int]) -> None:
-    """Make sure that the pixels of a JPEG of some size are not gone through too often.
+    """Refuse a JPEG of some size if its pixels are passed over too often.
 
     Raises:
         ImageError: They are.
@@ -54,8 +54,8 @@ def refuse_many_passes(content: bytes, size: tuple[int, int]) -> None:
     width, height = size
     max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))
     if not max_passes:
-        raise ImageError("too_many_pixels", f"{width} x {height} pixels; a JPEG has at most {_MAX_PASSED_PIXELS}")
-    # What looks like a pass may be of a small copy, or of a video behind the image.
+        raise ImageError("too_many_pixels", f"{width} x {height} pixels exceed the limit of {_MAX_PASSED_PIXELS}")
+    # Something that looks like a pass may belong to a thumbnail, or to a video after the image.
     passes = (place for marker, place in _markers(content) if marker == _PASS[1])
     if content.count(_PASS) > max_passes and next(islice(passes, max_passes, None), None):
         reason = f"more than {max_passes} passes over {width} x {height} pixels; real images have about ten"
@@ -63,36 +63,36 @@ def refuse_many_passes(content: bytes, size: tuple[int, int]) -> None:
 
 
 def lacks_end(content: bytes) -> bool:
-    """Say whether a file is a JPEG that ends before the marker that says so."""
+    """Return whether a file is a JPEG without its end marker."""
     if not content.startswith(b"\xff\xd8") or content.endswith(_END):
         return False
-    # A phone puts a video behind an image, and that may hold any bytes: only the markers tell where the image ends.
+    # Phones append a video, which may contain any bytes: only the markers tell where the image ends.
     return all(marker != _END[1] for marker, _ in _markers(content))
 
 
 def completed(content: bytes, decode: Callable[[bytes], NDArray[Any]]) -> bytes:
-    """Return a JPEG that ends too soon with its end, where no pixel is missing.
+    """Append the end marker to a truncated JPEG if no pixels are missing.
 
     Args:
-        content: The file, whole.
-        decode: Returns the pixels of a JPEG at its full size.
+        content: The complete file.
+        decode: Returns the pixels of a JPEG at full size.
 
     Raises:
-        ImageError: More than the end is missing.
+        ImageError: Pixels are missing too.
     """
     whole = content.rstrip(b"\xff")
-    # Where what follows changes pixels, some were still to come. Behind a place to restart, only what follows the next
-    # such place is looked at.
+    # If appended data changes pixels, some were still missing. After a restart point, only data behind the next
+    # restart point counts.
     rests = (b"", _FILLING, _next_restart(whole) + _FILLING)
     if _has_all_passes(whole) and not whole.endswith(_ZEROS):
         first, *others = (decode(whole + rest + _END) for rest in rests)
         if all(np.array_equal(first, other) for other in others):
             return whole + _END
-    raise ImageError("unreadable", "damaged: it is cut off")
+    raise ImageError("unreadable", "damaged: the file is truncated")
 
 
 def _has_all_passes(content: bytes) -> bool:
-    """Say whether a JPEG ends in a pass over its pixels, and its passes give every bit of every coefficient."""
+    """Return whether a JPEG ends in a pass, and its passes provide every bit of every coefficient."""
     lacking: dict[int, set[int]] = {}
     in_pass = False
     for marker, place in _markers(content):
@@ -103,7 +103,7 @@ def _has_all_passes(content: bytes) -> bool:
             lacking = {component: set(range(64)) for component in header[6::3]}
         elif in_pass:
             first, last, bits = header[-3:]
-            # The last of several passes over the same coefficients gives their last bit.
+            # The last of several passes over a coefficient provides its last bit.
             if bits & 15 == 0:
                 for component in header[1:-3:2]:
                     lacking.get(component, set()).difference_update(range(first, last + 1))
@@ -111,7 +111,7 @@ def _has_all_passes(content: bytes) -> bool:
 
 
 def _next_restart(content: bytes) -> bytes:
-    """Return the marker that would stand at the next place to restart in the pixels of a JPEG."""
+    """Return the marker that the next restart point of a JPEG's pixels would have."""
     found = _RESTART.findall(content, content.rfind(_PASS))
     return b"\xff" + bytes([0xD0 + (found[-1][1] - 0xD0 + 1) % 8 if found else 0xD0])
 
@@ -121,7 +121,7 @@ def _is_frame(marker: int) -> bool:
 
 
 def _markers(content: bytes) -> Iterator[tuple[int, int]]:
-    """Yield the markers of a JPEG up to its first end, each with the place behind it."""
+    """Yield the markers of a JPEG up to its first end, each with the position after it."""
     place = 2
     for _ in range(_MAX_MARKERS):
         found = _MARKER.search(content, place)
@@ -131,7 +131,7 @@ def _markers(content: bytes) -> Iterator[tuple[int, int]]:
         yield marker, place
         if marker == _END[1]:
             return
-        # Each has a length, but for the two that hold nothing.
+        # All but these two empty markers are followed by a length.
         if marker not in (0x01, 0xD8):
             place += int.from_bytes(content[place : place + 2], "big")
-    raise ImageError("unreadable", "damaged: it is in far more pieces than real images are")
+    raise ImageError("unreadable", "damaged: it has far more pieces than real images have")

@@ -1,4 +1,4 @@
-"""Kinds: plain facts about how an image looks, in which it may be unlike those of a training: grey, dark, close up."""
+"""Kinds: simple visual properties (grey, dark, blurred, close-up) that an image may not share with the training set."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
@@ -9,29 +9,29 @@ from numpy.typing import NDArray
 from mien.core.images import LUMA, extremes
 from mien.core.inputs import Inputs
 
-# There is no colour to be seen where red, green and blue differ by a smaller share of the strongest, on average.
+# An image is grey if red, green and blue differ by at most this share of the strongest, on average.
 _GREY = 0.03
-# Shares of full white, on average, that part very dark, dark, medium, bright and very bright images.
+# Mean brightness, as a share of white, that separates very dark, dark, medium, bright and very bright images.
 _BRIGHTNESSES = (0.15, 0.35, 0.65, 0.85)
-# How much of its contrast an image loses where each square of so many pixels gets one colour.
+# How much contrast an image loses if each square of this many pixels becomes one colour.
 _BLOCK, _BLURRED = 4, 0.12
-# So much of the image, in width or in height, a face fills in a close-up.
+# A close-up is an image in which a face takes up this share of the width or height.
 _CLOSE_UP = 0.75
 _DARK_TO_BRIGHT = ("very dark", "dark", "neither dark nor bright", "bright", "very bright")
 _FACES = ("without a face", "of a face further away", "of a face close up")
-# What is also counted two at a time: an image can be unlike all others in that it is both.
+# Also counted in pairs: an image can be unusual because it is both.
 _STRIKING = frozenset(["in grey", "very dark", "very bright", "blurred", "of a face close up"])
 _NONE = "none of the training images is"
-# What at most one training image in so many is, the training hardly had; of fewer than so many, nothing is known.
+# A kind is rare if at most 1 in 100 training images is of it. With fewer than 50 images, nothing can be said.
 _HARDLY, _LEAST = 100, 50
 
 
 def kinds_of(inputs: Inputs, *, faces: bool) -> list[tuple[str, ...]]:
-    """Return in words of what kind each of N images is: its colour, brightness and sharpness, and the face in it.
+    """Describe N images in words: colour, brightness, sharpness, and face size.
 
     Args:
-        inputs: What a network is shown of the images.
-        faces: Whether faces were looked for in them.
+        inputs: Network inputs of the images.
+        faces: Whether face detection was on.
     """
     found = []
     for pixels, boxes in zip(inputs.images, inputs.face_boxes, strict=True):
@@ -50,7 +50,7 @@ def kinds_of(inputs: Inputs, *, faces: bool) -> list[tuple[str, ...]]:
 
 
 def count_kinds(kinds: list[tuple[str, ...]]) -> dict[str, int]:
-    """Return how many images are of each kind, by what they are, with commas between."""
+    """Return the number of images of each kind, keyed by its words joined with commas."""
     counts: dict[str, int] = {}
     for each in kinds:
         counts[", ".join(each)] = counts.get(", ".join(each), 0) + 1
@@ -58,11 +58,11 @@ def count_kinds(kinds: list[tuple[str, ...]]) -> dict[str, int]:
 
 
 def rarity(kinds: tuple[str, ...], counts: Mapping[str, int]) -> str:
-    """Return in words what an image is that hardly any training image is; "" where there is nothing.
+    """Return what is unusual about an image compared with the training images, or "" if nothing is.
 
     Args:
-        kinds: One of what `kinds_of` returned.
-        counts: Of the training images: what `count_kinds` returned.
+        kinds: One item of the result of `kinds_of`.
+        counts: Result of `count_kinds` for the training images.
 
     Example:
         >>> rarity(("in grey", "dark"), {"in colour, dark": 150, "in grey, dark": 1})
@@ -74,7 +74,7 @@ def rarity(kinds: tuple[str, ...], counts: Mapping[str, int]) -> str:
         return ""
     found = {some: sum(count for names, count in known.items() if names >= set(some)) for some in _parts(kinds)}
     rare = [some for some, count in found.items() if count * _HARDLY <= total]
-    # What one fact says already needs no second.
+    # A single property explains more than a pair that includes it.
     least = min(rare, key=lambda some: (len(some), found[some]), default=())
     if not least:
         return ""
@@ -90,7 +90,7 @@ def _parts(kinds: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _sharpness(grey: NDArray[np.float32]) -> float:
-    """Return how much of an image's contrast is within squares of a few pixels, from 0 to 1."""
+    """Return the share of an image's contrast within small squares of pixels, from 0 to 1."""
     height, width = (length // _BLOCK * _BLOCK for length in grey.shape)
     cut = grey[:height, :width]
     contrast = float(cut.var())

@@ -1,6 +1,6 @@
-"""Levels: pixels of more than 8 bits -> 8, by the range that their values, or those of a whole folder, point to.
+"""Levels: reduce pixels with more than 8 bits to 8, based on the range of values in an image or a whole folder.
 
-An instrument of 12 bits writes values up to 4095 into files that can hold 65535, and nothing in them says so.
+A 12-bit instrument writes values up to 4095 into files that can hold 65535, and nothing in the file says so.
 """
 
 import re
@@ -15,26 +15,26 @@ from mien.core.tiff import has_sign, is_inverted
 
 # The highest values of floats, and of 8, 10, 12, 14, 16, 24 and 32 bits.
 _HIGHEST = (1, *(2**bits - 1 for bits in (8, 10, 12, 14, 16, 24, 32)))
-# Of a range that is used by less, the values themselves are the range.
+# If values use less than this share of a range, their own minimum and maximum are the range.
 _LEAST_USED = 0.25
-# What Pillow calls the first byte of each value of 16 bits; in the other order it takes the second. It has no images of
-# several channels with more than 8 bits.
+# Pillow's name for the first byte of each 16-bit value; the opposite byte order gives the second. Pillow has no
+# multi-channel images with more than 8 bits.
 _RAW_MODE = re.compile(r"(RGB|RGBA|RGBX|LA);16([BLN])")
-# One in so many images may be another instrument's, whose values go so many times as far.
+# Up to 1 in 10 images may come from another instrument, whose values go more than 4 times as far.
 _ODD_IN, _FAR = 10, 4
 _SIXTEEN_BITS = (0.0, 65535.0)
-# The first bytes of values that 14 bits do not hold begin with this.
+# First bytes from here on belong to values that do not fit into 14 bits.
 _FIRST_OF_SIXTEEN = 64
 Levels = tuple[float, float]
 
 
 def range_of(found: Iterable[Levels]) -> Levels | None:
-    """Return the values that are to become black and white, of one image or of all in a folder; None for no image.
+    """Return the values that become black and white for one image or for a folder, or None for no images.
 
     Args:
-        found: The lowest and the highest value of each image.
+        found: The lowest and highest value of each image.
     """
-    # Nothing but 0 points to no range.
+    # An image that is 0 everywhere gives no hint of its range.
     every = [extent for extent in found if extent != (0, 0)]
     if not every:
         return None
@@ -46,7 +46,7 @@ def range_of(found: Iterable[Levels]) -> Levels | None:
 
 
 def common_range(found: Iterable[Levels]) -> Levels | None:
-    """Return `range_of` all images of a folder, but for a few whose values go far beyond those of all others."""
+    """Return `range_of` the images of a folder, ignoring a few whose values go far beyond all others."""
     every = sorted(found, key=lambda extent: extent[1])
     for place in range(len(every) - len(every) // _ODD_IN, len(every)):
         if every[place][1] > _FAR * max(every[place - 1][1], 1):
@@ -55,22 +55,22 @@ def common_range(found: Iterable[Levels]) -> Levels | None:
 
 
 def extent_of(values: NDArray[Any]) -> Levels:
-    """Return the lowest and the highest value that are numbers; 0 and 0 where none is."""
+    """Return the lowest and highest finite value, or 0 and 0 if there is none."""
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
     return (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
 
 
 def in_words(value: float) -> str:
-    """Write a value as a person would."""
+    """Format a value for people."""
     return f"{value:.0f}" if value == int(value) else f"{value:.3g}"
 
 
 def eight_bits(values: NDArray[Any], levels: Levels) -> NDArray[np.uint8]:
-    """Return values of any type as 0 to 255, of the same shape; what lies outside of the range is black or white."""
+    """Scale values of any type to 0-255, clipping those outside the range."""
     black, white = levels
     extent = white - black
-    # Of 12 bits the first 8 are kept, as others do it; of floats from 0 to 1 the nearest.
+    # 12 bits keep their first 8, as other programs do; floats from 0 to 1 are rounded.
     scale, shift = (256 / (extent + 1), 0.0) if extent >= 255 else (255 / extent, 0.5)
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
         table: NDArray[np.uint8] = np.clip((np.arange(65536) - black) * scale + shift, 0, 255).astype(np.uint8)
@@ -88,16 +88,18 @@ def eight_bits(values: NDArray[Any], levels: Levels) -> NDArray[np.uint8]:
 def in_eight_bits(
     image: Image.Image, levels: Levels | None, again: Callable[[], ImageFile.ImageFile] | None = None
 ) -> tuple[Image.Image, Levels] | None:
-    """Return an image that has more than 8 bits a channel with 8, and its lowest and highest value; None of another.
+    """Reduce an image with more than 8 bits a channel to 8, and return it with its lowest and highest value.
+
+    Returns None for an image with 8 bits or fewer.
 
     Args:
-        image: An open image; of several channels one that is not decoded yet.
-        levels: The values that become black and white; None for those that its own values point to.
+        image: An open image. One with several channels must not be decoded yet.
+        levels: The values that become black and white; by default taken from the image itself.
         again: Opens the same image a second time.
     """
     if image.mode[0] in "IF":
         values = np.asarray(image)
-        # Pillow has 32 bits with a sign alone.
+        # Pillow has only signed 32-bit integers.
         values = values.view(np.uint32) if values.dtype == np.int32 and not has_sign(image) else values
     else:
         raw_mode = _raw_mode(image)
@@ -106,7 +108,7 @@ def in_eight_bits(
         image.load()
         high = np.asarray(image)[..., :3]
         if levels in (None, _SIXTEEN_BITS) and high.max() >= _FIRST_OF_SIXTEEN and not _has_particulars(image):
-            # Then the first byte of each value says it all.
+            # The first byte of each value is enough.
             return image, (float(high.min()) * 256, float(high.max()) * 256 + 255)
         values = _both_bytes(np.asarray(image), again(), raw_mode)
     if highest := image.info.get("highest"):
@@ -117,7 +119,7 @@ def in_eight_bits(
     shown = eight_bits(colours, levels)
     made = Image.fromarray(255 - shown if is_inverted(image) else shown)
     if values.shape[2:] == (4,):
-        # Some write it by the depth of the colours, and some by that of the file.
+        # Some programs scale alpha like the colours, others to the full depth of the file.
         alpha = values[..., 3]
         made.putalpha(Image.fromarray(eight_bits(alpha, (0, levels[1] if 0 < alpha.max() <= levels[1] else 65535))))
     elif "transparency" in image.info:
@@ -128,8 +130,8 @@ def in_eight_bits(
 
 
 def _both_bytes(first: NDArray[np.uint8], other: ImageFile.ImageFile, raw_mode: re.Match[str]) -> NDArray[np.uint16]:
-    """Return the values of 16 bits of which the first byte is known, by taking the second from the same image."""
-    # Of grey with alpha, all four bytes of a pixel stand for its channels.
+    """Complete 16-bit values whose first bytes are known by reading the second bytes from the same image."""
+    # For grey with alpha, the four bytes of a pixel are read as its channels.
     in_bytes = "RGBA" if raw_mode[1] == "LA" else f"{raw_mode[1]};16{'L' if raw_mode[2] == 'B' else 'B'}"
     other.tile = [tile._replace(args=_with_raw_mode(tile.args, in_bytes)) for tile in other.tile]
     second = np.asarray(other)
@@ -139,17 +141,17 @@ def _both_bytes(first: NDArray[np.uint8], other: ImageFile.ImageFile, raw_mode: 
 
 
 def _has_particulars(image: Image.Image) -> bool:
-    """Say whether an image names values, of 16 bits: the one that is clear, or the one that is white."""
+    """Return whether a 16-bit image names special values: the transparent one, or the one that is white."""
     return "transparency" in image.info or "highest" in image.info
 
 
 def is_deep(image: Image.Image) -> bool:
-    """Say whether an open image has more than 8 bits a channel; it need not be decoded."""
+    """Return whether an open image has more than 8 bits a channel; it need not be decoded."""
     return image.mode[0] in "IF" or _raw_mode(image) is not None
 
 
 def _raw_mode(image: Image.Image) -> re.Match[str] | None:
-    """Return how Pillow takes the pixels of an image of several channels of 16 bits; None of another."""
+    """Return Pillow's raw mode for a multi-channel 16-bit image, or None for other images."""
     for tile in getattr(image, "tile", ()):
         raw_mode = tile.args[0] if isinstance(tile.args, tuple) else tile.args
         return _RAW_MODE.fullmatch(raw_mode) if isinstance(raw_mode, str) else None

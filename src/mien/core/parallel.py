@@ -1,4 +1,4 @@
-"""Parallel work: one function applied to many items in threads, and how many threads algebra takes."""
+"""Parallel work: apply a function to many items in threads, and limit the threads of linear algebra."""
 
 import os
 from collections import deque
@@ -19,16 +19,16 @@ def in_threads(
     num_threads: int | None = None,
     give_up: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
-    """Yield `function(item)` for every item, in the order of the items.
+    """Yield `function(item)` for every item, in order.
 
-    At most a few items are in work at a time, so that memory stays flat.
+    Only a few items are in progress at a time, so memory use stays flat.
 
     Args:
         function: What to do with an item.
         items: Taken one by one, as threads become free.
-        num_threads: How many there are; by default one for each core.
-        give_up: Called where whoever takes the results stops in the middle, as at Ctrl-C. The items in work are then
-            waited for: this can cut short what they wait for.
+        num_threads: Number of threads; by default one per core.
+        give_up: Called if the caller stops early, e.g. at Ctrl-C. Items in progress are still waited for; this can
+            cut their waiting short.
     """
     num_threads = num_threads or count_cores()
     with ThreadPoolExecutor(num_threads, thread_name_prefix="mien") as pool:
@@ -49,7 +49,7 @@ def in_threads(
 
 
 def count_cores() -> int:
-    """Return how many threads can compute at a time on this machine."""
+    """Return the number of threads that can run at the same time on this machine."""
     return os.cpu_count() or 1
 
 

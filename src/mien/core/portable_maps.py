@@ -1,4 +1,4 @@
-"""Portable maps (PPM, PGM, PBM), taken all at once: Pillow goes through most of their pixels one by one, in Python."""
+"""Portable maps (PPM, PGM, PBM), decoded in one go: Pillow decodes most of them pixel by pixel in Python."""
 
 import io
 import re
@@ -13,7 +13,7 @@ _BLANKS = b" \t\r\n\v\f"
 
 
 class PortableMap(PpmImageFile):
-    """An open image. Its `info["highest"]` is the value that is white, where that is one of 9 to 15 bits."""
+    """An open image. `info["highest"]` is the value of white if the image has 9 to 15 bits."""
 
     _num_bands, _highest = 0, 255
 
@@ -22,7 +22,7 @@ class PortableMap(PpmImageFile):
         (tile,) = self.tile
         if tile.codec_name == "raw":
             return
-        # Of bits there is no highest value.
+        # Bitmaps have no maximum value.
         raw_mode, highest = (self.mode, 1) if self.mode == "1" else cast(tuple[str, int], tile.args)
         place = tile.offset
         if tile.codec_name == "ppm_plain":
@@ -40,7 +40,7 @@ class PortableMap(PpmImageFile):
         self.tile = [tile._replace(codec_name="raw", offset=place, args=raw_mode)]
 
     def load(self) -> Any:
-        """Decode the pixels; first of all turn numbers in words into bytes."""
+        """Decode the pixels, after converting numbers in plain text to bytes."""
         if self._num_bands:
             content = cast(io.BytesIO, self.fp).getvalue()
             self.fp = io.BytesIO(self._in_binary(content[self._start :]))
@@ -48,22 +48,22 @@ class PortableMap(PpmImageFile):
         super().load()
         if self._highest < 255:
             levels = [min(level * 255 // self._highest, 255) for level in range(256)]
-            # Brought to 255 once, however often it is loaded.
+            # Scale to 255 only once, even if it is loaded again.
             self.im, self._highest = self.im.point(levels * len(self.getbands()), self.mode), 255
         return super().load()
 
     def _in_binary(self, text: bytes) -> bytes:
         text, num_values = _REMARK.sub(b"", text), self.width * self.height * self._num_bands
         if self.mode == "1":
-            # No blanks need stand between bits, and 1 is black.
+            # Bits need no whitespace between them, and 1 is black.
             bits = text.translate(None, _BLANKS)[:num_values]
             if len(bits) < num_values or bits.translate(None, b"01"):
-                raise ValueError("its pixels are cut off, or none")
+                raise ValueError("its pixels are truncated or invalid")
             return bits.translate(bytes.maketrans(b"01", b"\xff\0"))
         if num_values > len(text):
-            raise ValueError("its pixels are cut off")
-        # One after the other, since as a list they would take many times the memory.
+            raise ValueError("its pixels are truncated")
+        # One at a time: a list would take many times the memory.
         values = np.fromiter((int(word[0]) for word in _WORD.finditer(text)), np.int32, num_values)
         if values.min() < 0 or values.max() > self._highest:
-            raise ValueError(f"its pixels are not from 0 to {self._highest}")
+            raise ValueError(f"its pixel values are not between 0 and {self._highest}")
         return values.astype(">u2" if self._highest > 255 else "u1").tobytes()

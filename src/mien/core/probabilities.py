@@ -1,4 +1,4 @@
-"""Probabilities: logits -> probabilities, and what they cost against the true classes."""
+"""Probabilities: softmax, cross-entropy, and temperature fitting."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return probabilities, (N, C), that sum to 1 in each row."""
+    """Convert logits (N, C) to probabilities that sum to 1 in each row."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs: NDArray[np.floating] = powers / powers.sum(axis=1, keepdims=True)
     return probs
@@ -25,7 +25,7 @@ def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> flo
 
 
 def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-    """Return by what to multiply each of some logits, from 0 to 4, for the lowest cross-entropy of their sum; and that.
+    """Return weights from 0 to 4 that minimise the cross-entropy of a weighted sum of logits, and that cross-entropy.
 
     Args:
         parts: Logits, (N, C) each.

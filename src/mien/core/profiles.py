@@ -1,4 +1,4 @@
-"""Colour profiles: pixels as a camera or a program meant them, such as Display P3 or Adobe RGB -> sRGB."""
+"""Colour profiles: convert pixels from profiles such as Display P3 or Adobe RGB to sRGB."""
 
 import io
 from functools import lru_cache
@@ -10,16 +10,16 @@ from PIL import Image
 if TYPE_CHECKING:
     from PIL.ImageCms import ImageCmsTransform
 
-# Those of printers have up to 3 MB.
+# Printer profiles have up to 3 MB.
 _MAX_BYTES = 4 * 1024**2
 _MAX_TAGS = 100
-# Profiles that move no colour further are sRGB, whatever they are called.
+# A profile that shifts every colour by no more than this is sRGB, whatever its name.
 _SAME = 2
 _SPACES = {"RGB": "RGB ", "CMYK": "CMYK"}
 
 
 def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Return an image, mode RGB or CMYK, with the colours that its profile means, in sRGB; one without as it is."""
+    """Convert an image in mode RGB or CMYK from its colour profile to sRGB; without a profile it is unchanged."""
     if not profile or len(profile) > _MAX_BYTES or image.mode not in _SPACES:
         return image
     transform = _to_srgb(profile, image.mode)
@@ -30,10 +30,10 @@ def in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return ImageCms.applyTransform(image, transform) or image
 
 
-# One camera's photos have one profile, and thousands of them the same.
+# All photos from one camera share a profile.
 @lru_cache(maxsize=16)
 def _to_srgb(profile: bytes, mode: str) -> "ImageCmsTransform | None":
-    """Return what brings pixels to sRGB; None where they are in it, or the profile is damaged or of another kind."""
+    """Return the transform to sRGB, or None if the profile is sRGB already, damaged, or of another colour space."""
     from PIL import ImageCms
 
     if _is_long(profile):
@@ -47,12 +47,12 @@ def _to_srgb(profile: bytes, mode: str) -> "ImageCmsTransform | None":
             return None
         return transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        # A damaged profile says nothing about the pixels: the image is used as it stands.
+        # A damaged profile says nothing about the pixels, so use the image as it is.
         return None
 
 
 def _is_long(profile: bytes) -> bool:
-    """Say whether a profile may have thousands of steps, each of which every colour would go through."""
+    """Return whether a profile may have thousands of steps, each applied to every colour."""
     num_tags = int.from_bytes(profile[128:132], "big")
     tags = [profile[place : place + 12] for place in range(132, 132 + 12 * min(num_tags, _MAX_TAGS), 12)]
     kinds = (profile[place : place + 4] for tag in tags for place in [int.from_bytes(tag[4:8], "big")])

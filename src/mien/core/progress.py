@@ -1,4 +1,4 @@
-"""How a long job says where it is. The faces decide what is shown; nothing below them prints."""
+"""Progress reporting of long jobs. User interfaces decide what to show; nothing below them prints."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images came to; one row of history.csv."""
+    """Results of one training epoch; one row of history.csv."""
 
     epoch: int
     loss: float
@@ -18,45 +18,45 @@ class Epoch:
 
 
 def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch with the lowest validation loss: the one whose weights are kept."""
+    """Return the epoch with the lowest validation loss, whose weights are kept."""
     return min(history, key=lambda epoch: epoch.val_loss)
 
 
 class Progress(Protocol):
-    """Something that is told how a job goes."""
+    """Receives the progress of a job."""
 
     def say(self, text: str) -> None:
-        """Take one line that is worth reading now."""
+        """Receive one line worth reading now."""
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Hear that `done` of `total` parts of a stage are done; `note` says how it goes."""
+        """Receive that `done` of `total` parts of a stage are done; `note` adds detail."""
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
-        """Hear what the epochs of a training came to, after each of them; there are `num_epochs` at most."""
+        """Receive the results so far after each training epoch, of at most `num_epochs`."""
 
 
 class Silence:
-    """Shows nothing."""
+    """Progress that shows nothing."""
 
     def say(self, text: str) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Ignore it."""
+        """Do nothing."""
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
-        """Ignore it."""
+        """Do nothing."""
 
 
 SILENCE = Silence()
 
 
 class Steps(Silence):
-    """Passes on how far a job is, and nothing else: for one that is part of another."""
+    """Progress that forwards only steps, for a job that is part of another."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Pass it on."""
+        """Forward the step."""
         self._progress.step(stage, done, total, note)

@@ -1,4 +1,4 @@
-"""Scores: shares of images, each with its 95% interval and the name of the method that gave it."""
+"""Scores: proportions of images, each with its 95% interval and the method behind it."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,21 @@ from numpy.typing import NDArray
 
 from mien.core.text import counted
 
-# The quantile of the normal distribution that leaves 2.5% above it: for two-sided intervals of 95%.
+# The quantile of the normal distribution with 2.5% above it, for two-sided 95% intervals.
 Z_95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Score:
-    """A share of images, with its 95% interval.
+    """A proportion of images, with its 95% interval.
 
     Attributes:
-        value: Between 0 and 1; None where there was nothing to count.
-        low: Lower end of the interval; likewise `high`.
-        num_images: How many images it is the share of.
-        method: By what the interval was worked out.
-        num_groups: Of how many groups these images are, where groups are known: the interval counts the groups.
+        value: Between 0 and 1, or None if there was nothing to count.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        num_images: Number of images that the proportion is based on.
+        method: How the interval was computed.
+        num_groups: Number of groups of these images, if groups are known. The interval is then based on groups.
     """
 
     value: float | None
@@ -39,7 +40,7 @@ class Score:
 
     @property
     def basis(self) -> str:
-        """What it rests on: "n = 320", or "320 images of 40 groups"."""
+        """The sample size: "n = 320", or "320 images of 40 groups"."""
         if self.num_groups is None:
             return f"n = {self.num_images}"
         return f"{counted(self.num_images, 'image')} of {counted(self.num_groups, 'group')}"
@@ -47,7 +48,7 @@ class Score:
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class is told apart; `num_images` of the recall is the number of its images."""
+    """Scores of one class; `num_images` of the recall is the number of its images."""
 
     label: str
     precision: Score
@@ -58,21 +59,21 @@ class ClassScores:
 def wilson_score(
     num_right: int, num_images: int, *, num_folds: int = 0, groups: NDArray[np.int64] | None = None
 ) -> Score:
-    """Return a share with its 95% Wilson interval.
+    """Return a proportion with its 95% Wilson interval.
 
     Args:
-        num_right: How many images count.
-        num_images: Of how many.
-        num_folds: Of the cross-validation that judged them; 0 where one classifier judged all. The classifiers of
-            folds share most of their training images, so their answers tell less than as many independent ones:
-            the interval is that of num_images / (1 + K / (K - 1)) images.
-        groups: A number for each image, (num_images,), which those of one group share: the interval is that of as many
-            images as there are groups, or of fewer, where the groups are of very different sizes.
+        num_right: Number of images that count.
+        num_images: Total number of images.
+        num_folds: Number of cross-validation folds, or 0 if one classifier judged all images. The classifiers of
+            different folds share most of their training images, so their answers carry less information than
+            independent ones: the interval is the one for num_images / (1 + K / (K - 1)) images.
+        groups: A number for each image, (num_images,), equal within a group. The interval is the one for as many images
+            as there are groups, or for fewer if group sizes differ widely.
 
     Source:
         E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927; C. Nadeau,
         Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003 (folds); L. Kish, Survey Sampling,
-        1965 (groups: the effective number of them, where the images of a group are all answered alike).
+        1965 (groups: their effective number if all images of a group get the same answer).
 
     Example:
         >>> print(wilson_score(27, 30))
@@ -97,7 +98,7 @@ def wilson_score(
 
 
 def fold_inflation(num_folds: int) -> float:
-    """Return how many times as many images K folds need to tell as much as independent answers do: 1 + K / (K - 1).
+    """Return how many times as many images K folds need to match independent answers: 1 + K / (K - 1).
 
     Source:
         C. Nadeau, Y. Bengio, Inference for the generalization error, Machine Learning 52, 2003.
@@ -110,8 +111,8 @@ def f1_score(
 ) -> Score:
     """Return the F1 of one class with its 95% interval.
 
-    F1 is 2J / (1 + J), where J is the share of right answers among all images that are of the class or were called
-    it. J is a share of images, so it has a Wilson interval; its ends are carried over.
+    F1 is 2J / (1 + J), where J is the share of correct answers among all images that belong to the class or were
+    predicted as it. J is a proportion of images, so it has a Wilson interval, whose ends are transformed to F1.
     """
     jaccard = wilson_score(num_right, num_right + num_false + num_missed, num_folds=num_folds, groups=groups)
     if jaccard.value is None:
@@ -133,9 +134,9 @@ def class_scores(
     Args:
         class_names: C names.
         labels: True class numbers, (N,).
-        answers: Class numbers that were answered, (N,).
-        num_folds: Of the cross-validation that judged them, if any.
-        groups: A number for each image, (N,), which those of one group share.
+        answers: Predicted class numbers, (N,).
+        num_folds: Number of cross-validation folds, if any.
+        groups: A number for each image, (N,), equal within a group.
     """
     scores = []
     for number, label in enumerate(class_names):

@@ -1,4 +1,4 @@
-"""The streams of a process: what C libraries write to stderr stays off the screen."""
+"""Process streams: keep the stderr output of C libraries off the screen."""
 
 import os
 import sys
@@ -8,18 +8,18 @@ _STDERR = 2
 
 
 def open_missing_streams() -> None:
-    """Open the null device where stdin, stdout or stderr is closed: else the next file or socket would become that."""
+    """Open the null device in place of closed standard streams, so that no other file or socket takes their numbers."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
 
 
 def silence_native_libraries() -> None:
-    """Keep what C libraries write to stderr off the screen; Python's own messages still get there.
+    """Hide what C libraries write to stderr; Python's own messages still appear.
 
-    TensorFlow announces its CPU features there, libtiff complains of damaged files, and no setting turns that off.
+    TensorFlow prints CPU features there and libtiff complains about damaged files. No setting turns that off.
     """
-    # Where stderr is closed, there is nothing to keep off.
+    # If stderr is closed, there is nothing to hide.
     with suppress(OSError):
         sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
         with open(os.devnull, "wb") as nowhere:
@@ -27,6 +27,6 @@ def silence_native_libraries() -> None:
 
 
 def show_native_libraries() -> None:
-    """Undo it, for processes that are started from here: they get the real stderr."""
+    """Give child processes the real stderr again."""
     with suppress(OSError):
         os.dup2(sys.stderr.fileno(), 2)

@@ -1,4 +1,4 @@
-"""Text: names from elsewhere made safe for folders, files and screens; long texts and long lists cut short."""
+"""Text: make untrusted names safe for folders, files and screens, and shorten long texts and lists."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 _MAX_LETTERS = 100
 _MAX_STEM = 40
-# What is less is an error of rounding.
+# Anything smaller is a rounding error.
 _LEAST_SHARE = 1e-6
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
 _RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -14,35 +14,35 @@ _FORBIDDEN = '/\\:*?"<>|;'
 
 
 def class_name_problem(name: str) -> str:
-    """Say why a name cannot be that of a class folder on every system; an empty text where it can.
+    """Return why a name cannot be used for a class folder on every system, or an empty text if it can.
 
     Args:
-        name: Hostile text.
+        name: Untrusted text.
     """
     if not name:
         return "a class name is empty"
     shown = repr(name[:60])
     if len(name) > _MAX_LETTERS or len(name.encode("utf-8", "replace")) > 2 * _MAX_LETTERS:
-        return f"the class name {shown}... is longer than {_MAX_LETTERS} letters"
+        return f"the class name {shown}... is longer than {_MAX_LETTERS} characters"
     if not name.isprintable() or any(letter in _FORBIDDEN for letter in name):
-        return f"the class name {shown} has letters that a folder's name cannot have"
+        return f"the class name {shown} contains characters that are not allowed in folder names"
     if name[0] in ". " or name[-1] in ". ":
-        return f"the class name {shown} begins or ends with a dot or a space"
+        return f"the class name {shown} starts or ends with a dot or a space"
     if _RESERVED.fullmatch(name):
-        return f"the class name {shown} means a device on Windows"
+        return f"the class name {shown} is reserved by Windows"
     return ""
 
 
 def folded(name: str) -> str:
-    """Return what two names have in common that some systems take for one: case, and how accents are written."""
+    """Return a key that is equal for names that some systems treat as the same (case, encoding of accents)."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def safe_stem(name: str) -> str:
-    """Return what may stand at the beginning of a file's name: letters, digits and dashes of the name's last part.
+    """Return a safe start for a file name: letters, digits and dashes from the last part of a name.
 
     Args:
-        name: Hostile text: a path, or that of a URL.
+        name: Untrusted text, e.g. a path or a URL path.
 
     Example:
         >>> safe_stem("photos/Big smile (2).JPG")
@@ -54,27 +54,27 @@ def safe_stem(name: str) -> str:
 
 
 def visible(text: str, *, kept: str = "") -> str:
-    """Return text with every letter that cannot be seen, or turns the direction of writing, written as an escape.
+    """Return text with invisible characters and those that change the writing direction escaped.
 
     Args:
-        text: Hostile text, which may hold bytes that could not be decoded.
-        kept: Letters to leave as they are all the same.
+        text: Untrusted text, possibly with bytes that could not be decoded.
+        kept: Characters to leave alone.
     """
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(text: str, most: int) -> str:
-    """Return at most so many letters of a text, on one line: what cannot be seen becomes a space.
+    """Return the first `most` characters of a text on one line, with a space for each invisible one.
 
     Args:
-        text: Hostile text.
-        most: How many letters.
+        text: Untrusted text.
+        most: Maximum number of characters.
     """
     return "".join(letter if letter.isprintable() else " " for letter in text)[:most]
 
 
 def shorten(text: str, most: int, *, end: int = 0) -> str:
-    """Return a text in at most so many letters: of a longer one the beginning, "…", and the last `end` letters.
+    """Shorten a text to `most` characters: its start, "…", and its last `end` characters.
 
     Example:
         >>> shorten("a long name.jpg", 10), shorten("a long name.jpg", 10, end=4)
@@ -84,7 +84,7 @@ def shorten(text: str, most: int, *, end: int = 0) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with what it counts.
+    """Return a number with its noun, in the plural unless the number is 1.
 
     Example:
         >>> counted(1, "image"), counted(1200, "image")
@@ -94,7 +94,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def signed(number: float, decimals: int = 0) -> str:
-    """Return a rounded number with its sign; what rounds to zero has none.
+    """Return a rounded number with its sign, but without one if it rounds to zero.
 
     Example:
         >>> signed(4.6), signed(-4.6), signed(-0.4), signed(-0.04, 1)
@@ -105,7 +105,7 @@ def signed(number: float, decimals: int = 0) -> str:
 
 
 def in_points(share: float, decimals: int = 0) -> str:
-    """Return the difference of two shares in percentage points; a small one is not rounded to zero.
+    """Return a difference of two shares in percentage points, never rounding a small one to zero.
 
     Example:
         >>> in_points(0.046), in_points(-0.01), in_points(0.0004), in_points(0.0)
@@ -118,17 +118,17 @@ def in_points(share: float, decimals: int = 0) -> str:
     return f"{text} point{'s' * (text[1:] != '1')}"
 
 
-# Of more classes than this, those that matter are told of one by one, and the others together.
+# With more classes than this, name only those that matter and summarise the rest.
 MANY_CLASSES = 20
 
 
 def first_few(items: Sequence[object], most: int, *, rest: str = "more") -> list[str]:
-    """Return the first of some items as text; where there are others, the last text says how many.
+    """Return the first items as text, plus "and N more" if any are left.
 
     Args:
-        items: What to name.
-        most: How many to name at most.
-        rest: What to call the others.
+        items: What to list.
+        most: How many to list.
+        rest: The noun for the others.
 
     Example:
         >>> ", ".join(first_few(["a.jpg", "b.jpg", "c.jpg", "d.jpg"], 2))

@@ -1,4 +1,4 @@
-"""TIFF: what is refused or put right before Pillow decodes it; there are more kinds of it than it reads rightly."""
+"""TIFF: refuse or correct files before Pillow decodes them; it does not read every kind of TIFF correctly."""
 
 import struct
 import sys
@@ -10,20 +10,20 @@ from mien.core.formats import raw_photo
 from mien.errors import ImageError
 
 UNCOMMON = (
-    "a TIFF of an uncommon kind, such as of floats in colour or of more than four channels, which mien does not read: "
-    "save it with 8 or 16 bits, and without layers or planes"
+    "an unusual TIFF (e.g. colour floats or more than four channels), which mien cannot read: save it with 8 or 16 "
+    "bits, without layers or planes"
 )
-# Tags: whether the first image is a small copy of another; where others are; and what makes it a RAW photo.
+# Tags: whether the first image is a thumbnail, where other images are, and what marks a RAW photo.
 _KIND_OF_IMAGE, _OTHER_IMAGES, _DNG_VERSION = 254, 330, 50706
 _BITS, _PHOTOMETRIC, _PLANES, _SAMPLE_FORMAT, _TILE_WIDTH, _TILE_HEIGHT = 258, 262, 284, 339, 322, 323
-# Real ones have a piece for some rows; each costs Pillow some hundred bytes.
+# Real files have one piece per few rows. Each piece costs Pillow some hundred bytes.
 _MAX_PIECES = 200_000
-# A tile is decoded whole, however small the image.
+# Tiles are decoded whole, even for a small image.
 _MAX_TILE_PIXELS = 2048**2
 
 
 def refuse_pieces(content: bytes) -> None:
-    """Make sure that a TIFF is in no more pieces than can be read.
+    """Refuse a TIFF that has too many pieces.
 
     Raises:
         ImageError: It is.
@@ -37,24 +37,24 @@ def refuse_pieces(content: bytes) -> None:
         entries = struct.iter_unpack(
             order + entry, content[place : place + num_entries * struct.calcsize(order + entry)]
         )
-        # Of bytes, many are one piece.
+        # Byte arrays are one piece, however long.
         counts = [count for _, kind, count, _ in entries if kind not in (1, 2, 6, 7)]
     except (struct.error, OverflowError):
-        # Pillow says what is wrong.
+        # Pillow reports the error.
         return
     if any(count > _MAX_PIECES for count in counts):
-        raise ImageError("unreadable", "damaged: it is in far more pieces than real images are")
+        raise ImageError("unreadable", "damaged: it has far more pieces than real images have")
 
 
 def prepare(image: TiffImageFile, content: bytes) -> None:
-    """Make sure that the pixels of an open TIFF are decoded as they are meant.
+    """Prepare an open TIFF so that Pillow decodes its pixels correctly.
 
     Args:
-        image: Its pixels are not decoded yet.
+        image: Not decoded yet.
         content: The file, whole.
 
     Raises:
-        ImageError: It is a RAW photo, or Pillow would get its pixels wrong.
+        ImageError: It is a RAW photo, or Pillow would decode it wrongly.
     """
     tags = image.tag_v2
     if content[8:10] == b"CR" or _DNG_VERSION in tags or (tags.get(_KIND_OF_IMAGE, 0) & 1 and _OTHER_IMAGES in tags):
@@ -65,19 +65,19 @@ def prepare(image: TiffImageFile, content: bytes) -> None:
         raise ImageError("not_an_image", UNCOMMON)
     tile_pixels = tags.get(_TILE_WIDTH, 0) * tags.get(_TILE_HEIGHT, 0)
     if tile_pixels > max(_MAX_TILE_PIXELS, 4 * image.width * image.height):
-        raise ImageError("unreadable", "damaged: its tiles are many times larger than itself")
+        raise ImageError("unreadable", "damaged: its tiles are many times larger than the image")
     if is_packed and tags.prefix == b"MM" and sys.byteorder == "little":
-        # What is unpacked is in the order of this machine; Pillow turns it round once more.
+        # Unpacked data is in native byte order already; Pillow would swap it again.
         image.tile = [tile._replace(args=_in_native_order(tile.args)) for tile in image.tile]
 
 
 def is_inverted(image: Any) -> bool:
-    """Say whether an open image is a TIFF of more than 8 bits in which 0 is white; of 8 bits, Pillow sees to it."""
+    """Return whether an open image is a TIFF with more than 8 bits and 0 as white; Pillow handles 8 bits itself."""
     return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0 and image.mode[0] in "IF"
 
 
 def has_sign(image: Any) -> bool:
-    """Say whether the values of an open image are integers that may be below 0."""
+    """Return whether the values of an open image are signed integers."""
     return isinstance(image, TiffImageFile) and image.tag_v2.get(_SAMPLE_FORMAT) == (2,)
 
 

@@ -1,4 +1,4 @@
-"""Alignment: brings images that show one picture, cropped or turned a little, to lie on one another."""
+"""Alignment: register images of the same picture that were slightly cropped or rotated."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,28 @@ from numpy.typing import NDArray
 
 from mien.data.looks import Levels, without_local_means
 
-# From coarse to fine, the sides at which steps are taken.
+# Image sides for the steps, from coarse to fine.
 _SIDES = (16, 16, 16, 16, 16, 32, 32, 32, 32)
 # No step moves, stretches or turns an image by more, as a share of its side.
-_MAX_STEP = 0.15
-# Residuals of more than so many standard deviations count less: a caption must not pull the image towards it.
+# Maximum shift, stretch or rotation per step, as a share of the side.
+# Residuals beyond this many standard deviations count less, so that a caption does not pull the image.
 _ROBUST = 1.5
-# A copy is cropped, framed or turned only slightly: how far its sides may be stretched, turned, sheared and moved. What
-# is no square was brought to one, and is sheared a little where it is turned.
+# Copies are only slightly cropped, framed or rotated: the limits for stretch, rotation, shear and shift. Images that are
+# not square were resized to one, so rotation shears them a little.
 _MAX_STRETCH, _MAX_TURN, _MAX_SHEAR, _MAX_SHIFT = 0.2, 0.15, 0.1, 0.1
-# Less of a picture than this in common proves nothing.
+# A smaller overlap proves nothing.
 _MIN_SHARE = 0.55
 
 
 @dataclass(frozen=True)
 class Rest:
-    """What is left of the difference between images that were aligned, (P,) each.
+    """The remaining difference between aligned images, (P,) each.
 
     Attributes:
-        correlations: Of what both show, without local means; 0 where that is too little, or was moved by much.
-        differences: The root of the mean squared difference, as a share of the contrast, the standard deviation.
-        gains: Of the contrast.
-        rest: The differences themselves, without local means, (P, S, S).
+        correlations: Correlation of the overlap after removing local means; 0 if it is too small or shifted too far.
+        differences: Root mean squared difference as a share of the contrast (standard deviation).
+        gains: Ratio of the contrasts.
+        rest: The differences themselves, after removing local means, (P, S, S).
     """
 
     correlations: NDArray[np.floating]
@@ -38,11 +38,11 @@ class Rest:
 
 
 def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
-    """Move, stretch and turn images until they lie as well as they can on others; say what is left.
+    """Shift, stretch and rotate images to match others as well as possible, and return the remaining difference.
 
     Args:
         fixed: float32 (P, 32, 32), grey levels.
-        moved: Likewise; the one in each place is moved.
+        moved: Same shape; the image to move onto each fixed one.
 
     Source:
         B. Lucas, T. Kanade, An Iterative Image Registration Technique with an Application to Stereo Vision, IJCAI 1981.
@@ -52,7 +52,7 @@ def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
         target, source = (_reduced(images, side) for images in (fixed, moved))
         maps = maps @ _step(target, *_warped(source, maps))
     found, inside = _warped(moved, maps)
-    # What is seen between pixels is blurred, and what lies at the edge is mixed with a frame.
+    # Interpolation blurs, and edges may be mixed with a frame.
     fixed, found = _blurred(fixed), _blurred(found)
     inside[:, [0, -1]] = inside[:, :, [0, -1]] = False
     counts = inside.sum(axis=(1, 2))
@@ -72,7 +72,7 @@ def aligned(fixed: NDArray[np.float32], moved: NDArray[np.float32]) -> Rest:
 
 
 def _step(target: Levels, found: Levels, inside: NDArray[np.bool_]) -> Levels:
-    """Return by what affine map, (P, 3, 3), the images come nearer to their targets: one step of Gauss and Newton."""
+    """Return the affine maps, (P, 3, 3), that bring images closer to their targets: one Gauss-Newton step."""
     num_pairs, side = found.shape[:2]
     x, y = _coordinates(side)
     down, right = np.gradient(found, axis=(1, 2))
@@ -83,7 +83,7 @@ def _step(target: Levels, found: Levels, inside: NDArray[np.bool_]) -> Levels:
     for _ in range(2):
         weighted = ways * weights[..., None]
         squares = weighted.transpose(0, 2, 1) @ ways
-        # So little that it only counts where an image is flat.
+        # A tiny regulariser that only matters for flat images.
         squares += 1e-6 * np.maximum(np.trace(squares, axis1=1, axis2=2), 1)[:, None, None] * np.eye(8)
         changes = np.linalg.solve(squares, weighted.transpose(0, 2, 1) @ errors[..., None])
         rests = np.abs(errors - (ways @ changes)[..., 0])
@@ -96,7 +96,7 @@ def _step(target: Levels, found: Levels, inside: NDArray[np.bool_]) -> Levels:
 
 
 def _warped(images: Levels, maps: Levels) -> tuple[Levels, NDArray[np.bool_]]:
-    """Return images (P, S, S) seen through affine maps (P, 3, 3), and where these stay inside of them."""
+    """Return images (P, S, S) warped by affine maps (P, 3, 3), and the mask of valid pixels."""
     num_pairs, side = images.shape[:2]
     x, y = _coordinates(side)
     places = np.stack([x, y, np.ones_like(x)]).reshape(3, -1)
@@ -111,7 +111,7 @@ def _warped(images: Levels, maps: Levels) -> tuple[Levels, NDArray[np.bool_]]:
 
 
 def _coordinates(side: int) -> tuple[Levels, Levels]:
-    """Return how far each pixel is from the middle, to the right and down, as shares of the side."""
+    """Return each pixel's distance from the centre, right and down, as shares of the side."""
     steps = (np.arange(side) + 0.5) / side - 0.5
     return np.tile(steps, (side, 1)), np.tile(steps[:, None], (1, side))
 
@@ -123,7 +123,7 @@ def _reduced(images: Levels, side: int) -> Levels:
 
 
 def _blurred(images: Levels) -> Levels:
-    """Return images (P, S, S), each pixel mixed with those around it."""
+    """Return images (P, S, S) after a small blur."""
     padded = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
     rows = padded[:, :-2] / 4 + padded[:, 1:-1] / 2 + padded[:, 2:] / 4
     blurred: Levels = rows[:, :, :-2] / 4 + rows[:, :, 1:-1] / 2 + rows[:, :, 2:] / 4

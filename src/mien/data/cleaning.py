@@ -1,4 +1,4 @@
-"""Cleaning: which images of a Dataset are used, and why not the others. Nothing on disk is touched."""
+"""Cleaning: decide which images of a Dataset are used, and record why others are not. Changes nothing on disk."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,28 +10,28 @@ from mien.core.text import first_few
 from mien.data.copies import Copy, find_copies
 from mien.data.dataset import GIVEN_FIRST, PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
 
-# What this module finds, and finds anew when it is asked again.
+# Problems found here, which are found again each time.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
-# What was decided before it is asked, and stands.
+# Earlier decisions, which are kept.
 _DECISIONS = {"left_out", "joins_splits"}
-# A placeholder image may stand in both classes a thousand times: each names a few of the others, not all.
+# A placeholder image may be in both classes a thousand times; each copy names only a few of the others.
 _MAX_NAMED = 3
-# Without a number of the user's, a side is too short under a quarter of the folder's median, within these: of less than
-# 8 pixels nothing can be told, and 56 are a quarter of what the network sees.
+# By default, a side is too short below a quarter of the folder's median, within these limits: images under 8 pixels
+# show nothing, and 56 is a quarter of the network's input.
 _LEAST_SIDE, _ENOUGH_SIDE = 8, 56
-# Where more than this share of a class is left out for one reason, it is said first.
+# If more than this share of a class is skipped for one reason, say so first.
 _MUCH = 0.2
 
 
 def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
-    """Say of every image whether it is used: large enough, not under two classes, and the one to keep of its copies.
+    """Decide for every image whether it is used: large enough, in one class only, and the best of its copies.
 
     Args:
-        dataset: What `scan` returned.
+        dataset: Result of `scan`.
         config: The limits.
 
     Returns:
-        The same records with `problems`, `used` and `group` set.
+        The same records with `problems`, `used` and `group` filled in.
 
     Example:
         >>> import mien
@@ -61,7 +61,7 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
 
 
 def min_bytes_of(dataset: Dataset, config: CleanConfig) -> int:
-    """Return under how many bytes a file is left out; the tutorial's limit only where it leaves some of each class."""
+    """Return the minimum file size in bytes. The tutorial's limit applies only if it leaves images in every class."""
     if config.min_bytes != TUTORIAL_MIN_BYTES:
         return config.min_bytes
     left = {record.label for record in dataset.records if record.phash and record.num_bytes >= config.min_bytes}
@@ -69,7 +69,7 @@ def min_bytes_of(dataset: Dataset, config: CleanConfig) -> int:
 
 
 def _min_side_of(dataset: Dataset, config: CleanConfig) -> int:
-    """Return under how many pixels a side is too short: by the folder, where the user gave no number."""
+    """Return the minimum side in pixels, derived from the folder unless the user set it."""
     if config.min_side != "auto":
         return config.min_side
     sides = [min(record.width, record.height) for record in dataset.records if record.phash]
@@ -77,10 +77,10 @@ def _min_side_of(dataset: Dataset, config: CleanConfig) -> int:
 
 
 def describe_losses(dataset: Dataset) -> list[str]:
-    """Return for each reason for which more than a fifth of a class is left out: why, an example, and what to do.
+    """Describe each reason for which more than a fifth of a class is skipped, with an example and what to do.
 
     Args:
-        dataset: What `clean` returned.
+        dataset: Result of `clean`.
     """
     before = dataset.counts()
     lost: dict[str, dict[str, list[ImageRecord]]] = {}
@@ -94,8 +94,8 @@ def describe_losses(dataset: Dataset) -> list[str]:
             shares = [f"{len(found)} of {before[name]} in {name}" for name, found in large.items()]
             listed = ", ".join(first_few(shares, _MAX_NAMED))
             example = next(iter(large.values()))[0]
-            reason = f"{PROBLEMS[code]}, such as {example.path} ({example.problems[-1].detail})"
-            lines.append(f"many files are left out: {listed}. Each is {reason}. {' '.join(REMEDIES[code])}")
+            reason = f"{PROBLEMS[code]} (e.g. {example.path}: {example.problems[-1].detail})"
+            lines.append(f"many files are skipped: {listed}. Reason: {reason}. {' '.join(REMEDIES[code])}")
     return lines
 
 
@@ -105,10 +105,10 @@ def _judge_size(record: ImageRecord, config: CleanConfig) -> ImageRecord:
         record, problems=before, used=bool(record.phash) and not _is_left_out(record), group=None, split=""
     )
     if record.used and record.num_bytes < config.min_bytes:
-        detail = f"{record.num_bytes} bytes; at least {config.min_bytes} are asked for"
+        detail = f"{record.num_bytes} bytes; the minimum is {config.min_bytes}"
         record = _left_out(record, "too_few_bytes", detail)
     if record.phash and config.min_side != "auto" and min(record.width, record.height) < config.min_side:
-        detail = f"{record.width} x {record.height} pixels; at least {config.min_side} each way are asked for"
+        detail = f"{record.width} x {record.height} pixels; the shorter side must have at least {config.min_side}"
         record = _left_out(record, "too_few_pixels", detail)
     return record
 
@@ -118,9 +118,9 @@ def _is_left_out(record: ImageRecord) -> bool:
 
 
 def preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
-    """Return what to sort images by, so that the one to keep of its copies comes first.
+    """Return a sort key that puts the image to keep before its copies.
 
-    One that is left out for another reason comes last; of a given split those for the test come first, and stay.
+    Images skipped for another reason come last. Images assigned to the test split come first, so that they stay.
     """
     first = (not record.used, GIVEN_FIRST.index(record.given))
     if keep == "first":
@@ -129,7 +129,7 @@ def preference(record: ImageRecord, keep: Keep) -> tuple[object, ...]:
 
 
 def _judge_copies(copies: Sequence[tuple[ImageRecord, Copy | None]], config: CleanConfig) -> list[ImageRecord]:
-    """Judge a set of copies, of which one is kept."""
+    """Judge a set of copies, and keep one of them."""
     records = [record for record, _ in copies]
     if len({record.label for record in records}) > 1:
         return [_in_conflict(record, records) for record in records]

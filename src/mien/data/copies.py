@@ -1,7 +1,7 @@
-"""Copies: which images are one picture, saved again, resized, re-lit, slightly cropped or mirrored.
+"""Copies: find images that show the same picture, re-saved, resized, re-lit, slightly cropped or mirrored.
 
-Near hashes only say where to look: in a folder of X-rays or of shots by one camera, most images have near hashes, and
-are no copies. What is called a copy is proved on the pixels, against the image that is kept, never by a chain.
+Similar hashes only suggest candidates: among X-rays or shots from a fixed camera, most images have similar hashes but
+are not copies. Copies are proved on pixels, against the image that is kept, never through a chain.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -15,35 +15,34 @@ from mien.data.dataset import ImageRecord
 from mien.data.looks import MAX_GAIN, Looks, Mask, flipped, has_peak, levels_of, without_peaks
 from mien.data.near_copies import bits_between, group_near, members_by_group
 
-# What a copy that was aligned must correlate by, without local means, and what may be left of the difference as a share
-# of the contrast.
+# For aligned images: the correlation needed (after removing local means), and the maximum remaining difference as a
+# share of the contrast.
 _ALIKE_ALIGNED, _MAX_REST_ALIGNED = 0.93, 0.23
-# Of so many images in one chain each is compared with each; of more, with those beside it in the order of the hashes.
+# In chains of up to 2048 images, all pairs are compared; in longer ones, only neighbours in hash order.
 _MAX_CHAIN, _TOGETHER = 2048, 256
-# What differs in one place alone, such as another mouth or a scratch, stands out from the rest of the difference: by
-# how many of its standard deviations it may in a copy under another class, and in the same image. Within a class a
-# caption is allowed, where such differences are rare.
+# A local change, e.g. a different mouth or a scratch, stands out from the rest of the difference. Maximum peak, in
+# standard deviations, for copies in two classes, and for identical images. Within a class captions are allowed, because
+# such differences are rare there.
 _MAX_PEAK, _MAX_PEAK_SAME = 10.0, 5.0
-# An image is aligned with what is near by its hash alone where that is not more: else it is one of a crowd.
+# Images with more similar hashes than this are one of a crowd, and are not aligned.
 _FEW = 2
-# Of so many images that are all alike, most are the same image, or they are shots of one scene.
+# If this many images are all alike, they are mostly copies, or shots of one scene.
 _MANY_ALIKE = 4
 _PORTION = 128
-# So many near images that are copies are taken for granted before the first of a class is seen.
+# Prior weight of near images that are copies, before any image of a class is counted.
 _PRIOR = 12.0
 Places = NDArray[np.intp]
-# How an image is flipped, its place, and that of the image that it is held against.
+# The flip, the index of the image, and the index of the image it is compared with.
 _Pair = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Copy:
+    """The finding that an image is a copy of an earlier one.
     """That an image is a copy of one that comes before it.
 
-    Attributes:
-        of: The place of that one, which is itself a copy of none.
-        flip: How it is flipped: "", or one of FLIPS.
-        bits: In how many of their 128 bits the hashes differ.
+        of: Index of the original, which is not a copy itself.
+        flip: How the copy is flipped: "", or one of FLIPS.
+        bits: Number of bits, of 128, in which the hashes differ.
     """
 
     of: int
@@ -54,18 +53,18 @@ class Copy:
 def find_copies(
     records: Sequence[ImageRecord], near_bits: int, *, flips: Sequence[str] = ("mirrored",)
 ) -> list[Copy | None]:
-    """Say of each image of which other one it is a copy; None for one that is kept.
+    """Find, for each image, the image it is a copy of; None for images to keep.
 
-    Copies under two classes are found, too, but not if one is flipped: an arrow to the left is no arrow to the right.
+    Copies in different classes are found too, unless one is flipped: an arrow to the left is not an arrow to the right.
 
-    Where most of what has near hashes turns out to be something else, the images of a class look alike by nature: a
-    fixed camera, digits, X-rays. Then only what is the same to within the noise of saving it again is a copy: no
-    re-lighting, no cropping.
+    If most images with similar hashes turn out to be different, the images of a class look alike by nature (a fixed
+    camera, digits, X-rays). Then only images that are identical except for compression noise count as copies, not
+    re-lit or cropped ones.
 
     Args:
-        records: In the order of preference: an image is only held against those before it that are copies of none.
-        near_bits: Images are looked at where their hashes differ in at most this many bits.
-        flips: How a copy may be flipped, beside being upright: some of FLIPS.
+        records: In order of preference. Each image is compared only with earlier ones that are not copies.
+        near_bits: Maximum number of differing hash bits for two images to be compared.
+        flips: The flips to look for besides upright copies: some of FLIPS.
     """
     firsts: dict[tuple[str, str, bytes], int] = {}
     for place, record in enumerate(records):
@@ -77,17 +76,17 @@ def find_copies(
     ):
         found[place] = copy and Copy(places[copy.of], copy.flip, copy.bits)
     for place, record in enumerate(records):
-        # Of thousands of one placeholder, one is compared.
+        # Thousands of copies of one placeholder are compared only once.
         if (first := firsts[record.label, record.phash, record.look]) != place:
             found[place] = found[first] or Copy(first, "", 0)
     return found
 
 
 def _distinct_copies(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]) -> list[Copy | None]:
-    """Do the work of `find_copies`, for records of which no two are the same."""
+    """Implement `find_copies` for records that are all different."""
     chains = list(_chains(records, near_bits, flips))
     moved, crowds = _Moved(records), _Crowds(records)
-    # Few are made once; of many, memory would not hold what was made of them.
+    # Keep the blocks if there are few; many would not fit into memory.
     are_few = sum(map(len, chains)) <= _MAX_CHAIN
     made: dict[bytes, _Block] = {}
 
@@ -109,7 +108,7 @@ def _distinct_copies(records: Sequence[ImageRecord], near_bits: int, flips: Sequ
     found: list[Copy | None] = [None] * len(records)
     for places in chains:
         kept, num_before = places, len(places) + 1
-        # A copy may stand in another block than what it is a copy of: those that are kept are held against one another.
+        # A copy and its original may be in different blocks, so compare the kept images again.
         while len(kept) < num_before:
             num_before = len(kept)
             for some in _blocks(records, kept):
@@ -122,17 +121,16 @@ def _distinct_copies(records: Sequence[ImageRecord], near_bits: int, flips: Sequ
 
 
 def _of_kept(copy: Copy, found: Sequence[Copy | None]) -> Copy:
-    """Return the copy as one of what was kept in the end."""
+    """Return the copy as a copy of an image that was finally kept."""
     while (above := found[copy.of]) is not None:
         copy = Copy(above.of, copy.flip or above.flip, max(copy.bits, above.bits))
     return copy
 
 
 def _chains(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]) -> Iterator[Places]:
-    """Yield the places of images that a chain of near hashes connects, in their order; images alone are left out.
+    """Yield the indexes of images connected by chains of similar hashes, leaving out single images.
 
-    Short chains come together, which is quicker: no image of one is near to one of another.
-    """
+    Short chains are joined for speed: images of different chains are never similar.
     hashes, labels = [record.phash for record in records], [record.label for record in records]
     groups = group_near(hashes, near_bits, class_names=labels, flips=flips)
     together: list[int] = []
@@ -146,7 +144,7 @@ def _chains(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]
 
 
 def _blocks(records: Sequence[ImageRecord], places: Places) -> Iterator[Places]:
-    """Yield those of the places that are compared with one another, in their order."""
+    """Yield the blocks of indexes to compare within, in order."""
     if len(places) <= _MAX_CHAIN:
         yield places
         return
@@ -156,14 +154,14 @@ def _blocks(records: Sequence[ImageRecord], places: Places) -> Iterator[Places]:
 
 
 class _Block:
-    """Images that are compared with one another.
+    """Images to compare with one another.
 
     Attributes:
-        places: Of the images, (N,), in the order of preference.
-        near: Which of them (rows) have a hash near to which earlier ones (columns), (N, N), flipped or not.
-        alike: Which of those look alike, too, perhaps after they were aligned.
-        even: Which of those differ in no one place alone.
-        same: Which of those are the same to within the noise of saving.
+        places: Indexes of the images, (N,), in order of preference.
+        near: (N, N), which image (row) has a hash similar to which earlier one (column), flipped or not.
+        alike: The pairs of `near` that look alike, possibly after alignment.
+        even: The pairs of `alike` without a local change.
+        same: The pairs of `alike` that are identical except for compression noise.
     """
 
     def __init__(self, records: Sequence[ImageRecord], places: Places, near_bits: int, flips: Sequence[str]) -> None:
@@ -191,7 +189,7 @@ class _Block:
         self.alike, self.even, self.same = _any(self._alike), _any(self._even), _any(self._same)
 
     def settled(self, moved: Collection[_Pair]) -> "_Block":
-        """Return itself, once it knows which of the pairs that are apart show a picture that was moved."""
+        """Return the block, updated with those separate pairs that alignment proved to be copies."""
         for flip, row, column in self._apart():
             if (flip, int(self.places[row]), int(self.places[column])) in moved:
                 self._alike[flip][row, column] = self._even[flip][row, column] = True
@@ -199,7 +197,7 @@ class _Block:
         return self
 
     def apart(self) -> list[_Pair]:
-        """Return the pairs of near images that do not look alike as they are, where an image has only few of them."""
+        """Return the similar pairs that do not look alike yet, for images that have few of them."""
         return [(flip, int(self.places[row]), int(self.places[column])) for flip, row, column in self._apart()]
 
     def _apart(self) -> list[_Pair]:
@@ -215,7 +213,7 @@ class _Block:
         ]
 
     def copies(self, crowded: set[str]) -> Iterator[tuple[int, Copy]]:
-        """Yield the places of the copies, and what they are copies of."""
+        """Yield the indexes of the copies, and what each is a copy of."""
         strict = np.isin(self._labels, list(crowded))
         proved = {
             flip: np.where(strict[:, None] | strict, self._same[flip], alike) for flip, alike in self._alike.items()
@@ -235,10 +233,10 @@ def _any(masks: dict[str, Mask]) -> Mask:
 
 
 class _Moved:
-    """Finds which images are others, slightly cropped, framed or turned; many pairs at a time, which is quicker.
+    """Finds copies that are slightly cropped, framed or rotated, aligning many pairs at a time for speed.
 
     Attributes:
-        proved: The pairs that are.
+        proved: The pairs that are copies.
     """
 
     def __init__(self, records: Sequence[ImageRecord]) -> None:
@@ -247,14 +245,14 @@ class _Moved:
         self.proved: set[_Pair] = set()
 
     def align(self, pairs: Sequence[_Pair]) -> None:
-        """Look at pairs, now or later."""
+        """Queue pairs, and align them when there are enough."""
         self._waiting += pairs
         while len(self._waiting) >= _PORTION:
             self._look(self._waiting[:_PORTION])
             self._waiting = self._waiting[_PORTION:]
 
     def align_rest(self) -> None:
-        """Look at those that wait."""
+        """Align the remaining pairs."""
         if self._waiting:
             self._look(self._waiting)
             self._waiting = []
@@ -271,17 +269,17 @@ class _Moved:
 
 
 class _Crowds:
-    """Counts, for each class, how many images that are near by their hashes are no copies."""
+    """Counts, for each class, the images with similar hashes that are not copies."""
 
     def __init__(self, records: Sequence[ImageRecord]) -> None:
         self._names, self._numbers = np.unique([record.label for record in records], return_inverse=True)
         self._near, self._others = np.zeros(len(self._names)), np.zeros(len(self._names))
 
     def add(self, block: _Block) -> None:
-        """Count those of a block. However many copies of an image there are, they count as one."""
+        """Count the images of a block. All copies of an image count as one."""
         near, alike, even, same = (mask | mask.T for mask in (block.near, block.alike, block.even, block.same))
         num_even = even.sum(axis=1)
-        # A caption on one copy is no crowd.
+        # A caption on one copy does not make a crowd.
         num_uneven = (alike & ~even).sum(axis=1)
         others = (near & ~alike).sum(axis=1) + np.where(num_uneven > _FEW, num_uneven, 0)
         others += np.where(num_even >= _MANY_ALIKE, num_even - same.sum(axis=1), 0)
@@ -290,7 +288,7 @@ class _Crowds:
         np.add.at(self._near, numbers, others + alike.any(axis=1))
 
     def classes(self) -> set[str]:
-        """Return the classes of which most near images are no copies; of few images, all classes together tell."""
+        """Return the classes in which most similar images are not copies; small classes follow the overall rate."""
         share = self._others.sum() / (self._near.sum() + _PRIOR)
         shares = (self._others + _PRIOR * share) / (self._near + _PRIOR)
         return {str(name) for name, found in zip(self._names, shares, strict=True) if found > 0.5}

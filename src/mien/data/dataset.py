@@ -1,4 +1,4 @@
-"""The Dataset: a folder of images as it is, one record per file, and its manifest.csv."""
+"""The Dataset: one record per file of a folder of images, and its manifest.csv."""
 
 import hashlib
 import re
@@ -18,50 +18,50 @@ from mien.core.changes import Change
 from mien.core.csv_tables import read_records, table_text
 from mien.core.inputs import Inputs, inputs_of, joined
 from mien.core.parallel import in_threads
+from mien.core.text import counted
 from mien.data.near_copies import members_by_group
 from mien.data.near_pairs import UnionFind
 from mien.errors import ImageError, SettingsError, SourceNotFoundError
 from mien.layouts.layout import Layout
 
 SPLITS = ("train", "val", "test")
-# Of images that belong together and are given for several, those for the first of these stay.
+# If related images are assigned to several splits, those in the first of these are kept.
 GIVEN_FIRST = ("test", "val", "train", "")
 PROBLEMS = {
-    "unreadable": "damaged, or cannot be opened",
-    "not_an_image": "not an image, or of a kind that is not read",
-    "empty": "a file without content",
-    "too_many_pixels": "so large that decoding it is unsafe",
-    "too_few_bytes": "a file of fewer bytes than --min-bytes",
-    "too_few_pixels": "an image with a side shorter than --min-side",
-    "conflicting_labels": "a copy of an image of another class",
-    "exact_duplicate": "the same file as another one",
-    "near_duplicate": "a copy of another image",
-    "blank": "of one colour, or nearly",
-    "nearly_black": "so dark that hardly anything can be seen",
-    "lacks_end": "a JPEG without its end, but with all of its pixels",
-    "wrong_extension": "the name says another kind of image than the content",
-    "left_out": "what --relabel says to leave out",
-    "joins_splits": "an image that joins two splits, which are kept as they are",
-    "trained_on": "trained on by the run, or a copy of what was",
-    "relabelled": "the label that --relabel gives it",
-    "label_issue": "the label may be wrong",
+    "unreadable": "damaged or unreadable",
+    "not_an_image": "not an image, or an unsupported format",
+    "empty": "empty file",
+    "too_many_pixels": "too large to decode safely",
+    "too_few_bytes": "file smaller than --min-bytes",
+    "too_few_pixels": "side shorter than --min-side",
+    "conflicting_labels": "copy of an image in another class",
+    "exact_duplicate": "same file as another",
+    "near_duplicate": "near-duplicate of another image",
+    "blank": "one single colour, or nearly",
+    "nearly_black": "almost black",
+    "lacks_end": "JPEG without an end marker, but with all pixels",
+    "wrong_extension": "file extension does not match the content",
+    "left_out": "excluded by --relabel",
+    "joins_splits": "related to images in two fixed splits",
+    "trained_on": "the run was trained on it or on a copy",
+    "relabelled": "label changed by --relabel",
+    "label_issue": "label may be wrong",
 }
-_LOOK = ("Look at the pairs: mien check DATA --sheet pairs.png.", "If they are no copies, add --near-bits 0.")
-_MOVE = "move them out of the way: mien clean DATA --to FOLDER."
-_FETCH_AGAIN = (f"Save or fetch them again, or {_MOVE}",)
-# What a user can do about files that are left out for a problem, in sentences.
+_LOOK = ("To see the pairs: mien check DATA --sheet pairs.png.", "If they are not copies, add --near-bits 0.")
+_FETCH_AGAIN = ("Save or download them again.",)
+# What a user can do about files that are skipped for a problem, in sentences.
 REMEDIES: dict[str, tuple[str, ...]] = {
     "unreadable": _FETCH_AGAIN,
-    "not_an_image": (f"Do what is said of each, or {_MOVE}",),
+    "not_an_image": ("Convert images in unsupported formats to JPEG or PNG.",),
     "empty": _FETCH_AGAIN,
-    "too_many_pixels": ("To use them, add the --max-pixels named, or save them smaller.",),
+    "too_many_pixels": ("To use them, raise --max-pixels or save them smaller.",),
     "too_few_bytes": ("To use them, add --min-bytes 0.",),
     "too_few_pixels": ("To use them, add --min-side 1.",),
-    "conflicting_labels": (*_LOOK, "If they are, say which class is right: mien review DATA."),
-    "exact_duplicate": ("Add other images.",),
+    "conflicting_labels": (*_LOOK, "If they are, choose the right class: mien review DATA."),
+    "exact_duplicate": ("Add different images.",),
     "near_duplicate": _LOOK,
-    "left_out": ("Change their decisions in the file that --relabel names.",),
-    "joins_splits": ("To split anew, add --split new.",),
+    "left_out": ("To use them, change the decisions in the --relabel file.",),
+    "joins_splits": ("To use them, add --split new.",),
 }
 _COLUMNS = (
     "path label sha256 phash bytes format width height brightness colour problem group subject split detail".split()
@@ -70,7 +70,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a file: a code from PROBLEMS, and the particulars."""
+    """A problem with a file: a code from PROBLEMS, and the details."""
 
     code: str
     detail: str
@@ -81,22 +81,23 @@ class ImageRecord:
     """One file of a Dataset.
 
     Attributes:
-        path: Below the root, with forward slashes.
+        path: Relative to the root, with forward slashes.
         label: Name of its class.
-        sha256: Of the content; empty where it could not be read.
-        phash: 128 bits as hex (see `mien.data.near_copies`); empty where it is no image.
+        sha256: Hash of the content, or "" if it could not be read.
+        phash: 128-bit perceptual hash in hex (see `mien.data.near_copies`), or "" if it is not an image.
         num_bytes: Size of the file.
-        format: Kind of image by its content, such as "JPEG".
-        width: Pixels, upright; likewise `height`.
-        brightness: Mean of its pixels, from 0 for black to 1 for white; None where it is no image.
-        colour: Mean distance of the strongest from the weakest of red, green and blue, 0 for grey to 1; likewise.
-        problems: What is wrong with it.
-        used: Whether it may be trained and tested on.
-        group: Number of its group of copies; None for an image without one.
-        subject: Name of its group that the user knows (see `mien.data.subjects`), such as a patient; "" for none.
-        split: "train", "val", "test", or "" for none.
-        given: The split that folders or a table give it; "" for none. The manifest has none.
-        look: Its grey levels and colours, made small (see `mien.data.looks`). The manifest has none.
+        format: Image format detected from the content, e.g. "JPEG".
+        width: Width in pixels, upright.
+        height: Height in pixels, upright.
+        brightness: Mean brightness from 0 (black) to 1 (white), or None if it is not an image.
+        colour: Mean difference between the strongest and weakest of red, green and blue, from 0 (grey) to 1, or None.
+        problems: The problems found.
+        used: Whether it may be used for training and testing.
+        group: Number of its group of copies, or None.
+        subject: Name of its group known to the user (see `mien.data.subjects`), e.g. a patient, or "".
+        split: "train", "val", "test", or "".
+        given: The split assigned by folders or a table, or "". Not in the manifest.
+        look: A thumbnail of its grey levels and colours (see `mien.data.looks`). Not in the manifest.
     """
 
     path: str
@@ -124,12 +125,12 @@ class Dataset:
 
     Attributes:
         root: The folder.
-        class_names: In natural order; a class's number is its place.
-        records: One per file, in the order of the scan.
-        config: How files become arrays.
-        kept: What a network is shown of the images, one row per record, where the scan kept it; rows of files that are
-            no images hold nothing.
-        layout: How it was found out which image is of which class.
+        class_names: In natural order; a class's number is its index.
+        records: One per file, in scan order.
+        config: How files are decoded.
+        kept: Network inputs of the images, one row per record, if the scan kept them. Rows of files that are not images
+            are undefined.
+        layout: How the classes of the images were determined.
     """
 
     root: Path
@@ -145,71 +146,71 @@ class Dataset:
 
     @property
     def knows_groups(self) -> bool:
-        """Whether an image has a group that the user knows."""
+        """Whether any image has a group known to the user."""
         return any(record.subject for record in self.records)
 
     def with_records(self, records: Sequence[ImageRecord]) -> "Dataset":
-        """Return the same files, in the same order, with other findings about them."""
+        """Return the Dataset with new records for the same files, in the same order."""
         return replace(self, records=tuple(records))
 
     def indexes(self, split: str | None = None) -> NDArray[np.int64]:
-        """Return the places of the used records, of all or of one split.
+        """Return the indexes of the used records, of all or of one split.
 
         Raises:
-            SettingsError: There is no such split.
+            SettingsError: The split does not exist.
         """
         if split not in (None, *SPLITS):
-            raise SettingsError(f"there is no split {split!r}; there are {', '.join(SPLITS)}")
+            raise SettingsError(f"unknown split {split!r}. Choose one of: {', '.join(SPLITS)}")
         chosen = [i for i, r in enumerate(self.records) if r.used and (split is None or r.split == split)]
         return np.array(chosen, np.int64)
 
     def labels(self, indexes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the class numbers of the records at some places."""
+        """Return the class numbers of the records at these indexes."""
         numbers = {name: number for number, name in enumerate(self.class_names)}
         return np.array([numbers[self.records[i].label] for i in indexes], np.int64)
 
     def group_numbers(self, indexes: NDArray[np.int64]) -> list[int]:
-        """Return a number for each of the records at some places, which those share that must not be divided.
+        """Return a number for each of these records that is equal for records that must stay in the same split.
 
-        These are copies, images of one subject, and what a chain of the two connects.
+        These are copies, images of one subject, and anything connected by a chain of both.
         """
         units = unit_numbers(self.records)
         return [units[i] for i in indexes]
 
     def subject_numbers(self, indexes: NDArray[np.int64]) -> NDArray[np.int64] | None:
-        """Return a number for each of the records at some places, which images of one subject share; None for none."""
+        """Return a number for each of these records, equal for images of one subject; None if there are no subjects."""
         if not self.knows_groups:
             return None
         return np.unique(self.group_numbers(indexes), return_inverse=True)[1].astype(np.int64)
 
     def counts(self, *, used_only: bool = False) -> dict[str, int]:
-        """Return the number of files of every class; or of those that are used."""
+        """Return the number of files of each class, of all or only of those used."""
         found = Counter(r.label for r in self.records if r.used or not used_only)
         return {name: found[name] for name in self.class_names}
 
     def left_out(self, label: str) -> dict[str, int]:
-        """Return why files of a class are not used, and how many for each problem code."""
+        """Return the number of unused files of a class for each problem code."""
         return dict(Counter(r.problems[-1].code for r in self.records if r.label == label and not r.used))
 
     def groups(self) -> list[list[ImageRecord]]:
-        """Return the groups of near copies."""
+        """Return the groups of near-duplicates."""
         return groups_of(self.records)
 
     def pixels(self, indexes: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the images at some places, uint8 (N, H, W, 3): those that the scan kept, or decoded now."""
+        """Return the images at these indexes, uint8 (N, H, W, 3), decoding them unless the scan kept them."""
         if self.kept is not None:
             return self.kept.images[indexes]
         arrays = [self._pixels(i) for i in indexes]
         return np.stack(arrays) if arrays else np.empty((0, *self.config.image_size, 3), np.uint8)
 
     def inputs(self, indexes: NDArray[np.int64]) -> Inputs:
-        """Return what a network is shown of the images at some places: what the scan kept, or decoded now."""
+        """Return the network inputs for the images at these indexes, decoding them unless the scan kept them."""
         if self.kept is not None:
             return self.kept[indexes]
         return joined([inputs_of(self._rgb(i), self.config) for i in indexes], self.config)
 
     def face_boxes(self, indexes: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return where the faces are in the images at some places: float32 (N, 3, 4), as `Inputs.face_boxes`."""
+        """Return the face boxes of the images at these indexes: float32 (N, 3, 4), as in `Inputs.face_boxes`."""
         if self.kept is not None:
             return self.kept.face_boxes[indexes]
         if self.config.faces != "on":
@@ -217,24 +218,24 @@ class Dataset:
         return np.concatenate(list(in_threads(lambda index: self.inputs(np.array([index])).face_boxes, indexes)))
 
     def changed_inputs(self, index: int, changes: Iterable[Change]) -> list[Inputs]:
-        """Return what a network is shown of the image at one place when it is changed: Inputs of length 1 each.
+        """Return the network inputs for changed versions of one image: Inputs of length 1 each.
 
         Args:
-            index: The place.
-            changes: In which ways; each applies to it.
+            index: Index of the image.
+            changes: The changes to make. Each must apply to the image.
 
         Raises:
-            ImageError: It has gone or changed since.
+            ImageError: The file is gone or has changed since the scan.
         """
         rgb = self._rgb(index)
         unchanged = self.inputs(np.array([index]))
         return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
 
     def content(self, index: int) -> bytes:
-        """Return the file of the image at one place, as it was scanned.
+        """Return the file content of the image at one index.
 
         Raises:
-            ImageError: It has gone or changed since.
+            ImageError: The file is gone or has changed since the scan.
         """
         content = images.read(self.root / self.records[index].path)
         if hashlib.sha256(content).hexdigest() != self.records[index].sha256:
@@ -242,7 +243,7 @@ class Dataset:
         return content
 
     def keeping_images(self) -> "Dataset":
-        """Return the same Dataset with the pixels of its used records decoded and kept; no faces are looked for."""
+        """Return the Dataset with the pixels of its used records decoded and kept, without detecting faces."""
         if self.kept is not None:
             return self
         pixels = images.room_for((len(self.records), *self.config.image_size, 3), self.config)
@@ -255,18 +256,18 @@ class Dataset:
     def batches(
         self, batch_size: int = 32, *, split: str | None = None, seed: int | None = None
     ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int64]]]:
-        """Go through the used images once, in order; or mixed, where there is a seed.
+        """Iterate once over the used images, in order or shuffled.
 
         Args:
-            batch_size: How many at a time; the last batch may have fewer.
-            split: "train", "val" or "test"; None for all.
-            seed: Decides the order; None keeps that of the records, class after class.
+            batch_size: Images per batch; the last batch may be smaller.
+            split: "train", "val" or "test", or None for all.
+            seed: Seed for shuffling, or None to keep the order of the records, class by class.
 
         Yields:
             (images, labels): uint8 (N, H, W, 3), and class numbers (N,); N is at most `batch_size`.
 
         Raises:
-            SettingsError: There is no such split, or the batch size is below 1.
+            SettingsError: The split does not exist, or the batch size is below 1.
         """
         expect(batch_size >= 1, "batch_size", batch_size, "1 or more")
         indexes = self.indexes(split)
@@ -277,12 +278,12 @@ class Dataset:
             yield self.pixels(chosen), self.labels(chosen)
 
     def fingerprint(self) -> str:
-        """Return one hash for the content of all used images, whatever their names and order."""
+        """Return a hash of the content and labels of all used images, independent of file names and order."""
         contents = sorted(f"{r.label}/{r.sha256}" for r in self.records if r.used)
         return hashlib.sha256("\n".join(contents).encode("utf-8", "surrogateescape")).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what was found, as JSON values: counts, problems, and groups of near copies."""
+        """Return the findings as JSON values: counts, problems, and groups of near-duplicates."""
         return {
             "root": str(self.root),
             "layout": self.layout.to_dict(),
@@ -298,7 +299,7 @@ class Dataset:
         }
 
     def save(self, path: Path) -> None:
-        """Write the manifest: one row per file.
+        """Write the manifest, one row per file.
 
         Raises:
             OutputError: It cannot be written.
@@ -306,10 +307,10 @@ class Dataset:
         files.write_text(path, table_text([_COLUMNS, *map(_row, self.records)]))
 
     def refuse_changes(self, manifest_path: Path) -> None:
-        """Make sure that the files and their splits are those of a manifest.
+        """Check that the files and their splits still match a manifest.
 
         Raises:
-            SettingsError: A file was added, removed or changed since; or the manifest was.
+            SettingsError: A file was added, removed or changed, or the manifest was.
             SourceNotFoundError: The manifest cannot be read.
         """
         then = {(record.path, record.label, record.sha256, record.split) for record in load_records(manifest_path)}
@@ -317,8 +318,8 @@ class Dataset:
         if then != now:
             changed = sorted({path for path, *_ in then ^ now})
             raise SettingsError(
-                f"{len(changed)} files in {str(self.root)!r} are not as they were when {str(manifest_path)!r} was "
-                f"written, such as {changed[0]!r}: start a new run"
+                f"{counted(len(changed), 'file')} in {str(self.root)!r} changed since {str(manifest_path)!r} was "
+                f"written, e.g. {changed[0]!r}. Start a new run"
             )
 
     def _pixels(self, index: int) -> NDArray[np.uint8]:
@@ -329,13 +330,13 @@ class Dataset:
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:
-    """Return one hash for the used images among records: their contents, labels, splits and perceptual hashes."""
+    """Return a hash of the content, labels, splits and perceptual hashes of the used images among these records."""
     placed = sorted(f"{r.split}/{r.label}/{r.sha256}/{r.phash}" for r in records if r.used)
     return hashlib.sha256("\n".join(placed).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def unit_numbers(records: Sequence[ImageRecord]) -> list[int]:
-    """Return for each record the place of the first that it must stand on one side with: a copy, or of its subject."""
+    """Return, for each record, the index of the first one that must share its split: a copy, or the same subject."""
     units = UnionFind(len(records))
     for names in ([record.group for record in records], [record.subject or None for record in records]):
         firsts: dict[int | str, int] = {}
@@ -347,19 +348,19 @@ def unit_numbers(records: Sequence[ImageRecord]) -> list[int]:
 
 
 def groups_of(records: Iterable[ImageRecord]) -> list[list[ImageRecord]]:
-    """Return the groups of near copies among records, by their numbers."""
+    """Return the groups of near-duplicates among these records, by group number."""
     copies = [record for record in records if record.group is not None]
     members = members_by_group(copies, [record.group for record in copies])
     return [members[number] for number in sorted(members)]
 
 
 def load_records(manifest_path: Path) -> tuple[ImageRecord, ...]:
-    """Read a manifest back. The particulars of a record with several problems come back with the first.
+    """Read a manifest. If a record has several problems, the first one gets all the details.
 
-    A record comes back as used where it has a split.
+    Records with a split are marked as used.
 
     Raises:
-        SourceNotFoundError: There is no manifest there, or it is not one.
+        SourceNotFoundError: The file does not exist or is not a manifest.
     """
     try:
         with files.open_text(manifest_path, errors="surrogateescape") as file:
@@ -378,9 +379,9 @@ def _row(record: ImageRecord) -> list[object]:
 
 def _record(row: dict[str, str]) -> ImageRecord:
     if row["split"] not in ("", *SPLITS):
-        raise ValueError(f"a row has the split {row['split']!r}")
+        raise ValueError(f"a row has the unknown split {row['split']!r}")
     if not re.fullmatch("([0-9a-f]{32})?", row["phash"]):
-        raise ValueError(f"a row has the phash {row['phash'][:40]!r}")
+        raise ValueError(f"a row has the invalid phash {row['phash'][:40]!r}")
     codes = row["problem"].split(";") if row["problem"] else []
     return ImageRecord(
         path=row["path"],

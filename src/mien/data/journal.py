@@ -1,4 +1,4 @@
-"""The journal of a quarantine: which files were moved there, why, and what their folders were like before."""
+"""The journal of a quarantine folder: the files moved there, why, and the original state of their folders."""
 
 import json
 import os
@@ -16,11 +16,11 @@ _FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Move:
-    """One file that is moved, or is to be moved.
+    """One file that is moved, or will be.
 
     Attributes:
-        path: Below the Dataset's folder, and likewise below the quarantine, with forward slashes.
-        problems: Why it is not used: the particulars by problem code.
+        path: Relative to the Dataset's folder, and to the quarantine folder, with forward slashes.
+        problems: Why it is not used: details by problem code.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Move:
 
 @dataclass(frozen=True)
 class FolderState:
-    """What a folder of the Dataset was like before files were moved out of it.
+    """State of a Dataset's folder before files were moved out of it.
 
     Attributes:
         mode: Its permissions.
@@ -40,20 +40,20 @@ class FolderState:
     mtime_ns: int
 
     def __post_init__(self) -> None:
-        # Both go to the system; a journal may have been tampered with.
+        # Both are passed to the system, and a journal may have been tampered with.
         are_ints = type(self.mode) is int and type(self.mtime_ns) is int
         if not (are_ints and 0 <= self.mode <= 0o7777 and abs(self.mtime_ns) < 2**62):
-            raise ValueError(f"a folder has the mode {self.mode} and the time {self.mtime_ns}")
+            raise ValueError(f"a folder has the invalid mode {self.mode} or time {self.mtime_ns}")
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What stands in a journal.
+    """The content of a journal.
 
     Attributes:
         root: The Dataset's folder.
-        folders: The folders that files are moved out of, by their paths below the root.
-        moves: The files, by their paths.
+        folders: The folders that files are moved out of, by path relative to the root.
+        moves: The files, by path.
     """
 
     root: Path
@@ -61,11 +61,11 @@ class Journal:
     moves: dict[str, Move]
 
     def with_moves(self, moves: tuple[Move, ...], folders: dict[str, FolderState]) -> "Journal":
-        """Return a journal that knows more moves. Folders that it knows stay: theirs is the state of before it all."""
+        """Return the journal with more moves. Folders already listed keep their state from before the first move."""
         return replace(self, folders=folders | self.folders, moves=self.moves | {move.path: move for move in moves})
 
     def save(self, quarantine: Path) -> None:
-        """Write it in one piece, and have the disk keep it, before anything is moved.
+        """Write it atomically and flush it to disk, before anything is moved.
 
         Raises:
             OutputError: It cannot be written.
@@ -78,7 +78,7 @@ class Journal:
         }
         remove_leftovers(quarantine)
         with files.replacing(quarantine / JOURNAL_NAME) as temporary, open(temporary, "x", encoding="ascii") as file:
-            # Names that are not valid UTF-8 hold lone surrogates: JSON escapes them, and gives them back as they were.
+            # Names that are not valid UTF-8 hold lone surrogates, which JSON escapes and restores.
             json.dump(document, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
@@ -87,25 +87,25 @@ class Journal:
 
 
 def load_journal(quarantine: Path) -> Journal:
-    """Read the journal of a quarantine, and make sure that it names nothing outside.
+    """Read the journal of a quarantine folder, and check that it refers to nothing outside.
 
     Raises:
-        SourceNotFoundError: There is none, or it is damaged or tampered with.
+        SourceNotFoundError: There is none, or it is damaged or was tampered with.
     """
     path = quarantine / JOURNAL_NAME
     if path.is_symlink() or not path.is_file():
         raise SourceNotFoundError(
-            f"{str(quarantine)!r} was not made by mien clean, or is undone already: it has no {JOURNAL_NAME}"
+            f"{str(quarantine)!r} is not a quarantine folder, or is undone already: it has no {JOURNAL_NAME}"
         )
     document = read_json(path)
     try:
         return _journal(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SourceNotFoundError(f"{str(path)!r} is not as mien wrote it: {error}. Nothing was moved") from error
+        raise SourceNotFoundError(f"{str(path)!r} is damaged or was edited: {error}. Nothing was moved") from error
 
 
 def remove_leftovers(quarantine: Path) -> None:
-    """Remove the half-written journals of calls that were killed.
+    """Remove partial journals left by killed commands.
 
     Raises:
         OutputError: One cannot be removed.
@@ -117,11 +117,11 @@ def remove_leftovers(quarantine: Path) -> None:
 
 def _journal(document: Any) -> Journal:
     if document["format_version"] != _FORMAT_VERSION:
-        raise ValueError(f"its format is {document['format_version']!r}, and this mien reads {_FORMAT_VERSION}")
+        raise ValueError(f"its format version is {document['format_version']!r}; this mien reads {_FORMAT_VERSION}")
     root = Path(document["root"])
     os.fsencode(root)
     if not root.is_absolute() or "\0" in str(root):
-        raise ValueError(f"its root is {document['root']!r}")
+        raise ValueError(f"its root is {document['root']!r}, not an absolute path")
     folders = {below(path): FolderState(**state) for path, state in document["folders"].items()}
     moves = {
         below(path): Move(path, {str(code): str(detail) for code, detail in problems.items()})
@@ -129,19 +129,19 @@ def _journal(document: Any) -> Journal:
     }
     unknown = {os.path.dirname(path) for path in moves} - set(folders)
     if unknown:
-        raise ValueError(f"it does not know the folder {unknown.pop()!r}")
+        raise ValueError(f"it lacks the folder {unknown.pop()!r}")
     return Journal(root, folders, moves)
 
 
 def below(path: str) -> str:
-    """Return a path that cannot lead out of the folder that it is below, nor to a hidden file; mien moves none.
+    """Return a path if it stays within its folder and is not hidden.
 
     Raises:
-        ValueError: It can.
+        ValueError: It does not.
     """
     place = Path(path)
     os.fsencode(place)
     hidden = any(part.startswith(".") for part in place.parts)
     if not place.parts or place.anchor or hidden or "\0" in path:
-        raise ValueError(f"it names {path!r}")
+        raise ValueError(f"it contains the path {path!r}")
     return path

@@ -1,4 +1,4 @@
-"""Splits that stay: images that were split before, and what belongs together with them, are not moved."""
+"""Fixed splits: keep images from an earlier or a given split, and everything related to them, where they are."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ _MAX_NAMED = 3
 
 
 def sides_of(records: Sequence[ImageRecord]) -> dict[str, str]:
-    """Return by content hash in which split each image stands; one that is not used, where its copies or group do."""
+    """Return the split of each image by content hash. Unused images have the split of their copies or group."""
     units = unit_numbers(records)
     by_unit = {unit: record.split for unit, record in zip(units, records, strict=True) if record.split}
     found = {record.sha256: by_unit[unit] for unit, record in zip(units, records, strict=True) if unit in by_unit}
@@ -20,15 +20,15 @@ def sides_of(records: Sequence[ImageRecord]) -> dict[str, str]:
 
 
 def sides_with_copies(dataset: Dataset, before: Sequence[ImageRecord], near_bits: int) -> dict[str, str]:
-    """Return what `sides_of` returns of an earlier split, and the sides of images that are copies of its images.
+    """Return `sides_of` an earlier split, extended to images that are copies of its images.
 
     Args:
-        dataset: What `clean` returned.
+        dataset: Result of `clean`.
         before: The records of the earlier split, with their looks.
-        near_bits: As `find_leaks` takes it.
+        near_bits: As for `find_leaks`.
 
     Raises:
-        SettingsError: No image was in the earlier split, nor is one a copy of what was.
+        SettingsError: No image is in the earlier split or a copy of one that is.
     """
     sides = sides_of(before)
     by_path = {record.path: sides[record.sha256] for record in before if record.sha256 in sides}
@@ -38,18 +38,18 @@ def sides_with_copies(dataset: Dataset, before: Sequence[ImageRecord], near_bits
     sides |= {contents[leak.path]: by_path[leak.trained] for leak in leaks}
     if not any(record.sha256 in sides for record in dataset.records):
         raise SettingsError(
-            f"{visible(str(dataset.root))} has none of the images whose split is to be kept, nor a copy of one: leave "
-            "out --split, or name the run that was made from these images"
+            f"{visible(str(dataset.root))} contains no image of the split to keep, nor a copy of one. Remove --split, "
+            "or choose the run that was trained on these images"
         )
     return sides
 
 
 def leave_out_joining(dataset: Dataset, sides: Mapping[str, str], before: Sequence[ImageRecord]) -> Dataset:
-    """Leave out each new image that joins images of two splits, as a copy or by its group; `clean` it again then.
+    """Exclude new images that connect two splits, as copies or by group. Then `clean` again.
 
     Args:
-        dataset: What `clean` returned.
-        sides: What `sides_with_copies` returned.
+        dataset: Result of `clean`.
+        sides: Result of `sides_with_copies`.
         before: The records of the earlier split.
     """
     old = {(record.path, record.sha256) for record in before if record.sha256 in sides}
@@ -69,7 +69,7 @@ def leave_out_joining(dataset: Dataset, sides: Mapping[str, str], before: Sequen
     direct = {units[place] for place, others in joining.items() if len(others) > 1}
     records = list(dataset.records)
     for place, others in joining.items():
-        # Where a chain of new images joins them, none of these is more to blame than another.
+        # If a chain of new images connects two splits, exclude the whole chain.
         found = others if units[place] in direct else known.get(units[place], {})
         if len(found) > 1:
             records[place] = _left_out(records[place], found)
@@ -77,12 +77,12 @@ def leave_out_joining(dataset: Dataset, sides: Mapping[str, str], before: Sequen
 
 
 def leave_out_crossing(dataset: Dataset) -> Dataset:
-    """Leave out images that belong together with those of another given split: as copies, or by their group.
+    """Exclude images related (as copies, or by group) to images assigned to another split.
 
-    What is given for the test stays; then what is given for validation.
+    Images assigned to the test split stay; then those assigned to validation.
 
     Args:
-        dataset: What `clean` returned.
+        dataset: Result of `clean`.
     """
     firsts: dict[int, ImageRecord] = {}
     units = unit_numbers(dataset.records)
@@ -99,10 +99,10 @@ def leave_out_crossing(dataset: Dataset) -> Dataset:
 
 
 def describe_given(dataset: Dataset) -> list[str]:
-    """Return in sentences which images are not used because they stand on two sides of given splits; none for none.
+    """Describe the images excluded because related images are assigned to another split; [] if there are none.
 
     Args:
-        dataset: What `split` returned.
+        dataset: Result of `split`.
     """
     sides = {record.group: record.given for record in dataset.records if record.used}
     crossing = [
@@ -118,16 +118,16 @@ def describe_given(dataset: Dataset) -> list[str]:
         return []
     listed = ", ".join(first_few(crossing, _MAX_NAMED))
     what = counted(len(crossing), "image")
-    return [f"left out: {what}, on another side of the given split too, as a copy or by its group: {listed}"]
+    return [f"skipped {what} related to images in another given split (copies or same group): {listed}"]
 
 
 def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mapping[str, str]) -> str:
-    """Return in a sentence how many images of an earlier split stay where they were, and what became of the others.
+    """Describe how many images of an earlier split kept their place, and what happened to the others.
 
     Args:
-        dataset: What `split` returned.
+        dataset: Result of `split`.
         before: The records of the earlier split.
-        sides: What `sides_with_copies` returned.
+        sides: Result of `sides_with_copies`.
     """
     were = {record.sha256 for record in before if record.split}
     there = {record.sha256 for record in dataset.records} & were
@@ -136,48 +136,48 @@ def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mappin
     num_joining = sum(map(_is_joining, dataset.records))
     counts = {
         "are gone": len(were - there),
-        "are left out now": len(there) - num_kept,
-        "copies of such images stand where those stood": len(
+        "are skipped now": len(there) - num_kept,
+        "copies of them follow the original": len(
             [content for content in used if content in sides and content not in were]
         ),
         "are new": len([content for content in used if content not in sides]),
-        "are left out, for they join images of two splits": num_joining,
+        "are skipped because they are related to images in two splits": num_joining,
     }
     told = [f"{count} {what}" for what, count in counts.items() if count]
-    return "; ".join([f"{num_kept} of its {len(were)} images stay where they were", *told])
+    return "; ".join([f"{num_kept} of its {len(were)} images keep their split", *told])
 
 
 def sides_of_units(dataset: Dataset, sides: Mapping[str, str]) -> dict[int, str]:
-    """Return in which split each unit of a Dataset stands already, by the numbers of `group_numbers`.
+    """Return the split that each unit of a Dataset already has, keyed by the numbers of `group_numbers`.
 
     Raises:
-        SettingsError: Images that stand in two splits belong together now.
+        SettingsError: Images from two splits are now related.
     """
     found: dict[int, ImageRecord] = {}
-    # The used ones tell; the others where there are none.
+    # Used images decide; unused ones only if there are no others.
     for unit, record in sorted(zip(unit_numbers(dataset.records), dataset.records, strict=True), key=_used_first):
         if record.sha256 not in sides:
             continue
         first = found.setdefault(unit, record)
         if record.used and sides[record.sha256] != sides[first.sha256]:
             raise SettingsError(
-                f"{visible(first.path)!r} and {visible(record.path)!r} belong together, as copies or as images of one "
-                f"group, and stood on two sides of the split that is to be kept, {sides[first.sha256]} and "
-                f"{sides[record.sha256]}: leave out --split, or keep the groups of that run (--group-by)"
+                f"{visible(first.path)!r} and {visible(record.path)!r} are related (copies or same group), but the "
+                f"split to keep has one in {sides[first.sha256]} and the other in {sides[record.sha256]}. Remove "
+                "--split, or use the groups of that run (--group-by)"
             )
     return {unit: sides[record.sha256] for unit, record in found.items()}
 
 
 def _ties(record: ImageRecord) -> Collection[tuple[str, object]]:
-    """Return what an image shares with those that it belongs together with: a number of copies, the name of a group."""
+    """Return keys for what ties an image to others: the number of its copies, the name of its group."""
     copies = [("copies", record.group)] if record.group is not None else []
     return [*copies, *([("group", record.subject)] if record.subject else [])]
 
 
 def _left_out(record: ImageRecord, others: Mapping[str, str]) -> ImageRecord:
     named = " and ".join(f"{others[split]} ({split})" for split in SPLITS if split in others)
-    problem = Problem("joins_splits", f"it belongs together with {named}")
-    # Without its group, or it would still join them.
+    problem = Problem("joins_splits", f"related to {named}")
+    # Remove its group, or it would still connect the splits.
     return replace(record, used=False, subject="", problems=(*record.problems, problem))
 
 

@@ -1,10 +1,10 @@
-"""Leaks: images to judge by that a run was trained on, and copies that stand on two sides of a split."""
+"""Leaks: test images that a run was trained on, and copies in different splits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from mien.config import CleanConfig
-from mien.core.text import first_few, visible
+from mien.core.text import counted, first_few, visible
 from mien.data.cleaning import preference
 from mien.data.copies import Copy, find_copies
 from mien.data.dataset import Dataset, ImageRecord
@@ -16,14 +16,14 @@ _MAX_NAMED = 10
 
 @dataclass(frozen=True)
 class Leak:
-    """An image to judge a run by, of which a copy was trained on.
+    """A test image whose copy a run was trained on.
 
     Attributes:
-        path: The image, below its folder.
-        trained: What the run was trained or chosen on, or a copy of that beside it, below the folder of the run; or the
-            name of a group.
-        kind: "same file", "copy", how a copy is flipped: one of FLIPS; or "group", for an image of one group.
-        bits: How many of the 128 bits of their hashes differ.
+        path: The image, relative to its folder.
+        trained: The image that the run was trained or selected on, or a copy of it, relative to the run's dataset
+            folder; or the name of a group.
+        kind: "same file"; "copy"; for a flipped copy, one of FLIPS; or "group" for an image of the same group.
+        bits: Number of bits, of 128, in which their hashes differ.
     """
 
     path: str
@@ -32,7 +32,7 @@ class Leak:
     bits: int
 
     def __str__(self) -> str:
-        kind = {"same file": "the same file as", "copy": "a copy of", "group": "of a group that was trained on,"}
+        kind = {"same file": "the same file as", "copy": "a copy of", "group": "same group as training images:"}
         what = kind.get(self.kind, f"a copy, {self.kind}, of")
         return f"{visible(self.path)}: {what} {visible(self.trained)}"
 
@@ -44,16 +44,16 @@ def find_leaks(
     *,
     groups: bool = True,
 ) -> tuple[Leak, ...]:
-    """Find the images of which a copy was trained on; each is named once.
+    """Find test images whose copies were trained on. Each is listed once.
 
-    A copy is the same file, or what `find_copies` finds; within a class also one that is flipped. An image of a
-    group that was trained on is named, too, where groups are known.
+    Copies are identical files and anything that `find_copies` finds, including flipped images within a class. If groups
+    are known, images of a training group count too.
 
     Args:
-        records: The images to judge by.
-        seen: What `load_seen` returned.
-        near_bits: Copies are looked for among images whose hashes differ in at most this many bits.
-        groups: Whether an image is named for its group alone.
+        records: The test images.
+        seen: Result of `load_seen`.
+        near_bits: Maximum number of differing hash bits for two images to be compared.
+        groups: Whether an image counts for its group alone.
     """
     images = [record for record in records if record.phash]
     if not images or not seen:
@@ -73,38 +73,38 @@ def find_leaks(
 
 
 def refuse_leaks(leaks: Sequence[Leak], what: str, advice: str) -> None:
-    """Say no where there are leaks, and name the first.
+    """Raise an error that lists the first leaks, if there are any.
 
     Args:
-        leaks: What `find_leaks` returned.
-        what: Where they are, and of what.
+        leaks: Result of `find_leaks`.
+        what: What was found and where.
         advice: What to do.
 
     Raises:
-        LeakError: There are some.
+        LeakError: There are leaks.
     """
     if leaks:
         raise LeakError("\n".join([f"{what}:", *name_leaks(leaks), advice]))
 
 
 def name_leaks(leaks: Sequence[Leak]) -> list[str]:
-    """Return a line for each of the first leaks, and one that says how many more there are."""
+    """Return one line for each of the first leaks, and a line with the number of others."""
     return [f"  {line}" for line in first_few(leaks, _MAX_NAMED)]
 
 
 def refuse_straddling(datasets: Iterable[Dataset], config: CleanConfig = CleanConfig()) -> None:
-    """Make sure, by the images and not by what cleaning made of them, that no copy stands on two sides of a split.
+    """Check, by the images themselves and not by the result of cleaning, that no copies are in different splits.
 
     Args:
-        datasets: The same images, split in one way or in several, such as folds.
-        config: How copies are looked for.
+        datasets: The same images with one or several splits, e.g. folds.
+        config: How to look for copies.
 
     Raises:
-        LeakError: An image or a copy of it, also a mirrored one of its class, stands in two splits.
+        LeakError: An image and a copy of it (possibly mirrored, within a class) are in two splits.
     """
     copies: list[Copy | None] | None = None
     for dataset in datasets:
-        # As cleaning orders and counts them: what is held against what, and which images look alike, depends on it.
+        # The order must be that of cleaning: it decides which images are compared.
         records = sorted((r for r in dataset.records if r.phash), key=lambda record: preference(record, config.keep))
         if copies is None:
             copies = find_copies(records, config.near_bits)
@@ -116,13 +116,14 @@ def refuse_straddling(datasets: Iterable[Dataset], config: CleanConfig = CleanCo
         ]
         firsts: dict[str, ImageRecord] = {}
         pairs += [
-            f"{visible(record.path)} ({record.split}) and {visible(other.path)} ({other.split}), both of a group"
+            f"{visible(record.path)} ({record.split}) and {visible(other.path)} ({other.split}), same group"
             for record in records
             if record.subject and record.split
             if (other := firsts.setdefault(record.subject, record)).split != record.split
         ]
         if pairs:
             raise LeakError(
-                f"copies or groups of {len(pairs)} images of {str(dataset.root)!r} stand on two sides of the split, so "
-                "that no score would be honest:\n" + "\n".join(f"  {line}" for line in first_few(pairs, _MAX_NAMED))
+                f"{counted(len(pairs), 'image')} of {str(dataset.root)!r} have copies or group members in another "
+                "split, so no score would be reliable:\n"
+                + "\n".join(f"  {line}" for line in first_few(pairs, _MAX_NAMED))
             )

@@ -1,6 +1,6 @@
-"""Looks: what is kept of an image, a kilobyte, and what is compared of two such.
+"""Looks: one-kilobyte thumbnails of images, and how to compare them.
 
-They are made small, so that size and compression hardly matter, and are large enough to tell one image from another.
+They are small enough that size and compression hardly matter, and large enough to tell images apart.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,20 @@ from mien.errors import SourceNotFoundError
 _SIDE, _CELLS = 32, 8
 _NUM_LEVELS = _SIDE**2
 _NUM_BYTES = _NUM_LEVELS + 2 * _CELLS**2
-# The square around a pixel whose mean is taken away: what is left are edges and textures, whatever the light.
+# Side of the square whose local mean is subtracted: what remains are edges and textures, independent of lighting.
 _AROUND = 9
-# Correlations of what is left of two images without their local means; see benchmarks/domains.py for what they do.
+# Correlation thresholds after subtracting local means; see benchmarks/domains.py for their effect.
 _ALIKE, _ALIKE_BLURRED, _ALIKE_STRICT = 0.92, 0.95, 0.995
-# Where the shorter sides differ by more, one of the two is blurred beside the other.
+# If the shorter sides differ by more than this factor, one image is blurred compared with the other.
 _SAME_SIZE = 1.5
-# By how much a copy may be brighter or darker, in grey levels, and of stronger or weaker contrast.
+# Maximum change of brightness (in grey levels) and of contrast for a copy.
 _MAX_LEVELS, MAX_GAIN = 55.0, 1.43
-# What may be left of the difference of two that are the same: as a share of the contrast, or in grey levels where there
-# is little contrast.
+# Maximum remaining difference between identical images, as a share of the contrast, or in grey levels at low contrast.
 _MAX_REST_SHARE, _MAX_REST = 0.03, 0.75
-# By how much the colours of a copy may differ, in levels, or as a share of their strength; those of the same image; and
-# under how many levels an image is grey, as a copy may be.
+# Maximum colour difference for copies (in levels, and as a share of the colour strength) and for identical images; below
+# the last value an image is grey, which a copy may be.
 _MAX_COLOURS, _MAX_COLOUR_SHARE, _MAX_COLOURS_SAME, _GREY = 10.0, 0.35, 4.0, 2.0
-# A difference stands out nowhere by fewer levels.
+# Smaller differences than this are never peaks.
 _NO_PEAK = 3.0
 _MANY = 4096
 _DOWN, _RIGHT = {"upside down", "turned by 180 degrees"}, {"mirrored", "turned by 180 degrees"}
@@ -42,7 +41,7 @@ Mask = NDArray[np.bool_]
 
 
 def look_of(image: Image.Image) -> bytes:
-    """Return what is kept of an RGB image to prove copies by: 32 x 32 grey levels, and 2 x 8 x 8 of its colours."""
+    """Return the thumbnail of an RGB image for comparing copies: 32 x 32 grey levels, and 2 x 8 x 8 colours."""
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0).convert("YCbCr")
     grey, *colours = (np.asarray(band) for band in small.split())
     cells = [band.reshape(_CELLS, _SIDE // _CELLS, _CELLS, -1).mean(axis=(1, 3)) for band in colours]
@@ -50,7 +49,7 @@ def look_of(image: Image.Image) -> bytes:
 
 
 def save_looks(path: Path, records: Sequence[ImageRecord]) -> None:
-    """Write the looks of records, uint8 (N, 1152), with a suffix .npy; zeros where there is none.
+    """Save the looks of records to a .npy file, uint8 (N, 1152), with zeros for missing ones.
 
     Raises:
         OutputError: It cannot be written.
@@ -60,44 +59,45 @@ def save_looks(path: Path, records: Sequence[ImageRecord]) -> None:
 
 
 def with_looks(path: Path, records: Sequence[ImageRecord]) -> list[ImageRecord]:
-    """Return records with the looks that `save_looks` wrote of them.
+    """Return the records with their looks from a file written by `save_looks`.
 
     Raises:
-        SourceNotFoundError: The file is missing or damaged, or has another number of looks.
+        SourceNotFoundError: The file is missing or damaged, or does not match the records.
     """
     try:
         looks = np.load(path, mmap_mode="r", allow_pickle=False)
         if looks.shape != (len(records), _NUM_BYTES) or looks.dtype != np.uint8:
             raise ValueError(f"{looks.dtype} {looks.shape} instead of looks of {len(records)} files")
     except (OSError, ValueError, EOFError) as error:
-        reason = files.reason_of(error) if isinstance(error, OSError) else "damaged, or of another version"
+        reason = files.reason_of(error) if isinstance(error, OSError) else "damaged, or from another version"
         raise SourceNotFoundError(
-            f"cannot read {str(path)!r}, which says what was trained on looks like: {reason}. Train again."
+            f"cannot read {str(path)!r}, which holds thumbnails of the training images: {reason}. Train again."
         ) from error
     return [replace(record, look=look.tobytes()) for record, look in zip(records, looks, strict=True)]
 
 
 def _looks(records: Sequence[ImageRecord]) -> NDArray[np.uint8]:
-    """Return the looks of records, uint8 (N, 1152); of those that have none zeros, so that their hashes tell."""
+    """Return the looks of records, uint8 (N, 1152), with zeros for missing ones, so that their hashes decide."""
     joined = b"".join(record.look.ljust(_NUM_BYTES, b"\0") for record in records)
     return np.frombuffer(joined, np.uint8).reshape(-1, _NUM_BYTES)
 
 
 def levels_of(records: Sequence[ImageRecord]) -> NDArray[np.float32]:
-    """Return the grey levels of the looks of records, float32 (N, 32, 32)."""
+    """Return the grey levels from the looks of records, float32 (N, 32, 32)."""
     return _looks(records)[:, :_NUM_LEVELS].reshape(-1, _SIDE, _SIDE).astype(np.float32)
 
 
 class Looks:
-    """The looks of images, and what is compared of them.
+    """The looks of images, ready for comparison.
 
     Attributes:
         levels: float32 (N, 32, 32).
-        means: (N,), in grey levels; likewise `contrasts`, the standard deviations.
-        fine: float32 (N, 1024), of length 1 or 0: the levels without their local means.
-        coarse: float32 (N, 256), likewise at half the size: for images that are blurred.
-        colours: float32 (N, 2, 8, 8), how blue and how red each part is, 0 for grey.
-        sides: Logarithms of the shorter sides of the images themselves, (N,).
+        means: (N,), in grey levels.
+        contrasts: (N,), the standard deviations.
+        fine: float32 (N, 1024), of length 1 or 0: the levels after subtracting local means.
+        coarse: float32 (N, 256), the same at half the size, for blurred images.
+        colours: float32 (N, 2, 8, 8), how blue and how red each part is; 0 for grey.
+        sides: Logarithms of the shorter sides of the original images, (N,).
     """
 
     def __init__(self, levels: NDArray[np.float32], colours: NDArray[np.float32], sides: NDArray[np.float64]) -> None:
@@ -114,11 +114,11 @@ class Looks:
         return cls(levels_of(records), colours, sides)
 
     def flipped(self, flip: str) -> "Looks":
-        """Return those of the same images, flipped."""
+        """Return the looks of the flipped images."""
         return Looks(flipped(self.levels, flip), flipped(self.colours, flip), self.sides) if flip else self
 
     def alike(self, others: "Looks") -> Mask:
-        """Return which of them (rows) look like which of the others (columns), perhaps saved again or re-lit."""
+        """Return which images (rows) look like which others (columns), possibly re-saved or re-lit."""
         fine = self.fine @ others.fine.T
         same_size = np.abs(self.sides[:, None] - others.sides) < np.log(_SAME_SIZE)
         similar = (fine > _ALIKE) | ~same_size & (self.coarse @ others.coarse.T > _ALIKE_BLURRED)
@@ -128,21 +128,21 @@ class Looks:
         return found
 
     def of_like_colours(self, others: "Looks") -> Mask:
-        """Return which of them (rows) have the colours of which of the others (columns), or none at all."""
+        """Return which images (rows) have colours similar to which others (columns); grey images match any."""
         apart, own, other = self._colours_apart(others)
         allowed = np.maximum(_MAX_COLOURS, _MAX_COLOUR_SHARE * np.maximum(own[:, None], other))
         found: Mask = (apart < allowed) | (own < _GREY)[:, None] | (other < _GREY)
         return found
 
     def _colours_apart(self, others: "Looks") -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return how far the colours are apart, (N, M), and how strong they are, (N,) and (M,), in levels."""
+        """Return the colour differences, (N, M), and the colour strengths, (N,) and (M,), in levels."""
         rows, columns = (looks.colours.reshape(len(looks.colours), -1) for looks in (self, others))
         own, other = (rows**2).mean(axis=1), (columns**2).mean(axis=1)
         squares = own[:, None] + other - 2 * rows @ columns.T / rows.shape[1]
         return np.sqrt(np.maximum(squares, 0)), np.sqrt(own), np.sqrt(other)
 
     def same(self, others: "Looks") -> Mask:
-        """Return which of them (rows) are the same as which of the others (columns), to within the noise of saving."""
+        """Return which images (rows) are identical to which others (columns), except for compression noise."""
         fine = self.fine @ others.fine.T
         flat = (self.contrasts < _MAX_REST)[:, None] & (others.contrasts < _MAX_REST)
         rows, columns = (looks.levels.reshape(len(looks.levels), -1) for looks in (self, others))
@@ -155,11 +155,11 @@ class Looks:
 
 
 def without_local_means(images: Levels, inside: Mask) -> Levels:
-    """Return images less the mean around each pixel, of what is inside; the rest is 0.
+    """Subtract from each pixel the mean of its valid neighbourhood; invalid pixels become 0.
 
     Args:
         images: (P, S, S).
-        inside: Which pixels count, (P, S, S) or (S, S).
+        inside: The valid pixels, (P, S, S) or (S, S).
     """
     counts = np.maximum(_sums(inside.astype(float)), 1)
     rest: Levels = (images - _sums(images * inside) / counts) * inside
@@ -168,7 +168,7 @@ def without_local_means(images: Levels, inside: Mask) -> Levels:
 
 
 def _sums(images: Levels) -> Levels:
-    """Return the sums of images (..., S, S) over squares around each pixel."""
+    """Return the sums of images (..., S, S) over a square around each pixel."""
     edges, corner = [(0, 0)] * (images.ndim - 2), [(1, 0)] * 2
     padded = np.pad(images, [*edges, *[(_AROUND // 2,) * 2] * 2], mode="reflect")
     sums = np.pad(padded.cumsum(axis=-2).cumsum(axis=-1), [*edges, *corner])
@@ -189,7 +189,7 @@ def flipped(levels: NDArray[np.float32], flip: str) -> NDArray[np.float32]:
 
 
 def _units(levels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return images (N, S, S) without their local means, as rows of length 1, (N, S * S); flat ones as zeros."""
+    """Return images (N, S, S) after subtracting local means, as unit rows, (N, S * S); flat images as zeros."""
     rest = without_local_means(levels.astype(np.float64), np.ones(levels.shape[1:], bool))
     rows = rest.reshape(len(levels), -1)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -198,13 +198,13 @@ def _units(levels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def without_peaks(mask: Mask, first: Looks, second: Looks, most: float) -> Mask:
-    """Return a mask of pairs without those whose difference stands out in one place.
+    """Remove pairs from a mask whose difference is concentrated in one place.
 
     Args:
-        mask: Which of the first (rows) are paired with which of the second (columns).
+        mask: The pairs of first (rows) and second (columns).
         first: N looks.
         second: M looks.
-        most: As `has_peak` takes it.
+        most: As for `has_peak`.
     """
     found = mask.copy()
     rows, columns = np.nonzero(mask)
@@ -216,7 +216,7 @@ def without_peaks(mask: Mask, first: Looks, second: Looks, most: float) -> Mask:
 
 
 def _lit_alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what is left of images (P, S, S) less others, after these got the same mean and contrast."""
+    """Return the differences of images (P, S, S) after matching mean and contrast."""
     first, second = (levels - levels.mean(axis=(1, 2), keepdims=True) for levels in (first, second))
     gains = (first * second).sum(axis=(1, 2)) / np.maximum((second**2).sum(axis=(1, 2)), _FLAT)
     rest: NDArray[np.float32] = first - gains[:, None, None] * second
@@ -224,11 +224,11 @@ def _lit_alike(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
 
 
 def has_peak(rest: NDArray[np.floating], most: float) -> Mask:
-    """Say of differences whether one place stands out.
+    """Return for each difference whether one place stands out.
 
     Args:
         rest: (P, S, S).
-        most: By how many of its standard deviations a place may differ.
+        most: Maximum deviation of a place, in standard deviations.
     """
     peaks = np.abs(rest).max(axis=(1, 2))
     found: Mask = (peaks > _NO_PEAK) & (peaks > most * np.maximum(rest.std(axis=(1, 2)), _FLAT))

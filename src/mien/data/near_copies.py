@@ -1,4 +1,4 @@
-"""Near hashes: images -> 128 bits each -> groups of images that may be copies; `mien.data.copies` proves which are."""
+"""Perceptual hashes of 128 bits, and groups of images that may be copies; `mien.data.copies` decides which are."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import TypeVar
@@ -26,12 +26,12 @@ _DCT = _cosines(8, _SIDE)
 
 
 def perceptual_hash(image: Image.Image) -> str:
-    """Return 128 bits as 32 hex digits: pHash, then dHash, each of 64 bits.
+    """Return a 128-bit hash as 32 hex digits: pHash, then dHash, 64 bits each.
 
-    Two images that differ by recompression, size or small edits differ in few of the bits.
+    Images that differ only by compression, size or small edits differ in few bits.
 
     Args:
-        image: An image of any size, mode RGB or L.
+        image: Any size, mode RGB or L.
 
     Source:
         C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010 (pHash); N. Krawetz,
@@ -46,25 +46,25 @@ def perceptual_hash(image: Image.Image) -> str:
 
 
 def flipped(hashes: Sequence[str], flip: str) -> list[str]:
-    """Return what the hashes of the flipped images would be, to within a few bits: no image is needed.
+    """Return the hashes of the flipped images, computed from the hashes alone and accurate to a few bits.
 
-    To mirror an image changes the sign of every second column of its cosine transform, and the direction of every
-    step from left to right. Steps between equal levels are what comes out wrong, and waves beside the median.
+    Mirroring an image changes the sign of every second column of its cosine transform, and the direction of every
+    left-to-right step. Errors come from steps between equal levels and from waves next to the median.
 
     Args:
-        hashes: What `perceptual_hash` returned.
+        hashes: Results of `perceptual_hash`.
         flip: One of FLIPS.
     """
     return [row.tobytes().hex() for row in _flipped(_rows(_words(hashes)), flip)]
 
 
 def bits_between(first: Sequence[str], second: Sequence[str], flip: str = "") -> NDArray[np.uint8]:
-    """Return in how many bits each of the first hashes, flipped, differs from each of the second: uint8 (N, M).
+    """Return the number of differing bits between each first hash, flipped, and each second hash: uint8 (N, M).
 
     Args:
         first: N hashes.
         second: M hashes.
-        flip: One of FLIPS; none by default.
+        flip: One of FLIPS, or "" for none.
     """
     rows, columns = _words(flipped(first, flip) if flip else first), _words(second)
     halves = [np.bitwise_count(row[:, None] ^ column) for row, column in zip(rows, columns, strict=True)]
@@ -75,15 +75,15 @@ def bits_between(first: Sequence[str], second: Sequence[str], flip: str = "") ->
 def group_near(
     hashes: Sequence[str], near_bits: int, *, class_names: Sequence[str] = (), flips: Sequence[str] = ()
 ) -> list[int | None]:
-    """Number the groups of near hashes from 0, in the order of their first member; None for an image that is alone.
+    """Group similar hashes, and number the groups from 0 in order of their first member; None for single images.
 
-    A group holds everything that a chain of near hashes connects.
+    A group contains everything connected by a chain of similar hashes.
 
     Args:
-        hashes: What `perceptual_hash` returned.
-        near_bits: Two hashes that differ in at most this many bits are near.
+        hashes: Results of `perceptual_hash`.
+        near_bits: Maximum number of differing bits for two hashes to be similar.
         class_names: The class of each image.
-        flips: Images of one class are near, too, where one of them is flipped so: some of FLIPS.
+        flips: Also match flipped images within a class: some of FLIPS.
     """
     if not hashes:
         return []
@@ -98,11 +98,11 @@ def group_near(
 
 
 def members_by_group(items: Iterable[Item], groups: Iterable[Key | None]) -> dict[Key, list[Item]]:
-    """Return the members of each group, in their order; items without a group are left out.
+    """Return the members of each group in order, leaving out items without a group.
 
     Args:
-        items: Images, or what stands for them.
-        groups: The group of each, such as what `group_near` returned.
+        items: Images, or anything that represents them.
+        groups: The group of each, e.g. from `group_near`.
 
     Example:
         >>> members_by_group(["a", "b", "c", "d"], [0, None, 1, 0])
@@ -120,10 +120,10 @@ def _words(hashes: Sequence[str]) -> Words:
 
 
 def _labels(words: Words, near_bits: int) -> Indexes:
-    """Return for each hash a number that all share which a chain of near pairs connects."""
+    """Return a number for each hash, equal for hashes connected by a chain of similar pairs."""
     order = np.lexsort(words)
     words = words.take(order, axis=1)
-    # The same hash again is near its first; only those that differ are searched.
+    # Only distinct hashes are searched; repeated ones follow their first.
     fresh = np.append(True, (words[:, 1:] != words[:, :-1]).any(axis=0))
     labels = np.empty(words.shape[1], np.intp)
     labels[order] = near_labels(words.compress(fresh, axis=1), near_bits)[np.cumsum(fresh) - 1]
@@ -133,7 +133,7 @@ def _labels(words: Words, near_bits: int) -> Indexes:
 def _joined_with_flipped(
     words: Words, labels: Indexes, class_names: Sequence[str], near_bits: int, flips: Sequence[str]
 ) -> Indexes:
-    """Join, in groups given by labels, also what is near a flipped image of its class."""
+    """Extend groups, given as labels, by images similar to a flipped image of the same class."""
     groups = UnionFind(words.shape[1])
     _join_equal(groups, np.arange(words.shape[1]), labels)
     for places in map(np.array, members_by_group(range(len(class_names)), class_names).values()):
@@ -145,7 +145,7 @@ def _joined_with_flipped(
 
 
 def _join_equal(groups: UnionFind, places: Indexes, labels: Indexes) -> None:
-    """Join the places that have the same label."""
+    """Join the indexes that have equal labels."""
     _, firsts, numbers = np.unique(labels, return_index=True, return_inverse=True)
     groups.join(places, places[firsts[numbers]])
 

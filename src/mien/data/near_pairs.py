@@ -1,7 +1,7 @@
-"""Near pairs: which of very many 128-bit hashes a chain of near ones connects.
+"""Near pairs: find the 128-bit hashes, among very many, that are connected by chains of similar ones.
 
-Not every pair is compared. The bits are shared out to a few chunks; two hashes that differ in few bits differ in very
-few bits of at least one chunk, and those that do so are found in a table, by looking up all that is so close.
+Not all pairs are compared. The bits are divided into a few chunks. Hashes that differ in few bits differ in very few
+bits of at least one chunk, so candidates are found by looking up all similar keys of a chunk in a table.
 """
 
 import math
@@ -18,20 +18,20 @@ from mien.core.parallel import in_threads
 
 Indexes = NDArray[np.intp]
 Words = NDArray[np.uint64]
-# Chunks take the bits in this order: those side by side in a hash, often equal together, go to different chunks.
+# The order in which chunks take bits: neighbouring bits, which are often equal, go to different chunks.
 _SPREAD = [79 * place % 128 for place in range(128)]
 _MAX_CHUNKS = 16
-# So many hashes, or pairs of them, are in work at a time; a hash with so many to compare it to is a step by itself.
+# Hashes or pairs per batch; a hash with at least _LONG candidates is a batch of its own.
 _BLOCK = 2**16
 _LONG = 2**11
-# What it takes, in nanoseconds, to look up a key; to compare a pair found so; to compare one of a step by itself.
+# Cost in nanoseconds of looking up a key, comparing a candidate pair, and comparing a pair within a long batch.
 _LOOKUP, _PAIR, _PAIR_IN_ROW = 3.0, 15.0, 1.2
 
 
 class UnionFind:
-    """Groups of the numbers below a size; at first each is alone. A forest, with a tree for each group.
+    """A union-find structure for the numbers below a size, which all start in their own groups.
 
-    Many threads may join pairs at a time.
+    Thread-safe.
 
     Source:
         B. Galler, M. Fischer, An Improved Equivalence Algorithm, Communications of the ACM, 1964.
@@ -42,24 +42,24 @@ class UnionFind:
         self._lock = Lock()
 
     def join(self, first: Indexes, second: Indexes) -> None:
-        """Make one group of the groups of the first and the second of each pair."""
+        """Join the groups of the two members of each pair."""
         with self._lock:
             while len(first):
                 first, second = self._roots(first), self._roots(second)
                 apart = first != second
                 first, second = first[apart], second[apart]
-                # A root that is in many pairs goes under the least other; what that leaves apart is joined next time.
+                # Each root moves under its smallest partner; remaining pairs are joined in the next round.
                 higher = np.maximum(first, second)
                 np.minimum.at(self._parents, higher, np.minimum(first, second))
                 self._roots(higher)
 
     def labels(self) -> Indexes:
-        """Return for each number the least of its group."""
+        """Return the smallest member of each number's group."""
         with self._lock:
             return self._roots(np.arange(len(self._parents)))
 
     def _roots(self, items: Indexes) -> Indexes:
-        """Return the roots of some numbers, and put these right under them."""
+        """Return the roots of some numbers, and compress their paths."""
         while True:
             parents = self._parents[items]
             above = self._parents[parents]
@@ -69,11 +69,11 @@ class UnionFind:
 
 
 def near_labels(words: Words, near_bits: int) -> Indexes:
-    """Return for each hash the least place of all that a chain of near pairs connects it to.
+    """Return, for each hash, the smallest index that it is connected to by a chain of similar pairs.
 
     Args:
-        words: Shape (2, number of hashes): the two halves of each hash. No hash comes up twice.
-        near_bits: Two hashes that differ in at most this many bits are near.
+        words: Shape (2, number of hashes): the two halves of each hash. All hashes are distinct.
+        near_bits: Maximum number of differing bits for two hashes to be similar.
 
     Source:
         M. Norouzi, A. Punjani, D. Fleet, Fast Search in Hamming Space with Multi-Index Hashing, CVPR 2012.
@@ -91,26 +91,26 @@ def near_labels(words: Words, near_bits: int) -> Indexes:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """Some of the bits of a hash, and in how many of them two hashes may differ to be compared in full."""
+    """Some bits of a hash, and how many of them may differ for two hashes to be compared."""
 
     bits: list[int]
     radius: int
 
     def keys(self, words: Words) -> Indexes:
-        """Return the bits as one number for each hash."""
+        """Return the bits of each hash as one number."""
         keys = np.zeros(words.shape[1], np.intp)
         for bit in self.bits:
             keys = keys << 1 | (words[bit // 64] >> np.uint64(bit % 64) & np.uint64(1)).astype(np.intp)
         return keys
 
     def masks(self) -> list[int]:
-        """Return the differences that two keys may have, from the least up."""
+        """Return the allowed differences between two keys, in ascending order."""
         places = range(len(self.bits))
         chosen = [some for weight in range(self.radius + 1) for some in combinations(places, weight)]
         return sorted(sum(1 << place for place in some) for some in chosen)
 
     def cost(self, num_hashes: int, differences: Words) -> float:
-        """Guess the nanoseconds of a search from the differences of some pairs, shape (2, number of pairs)."""
+        """Estimate the cost of a search, in nanoseconds, from a sample of differences, shape (2, number of pairs)."""
         num_masks = sum(math.comb(len(self.bits), weight) for weight in range(self.radius + 1))
         mask = np.zeros((2, 1), np.uint64)
         for bit in self.bits:
@@ -120,9 +120,9 @@ class _Chunk:
 
 
 class _Index:
-    """The hashes sorted by their keys, so that those with the same key stand in one bucket.
+    """The hashes sorted by key, so that equal keys form a bucket.
 
-    Within a bucket those that are known to be of one group stand together, those of the largest group last.
+    Within a bucket, hashes already known to be in one group are adjacent, and the largest group is last.
     """
 
     def __init__(self, words: Words, labels: Indexes, chunk: _Chunk) -> None:
@@ -138,18 +138,18 @@ class _Index:
         np.maximum.accumulate(self.run_starts, out=self.run_starts)
 
     def blocks(self) -> list[slice]:
-        """Return the places to search at a time: fewer where all share one bucket, and each has very many to meet."""
+        """Return slices to search one at a time, smaller ones if all hashes share one bucket."""
         step = _BLOCK if len(self.offsets) > 2 else _BLOCK // 32
         return [slice(start, start + step) for start in range(0, len(self.keys), step)]
 
     def partners(self, block: slice) -> Iterator[tuple[Indexes, Indexes, Indexes]]:
-        """Yield places in a block, and from where to where the places are to which each is to be compared.
+        """Yield indexes in a block with the range of indexes that each must be compared with.
 
-        Two places whose keys are close enough come up once, from the lower place; but not if they are of one group that
-        is the last of its bucket: of a large group that is known, hardly a pair is compared.
+        Each candidate pair is yielded once, from its lower index. Pairs within the group at the end of a bucket are
+        skipped, so that known large groups cost almost nothing.
         """
         for num_bits, masks in groupby(self.masks, int.bit_length):
-            # Of two keys the lower one has not the highest bit of the mask.
+            # The lower of two keys lacks the highest bit of the mask.
             lower = np.flatnonzero(self.keys[block] & (1 << num_bits >> 1) == 0) + block.start
             lower_keys = self.keys[lower]
             for mask in masks:
@@ -164,7 +164,7 @@ class _Index:
 
 
 def _join_neighbours(words: Words, near_bits: int, groups: UnionFind) -> None:
-    """Join near hashes that stand close together when sorted: in a crowd of near copies, almost all."""
+    """Join similar hashes that are neighbours in sorted order; in a crowd of near-duplicates this finds almost all."""
     for half in words:
         order = np.argsort(half)
         for step in (1, 2, 4, 8):
@@ -174,9 +174,9 @@ def _join_neighbours(words: Words, near_bits: int, groups: UnionFind) -> None:
 
 
 def _plan(words: Words, near_bits: int) -> list[_Chunk]:
-    """Return the chunks to search by, as many as cost least; one without bits brings all pairs together.
+    """Return the cheapest set of chunks to search by; one chunk without bits means comparing all pairs.
 
-    The cost is guessed from a sample. Pairs that are near are left out of it: most will be known to be of one group.
+    The cost is estimated from a sample, without similar pairs: most of them are in known groups by then.
     """
     size = words.shape[1]
     best, least = [_Chunk([], 0)], size * size / 2 * _PAIR_IN_ROW
@@ -195,9 +195,9 @@ def _plan(words: Words, near_bits: int) -> list[_Chunk]:
 
 
 def _chunks(num_chunks: int, width: int, near_bits: int) -> list[_Chunk]:
-    """Return chunks such that near hashes are within the radius of at least one of them.
+    """Return chunks such that similar hashes are within the radius of at least one chunk.
 
-    The radii and the number of chunks add up to near_bits + 1: beyond every radius, hashes differ in so many bits.
+    The radii and the number of chunks add up to near_bits + 1, so hashes beyond every radius differ in more bits.
     """
     starts = range(0, num_chunks * width, width)
     radii = [(near_bits + 1 + number) // num_chunks - 1 for number in range(num_chunks)]
@@ -205,7 +205,7 @@ def _chunks(num_chunks: int, width: int, near_bits: int) -> list[_Chunk]:
 
 
 def _search(index: _Index, near_bits: int, groups: UnionFind, block: slice) -> None:
-    """Join the near pairs whose lower place is in a block."""
+    """Join the similar pairs whose lower index is in a block."""
     for places, starts, ends in index.partners(block):
         long = ends - starts >= _LONG
         for place, start, end in zip(places[long].tolist(), starts[long].tolist(), ends[long].tolist(), strict=True):
@@ -217,7 +217,7 @@ def _search(index: _Index, near_bits: int, groups: UnionFind, block: slice) -> N
 
 
 def _pairs(places: Indexes, starts: Indexes, ends: Indexes) -> Iterator[tuple[Indexes, Indexes]]:
-    """Yield the pairs of each place with those from its start to its end, about a block of pairs at a time."""
+    """Yield the pairs of each index with its range, about one block of pairs at a time."""
     counts = ends - starts
     totals = np.cumsum(counts)
     begin, before = 0, 0
@@ -231,11 +231,11 @@ def _pairs(places: Indexes, starts: Indexes, ends: Indexes) -> Iterator[tuple[In
 
 
 def _near(first: Words, second: Words, near_bits: int) -> Indexes:
-    """Return where the first and the second hashes are near each other."""
+    """Return where the first and second hashes are similar."""
     return np.flatnonzero(_weights(first ^ second) <= near_bits)
 
 
 def _weights(words: Words) -> NDArray[np.uint8]:
-    """Return how many bits of each hash are set."""
+    """Return the number of set bits of each hash."""
     weights: NDArray[np.uint8] = np.bitwise_count(words[0]) + np.bitwise_count(words[1])
     return weights

@@ -1,7 +1,7 @@
-"""Quarantine: files that are not used are moved out of a Dataset's folder, and back again. Nothing is ever deleted.
+"""Quarantine: move unused files out of a Dataset's folder, and back again. Nothing is ever deleted.
 
-A journal names every file before the first is moved. A file is moved by renaming it, so that it is at any moment in
-exactly one of the two places, whole, and keeps its times and its mode.
+A journal lists every file before the first is moved. Files are moved by renaming, so each one is always complete and
+in exactly one place, and keeps its timestamps and permissions.
 """
 
 import os
@@ -19,18 +19,18 @@ from mien.data.journal import JOURNAL_NAME, FolderState, Journal, Move, load_jou
 from mien.errors import OutputError
 
 _MAX_NAMED = 5
-_BEHIND_A_LINK = "it lies behind a link to another folder"
+_BEHIND_A_LINK = "it is inside a linked folder"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is moved between a Dataset's folder and its quarantine, or is to be moved.
+    """A plan for moving files between a Dataset's folder and its quarantine folder.
 
     Attributes:
         root: The Dataset's folder.
-        folder: The quarantine.
-        moves: The files.
-        left: Files that are not used and stay where they are, by path: why.
+        folder: The quarantine folder.
+        moves: The files to move.
+        left: Unused files that stay in place, and why, by path.
     """
 
     root: Path
@@ -54,46 +54,45 @@ class Plan:
 
 
 def refuse_place(folder: str | Path, root: str | Path) -> None:
-    """Make sure that a folder can be the quarantine of a Dataset's folder, before any other work.
+    """Check that a folder can be the quarantine of a Dataset's folder, before any other work.
 
     Args:
-        folder: The quarantine: outside of the other and on the same disk; new, empty, or a quarantine of it.
+        folder: The quarantine folder: outside the Dataset's folder, on the same disk, and new, empty, or already a
+            quarantine of it.
         root: The Dataset's folder.
 
     Raises:
         OutputError: It cannot.
-        SourceNotFoundError: It is a quarantine whose journal is damaged.
+        SourceNotFoundError: Its journal is damaged.
     """
     folder, root = _real(folder), _real(root)
     if folder.is_relative_to(root) or root.is_relative_to(folder):
-        raise OutputError(f"the quarantine {str(folder)!r} and {str(root)!r} lie within each other: name another place")
+        raise OutputError(f"the quarantine {str(folder)!r} and {str(root)!r} must not contain each other")
     if os.path.exists(folder) and not os.path.isdir(folder):
-        raise OutputError(f"{str(folder)!r} is a file: name a folder")
+        raise OutputError(f"{str(folder)!r} is a file. Choose a folder")
     with files.writing(folder):
-        # Hidden files are what a kill left, or what a system puts everywhere.
+        # Hidden files are left by a killed command or created by the system.
         names = [name for name in os.listdir(folder) if not name.startswith(".")] if os.path.isdir(folder) else []
     if names and JOURNAL_NAME not in names:
-        raise OutputError(
-            f"the folder {str(folder)!r} is not empty, and mien clean did not make it: name another place"
-        )
+        raise OutputError(f"{str(folder)!r} is not empty and not a quarantine folder. Choose a new or empty folder")
     if _disk_of(folder) != _disk_of(root):
-        raise OutputError(f"{str(folder)!r} is on another disk than {str(root)!r}: name a folder on the same one")
+        raise OutputError(f"{str(folder)!r} is on another disk than {str(root)!r}. Choose a folder on the same disk")
     _journal_of(folder, root)
 
 
 def plan_quarantine(dataset: Dataset, folder: str | Path) -> Plan:
-    """Return what `quarantine` would move. Nothing is touched.
+    """Plan what `quarantine` would move, without touching anything.
 
-    What lies behind a link to a folder stays where it is: it may belong to something else. So does a file that is used
-    by another name, a link to it. A link to a file is moved as the link that it is.
+    Files inside linked folders stay, because they may belong to something else. So do files that a used image links
+    to. A link to a file is moved as a link.
 
     Args:
-        dataset: What `clean` returned.
-        folder: The quarantine, as `refuse_place` wants it.
+        dataset: Result of `clean`.
+        folder: The quarantine folder; see `refuse_place`.
 
     Raises:
         OutputError: The folder cannot be a quarantine of this Dataset, or something in it is in the way.
-        SourceNotFoundError: It is a quarantine whose journal is damaged.
+        SourceNotFoundError: Its journal is damaged.
     """
     root, folder = _real(dataset.root), _real(folder)
     refuse_place(folder, root)
@@ -106,7 +105,7 @@ def plan_quarantine(dataset: Dataset, folder: str | Path) -> Plan:
         if os.path.dirname(record.path) in linked:
             left[record.path] = _BEHIND_A_LINK
         elif str(root / record.path) in led_to:
-            left[record.path] = "an image that is used is a link to it"
+            left[record.path] = "a used image links to it"
         else:
             moves.append(Move(record.path, {problem.code: problem.detail for problem in record.problems}))
     _refuse_obstacles(moves, folder)
@@ -114,18 +113,18 @@ def plan_quarantine(dataset: Dataset, folder: str | Path) -> Plan:
 
 
 def quarantine(plan: Plan) -> None:
-    """Move files into quarantine. A kill at any moment loses nothing: `restore` brings back what was moved.
+    """Move files to the quarantine folder. If it is killed, nothing is lost: `restore` moves everything back.
 
     Args:
-        plan: What `plan_quarantine` returned.
+        plan: Result of `plan_quarantine`.
 
     Raises:
-        OutputError: The journal cannot be written, and nothing was moved; or a file cannot be moved: the others are.
+        OutputError: The journal cannot be written, so nothing was moved; or some files cannot be moved.
     """
     if not plan.moves:
         return
     with files.writing(plan.folder):
-        # Images may have been private by the folders that they lay in.
+        # Images may have been private because of the folders they were in.
         plan.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with files.claimed(plan.folder):
         journal = _journal_of(plan.folder, plan.root)
@@ -136,30 +135,30 @@ def quarantine(plan: Plan) -> None:
 
 
 def restore(folder: str | Path, root: str | Path | None = None) -> Plan:
-    """Move everything in a quarantine back to where it was, and take the quarantine away.
+    """Move everything in a quarantine folder back to where it was, and remove the folder.
 
-    Files come back with their bytes, names, times and modes. The folders that they lay in get the time that they had
-    before, and are made anew where they are gone.
+    Files keep their content, names, timestamps and permissions. Their folders get their old timestamps, and are
+    created again if they are gone.
 
     Args:
-        folder: The quarantine.
+        folder: The quarantine folder.
         root: Where the Dataset's folder is now; by default where it was.
 
     Returns:
-        What was moved back.
+        The files moved back.
 
     Raises:
-        SourceNotFoundError: The folder is no quarantine, or its journal is damaged.
-        OutputError: Something is in the way, and nothing was moved; or a file cannot be moved: the others are.
+        SourceNotFoundError: The folder is not a quarantine folder, or its journal is damaged.
+        OutputError: Something is in the way, so nothing was moved; or some files cannot be moved.
     """
     folder = _real(folder)
-    load_journal(folder)  # A claim writes a file, which has no place in what is no quarantine.
+    load_journal(folder)  # Before claiming, which would write a file into a folder that is not a quarantine.
     with files.claimed(folder):
         journal = load_journal(folder)
         if root is not None:
             journal = replace(journal, root=_real(root))
         _refuse_root(journal.root, folder)
-        # A file that is not here was not moved yet when a kill came, or is back already: it is where it belongs.
+        # A file that is missing here was not moved before a kill, or is back already: either way it is in place.
         moves = tuple(move for move in journal.moves.values() if os.path.lexists(folder / move.path))
         _refuse_links(folder, moves)
         _refuse_obstacles(moves, journal.root)
@@ -179,53 +178,53 @@ def _real(folder: str | Path) -> Path:
 def _refuse_root(root: Path, folder: Path) -> None:
     if not os.path.isdir(root) or _has_link(root):
         raise OutputError(
-            f"{str(root)!r}, where the files of {str(folder)!r} came from, is not there any more. Nothing was moved. "
-            f"Name the place where that folder is now: mien clean DATA --undo {str(folder)!r}"
+            f"{str(root)!r}, the origin of the files in {str(folder)!r}, is gone. Nothing was moved. If it is "
+            f"somewhere else now, add its path: mien clean DATA --undo {str(folder)!r}"
         )
     if _disk_of(root) != _disk_of(folder):
-        raise OutputError(f"{str(root)!r} is on another disk than {str(folder)!r}: move the quarantine there first")
+        raise OutputError(f"{str(root)!r} and {str(folder)!r} are on different disks. Copy the quarantine there first")
 
 
 def _refuse_links(folder: Path, moves: Sequence[Move]) -> None:
-    """Make sure that nothing is moved out of other folders than the quarantine."""
+    """Refuse to move files out of folders other than the quarantine."""
     linked = [parent for parent in _parents(moves) if _has_link(folder / parent)]
     if linked:
         raise OutputError(
-            f"{str(folder / linked[0])!r} leads out of the quarantine by a link, which mien did not make. Nothing was "
-            "moved. Remove the link, then call this again"
+            f"{str(folder / linked[0])!r} is a link out of the quarantine that mien did not make. Nothing was moved. "
+            "Remove the link, then run the command again"
         )
 
 
 def _refuse_obstacles(moves: Sequence[Move], target: Path) -> None:
-    """Make sure that nothing is in the way of any of the moves, so that all are made or none."""
+    """Refuse if anything is in the way of any move, so that either all files are moved or none."""
     obstacles = {parent: _obstacle(target / parent) for parent in _parents(moves)}
     found = {}
     for move in moves:
         reason = obstacles[os.path.dirname(move.path)]
         if reason or os.path.lexists(target / move.path):
-            found[move.path] = reason or "something is there already"
+            found[move.path] = reason or "a file of that name exists"
     if found:
         raise OutputError(
-            f"{len(found)} of {len(moves)} files have no free place in {str(target)!r}: {_listed(found)}. Nothing was "
-            "moved. Move away what is in the way, then call this again"
+            f"{len(found)} of {len(moves)} files cannot be moved to {str(target)!r}: {_listed(found)}. Nothing was "
+            "moved. Remove what is in the way, then run the command again"
         )
 
 
 def _obstacle(folder: Path) -> str:
-    """Say why files cannot be moved into a folder, which need not be there yet; nothing where they can."""
+    """Return why files cannot be moved into a folder, which may not exist yet, or "" if they can."""
     if _has_link(folder):
         return _BEHIND_A_LINK
     nearest = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    return "" if os.path.isdir(nearest) else f"{str(nearest)!r} is no folder"
+    return "" if os.path.isdir(nearest) else f"{str(nearest)!r} is not a folder"
 
 
 def _has_link(folder: Path) -> bool:
-    """Say whether a folder, or one on the way to it, is a link."""
+    """Return whether a folder, or one of its parents, is a link."""
     return os.path.realpath(folder) != str(folder)
 
 
 def _move_all(moves: Iterable[Move], source: Path, target: Path) -> None:
-    """Move files, and have the disk keep that; those that cannot be moved are told of at the end."""
+    """Move files and flush the changes to disk. Raise an error at the end that lists files that cannot be moved."""
     moved, failed = [], {}
     for move in moves:
         place = target / move.path
@@ -236,14 +235,14 @@ def _move_all(moves: Iterable[Move], source: Path, target: Path) -> None:
         except OSError as error:
             failed[move.path] = files.reason_of(error)
     for folder in _folders_above(moved):
-        # The new names first: whatever the disk then loses, it is not the only name of a file.
+        # New names first: if the disk fails in between, no file has lost its only name.
         files.keep_names(target / folder)
         files.keep_names(source / folder)
     if failed:
         raise OutputError(
-            f"{len(failed)} of {len(failed) + len(moved)} files cannot be moved from {str(source)!r} to "
-            f"{str(target)!r}: {_listed(failed)}. They are where they were; the others are moved. Put that right, "
-            "then call this again"
+            f"{len(failed)} of {len(failed) + len(moved)} files could not be moved from {str(source)!r} to "
+            f"{str(target)!r}: {_listed(failed)}. The others were moved. Fix the problem, then run the command "
+            "again"
         )
 
 
@@ -253,7 +252,7 @@ def _parents(moves: Iterable[Move]) -> list[str]:
 
 
 def _folders_above(moves: Iterable[Move]) -> list[Path]:
-    """Return the folders of files and those above, the deepest first."""
+    """Return the folders of files and all their parents, deepest first."""
     folders = {folder for parent in _parents(moves) for folder in (Path(parent), *Path(parent).parents)}
     return sorted(folders, key=lambda folder: -len(folder.parts))
 
@@ -268,7 +267,7 @@ def _state_of(folder: Path) -> FolderState:
 
 
 def _make_folders(moves: Sequence[Move], journal: Journal) -> None:
-    """Make the folders anew that were removed since."""
+    """Create folders again that have been removed."""
     for parent in _parents(moves):
         place = journal.root / parent
         if not os.path.isdir(place):
@@ -280,38 +279,38 @@ def _make_folders(moves: Sequence[Move], journal: Journal) -> None:
 def _give_times_back(journal: Journal) -> None:
     for path, state in journal.folders.items():
         place = journal.root / path
-        # Some disks keep no times, and a folder may be another user's or gone: no reason to stop.
+        # Some disks do not store times, and a folder may be gone or belong to another user. Carry on.
         with suppress(OSError):
             if not _has_link(place):
                 os.utime(place, ns=(place.stat().st_atime_ns, state.mtime_ns))
 
 
 def _take_away(folder: Path) -> None:
-    """Remove the empty folders of a quarantine, and its journal; what else lies there stays."""
+    """Remove the empty folders of a quarantine, and its journal. Anything else in it stays."""
     remove_leftovers(folder)
     for place, _, _ in os.walk(folder, topdown=False):
         if place != str(folder):
             with suppress(OSError):
                 os.rmdir(place)
-    # The journal goes last: until then, a kill leaves what is still a quarantine.
+    # Remove the journal last, so that after a kill the folder is still a quarantine.
     with files.writing(folder):
         (folder / JOURNAL_NAME).unlink()
 
 
 def _disk_of(path: Path) -> int:
-    """Return the number of the disk that a path is on, or would be."""
+    """Return the ID of the disk that holds a path, or would hold it."""
     return next(os.stat(place).st_dev for place in (path, *path.parents) if os.path.exists(place))
 
 
 def _journal_of(folder: Path, root: Path) -> Journal:
-    """Return the journal of a quarantine, or a new one.
+    """Return the journal of a quarantine folder, or a new one.
 
     Raises:
-        OutputError: It is a quarantine of another folder.
+        OutputError: It is the quarantine of another folder.
     """
     if not os.path.lexists(folder / JOURNAL_NAME):
         return Journal(root, {}, {})
     journal = load_journal(folder)
     if journal.root != root:
-        raise OutputError(f"{str(folder)!r} is a quarantine of {str(journal.root)!r}: name another place")
+        raise OutputError(f"{str(folder)!r} is the quarantine of {str(journal.root)!r}. Choose another folder")
     return journal

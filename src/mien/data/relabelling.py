@@ -1,4 +1,4 @@
-"""Relabelling: a user's decisions on labels, applied to a Dataset; never on disk."""
+"""Relabelling: apply a user's label decisions to a Dataset, without changing anything on disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,21 +12,21 @@ from mien.errors import SettingsError
 
 _MAX_NAMED = 10
 _FROM = "relabelled from "
-# What a run says of an image beside what a scan says.
+# Problems that only a run records, not a scan.
 _DECIDED = {"relabelled", "left_out", "joins_splits", "label_issue"}
 
 
 def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
-    """Let images count as another class, or not at all; `clean` it again then, since copies are judged by label.
+    """Move images to another class or exclude them. Then `clean` again, because copies are judged by label.
 
-    A decision holds for near copies of the image under the same label too, unless they have one of their own.
+    A decision also applies to near-duplicates with the same label, unless they have their own decision.
 
     Args:
-        dataset: What `clean` returned.
-        decisions: What `load_decisions` returned.
+        dataset: Result of `clean`.
+        decisions: Result of `load_decisions`.
 
     Raises:
-        SettingsError: A path or a class is unknown; all are named.
+        SettingsError: A path or a class is unknown. The message lists all of them.
     """
     decisions = {path: _named(said, dataset) for path, said in below(dataset.root, decisions).items()}
     _refuse_unknown(dataset, decisions)
@@ -39,31 +39,31 @@ def relabel(dataset: Dataset, decisions: Mapping[str, str]) -> Dataset:
 
 
 def clean_as_decided(dataset: Dataset, config: CleanConfig, decisions: Mapping[str, str]) -> Dataset:
-    """Clean a Dataset with the labels that decisions give it.
+    """Clean a Dataset after applying label decisions.
 
     Args:
-        dataset: What `scan` returned.
+        dataset: Result of `scan`.
         config: The limits.
-        decisions: What `load_decisions` returned; empty for none.
+        decisions: Result of `load_decisions`; empty for none.
 
     Raises:
-        SettingsError: As `relabel`.
+        SettingsError: A path or a class is unknown.
     """
     cleaned = clean(dataset, config)
     return clean(relabel(cleaned, decisions), config) if decisions else cleaned
 
 
 def undecided(dataset: Dataset) -> Dataset:
-    """Return the Dataset of a run as it was scanned: with the labels of its folders, and all images to be judged anew.
+    """Return a run's Dataset as it was scanned: with the labels of its folders, and nothing judged yet.
 
     Args:
-        dataset: What a run keeps; `clean` says again what is to be said of copies.
+        dataset: The Dataset that a run keeps. Use `clean` to find its copies again.
     """
     return dataset.with_records([_undecided(record, dataset.class_names) for record in dataset.records])
 
 
 def _named(decision: str, dataset: Dataset) -> str:
-    """Return a decision by the name that the class has: a table that people edit has no blanks around it."""
+    """Return a decision as the exact class name: hand-edited tables lose spaces around names."""
     if decision in dataset.class_names:
         return decision
     return next((name for name in dataset.class_names if name.strip() == decision), decision)
@@ -72,7 +72,7 @@ def _named(decision: str, dataset: Dataset) -> str:
 def _undecided(record: ImageRecord, class_names: Sequence[str]) -> ImageRecord:
     label = record.label
     if any(problem.code == "relabelled" for problem in record.problems):
-        # A manifest has the particulars of all problems in one cell.
+        # A manifest has the details of all problems in one cell.
         told = f"; {'; '.join(problem.detail for problem in record.problems)}; "
         label = next((name for name in class_names if f"; {_FROM}{name}; " in told), label)
     problems = tuple(problem for problem in record.problems if problem.code not in _DECIDED)
@@ -91,13 +91,13 @@ def _refuse_unknown(dataset: Dataset, decisions: Mapping[str, str]) -> None:
         )
         lines.append(f"paths that are not in {str(dataset.root)!r}: {_listed(unknown)}{hint}")
     if classes:
-        lines.append(f"unknown decisions: {_listed(classes)}; known: {', '.join(map(repr, known))}, 'keep'")
+        lines.append(f"unknown decisions: {_listed(classes)}. Known: {', '.join(map(repr, known))}, 'keep'")
     if lines:
         raise SettingsError("--relabel has " + "\n".join(lines))
 
 
 def _shared(dataset: Dataset, own: Mapping[int, str]) -> dict[int, str]:
-    """Return the decisions that near copies take over, by place: where those of their group and label agree."""
+    """Return the decisions that near-duplicates inherit, by index, if their group and label agree on one."""
     found: dict[tuple[int, str], set[str]] = {}
     for place, decision in own.items():
         record = dataset.records[place]

@@ -1,4 +1,4 @@
-"""The drawing styles of the samples: which variants of each are clearly happy, and which clearly sad."""
+"""The drawing styles of the samples, with the variants that are clearly happy or clearly sad."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,9 @@ class Look:
     """How a DiceBear style shows the two moods.
 
     Attributes:
-        happy: Component -> its variants that are clearly happy, with spaces between.
-        sad: Component -> its variants that are clearly sad.
-        frame: About how much the drawing is enlarged, and then how far it is moved down, in percent of the height, so
-            that the face fills the image.
+        happy: Component -> its clearly happy variants, separated by spaces.
+        sad: Component -> its clearly sad variants.
+        frame: Approximate zoom, and vertical shift in percent of the height, so that the face fills the image.
     """
 
     happy: dict[str, str]
@@ -19,7 +18,7 @@ class Look:
     frame: tuple[float, int]
 
 
-# Chosen by eye: no smirks, grimaces or angry faces, and no eyebrows or eyes that contradict the mouth.
+# Chosen by eye: no smirks, grimaces or angry faces, and no eyes or eyebrows that contradict the mouth.
 STYLES: dict[str, Look] = {
     "avataaars": Look(
         happy={
@@ -85,5 +84,5 @@ STYLES: dict[str, Look] = {
 COVERS_MOUTH = ("beard", "facialHair", "mask")
 """Components that are never drawn."""
 HELD_OUT = "micah"
-"""The style that is in no training image."""
+"""The style that no training image has."""
 TRAINING_STYLES = tuple(name for name in STYLES if name != HELD_OUT)

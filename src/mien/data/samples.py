@@ -1,4 +1,4 @@
-"""Draws the illustrated example folder: happy and sad people, licensed freely, with some bad files planted."""
+"""Sample data: draw happy and sad people under free licences, with some bad files planted among them."""
 
 import json
 import os
@@ -32,14 +32,14 @@ CLASS_NAMES = ("happy", "sad")
 
 @dataclass(frozen=True)
 class PlantedFile:
-    """A file that stands among the drawn images for the check to find.
+    """A bad file placed among the drawn images for the check to find.
 
     Attributes:
-        path: Where it stands, under `data`.
+        path: Its place under `data`.
         what: What it is, in words.
-        problem: The code the check gives it; "" if the check passes it over.
-        make: Makes its bytes from those of the original.
-        original: The class whose image that is; "new" if it is drawn for this alone; "" if there is none.
+        problem: The code that the check assigns, or "" if the check ignores it.
+        make: Creates its bytes from those of the original image.
+        original: The class of the original; "new" if it is drawn for this file only; "" if there is none.
     """
 
     path: str
@@ -71,7 +71,7 @@ def _halved(image: bytes) -> bytes:
 
 
 _PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>No such photo.</body></html>\n"
-# The copies sort after the drawn images, so that a check that keeps the first of equals keeps the original.
+# Copies sort after the drawn images, so that a check that keeps the first of equals keeps the original.
 PLANTED = (
     PlantedFile("happy/holiday.jpg", "a text named .jpg", "not_an_image", lambda _: b"Ask Ann for the photos!\n"),
     PlantedFile("sad/download.jpg", "a web page saved as .jpg", "not_an_image", lambda _: _PAGE),
@@ -99,20 +99,20 @@ class _Person:
 
 
 def draw(folder: str | Path, *, num_images: int = 600, seed: int = 7, progress: Progress = SILENCE) -> Path:
-    """Draw happy and sad people to train on and others to try the classifier on, and plant bad files among them.
+    """Draw happy and sad people as training images and as unseen images to try, and plant bad files among them.
 
-    `folder` appears in one piece, at the end. Drawing it again with the same settings gives the same bytes; a folder
-    that holds them already is left as it is.
+    `folder` appears only when it is complete. Drawing again with the same settings gives the same bytes; a folder that
+    already holds them is left alone.
 
-        data/happy, data/sad      the images to train on, and the `PLANTED` files
-        unseen/happy, unseen/sad  images drawn apart: six of other people, six in the style that `data` has none of
-        CREDITS.txt               who drew the parts, and under which licence
+        data/happy, data/sad      training images, and the `PLANTED` files
+        unseen/happy, unseen/sad  new images: six of other people, six in a style that is not in `data`
+        CREDITS.txt               the artists and licences of the parts
 
     Args:
-        folder: Where to draw. It must not exist, or hold the same drawings.
-        num_images: Images to train on: an even number, half for each class.
-        seed: Number that decides every drawing.
-        progress: Hears how many are drawn.
+        folder: Where to draw. It must not exist, or must hold the same drawings.
+        num_images: Number of training images: an even number, half for each class.
+        seed: Number that determines every drawing.
+        progress: Receives the number of drawn images.
 
     Returns:
         The path of `folder/data`.
@@ -143,12 +143,12 @@ def _is_drawn(folder: Path, heading: str) -> bool:
     if found.startswith(heading + "\n"):
         return True
     holds = found.partition("\n")[0] if "drawn by mien" in found else "something else"
-    raise OutputError(f"{str(folder)!r} is there already, and is not {heading}: it is {holds}. Name another folder.")
+    raise OutputError(f"{str(folder)!r} already exists but is not {heading}: it is {holds}. Choose another folder.")
 
 
 @contextmanager
 def _whole(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill, and put it in the place of `folder` when the block ends well."""
+    """Yield a temporary folder to fill, and rename it to `folder` if the block succeeds."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -161,7 +161,7 @@ def _whole(folder: Path) -> Iterator[Path]:
 
 
 def _people(num_images: int, seed: int) -> list[_Person]:
-    """List who is to be drawn, and where: by turns in every style, and the same styles in both classes."""
+    """List the people to draw and their paths, cycling through the same styles in both classes."""
     people = []
     for label in CLASS_NAMES:
         for number in range(1, num_images // 2 + 1):
@@ -184,7 +184,7 @@ def _draw_people(folder: Path, people: list[_Person], *, progress: Progress) -> 
 
 
 def _plant(data_dir: Path, seed: int) -> None:
-    """Write the planted files; copies are of the largest images, so that half the size is still no tiny file."""
+    """Write the planted files. Copies are made from the largest images, so that half the size is still not tiny."""
     by_size = {
         label: iter(sorted((data_dir / label).glob("*.jpg"), key=lambda path: (-path.stat().st_size, path.name)))
         for label in CLASS_NAMES
@@ -199,7 +199,7 @@ def _plant(data_dir: Path, seed: int) -> None:
 
 
 def _image(person: _Person) -> bytes:
-    """Return the image file of a person: JPEG or PNG, as its name says."""
+    """Return the image file of a person, as JPEG or PNG depending on its name."""
     rng = Random(f"{person.seed}/{person.path}")
     side = round(rng.triangular(240, 480, 256))
     image = _background(side, rng)
@@ -210,7 +210,7 @@ def _image(person: _Person) -> bytes:
 
 
 def _background(side: int, rng: Random) -> Image.Image:
-    """Return a gradient with shapes on it, RGB: large ones, so that no two images hash alike."""
+    """Return an RGB gradient with shapes large enough that no two images have similar hashes."""
     gradient = rng.choice((Image.linear_gradient, Image.radial_gradient))("L").resize((side, side))
     turned = gradient.transpose(rng.choice((Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)))
     image = ImageOps.colorize(turned, _color(rng), _color(rng))
@@ -227,12 +227,12 @@ def _color(rng: Random) -> str:
 
 
 def _figure(person: _Person, side: int) -> Image.Image:
-    """Return a person on nothing, RGBA, turned and framed as in a snapshot."""
+    """Return a person on a transparent background, RGBA, rotated and framed as in a snapshot."""
     from dicebear import Avatar
     from resvg_py import svg_to_bytes
 
     svg = str(Avatar(_style(person.style), _options(person)))
-    # The image ends where this clip does, and resvg takes nearly twice as long with it.
+    # The clip ends where the image does, and nearly doubles resvg's time.
     svg = re.sub(r' clip-path="url\(#clip-\w+\)"', "", svg)
     return Image.open(BytesIO(svg_to_bytes(svg_string=svg, width=side, height=side, skip_system_fonts=True)))
 
@@ -244,7 +244,7 @@ def _options(person: _Person) -> dict[str, Any]:
     return {
         "seed": f"{person.seed}/{person.path}",
         "backgroundColor": "#0000",
-        # Little is left to chance, so that a small network can find the mouth in a few hundred images.
+        # Vary little, so that a small network can find the mouth in a few hundred images.
         "flip": ["none"],
         "scale": [zoom * 0.96, zoom * 1.04],
         "rotate": [-4, 4],
@@ -256,13 +256,13 @@ def _options(person: _Person) -> dict[str, Any]:
 
 
 def _grained(image: Image.Image, rng: Random) -> Image.Image:
-    """Add the noise that photographs have; flat drawings make files that are too small to pass for one."""
+    """Add noise as in photographs; flat drawings compress to suspiciously small files."""
     grain = Image.frombytes("L", image.size, rng.randbytes(image.width * image.height))
     return Image.blend(image, grain.convert("RGB"), 0.05)
 
 
 def _cropped(image: Image.Image, rng: Random) -> Image.Image:
-    """Cut some to portrait or landscape, about the middle."""
+    """Crop some images to portrait or landscape, around the middle."""
     across, down = rng.choice(((0, 0), (image.width // 12, 0), (0, image.height // 12)))
     return image.crop((across, down, image.width - across, image.height - down))
 
@@ -286,9 +286,9 @@ def _definition(name: str) -> dict[str, Any]:
 
 
 def _credits() -> str:
-    """Say who drew the parts of the images, and under which licence, in the words of the package."""
+    """Return who drew the parts of the images, and under which licence, in the package's own words."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("dicebear-core", "dicebear-styles", "resvg-py"))
-    lines = [f"Assembled by {packages}; framed, and set before backgrounds, by mien.", ""]
+    lines = [f"Assembled by {packages}; framed and placed on backgrounds by mien.", ""]
     for name in STYLES:
         meta = _definition(name)["meta"]
         source, creator, licence = meta["source"], meta["creator"], meta["license"]

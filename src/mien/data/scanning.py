@@ -1,4 +1,4 @@
-"""Scanning: a folder of images -> a Dataset, with one read and one decode per file."""
+"""Scanning: turn a folder of images into a Dataset, reading and decoding each file once."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,12 @@ from mien.fetching.unpacking import unpacked
 from mien.layouts.layout import Entry
 from mien.layouts.reading import read_layout
 
-# What compression makes of one colour.
+# Compression noise in an image of one colour.
 _BLANK_LEVELS, _LOOKED_AT = 4, 1024
-# As dark as 12 bits that are taken for 16.
+# As dark as 12-bit data read as 16-bit.
 _NEARLY_BLACK = 16
-# Whether a folder is one of faces, so many images tell. Among images without any, one in a hundred seems to show a face
-# as surely as this, by `benchmarks/faces.py`; at the least score of all it can be one in five.
+# How many images to try, and how many must show a face, before faces are detected in all. In sets without faces, 1% of
+# images reach this score (`benchmarks/faces.py`); at the detector's minimum score it can be 20%.
 _NUM_TRIED, _LEAST_WITH_FACE, _SURE = 64, 5, 0.7
 
 
@@ -50,9 +50,9 @@ def scan(
     keep_images: bool = False,
     progress: Progress = SILENCE,
 ) -> Dataset:
-    """Find out which file is of which class; read each once, and say what it is.
+    """Scan a folder: determine the class of each file, and read each file once.
 
-    Files that are no images are recorded with their problem; nothing in the folder is changed.
+    Files that are not images are recorded with their problem. The folder is not changed.
 
     Args:
         folder: Class folders, alone or within those of splits; a folder with a table of labels, or such a table; a zip
@@ -68,8 +68,8 @@ def scan(
         progress: Told how far it is.
 
     Raises:
-        SourceNotFoundError: The folder, or one below it, does not exist or may not be read.
-        NotADatasetError: It cannot be told which image is of which class, or there are fewer than two classes.
+        SourceNotFoundError: The folder, or a folder in it, does not exist or cannot be read.
+        NotADatasetError: The classes cannot be determined, or there are fewer than two.
 
     Example:
         >>> dataset = scan("data")
@@ -93,7 +93,7 @@ def scan(
         _keep(inputs, kept, len(records))
         records.append(record)
         progress.step("Reading", len(records), len(entries))
-    # Till now each was decoded by a rule of its own.
+    # So far each image was decoded by its own rule.
     asked, config = config, config if known else images.settled(config, found.values())
     others = [place for place, traits in found.items() if config != asked and not traits.fit(config)]
     again = spread(partial(_scanned, root, config, keep_images), (entries[place] for place in others), folder=root)
@@ -107,13 +107,13 @@ def scan(
 
 
 def scan_file(root: Path, entry: Entry, config: ScanConfig, kept: Inputs | None = None) -> ImageRecord:
-    """Read one file below a folder, and say what it is.
+    """Scan one file.
 
     Args:
         root: The folder.
-        entry: The file, with its label.
-        config: How it is decoded.
-        kept: Room for one image, which gets what a network is shown of it.
+        entry: The file and its label.
+        config: How to decode it.
+        kept: Space for one image, filled with its network inputs.
     """
     record, _, inputs = _scanned(root, config, kept is not None, entry)
     _keep(inputs, kept, 0)
@@ -128,7 +128,7 @@ def _keep(inputs: Inputs | None, kept: Inputs | None, place: int) -> None:
 def _scanned(
     root: Path, config: ScanConfig, is_kept: bool, entry: Entry
 ) -> tuple[ImageRecord, Traits | None, Inputs | None]:
-    """Read one file; return by what rule it was decoded, and where that is kept, what a network is shown of it."""
+    """Scan one file, and return its record, its decoding traits, and its network inputs if they are kept."""
     path = root / entry.path
     record = ImageRecord(entry.path, entry.label, given=entry.split)
     try:
@@ -155,7 +155,7 @@ def _scanned(
 
 
 def _decided(config: ScanConfig, root: Path, entries: Sequence[Entry], progress: Progress) -> Literal["on", "off"]:
-    """Say whether faces are looked for: where it is to be found out, in some images of every class."""
+    """Decide whether to detect faces. With "auto", try some images of every class."""
     if config.faces != "auto":
         return config.faces
     some = _spread(entries, _NUM_TRIED)
@@ -166,14 +166,14 @@ def _decided(config: ScanConfig, root: Path, entries: Sequence[Entry], progress:
         if num_with_face == _LEAST_WITH_FACE:
             progress.step("Looking for faces", len(some), len(some))
             progress.say(
-                f"{num_with_face} of {num_tried} images tried show a face: faces are looked for in all (--faces)"
+                f"{num_with_face} of {num_tried} images tried show a face; detecting faces in all images (--faces)"
             )
             return "on"
     return "off"
 
 
 def _spread(entries: Sequence[Entry], num_wanted: int) -> list[str]:
-    """Return the paths of some files from all over the folder, of every class as many, as far as there are."""
+    """Return the paths of some files from all over the folder, balanced between the classes."""
     by_class: dict[str, list[str]] = {}
     for place in np.random.default_rng(0).permutation(len(entries)):
         by_class.setdefault(entries[place].label, []).append(entries[place].path)
@@ -189,34 +189,35 @@ def _shows_face(path: Path, config: ScanConfig) -> bool:
 
 
 def _describe_rules(config: ScanConfig, found: Mapping[str, Traits]) -> list[str]:
-    """Return in sentences by what rules images were decoded that could be decoded otherwise.
+    """Describe decoding rules that were chosen automatically and affect the images.
 
     Args:
         config: The rules.
-        found: What images ask for, by their paths.
+        found: Traits of the images that call for a rule, by path.
     """
     every, lines = list(found.values()), []
     num_deep = sum(traits.extent is not None for traits in every)
     if num_deep and config.levels:
         black, white = config.levels
-        became = f"{in_words(black)} becomes black, {in_words(white)} white"
-        lines.append(f"{counted(num_deep, 'image')} of more than 8 bits a channel: {became} (--levels)")
+        became = f"{in_words(black)} becomes black and {in_words(white)} becomes white"
+        lines.append(f"{counted(num_deep, 'image')} with more than 8 bits a channel: {became} (--levels)")
     num_lost = sum("white" in (traits.lost_on or ()) for traits in every)
     if num_lost and config.ground not in ("auto", "white"):
         lines.append(
-            f"transparent images are put on {config.ground}, as {num_lost} would hardly be seen on white (--ground)"
+            f"background for transparent images: {config.ground}, because {num_lost} would be nearly invisible on "
+            "white (--ground)"
         )
     hidden = [f"{path}: {why}" for path, traits in found.items() if (why := traits.hidden_by(config))]
     if hidden:
-        lines.append(f"hardly anything is seen of {counted(len(hidden), 'image')}, such as {hidden[0]}")
+        lines.append(f"{counted(len(hidden), 'image')} nearly invisible, e.g. {hidden[0]}")
     return lines
 
 
 def _pixel_problems(image: images.DecodedImage, look: bytes, config: ScanConfig) -> tuple[Problem, ...]:
-    """Say what is wrong with pixels of one colour, or nearly black."""
+    """Find images of one colour and nearly black ones."""
     levels = look[:_LOOKED_AT]
     lowest, highest = min(levels), max(levels)
-    # What varies when it is small varies, and what is bright is bright; else every pixel is looked at.
+    # Contrast and brightness in the thumbnail are enough to clear an image; otherwise check every pixel.
     if highest - lowest > _BLANK_LEVELS and highest > _NEARLY_BLACK:
         return ()
     ranges = cast(tuple[tuple[int, int], ...], image.rgb.getextrema())
@@ -224,18 +225,18 @@ def _pixel_problems(image: images.DecodedImage, look: bytes, config: ScanConfig)
     why = f"; {hidden}" if hidden else ""
     if all(high - low <= _BLANK_LEVELS for low, high in ranges):
         told = ", ".join(str(low) for low, _ in ranges)
-        return (Problem("blank", f"all of it is of one colour: {told} of 255 in red, green and blue{why}"),)
+        return (Problem("blank", f"one single colour: {told} of 255 in red, green and blue{why}"),)
     brightest = max(high for _, high in ranges)
     if brightest <= _NEARLY_BLACK:
-        return (Problem("nearly_black", f"it uses {brightest} of 255 levels{why}"),)
+        return (Problem("nearly_black", f"its brightest level is {brightest} of 255{why}"),)
     return ()
 
 
 def _file_problems(path: Path, image: images.DecodedImage) -> tuple[Problem, ...]:
-    """Say what is wrong with a file that is used nonetheless."""
-    cut = (Problem("lacks_end", "the mark of its end is missing, but none of its pixels"),) if image.lacks_end else ()
+    """Find problems of a file that do not keep it from being used."""
+    cut = (Problem("lacks_end", "its end marker is missing, but all pixels are there"),) if image.lacks_end else ()
     extension = path.suffix.lower()
     if EXTENSIONS.get(extension) == image.format:
         return cut
-    named = f"named {extension}" if extension else "without extension"
-    return (Problem("wrong_extension", f"{named}, but {image.format} by its content"), *cut)
+    named = f"named {extension}" if extension else "no extension"
+    return (Problem("wrong_extension", f"{named}, but the content is {image.format}"), *cut)

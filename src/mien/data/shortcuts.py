@@ -1,4 +1,4 @@
-"""Shortcuts: facts about files, such as their size, that give the label away although they show nothing of it."""
+"""Shortcuts: file properties, such as size, that predict the label without showing anything about it."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,15 @@ from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.fetching.source_log import load_sources
 
-# So many images tell; of more, so many are drawn.
+# Use at most this many images, and at least the number below.
 _MAX_IMAGES = 1000
 _MIN_IMAGES = 20
 _NUM_SHUFFLES = 200
-# A share of 0.95 is what is promised; the rest is for the chance in the shuffling.
+# The promise is 0.95; the margin covers randomness of the shuffling.
 _CONFIDENCE = 0.97
 _NUM_BINS = 6
 _MAX_VALUES = 12
-# Of features with mean 0 and variance 1, among some hundred images: enough to keep chance small.
+# Ridge penalty for standardised features of some hundred images: enough to limit chance fits.
 _PENALTY = 10.0
 _MAX_TOLD = 3
 _TOGETHER = "all together"
@@ -39,13 +39,14 @@ _ASPECTS: dict[str, Aspect] = {
 
 @dataclass(frozen=True)
 class Shortcut:
-    """A fact by which classes can be told apart without looking at what the images show.
+    """A file property that predicts the class without looking at the image content.
 
     Attributes:
-        fact: Its name, such as "file size".
-        accuracy: Share of images whose class it tells, each judged by the others.
-        baseline: Share of the largest class, and its name `baseline_label`.
-        text: The same in words, with how the classes differ.
+        fact: Its name, e.g. "file size".
+        accuracy: Share of images whose class it predicts, each judged by the others.
+        baseline: Share of the largest class.
+        baseline_label: Name of the largest class.
+        text: A description, including how the classes differ.
     """
 
     fact: str
@@ -56,23 +57,24 @@ class Shortcut:
 
     @property
     def aspect(self) -> Aspect | None:
-        """What of an image shows the fact, where it can be seen and changed."""
+        """The visible aspect behind the fact that augmentation can change, if there is one."""
         return _ASPECTS.get(self.fact)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
+        """Return JSON values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Measure:
-    """A fact that is a number.
+    """A numeric property.
 
     Attributes:
-        name: As it is said.
-        value: What it is for an image; above 0.
-        least: How a class is described that has less of it; likewise `most`.
-        shown: A value in words.
+        name: Its name in messages.
+        value: Its value for an image, above 0.
+        least: Description of a class with low values.
+        most: Description of a class with high values.
+        shown: Formats a value.
     """
 
     name: str
@@ -91,17 +93,17 @@ def _pixels(number: float) -> str:
 
 
 def _of_white(share: float) -> str:
-    return f"{share:.0%} of full white"
+    return f"{share:.0%} brightness"
 
 
 def _of_full_colour(share: float) -> str:
-    return f"{share:.0%} of full colour"
+    return f"{share:.0%} colourfulness"
 
 
 _MEASURES = (
     _Measure("file size", lambda r: r.num_bytes, "are smaller files", "are larger files", _kilobytes),
     _Measure("width", lambda r: r.width, "are narrower", "are wider", _pixels),
-    _Measure("height", lambda r: r.height, "are lower", "are taller", _pixels),
+    _Measure("height", lambda r: r.height, "are shorter", "are taller", _pixels),
     _Measure(
         "number of pixels",
         lambda r: r.width * r.height / 1e6,
@@ -112,9 +114,9 @@ _MEASURES = (
     _Measure(
         "shape",
         lambda r: r.width / max(r.height, 1),
-        "are less wide for their height",
+        "are narrower for their height",
         "are wider for their height",
-        lambda ratio: f"{ratio:.2f} to 1",
+        lambda ratio: f"{ratio:.2f}:1",
     ),
     _Measure(
         "bytes per pixel",
@@ -129,20 +131,20 @@ _MEASURES = (
 
 
 def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
-    """Return the facts by which the class of an image can be told without looking at what it shows; the best first.
+    """Find file properties that predict the class of an image without looking at its content, the best first.
 
-    The facts are file size, width, height, number of pixels, shape, bytes per pixel, brightness, colour, format, and
-    the host of the URL where the folder has a sources.csv; each alone, and all together. An image is judged by the
-    others; near copies count as one. A fact is named where its interval lies above always saying the largest class,
-    and where hardly ever any fact tells shuffled labels as well: where there is no shortcut, at most about one in
-    twenty datasets has one named.
+    The properties are file size, width, height, number of pixels, shape, bytes per pixel, brightness, colour, format,
+    and the source host if the folder has a sources.csv, each alone and all together. Each image is judged by the others,
+    and near-duplicates count as one. A property is reported if its interval is above always guessing the largest class,
+    and if it beats nearly all properties on shuffled labels. Without real shortcuts, at most about one dataset in
+    twenty gets a false report.
 
     Source:
         P. H. Westfall, S. S. Young, Resampling-Based Multiple Testing, Wiley 1993 (the largest of several statistics).
 
     Args:
-        dataset: What `clean` returned.
-        seed: Decides the shuffling, and which images are looked at where there are more than 1,000.
+        dataset: Result of `clean`.
+        seed: Seed for shuffling, and for sampling 1,000 images from larger datasets.
     """
     rng = np.random.default_rng(seed)
     records = _distinct(dataset, rng)
@@ -170,7 +172,7 @@ def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
 
 
 def describe_shortcuts(shortcuts: Sequence[Shortcut]) -> list[str]:
-    """Return what was found in a few lines; none where nothing was."""
+    """Describe the shortcuts in a few lines, or return [] if there are none."""
     if not shortcuts:
         return []
     alone = [shortcut for shortcut in shortcuts if shortcut.fact != _TOGETHER]
@@ -182,24 +184,24 @@ def describe_shortcuts(shortcuts: Sequence[Shortcut]) -> list[str]:
     baseline, name = shortcuts[0].baseline, shortcuts[0].baseline_label
     return [
         *lines,
-        f"  Always saying {name!r} gets {baseline.value:.0%}: a model could cheat. It sees brightness, colour and "
-        "shape; the rest only indirectly, such as by blur.",
-        "  What to do: take the images of all classes from the same places, unless this difference is what you want to "
-        "detect.",
+        f"  Always guessing {name!r} gets {baseline.value:.0%}, so a model could cheat. It sees brightness, colour and "
+        "shape, and the rest only indirectly, e.g. through blur.",
+        "  What to do: collect the images of all classes from the same sources, unless this difference is what you "
+        "want to detect.",
     ]
 
 
 def load_hosts(folder: Path) -> dict[str, str]:
-    """Return the host that each image came from, by its path, as sources.csv says; empty where there is none."""
+    """Return the source host of each image by path, from sources.csv, or {} if there is none."""
     try:
         return {record.path: urlsplit(record.url).hostname or "" for record in load_sources(folder)}
     except (SourceNotFoundError, ValueError):
-        # Somebody's own sources.csv: it is one fact less.
+        # The user's own sources.csv; do without it.
         return {}
 
 
 def _distinct(dataset: Dataset, rng: np.random.Generator) -> list[ImageRecord]:
-    """Return the used images, one of each group of near copies, and not too many."""
+    """Return the used images, one per group of near-duplicates, up to the maximum."""
     firsts: dict[object, ImageRecord] = {}
     for record in dataset.records:
         if record.used:
@@ -210,7 +212,7 @@ def _distinct(dataset: Dataset, rng: np.random.Generator) -> list[ImageRecord]:
 
 
 def _facts(records: list[ImageRecord], hosts: Mapping[str, str]) -> dict[str, NDArray[np.float64]]:
-    """Return the columns, (N, K), that stand for each fact; no column for one that is the same everywhere."""
+    """Return the feature columns, (N, K), of each property; no columns for constant ones."""
     facts = {m.name: _number_columns(np.array([m.value(r) for r in records], np.float64)) for m in _MEASURES}
     facts["format"] = _value_columns([record.format for record in records])
     facts["source host"] = _value_columns([hosts.get(record.path, "") for record in records])
@@ -218,7 +220,7 @@ def _facts(records: list[ImageRecord], hosts: Mapping[str, str]) -> dict[str, ND
 
 
 def _number_columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the rank of each value, and in which of some bins of equal size it is: any steady or crooked relation."""
+    """Return the rank and the quantile bin of each value, to capture any monotonic or other relation."""
     ranks = np.searchsorted(np.sort(values), values, side="left").astype(np.float64)
     ranks += np.searchsorted(np.sort(values), values, side="right")
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _NUM_BINS + 1)[1:-1]))
@@ -226,7 +228,7 @@ def _number_columns(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _value_columns(values: list[str]) -> NDArray[np.float64]:
-    """Return a column for each of the values that are there most often."""
+    """Return an indicator column for each of the most common values."""
     common = [value for value, count in Counter(values).most_common(_MAX_VALUES) if count > 1]
     return _standardised(np.array([[value == other for other in common] for value in values], np.float64))
 
@@ -239,9 +241,9 @@ def _standardised(columns: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _num_right(rows: NDArray[np.float64], labels: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
-    """Return how many images are told right by ridge regression on all the others, for each column of labels.
+    """Return how many images leave-one-out ridge regression predicts correctly, for each column of labels.
 
-    What an image's own label does to its score does not depend on the labels: one fit serves all of them.
+    The influence of an image's own label does not depend on the labels, so one fit serves all columns.
     """
     effects = np.linalg.solve(rows.T @ rows + _PENALTY * np.eye(rows.shape[1]), rows.T)
     own = (rows * effects.T).sum(axis=1) + 1 / len(rows)
@@ -270,7 +272,7 @@ def _words(fact: str, records: list[ImageRecord], hosts: Mapping[str, str], accu
 
 
 def _difference(measure: _Measure, records: list[ImageRecord]) -> str:
-    """Say which class has least of something, and which most."""
+    """Describe which class has the lowest and which the highest values."""
     labels = {record.label for record in records}
     medians = {
         name: float(np.median([measure.value(r) for r in records if r.label == name])) for name in sorted(labels)
@@ -278,12 +280,12 @@ def _difference(measure: _Measure, records: list[ImageRecord]) -> str:
     low, high = min(medians, key=lambda name: medians[name]), max(medians, key=lambda name: medians[name])
     shown = {name: measure.shown(value) for name, value in medians.items()}
     if shown[low] == shown[high]:
-        return f"the classes differ in {measure.name}, if not in its median ({shown[low]})"
+        return f"the classes differ in {measure.name}, though not in its median ({shown[low]})"
     return f"{low} images {measure.least} (median {shown[low]}) than {high} ones ({shown[high]})"
 
 
 def _favourite(values: list[str], labels: list[str]) -> str:
-    """Say which value is most typical of one class against another."""
+    """Describe the value most typical of one class compared with another."""
     counts = {
         name: Counter(v for v, label in zip(values, labels, strict=True) if label == name) for name in set(labels)
     }
@@ -296,4 +298,4 @@ def _favourite(values: list[str], labels: list[str]) -> str:
 
     name, value = max(sorted(shares), key=gap)
     other = min(sorted(counts), key=lambda label: shares[label, value])
-    return f"{shares[name, value]:.0%} of {name} images are {value}, and {shares[other, value]:.0%} of {other} ones"
+    return f"{shares[name, value]:.0%} of {name} images are {value}, but {shares[other, value]:.0%} of {other} images"

@@ -1,7 +1,7 @@
-"""The folder that images are sorted into: class folders, and a journal that says where each file in them is from.
+"""The output folder of mien sort: class folders, and a journal with the origin of each file.
 
-A file is made beside, then the journal names it, then it appears under its name, whole: whenever a kill comes, the
-journal knows all that is there. Originals are only read.
+Each file is first created aside, then entered in the journal, then moved into place. If the command is killed, the
+journal still lists everything that is there. Originals are only read.
 """
 
 import json
@@ -22,23 +22,23 @@ from mien.schema import built
 
 JOURNAL_NAME = "journal.jsonl"
 _WORK_NAME = ".mien-sort"
-# All that a name may have on the usual disks.
+# The maximum length of a name on common disks.
 _MAX_BYTES = 255
 _MAX_SUFFIX = 20
 
 
 @dataclass(frozen=True)
 class SortedFile:
-    """One file that was put into a class folder, or would be.
+    """One file that was sorted into a class folder, or would be.
 
     Attributes:
-        path: Below the folder, with a forward slash: the class folder, or unsure, and the name.
-        source: The absolute path of the original.
-        label: The class that is most probable.
-        probability: Of that class.
-        reason: Why the file is in the folder unsure; empty where it is not.
-        link: Which link it is; None for a copy.
-        sha256: Of the original's content.
+        path: Path relative to the folder, with a forward slash: the class folder (or unsure) and the name.
+        source: Absolute path of the original.
+        label: The most probable class.
+        probability: Probability of that class.
+        reason: Why the file is in the folder unsure, or "".
+        link: The kind of link, or None for a copy.
+        sha256: Hash of the original's content.
     """
 
     path: str
@@ -50,7 +50,7 @@ class SortedFile:
     sha256: str
 
     def is_at(self, place: Path) -> bool:
-        """Say whether a place holds what was put there, unchanged."""
+        """Return whether a path holds the sorted file, unchanged."""
         if self.link == "symbolic":
             return place.is_symlink() and os.readlink(place) == self.source
         return not place.is_symlink() and files.sha256_of(place) == self.sha256
@@ -58,12 +58,12 @@ class SortedFile:
 
 @dataclass(frozen=True)
 class Undone:
-    """What became of the files that were put into a folder.
+    """The result of undoing a sort.
 
     Attributes:
         folder: The folder.
-        removed: The paths of those that were removed.
-        left: Those that were not, by path: why.
+        removed: The paths of removed files.
+        left: The files that were kept, and why, by path.
     """
 
     folder: Path
@@ -71,17 +71,17 @@ class Undone:
     left: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the same as JSON values."""
+        """Return the result as JSON values."""
         left = [{"path": path, "reason": reason} for path, reason in self.left.items()]
         return {"folder": str(self.folder), "removed": list(self.removed), "left": left}
 
 
 class SortedFolder:
-    """A folder that images are sorted into. Looking at one changes nothing; `open_sorted` gives one to change.
+    """The output folder of mien sort. Creating this object changes nothing; use `open_sorted` to make changes.
 
     Attributes:
-        path: The folder, which need not be there.
-        files: What was put there, in order.
+        path: The folder, which may not exist yet.
+        files: The files sorted into it, in order.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -93,22 +93,22 @@ class SortedFolder:
         self._half = self.path / _WORK_NAME / "half"
 
     def knows(self, source: str) -> bool:
-        """Say whether an original was put there as it is now: if not there any more, it was moved or removed since."""
+        """Return whether an original was sorted with its current content, even if the result was moved or removed."""
         return source in self._hashes and self._hashes[source] == files.sha256_of(Path(source))
 
     def free_path(self, folder: str, name: str) -> str:
-        """Return a path in a class folder that nothing has or had, and keep it for the caller."""
-        # What begins with a dot would be hidden.
+        """Return and reserve a path in a class folder that is not and never was in use."""
+        # A name that starts with a dot would be hidden.
         paths = (f"{folder}/{other}" for other in _alternatives(name.lstrip(".") or "image"))
         path = next(path for path in paths if path not in self._taken and not os.path.lexists(self.path / path))
         self._taken.add(path)
         return path
 
     def put(self, file: SortedFile) -> None:
-        """Make a copy of an original, or a link to it.
+        """Copy or link an original into the folder.
 
         Raises:
-            OutputError: It cannot be made, and nothing of it is left: no room, no permission, no such links there.
+            OutputError: It cannot be created, and nothing of it is left: no space, no permission, no support for links.
         """
         place = self.path / file.path
         _refuse_link(place.parent)
@@ -126,7 +126,7 @@ class SortedFolder:
         self.files.append(file)
 
     def undo(self) -> Undone:
-        """Remove what was put there and has not changed since, but for copies whose original is gone."""
+        """Remove sorted files that have not changed, but keep copies whose original is gone."""
         removed, left = [], {}
         for file in self.files:
             place = self.path / file.path
@@ -144,7 +144,7 @@ class SortedFolder:
         return Undone(self.path, tuple(removed), left)
 
     def recover(self) -> None:
-        """Bring the last file to its place, where a kill came before that; remove what is half made."""
+        """Finish or remove a file that was in progress when a command was killed."""
         remove_leftovers(self.path)
         last = self.files[-1] if self.files else None
         if last and last.is_at(self._half) and not os.path.lexists(place := self.path / last.path):
@@ -152,11 +152,11 @@ class SortedFolder:
             place.parent.mkdir(exist_ok=True)
             files.rename_to_free_name(self._half, place)
         self._half.unlink(missing_ok=True)
-        # A last line that a kill cut short would run into the next.
+        # A partial last line would run into the next one.
         self._save()
 
     def close(self) -> None:
-        """Take the journal away where nothing is in it."""
+        """Remove the journal if it is empty."""
         if not self.files:
             (self.path / JOURNAL_NAME).unlink(missing_ok=True)
 
@@ -166,25 +166,25 @@ class SortedFolder:
 
 @contextmanager
 def open_sorted(path: str | Path) -> Iterator[SortedFolder]:
-    """Open a folder to sort images into, made where it is missing; keep other processes out for the block.
+    """Open an output folder for sorting, creating it if needed, and keep other processes out during the block.
 
     Args:
-        path: New, empty, or one that images were sorted into.
+        path: A new or empty folder, or one that mien sort filled.
 
     Raises:
-        OutputError: It is none of these, cannot be written, or another process is at work in it.
+        OutputError: It is none of these, is not writable, or is in use by another process.
         SourceNotFoundError: Its journal is damaged.
     """
     place = SortedFolder(path).path
     work_dir = place / _WORK_NAME
     with files.writing(place):
-        # Images may have been private by the folders that they lay in.
+        # Images may have been private because of the folders they were in.
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         work_dir.mkdir(exist_ok=True)
     _refuse_link(work_dir)
     try:
         with files.claimed(work_dir):
-            # Now that no other process changes it.
+            # Read it again, now that no other process can change it.
             folder = SortedFolder(place)
             with files.writing(place):
                 folder.recover()
@@ -199,36 +199,36 @@ def open_sorted(path: str | Path) -> Iterator[SortedFolder]:
 
 
 def undo_sort(path: str | Path) -> Undone:
-    """Remove what was sorted into a folder, and the folder where nothing else is in it. Originals are not touched.
+    """Remove what mien sort put into a folder, and the folder itself if nothing else is in it. Originals are untouched.
 
-    A file that was changed since is left, and so is a copy whose original is gone: it may be the only one.
+    Files that have changed are kept, and so are copies whose original is gone, because they may be the only ones.
 
     Args:
         path: The folder.
 
     Raises:
-        SourceNotFoundError: No image was sorted into it, or its journal is damaged.
-        OutputError: It cannot be written, or another process is at work in it.
+        SourceNotFoundError: It is not an output folder of mien sort, or its journal is damaged.
+        OutputError: It is not writable, or is in use by another process.
     """
     if not os.path.lexists(Path(path, JOURNAL_NAME)):
-        raise SourceNotFoundError(f"{str(path)!r} is no folder that mien sort filled: it has no {JOURNAL_NAME}")
+        raise SourceNotFoundError(f"{str(path)!r} was not filled by mien sort: it has no {JOURNAL_NAME}")
     with open_sorted(path) as folder:
         return folder.undo()
 
 
 def _refuse_place(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{str(folder)!r} is a file: name a folder")
+        raise OutputError(f"{str(folder)!r} is a file. Choose a folder")
     with files.writing(folder):
-        # Hidden files are what a kill left, or what a system puts everywhere.
+        # Hidden files are left by a killed command or created by the system.
         names = [name for name in os.listdir(folder) if not name.startswith(".")] if folder.is_dir() else []
     if names and JOURNAL_NAME not in names:
-        raise OutputError(f"the folder {str(folder)!r} is not empty, and mien sort did not fill it: name another place")
+        raise OutputError(f"{str(folder)!r} is not empty and was not filled by mien sort. Choose a new or empty folder")
 
 
 def _refuse_link(folder: Path) -> None:
     if folder.is_symlink():
-        raise OutputError(f"{str(folder)!r} is a link, which may lead elsewhere: put a folder in its place")
+        raise OutputError(f"{str(folder)!r} is a link, which may lead elsewhere. Replace it with a folder")
 
 
 def _load(path: Path) -> list[SortedFile]:
@@ -238,29 +238,29 @@ def _load(path: Path) -> list[SortedFile]:
         if path.is_symlink():
             raise ValueError("it is a link")
         with files.open_text(path) as journal:
-            # What stands behind the last end of a line was cut short, and its file has not appeared.
+            # Text after the last line end is incomplete, and its file never appeared.
             lines = journal.read().split("\n")[:-1]
         return [_file(json.loads(line)) for line in lines]
     except (OSError, ValueError, RecursionError) as error:
-        raise SourceNotFoundError(f"{str(path)!r} is not as mien wrote it: {error}. Nothing was changed") from error
+        raise SourceNotFoundError(f"{str(path)!r} is damaged or was edited: {error}. Nothing was changed") from error
 
 
 def _file(document: Any) -> SortedFile:
     file = built(SortedFile, document)
     os.fsencode(file.source)
-    # A journal that was tampered with must not lead out of the folder.
+    # A tampered journal must not lead out of the folder.
     if len(Path(below(file.path)).parts) != 2:
         raise ValueError(f"{file.path!r} is not the path of a file in a class folder")
     return file
 
 
 def _lines(entries: Iterable[SortedFile]) -> str:
-    # In ASCII: names that are not valid UTF-8 hold lone surrogates, and JSON gives them back as they were.
+    # In ASCII, because names that are not valid UTF-8 hold lone surrogates, which JSON escapes and restores.
     return "".join(f"{json.dumps(asdict(file))}\n" for file in entries)
 
 
 def _alternatives(name: str) -> Iterator[str]:
-    """Yield a name, and then the same with a number, never longer than a disk takes it."""
+    """Yield a name, then the name with a number, shortened to what disks allow."""
     yield name
     stem, suffix = os.path.splitext(name)
     for number in count(2):
@@ -281,17 +281,17 @@ def _make(file: SortedFile, place: Path) -> None:
             place.symlink_to(file.source)
     except OSError as error:
         raise OutputError(
-            f"no {file.link} link to {file.source!r} can be made in {str(place.parents[1])!r}: "
-            f"{files.reason_of(error)}. Without --link, images are copied"
+            f"cannot create a {file.link} link to {file.source!r} in {str(place.parents[1])!r}: "
+            f"{files.reason_of(error)}. Remove --link to copy the images instead"
         ) from error
 
 
 def _remove(file: SortedFile, place: Path) -> str:
-    """Remove a file; return why it was not."""
+    """Remove a file, and return why if it is kept."""
     if place.parent.is_symlink():
-        return "it lies behind a link to another folder"
+        return "it is inside a linked folder"
     if not file.is_at(place):
-        return "it was changed since"
+        return "it has changed"
     if file.link != "symbolic" and not os.path.exists(file.source):
         return "its original is gone"
     try:

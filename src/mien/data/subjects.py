@@ -1,6 +1,6 @@
-"""Groups that the user knows: the patient, the person, the object or the session that images show.
+"""Groups known to the user: the patient, person, object or session that images show.
 
-To learn from one image of a patient and be judged by another is a leak, though the two are no copies.
+Training on one image of a patient and testing on another is a leak, although the two are not copies.
 """
 
 import re
@@ -18,24 +18,24 @@ from mien.layouts.layout import Layout
 _BY_FOLDER, _BY_NAME, _BY_COLUMN, _NONE, _AUTO = "folder", "name:", "column:", "none", "auto"
 _MAX_NAMED = 3
 _CLASS_FOLDERS = Layout("class folders", (), level=1)
-# What numbered names may say: a name up to its first number, and up to its last one.
+# Patterns for numbered names: up to the first number, and up to the last one.
 _PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*[^/\d])\d+[^/\d]*$")
-# Groups that may be subjects, and not kinds: so many at least, so many images in the middle one, so large a share of
-# all in groups, and no larger one in one of them.
+# What groups must look like to be subjects rather than categories: minimum number of groups, minimum median size,
+# minimum share of images in groups, and maximum share of images in one group.
 _MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE = 12, 2, 0.8, 0.2
 
 
 def find_rule(group_by: str, layout: Layout = _CLASS_FOLDERS) -> Callable[[str], str]:
-    """Return what tells the group of an image from its path below the folder; "" for none.
+    """Return a function that maps an image's path to its group, or to "" for none.
 
     Args:
-        group_by: "none" or "auto" for no groups; "folder" for the folders below that of the class; "column:" and the
-            name of a column of the table of labels; or "name:" and a regular expression, whose first group, or else
-            the whole of it, names the group.
-        layout: How many folders lead to that of the class, and what the table says.
+        group_by: "none" or "auto" for no groups; "folder" for the folders below the class folder; "column:NAME" for a
+            column of the table of labels; or "name:REGEX" for the first group of a regular expression, or its whole
+            match if it has no group.
+        layout: The depth of the class folders, and the table.
 
     Raises:
-        SettingsError: It is something else, or no regular expression.
+        SettingsError: It is none of these, or not a valid regular expression.
     """
     if group_by in (_NONE, _AUTO):
         return lambda path: ""
@@ -45,13 +45,13 @@ def find_rule(group_by: str, layout: Layout = _CLASS_FOLDERS) -> Callable[[str],
         return _by_column(group_by.removeprefix(_BY_COLUMN), layout)
     if not group_by.startswith(_BY_NAME) or group_by == _BY_NAME:
         raise SettingsError(
-            f"--group-by is {group_by!r}; expected auto, none, folder, column: and the name of one, or name: and a "
-            "pattern, as in name:patient(\\d+)"
+            f"--group-by is {group_by!r}; expected auto, none, folder, column:NAME or name:PATTERN, e.g. "
+            "name:patient(\\d+)"
         )
     try:
         pattern = re.compile(group_by.removeprefix(_BY_NAME))
     except re.error as error:
-        raise SettingsError(f"--group-by is {group_by!r}, and no regular expression: {error}") from error
+        raise SettingsError(f"--group-by is {group_by!r}, which is not a valid regular expression: {error}") from error
 
     def by_name(path: str) -> str:
         found = pattern.search(path)
@@ -66,7 +66,7 @@ def _by_column(name: str, layout: Layout) -> Callable[[str], str]:
     groups = {entry.path: entry.row.get(name, "").strip() for entry in layout.entries}
     if layout.entries and name not in columns:
         known = f"the table has {', '.join(columns)}" if columns else "the labels are not in a table"
-        raise SettingsError(f"--group-by is column:{name}, and {known}")
+        raise SettingsError(f"--group-by is column:{name}, but {known}")
     return lambda path: groups.get(path, "")
 
 
@@ -74,9 +74,9 @@ def with_subjects(dataset: Dataset, group_by: str, *, progress: Progress = SILEN
     """Return a Dataset whose images know their groups.
 
     Args:
-        dataset: What `scan` returned.
-        group_by: As `find_rule` takes it.
-        progress: Told how many images have no group.
+        dataset: Result of `scan`.
+        group_by: As for `find_rule`.
+        progress: Receives the number of images without a group.
 
     Raises:
         SettingsError: No image has a group.
@@ -88,25 +88,25 @@ def with_subjects(dataset: Dataset, group_by: str, *, progress: Progress = SILEN
     images = [record for record in found.records if record.phash]
     alone = [record.path for record in images if not record.subject]
     if images and len(alone) == len(images):
-        raise SettingsError(f"--group-by {group_by} finds no group in any path, such as {alone[0]!r}")
+        raise SettingsError(f"--group-by {group_by} finds no group in any path, e.g. {alone[0]!r}")
     if alone:
         listed = ", ".join(first_few(alone, _MAX_NAMED))
         progress.say(
-            f"--group-by finds no group for {len(alone)} of {len(images)} images, each of which counts as one: {listed}"
+            f"--group-by finds no group for {len(alone)} of {len(images)} images; each is its own group: {listed}"
         )
     return found
 
 
 def guess_rule(dataset: Dataset) -> str | None:
-    """Return by what the paths of the used images seem to form groups, as `find_rule` takes it; None for nothing.
+    """Guess how the paths of the used images form groups, and return a rule for `find_rule`, or None.
 
-    A folder below that of the class, else a name up to its first number, else up to its last one. It is a guess:
-    whether these groups matter, the images must tell.
+    Tries folders below the class folder, then names up to their first number, then up to their last one. Only the
+    images can tell whether these groups matter.
     """
     paths = [dataset.records[place].path for place in dataset.indexes()]
     for rule in (_BY_FOLDER, *_PATTERNS):
         group_of = find_rule(rule, dataset.layout)
-        # Within a folder: that each has an IMG_0001 says nothing.
+        # Per folder: that each folder has an IMG_0001 means nothing.
         found = [(path.rpartition("/")[0], name) for path in paths if (name := group_of(path))]
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
@@ -117,23 +117,23 @@ def guess_rule(dataset: Dataset) -> str | None:
 
 
 def describe_groups(dataset: Dataset, group_by: str) -> str:
-    """Return in a sentence which groups a rule makes of the used images, with a few as examples.
+    """Describe the groups that a rule finds among the used images, with examples.
 
     Args:
-        dataset: What `clean` returned.
-        group_by: As `find_rule` takes it.
+        dataset: Result of `clean`.
+        group_by: As for `find_rule`.
     """
     rule = find_rule(group_by, dataset.layout)
     sizes = Counter(name for place in dataset.indexes() if (name := rule(dataset.records[place].path)))
     examples = [f"{name} ({counted(count, 'image')})" for name, count in list(sizes.items())[:_MAX_NAMED]]
     return (
-        f"Names look like {len(sizes)} groups: {', '.join(examples)}, ... If each is a patient, a person or an object, "
-        f"its images must not be both learnt from and judged by: mien train DATA --group-by '{group_by}'."
+        f"File names suggest {len(sizes)} groups: {', '.join(examples)}, ... If each is one patient, person or object, "
+        f"keep its images in the same split: mien train DATA --group-by '{group_by}'."
     )
 
 
 def _readable(rule: str, paths: Sequence[str]) -> str:
-    """Return a rule that a person can read, where one says the same of all paths."""
+    """Return a more readable rule if one gives the same groups for all paths."""
     starts = {re.match(r"[^\d]*", path.rsplit("/", 1)[-1])[0] for path in paths}  # type: ignore[index]
     if rule == _PATTERNS[0] and len(starts) == 1:
         (start,) = starts

@@ -1,1 +1,1 @@
-"""Layouts: how a folder, a table or the names of files say which image is of which class, and in which split."""
+"""Layouts: how a folder, a table or file names determine the class and split of each image."""

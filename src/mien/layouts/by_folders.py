@@ -1,4 +1,4 @@
-"""Layouts told by folders: class folders, alone or within the folders of a split."""
+"""Layouts from folders: class folders, optionally inside split folders."""
 
 import re
 from collections import Counter
@@ -21,18 +21,18 @@ from mien.layouts.tree import Folder
 from mien.layouts.words import are_containers, split_named
 
 _FOLD = re.compile(r"(cv|fold|split|part)[ _-]?\d+|k\d+", re.IGNORECASE)
-# Top folders with images of their own, of which so many sub-folder names are the same, hold the same classes.
+# Top folders with their own images hold the same classes if this share of their subfolder names is shared.
 _MUCH_IN_COMMON = 0.5
 _MAX_SHOWN = 4
-_SORT = "put the images of each class into a folder of its name, or name a table of labels with --labels"
+_SORT = "put the images of each class into a folder with its name, or pass a table of labels with --labels"
 
 
 class UnclearError(Exception):
-    """The folders do not tell the classes.
+    """The folders do not determine the classes.
 
     Attributes:
         reason: Why, as a clause.
-        ways: What to add to the command, or to do, and what that does.
+        ways: What to type or do, and the effect.
     """
 
     def __init__(self, reason: str, ways: Sequence[str] = ()) -> None:
@@ -41,15 +41,15 @@ class UnclearError(Exception):
 
 
 def by_folders(tree: Folder, known: Sequence[str] = (), *, one_is_enough: bool = False) -> Layout:
-    """Tell the classes of a tree by its folders, where that is safe.
+    """Determine the classes of a tree from its folders, if that is safe.
 
     Args:
-        tree: What `read_tree` returned.
-        known: The classes that a classifier knows.
-        one_is_enough: Whether one class folder alone is taken, too.
+        tree: Result of `read_tree`.
+        known: The classes of an existing classifier.
+        one_is_enough: Accept a single class folder.
 
     Raises:
-        UnclearError: Its folders do not tell, or can be read in two ways.
+        UnclearError: The folders do not determine the classes, or can be read in two ways.
     """
     base = _inside_wrappers(tree, known)
     tops = base.with_images
@@ -59,14 +59,14 @@ def by_folders(tree: Folder, known: Sequence[str] = (), *, one_is_enough: bool =
 
 
 def by_level(tree: Folder, level: int) -> Layout:
-    """Take the folders at a depth as classes; where others on the way are splits by their names, they are kept.
+    """Use the folders at a given depth as classes. Other folders on the path named after splits are used as splits.
 
     Args:
-        tree: What `read_tree` returned.
-        level: 1 for the folders in the root, 2 for those in these, and so on.
+        tree: Result of `read_tree`.
+        level: 1 for the folders in the root, 2 for their subfolders, and so on.
 
     Raises:
-        NotADatasetError: No image lies so deep.
+        NotADatasetError: No image is that deep.
     """
     entries, others = [], []
     for path in tree.all_files():
@@ -77,15 +77,15 @@ def by_level(tree: Folder, level: int) -> Layout:
         named = filter(None, map(split_named, (*folders[: level - 1], *folders[level:])))
         entries.append(Entry(path, folders[level - 1], next(named, "")))
     if not entries:
-        raise NotADatasetError(f"--class-level is {level}, and no image lies in {level} folders")
-    left_out = f"left out, as they do not lie so deep: {counted(len(others), 'file')}, such as {examples(others)}"
+        raise NotADatasetError(f"--class-level is {level}, but no image is inside {level} folders")
+    left_out = f"skipped {counted(len(others), 'file')} not deep enough, e.g. {examples(others)}"
     splits = f"; splits {told}" if (told := describe_splits(entries)) else ""
     taken_as = f"class folders at level {level}, {describe_classes(entries)}{splits}"
     return Layout(taken_as, tuple(entries), level).noting(left_out if others else "")
 
 
 def _inside_wrappers(tree: Folder, known: Sequence[str] = ()) -> Folder:
-    """Return the first folder that holds several folders with images; one alone, with such in it, is entered."""
+    """Return the first folder that contains several folders with images, entering single wrapper folders."""
     base = tree
     while len(tops := base.with_images) == 1:
         (inner,) = tops.values()
@@ -96,13 +96,13 @@ def _inside_wrappers(tree: Folder, known: Sequence[str] = ()) -> Folder:
 
 
 def _splits(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> Layout | None:
-    """Tell splits by folders that hold the same sub-folders; None where the folders are no splits."""
+    """Find splits by folders with the same subfolders; None if the folders are not splits."""
     inside = {name: _inner_of_split(folder) for name, folder in tops.items()}
     subs = {name: set(folder.with_images) for name, folder in inside.items()}
     named = _named(subs)
     if "train" in named.values() and {"val", "test"} & set(named.values()):
         return _named_splits(inside, named)
-    # One name alone makes no two classes.
+    # A single name does not make two classes.
     if len(set().union(*subs.values())) < 2 or not _are_the_same(tops, subs.values()):
         return None
     shared = [name for names in subs.values() for name in names]
@@ -114,7 +114,7 @@ def _splits(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> L
 
 
 def _inner_of_split(folder: Folder) -> Folder:
-    """Return the folder in that of a split that holds the class folders; not a class that is alone there."""
+    """Return the folder inside a split's folder that contains the class folders; never enter a single class."""
     while not folder.images and len(inner := folder.with_images) == 1:
         (only,) = inner.values()
         if not only.with_images and not split_named(only.name):
@@ -126,7 +126,7 @@ def _inner_of_split(folder: Folder) -> Folder:
 def _named(subs: Mapping[str, set[str]]) -> dict[str, str]:
     """Return the split that each folder is named after.
 
-    Beside a test or validation one, the only other folder that holds the same sub-folders is for training.
+    Next to a test or validation folder, the only other folder with the same subfolders is the training split.
     """
     named = {name: split_named(name) for name in subs}
     named = {name: "" if split == "train" and not subs[name] else split for name, split in named.items()}
@@ -148,14 +148,14 @@ def _named_splits(inside: Mapping[str, Folder], named: Mapping[str, str]) -> Lay
             entries += _entries(folder, split)
             notes.append(_loose(folder.images))
             continue
-        why = "have no labels: see mien predict"
+        why = "without labels (to classify them, use mien predict)"
         if has_classes or not split:
-            why = "stand in no split, by the folder's name"
+            why = "not named after a split"
         elif subs:
-            why = f"lie in folders ({listed(subs, _MAX_SHOWN)}) that are no classes of the training"
-        notes.append(f"left out: {counted(len(folder.all_images()), 'image')} in {folder.path}, which {why}")
+            why = f"with subfolders ({listed(subs, _MAX_SHOWN)}) that are not training classes"
+        notes.append(f"skipped {counted(len(folder.all_images()), 'image')} in {folder.path}, {why}")
     told, classes_told = describe_splits(entries), describe_classes(entries)
-    taken_as = f"splits given by folders: {told}; classes {classes_told}"
+    taken_as = f"splits from folders: {told}; classes {classes_told}"
     if {entry.split for entry in entries} == {"train"}:
         taken_as = (
             f"class folders in {listed(f.path for n, f in inside.items() if named[n] == 'train')}: {classes_told}"
@@ -164,43 +164,43 @@ def _named_splits(inside: Mapping[str, Folder], named: Mapping[str, str]) -> Lay
 
 
 def _splits_within(tops: Mapping[str, Folder]) -> Layout:
-    """Take class folders that each hold the same splits; refuse folders that each are a whole split of their own."""
+    """Use class folders that each contain the same splits, but refuse folders that are complete splits themselves."""
     if any(len(_inner_of_split(inner).with_images) > 1 for top in tops.values() for inner in top.with_images.values()):
         first = next(iter(tops.values())).path
-        raise UnclearError(f"{listed(tops)} each hold a split of their own", (f"name one of them: DATA/{first}",))
+        raise UnclearError(f"{listed(tops)} each contain splits of their own", (f"choose one: DATA/{first}",))
     entries = []
     for name, top in tops.items():
         inner = _inner_of_split(top) if len(top.with_images) == 1 else top
         for split, folder in inner.with_images.items():
             entries += [Entry(path, name, split_named(split)) for path in folder.all_files()]
-    taken_as = f"class folders that hold splits: {describe_splits(entries)}; classes {describe_classes(entries)}"
+    taken_as = f"class folders containing splits: {describe_splits(entries)}; classes {describe_classes(entries)}"
     return Layout(taken_as, tuple(entries), _depth_of(entries, below=1))
 
 
 def _put_together(inside: Mapping[str, Folder]) -> Layout:
     entries = [entry for folder in inside.values() for entry in _entries(folder, "")]
     parts = listed(sorted(inside, key=natural_key))
-    taken_as = f"class folders in {parts}, put together; classes {describe_classes(entries)}"
-    note = f"{parts} are not kept apart. If they keep patients, persons or objects apart, see --group-by"
+    taken_as = f"class folders in {parts}, combined; classes {describe_classes(entries)}"
+    note = f"{parts} are combined. If they separate patients, people or objects, see --group-by"
     return Layout(taken_as, tuple(entries), _depth_of(entries), (note,))
 
 
 def _either(inside: Mapping[str, Folder], tops: Mapping[str, Folder], shared: Iterable[str]) -> UnclearError:
-    """Say what to type where the top folders may be the classes, or those in them."""
+    """Describe the options if the classes may be the top folders or their subfolders."""
     first, second = listed(tops, _MAX_SHOWN), listed(sorted(set(shared), key=natural_key), _MAX_SHOWN)
     outer = next(iter(tops.values())).path.count("/") + 1
     inner = {
         path.count("/") + 1 for folder in inside.values() for path in (f.path for f in folder.with_images.values())
     }
-    ways = [f"{flag('--class-level', str(min(inner)))} takes {second}"] if len(inner) == 1 else []
-    ways.append(f"{flag('--class-level', str(outer))} takes {first}")
+    ways = [f"{flag('--class-level', str(min(inner)))} uses {second}"] if len(inner) == 1 else []
+    ways.append(f"{flag('--class-level', str(outer))} uses {first}")
     training = [name for name in tops if split_named(name) == "train"]
     if len(training) == 1:
         others = [name for name in tops if name not in training]
-        ways.insert(0, f"{flag('--exclude', others)} takes what is in {training[0]} alone")
+        ways.insert(0, f"{flag('--exclude', others)} uses only {training[0]}")
     else:
-        ways.append(f"or name one of them: DATA/{next(iter(tops.values())).path}")
-    return UnclearError(f"{first} hold folders ({second}): either may be the classes", ways)
+        ways.append(f"or choose one: DATA/{next(iter(tops.values())).path}")
+    return UnclearError(f"{first} contain folders ({second}), so either may be the classes", ways)
 
 
 def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> Layout:
@@ -215,17 +215,17 @@ def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> 
     for name, folder in inside.items():
         if len({split for sub in folder.with_images if (split := split_named(sub))}) > 1:
             raise UnclearError(
-                f"{name} holds splits, beside {listed(set(tops) - {name})}", (f"name it: DATA/{tops[name].path}",)
+                f"{name} contains splits, next to {listed(set(tops) - {name})}", (f"choose it: DATA/{tops[name].path}",)
             )
-    anyway = f"if these are what is to be told apart, {flag('--classes', tops)}"
+    anyway = f"if these are the classes, {flag('--classes', tops)}"
     splits = {split for name in tops if (split := split_named(name))}
     if len(splits) > 1 or all(map(split_named, tops)):
-        raise UnclearError(f"{listed(tops)} are called like splits, and hold no class folders", (_SORT, anyway))
+        raise UnclearError(f"{listed(tops)} are named like splits but contain no class folders", (_SORT, anyway))
     if are_containers(tops):
-        raise UnclearError(f"{listed(tops)} are called like parts of a data set, not like classes", (_SORT, anyway))
+        raise UnclearError(f"{listed(tops)} are named like parts of a dataset, not like classes", (_SORT, anyway))
     deeper = [name for folder in inside.values() for name in folder.with_images]
     are_deep = all(not folder.images and len(folder.with_images) > 1 for folder in inside.values())
-    # Numbered ones are patients, dates and the like.
+    # Numbered folders are usually patients, dates and the like.
     if are_deep and sum(any(map(str.isdecimal, name)) for name in deeper) < len(deeper) / 2:
         raise _either(inside, tops, deeper)
     entries = _entries(base, "")
@@ -236,19 +236,22 @@ def _too_few_folders(base: Folder, tops: Mapping[str, Folder]) -> UnclearError:
     if tops:
         (folder,) = tops.values()
         return UnclearError(
-            f"there is only the class folder {folder.path!r}",
-            ("name the folder that holds all class folders", "or say where the labels are: --labels, --label-pattern"),
+            f"the only class folder is {folder.path!r}",
+            (
+                "choose the folder that contains all class folders",
+                "or say where the labels are: --labels or --label-pattern",
+            ),
         )
     if base.images:
         return UnclearError(
             f"{counted(len(base.images), 'image')} in one folder, and no class folders",
             (_SORT,),
         )
-    return UnclearError("there is no image")
+    return UnclearError("it contains no images")
 
 
 def _are_the_same(tops: Mapping[str, Folder], subs: Collection[set[str]]) -> bool:
-    """Say whether folders hold the same sub-folders: most of them, or any where all images lie in such."""
+    """Return whether most subfolders are shared by several folders, or any if no folder has images of its own."""
     counts = Counter(name for names in subs for name in names)
     in_common = sum(count > 1 for count in counts.values())
     are_deep = not any(folder.images for folder in tops.values())
@@ -256,23 +259,23 @@ def _are_the_same(tops: Mapping[str, Folder], subs: Collection[set[str]]) -> boo
 
 
 def _entries(base: Folder, split: str) -> list[Entry]:
-    """Return the files of class folders, each with the name of its folder."""
+    """Return the files in class folders, labelled with the folder's name."""
     return [Entry(path, name, split) for name, folder in base.with_images.items() for path in folder.all_files()]
 
 
 def _depth_of(entries: Sequence[Entry], *, below: int = 0) -> int:
-    """Return how many folders lead to that of the class, with itself and some below it."""
+    """Return the depth of the class folders, plus `below`."""
     return max((entry.path.split("/").index(entry.label) + 1 for entry in entries), default=0) + below
 
 
 def _note_empty(base: Folder) -> str:
     without = [name for name, folder in base.folders.items() if not folder.has_images]
     told = [f"{name} (empty)" for name in base.empty] + [f"{name} (no images)" for name in without]
-    return f"left out: {listed(told)}" if told else ""
+    return f"skipped {listed(told)}" if told else ""
 
 
 def _note_loose(tree: Folder, base: Folder, layout: Layout) -> str:
-    """Say which images lie beside the class folders, or beside a folder around these."""
+    """Describe images next to the class folders, or next to a folder around them."""
     above, beside = tree, list(base.images)
     for name in base.path.split("/") if base.path else ():
         beside += above.images
@@ -282,4 +285,4 @@ def _note_loose(tree: Folder, base: Folder, layout: Layout) -> str:
 
 
 def _loose(paths: Sequence[str]) -> str:
-    return f"left out: {counted(len(paths), 'image')} in no class folder, such as {examples(paths)}" if paths else ""
+    return f"skipped {counted(len(paths), 'image')} outside the class folders, e.g. {examples(paths)}" if paths else ""

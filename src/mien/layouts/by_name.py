@@ -1,4 +1,4 @@
-"""Layouts told by the names of files, as cat.123.jpg and happy_001.jpg."""
+"""Layouts from file names such as cat.123.jpg and happy_001.jpg."""
 
 import re
 from collections import Counter
@@ -19,28 +19,28 @@ from mien.layouts.layout import (
 from mien.layouts.tree import Folder
 from mien.layouts.words import holds_no_photos, split_named
 
-# What names may say: a word before a number, a word after one, or a word before the first mark.
+# Typical names: a word before a number, a word after one, or a word before the first separator.
 _PATTERNS = (r"^(\D.*?)[._ (-]*\d+\)?\.\w+$", r"^\d+[._ -]*(.+)\.\w+$", r"^([^\d._ -]+)[._ -].*\.\w+$")
-# Names that are of such a form: so many of all, with so many labels at most for each image.
+# A pattern must match this share of the names, with at most this many labels per image.
 _LEAST_SHARE, _MAX_LABELS = 0.9, 0.2
 _NUM_TRIED, _MAX_FOLDERS = 2000, 3
 
 
 def by_name(tree: Folder, label_pattern: str) -> Layout:
-    """Take labels from the names of files.
+    """Take labels from file names.
 
     Args:
-        tree: What `read_tree` returned.
-        label_pattern: A regular expression, whose first group, or else the whole of it, is the label.
+        tree: Result of `read_tree`.
+        label_pattern: A regular expression. Its first group, or its whole match if it has none, is the label.
 
     Raises:
-        SettingsError: It is no regular expression.
-        NotADatasetError: It finds nothing in any name.
+        SettingsError: It is not a valid regular expression.
+        NotADatasetError: It matches no name.
     """
     try:
         pattern = re.compile(label_pattern)
     except re.error as error:
-        raise SettingsError(f"--label-pattern is {label_pattern!r}, and no regular expression: {error}") from error
+        raise SettingsError(f"--label-pattern is {label_pattern!r}, not a valid regular expression: {error}") from error
     entries, others = [], []
     for path in tree.all_images():
         label = _label_in(path.rpartition("/")[2], pattern)
@@ -49,20 +49,18 @@ def by_name(tree: Folder, label_pattern: str) -> Layout:
         else:
             others.append(path)
     if not entries:
-        raise NotADatasetError(
-            f"--label-pattern {label_pattern} finds no label in any name, such as {examples(others)}"
-        )
+        raise NotADatasetError(f"--label-pattern {label_pattern} finds no label in any name, e.g. {examples(others)}")
     splits = describe_splits(entries) if len({entry.split for entry in entries}) > 1 else ""
     classes = describe_classes(entries)
-    left_out = f"left out: {counted(len(others), 'image')} without a label in the name, such as {examples(others)}"
-    taken_as = f"labels in the names of files; classes {classes}" + (f"; splits {splits}" if splits else "")
+    left_out = f"skipped {counted(len(others), 'image')} without a label in the name, e.g. {examples(others)}"
+    taken_as = f"labels from file names; classes {classes}" + (f"; splits {splits}" if splits else "")
     return Layout(taken_as, tuple(entries)).noting(left_out if others else "")
 
 
 def guess_pattern(tree: Folder) -> tuple[str, str]:
-    """Return a pattern that finds labels in most names, and what it finds in words; two empty texts for none.
+    """Return a pattern that finds labels in most names, and a description of what it finds; two empty texts for none.
 
-    Where names in all folders together say nothing, those of one folder may: images for a test seldom have labels.
+    If the names of all folders together show no pattern, single folders are tried: test images rarely have labels.
     """
     folders = [folder for folder in tree.all_folders() if not holds_no_photos(folder.name)]
     every = [path for folder in folders for path in folder.images]

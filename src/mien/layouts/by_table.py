@@ -1,4 +1,4 @@
-"""Layouts told by a table: which of its columns holds the paths of images, which the labels, which a split."""
+"""Layouts from a table: find its columns of image paths, labels and splits."""
 
 import os
 import re
@@ -31,19 +31,19 @@ from mien.layouts.words import (
     split_named,
 )
 
-# So many rows tell which column holds paths: so large a share of its names, or of the images, must fit.
+# How many rows to try to find the path column, and the share of them, or of the images, that must match.
 _NUM_TRIED, _LEAST_FOUND = 200, 0.5
 _ONES = {"1", "1.0", "true", "True", "TRUE"}
 _ZERO_OR_ONE = _ONES | {"0", "0.0", "false", "False", "FALSE", ""}
-# Columns with fewer labels than half of the rows may hold labels.
+# Columns with fewer distinct values than this share of the rows may hold labels.
 _MAX_DISTINCT = 0.5
-# What programs write for a cell without a value.
+# How programs write a missing value.
 _NONE = {"", "nan", "<na>"}
 _WHOLE = re.compile(r"\d+(\.0+)?")
 
 
 class Images:
-    """The images of a tree, found by what a table may call them."""
+    """The images of a tree, searchable by the names that a table may use."""
 
     def __init__(self, tree: Folder) -> None:
         self.paths = tree.all_images()
@@ -52,17 +52,17 @@ class Images:
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in self.paths:
             name = path.rpartition("/")[2]
-            # With and without its ending, and in any case, where nothing else is called so.
+            # With or without extension, and in any case if that is unambiguous.
             for key in {name, os.path.splitext(name)[0], folded(name)}:
                 self._by_name[key].append(path)
 
     def find(self, cell: str, *, near: str = "", split: str = "") -> list[str]:
-        """Return the paths of the images that a cell may mean: one, where it is clear; none where there is none.
+        """Return the images that a cell may mean: one if it is clear, several if it is not, [] for none.
 
         Args:
-            cell: A path from anywhere, with or without the end of the file's name; hostile text.
+            cell: A path from anywhere, with or without a file extension; untrusted text.
             near: The folder of the table.
-            split: Of images of one name, those in a folder that is called so are meant.
+            split: Among images with the same name, prefer those in a folder named after this split.
         """
         wanted = _path_in(cell)
         if not wanted:
@@ -74,9 +74,9 @@ class Images:
         found = self._by_name.get(name) or self._by_name.get(folded(name)) or []
         here = [folder for whole in wholes if (folder := whole.rpartition("/")[0]) in self._folders]
         if above and here:
-            # Its folder is here: an image of that name in another one is another image.
+            # Its folder exists here, so an image of that name in another folder is a different image.
             return [path for path in found if path.rpartition("/")[0] in here]
-        # A path of another machine: as much of its end as an image has.
+        # A path from another machine: match as much of its end as possible.
         for start in range(len(above) + 1):
             end = "/" + "/".join(above[start:]) if above[start:] else ""
             inside = [path for path in found if f"/{path}".rpartition("/")[0].endswith(end)]
@@ -89,16 +89,16 @@ class Images:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a table can be read.
+    """An interpretation of a table.
 
     Attributes:
         table: The table.
-        near: Its folder, below the root.
-        path_column: The column with the paths.
-        label_columns: The columns that may hold the labels; one where it is clear.
-        split_column: The column with a split; "" for none.
-        one_hot: Whether these columns are the classes, of which each row has a 1 in one.
-        is_named: Whether the columns are called like labels.
+        near: Its folder, relative to the root.
+        path_column: The column of image paths.
+        label_columns: The columns that may hold the labels; a single one if it is clear.
+        split_column: The column of splits, or "".
+        one_hot: Whether the label columns are the classes, with a 1 in exactly one of them per row.
+        is_named: Whether the columns have names typical of labels.
     """
 
     table: Table
@@ -111,27 +111,27 @@ class Reading:
 
     @property
     def name(self) -> str:
-        """The path of the table below the root."""
+        """The path of the table relative to the root."""
         return f"{self.near}/{self.table.path.name}".lstrip("/")
 
     @property
     def is_clear(self) -> bool:
-        """Whether it is known where the labels are."""
+        """Whether the label column is known."""
         return self.one_hot or len(self.label_columns) == 1
 
     @cached_property
     def split(self) -> str:
-        """The split that the table is named after, or its folder; "" for none."""
+        """The split that the table or its folder is named after, or ""."""
         return _split_of(self.table, self.near)
 
     def rows(self, images: Images) -> Iterator[tuple[int, dict[str, str], list[str]]]:
-        """Go through the rows: the number of each, its cells by column, and the images that it may mean."""
+        """Yield each row as its number, its cells by column, and the images that it may mean."""
         for number, row in enumerate(self.table.rows, start=self.table.first_line):
             cells = dict(zip(self.table.columns, row, strict=True))
             yield number, cells, images.find(cells[self.path_column], near=self.near, split=self.split)
 
     def label_of(self, cells: Mapping[str, str]) -> str:
-        """Return the label of a row, as it stands there."""
+        """Return the label of a row, exactly as written."""
         if not self.one_hot:
             return cells[self.label_columns[0]]
         ones = [name for name in self.label_columns if cells[name].strip() in _ONES]
@@ -139,17 +139,17 @@ class Reading:
 
 
 def read_columns(table: Table, images: Images, near: str, config: LabelConfig = LabelConfig()) -> Reading | None:
-    """Find out which columns hold what; None where none holds paths of images.
+    """Interpret the columns of a table; None if no column contains image paths.
 
     Args:
-        table: What `read_table` returned.
-        images: Those of the tree.
-        near: The folder of the table, below the root.
-        config: The user's own word.
+        table: Result of `read_table`.
+        images: The images of the tree.
+        near: The folder of the table, relative to the root.
+        config: The user's settings.
 
     Raises:
-        SettingsError: A column that the user names is not there.
-        NotADatasetError: Two columns name images, and not the same ones.
+        SettingsError: A column named by the user does not exist.
+        NotADatasetError: Two columns name different images.
     """
     split = _split_of(table, near)
     config = replace(
@@ -160,13 +160,13 @@ def read_columns(table: Table, images: Images, near: str, config: LabelConfig = 
     path_column = config.path_column if config.path_column in table.columns else ""
     path_column = path_column or _path_column(table, images, near, split)
     if path_column and images.find(path_column, near=near, split=split) and not is_path_column(path_column):
-        # Its first line is a row.
+        # The first line is data.
         place = table.columns.index(path_column)
         table = table.without_heading()
         path_column = config.path_column or table.columns[place]
     for name, flag in ((config.path_column, "--path-column"), (config.label_column, "--label-column")):
         if name and name not in table.columns:
-            raise SettingsError(f"{flag} is {name!r}; {table.path.name} has {listed(table.columns, 20)}")
+            raise SettingsError(f"{flag} is {name!r}, but {table.path.name} has {listed(table.columns, 20)}")
     if not path_column:
         return None
     others = [name for name in table.columns if name != path_column]
@@ -186,11 +186,11 @@ def by_tables(readings: Sequence[Reading], images: Images) -> Layout:
     """Take labels from tables.
 
     Args:
-        readings: Clear ones, of tables of one kind.
-        images: Those of the tree.
+        readings: Clear interpretations, of tables of the same kind.
+        images: The images of the tree.
 
     Raises:
-        NotADatasetError: No row has a label and an image.
+        NotADatasetError: No row has both a label and an image.
     """
     taken = _Taken()
     for reading in readings:
@@ -199,34 +199,34 @@ def by_tables(readings: Sequence[Reading], images: Images) -> Layout:
     entries = [entry for path, entry in taken.entries.items() if path not in taken.contradicted]
     if not entries:
         because = f" ({'; '.join(notes)})" if notes else ""
-        raise NotADatasetError(f"{listed(names)}: no row has both a label and an image that is here{because}")
+        raise NotADatasetError(f"{listed(names)}: no row has both a label and an image in this folder{because}")
     without = [path for path in images.paths if path not in taken.entries]
     if without:
-        notes.append(f"left out: {counted(len(without), 'image')} without a label, such as {examples(without)}")
+        notes.append(f"skipped {counted(len(without), 'image')} without a label, e.g. {examples(without)}")
     columns = readings[0].label_columns
-    where = f"the columns {listed(columns, 4)}" if readings[0].one_hot else f"the column {visible(columns[0])!r}"
+    where = f"columns {listed(columns, 4)}" if readings[0].one_hot else f"column {visible(columns[0])!r}"
     found = _whole_numbers(entries)
     if not any(entry.split for entry in found):
         found = [with_split_of_folder(entry) for entry in found]
     classes = describe_classes(found)
     told = describe_splits(found) if len({entry.split for entry in found}) > 1 else ""
     given = f"; splits {told}" if told else ""
-    return Layout(f"labels of {where} of {listed(names)}; classes {classes}{given}", tuple(found)).noting(*notes)
+    return Layout(f"labels from {where} of {listed(names)}; classes {classes}{given}", tuple(found)).noting(*notes)
 
 
 def _split_of(table: Table, near: str) -> str:
-    """Return the split that a table is named after, or a folder around it; "" for none."""
+    """Return the split that a table, or a folder around it, is named after, or ""."""
     named = [table.path.stem, *reversed(near.split("/"))]
     return next(filter(None, map(split_named, named)), "")
 
 
 class _Taken:
-    """What tables say of images, and what is wrong with their rows.
+    """The content of tables by image, and the problems of their rows.
 
     Attributes:
-        entries: By the path of the image.
-        contradicted: Paths of images that have two labels.
-        notes: A sentence for each kind of rows that are not taken.
+        entries: By image path.
+        contradicted: Paths of images with two labels.
+        notes: A sentence for each kind of problem.
     """
 
     def __init__(self) -> None:
@@ -235,34 +235,34 @@ class _Taken:
         self.notes: list[str] = []
 
     def add(self, reading: Reading, images: Images) -> None:
-        """Take what a table says."""
+        """Add a table."""
         table = reading.table
         problems: dict[str, list[str]] = defaultdict(list)
         for number, cells, found in reading.rows(images):
             place, raw = f"row {number} ({visible(cells[reading.path_column][:60])})", reading.label_of(cells)
             label = raw.strip()
             if len(found) > 1:
-                problems["a name that several images have"].append(place)
+                problems["ambiguous name, shared by several images,"].append(place)
             elif not found:
-                problems["no image of that name is here,"].append(place)
+                problems["no image of this name"].append(place)
             elif label.casefold() in _NONE:
                 problems["no label, or several,"].append(place)
             else:
                 if label != raw:
-                    problems["blanks around the label, which are taken off,"].append(place)
+                    problems["spaces around the label (removed)"].append(place)
                 column = reading.split_column
                 split = split_in_column(column, cells[column]) if column else reading.split
                 if column and not split and cells[column].strip():
-                    problems[f"a {column!r} that is no split, and counts as training,"].append(place)
+                    problems[f"unknown value in {column!r} (used for training)"].append(place)
                 entry = Entry(found[0], label, split, cells)
                 other = self.entries.setdefault(found[0], entry)
                 if other.label != label:
                     self.contradicted.add(found[0])
-                    problems["a second label for an image, which is left out,"].append(place)
+                    problems["second label for an image (image skipped)"].append(place)
                 elif other is not entry:
-                    problems["an image that is named already"].append(place)
+                    problems["image already listed"].append(place)
         if table.too_long:
-            problems["more cells than the heading"] = [f"row {number}" for number in table.too_long]
+            problems["more cells than the header"] = [f"row {number}" for number in table.too_long]
         self.notes += [f"{reading.name}: {note}" for note in table.notes]
         for problem, places in problems.items():
             share = f"in {len(places)} of {len(table.rows) + len(table.too_long)} rows"
@@ -270,14 +270,14 @@ class _Taken:
 
 
 def agreement(reading: Reading, images: Images, labels: Mapping[str, str]) -> float | None:
-    """Return in which share of its rows the best column of a table says the class that folders give.
+    """Return the share of rows in which the best column of a table agrees with the classes from folders.
 
-    Names may differ, as long as each stands for one class. None where it names hardly any of the images.
+    Names may differ if they map one to one. None if the table lists too few of the images.
 
     Args:
         reading: The table.
-        images: Those of the tree.
-        labels: The class of each image, by its path.
+        images: The images of the tree.
+        labels: The class of each image, by path.
     """
     rows = [(cells, labels[found[0]]) for _, cells, found in reading.rows(images) if found and found[0] in labels]
     if len(rows) < _LEAST_FOUND * min(len(reading.table.rows), len(labels)):
@@ -294,7 +294,7 @@ def agreement(reading: Reading, images: Images, labels: Mapping[str, str]) -> fl
 
 
 def _path_in(cell: str) -> str:
-    """Return what a cell says as a path with forward slashes: of a URL the path, or the file in its query."""
+    """Return the path in a cell with forward slashes; for a URL, its path or the file in its query."""
     text = cell.strip()
     if "://" in text or "?d=" in text:
         parts = urlsplit(text)
@@ -303,12 +303,12 @@ def _path_in(cell: str) -> str:
 
 
 def _path_column(table: Table, images: Images, near: str, split: str) -> str:
-    """Return the column whose cells name images; "" for none.
+    """Return the column whose cells name images, or "".
 
-    Numbers name images too, as 17 does 17.jpg: that of a name counts before others, and one without a name last.
+    Numbers can name images too (17 for 17.jpg). Columns with a typical name are preferred, unnamed ones come last.
 
     Raises:
-        NotADatasetError: Two name different ones, and nothing tells which is meant.
+        NotADatasetError: Two equally likely columns name different images.
     """
     ranked = []
     for name in table.columns:
@@ -316,7 +316,7 @@ def _path_column(table: Table, images: Images, near: str, split: str) -> str:
         tried = cells[:: max(1, len(cells) // _NUM_TRIED)]
         found = _named_by(tried, images, near, split)
         if len(found) < _LEAST_FOUND * len(tried):
-            # A table of far more images than are here names those that are.
+            # The table may list far more images than are in this folder.
             found = _named_by(cells, images, near, split)
             if len(found) < _LEAST_FOUND * len(images.paths):
                 continue
@@ -331,20 +331,20 @@ def _path_column(table: Table, images: Images, near: str, split: str) -> str:
         pairs = pairs[:: max(1, len(pairs) // _NUM_TRIED)]
         if other_rank == rank and any(images.find(a, near=near) != images.find(b, near=near) for a, b in pairs):
             raise NotADatasetError(
-                f"the columns {first!r} and {other!r} of {str(table.path)!r} both name images: say which is meant "
-                "(--path-column)"
+                f"the columns {first!r} and {other!r} of {str(table.path)!r} both name images. Choose one with "
+                "--path-column"
             )
     return first
 
 
 def _named_by(cells: Iterable[str], images: Images, near: str, split: str) -> set[str]:
-    """Return the images that cells mean, each clearly."""
+    """Return the images that cells name unambiguously."""
     every = (images.find(cell, near=near, split=split) for cell in cells)
     return {found[0] for found in every if len(found) == 1}
 
 
 def _holds_splits(name: str, cells: Sequence[str]) -> bool:
-    """Say whether a column holds splits, among them that to train on; others in it may mean nothing."""
+    """Return whether a column holds splits, including a training split; unknown values are allowed."""
     splits = {split_in_column(name, cell) for cell in set(cells)}
     if may_be_split_column(name):
         return "train" in splits and len(splits - {""}) > 1
@@ -352,7 +352,7 @@ def _holds_splits(name: str, cells: Sequence[str]) -> bool:
 
 
 def _one_of_the_same(table: Table, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns; of those that say the same in other names only the first that is in words."""
+    """Return the columns without duplicates that only rename values, preferring words to numbers."""
     kept: list[str] = []
     for name in sorted(columns, key=lambda name: all(map(str.isdecimal, map(str.strip, table.column(name))))):
         if not any(_say_the_same(table, name, other) for other in kept):
@@ -366,7 +366,7 @@ def _say_the_same(table: Table, name: str, other: str) -> bool:
 
 
 def _candidates(table: Table, columns: Sequence[str]) -> list[str]:
-    """Return the columns that may hold labels though they are not called so: with few values, and more than one."""
+    """Return the columns that may hold labels despite their names: with few distinct values, but more than one."""
     found = []
     for name in columns:
         counts = Counter(cell.strip() for cell in table.column(name))
@@ -384,7 +384,7 @@ def _are_one_hot(table: Table, columns: Sequence[str]) -> bool:
 
 
 def _whole_numbers(entries: Iterable[Entry]) -> list[Entry]:
-    """Return entries whose labels are whole numbers without the .0 that some programs add."""
+    """Return the entries with integer labels stripped of the .0 that some programs add."""
     found = list(entries)
     if not all(_WHOLE.fullmatch(entry.label) for entry in found):
         return found

@@ -1,4 +1,4 @@
-"""Reading a layout: a folder or a table -> which image is of which class, told with no flag where that is safe."""
+"""Reading a layout: determine the class of each image in a folder or table, without flags if that is safe."""
 
 import re
 import shlex
@@ -18,38 +18,38 @@ from mien.layouts.tables import read_table
 from mien.layouts.tree import RUN_FILES, TABLE_EXTENSIONS, Folder, is_table, read_tree
 from mien.layouts.words import holds_no_photos
 
-# A folder with more tables holds something else than labels in them.
+# A folder with more tables than this uses them for something other than labels.
 _MAX_TABLES = 30
 _NO_LABELS = "submission"
 _MAX_PROBLEMS = 3
 
 
 def read_layout(data: Path, config: LabelConfig = LabelConfig(), known: Sequence[str] = ()) -> tuple[Path, Layout]:
-    """Find out which image is of which class.
+    """Determine the class of each image.
 
-    Folders tell, where they safely do: class folders, alone or in those of splits. Else a table does whose rows name
-    images. What can be read in two ways, or in none, is refused with what to add to the command.
+    Folders are used if they are clear: class folders, optionally inside split folders. Otherwise a table is used whose
+    rows name images. Anything ambiguous is refused with a message that says which flag to add.
 
     Args:
-        data: A folder; or a table, whose paths lead on from its own folder.
-        config: The user's own word.
-        known: The classes that a classifier knows: images of one of them are enough then.
+        data: A folder, or a table with paths relative to its own folder.
+        config: The user's settings.
+        known: The classes of an existing classifier. Images of a single one are then enough.
 
     Returns:
-        The folder that paths are below, and the layout.
+        The root folder of all paths, and the layout.
 
     Raises:
-        SourceNotFoundError: Something is not there, or cannot be read.
-        NotADatasetError: It cannot be told which image is of which class.
-        SettingsError: A setting does not fit what is there.
+        SourceNotFoundError: Something does not exist or cannot be read.
+        NotADatasetError: The classes cannot be determined.
+        SettingsError: A setting does not match the data.
     """
     root, table = data, Path(config.labels) if config.labels else None
     if data.is_file():
         if not data.name.lower().endswith(TABLE_EXTENSIONS):
-            raise NotADatasetError(f"{str(data)!r} is a file, and neither a table nor a zip or tar archive")
+            raise NotADatasetError(f"{str(data)!r} is neither a folder, a table, nor a zip or tar archive")
         root, table = data.parent, data
     if all((root / name).is_file() for name in RUN_FILES):
-        raise NotADatasetError(f"{str(root)!r} is a run of mien, not a folder of images")
+        raise NotADatasetError(f"{str(root)!r} is a run, not a folder of images")
     if table and not table.exists() and (root / table).is_file():
         table = root / table
     exclude = names_of_list(config.exclude)
@@ -64,8 +64,8 @@ def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, 
         reading = read_columns(read_table(table), images, _near(root, table), config)
         if reading is None:
             raise NotADatasetError(
-                f"{str(table)!r}: no column names images below {str(root)!r}: say which does (--path-column), or "
-                "name the folder of the images as DATA"
+                f"{str(table)!r}: no column names images in {str(root)!r}. Choose the column with --path-column, or "
+                "pass the folder of the images as DATA"
             )
         return _by_clear([reading], images)
     if config.label_pattern:
@@ -85,10 +85,10 @@ def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, 
 
 
 class _Tables:
-    """The tables in a folder, as far as they may tell the labels.
+    """The tables in a folder that may contain the labels.
 
     Attributes:
-        problems: Why others do not, a sentence each.
+        problems: Why other tables do not, a sentence each.
     """
 
     def __init__(self, root: Path, tree: Folder, config: LabelConfig) -> None:
@@ -96,7 +96,7 @@ class _Tables:
         self.problems: list[str] = []
         self._readings: list[Reading] = []
         paths = [folder.below(name) for folder in tree.all_folders() for name in folder.files if is_table(name)]
-        # What Kaggle wants to be sent has made-up labels.
+        # Kaggle's sample submissions have made-up labels.
         paths = [path for path in paths if _NO_LABELS not in path.lower()][:_MAX_TABLES]
         self._images = Images(tree if paths else Folder(""))
         for path in paths:
@@ -113,10 +113,10 @@ class _Tables:
             self._readings.append(reading)
 
     def layout(self) -> Layout | None:
-        """Take labels from the tables where one, or several of one kind, tell them; None where none names images.
+        """Take labels from the tables, or return None if no table names images.
 
         Raises:
-            NotADatasetError: Several tables, or columns, may tell the labels.
+            NotADatasetError: Several tables or columns may contain the labels.
         """
         if not self._readings:
             return None
@@ -125,25 +125,25 @@ class _Tables:
         kinds = {(reading.path_column, *reading.label_columns) for reading in telling}
         if len(kinds) > 1:
             raise NotADatasetError(
-                f"{str(self._root)!r}: several tables name its images ({listed(each.name for each in telling)}). Say "
-                f"which one has the labels: {flag('--labels', str(self._root / telling[0].name))}"
+                f"{str(self._root)!r}: several tables name its images ({listed(each.name for each in telling)}). "
+                f"Choose the one with the labels: {flag('--labels', str(self._root / telling[0].name))}"
             )
         return _by_clear(telling, self._images)
 
     def refuse_columns(self) -> Layout:
-        """Say that no table has the columns that the user names.
+        """Report that no table has the columns named by the user.
 
         Raises:
             SettingsError: Always.
         """
-        why = "; ".join(self.problems[:_MAX_PROBLEMS]) or "there is no table"
-        raise SettingsError(f"{str(self._root)!r} has no table with the columns that you name: {why}")
+        why = "; ".join(self.problems[:_MAX_PROBLEMS]) or "it contains no table"
+        raise SettingsError(f"{str(self._root)!r} has no table with these columns: {why}")
 
     def compared(self, layout: Layout) -> Layout:
-        """Hold class folders against the tables beside them: splits that these give are taken.
+        """Check class folders against the tables next to them, and use splits from the tables.
 
         Raises:
-            NotADatasetError: A table gives images other labels than their folders.
+            NotADatasetError: A table has different labels than the folders.
         """
         labels = {entry.path: entry.label for entry in layout.entries}
         agreeing = []
@@ -156,10 +156,9 @@ class _Tables:
             column = reading.label_columns[0]
             table = flag("--labels", str(self._root / reading.name))
             raise NotADatasetError(
-                f"{str(self._root)!r} can be read in two ways. What to do:\n"
-                f"  {flag('--class-level', str(layout.level))} takes {layout.taken_as}\n"
-                f"  {table} {flag('--label-column', column)} takes the labels of the table {reading.name}, which are "
-                "others"
+                f"{str(self._root)!r} can be read in two ways. Choose one:\n"
+                f"  {flag('--class-level', str(layout.level))} uses {layout.taken_as}\n"
+                f"  {table} {flag('--label-column', column)} uses the labels in the table {reading.name}, which differ"
             )
         if not agreeing or any(entry.split for entry in layout.entries):
             return layout
@@ -169,12 +168,12 @@ class _Tables:
             return layout
         entries = tuple(replace(entry, split=splits.get(entry.path, "")) for entry in layout.entries)
         names = listed(reading.name for reading in agreeing)
-        taken_as = f"{layout.taken_as}; splits of {names}: {describe_splits(entries)}"
+        taken_as = f"{layout.taken_as}; splits from {names}: {describe_splits(entries)}"
         return replace(layout, entries=entries, taken_as=taken_as)
 
 
 def _by_clear(readings: Sequence[Reading], images: Images) -> Layout:
-    """Take labels from tables; refuse where it is not clear which column has them."""
+    """Take labels from tables, or raise an error if the label column is not clear."""
     for reading in readings:
         if not reading.is_clear:
             columns = reading.label_columns or tuple(
@@ -184,8 +183,8 @@ def _by_clear(readings: Sequence[Reading], images: Images) -> Layout:
                 f"{flag('--labels', str(reading.table.path))} {flag('--label-column', columns[0]) if columns else ''}"
             )
             raise NotADatasetError(
-                f"{str(reading.table.path)!r} names images in its column {reading.path_column!r}, and it is not clear "
-                f"which column has their labels: {listed(map(repr, columns), 20)}. Say it, as in {typed}"
+                f"{str(reading.table.path)!r} names images in its column {reading.path_column!r}, but its label column "
+                f"is not clear: {listed(map(repr, columns), 20)}. Choose it, e.g. {typed}"
             )
     return by_tables(readings, images)
 
@@ -197,21 +196,21 @@ def _refuse(root: Path, tree: Folder, unclear: UnclearError, problems: Sequence[
     excluded = flag("--exclude", sorted(drawn)) if drawn else ""
     if pattern:
         typed = " ".join(filter(None, (flag("--label-pattern", pattern), excluded)))
-        ways.insert(0, f"{typed} takes the labels from the names of files: {found}")
+        ways.insert(0, f"{typed} uses labels from the file names: {found}")
     elif excluded:
-        ways.insert(0, f"{excluded} passes over what is drawn on the images")
+        ways.insert(0, f"{excluded} skips masks and other annotations")
     elif parent := _parent_of_classes(root, tree):
-        ways = [f"did you mean its parent, {parent}?"]
+        ways = [f"use its parent, {parent}"]
     told = ways if len(ways) == 1 else ["", *(f"  {visible(way)}" for way in ways)]
     how = ". What to do: " + "\n".join(told) if ways else ""
-    beside = "".join(f"\n  passed over: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
+    beside = "".join(f"\n  ignored: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
     raise NotADatasetError(
-        f"{str(root)!r}: {unclear.reason}; expected one sub-folder per class, such as happy and sad{how}{beside}"
+        f"{str(root)!r}: {unclear.reason}; expected one subfolder per class, e.g. happy and sad{how}{beside}"
     )
 
 
 def _parent_of_classes(root: Path, tree: Folder) -> str:
-    """Return the folder around one that seems to be a class folder; an empty text where it does not."""
+    """Return the folder around a single class folder, or "" if it does not look like one."""
     if tree.folders or not tree.images:
         return ""
     parent = root.absolute().parent
@@ -224,7 +223,7 @@ def _parent_of_classes(root: Path, tree: Folder) -> str:
 
 
 def _near(root: Path, table: Path) -> str:
-    """Return the folder of a table below the root; an empty text for the root itself, and for one elsewhere."""
+    """Return the folder of a table relative to the root, or "" if it is the root or elsewhere."""
     try:
         near = table.absolute().parent.relative_to(root.absolute()).as_posix()
     except ValueError:

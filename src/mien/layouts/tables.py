@@ -1,4 +1,4 @@
-"""Tables of any usual kind: CSV, TSV, JSON, JSON lines and Parquet -> rows of texts."""
+"""Tables: read CSV, TSV, JSON, JSON lines and Parquet into rows of text."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from mien.errors import SourceNotFoundError
 _MAX_BYTES = 512 * 1024**2
 _DELIMITERS = ",;\t|"
 _NUM_LOOKED_AT = 20
-# A row of a table is found on this line of its file, where the first row has the names of the columns.
+# The line of the first row if there is a header.
 _FIRST_LINE = 2
 
 
@@ -29,11 +29,11 @@ class Table:
 
     Attributes:
         path: Its file.
-        columns: Their names.
-        rows: A text for each column, one tuple a row.
-        first_line: On which line of the file the first row is, or which number it has.
-        too_long: The numbers of rows with more cells than there are columns; they are not among `rows`.
-        notes: What was wrong with the file as a whole, a sentence each.
+        columns: Column names.
+        rows: One tuple of texts per row.
+        first_line: The line, or the number, of the first row in the file.
+        too_long: Numbers of rows with more cells than columns, which are not in `rows`.
+        notes: Problems of the file as a whole, a sentence each.
     """
 
     path: Path
@@ -44,28 +44,28 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[str]:
-        """Return the texts of a column."""
+        """Return the cells of a column."""
         place = self.columns.index(name)
         return [row[place] for row in self.rows]
 
     def called(self, name: str) -> str:
-        """Return the column of a name, in whatever case it is written; the name itself where there is none."""
+        """Return the column with a name, ignoring case; if there is none, return the name."""
         alike = [column for column in self.columns if column.casefold() == name.casefold()]
         return alike[0] if name not in self.columns and len(alike) == 1 else name
 
     def without_heading(self) -> "Table":
-        """Return the same table where its first line is a row, and names no columns."""
+        """Return the table with its first line as data and with numbered columns."""
         names = tuple(f"column {number}" for number in range(1, len(self.columns) + 1))
         return replace(self, columns=names, rows=(self.columns, *self.rows), first_line=self.first_line - 1)
 
 
 def read_table(path: Path) -> Table:
-    """Read a table; what it is, the end of its name says.
+    """Read a table in the format given by its file extension.
 
-    In JSON, objects within objects become columns such as data.image, and what is alone in a list stands for itself.
+    In JSON, nested objects become columns such as data.image, and a list with one item becomes that item.
 
     Raises:
-        SourceNotFoundError: It cannot be read, or is no table.
+        SourceNotFoundError: It cannot be read, or is not a table.
         MissingExtraError: It is a Parquet file, and pyarrow is not installed.
     """
     suffix = path.suffix.lower()
@@ -80,14 +80,14 @@ def read_table(path: Path) -> Table:
     except OSError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {files.reason_of(error)}") from error
     except RecursionError as error:
-        raise SourceNotFoundError(f"cannot read the table {str(path)!r}: it is too deep") from error
+        raise SourceNotFoundError(f"cannot read the table {str(path)!r}: it is nested too deeply") from error
     except ValueError as error:
         raise SourceNotFoundError(f"cannot read the table {str(path)!r}: {error}") from error
 
 
 @contextmanager
 def _long_cells() -> Iterator[None]:
-    """Let cells hold whole texts, or what a network made of an image: beside labels, tables from elsewhere do."""
+    """Allow long cells, e.g. whole texts or embeddings, which some tables contain next to the labels."""
     limit = csv.field_size_limit(_MAX_BYTES)
     try:
         yield
@@ -96,10 +96,10 @@ def _long_cells() -> Iterator[None]:
 
 
 def _text_of(content: bytes) -> tuple[str, str]:
-    """Decode a table as programs write it: UTF-8, UTF-16 with its mark, or what older programs of Windows write.
+    """Decode a table as UTF-8, as UTF-16 if it has a byte order mark, or else as Windows-1252.
 
     Returns:
-        The text, and a note where that was a guess.
+        The text, and a note if the encoding is a guess.
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16"), ""
@@ -108,7 +108,7 @@ def _text_of(content: bytes) -> tuple[str, str]:
     except UnicodeDecodeError:
         return content.decode(
             "cp1252"
-        ), "it is not in UTF-8, and is read as Windows-1252: save it as UTF-8 if names look odd"
+        ), "not UTF-8, so it was read as Windows-1252. Save it as UTF-8 if names look wrong"
 
 
 def _read_csv(path: Path, text: str) -> Table:
@@ -117,12 +117,12 @@ def _read_csv(path: Path, text: str) -> Table:
     found = list(read_rows(io.StringIO(text, newline=""), delimiter=delimiter))
     rows = [row for row in found if any(map(str.strip, row))]
     if not rows or len(rows[0]) < 2:
-        raise ValueError("it has no two columns, divided by commas, semicolons, tabs or bars")
+        raise ValueError("it does not have two columns separated by commas, semicolons, tabs or |")
     heading = [name.strip() for name in rows[0]]
     width = len(heading)
-    # Some programs write the number of the row first, without a heading; others an empty cell at the end.
+    # Some programs write the row number first, without a column name, or an empty cell at the end.
     heading = [name or f"column {number}" for number, name in enumerate(heading, start=1)]
-    # An empty cell at the end is none.
+    # Ignore an empty cell at the end.
     too_long = tuple(
         n for n, row in enumerate(rows[1:], start=_FIRST_LINE) if any(cell.strip() for cell in row[width:])
     )
@@ -131,14 +131,14 @@ def _read_csv(path: Path, text: str) -> Table:
 
 
 def _delimiter_of(lines: Sequence[str]) -> str:
-    """Return what divides the cells: what the first lines have most of, the same number in each."""
+    """Return the separator that gives the first lines the same, largest number of cells."""
     first = list(islice((line for line in lines if line.strip()), _NUM_LOOKED_AT))
 
     def fit(delimiter: str) -> tuple[int, int]:
         try:
             widths = Counter(len(row) for row in csv.reader(first, delimiter=delimiter))
         except csv.Error as error:
-            raise ValueError(f"no CSV: {error}") from error
+            raise ValueError(f"not valid CSV: {error}") from error
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         return (count if width > 1 else 0), width
 
@@ -151,7 +151,7 @@ def _objects(text: str, *, in_lines: bool) -> list[Mapping[str, Any]]:
         # {"a.jpg": "cat", ...}
         return [{"path": name, "label": value} for name, value in found.items()]
     if not (isinstance(found, list) and found and all(isinstance(item, dict) for item in found)):
-        raise ValueError("it is no list of objects, one for each image")
+        raise ValueError("it is not a list of objects, one per image")
     return found
 
 
@@ -176,7 +176,7 @@ def _flattened(name: str, value: Any) -> Iterable[tuple[str, str]]:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    # What was a whole number before a gap in the column made floats of all.
+    # A missing value in the column turned whole numbers into floats.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value)
@@ -189,11 +189,11 @@ def _read_parquet(path: Path) -> Table:
         with files.open_regular(path) as file:
             found = parquet.read_table(file)
     except ArrowException as error:
-        raise ValueError(f"no Parquet file: {error}") from error
+        raise ValueError(f"not a Parquet file: {error}") from error
     for field in found.schema:
         if "struct" in str(field.type) or "binary" in str(field.type):
             raise ValueError(
-                f"its column {field.name!r} holds the images themselves: save them as files, with a column of paths"
+                f"its column {field.name!r} contains the images themselves: save them as files, with a column of paths"
             )
     rows = [[_cell(value) for value in row.values()] for row in found.to_pylist()]
     return _table(path, found.column_names, rows, first_line=1)
@@ -203,5 +203,5 @@ def _table(
     path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], *, first_line: int = _FIRST_LINE
 ) -> Table:
     if len(set(columns)) < len(columns):
-        raise ValueError(f"two columns are called {Counter(columns).most_common(1)[0][0]!r}")
+        raise ValueError(f"it has two columns named {Counter(columns).most_common(1)[0][0]!r}")
     return Table(path, tuple(columns), tuple(map(tuple, rows)), first_line)

@@ -1,4 +1,4 @@
-"""The tree: the files of a folder, without what systems and programs leave there, as folders in one another."""
+"""The tree: the files of a folder as nested folders, without system files."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,14 +10,14 @@ from mien.core import files
 from mien.core.formats import EXTENSIONS
 from mien.errors import SourceNotFoundError
 
-# What systems, archives and network drives put among the files of a user; hidden ones are passed over anyhow.
+# Files that systems, archives and network drives add. Hidden files are skipped anyway.
 _SYSTEM_NAMES = {
     *("__macosx", "thumbs.db", "desktop.ini", "ehthumbs.db", "$recycle.bin", "system volume information"),
     *("@eadir", "#recycle", "lost+found", "__pycache__"),
 }
-# What mien itself writes.
+# Files that mien writes.
 _OWN_NAMES = {"sources.csv"}
-# What lies beside images and is none. What has another name may be an image: it is opened.
+# Files that are not images. Files with any other extension may be images, and are opened.
 _OTHER_EXTENSIONS = set(
     ".csv .tsv .txt .json .jsonl .ndjson .parquet .xml .html .htm .md .rst .pdf .doc .docx .xls .xlsx .py .ipynb "
     ".m .r .sh .bat .js .css .yaml .yml .toml .ini .cfg .log .names .db .sqlite .zip .tar .gz .tgz .bz2 .xz .7z .rar "
@@ -25,21 +25,21 @@ _OTHER_EXTENSIONS = set(
     ".mat .h5 .hdf5 .pkl .pickle .pt .pth .onnx .tfrecord .tfrecords .svg .mp3 .wav .lnk .url".split()
 )
 RUN_FILES = {"config.json", "manifest.csv"}
-# The same without an ending.
+# Files without an extension that are not images.
 _OTHER_NAMES = set("license licence copying notice readme changelog authors makefile dockerfile".split())
 TABLE_EXTENSIONS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 
 
 @dataclass
 class Folder:
-    """A folder with what is in it.
+    """A folder and its content.
 
     Attributes:
         name: Its own name.
-        path: Below the root, with forward slashes; "" for the root itself.
+        path: Path relative to the root, with forward slashes; "" for the root.
         files: The names of all its files.
-        folders: The folders in it that hold files, by name.
-        empty: The names of the folders in it that hold none.
+        folders: Its subfolders that contain files, by name.
+        empty: The names of its subfolders that contain none.
     """
 
     name: str
@@ -50,25 +50,25 @@ class Folder:
 
     @property
     def images(self) -> list[str]:
-        """The paths of the files in it that may be images."""
+        """The paths of its files that may be images."""
         return [self.below(name) for name in self.files if may_be_image(name)]
 
     @property
     def with_images(self) -> dict[str, "Folder"]:
-        """The folders in it that hold files that may be images, however deep."""
+        """Its subfolders that contain files that may be images, at any depth."""
         return {name: folder for name, folder in self.folders.items() if folder.has_images}
 
     @property
     def has_images(self) -> bool:
-        """Whether a file in it, however deep, may be an image."""
+        """Whether it contains a file that may be an image, at any depth."""
         return any(may_be_image(path) for path in self.all_files())
 
     def below(self, name: str) -> str:
-        """Return the path of what is called so in it."""
+        """Return the path of a name inside this folder."""
         return f"{self.path}/{name}" if self.path else name
 
     def all_folders(self) -> Iterator["Folder"]:
-        """Yield the folder itself and all in it, however deep, the shallow ones first."""
+        """Yield the folder itself and all its subfolders, at any depth, top down."""
         waiting = [self]
         while waiting:
             folder = waiting.pop(0)
@@ -76,7 +76,7 @@ class Folder:
             waiting += folder.folders.values()
 
     def all_files(self) -> Iterator[str]:
-        """Yield the paths of all files in it, however deep, sorted."""
+        """Yield the paths of all its files, at any depth, sorted."""
         waiting: list[Folder | str] = [self]
         while waiting:
             item = waiting.pop()
@@ -87,19 +87,19 @@ class Folder:
             waiting += [inside[name] for name in sorted(inside, reverse=True)]
 
     def all_images(self) -> list[str]:
-        """Return the paths of all files in it that may be images, however deep."""
+        """Return the paths of all its files that may be images, at any depth."""
         return [path for path in self.all_files() if may_be_image(path)]
 
 
 def read_tree(root: Path, exclude: Sequence[str] = ()) -> Folder:
-    """Return the tree below a folder.
+    """Read the tree of a folder.
 
     Args:
         root: The folder.
-        exclude: Patterns of names, or of paths below the folder, that are passed over.
+        exclude: Patterns of names, or of relative paths, to skip.
 
     Raises:
-        SourceNotFoundError: It, or a folder in it, does not exist or may not be read.
+        SourceNotFoundError: The folder, or one of its subfolders, does not exist or cannot be read.
     """
     try:
         os.scandir(root).close()
@@ -116,12 +116,12 @@ def read_tree(root: Path, exclude: Sequence[str] = ()) -> Folder:
 
 
 def tree_of(paths: Iterable[str], name: str = "", exclude: Sequence[str] = ()) -> Folder:
-    """Return the tree of some files.
+    """Build the tree of some files.
 
     Args:
-        paths: Of the files, with forward slashes.
-        name: What the root is called.
-        exclude: As `read_tree` takes it.
+        paths: Paths with forward slashes.
+        name: Name of the root.
+        exclude: As for `read_tree`.
     """
     tree = Folder(name)
     folders = {"": tree}
@@ -133,7 +133,7 @@ def tree_of(paths: Iterable[str], name: str = "", exclude: Sequence[str] = ()) -
 
 
 def _leave_out_runs(tree: Folder) -> None:
-    """Pass over the runs of mien, whose pictures are drawn."""
+    """Remove the run folders of mien, which contain charts."""
     waiting = [tree]
     while waiting:
         folder = waiting.pop()
@@ -142,20 +142,20 @@ def _leave_out_runs(tree: Folder) -> None:
 
 
 def may_be_image(path: str) -> bool:
-    """Say whether a file may be an image, by its name."""
-    # Not by pathlib, which takes ten times as long: there may be a hundred thousand.
+    """Return whether a file may be an image, judging by its name."""
+    # pathlib takes ten times as long, and there may be a hundred thousand files.
     name = path.rpartition("/")[2].lower()
     suffix = os.path.splitext(name)[1]
     return suffix in EXTENSIONS or (suffix not in _OTHER_EXTENSIONS and name not in _OTHER_NAMES)
 
 
 def is_table(name: str) -> bool:
-    """Say whether a file may be a table, by its name."""
+    """Return whether a file may be a table, judging by its name."""
     return name.lower().endswith(TABLE_EXTENSIONS) and name.lower() not in _OWN_NAMES
 
 
 def is_system_name(name: str) -> bool:
-    """Say whether a file or folder is none of the user's."""
+    """Return whether a file or folder belongs to the system, not to the user."""
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
@@ -167,13 +167,13 @@ def _is_passed_over(path: str, exclude: Sequence[str]) -> bool:
     parts = path.split("/")
     if any(map(is_system_name, parts)):
         return True
-    # A pattern stands for a file or a folder, by its name or by its path.
+    # A pattern matches a file or folder by its name or its path.
     starts = ["/".join(parts[: length + 1]) for length in range(len(parts))] if exclude else []
     return any(fnmatchcase(text, pattern.strip("/")) for pattern in exclude for text in (*starts, *parts))
 
 
 def _folder_of(path: str, folders: dict[str, Folder]) -> Folder:
-    """Return the folder of a path; made, with those around it, where it is not there yet."""
+    """Return the folder with a path, creating it and its parents if needed."""
     missing = []
     while path not in folders:
         missing.append(path)

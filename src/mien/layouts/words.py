@@ -1,4 +1,4 @@
-"""Words: what folders, files and columns of data sets are called, whatever the images show."""
+"""Words: typical names of folders, files and columns in datasets."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _SPLIT_WORDS = {
     "test": "test testing tst testset testdata testdir holdout eval evaluation",
 }
 _SPLIT_OF = {word: split for split, words in _SPLIT_WORDS.items() for word in words.split()}
-# What is drawn on images, or measured beside them: no photos to learn from.
+# Folders of annotations, not of photos to learn from.
 _NO_PHOTOS = set(
     "annotation annotations label labels mask masks trimap trimaps xmls bbox bboxes segmentation segmentations segmim "
     "segm segmentationclass segmentationobject parts depth heatmaps keypoints".split()
@@ -21,7 +21,7 @@ _HOLDS_IMAGES = set(
     "original originals augmented raw".split()
 )
 _PARTS = set("part batch chunk shard folder dir group query gallery".split())
-# A date, or what a camera calls its folders.
+# A date, or a camera's folder name.
 _DATE = re.compile(r"(19|20)\d\d([-_. ]?\d\d){0,2}([-_ T].*)?|\d{3}[A-Z_]{5}")
 _LABEL_NAMES = set(
     "label labels class classes category target diagnosis dx species breed emotion expression choice classname "
@@ -32,7 +32,7 @@ _PATH_NAMES = set(
     "path paths file files filename filenames filepath image images img imagename imageid imagepath imagefile id "
     "idcode name url".split()
 )
-# Columns that say something else, however few values they have.
+# Columns that hold something else, even if they have few values.
 _OTHER_COLUMNS = set(
     "patient patientid subject subjectid person lesion lesionid width height size channels caption text description "
     "date time datetime timestamp url source author photographer licence license age sex gender".split()
@@ -41,7 +41,7 @@ _TRUE, _FALSE = {"true", "1", "1.0", "yes"}, {"false", "0", "0.0", "no"}
 
 
 def split_named(name: str) -> str:
-    """Return which split a folder, a file or a value is named after: "train", "val", "test", or "" for none.
+    """Return the split that a folder, file or value is named after: "train", "val", "test", or "".
 
     Example:
         >>> [split_named(name) for name in ("seg_train", "Testing", "trainB", "PublicTest", "trains")]
@@ -51,7 +51,7 @@ def split_named(name: str) -> str:
 
 
 def split_in_column(column: str, value: str) -> str:
-    """Return the split that a cell says; of a column such as is_valid, whether it is true tells."""
+    """Return the split that a cell means; a column such as is_valid holds true or false."""
     words = _words(column)
     if words[:1] == ["is"] and split_named(column):
         text = value.strip().casefold()
@@ -60,35 +60,35 @@ def split_in_column(column: str, value: str) -> str:
 
 
 def may_be_split_column(column: str) -> bool:
-    """Say whether a column is called like one that holds splits."""
+    """Return whether a column has a name typical of splits."""
     return _squeezed(column) in _SPLIT_NAMES or (_words(column)[:1] == ["is"] and split_named(column) != "")
 
 
 def is_label_column(column: str) -> bool:
-    """Say whether a column is called like one that holds labels; in JSON, the last part of its name counts."""
+    """Return whether a column has a name typical of labels; for JSON, the last part of the name counts."""
     return _squeezed(column.split(".")[-1]) in _LABEL_NAMES or _squeezed(column) in _LABEL_NAMES
 
 
 def is_path_column(column: str) -> bool:
-    """Say whether a column is called like one that holds paths or names of images."""
+    """Return whether a column has a name typical of image paths or names."""
     return _squeezed(column.split(".")[-1]) in _PATH_NAMES
 
 
 def is_other_column(column: str) -> bool:
-    """Say whether a column is called like one that holds neither labels nor paths."""
+    """Return whether a column has a name typical of neither labels nor paths."""
     return _squeezed(column) in _OTHER_COLUMNS
 
 
 def holds_no_photos(name: str) -> bool:
-    """Say whether a folder is called like one of masks or other things that are drawn on images."""
+    """Return whether a folder has a name typical of masks or other annotations."""
     words = _words(name)
     return bool(words) and words[-1] in _NO_PHOTOS
 
 
 def are_containers(names: Iterable[str]) -> bool:
-    """Say whether folders are called like parts of a data set, and not like what images show.
+    """Return whether folders are named like parts of a dataset rather than like classes.
 
-    All of them are, or some hold images and others what is drawn on these.
+    This is so if all of them are, or if some hold images and others annotations.
     """
     kinds = [_container_kind(name) for name in names]
     return all(kinds) or ("images" in kinds and "drawn" in kinds)
@@ -102,7 +102,7 @@ def _container_kind(name: str) -> str:
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name; a capital begins one, as in trainLabels."""
+    """Return the words of a name; a capital starts a new one, as in trainLabels."""
     return [folded(word) for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
 
 

@@ -1,1 +1,1 @@
-"""Photos from the web and from object stores: into folders, or one at a time."""
+"""Fetching images from the web and from object stores, into folders or one at a time."""

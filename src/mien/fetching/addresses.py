@@ -1,6 +1,6 @@
-"""Addresses: which of them whoever names a URL may reach, and which not.
+"""Addresses: check which hosts a URL may point to.
 
-Against server-side request forgery (SSRF): nobody must reach by a URL what only this machine can.
+Protects against server-side request forgery (SSRF): a URL must not reach what only this machine can reach.
 """
 
 import ipaddress
@@ -9,7 +9,7 @@ import socket
 from mien.config import FetchLimits
 from mien.errors import FetchError
 
-# `is_global` alone lets much of this through, and how much depends on the release of Python.
+# `is_global` alone misses many of these, depending on the Python version.
 # https://www.iana.org/assignments/iana-ipv6-special-registry
 _IPV6_INTERNET = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -25,28 +25,28 @@ _NOT_PUBLIC = (
 
 
 def public_addresses(host: str, limits: FetchLimits) -> list[str]:
-    """Look up a host, once; each of its addresses is public, or the limits allow others.
+    """Look up a host once, and check that all its addresses are public unless private ones are allowed.
 
     Raises:
-        FetchError: The name is not known, or one of its addresses must not be connected to.
+        FetchError: The name is unknown, or one of its addresses is forbidden.
     """
     try:
         entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        message = f"the name {host!r} is not known ({error.strerror}); check its spelling"
+        message = f"unknown host {host!r} ({error.strerror}). Check the spelling"
         raise FetchError(message, may_pass=error.errno == socket.EAI_AGAIN) from error
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
     private = [address for address in addresses if not is_public(address)]
     if private and not limits.allow_private:
-        raise FetchError(f"{private[0]} is not a public address; add --allow-private to allow it")
+        raise FetchError(f"{private[0]} is not a public address. Add --allow-private to allow it")
     return addresses
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address belongs to a machine on the internet, not to this one or to a local network.
+    """Return whether an IP address is public, i.e. not of this machine or a local network.
 
     Raises:
-        ValueError: It is not an IP address, but perhaps a name.
+        ValueError: It is not an IP address; it may be a host name.
     """
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):

@@ -1,4 +1,4 @@
-"""Archives: a zip or tar file -> its members, one by one, within limits. Nothing is ever unpacked to a path."""
+"""Archives: read the members of a zip or tar file one by one, within limits, without unpacking to disk."""
 
 import bz2
 import gzip
@@ -22,9 +22,9 @@ from mien.config import IntakeLimits
 from mien.core.formats import HEAD_BYTES, describe_other, format_of
 from mien.errors import IntakeError
 
-# What an entry of a table of contents takes in memory is a few times this.
+# An entry of a zip directory takes a few times this much memory.
 _MAX_ENTRY_BYTES = 300
-# A tar header with long names and attributes has a few KiB; reading more, tarfile could be kept busy for hours.
+# Headers with long names and attributes have a few KiB. With more, tarfile could be kept busy for hours.
 _MAX_HEADER_BYTES = 32 * 1024
 _SLACK_BYTES = 1024**2
 _MAX_NAME_LETTERS = 1000
@@ -38,10 +38,10 @@ class Member:
     """A file in an archive or a repository.
 
     Attributes:
-        name: What it is called there, with folders; hostile text.
-        problem: Why it must not be read; an empty text where it may.
-        read: Returns its content; raises IntakeError where it is damaged or larger than its limit. Only to be
-            called before the next member is asked for.
+        name: Its name in the archive, with folders; untrusted text.
+        problem: Why it must not be read, or "".
+        read: Returns its content, or raises IntakeError if it is damaged or too large. Call it before requesting the
+            next member.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Member:
 
 
 def is_archive(head: bytes) -> bool:
-    """Say whether a file is a zip or tar archive, or packed as one may be.
+    """Return whether a file is a zip or tar archive, or compressed like one.
 
     Args:
         head: Its first 512 bytes.
@@ -59,18 +59,18 @@ def is_archive(head: bytes) -> bool:
 
 
 def members(path: Path, limits: IntakeLimits, *, max_bytes: int) -> Iterator[Member]:
-    """Go through the files of an archive once, in order; folders are passed over.
+    """Yield the files of an archive once, in order, skipping folders.
 
     Args:
-        path: A zip archive, or a tar archive, plain or packed with gzip or bzip2.
-        limits: For the archive as a whole.
-        max_bytes: A member with more bytes has a problem.
+        path: A zip archive, or a tar archive, uncompressed or compressed with gzip or bzip2.
+        limits: Limits for the whole archive.
+        max_bytes: Members with more bytes get a problem.
 
     Yields:
-        Every file, link and device; links and devices, and names that lead out of the archive, with a problem.
+        Every file, link and device. Links, devices, and names that lead out of the archive have a problem.
 
     Raises:
-        IntakeError: It is no such archive, damaged, or goes beyond a limit; members before that are good.
+        IntakeError: It is not such an archive, is damaged, or exceeds a limit. Members yielded before are good.
     """
     deadline = monotonic() + limits.source_timeout_s
     with _telling_damage(), open(path, "rb") as file:
@@ -80,31 +80,31 @@ def members(path: Path, limits: IntakeLimits, *, max_bytes: int) -> Iterator[Mem
         found = _zip_members(file, limits) if head.startswith(b"PK") else _tar_members(file, head, limits)
         for number, (name, problem, num_bytes, read) in enumerate(found, start=1):
             if number > limits.max_files:
-                raise IntakeError(f"it has more than {limits.max_files} files, see --max-files")
+                raise IntakeError(f"it has more than {limits.max_files} files (see --max-files)")
             if monotonic() > deadline:
-                raise IntakeError(f"not done within {limits.source_timeout_s:g} s, see --source-timeout-s")
+                raise IntakeError(f"timed out after {limits.source_timeout_s:g} s (see --source-timeout-s)")
             problem = problem or name_problem(name)
             if num_bytes > max_bytes:
-                problem = problem or f"it has {num_bytes} bytes; at most {max_bytes} are read, see --max-bytes"
+                problem = problem or f"it has {num_bytes} bytes, more than the limit of {max_bytes} (see --max-bytes)"
             if name in seen:
-                problem, name = "the archive has another file of this name", f"{name}\0{number}"
+                problem, name = "the archive has another file with this name", f"{name}\0{number}"
             seen.add(name)
             yield Member(name, problem, read)
 
 
 def name_problem(name: str) -> str:
-    """Say what is wrong with the name of a member; an empty text where nothing is."""
+    """Return what is wrong with the name of a member, or ""."""
     if len(name) > _MAX_NAME_LETTERS:
-        return f"its name has {len(name)} letters"
+        return f"its name has {len(name)} characters"
     if not name.isprintable():
-        return "its name has control characters, or bytes that are no text"
+        return "its name contains control characters or invalid text"
     if re.match(r"[/\\]|[A-Za-z]:", name) or ".." in re.split(r"[/\\]", name):
         return "its name leads out of the archive"
     return ""
 
 
 class _Found(NamedTuple):
-    """A file as the table of contents, or its own header, has it."""
+    """A file as listed in the archive's directory or in its own header."""
 
     name: str
     problem: str
@@ -118,7 +118,9 @@ def _zip_members(file: BinaryIO, limits: IntakeLimits) -> Iterator[_Found]:
         _refuse_overlaps(entries, archive.start_dir)
         total = sum(entry.file_size for entry in entries)
         if total > limits.max_total_bytes:
-            raise IntakeError(f"it unpacks to {total} bytes; at most {limits.max_total_bytes}, see --max-total-bytes")
+            raise IntakeError(
+                f"it unpacks to {total} bytes, more than the limit of {limits.max_total_bytes} (see --max-total-bytes)"
+            )
         for entry in entries:
             if not entry.is_dir():
                 problem = _zip_problem(entry, limits.max_ratio)
@@ -132,14 +134,14 @@ def _zip_problem(entry: zipfile.ZipInfo, max_ratio: float) -> str:
     if entry.flag_bits & 1:
         return "it is encrypted"
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "it is packed in an unusual way"
+        return "unsupported compression method"
     if entry.file_size > max_ratio * entry.compress_size + _BLOCK:
-        return f"it unpacks to more than {max_ratio:g} times its size, see --max-ratio"
+        return f"it unpacks to more than {max_ratio:g} times its size (see --max-ratio)"
     return ""
 
 
 def _zip_name(entry: zipfile.ZipInfo) -> str:
-    # `filename` ends at the first NUL, and what others read is the whole.
+    # `filename` ends at the first NUL, but other programs read the full name.
     return entry.orig_filename if "\0" in entry.orig_filename else entry.filename
 
 
@@ -148,17 +150,17 @@ def _read_zip(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         try:
             with archive.open(entry) as file:
                 content = file.read(entry.file_size)
-                # Reading on to the end is what compares the checksum.
+                # Reading to the end verifies the checksum.
                 file.read(1)
         except RuntimeError as error:
             raise IntakeError(f"it cannot be opened: {error}") from error
         if len(content) != entry.file_size:
-            raise IntakeError("it ends too early")
+            raise IntakeError("it is truncated")
         return content
 
 
 def _refuse_overlaps(entries: list[zipfile.ZipInfo], end: int) -> None:
-    """Refuse an archive in which entries share bytes, so that a small file unpacks to very much.
+    """Refuse an archive whose entries overlap, with which a small file can unpack to a huge size.
 
     Source:
         D. Fifield, A better zip bomb, WOOT 2019.
@@ -180,11 +182,11 @@ def _tar_members(file: BinaryIO, head: bytes, limits: IntakeLimits) -> Iterator[
                 problem = "" if is_file else "a link or a device, not a file"
                 yield _Found(entry.name, problem, entry.size, partial(_read_tar, archive, guard, entry))
             guard.allowance = _MAX_HEADER_BYTES
-            # Else it remembers every one.
+            # Otherwise it keeps every entry.
             archive.members.clear()  # type: ignore[attr-defined]
     if guard.last.strip(b"\0") or len(guard.last) < tarfile.BLOCKSIZE:
-        # `tarfile` takes a header that is cut short or damaged for the end.
-        raise IntakeError("it is damaged, or ends too early: what came before that is good")
+        # `tarfile` treats a truncated or damaged header as the end.
+        raise IntakeError("it is damaged or truncated; files before that point are good")
 
 
 def _read_tar(archive: tarfile.TarFile, guard: "_Guard", entry: tarfile.TarInfo) -> bytes:
@@ -193,7 +195,7 @@ def _read_tar(archive: tarfile.TarFile, guard: "_Guard", entry: tarfile.TarInfo)
         file = archive.extractfile(entry)
         content = b"".join(iter(lambda: file.read(_BLOCK), b"")) if file else b""
         if len(content) != entry.size:
-            raise IntakeError("the archive ends too early")
+            raise IntakeError("the archive is truncated")
         return content
 
 
@@ -203,16 +205,16 @@ def _unpacked(file: BinaryIO, head: bytes) -> BinaryIO:
     if head.startswith(b"BZh"):
         return bz2.BZ2File(file)  # type: ignore[return-value]
     if head.startswith(b"\xfd7zXZ\0"):
-        # Its head alone may ask for gigabytes of memory.
-        raise IntakeError("packed with xz; pack it as zip or tar.gz")
+        # Its header alone can ask for gigabytes of memory.
+        raise IntakeError("compressed with xz. Repack it as zip or tar.gz")
     if not _is_tar(head):
-        raise IntakeError(f"no zip or tar archive{_hint(head)}")
+        raise IntakeError(f"not a zip or tar archive{_hint(head)}")
     return file
 
 
 def _hint(head: bytes) -> str:
     if format_of(head[:HEAD_BYTES]):
-        return ", but an image: put its URL into a list such as happy.txt"
+        return ", but an image: put its URL into a list, e.g. happy.txt"
     return ", but a web page" if describe_other(head).startswith("a web page") else ""
 
 
@@ -221,7 +223,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 class _SmallReads(io.BufferedReader):
-    """A file of which nobody may read very much at once, as `zipfile` does with a table of contents."""
+    """A file with limited read sizes: `zipfile` reads the whole directory of an archive in one go."""
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         super().__init__(io.FileIO(file.fileno(), closefd=False))
@@ -229,12 +231,12 @@ class _SmallReads(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > self._max_bytes:
-            raise IntakeError("it has too many files, see --max-files")
+            raise IntakeError("it has too many files (see --max-files)")
         return super().read(size)
 
 
 class _Guard(io.RawIOBase):
-    """What `tarfile` reads from: forward only, within the limits, and little at a time for what is no content."""
+    """The input of `tarfile`: forward only, within the limits, and with little data outside file contents."""
 
     def __init__(self, file: BinaryIO, num_packed: float, limits: IntakeLimits) -> None:
         self._file = file
@@ -245,7 +247,7 @@ class _Guard(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         if not 0 <= size <= self.allowance:
-            raise IntakeError("it has a header that is too long")
+            raise IntakeError("one of its headers is too long")
         self._refuse_beyond(self._file.tell() + size)
         content = self._file.read(size)
         self.allowance -= len(content)
@@ -254,7 +256,7 @@ class _Guard(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         if whence != io.SEEK_SET or offset < self._file.tell():
-            raise IntakeError("it is damaged: it leads backward")
+            raise IntakeError("it is damaged: it points backwards")
         self._refuse_beyond(offset)
         return self._file.seek(offset)
 
@@ -264,14 +266,14 @@ class _Guard(io.RawIOBase):
     def _refuse_beyond(self, offset: int) -> None:
         most = self._limits.max_total_bytes
         if offset > most + _BLOCK:
-            raise IntakeError(f"it unpacks to more than {most} bytes, see --max-total-bytes")
+            raise IntakeError(f"it unpacks to more than {most} bytes (see --max-total-bytes)")
         if offset > self._max_ratio_bytes + _BLOCK:
-            raise IntakeError(f"it unpacks to more than {self._limits.max_ratio:g} times its size, see --max-ratio")
+            raise IntakeError(f"it unpacks to more than {self._limits.max_ratio:g} times its size (see --max-ratio)")
 
 
 @contextmanager
 def _telling_damage() -> Iterator[None]:
-    """Turn what the standard library says of a damaged archive into an IntakeError."""
+    """Turn the standard library's errors about a damaged archive into an IntakeError."""
     try:
         yield
     except IntakeError:

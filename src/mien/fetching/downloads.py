@@ -1,4 +1,4 @@
-"""Downloads: many URLs at a time, a few from each host, and again where the reason may pass."""
+"""Downloads: fetch many URLs in parallel, a few per host, with retries for temporary errors."""
 
 import asyncio
 import random
@@ -26,14 +26,14 @@ Result = TypeVar("Result")
 def download(
     urls: Sequence[str], limits: IntakeLimits, fetch_limits: FetchLimits
 ) -> Generator[tuple[str, bytes | FetchError], None, None]:
-    """Fetch URLs, each with its content or with why it cannot be fetched, in the order in which they are done.
+    """Yield each URL with its content or the reason for its failure, in order of completion.
 
     Args:
-        urls: Begin with http:// or https://.
-        limits: How many at a time, and how often.
-        fetch_limits: How far to go for each.
+        urls: Start with http:// or https://.
+        limits: Number of parallel downloads and retries.
+        fetch_limits: Limits for each download.
     """
-    # One place: what is not taken keeps the workers from fetching more than fits into the memory.
+    # One slot: while a result is not taken, workers do not download more than fits into memory.
     answers: asyncio.Queue[tuple[str, bytes | Exception]] = asyncio.Queue(maxsize=1)
     lookups = Lookups(fetch_limits)
     places = _Places(limits)
@@ -55,18 +55,18 @@ def download(
 
 @contextmanager
 def fetching(limits: FetchLimits, at_a_time: IntakeLimits = IntakeLimits()) -> Iterator["Fetches"]:
-    """Fetch URLs meanwhile; what is still under way at the end of the block is waited for, unless it is given up.
+    """Fetch URLs in the background; at the end of the block, wait for running downloads unless they were cancelled.
 
     Args:
-        limits: How far to go for each.
-        at_a_time: How many at a time, and from one host.
+        limits: Limits for each download.
+        at_a_time: Number of parallel downloads, in total and per host.
     """
     with start_blocking_portal() as portal:
         yield Fetches(portal, limits, at_a_time)
 
 
 class Fetches:
-    """URLs that are fetched while something else is done."""
+    """Background downloads."""
 
     def __init__(self, portal: BlockingPortal, limits: FetchLimits, at_a_time: IntakeLimits) -> None:
         self._portal, self._lookups = portal, Lookups(limits)
@@ -74,14 +74,14 @@ class Fetches:
         self._under_way: set[Future[bytes]] = set()
 
     def begin(self, url: str) -> Future[bytes]:
-        """Return what becomes the content of a URL."""
+        """Start downloading a URL, and return its future content."""
         fetched = self._portal.start_task_soon(self._fetch, url)
         self._under_way.add(fetched)
         fetched.add_done_callback(self._under_way.discard)
         return fetched
 
     def give_up(self) -> None:
-        """Cut off what is under way; whoever waits for it gets a CancelledError."""
+        """Cancel running downloads; their futures raise CancelledError."""
         for fetched in list(self._under_way):
             fetched.cancel()
 
@@ -91,16 +91,16 @@ class Fetches:
 
 
 def download_file(url: str, path: Path, *, limits: IntakeLimits, fetch_limits: FetchLimits) -> None:
-    """Write the bytes of a URL to a file as they come: for what is too large for the memory.
+    """Download a URL to a file without keeping it in memory.
 
     Args:
-        url: Begins with http:// or https://.
-        path: The file; what was written before an error stays there.
-        limits: How often.
-        fetch_limits: How far to go.
+        url: Starts with http:// or https://.
+        path: The file. After an error, partial content stays there.
+        limits: Number of retries.
+        fetch_limits: Limits for the download.
 
     Raises:
-        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
+        FetchError: It cannot be fetched within the limits or is forbidden; the message says why.
         OutputError: The file cannot be written.
     """
 
@@ -113,10 +113,10 @@ def download_file(url: str, path: Path, *, limits: IntakeLimits, fetch_limits: F
 
 
 async def _trying_again(fetch: Callable[[], Awaitable[Result]], limits: IntakeLimits) -> Result:
-    """Call what fetches, and again after a pause where it fails in a way that may pass.
+    """Call a fetch function, retrying after a pause if the error may be temporary.
 
     Raises:
-        FetchError: The last one.
+        FetchError: The error of the last attempt.
     """
     for number in range(limits.retries):
         try:
@@ -137,7 +137,7 @@ async def _outcome(url: str, place: asyncio.Semaphore, lookups: Lookups, *, limi
     try:
         return await _trying_again(fetch, limits)
     except Exception as error:
-        # Whatever it is, it is for the thread that waits to say.
+        # The waiting thread raises it.
         return error
 
 
@@ -148,13 +148,13 @@ async def _content(url: str, lookups: Lookups) -> bytes:
 
 
 class _Places:
-    """How many URLs are fetched from each host at a time."""
+    """Limits the number of parallel downloads per host."""
 
     def __init__(self, limits: IntakeLimits) -> None:
         self._of_hosts = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(limits.max_per_host))
 
     def of(self, url: str) -> asyncio.Semaphore:
-        """Return what is to be held while a URL is fetched."""
+        """Return the semaphore to hold while a URL is downloaded."""
         try:
             return self._of_hosts[urlsplit(url).netloc.lower()]
         except ValueError:

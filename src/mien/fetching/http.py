@@ -1,6 +1,6 @@
-"""Fetching: an http(s) URL -> its bytes, within limits, and never from a private address.
+"""Fetching: download an http(s) URL within limits, never from a private address.
 
-One deadline holds from the lookup of the name to the last byte.
+One deadline covers everything from the DNS lookup to the last byte.
 """
 
 import asyncio
@@ -25,10 +25,10 @@ from mien.errors import FetchError
 from mien.fetching.addresses import public_addresses
 from mien.version import __version__
 
-# Answers that another try may change: https://www.rfc-editor.org/rfc/rfc9110#section-15
+# Statuses that may be temporary: https://www.rfc-editor.org/rfc/rfc9110#section-15
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _REDIRECTS = {301, 302, 303, 307, 308}
-# How a connection ends that another try may bring back.
+# Connection errors that may be temporary.
 _BROKEN = (httpcore.NetworkError, httpcore.ProtocolError, ConnectionError, ssl.SSLError)
 _LATE = (httpcore.TimeoutException, TimeoutError)
 _MAX_LOOKUPS = 64
@@ -36,39 +36,39 @@ _under_way: set[Future[list[str]]] = set()
 
 
 def fetch(url: str, limits: FetchLimits = FetchLimits()) -> bytes:
-    """Return the bytes of a URL, whatever they are.
+    """Return the content of a URL, of any kind.
 
-    Every host is looked up once, and the connection is made to the very address that was checked.
+    Every host is looked up once, and the connection goes to the address that was checked.
 
     Args:
-        url: Begins with http:// or https://; any other scheme is refused.
-        limits: How far to go.
+        url: Starts with http:// or https://; other schemes are refused.
+        limits: Limits for the download.
 
     Raises:
-        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
+        FetchError: It cannot be fetched within the limits or is forbidden; the message says why.
     """
     content = bytearray()
-    # Not in this thread: an event loop may run in it, as in a notebook.
+    # In a separate thread: the current one may run an event loop, e.g. in a notebook.
     with start_blocking_portal() as portal:
         portal.call(partial(receive, url, Lookups(limits), take=content.extend))
     return bytes(content)
 
 
 async def receive(url: str, lookups: "Lookups", *, take: Callable[[bytes], object]) -> None:
-    """Hand over the bytes of a URL as they come; every hop of a redirect is checked like the first.
+    """Stream the content of a URL; every redirect is checked like the first request.
 
     Args:
         url: As for `fetch`.
-        lookups: Looks hosts up, and knows how far to go.
-        take: Given each piece; an error that it raises ends the fetch.
+        lookups: Looks up hosts, and holds the limits.
+        take: Called with each piece. An exception from it ends the download.
 
     Raises:
-        FetchError: It cannot be fetched within the limits, or must not be; the message says why.
+        FetchError: It cannot be fetched within the limits or is forbidden; the message says why.
     """
     hops, limits = [url], lookups.limits
     try:
         deadline = asyncio.get_running_loop().time() + limits.timeout_s
-        # httpcore leaves a connection open that is cut off while it greets by TLS.
+        # httpcore does not close a connection that is cancelled during the TLS handshake.
         async with asyncio.timeout_at(deadline), AsyncExitStack() as opened:
             network = _CheckedNetwork(lookups, deadline=deadline, opened=opened)
             while location := await _ask(hops[-1], limits, network=network, take=take):
@@ -80,10 +80,10 @@ async def receive(url: str, lookups: "Lookups", *, take: Callable[[bytes], objec
 
 
 async def _ask(text: str, limits: FetchLimits, *, network: "_CheckedNetwork", take: Callable[[bytes], object]) -> str:
-    """Hand over what is at a URL, and return an empty text; or return where it redirects to."""
+    """Stream the content of a URL and return "", or return its redirect target."""
     url = _checked_url(text)
     target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
-    # No certificate has a dot at the end of its name.
+    # Certificate names have no trailing dot.
     tls_name = url.raw_host.decode("ascii").rstrip(".")
     async with (
         httpcore.AsyncHTTPConnection(target.origin, _trusted(certifi.where()), network_backend=network) as connection,
@@ -97,13 +97,13 @@ async def _ask(text: str, limits: FetchLimits, *, network: "_CheckedNetwork", ta
         async for chunk in response.aiter_stream():
             num_bytes += len(chunk)
             if num_bytes > limits.max_bytes:
-                raise FetchError(f"it has more than {limits.max_bytes} bytes, see --max-bytes")
+                raise FetchError(f"it has more than {limits.max_bytes} bytes (see --max-bytes)")
             take(chunk)
     return ""
 
 
 class _CheckedNetwork(httpcore.AnyIOBackend):
-    """Connects to the very address that was checked: looked up again, a name might mean another one (DNS rebinding)."""
+    """Connects to the checked address: a second lookup might return a different one (DNS rebinding)."""
 
     def __init__(self, lookups: "Lookups", *, deadline: float, opened: AsyncExitStack) -> None:
         self._lookups = lookups
@@ -118,7 +118,7 @@ class _CheckedNetwork(httpcore.AnyIOBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first of the host's addresses that can be reached."""
+        """Connect to the first reachable address of the host."""
         addresses = await self._lookups.addresses(host)
         while True:
             timeout = (self._deadline - asyncio.get_running_loop().time()) / len(addresses)
@@ -134,10 +134,10 @@ class _CheckedNetwork(httpcore.AnyIOBackend):
 
 
 class Lookups:
-    """Looks up hosts for several fetches, each once; it lasts no longer than they do. Used in one event loop.
+    """A DNS cache for several downloads, which looks up each host once. For use in one event loop.
 
     Attributes:
-        limits: How far to go in each fetch.
+        limits: Limits for each download.
     """
 
     def __init__(self, limits: FetchLimits) -> None:
@@ -145,34 +145,34 @@ class Lookups:
         self._found: dict[str, asyncio.Future[list[str]]] = {}
 
     async def addresses(self, host: str) -> list[str]:
-        """Return the addresses of a host, each of which may be connected to.
+        """Return the addresses of a host, all of which may be connected to.
 
         Raises:
-            FetchError: The name is not known, or one of its addresses must not be connected to.
+            FetchError: The name is unknown, or one of its addresses is forbidden.
         """
         if host not in self._found:
             found = self._found[host] = asyncio.ensure_future(_look_up(host, self.limits))
-            # Whoever waits for it hears of an error; perhaps nobody does any more.
+            # Retrieve the exception even if nobody is waiting for it any more.
             found.add_done_callback(lambda found: found.cancelled() or found.exception())
         try:
-            # Others may wait for the same.
+            # Others may wait for the same lookup.
             return list(await asyncio.shield(self._found[host]))
         except FetchError:
             self.forget(host)
             raise
 
     def forget(self, host: str) -> None:
-        """Look a host up again the next time."""
+        """Remove a host from the cache."""
         self._found.pop(host, None)
 
 
 async def _look_up(host: str, limits: FetchLimits) -> list[str]:
-    """Look up a host in a daemon thread: a lookup cannot be interrupted, and no process is to wait for one at its end.
+    """Look up a host in a daemon thread: lookups cannot be interrupted, and the process must not wait for one to exit.
 
-    A silent name server gets no more than a few threads: whoever gives up a fetch leaves one behind.
+    The number of threads is limited, because each cancelled download leaves one behind if the name server is silent.
     """
     if len(_under_way) >= _MAX_LOOKUPS:
-        raise FetchError("the name server does not answer", may_pass=True)
+        raise FetchError("the DNS server does not respond", may_pass=True)
     answer: Future[list[str]] = Future()
     answer.set_running_or_notify_cancel()
 
@@ -190,20 +190,20 @@ async def _look_up(host: str, limits: FetchLimits) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _trusted(certificates: str) -> ssl.SSLContext:
-    """Read the certificates of those who may vouch for a host; that takes longer than many a fetch."""
+    """Load the CA certificates, cached because this takes longer than many downloads."""
     return ssl.create_default_context(cafile=certificates)
 
 
 def _checked_url(text: str) -> httpx.URL:
     url = httpx.URL(text)
     if url.scheme not in ("http", "https"):
-        raise FetchError(f"its scheme is {url.scheme!r}; only http and https URLs are fetched")
+        raise FetchError(f"only http and https URLs can be fetched, not {url.scheme!r}")
     if not url.host:
-        raise FetchError("it names no host")
+        raise FetchError("the URL has no host")
     if not 0 <= (url.port or 0) <= 65535:
-        raise FetchError(f"there is no port {url.port}")
+        raise FetchError(f"port {url.port} does not exist")
     if url.userinfo:
-        raise FetchError("it holds a user name or a password; take them out, or download the image yourself")
+        raise FetchError("it contains a user name or password. Remove them, or download the image yourself")
     return url
 
 
@@ -229,22 +229,22 @@ def _check_head(response: httpcore.Response, headers: httpx.Headers, *, max_byte
         )
     encoding = headers.get("content-encoding") or "identity"
     if encoding.lower() != "identity":
-        # Unasked for, and what it unpacks to could be a thousand times larger.
-        raise FetchError(f"the server sent it compressed ({encoding!r}), which it was asked not to")
+        # We did not ask for compression, and it could unpack to a thousand times the size.
+        raise FetchError(f"the server sent compressed data ({encoding!r}) although it was asked not to")
     num_bytes = int(headers.get("content-length", 0))
     if num_bytes > max_bytes:
-        raise FetchError(f"it has {num_bytes} bytes; at most {max_bytes} are fetched, see --max-bytes")
+        raise FetchError(f"it has {num_bytes} bytes, more than the limit of {max_bytes} (see --max-bytes)")
 
 
 def _retry_after_s(text: str) -> float:
-    """Read the header Retry-After where it is a number of seconds; the form with a date is passed over."""
+    """Parse a Retry-After header given in seconds; dates are ignored."""
     return float(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0.0
 
 
 def _refusal(hops: list[str], cause: Exception, *, limits: FetchLimits) -> FetchError:
-    """Make the error that a fetch ends with, with what is known of its cause."""
+    """Build the FetchError for a failed download from its cause."""
     if isinstance(cause, _LATE):
-        reason = f"not done within {limits.timeout_s:g} s; try again, or raise --timeout-s"
+        reason = f"timed out after {limits.timeout_s:g} s. Try again, or raise --timeout-s"
     else:
         reason = _reason_of(cause)
     if len(hops) > 1:
@@ -258,15 +258,15 @@ def _refusal(hops: list[str], cause: Exception, *, limits: FetchLimits) -> Fetch
 
 
 def _reason_of(error: Exception) -> str:
-    """Say what is at the bottom of an error: the libraries on the way know less of it."""
+    """Return the message of an error's root cause, which says more than the libraries' own errors."""
     while not isinstance(error, FetchError) and isinstance(cause := error.__cause__ or error.__context__, Exception):
         error = cause
     if isinstance(error, OSError) and error.errno and "Connect call failed" in str(error):
-        # So says asyncio, and leaves out why.
+        # asyncio's message omits the reason.
         return os.strerror(error.errno)
     return files.reason_of(error) if str(error) else "the connection broke"
 
 
 def _shown(url: str) -> str:
-    """Quote a URL in at most 200 letters, without a password and without control characters."""
+    """Quote a URL in at most 200 characters, without its password and control characters."""
     return shorten(repr(re.sub(r"//[^/?#]*@", "//***@", url)), 200, end=1)

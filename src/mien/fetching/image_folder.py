@@ -1,4 +1,4 @@
-"""The folder that images from elsewhere are put into: under safe names, each written down before it appears."""
+"""The folder for fetched images: safe file names, and a log entry for each image before it appears."""
 
 import hashlib
 import os
@@ -19,13 +19,13 @@ _WORK_NAME = ".mien-fetch"
 
 
 class ImageFolder:
-    """A folder of class folders that grows.
+    """A growing folder of class folders.
 
     Attributes:
         path: The folder.
-        work_dir: A hidden folder in it for what is half done; on the same disk, and emptied at the next start.
-        records: What became of each URL, by URL.
-        num_images: How many were stored since it was opened.
+        work_dir: A hidden folder in it, on the same disk, for unfinished files; emptied at the next start.
+        records: The result for each URL, by URL.
+        num_images: Number of images stored since it was opened.
     """
 
     def __init__(self, path: Path, work_dir: Path) -> None:
@@ -37,7 +37,7 @@ class ImageFolder:
         self._class_names = {folded(entry.name): entry.name for entry in os.scandir(path) if entry.is_dir()}
 
     def holds(self, url: str) -> bool:
-        """Say whether the image of a URL is there; or of an archive, whether all of its images are."""
+        """Return whether the image of a URL, or all images of an archive, are stored."""
         record = self.records.get(url)
         if record is None or not record.is_ok:
             return False
@@ -47,36 +47,36 @@ class ImageFolder:
         return all(self.records[member].is_refused or self.holds(member) for member in members)
 
     def is_settled(self, url: str) -> bool:
-        """Say whether there is no use in fetching a URL: what it holds is there, or was refused."""
+        """Return whether fetching a URL is pointless, because it is stored or was refused."""
         return self.holds(url) or (url in self.records and self.records[url].is_refused)
 
     def class_problem(self, label: str) -> str:
-        """Say why there can be no class folder of that name; an empty text where there can."""
+        """Return why a class folder cannot have this name, or ""."""
         problem = class_name_problem(label)
         if not problem and (self.path / label).is_symlink():
-            problem = f"the class folder {label!r} is a link, which may lead elsewhere: put a folder in its place"
+            problem = f"the class folder {label!r} is a link, which may lead elsewhere. Replace it with a folder"
         if not problem and os.path.lexists(self.path / label) and not (self.path / label).is_dir():
-            problem = f"there can be no class folder {label!r}: a file has this name"
+            problem = f"cannot create the class folder {label!r}, because a file has this name"
         alike = label if problem else self._class_names.setdefault(folded(label), label)
-        return problem or ("" if alike == label else f"the class {label!r} is written {alike!r} elsewhere: rename one")
+        return problem or ("" if alike == label else f"the class {label!r} already exists as {alike!r}. Rename one")
 
     def keep(
         self, url: str, label: str, *, name: str, content: bytes, max_pixels: int = ScanConfig.max_pixels
     ) -> SourceRecord:
-        """Store an image, once per class whatever it is called; what is no image is refused.
+        """Store an image, once per class regardless of its name; refuse files that are not images.
 
-        The content is written beside, then the log, and then it appears in its class folder whole: whenever a kill
-        comes, every image is in the log, and `open_folder` completes what the log already says.
+        The content is written aside, then logged, then moved into its class folder. If the process is killed, every
+        image is still in the log, and `open_folder` finishes what was logged.
 
         Args:
-            url: Where it is from.
+            url: Its source.
             label: The class.
-            name: What it is called there; hostile text.
-            content: The file, whole.
-            max_pixels: Larger images are refused.
+            name: Its name there; untrusted text.
+            content: The complete file.
+            max_pixels: Refuse larger images.
 
         Returns:
-            What was written into the log.
+            The new log record.
 
         Raises:
             OutputError: The disk is full, or something else is in the way.
@@ -87,7 +87,7 @@ class ImageFolder:
         try:
             format_ = images.decode(content, ScanConfig(max_pixels=max_pixels)).format
         except ImageError as error:
-            # Whoever allows more pixels tries it again.
+            # It may be retried with a higher limit.
             kind = "failed" if error.problem == "too_many_pixels" else "refused"
             return self.note(url, f"{kind}: {error}")
         return self._store(url, f"{label}/{safe_stem(name)}", format_, content)
@@ -102,14 +102,14 @@ class ImageFolder:
             with files.writing(target):
                 (self.work_dir / sha256).write_bytes(content)
         elif files.sha256_of(target) != sha256:
-            return self.note(url, f"failed: {path} is in the way: a file of another content")
+            return self.note(url, f"failed: {path} exists with different content")
         record = self.note(url, "ok", path=path, sha256=sha256)
         if is_new:
             self._appear(record)
         return record
 
     def note(self, url: str, status: str, *, path: str = "", sha256: str = "") -> SourceRecord:
-        """Write down what became of a URL."""
+        """Log the result for a URL."""
         date = datetime.now(UTC).isoformat(timespec="seconds")
         record = SourceRecord(path, url, date, one_line(status, 500), sha256)
         add_source(self.path, record)
@@ -119,7 +119,7 @@ class ImageFolder:
         return record
 
     def _appear(self, record: SourceRecord) -> None:
-        """Move an image from the work folder to where the log says it is, if it is not there yet."""
+        """Move an image from the work folder to its logged path, unless it is there already."""
         source, target = self.work_dir / record.sha256, self.path / record.path
         with files.writing(target):
             target.parent.mkdir(exist_ok=True)
@@ -128,14 +128,14 @@ class ImageFolder:
         self.num_images += 1
 
     def recover(self) -> None:
-        """Bring the log and its images together again after a kill, and empty the work folder."""
+        """Make the log and the images consistent after a kill, and empty the work folder."""
         for half_log in self.path.glob(".sources.*.tmp.csv"):
             half_log.unlink()
         names = set(os.listdir(self.work_dir)) - {files.LOCK_NAME}
         for record in self.records.values():
             if record.sha256 not in names or self.class_problem(record.path.split("/")[0]):
                 continue
-            # What a kill cut short does not have the hash that it is named after.
+            # An incomplete file does not match the hash in its name.
             if files.sha256_of(self.work_dir / record.sha256) == record.sha256:
                 self._appear(record)
         for name in names:
@@ -146,23 +146,23 @@ class ImageFolder:
                 leftover.unlink(missing_ok=True)
 
     def save(self) -> None:
-        """Write the log anew, with one line per URL."""
+        """Rewrite the log with one line per URL."""
         write_sources(self.path, self.records.values())
 
 
 @contextmanager
 def open_folder(path: Path) -> Iterator[ImageFolder]:
-    """Open a folder to put images into, made where it is missing; keep other processes out for the block.
+    """Open a folder for storing images, creating it if needed, and keep other processes out during the block.
 
     Raises:
-        OutputError: It cannot be written, or another process is at work in it.
+        OutputError: It is not writable, or is in use by another process.
         SourceNotFoundError: Its log cannot be read.
     """
     work_dir = path / _WORK_NAME
     with files.writing(path):
         work_dir.mkdir(parents=True, exist_ok=True)
         if work_dir.is_symlink():
-            raise OutputError(f"{str(work_dir)!r} is a link; remove it")
+            raise OutputError(f"{str(work_dir)!r} is a link. Remove it")
     try:
         with files.claimed(work_dir):
             folder = ImageFolder(path, work_dir)
@@ -183,5 +183,5 @@ def _remove_empty(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError:
-        # What is half done stays for the next start.
+        # Unfinished files stay for the next start.
         return

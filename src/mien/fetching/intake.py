@@ -1,4 +1,4 @@
-"""Intake: lists of URLs, archives and repositories -> images in class folders, each with its source written down."""
+"""Intake: store images from URL lists, archives and repositories in class folders, and record their sources."""
 
 import hashlib
 import os
@@ -28,24 +28,24 @@ from mien.layouts.by_name import guess_pattern
 from mien.layouts.tree import tree_of
 
 _MAX_NAMED = 10
-# Hidden files, and what a Mac adds to an archive.
+# Hidden files, and files that macOS adds to archives.
 _JUNK = re.compile(r"(^|[/\\])(\.(?!\.?[/\\])|__MACOSX[/\\])")
 _MAX_QUOTED = 4000
-_AS_DATA = "mien train takes an archive as it is, with splits, a table and labels in names"
+_AS_DATA = "mien train accepts the archive directly, with splits, tables and labels in file names"
 
 
 @dataclass
 class Intake:
-    """What a fetch came to; it counts while the fetch goes on.
+    """The result of a fetch, updated while it runs.
 
     Attributes:
         folder: Where the images are.
-        new: How many images were stored, by class.
-        there: How many were there already, or the same image was, by class.
-        failed: How many were not stored, by class.
-        failures: The records of those that were not stored.
-        unusable: What stopped a source as a whole, by source.
-        num_others: Files in archives and repositories that are no images.
+        new: Number of images stored, by class.
+        there: Number of images that already existed, by class.
+        failed: Number of images not stored, by class.
+        failures: Records of images not stored.
+        unusable: Why a source stopped as a whole, by source.
+        num_others: Number of files in archives and repositories that are not images.
     """
 
     folder: Path
@@ -58,16 +58,16 @@ class Intake:
 
     @property
     def log_path(self) -> Path:
-        """The list of all sources."""
+        """The log of all sources."""
         return self.folder / LOG_NAME
 
     @property
     def is_whole(self) -> bool:
-        """Whether there is an image, and none is missing."""
+        """Whether there are images and none is missing."""
         return not self.failures and not self.unusable and bool(self.new or self.there)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the same as JSON values."""
+        """Return the result as JSON values."""
         names = sorted({*self.new, *self.there, *self.failed})
         return {
             "folder": str(self.folder),
@@ -89,33 +89,35 @@ def take_in(
     class_level: int | Literal["auto"] = "auto",
     progress: Progress = SILENCE,
 ) -> Intake:
-    """Fetch images into class folders. Called again, it fetches only what is missing.
+    """Fetch images into class folders. Calling it again fetches only what is missing.
 
     Args:
-        sources: Lists of URLs, one in a line or `class,url`; zip and tar archives, as files or URLs, with images in
-            class folders; URLs of git repositories of that kind; folders of lists.
-        folder: Where to: a folder of class folders, made where it is missing. No file in it is ever overwritten.
-        limits: How far to go.
-        fetch_limits: How far to go for each image.
-        only: The classes to take from archives and repositories, wherever folders of these names are; by default all.
-        class_level: Which folder on the way to an image in these is its class, as `LabelConfig.class_level`.
-        progress: Told how far it is.
+        sources: URL lists with lines of a URL or `class,url`, or folders of such lists; zip and tar archives with class
+            folders, as files or URLs; URLs of git repositories with class folders.
+        folder: The folder for the class folders, created if needed. Existing files are never overwritten.
+        limits: Limits for the whole fetch.
+        fetch_limits: Limits for each image.
+        only: Classes to take from archives and repositories, at any depth; by default all.
+        class_level: Depth of the class folders in these; see `LabelConfig.class_level`.
+        progress: Receives progress updates.
 
     Raises:
-        SourceNotFoundError: Sources do not exist, or lines of lists are wrong; raised before anything is fetched,
-            and the message names them.
-        OutputError: The folder cannot be written.
+        SourceNotFoundError: Sources do not exist, or lists have invalid lines. Raised before anything is fetched; the
+            message lists all of them.
+        OutputError: The folder is not writable.
 
     Example:
         >>> from pathlib import Path
         >>> _ = Path("happy.txt").write_text("happy,ftp://example.org/smile.jpg")
         >>> take_in(["happy.txt"], "fetched")
         Traceback (most recent call last):
-        mien.errors.SourceNotFoundError: nothing was fetched: happy.txt, line 1: expected a URL that begins with ...
+        mien.errors.SourceNotFoundError: nothing was fetched: happy.txt, line 1: expected a URL that starts with ...
     """
     wanted, others = sort_out([os.fspath(source) for source in sources])
     if len(wanted) > limits.max_files:
-        raise SettingsError(f"the lists name {len(wanted)} images; at most {limits.max_files}, see --max-files")
+        raise SettingsError(
+            f"the lists contain {len(wanted)} images, more than the limit of {limits.max_files} (see --max-files)"
+        )
     with open_folder(Path(folder)) as images:
         refuse(_contradictions(wanted, images))
         work = _Work(images, Intake(Path(folder)), limits, fetch_limits, frozenset(only), progress, class_level)
@@ -123,26 +125,26 @@ def take_in(
         for source in others:
             work.take_source(source)
         for name in sorted(work.only - work.found):
-            work.made.unusable[f"--only {name}"] = "no archive and no repository has a class of this name"
+            work.made.unusable[f"--only {name}"] = "no archive or repository has a class with this name"
         return work.made
 
 
 def source_url(source: str) -> str:
-    """Return what the log calls a source: its URL, or that of a file on this machine."""
+    """Return the name of a source in the log: its URL, or the file URL of a local file."""
     return source.partition("#")[0] if "://" in source else Path(source).resolve().as_uri()
 
 
 def _contradictions(wanted: Sequence[Wanted], images: ImageFolder) -> list[str]:
-    """Say what in the lists contradicts the folder, once per class and per image."""
+    """Return contradictions between the lists and the folder, one per class and image."""
     found: dict[str, str] = {}
     for image in wanted:
         record = images.records.get(image.url)
         problem = images.class_problem(image.label)
         if record and record.path and record.path.split("/")[0] != image.label:
-            problem = f"{shorten(image.url, 200)!r} is there as {record.path!r}, of another class: --forget it first"
+            problem = f"{shorten(image.url, 200)!r} is stored as {record.path!r}, in another class: --forget it first"
         if record and record.is_ok and not record.path:
             problem = (
-                f"{shorten(image.url, 200)!r} is an archive or a repository, not an image: take it out of the list"
+                f"{shorten(image.url, 200)!r} is an archive or a repository, not an image: remove it from the list"
             )
         if problem:
             found.setdefault(problem, f"{image.place}: {problem}")
@@ -151,7 +153,7 @@ def _contradictions(wanted: Sequence[Wanted], images: ImageFolder) -> list[str]:
 
 @dataclass(frozen=True)
 class _Work:
-    """One fetch at work."""
+    """A fetch in progress."""
 
     images: ImageFolder
     made: Intake
@@ -163,7 +165,7 @@ class _Work:
     found: set[str] = field(default_factory=set)
 
     def take_list(self, wanted: Sequence[Wanted]) -> None:
-        from mien.fetching.downloads import download  # not where nothing is fetched: it loads the HTTP client
+        from mien.fetching.downloads import download  # only if needed: it imports the HTTP client
 
         labels = {image.url: image.label for image in wanted}
         for url in [url for url in labels if self.images.is_settled(url)]:
@@ -180,7 +182,9 @@ class _Work:
                     )
                 self.progress.step("Fetching", number, len(labels))
                 if num_bytes > self.limits.max_total_bytes:
-                    self.made.unusable["lists"] = f"more than {self.limits.max_total_bytes} bytes; run again to go on"
+                    self.made.unusable["lists"] = (
+                        f"more than {self.limits.max_total_bytes} bytes. Run again to continue"
+                    )
                     return
 
     def take_source(self, source: str) -> None:
@@ -190,7 +194,7 @@ class _Work:
                 labels = self._labels(_names_of(found())) if found else {}
                 for number, member in enumerate(found() if found else (), start=1):
                     self._take_member(_member_url(url, member.name), member, labels.get(member.name, ""))
-                    # How many are left, nobody knows before the end.
+                    # The number of members is unknown until the end.
                     self.progress.step("Taking over", number, number + 1)
             if not self.only:
                 self.images.note(url, "ok", sha256=sha256)
@@ -202,9 +206,9 @@ class _Work:
 
     @contextmanager
     def _opened(self, source: str, url: str) -> Iterator[tuple[Callable[[], Iterable[Member]] | None, str]]:
-        """Give what goes through the members of an archive or a repository, and its hash; None where all are there.
+        """Yield a function that lists the members of an archive or repository (None if all exist), and its hash.
 
-        What was fetched is removed at the end.
+        Downloaded files are removed at the end.
         """
         max_bytes, place = self.fetch_limits.max_bytes, self.images.work_dir / "source"
         before = self.images.records.get(url)
@@ -221,7 +225,7 @@ class _Work:
                 yield lambda: repository_members(place, self.limits, max_bytes=max_bytes), ""
                 return
             if not is_here:
-                self.progress.say(f"fetching {source}")
+                self.progress.say(f"downloading {source}")
                 self._fetch_archive(source, place)
             path = Path(source) if is_here else place
             yield lambda: members(path, self.limits, max_bytes=max_bytes), files.sha256_of(path)
@@ -246,13 +250,13 @@ class _Work:
             raise IntakeError(text) from error
 
     def _count_known(self, url: str) -> None:
-        """Count what is there of an archive that need not be opened again."""
+        """Count the images of an archive that need not be opened again."""
         known = {
             unquote(record.url.partition("#")[2]): record
             for record in self.images.records.values()
             if record.url.startswith(f"{url}#")
         }
-        # Those that were stored lie in the folder of their class.
+        # Stored images are in the folder of their class.
         labels = {} if all(record.path for record in known.values()) else self._labels(known)
         for name, record in known.items():
             label = record.path.split("/")[0] or labels.get(name, "")
@@ -260,7 +264,7 @@ class _Work:
             self._count(record, label, is_new=False)
 
     def _labels(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the class of each member, by its name, as `mien train` would tell it from the folders."""
+        """Return the class of each member by name, determined from folders like in `mien train`."""
         paths = {name: "/".join(part for part in re.split(r"[/\\]", name) if part not in ("", ".")) for name in names}
         if not paths:
             return {}
@@ -274,17 +278,17 @@ class _Work:
         except (UnclearError, NotADatasetError) as error:
             raise IntakeError(f"{error}{_advice(error)}. {_AS_DATA}") from error
         if len(layout.class_names) < 2 and (pattern := guess_pattern(tree)[0]):
-            raise IntakeError(f"the names of its files look like labels (--label-pattern '{pattern}'). {_AS_DATA}")
+            raise IntakeError(f"its file names look like labels (--label-pattern '{pattern}'). {_AS_DATA}")
         for told in layout.told:
             self.progress.say(told)
         if any(entry.split for entry in layout.entries):
-            self.progress.say(f"its splits are put together here. {_AS_DATA}")
+            self.progress.say(f"its splits are combined here. {_AS_DATA}")
         labels = {entry.path: entry.label for entry in layout.entries}
         return {name: labels[path] for name, path in paths.items() if path in labels}
 
     def _take_member(self, url: str, member: Member, label: str) -> None:
         self.found.add(label)
-        # What stands behind a NUL tells apart members of one name.
+        # The part after a NUL distinguishes members with the same name.
         is_named_so = PurePosixPath(member.name.partition("\0")[0]).suffix.lower() in EXTENSIONS
         if _JUNK.search(member.name) or (self.only and label not in self.only):
             return
@@ -297,14 +301,14 @@ class _Work:
             content = member.read()
         except IntakeError as error:
             if is_named_so:
-                # With another setting the next run may take it.
+                # The next run may accept it with other settings.
                 kind = "failed" if "see --" in str(error) else "refused"
                 self._count(self.images.note(url, f"{kind}: {error}"), label, is_new=False)
             return
         if not (is_named_so or format_of(content[:HEAD_BYTES])):
             self.made.num_others += 1
         elif not label:
-            self._count(self.images.note(url, "refused: it lies in no class folder"), label, is_new=False)
+            self._count(self.images.note(url, "refused: it is not in a class folder"), label, is_new=False)
         else:
             self._keep(url, label, member.name, content)
 
@@ -322,7 +326,7 @@ class _Work:
 
 
 def _member_url(url: str, name: str) -> str:
-    """Return what the log calls a member: the archive, and its name; of a very long one only the start and a hash."""
+    """Return the name of a member in the log: the archive and its name, with a hash replacing the end of a long one."""
     quoted = quote(name, errors="surrogateescape")
     if len(quoted) > _MAX_QUOTED:
         quoted = f"{quoted[:_MAX_QUOTED]}...{hashlib.sha256(quoted.encode()).hexdigest()}"
@@ -330,30 +334,30 @@ def _member_url(url: str, name: str) -> str:
 
 
 def _names_of(found: Iterable[Member]) -> Iterator[str]:
-    """Yield the names of members as far as they can be read: what is wrong then is said when they are taken."""
+    """Yield the names of members as far as they can be read; errors are reported later, when they are stored."""
     with suppress(IntakeError):
         yield from (member.name for member in found)
 
 
 def _advice(error: Exception) -> str:
-    """Return what of the ways that `mien train` knows helps here."""
+    """Return those suggestions from `mien train` that help here."""
     ways = [way for way in getattr(error, "ways", ()) if way.startswith("--class-level")]
     return f": {'; '.join(ways)}" if ways else ""
 
 
 def _kind_of(error: FetchError) -> str:
-    """Say whether the next run tries again: not where the server understood, and said no."""
+    """Return whether a failure is final ("refused"): the server understood the request and rejected it."""
     return "refused" if 400 <= error.status_code < 500 and not error.may_pass else "failed"
 
 
 def sort_out(sources: Iterable[str]) -> tuple[list[Wanted], list[str]]:
-    """Return the images that lists name, and the sources that are archives or repositories.
+    """Split sources into images from lists, and archives or repositories.
 
     Args:
-        sources: Lists of URLs or folders of them, zip and tar archives, http(s) URLs of archives or repositories.
+        sources: URL lists or folders of them, zip and tar archives, http(s) URLs of archives or repositories.
 
     Raises:
-        SourceNotFoundError: Sources cannot be read, or lines of lists are wrong; the message names them.
+        SourceNotFoundError: Sources cannot be read, or lists have invalid lines. The message lists all of them.
     """
     problems: list[str] = []
     lists: list[Path] = []
@@ -362,9 +366,9 @@ def sort_out(sources: Iterable[str]) -> tuple[list[Wanted], list[str]]:
         if re.match(r"[a-z][a-z0-9+.-]*:(//|:)|[\w.-]+@[\w.-]+:", source, re.IGNORECASE):
             others.append(source)
             if re.match(r"[^/]*//[^/?#]*@", source):
-                problems.append("a URL holds a user name or a password: take them out")
+                problems.append("a URL contains a user name or password. Remove them")
             elif not re.fullmatch(r"(git\+)?https?://[!-~]+", source):
-                problems.append(f"{source!r}: of URLs, only those with http:// or https:// are fetched")
+                problems.append(f"{source!r}: only http:// and https:// URLs can be fetched")
             continue
         try:
             found = _lists_of(Path(source))
@@ -379,23 +383,23 @@ def sort_out(sources: Iterable[str]) -> tuple[list[Wanted], list[str]]:
 
 
 def refuse(problems: list[str]) -> None:
-    """Refuse to start where there are problems.
+    """Raise an error if there are problems.
 
     Raises:
-        SourceNotFoundError: There are.
+        SourceNotFoundError: There are problems.
     """
     if problems:
         raise SourceNotFoundError(f"nothing was fetched: {'; '.join(first_few(problems, _MAX_NAMED))}")
 
 
 def _lists_of(path: Path) -> list[Path]:
-    """Return the lists that a path names; none for an archive."""
+    """Return the lists at a path; [] for an archive."""
     if path.is_dir():
         found = sorted(path.glob("*.txt"))
         if not found:
-            raise ValueError("a folder without lists of URLs, such as happy.txt")
+            raise ValueError("the folder has no URL lists, e.g. happy.txt")
         return found
     if path.exists() and not path.is_file():
-        raise ValueError("neither a file nor a folder")
+        raise ValueError("not a file or a folder")
     with open(path, "rb") as file:
         return [] if is_archive(file.read(512)) else [path]

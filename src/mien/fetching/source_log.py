@@ -1,4 +1,4 @@
-"""The source log: sources.csv beside the class folders, which says where each image is from."""
+"""The source log: sources.csv, which records where each image came from."""
 
 import io
 import re
@@ -18,14 +18,14 @@ _SHA256 = re.compile(r"([0-9a-f]{64})?")
 
 @dataclass(frozen=True)
 class SourceRecord:
-    """What became of one URL, or of one member of an archive or a repository.
+    """The result for one URL, or for one member of an archive or repository.
 
     Attributes:
-        path: The image, below the folder, with forward slashes; empty where nothing was stored.
-        url: Where it is from; a member stands behind a #, its name percent-encoded.
-        date: When, in UTC, ISO 8601.
-        status: "ok"; "failed: " and a reason that another try may change; or "refused: " and one that it may not.
-        sha256: Of the content that was stored, or of the archive; otherwise empty.
+        path: Path of the image relative to the folder, with forward slashes; "" if nothing was stored.
+        url: The source. For a member, its percent-encoded name follows a #.
+        date: Time in UTC, ISO 8601.
+        status: "ok", "failed: REASON" if trying again may help, or "refused: REASON" if it will not.
+        sha256: Hash of the stored content or of the archive, else "".
     """
 
     path: str
@@ -36,12 +36,12 @@ class SourceRecord:
 
     @property
     def is_ok(self) -> bool:
-        """Whether it is stored."""
+        """Whether it was stored."""
         return self.status == "ok"
 
     @property
     def is_refused(self) -> bool:
-        """Whether there is no use in another try."""
+        """Whether trying again is pointless."""
         return self.status.startswith("refused: ")
 
 
@@ -49,18 +49,18 @@ _COLUMNS = [field.name for field in fields(SourceRecord)]
 
 
 def load_sources(folder: str | Path) -> list[SourceRecord]:
-    """Read the source log of a folder of class folders: one record per URL or member, the newest.
+    """Read the source log of a folder: the latest record for each URL or member.
 
-    A last line that a kill cut short is passed over.
+    An incomplete last line is ignored.
 
     Args:
-        folder: What `mien fetch` was told by --to.
+        folder: The folder that `mien fetch` wrote to.
 
     Returns:
-        The records in the order of their first appearance; none where there is no log.
+        The records in order of first appearance; [] if there is no log.
 
     Raises:
-        SourceNotFoundError: There is one that cannot be read, or another file of its name.
+        SourceNotFoundError: The log cannot be read, or is another kind of file.
     """
     path = Path(folder) / LOG_NAME
     try:
@@ -74,12 +74,12 @@ def load_sources(folder: str | Path) -> list[SourceRecord]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}. Move it away to begin a new one.") from error
+        raise SourceNotFoundError(f"cannot read {str(path)!r}: {error}. Move it away to start a new one.") from error
     return list({record.url: record for record in records}.values())
 
 
 def _whole_line(rest: bytes) -> str:
-    """Return what stands behind the last end of a line, if it is a whole line: an editor may leave out its end."""
+    """Return text after the last line end if it is a complete row: an editor may drop the last line end."""
     try:
         text = rest.decode("utf-8")
         (row,) = read_rows([text])
@@ -90,7 +90,7 @@ def _whole_line(rest: bytes) -> str:
 
 
 def write_sources(folder: Path, records: Iterable[SourceRecord]) -> None:
-    """Write the whole log anew, in one piece.
+    """Write the whole log, atomically.
 
     Raises:
         OutputError: It cannot be written.
@@ -99,7 +99,7 @@ def write_sources(folder: Path, records: Iterable[SourceRecord]) -> None:
 
 
 def add_source(folder: Path, record: SourceRecord) -> None:
-    """Add a line to a log that `write_sources` wrote; the next record of the same URL takes its place.
+    """Append a record to a log written by `write_sources`. It replaces earlier records of the same URL.
 
     Raises:
         OutputError: It cannot be written.
@@ -111,11 +111,11 @@ def add_source(folder: Path, record: SourceRecord) -> None:
 
 def _record(row: list[str]) -> SourceRecord:
     if len(row) != len(_COLUMNS):
-        raise ValueError(f"a line has {len(row)} fields, not {len(_COLUMNS)}")
+        raise ValueError(f"a line has {len(row)} fields instead of {len(_COLUMNS)}")
     record = SourceRecord(*row)
-    # A log that came with a folder from elsewhere must not lead out of it.
+    # A log from elsewhere must not lead out of its folder.
     if record.path and not (_PATH.fullmatch(record.path) and not class_name_problem(record.path.split("/")[0])):
         raise ValueError(f"{record.path!r} is not the path of an image in a class folder")
     if not _SHA256.fullmatch(record.sha256) or (record.path and not record.sha256):
-        raise ValueError(f"{record.sha256!r} is no SHA-256 hash")
+        raise ValueError(f"{record.sha256!r} is not a SHA-256 hash")
     return record

@@ -1,4 +1,4 @@
-"""Sources: file | folder | URL | address in a store | standard input -> names of images, and their bytes."""
+"""Sources: list and read the images in files, folders, URLs, object stores and standard input."""
 
 import errno
 import glob
@@ -30,37 +30,37 @@ if TYPE_CHECKING:
     from mien.fetching.downloads import Fetches
 
 _MAX_NAMED = 10
-# URLs and objects of stores that are fetched before their turn comes.
+# Number of URLs and stored objects to fetch ahead.
 _NUM_AHEAD = 16
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> list[str]:
-    """Name every image that the sources stand for, in order.
+    """List the images of all sources, in order.
 
-    Files, URLs and "-" stay as they are. A pattern such as photos/*.jpg becomes what it matches, and a folder the
-    image files below it, sorted: files with an image's extension or first bytes. Hidden ones and what systems leave are
-    passed over, linked folders are followed, and no folder is read twice. In a store, the names of objects tell.
+    Files, URLs and "-" stay as they are. A pattern such as photos/*.jpg is expanded. A folder becomes the image files
+    below it, sorted: files with an image extension or with the first bytes of an image. Hidden files and system files
+    are skipped, links to folders are followed, and each folder is read once. In object stores, names decide.
 
     Args:
         sources: Image files, folders, http(s) URLs, addresses such as s3://bucket/photos, or "-" for standard input.
-        progress: Told how many other files were in the folders, and of what kind.
+        progress: Receives the number and kinds of other files in the folders.
 
     Returns:
         Names for `read`.
 
     Raises:
-        SourceNotFoundError: Paths do not exist or may not be read; the message names all of them.
+        SourceNotFoundError: Paths do not exist or cannot be read. The message lists all of them.
     """
     return list(expand_in_turn(sources, progress))
 
 
 def expand_in_turn(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> Iterator[str]:
-    """Name every image that the sources stand for, as `expand` does, but look into folders only as names are taken.
+    """List the images of all sources like `expand`, but read folders lazily, as names are requested.
 
     Raises:
-        SourceNotFoundError: Paths do not exist or may not be read; raised at once.
+        SourceNotFoundError: Paths do not exist or cannot be read; raised immediately.
     """
     given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     names = [name for source in given for name in _matching(source)]
@@ -81,40 +81,40 @@ def _images_of(names: Iterable[str], progress: Progress) -> Iterator[str]:
         else:
             yield name
     if others:
-        progress.say(f"passed over: {_described(others)}")
+        progress.say(f"skipped {_described(others)}")
 
 
 def expand_files(sources: str | Path | Iterable[str | Path], progress: Progress = SILENCE) -> list[str]:
-    """Name every image that the sources stand for, as `expand` does, and make sure that each is a file.
+    """List the images of all sources like `expand`, and check that each is a file.
 
     Raises:
-        SourceNotFoundError: As `expand`.
+        SourceNotFoundError: Paths do not exist or cannot be read.
         SettingsError: A source is a URL, an address in a store, or standard input.
     """
     given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     if stored := list(filter(is_address, given)):
         raise SettingsError(
-            f"{stored[0]!r} is in an object store, and this needs files: copy it into a folder first, with the tools "
-            "of the store, and name that folder"
+            f"{stored[0]!r} is in an object store, but this needs files. Copy it to a folder first, with the tools of "
+            "the store, and pass that folder"
         )
     names = expand(given, progress)
     if elsewhere := [name for name in names if not os.path.lexists(name)]:
-        raise SettingsError(f"{elsewhere[0]!r} is no file that can be put into a folder: save it first, or mien fetch")
+        raise SettingsError(f"{elsewhere[0]!r} is not a file. Save it first, e.g. with mien fetch")
     return names
 
 
 def read_each(
     names: Sequence[str], function: Callable[[int, Callable[[], bytes]], Result], limits: FetchLimits = FetchLimits()
 ) -> Generator[Result, None, None]:
-    """Yield what a function makes of each image, in order, several at a time; what is slow is read ahead meanwhile.
+    """Yield the result of a function for each image, in order, several at a time, reading slow sources ahead.
 
-    Files, and with many machines the objects of stores, too, are spread (see `mien.core.engines`), unless URLs or
-    standard input are among them, which this machine reads.
+    Files, and on several machines also stored objects, are distributed (see `mien.core.engines`), unless there are URLs
+    or standard input, which this machine reads.
 
     Args:
-        names: What `expand` returned.
-        function: Takes the place of a name, and what returns the bytes of that image, or raises as `read` does.
-        limits: How far fetching a URL may go.
+        names: Result of `expand`.
+        function: Called with the index of a name and a function that returns the image's bytes or raises like `read`.
+        limits: Limits for fetching a URL.
     """
     if not any(map(_is_read_ahead, names)):
         yield from spread(lambda place: function(place, partial(read, names[place], limits)), range(len(names)))
@@ -136,21 +136,21 @@ def read_each(
 
 
 def _is_read_ahead(name: str) -> bool:
-    """Say whether this machine alone can read it, or reads it sooner when it asks for several at a time."""
+    """Return whether only this machine can read it, or reads it faster by requesting several at a time."""
     return name == "-" or _is_url(name) or (is_address(name) and not on_many_machines())
 
 
 def _fetching(names: Iterable[str], limits: FetchLimits) -> AbstractContextManager["Fetches | None"]:
     if not any(map(_is_url, names)):
         return nullcontext()
-    # Loads the HTTP client, which most commands need not wait for.
+    # Imports the HTTP client, which most commands do not need.
     from mien.fetching.downloads import fetching
 
     return fetching(limits)
 
 
 def _ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items some places later than they are made."""
+    """Yield items with a delay of a few places."""
     waiting = deque[Item]()
     for item in items:
         waiting.append(item)
@@ -160,16 +160,16 @@ def _ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
-    """Return the bytes of one image, whatever they are; nothing is decoded.
+    """Return the content of one image of any kind, without decoding it.
 
     Args:
         source: A file, an http(s) URL, the address of an object in a store, or "-" for standard input.
-        limits: How far fetching a URL may go.
+        limits: Limits for fetching a URL.
 
     Raises:
-        ImageError: The file or standard input cannot be read, or is enormous, or the file is not a regular one.
-        FetchError: The URL cannot be fetched, or must not be.
-        SourceNotFoundError: The store refuses, or cannot be reached.
+        ImageError: The file or standard input cannot be read, is too large, or is not a regular file.
+        FetchError: The URL cannot be fetched or is forbidden.
+        SourceNotFoundError: The store denies access or cannot be reached.
     """
     if source == "-":
         return _read_standard_input()
@@ -177,7 +177,7 @@ def read(source: str, limits: FetchLimits = FetchLimits()) -> bytes:
         return stores.read(source)
     if _is_path(source):
         return images.read(Path(source))
-    # Loads the HTTP client, which most commands need not wait for.
+    # Imports the HTTP client, which most commands do not need.
     from mien.fetching.http import fetch
 
     return fetch(source, limits)
@@ -192,7 +192,7 @@ def _is_path(name: str) -> bool:
 
 
 def _matching(source: str) -> list[str]:
-    """Return the files that a pattern matches, where no shell has; a source that is none stays as it is."""
+    """Expand a pattern that the shell did not expand; other sources stay as they are."""
     if _is_path(source) and not os.path.lexists(source) and glob.has_magic(source):
         return sorted(glob.glob(source, recursive=True)) or [source]
     return [source]
@@ -204,16 +204,16 @@ def _path_problem(path: str) -> str | None:
     except (OSError, ValueError) as error:
         return files.reason_of(error)
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        return "neither a file nor a folder; standard input is '-'"
+        return "not a file or a folder; use '-' for standard input"
     return None if os.access(path, os.R_OK) else "Permission denied"
 
 
 def _images_below(folder: str, others: dict[str, list[str]]) -> Iterator[str]:
-    """Yield the images below a folder; put the other files into a dictionary, by what they are."""
+    """Yield the images below a folder, and collect the other files by kind."""
     for path in files.walk(Path(folder)):
         if any(map(is_system_name, path.relative_to(folder).parts)):
             continue
-        # Below the folder "." there may be a file called "-", or "data:x".
+        # Below the folder "." there may be a file named "-" or "data:x".
         name = str(path) if _is_path(str(path)) else os.path.join(".", path)
         other = _other_kind(path)
         if other is None:
@@ -223,9 +223,9 @@ def _images_below(folder: str, others: dict[str, list[str]]) -> Iterator[str]:
 
 
 def _images_stored(address: str, others: dict[str, list[str]], progress: Progress) -> Iterator[str]:
-    """Yield the images below an address; put the others into a dictionary, by the ends of their names."""
+    """Yield the images below an address, and collect the other objects by extension."""
     for found in stores.objects_below(address, progress):
-        # To look at the first bytes of each would take as long as to read it.
+        # Reading the first bytes of each would take as long as reading all of it.
         if found.address == address or may_be_image(found.address):
             yield found.address
         else:
@@ -233,9 +233,9 @@ def _images_stored(address: str, others: dict[str, list[str]], progress: Progres
 
 
 def _other_kind(path: Path) -> str | None:
-    """Return what a file in a folder is that is not meant as an image; None for an image.
+    """Return what a file in a folder is if it is not meant as an image, or None for an image.
 
-    One that cannot be looked at is taken for an image: then reading it reports why.
+    A file that cannot be inspected counts as an image, so that reading it reports the problem.
     """
     is_named_so = path.suffix.lower() in EXTENSIONS
     try:
@@ -246,18 +246,18 @@ def _other_kind(path: Path) -> str | None:
         return "an empty file" if not head else other_kind(head)[0].split(" (")[0]
     except OSError as error:
         leads_nowhere = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-        return "a link that leads nowhere" if leads_nowhere and not is_named_so else None
+        return "a broken link" if leads_nowhere and not is_named_so else None
 
 
 def _described(others: dict[str, list[str]]) -> str:
-    """Say of files that are no images how many there are of each kind."""
+    """Describe how many files of each kind are not images."""
     by_number = sorted(others.items(), key=lambda item: -len(item[1]))
     kinds = []
     for kind, names in by_number[:_MAX_NAMED]:
         kinds.append(f"{kind.removeprefix('a ').removeprefix('an ')}: {len(names)} ({Path(names[0]).name})")
     rest = sum(len(names) for _, names in by_number[_MAX_NAMED:])
     kinds += [f"other kinds: {rest}"] if rest else []
-    return f"{counted(sum(map(len, others.values())), 'file')} that mien does not read ({', '.join(kinds)})"
+    return f"{counted(sum(map(len, others.values())), 'file')} that mien cannot read ({', '.join(kinds)})"
 
 
 def _head(path: Path) -> bytes:
@@ -273,12 +273,12 @@ def _read_standard_input() -> bytes:
     except (OSError, ValueError) as error:
         raise ImageError("unreadable", f"cannot read standard input: {files.reason_of(error)}") from error
     if len(content) > MAX_FILE_BYTES:
-        raise ImageError("unreadable", f"standard input has more than {MAX_FILE_BYTES} bytes")
+        raise ImageError("unreadable", f"standard input is larger than {MAX_FILE_BYTES} bytes")
     return content
 
 
 def _gather(chunks: Iterable[bytes], max_bytes: int) -> bytes:
-    """Join the chunks; stop at the first that goes beyond the limit."""
+    """Join chunks until they exceed the limit."""
     content = bytearray()
     for chunk in chunks:
         content += chunk

@@ -1,6 +1,6 @@
-"""Stored folders: data that is named by its address in an object store -> a copy of its files in the user's cache.
+"""Stored folders: copy data from an object store to the user's cache.
 
-The path of a copy says its address, and an address where its copy is. Nothing else has to be written down.
+The path of a copy encodes its address, and vice versa. Nothing else needs to be recorded.
 """
 
 import errno
@@ -20,44 +20,44 @@ from mien.errors import ImageError, OutputError, SettingsError
 from mien.fetching.stores import SCHEMES, StoredObject, is_address, objects_below, parts_of, read
 from mien.layouts.tree import is_table, may_be_image
 
-# A request takes long, and little of it is work.
+# Requests are slow but need little computation.
 _NUM_AT_A_TIME = 16
 _MAX_SEGMENT = 200
 _ANOTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_NO_NAME = "what it is called cannot be the name of a file here"
-_SAME_NAME = "another is called so on this disk, which takes small letters and capitals for the same"
-# What a disk says of a name that it cannot give, or has given to a folder.
+_NO_NAME = "their names are not valid file names here"
+_SAME_NAME = "their names differ from others only in case, which this disk ignores"
+# Errors of a disk for an invalid name, or a name that is already a folder.
 _REFUSALS = {errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL}
 
 
 def brought(data: str | Path, *, progress: Progress = SILENCE) -> Path:
-    """Return where the files of an address in a store lie on this machine, as they are now; any other path as it is.
+    """Copy the files at a store address to this machine and return their path; return any other path unchanged.
 
-    Images are read several times, and looked at again long after: they are copied, and where size and time are the
-    same, not copied again. What is neither an image nor a table by its name stays away.
+    Images are read several times, and again much later, so they are copied. Files with the same size and time are not
+    copied again. Only files whose names suggest images or tables are copied.
 
     Args:
-        data: An address, such as s3://bucket/photos, or a path.
-        progress: Told how far it is, and what cannot be copied.
+        data: An address, e.g. s3://bucket/photos, or a path.
+        progress: Receives progress updates, and the files that cannot be copied.
 
     Raises:
-        SourceNotFoundError: There is nothing there, it may not be read, or the store cannot be reached.
-        SettingsError: It begins as no address that is known.
-        OutputError: There is no room for the copies, or no folder that can be written to.
+        SourceNotFoundError: There is nothing at the address, access is denied, or the store cannot be reached.
+        SettingsError: The address has an unknown scheme.
+        OutputError: There is no space for the copies, or no writable folder.
     """
     address = str(data)
     if not is_address(address):
         if _ANOTHER_SCHEME.match(address):
             raise SettingsError(
-                f"{address!r}: expected a path, or an address that begins with {SCHEMES}; of http(s) URLs mien fetch "
-                "makes a folder"
+                f"{address!r}: expected a path, or an address that starts with {SCHEMES}. For http(s) URLs, create a "
+                "folder with mien fetch"
             )
         return Path(data)
-    # The images that a table names lie around it.
+    # A table refers to images around it.
     folder = address.rpartition("/")[0] if is_table(address) else address.rstrip("/")
     place = place_of(folder)
     with files.writing(place):
-        # Whoever may not read the store may not read the copies.
+        # Users who cannot read the store must not read the copies.
         _stores_dir().mkdir(mode=0o700, parents=True, exist_ok=True)
         place.parent.mkdir(parents=True, exist_ok=True)
     with files.claimed(place.parent, f".{place.name}.lock"):
@@ -66,25 +66,25 @@ def brought(data: str | Path, *, progress: Progress = SILENCE) -> Path:
 
 
 def place_of(data: str) -> Path:
-    """Return where the copy of an address lies, or would lie; any other path as it is.
+    """Return the path of the copy of an address, even if it does not exist; return any other path unchanged.
 
     Raises:
-        SettingsError: It is no address, or nothing can be called so on this disk.
-        OutputError: This user has no cache.
+        SettingsError: The address is invalid, or cannot be a path on this disk.
+        OutputError: This user has no cache folder.
     """
     if not is_address(data):
         return Path(data)
     scheme, path = parts_of(data)
     parts = path.split("/")
-    # What leads elsewhere, what Windows takes for a drive, and what has a NUL, do not fit.
+    # Refuse parts that lead elsewhere, that Windows takes for a drive, or that contain NUL.
     fit = all(Path(part).name == part and "\0" not in part and part not in ("", "..") for part in parts)
     if not fit or any(len(os.fsencode(part)) > _MAX_SEGMENT for part in parts):
-        raise SettingsError(f"{data!r}: {_NO_NAME}")
+        raise SettingsError(f"{data!r} cannot be stored here: its name is not a valid file name")
     return _stores_dir().joinpath(scheme, *parts)
 
 
 def address_of(folder: Path) -> str:
-    """Return the address that a folder is the copy of; the whole path of one that is none."""
+    """Return the address that a folder is a copy of, or its absolute path if it is not a copy."""
     whole = folder.resolve()
     with suppress(ValueError, OutputError):
         scheme, *parts = whole.relative_to(_stores_dir().resolve()).parts
@@ -93,9 +93,9 @@ def address_of(folder: Path) -> str:
 
 
 def how_to_have_again(folder: Path) -> str:
-    """Say what to do where images of a folder have gone: they are put back, or copied again from their store."""
+    """Say how to restore missing images of a folder: put them back, or copy them again from their store."""
     address = address_of(folder)
-    return f"type mien check {address}, which copies them here again" if is_address(address) else "put them back"
+    return f"run mien check {address}, which copies them again" if is_address(address) else "put them back"
 
 
 def _stores_dir() -> Path:
@@ -103,7 +103,7 @@ def _stores_dir() -> Path:
 
 
 def _bring(address: str, place: Path, progress: Progress) -> None:
-    """Make a place hold what an address holds, and nothing else."""
+    """Make a folder an exact copy of an address."""
     kept, names, left_out = set[Path](), dict[str, Path](), Counter[str]()
     wanted = (
         found
@@ -123,19 +123,19 @@ def _bring(address: str, place: Path, progress: Progress) -> None:
         if not place.exists():
             place.mkdir(parents=True)
         _remove_others(place, kept)
-    progress.say(f"{address} is copied to {place}")
+    progress.say(f"copied {address} to {place}")
     for problem, number in left_out.items():
         progress.say(f"WARNING: {counted(number, 'object')} not copied: {problem}")
 
 
 def _copied(stored: StoredObject) -> tuple[Path | None, str]:
-    """Copy an object, unless it is here as it is there; return where to, or else why it cannot be."""
+    """Copy an object unless it is up to date, and return its path, or why it cannot be copied."""
     try:
         path = place_of(stored.address)
         if _is_here(path, stored):
             return path, ""
         if stored.num_bytes > MAX_FILE_BYTES:
-            return None, f"it has more than {MAX_FILE_BYTES} bytes"
+            return None, f"larger than {MAX_FILE_BYTES} bytes"
         content = read(stored.address)
         with files.writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def _copied(stored: StoredObject) -> tuple[Path | None, str]:
     except (SettingsError, UnicodeError):
         return None, _NO_NAME
     except ImageError as error:
-        # It vanished, or grew, after it was listed.
+        # It vanished or grew after it was listed.
         return None, error.detail
     except OutputError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in _REFUSALS:
@@ -164,7 +164,7 @@ def _is_here(path: Path, stored: StoredObject) -> bool:
 
 
 def _remove_others(place: Path, kept: set[Path]) -> None:
-    """Remove the copies of what is not in the store any more, and the folders that then hold nothing."""
+    """Remove the copies of deleted objects, and folders that are then empty."""
     for path in list(files.walk(place)):
         if path in kept:
             continue

@@ -1,6 +1,6 @@
-"""Object stores: s3://, gs:// and az:// -> what lies there, listed, read and written, with patience for what may pass.
+"""Object stores: list, read and write objects at s3://, gs:// and az:// addresses, with retries.
 
-The libraries of fsspec find the credentials by themselves; nothing of these is kept or shown here.
+The fsspec libraries find the credentials; mien never stores or shows them.
 """
 
 import errno
@@ -22,11 +22,11 @@ _LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 SCHEMES = "s3://, gs:// or az://"
 _ADDRESS = re.compile(r"(s3|gs|az)://([A-Za-z0-9][A-Za-z0-9._-]*(?:/.*)?)", re.DOTALL)
 _PATIENCE_S, _FIRST_PAUSE_S = 30.0, 0.5
-# Each library has its own name for when an object was written.
+# Each library has its own name for the modification time.
 _MODIFIED = ("LastModified", "mtime", "last_modified")
-# And its own errors for credentials that are missing, or have run out.
+# And its own errors for missing or expired credentials.
 _OF_CREDENTIALS = re.compile("Credential|Authentication|Token|Profile|RefreshError")
-_HELP = "See docs/how-to/object-stores.md for where credentials are looked for."
+_HELP = "For how to set up credentials, see docs/how-to/object-stores.md."
 Result = TypeVar("Result")
 
 
@@ -34,9 +34,9 @@ class StoredObject(NamedTuple):
     """An object in a store.
 
     Attributes:
-        address: Such as "s3://bucket/photos/a.jpg"; hostile text.
+        address: E.g. "s3://bucket/photos/a.jpg"; untrusted text.
         num_bytes: Its size.
-        modified_s: When it was written, in seconds since 1970; 0 where the store does not say.
+        modified_s: Modification time in seconds since 1970; 0 if the store does not give it.
     """
 
     address: str
@@ -45,34 +45,34 @@ class StoredObject(NamedTuple):
 
 
 def is_address(name: str) -> bool:
-    """Say whether a name is the address of something in an object store."""
+    """Return whether a name is an address in an object store."""
     return name.startswith(tuple(f"{scheme}://" for scheme in _LIBRARIES))
 
 
 def parts_of(address: str) -> tuple[str, str]:
-    """Return the scheme of an address, and the bucket with the path in it.
+    """Return the scheme of an address, and its bucket and path.
 
     Raises:
-        SettingsError: It is none.
+        SettingsError: It is not a valid address.
     """
     found = _ADDRESS.fullmatch(address)
     if not found:
-        # What is not understood may hold a password.
-        raise SettingsError("an address in a store is as s3://BUCKET/FOLDER, without user, password or port")
+        # Do not echo it: it may contain a password.
+        raise SettingsError("store addresses look like s3://BUCKET/FOLDER, without user, password or port")
     return found[1], found[2].rstrip("/")
 
 
 def objects_below(address: str, progress: Progress = SILENCE) -> Iterator[StoredObject]:
-    """Yield every object below an address, folder by folder, sorted; or the one that is called so.
+    """Yield every object below an address, folder by folder, sorted, or the single object at the address.
 
-    Hidden ones, and what systems leave, are passed over. Only the listing of one folder is in memory at a time.
+    Hidden files and system files are skipped. Only the listing of one folder is in memory at a time.
 
     Args:
         address: A bucket, a folder in it, or an object.
-        progress: Told how many were listed.
+        progress: Receives the number of listed objects.
 
     Raises:
-        SourceNotFoundError: There is nothing there, it may not be read, or the store cannot be reached.
+        SourceNotFoundError: There is nothing at the address, access is denied, or the store cannot be reached.
     """
     store, top = _opened(address)
     num_listed = 0
@@ -90,10 +90,10 @@ def objects_below(address: str, progress: Progress = SILENCE) -> Iterator[Stored
 
 
 def names_in(address: str) -> set[str]:
-    """Return the names of what lies in a folder of a store, not in those within; none where there is no such folder.
+    """Return the names directly in a folder of a store; an empty set if it does not exist.
 
     Raises:
-        SourceNotFoundError: It may not be read, or the store cannot be reached.
+        SourceNotFoundError: Access is denied, or the store cannot be reached.
     """
     store, path = _opened(address)
     try:
@@ -106,29 +106,29 @@ def names_in(address: str) -> set[str]:
 
 
 def read(address: str) -> bytes:
-    """Return the content of an object, whatever it is.
+    """Return the content of an object.
 
     Raises:
-        ImageError: It is not there any more, or enormous.
-        SourceNotFoundError: It may not be read, or the store cannot be reached: so may be all others.
+        ImageError: It no longer exists, or is too large.
+        SourceNotFoundError: Access is denied, or the store cannot be reached, so others will probably fail too.
     """
     store, path = _opened(address)
     try:
         content = _trying(address, partial(_content, store, path))
     except SourceNotFoundError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise ImageError("unreadable", "cannot be opened: there is no such object") from error
+            raise ImageError("unreadable", "cannot be opened: the object does not exist") from error
         raise
     if len(content) > MAX_FILE_BYTES:
-        raise ImageError("unreadable", f"cannot be opened: it has more than {MAX_FILE_BYTES} bytes")
+        raise ImageError("unreadable", f"cannot be opened: it is larger than {MAX_FILE_BYTES} bytes")
     return content
 
 
 def write(address: str, content: bytes) -> None:
-    """Write an object in one piece, in the place of what is called so.
+    """Write an object atomically, replacing an existing one.
 
     Raises:
-        OutputError: It may not be written, or the store cannot be reached.
+        OutputError: Access is denied, or the store cannot be reached.
     """
     store, path = _opened(address)
     try:
@@ -138,23 +138,23 @@ def write(address: str, content: bytes) -> None:
 
 
 def _opened(address: str) -> tuple[Any, str]:
-    """Return the store of an address, and the path in it."""
+    """Return the store of an address, and its path in it."""
     scheme, path = parts_of(address)
     require("cloud", "fsspec", _LIBRARIES[scheme])
     with needing("cloud"):
         import fsspec
-    # A listing may be of millions, and is asked for once.
+    # Listings may have millions of entries and are needed only once.
     return _trying(address, partial(fsspec.filesystem, scheme, use_listings_cache=False)), path
 
 
 def _content(store: Any, path: str) -> bytes:
     try:
-        # No more than that, however large it has become since it was listed.
+        # Limit the size, in case it has grown since it was listed.
         content: bytes = store.cat_file(path, start=0, end=MAX_FILE_BYTES + 1)
     except (FileNotFoundError, PermissionError):
         raise
     except Exception:
-        # Of an empty object no range can be asked for.
+        # Empty objects do not support ranges.
         if store.info(path)["size"] == 0:
             return b""
         raise
@@ -162,10 +162,10 @@ def _content(store: Any, path: str) -> bytes:
 
 
 def _trying(address: str, function: Callable[[], Result]) -> Result:
-    """Call what asks a store, and again after a pause where it fails in a way that may pass.
+    """Call a function that uses a store, retrying after a pause if the error may be temporary.
 
     Raises:
-        SourceNotFoundError: It does not pass, or not soon enough.
+        SourceNotFoundError: The error is permanent or lasts too long.
     """
     pause_s, until_s = _FIRST_PAUSE_S, time.monotonic() + _PATIENCE_S
     while True:
@@ -176,7 +176,7 @@ def _trying(address: str, function: Callable[[], Result]) -> Result:
         except Exception as error:
             problem = _lasting_problem(error)
             if not problem and time.monotonic() + pause_s > until_s:
-                problem = f"the store cannot be reached, or does not answer as it should: {reason_of(error)}"
+                problem = f"the store cannot be reached or does not respond correctly: {reason_of(error)}"
             if problem:
                 raise SourceNotFoundError(f"{address!r}: {problem}") from error
         time.sleep(pause_s)
@@ -184,21 +184,21 @@ def _trying(address: str, function: Callable[[], Result]) -> Result:
 
 
 def _lasting_problem(error: Exception) -> str:
-    """Say why a store refuses; an empty text where the same may go well a little later."""
+    """Return why a store refuses a request, or "" if trying again may help."""
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     if isinstance(error, FileNotFoundError):
-        return f"there is nothing there: {reason_of(error)}"
+        return f"it does not exist: {reason_of(error)}"
     if isinstance(error, PermissionError) or status in (401, 403) or str(error).startswith("Forbidden"):
-        return f"access is refused: {reason_of(error)}. {_HELP}"
+        return f"access denied: {reason_of(error)}. {_HELP}"
     if isinstance(error, ValueError) or _OF_CREDENTIALS.search(type(error).__name__):
-        return f"the store cannot be opened: {reason_of(error)}. {_HELP}"
+        return f"cannot open the store: {reason_of(error)}. {_HELP}"
     return reason_of(error) if isinstance(error, OSError) and error.errno == errno.EINVAL else ""
 
 
 def _listing(store: Any, address: str, folder: str) -> list[str | StoredObject]:
-    """Return what is directly in a folder, the last first; what an address itself names, where that is an object.
+    """Return the content of a folder in reverse order, or the object itself if the address is one.
 
-    Names that no folder has are passed over.
+    Names that a folder cannot have are skipped.
     """
     scheme, top = parts_of(address)
     found = _trying(address, partial(store.ls, folder, detail=True))

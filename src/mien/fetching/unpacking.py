@@ -1,4 +1,4 @@
-"""Unpacking: a zip or tar archive that is named as data -> a folder with its files, made once."""
+"""Unpacking: unpack a zip or tar archive given as data to a folder, once."""
 
 import atexit
 import os
@@ -16,25 +16,25 @@ from mien.errors import IntakeError, NotADatasetError, OutputError
 from mien.fetching.archives import is_archive, members
 
 _MAX_SEGMENT = 200
-# A file of the user's own may be large; that it is a bomb is found out all the same.
+# A user's own files may be large; zip bombs are still detected.
 _LIMITS = IntakeLimits(max_files=5_000_000, max_total_bytes=256 * 1024**3)
 _MAX_FILE_BYTES = 512 * 1024**2
 
 
 def unpacked(data: Path, limits: IntakeLimits = _LIMITS, *, progress: Progress = SILENCE) -> Path:
-    """Return the folder that an archive is unpacked to; anything else as it is.
+    """Return the folder that an archive is unpacked to; return any other path unchanged.
 
-    It is unpacked below the folder that this system has for caches, under a name made of its content: the next time
-    nothing is left to do. Where that folder cannot be used, a temporary one takes its place until the process ends.
+    It is unpacked in the user's cache folder under a name derived from its content, so that the next call can reuse it.
+    If the cache is not usable, a temporary folder is used until the process ends.
 
     Args:
         data: A file or a folder.
-        limits: As `members` takes them.
-        progress: Told where the files are, and warned where they do not stay.
+        limits: As for `members`.
+        progress: Receives the location of the files, and a warning if they are temporary.
 
     Raises:
-        NotADatasetError: The archive is damaged, or goes beyond a limit.
-        OutputError: There is no room for its files, or no folder that can be written to.
+        NotADatasetError: The archive is damaged or exceeds a limit.
+        OutputError: The disk is full, or there is no writable folder.
     """
     if not data.is_file() or not _is_archive(data):
         return data
@@ -52,8 +52,8 @@ def unpacked(data: Path, limits: IntakeLimits = _LIMITS, *, progress: Progress =
             place.parent.parent.mkdir(parents=True, exist_ok=True)
             half.rename(place.parent)
     except IntakeError as error:
-        reason, beyond, _ = str(error).partition(", see --")
-        advice = ". Unpack it yourself, and name the folder" if beyond else ""
+        reason, beyond, _ = str(error).partition(" (see --")
+        advice = ". Unpack it yourself, and pass the folder" if beyond else ""
         raise NotADatasetError(f"{str(data)!r}: {reason}{advice}") from error
     except OutputError:
         if not place.is_dir():
@@ -61,40 +61,40 @@ def unpacked(data: Path, limits: IntakeLimits = _LIMITS, *, progress: Progress =
     finally:
         shutil.rmtree(half, ignore_errors=True)
     if problem:
-        advice = "To keep its images, unpack it yourself, and name the folder"
-        progress.say(f"WARNING: {data} is unpacked for this command alone, because {problem}. {advice}")
+        advice = "To keep its images, unpack it yourself and pass the folder"
+        progress.say(f"WARNING: {data} is unpacked only for this command, because {problem}. {advice}")
     else:
-        progress.say(f"{data} is unpacked in {place}")
+        progress.say(f"unpacked {data} to {place}")
     return place
 
 
 def _folder_for(own: Path, data: Path) -> tuple[Path, str]:
-    """Return where to unpack an archive, and why that is a temporary folder; an empty text where it is none."""
+    """Return where to unpack an archive, and why that is a temporary folder, or ""."""
     folder = Path()
     try:
         folder = user_cache_dir() / "unpacked"
         if not os.path.isdir(folder / own):
             folder.mkdir(parents=True, exist_ok=True)
-            # A folder that may not be written to is found out before anything is unpacked.
+            # Detect an unwritable folder before unpacking anything.
             with tempfile.TemporaryFile(dir=folder):
                 pass
         return folder, ""
     except OutputError as error:
         problem = str(error)
     except OSError as error:
-        problem = f"{str(folder)!r} cannot be written: {files.reason_of(error)}"
+        problem = f"{str(folder)!r} is not writable: {files.reason_of(error)}"
     try:
         return _temporary_folder(), problem
     except OSError as error:
         raise OutputError(
             f"there is no place to unpack {str(data)!r}: {problem}; {files.reason_of(error)}. Unpack it yourself, and "
-            "name the folder"
+            "pass the folder"
         ) from error
 
 
 @cache
 def _temporary_folder() -> Path:
-    """Return a folder that goes with the process."""
+    """Return a folder that is deleted when the process ends."""
     folder = tempfile.mkdtemp(prefix="mien-unpacked-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
@@ -125,4 +125,4 @@ def _unpack(data: Path, folder: Path, limits: IntakeLimits, progress: Progress) 
             left_out += 1
     progress.step("Unpacking", 1, 1)
     if left_out:
-        progress.say(f"not unpacked of {data}: {counted(left_out, 'member')}: links, or names that cannot be")
+        progress.say(f"skipped {counted(left_out, 'file')} in {data}: links or invalid names")

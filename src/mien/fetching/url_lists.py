@@ -1,4 +1,4 @@
-"""Lists of URLs: text files with a URL in a line, or with class and URL -> which image is of which class."""
+"""URL lists: text files with one URL, or a class and a URL, per line."""
 
 import csv
 import re
@@ -14,7 +14,7 @@ _MAX_BYTES = 64 * 1024**2
 _MAX_URL_LETTERS = 4000
 _URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 _PASSWORD = re.compile(r"[^/]*//[^/?#]*@")
-# What divides the cells of a line, and what the cells of a heading are called.
+# Cell separators, and names of the columns in a header.
 _DELIMITERS = ",;\t|"
 _URL_NAMES = {"url", "link", "href", "image", "image_url", "src"}
 _LABEL_NAMES = {"class", "label", "category", "name", "tag"}
@@ -22,12 +22,12 @@ _LABEL_NAMES = {"class", "label", "category", "name", "tag"}
 
 @dataclass(frozen=True)
 class Wanted:
-    """An image that a list names.
+    """An image in a list.
 
     Attributes:
-        url: Where it is; without a fragment, which no server ever sees.
+        url: Its URL, without a fragment, which servers never see.
         label: Name of its class.
-        place: The line that names it first, such as "happy.txt, line 3".
+        place: The line where it first appears, e.g. "happy.txt, line 3".
     """
 
     url: str
@@ -36,17 +36,17 @@ class Wanted:
 
 
 def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
-    """Read lists, each URL once.
+    """Read URL lists, keeping each URL once.
 
-    A line is a URL, of the class that the file is named after; or class and URL in either order, with a comma, a
-    semicolon, a tab or a bar between, as all lines have it or a heading says. Blank lines and those that begin with #
-    are passed over.
+    A line holds a URL, whose class is the file's name; or a class and a URL in either order, separated by a comma, a
+    semicolon, a tab or |. All lines must use the same order unless a header gives it. Blank lines and lines that start
+    with # are ignored.
 
     Args:
-        paths: Text files in UTF-8, such as happy.txt.
+        paths: UTF-8 text files, e.g. happy.txt.
 
     Returns:
-        The images in order, and everything that is wrong with the lists, by file and line.
+        The images in order, and all problems in the lists, with file and line.
     """
     wanted: dict[str, Wanted] = {}
     problems: list[str] = []
@@ -57,7 +57,7 @@ def read_lists(paths: Iterable[Path]) -> tuple[list[Wanted], list[str]]:
             problems.append(f"{path.name}: {files.reason_of(error)}")
             continue
         except UnicodeDecodeError:
-            problems.append(f"{path.name}: not a text in UTF-8: save it as such")
+            problems.append(f"{path.name}: not UTF-8 text. Save it as UTF-8")
             continue
         lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), start=1)]
         lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
@@ -73,7 +73,7 @@ def _add(wanted: dict[str, Wanted], problems: list[str], image: Wanted) -> None:
     known = wanted.setdefault(image.url, image) if not problem else None
     if known and known.label != image.label:
         shown = shorten(image.url, 200)
-        problem = f"{shown!r} is of class {image.label!r} here, and of class {known.label!r} in {known.place}"
+        problem = f"{shown!r} has class {image.label!r} here, but {known.label!r} in {known.place}"
     if problem:
         problems.append(f"{image.place}: {problem}")
 
@@ -81,10 +81,10 @@ def _add(wanted: dict[str, Wanted], problems: list[str], image: Wanted) -> None:
 def _form_of(
     lines: Sequence[tuple[int, str]],
 ) -> tuple[Callable[[str, str], tuple[str, str]], Sequence[tuple[int, str]]]:
-    """Return how the lines of a list say class and URL, and those that are no heading.
+    """Return how to parse the lines of a list, and the lines without the header.
 
-    A heading says it; else all lines must have one form: a class and a URL in either order, with one of the usual marks
-    between. Where they have not, a line is a URL, or `class,url`: a URL may have any mark in it.
+    Without a header, all lines must have the same form: a class and a URL in either order with a common separator.
+    Otherwise each line is a URL or `class,url`, since URLs may contain any separator.
     """
     for delimiter in _DELIMITERS:
         heading = [cell.casefold() for cell in _cells(lines[0][1], delimiter)] if lines else []
@@ -105,7 +105,7 @@ def _form_of(
 
 
 def _places_of_many(rows: Sequence[Sequence[str]]) -> tuple[int, int] | None:
-    """Return where class and URL stand in rows of more than two cells, of which the others are numbers."""
+    """Return the columns of class and URL in rows with more than two cells whose other cells are numbers."""
     if not rows or len(rows[0]) < 3 or any(len(row) != len(rows[0]) for row in rows):
         return None
     columns = list(zip(*rows, strict=True))
@@ -119,7 +119,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _are_classes(rows: Sequence[Sequence[str]]) -> bool:
-    """Say whether what stands behind URLs may be classes, and not the end of URLs with such a mark in them."""
+    """Return whether the texts after URLs look like classes, not like parts of URLs that contain the separator."""
     names = {row[1] for row in rows}
     return bool(rows) and all("." not in name and "=" not in name and not class_name_problem(name) for name in names)
 
@@ -139,7 +139,7 @@ def _by_places(delimiter: str, label: int, url: int, line: str, _file_class: str
 
 
 def _split(line: str, file_class: str) -> tuple[str, str]:
-    """Return class and URL of a line that is a URL or `class,url`; a URL may have commas too."""
+    """Return class and URL of a line with a URL or `class,url`; URLs may contain commas."""
     label, comma, url = line.partition(",")
     if _URL.match(line.strip('"')) or not comma:
         label, url = file_class, line
@@ -148,7 +148,7 @@ def _split(line: str, file_class: str) -> tuple[str, str]:
 
 def _url_problem(url: str) -> str:
     if not (_URL.fullmatch(url) and url.isprintable()):
-        return f"expected a URL that begins with http:// or https://, or class,url; got {shorten(url, 60)!r}"
+        return f"expected a URL that starts with http:// or https://, or class,url, not {shorten(url, 60)!r}"
     if _PASSWORD.match(url):
-        return "the URL holds a user name or a password; take them out, or download the image yourself"
-    return "the URL is longer than 4000 letters" if len(url) > _MAX_URL_LETTERS else ""
+        return "the URL contains a user name or password. Remove them, or download the image yourself"
+    return "the URL is longer than 4000 characters" if len(url) > _MAX_URL_LETTERS else ""

@@ -9,12 +9,12 @@ from mien.data.looks import Levels, without_local_means
 
 # Image sides for the steps, from coarse to fine.
 _SIDES = (16, 16, 16, 16, 16, 32, 32, 32, 32)
-# No step moves, stretches or turns an image by more, as a share of its side.
 # Maximum shift, stretch or rotation per step, as a share of the side.
+_MAX_STEP = 0.15
 # Residuals beyond this many standard deviations count less, so that a caption does not pull the image.
 _ROBUST = 1.5
-# Copies are only slightly cropped, framed or rotated: the limits for stretch, rotation, shear and shift. Images that are
-# not square were resized to one, so rotation shears them a little.
+# Copies are only slightly cropped, framed or rotated: the limits for stretch, rotation, shear and shift. Images that
+# are not square were resized to one, so rotation shears them a little.
 _MAX_STRETCH, _MAX_TURN, _MAX_SHEAR, _MAX_SHIFT = 0.2, 0.15, 0.1, 0.1
 # A smaller overlap proves nothing.
 _MIN_SHARE = 0.55

@@ -37,9 +37,10 @@ _Pair = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
+class Copy:
     """The finding that an image is a copy of an earlier one.
-    """That an image is a copy of one that comes before it.
 
+    Attributes:
         of: Index of the original, which is not a copy itself.
         flip: How the copy is flipped: "", or one of FLIPS.
         bits: Number of bits, of 128, in which the hashes differ.
@@ -131,6 +132,7 @@ def _chains(records: Sequence[ImageRecord], near_bits: int, flips: Sequence[str]
     """Yield the indexes of images connected by chains of similar hashes, leaving out single images.
 
     Short chains are joined for speed: images of different chains are never similar.
+    """
     hashes, labels = [record.phash for record in records], [record.label for record in records]
     groups = group_near(hashes, near_bits, class_names=labels, flips=flips)
     together: list[int] = []

@@ -1,4 +1,4 @@
-"""Decisions on labels: the CSV file that holds a user's, and the journal to which a page adds them one at a time."""
+"""Label decisions: the CSV file that holds them, and the journal that mien review adds them to."""
 
 import io
 import os
@@ -23,27 +23,26 @@ _MAX_BYTES = 64 * 1024**2
 _MAX_NAMED = 10
 _COLUMNS = {"path", "decision"}
 _JOURNAL = ("path", "decision", "action", "undoes")
-# In the name of a file whose row a kill cut off; more have no files.
+# How many line breaks a file name in a row cut off by a kill may have.
 _MOST_BREAKS = 20
 
 
 def load_decisions(path: str | Path) -> dict[str, str]:
-    """Read a CSV file with the columns path and decision, such as a run's label_issues.csv with that column filled in.
+    """Read label decisions from a CSV file with the columns path and decision, e.g. a completed label_issues.csv.
 
-    Other columns are passed over, and so are rows whose decision is empty or "keep". Fields may be divided by commas,
-    semicolons or tabs, as spreadsheets save them. In a journal, which has the column action, the last row of an image
-    counts.
+    Other columns are ignored, and so are rows whose decision is empty or "keep". Commas, semicolons and tabs all work
+    as separators. In a journal, which has the column action, the last row of each image counts.
 
     Returns:
         Decisions by path: a class name, or "leave-out".
 
     Raises:
         SourceNotFoundError: The file cannot be read.
-        SettingsError: It is no such table, a row has too few or too many cells, or a path is named twice.
+        SettingsError: It is not such a table, a row has too few or too many cells, or a path appears twice.
     """
     table = _table(_text(Path(path)), Path(path))
     if all("action" in cells for cells in table):
-        # A spreadsheet may have sorted them.
+        # A spreadsheet may have sorted the rows.
         table.sort(key=lambda cells: _number(cells["action"]))
     else:
         _refuse_twice([cells["path"] for cells in table], Path(path))
@@ -52,33 +51,33 @@ def load_decisions(path: str | Path) -> dict[str, str]:
 
 
 def decisions_of(labels: LabelConfig) -> dict[str, str]:
-    """Return the decisions that settings name; none where they name no file.
+    """Return the decisions from the file that the settings name, or {} if they name none.
 
     Raises:
-        UserError: As `load_decisions`.
+        UserError: The file cannot be read or is not a table of decisions.
     """
     return load_decisions(labels.relabel) if labels.relabel else {}
 
 
 def elsewhere(decisions: Mapping[str, str]) -> dict[str, str]:
-    """Return the images that decisions add to a folder: those of other folders, named by their whole path.
+    """Return the images that decisions add from other folders, i.e. those with an absolute path.
 
     Args:
-        decisions: What `load_decisions` returned.
+        decisions: Result of `load_decisions`.
 
     Returns:
-        Their classes by path.
+        Classes by path.
     """
     added = {os.path.normpath(path): said for path, said in decisions.items() if is_elsewhere(path)}
     return {path: said for path, said in sorted(added.items()) if said != LEAVE_OUT}
 
 
 def below(root: Path, decisions: Mapping[str, str]) -> dict[str, str]:
-    """Return decisions by paths as a Dataset has them: those of its own images are below its folder.
+    """Return the decisions with the paths of a Dataset, so that its own images have relative paths.
 
     Args:
         root: The folder.
-        decisions: What `load_decisions` returned.
+        decisions: Result of `load_decisions`.
     """
     place = root.resolve()
     return {_below(place, path): said for path, said in decisions.items()}
@@ -92,24 +91,24 @@ def _below(root: Path, path: str) -> str:
 
 
 def is_elsewhere(path: str) -> bool:
-    """Say whether a path names an image of another folder: a whole one does."""
+    """Return whether a path names an image in another folder, i.e. is absolute."""
     return os.path.isabs(path)
 
 
 def decisions_csv(decisions: Mapping[str, str]) -> str:
-    """Return decisions as a table that `load_decisions` reads back."""
+    """Return decisions as a CSV table for `load_decisions`."""
     return table_text([("path", "decision"), *sorted(decisions.items())])
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One decision of an action, which has one or more.
+    """One decision of an action, which may have several.
 
     Attributes:
-        path: Of the image.
-        decision: A class name, "leave-out", "keep", or "" for none any more.
-        action: The number of the action; 0 for what was decided before the journal began.
-        undoes: The number of the action that this one takes back; 0 for none.
+        path: Path of the image.
+        decision: A class name, "leave-out", "keep", or "" to remove the decision.
+        action: Number of the action; 0 for decisions from before the journal.
+        undoes: Number of the action that this one undoes, or 0.
     """
 
     path: str
@@ -119,25 +118,25 @@ class _Row:
 
 
 class DecisionJournal:
-    """Decisions in one CSV file. Each is on the disk when `decide` returns, and none is ever written over.
+    """Label decisions in one CSV file. Each is on disk when `decide` returns, and none is ever overwritten.
 
-    A kill loses nothing: what it cut off was not yet said to be done. The methods may be called from several threads.
+    A kill loses nothing that was reported as done. Thread-safe.
 
     Attributes:
-        path: The file, which `load_decisions` reads.
-        kept_aside: The file as it was found, where another program had written it; None where mien had.
+        path: The file, in the format of `load_decisions`.
+        kept_aside: A backup of the file as it was found, if another program had written it, else None.
     """
 
     def __init__(self, path: Path, before: Mapping[str, str] = MappingProxyType({})) -> None:
-        """Read the journal, or begin it.
+        """Open the journal, or create it.
 
         Args:
-            path: Where it is.
-            before: Decisions that a new journal begins with.
+            path: The file.
+            before: Decisions to start a new journal with.
 
         Raises:
             SourceNotFoundError: It cannot be read.
-            SettingsError: It is no journal.
+            SettingsError: It is not a journal.
             OutputError: It cannot be written.
         """
         self._lock, self._claims = threading.Lock(), ExitStack()
@@ -153,7 +152,7 @@ class DecisionJournal:
         self._decisions = {row.path: row.decision for row in self._rows}
         undone = {row.undoes for row in self._rows}
         self._num_actions = max((row.action for row in self._rows), default=0)
-        # What can be taken back, the last at the end.
+        # Actions that can be undone, the latest last.
         self._actions = sorted({row.action for row in self._rows if row.action and not row.undoes} - undone)
 
     @property
@@ -163,22 +162,22 @@ class DecisionJournal:
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is an action to take back."""
+        """Whether there is an action to undo."""
         return bool(self._actions)
 
     @property
     def num_decided(self) -> int:
-        """How many images have a decision."""
+        """Number of images with a decision."""
         with self._lock:
             return sum(decision != NONE for decision in self._decisions.values())
 
     def decisions(self) -> dict[str, str]:
-        """Return what was decided, as `load_decisions` does."""
+        """Return the decisions in the format of `load_decisions`."""
         with self._lock:
             return {path: said for path, said in self._decisions.items() if said not in (NONE, KEEP)}
 
     def move_to(self, path: Path) -> None:
-        """Go on in another file, which gets all that was decided; the file so far stays as it is.
+        """Copy all decisions to another file and continue there; the old file stays as it is.
 
         Raises:
             OutputError: It cannot be written.
@@ -189,24 +188,24 @@ class DecisionJournal:
             self._note_state()
 
     def close(self) -> None:
-        """Let others open it."""
+        """Close the journal, so that others can open it."""
         self._claims.close()
 
     def decision(self, path: str) -> str:
-        """Return what was decided of an image; "" for nothing."""
+        """Return the decision on an image, or ""."""
         return self._decisions.get(path, NONE)
 
     def decide(self, decisions: Mapping[str, str]) -> dict[str, str]:
-        """Add one action, and return when it is on the disk.
+        """Add one action, and return when it is on disk.
 
         Args:
-            decisions: By path: a class name, "leave-out", "keep", or "" to take back what was decided.
+            decisions: By path: a class name, "leave-out", "keep", or "" to remove a decision.
 
         Returns:
             The decisions that changed.
 
         Raises:
-            OutputError: It cannot be written: no room, or another program has changed the file. Nothing is decided.
+            OutputError: The disk is full, or another program changed the file. Nothing was decided.
         """
         with self._lock:
             changed = {path: said for path, said in decisions.items() if said != self.decision(path)}
@@ -216,7 +215,7 @@ class DecisionJournal:
             return changed
 
     def undo(self) -> dict[str, str]:
-        """Take back the last action that was not taken back, likewise; there may be none."""
+        """Undo the last action that is not undone yet, if any, and return the changed decisions."""
         with self._lock:
             if not self._actions:
                 return {}
@@ -228,7 +227,7 @@ class DecisionJournal:
             return changed
 
     def since(self, revision: int) -> dict[str, str]:
-        """Return what was decided since an earlier revision, by path."""
+        """Return the decisions made since an earlier revision, by path."""
         with self._lock:
             return {row.path: self.decision(row.path) for row in self._rows[revision:]}
 
@@ -250,16 +249,16 @@ class DecisionJournal:
         self._decisions |= decisions
 
     def _append(self, text: str) -> None:
-        """Add text to the file, whole or not at all."""
+        """Append text to the file, completely or not at all."""
         content = text.encode("utf-8", "surrogateescape")
         with files.writing(self.path), open(self.path, "r+b", buffering=0) as file:
             status = os.fstat(file.fileno())
             if (status.st_size, status.st_mtime_ns) != (self._num_bytes, self._changed_ns):
-                raise OutputError(f"another program has changed {str(self.path)!r}: start mien review again")
+                raise OutputError(f"another program has changed {str(self.path)!r}. Start mien review again")
             file.seek(0, os.SEEK_END)
             try:
                 if file.write(content) != len(content):
-                    raise OSError(f"only a part of {len(content)} bytes was written")
+                    raise OSError(f"only part of {len(content)} bytes was written")
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(self._num_bytes)
@@ -269,9 +268,9 @@ class DecisionJournal:
 
 
 def _read_journal(path: Path) -> tuple[list[_Row], Path | None]:
-    """Read a journal. Where a kill cut off its last row, or another program saved it, it is written anew.
+    """Read a journal, and rewrite it if a kill cut off its last row or another program saved it.
 
-    What another program wrote is kept in a file beside it, which is returned, too.
+    If another program saved it, its version is kept in a second file, whose path is returned too.
     """
     text = _text(path)
     rows = sorted((_row(cells, path) for cells in _whole_table(text, path)), key=attrgetter("action"))
@@ -287,9 +286,9 @@ def _read_journal(path: Path) -> tuple[list[_Row], Path | None]:
 
 
 def _whole_table(text: str, path: Path) -> list[dict[str, str]]:
-    """Return the rows of a journal but for the last, where that is not whole."""
+    """Return the rows of a journal, leaving out the last one if it is incomplete."""
     for _ in range(_MOST_BREAKS):
-        # An editor may leave out the last end of a line; of a row that takes another back, a part may be missing.
+        # An editor may drop the last line end; a row that undoes another may be partly missing.
         with suppress(SettingsError):
             table = _table(text, path)
             if text.endswith("\n") or not table[-1].get("undoes"):
@@ -297,7 +296,7 @@ def _whole_table(text: str, path: Path) -> list[dict[str, str]]:
         end = text.rfind("\n") + 1
         with suppress(SettingsError):
             return _table(text[:end], path)
-        # The last row is of a name with a line break in it, and ends within.
+        # The last row has a name with a line break in it, and ends in the middle.
         text = text[: end - 1]
     return _table(text, path)
 
@@ -312,7 +311,7 @@ def _row(cells: Mapping[str, str], path: Path) -> _Row:
     try:
         return _Row(cells["path"], cells["decision"], int(cells["action"]), int(cells["undoes"] or 0))
     except (KeyError, ValueError) as error:
-        raise SettingsError(f"{str(path)!r} is no journal of mien review, with the columns {_JOURNAL}") from error
+        raise SettingsError(f"{str(path)!r} is not a journal of mien review with the columns {_JOURNAL}") from error
 
 
 def _journal_text(rows: Iterable[_Row]) -> str:
@@ -325,16 +324,16 @@ def _cells(row: _Row) -> tuple[str, str, int, int | None]:
 
 def _text(path: Path) -> str:
     content = files.read_bytes(path, max_bytes=_MAX_BYTES)
-    # Spreadsheets that save "Unicode text" write UTF-16.
+    # Spreadsheets save "Unicode text" as UTF-16.
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     text = content.decode(encoding, errors="surrogateescape" if encoding == "utf-8-sig" else "replace")
     if "\0" in text:
-        raise SettingsError(f"{str(path)!r} is no text: save the table as CSV")
+        raise SettingsError(f"{str(path)!r} is not a text file. Save the table as CSV")
     return text
 
 
 def _table(text: str, path: Path) -> list[dict[str, str]]:
-    """Return the rows of a table of decisions that have a path, by the names of the columns, in small letters."""
+    """Return the rows of a decision table that have a path, keyed by lower-case column names."""
     first = text.partition("\n")[0]
     mark = next((mark for mark in ",;\t" if set(_names(first.replace('"', "").split(mark))) >= _COLUMNS), ",")
     try:
@@ -344,10 +343,10 @@ def _table(text: str, path: Path) -> list[dict[str, str]]:
     names = _names(rows[0] if rows else [])
     if not set(names) >= _COLUMNS:
         raise SettingsError(
-            f"the first line of {str(path)!r} must name the columns path and decision, as in a run's label_issues.csv; "
-            f"it is {first[:100]!r}"
+            f"the first line of {str(path)!r} must contain the columns path and decision, as in a run's "
+            f"label_issues.csv, but it is {first[:100]!r}"
         )
-    # Excel leaves out the last cell of rows where it is empty in many on end.
+    # Excel drops trailing empty cells in longer stretches of rows.
     at_decision = names.index("decision")
     fewest = max(2, at_decision) if at_decision == len(names) - 1 else len(names)
     table = []
@@ -356,8 +355,8 @@ def _table(text: str, path: Path) -> list[dict[str, str]]:
             continue
         if not fewest <= len(row) <= len(names):
             raise SettingsError(
-                f"row {number} of {str(path)!r} has {len(row)} cell{'s' * (len(row) > 1)}, and the first row has "
-                f"{len(names)}: {mark.join(row)[:100]!r}; write the decision into the column decision of its image"
+                f"row {number} of {str(path)!r} has {len(row)} cell{'s' * (len(row) > 1)}, but the header has "
+                f"{len(names)}: {mark.join(row)[:100]!r}. Write each decision into the column decision of its row"
             )
         cells = dict(zip_longest(names, row, fillvalue=""))
         if cells["path"]:
@@ -373,4 +372,4 @@ def _refuse_twice(paths: Iterable[str], path: Path) -> None:
     twice = sorted(image for image, count in Counter(paths).items() if count > 1)
     if twice:
         listed = ", ".join(first_few([repr(name) for name in twice], _MAX_NAMED))
-        raise SettingsError(f"{str(path)!r} has more than one row for {listed}: leave one of each")
+        raise SettingsError(f"{str(path)!r} has more than one row for {listed}. Keep one row for each")

@@ -28,8 +28,8 @@ _SAME_SIZE = 1.5
 _MAX_LEVELS, MAX_GAIN = 55.0, 1.43
 # Maximum remaining difference between identical images, as a share of the contrast, or in grey levels at low contrast.
 _MAX_REST_SHARE, _MAX_REST = 0.03, 0.75
-# Maximum colour difference for copies (in levels, and as a share of the colour strength) and for identical images; below
-# the last value an image is grey, which a copy may be.
+# Maximum colour difference for copies (in levels, and as a share of the colour strength) and for identical images.
+# Below the last value an image is grey, which a copy may be.
 _MAX_COLOURS, _MAX_COLOUR_SHARE, _MAX_COLOURS_SAME, _GREY = 10.0, 0.35, 4.0, 2.0
 # Smaller differences than this are never peaks.
 _NO_PEAK = 3.0

@@ -134,10 +134,10 @@ def find_shortcuts(dataset: Dataset, *, seed: int = 0) -> tuple[Shortcut, ...]:
     """Find file properties that predict the class of an image without looking at its content, the best first.
 
     The properties are file size, width, height, number of pixels, shape, bytes per pixel, brightness, colour, format,
-    and the source host if the folder has a sources.csv, each alone and all together. Each image is judged by the others,
-    and near-duplicates count as one. A property is reported if its interval is above always guessing the largest class,
-    and if it beats nearly all properties on shuffled labels. Without real shortcuts, at most about one dataset in
-    twenty gets a false report.
+    and the source host if the folder has a sources.csv, each alone and all together. Each image is judged by the
+    others, and near-duplicates count as one. A property is reported if its interval is above always guessing the
+    largest class, and if it beats nearly all properties on shuffled labels. Without real shortcuts, at most about one
+    dataset in twenty gets a false report.
 
     Source:
         P. H. Westfall, S. S. Young, Resampling-Based Multiple Testing, Wiley 1993 (the largest of several statistics).

@@ -1,4 +1,4 @@
-"""Splitting: every used image goes to training, validation or test; copies go together."""
+"""Splitting: assign every used image to training, validation or test, keeping copies together."""
 
 import hashlib
 import math
@@ -10,39 +10,39 @@ from types import MappingProxyType
 import numpy as np
 
 from mien.config import SplitConfig
-from mien.core.text import MANY_CLASSES, first_few, visible
+from mien.core.text import MANY_CLASSES, counted, first_few, visible
 from mien.data.dataset import REMEDIES, SPLITS, Dataset
 from mien.data.decisions import is_elsewhere
 from mien.data.kept_splits import leave_out_crossing, sides_of_units
 from mien.errors import TooFewImagesError
 
-# A refusal names so many classes.
+# A message lists at most this many classes.
 _MAX_NAMED = 10
 _USUAL_FOLDS = 5
-# What `SplitConfig.split` is where no split is to be kept, not even a given one.
+# The value of `SplitConfig.split` that ignores earlier and given splits.
 _NEW = "new"
-# Of each class, so many images to train on where the splits are given, and where some of them are drawn.
+# Minimum training images per class, if all splits are given, and if some are drawn from the training images.
 _FEWEST_GIVEN, _FEWEST_DRAWN = 2, 5
 
 
 def split(dataset: Dataset, config: SplitConfig = SplitConfig(), sides: Mapping[str, str] | None = None) -> Dataset:
-    """Share out the used images of every class; copies and groups stay together, the same seed gives the same split.
+    """Split the used images of every class into training, validation and test, keeping copies and groups together.
 
-    What folders or a table split already stays so, and only what they lack is drawn from the training images. Else the
-    split depends on the contents of the images and the seed, not on their names or order. Images that are added
-    later move few others.
+    Splits given by folders or a table are kept, and only missing ones are drawn from the training images. Otherwise the
+    split depends on the content of the images and the seed, not on names or order. Adding images later moves few
+    others.
 
     Args:
-        dataset: What `clean` returned.
-        config: The shares and the seed; `split="new"` splits anew what is split already.
-        sides: What `mien.data.kept_splits.sides_of` returned of an earlier split: its images stay where they were.
+        dataset: Result of `clean`.
+        config: The shares and the seed; `split="new"` ignores given splits.
+        sides: Result of `mien.data.kept_splits.sides_of` for an earlier split, whose images keep their split.
 
     Returns:
         The same records with `split` set.
 
     Raises:
-        TooFewImagesError: A class has too few distinct images; all such classes are named.
-        SettingsError: Images that stay on two sides belong together.
+        TooFewImagesError: A class has too few distinct images. The message lists all such classes.
+        SettingsError: Images that must stay in different splits are related.
 
     Example:
         >>> import mien
@@ -61,23 +61,23 @@ def split(dataset: Dataset, config: SplitConfig = SplitConfig(), sides: Mapping[
 
 
 def is_kept(config: SplitConfig) -> bool:
-    """Say whether the split of an earlier run is to be kept."""
+    """Return whether the split of an earlier run is to be kept."""
     return config.split not in ("", _NEW)
 
 
 def is_given(dataset: Dataset, config: SplitConfig) -> bool:
-    """Say whether a Dataset is to be split as folders or a table say."""
+    """Return whether a Dataset is to be split as its folders or table say."""
     return not config.split and any(record.given for record in dataset.records)
 
 
 def _split_as_given(dataset: Dataset, config: SplitConfig) -> Dataset:
-    """Keep the given splits; draw what they lack from the images to train on."""
+    """Keep the given splits, and draw missing ones from the training images."""
     places = dataset.indexes().tolist()
     given = {place: dataset.records[place].given or "train" for place in places}
     there = set(given.values())
     shares = _shares(config)
     drawn = {name: shares[name] for name in ("test", "val") if name not in there}
-    # The shares are of all images; what is there already is not to be drawn from.
+    # The shares refer to all images, but only the training images can be drawn from.
     rest = sum(shares[name] for name in shares if name in ("train", *drawn))
     to_train = [place for place in places if given[place] == "train"]
     if drawn:
@@ -88,28 +88,28 @@ def _split_as_given(dataset: Dataset, config: SplitConfig) -> Dataset:
     small = [f"class {name!r} has {counts[name]}" for name in dataset.class_names if counts[name] < needed]
     if small:
         raise TooFewImagesError(
-            f"of the images given to train on, {needed} or more of each class must be usable: "
-            f"{', '.join(first_few(small, _MAX_NAMED))}. Add images, leave out the class (--classes), or split anew "
-            "(--split new)."
+            f"every class needs at least {needed} usable training images: "
+            f"{', '.join(first_few(small, _MAX_NAMED))}. Add images, leave out the class (--classes), or ignore the "
+            "given splits (--split new)."
         )
     _refuse_empty(dataset, given, ("train", *drawn), kept=False)
     return dataset.with_records([replace(r, split=given.get(i, "")) for i, r in enumerate(dataset.records)])
 
 
 def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig()) -> Iterator[Dataset]:
-    """Go through a split Dataset once for each fold of what is not for the test.
+    """Yield a split Dataset for each fold of cross-validation on the images outside the test split.
 
-    Each fold is the test split of one of the Datasets that come out; the others are its training and validation
-    splits, with the shares that they had to one another. The locked test images are in no split. Near copies stay
-    together, and each class is shared out evenly.
+    In each Dataset, one fold is the test split, and the others are divided into training and validation in their
+    original proportions. The original test images are in no split. Near-duplicates stay together, and classes are
+    balanced across folds.
 
     Args:
-        dataset: What `split` returned.
-        num_folds: At least 2; 0 for nothing at all.
+        dataset: Result of `split`.
+        num_folds: At least 2, or 0 to yield nothing.
         config: The shares and the seed.
 
     Raises:
-        TooFewImagesError: A class has fewer distinct images than there are folds; all such classes are named.
+        TooFewImagesError: A class has fewer distinct images than folds. The message lists all such classes.
     """
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
     if not num_folds:
@@ -118,8 +118,8 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
     small = [f"class {name!r} has {count}" for name, count in counts.items() if count < num_folds]
     if small:
         raise TooFewImagesError(
-            f"{num_folds} folds need as many {_what(dataset)} of every class beside those for the test; "
-            f"{', '.join(small)}. Add images, or lower --folds."
+            f"{num_folds} folds need at least {num_folds} {_what(dataset)} per class outside the test split, but "
+            f"{', '.join(small)}. Add images, or use fewer --folds."
         )
     fold_of = _share_out(dataset, places, {str(number): 1 / num_folds for number in range(num_folds)}, config.seed)
     val_fraction = config.val_fraction / (1 - config.test_fraction)
@@ -131,78 +131,78 @@ def folds(dataset: Dataset, num_folds: int, config: SplitConfig = SplitConfig())
 
 
 def first_fold(dataset: Dataset, config: SplitConfig) -> Dataset:
-    """Return the first of five folds, or of as many as there can be: a fifth of what is not for the test is held out.
+    """Return the first of five folds (fewer for small classes), which holds out a fifth of the images outside the test.
 
     Args:
-        dataset: What `split` returned.
+        dataset: Result of `split`.
         config: As for `folds`.
     """
     return next(folds(dataset, max(2, usual_folds(dataset)), config))
 
 
 def usual_folds(dataset: Dataset) -> int:
-    """Return with how many folds a Dataset is judged as a rule: five, or as many as the smallest class has images."""
+    """Return the usual number of folds: five, or the size of the smallest class if that is less."""
     return min(_USUAL_FOLDS, smallest_class(dataset))
 
 
 def smallest_class(dataset: Dataset) -> int:
-    """Return the number of distinct images or groups, beside those for the test, of the class that has fewest."""
+    """Return the number of distinct images or groups outside the test split in the smallest class."""
     places = [int(place) for name in ("train", "val") for place in dataset.indexes(name)]
     return min(_num_units(dataset, places).values())
 
 
 def describe_split(dataset: Dataset, *, decided: bool = False) -> list[str]:
-    """Return the counts of a split Dataset in words: a line for each class, or one for many; and one for the split.
+    """Describe the counts of a split Dataset: a line per class, or one line for many classes, and one for the split.
 
     Args:
-        dataset: What `split` returned.
-        decided: Whether decisions on labels were asked for; then a line says how many were applied, even if zero.
+        dataset: Result of `split`.
+        decided: Whether label decisions were given. If so, a line says how many were applied, even if zero.
     """
     before, after = dataset.counts(), dataset.counts(used_only=True)
     left_out = {name: Counter(dataset.left_out(name)) for name in dataset.class_names}
     if len(dataset.class_names) > MANY_CLASSES:
         smallest, largest = (choose(after, key=after.__getitem__) for choose in (min, max))
-        sizes = f"from {after[smallest]} in {smallest} to {after[largest]} in {largest}"
-        used = f"{len(after)} classes: {sum(after.values()):,} of {sum(before.values()):,} files are used, {sizes}"
+        sizes = f"from {after[smallest]} ({smallest}) to {after[largest]} ({largest}) per class"
+        used = f"{len(after)} classes: {sum(after.values()):,} of {sum(before.values()):,} files used, {sizes}"
         lines = [used + _reasons(sum(left_out.values(), Counter()))]
     else:
         lines = [
-            f"class {number}, {name}: {after[name]} of {before[name]} files are used{_reasons(left_out[name])}"
+            f"class {number}, {name}: {after[name]} of {before[name]} files used{_reasons(left_out[name])}"
             for number, name in enumerate(dataset.class_names)
         ]
     if decided:
         counts = Counter(problem.code for record in dataset.records for problem in record.problems)
         num_added = sum(record.used and is_elsewhere(record.path) for record in dataset.records)
-        added = f", {num_added} of other folders added" if num_added else ""
-        lines.append(f"by decision: {counts['relabelled']} relabelled, {counts['left_out']} left out{added}")
+        added = f", {num_added} added from other folders" if num_added else ""
+        lines.append(f"label decisions: {counts['relabelled']} relabelled, {counts['left_out']} excluded{added}")
     sizes = ", ".join(f"{len(dataset.indexes(name))} {name}{_of_groups(dataset, name)}" for name in SPLITS)
     together = "copies and groups" if _what(dataset) == "groups" else "copies"
-    return [*lines, f"split: {sizes}{_as_given(dataset)}; {together} never stand on two sides"]
+    return [*lines, f"split: {sizes}{_as_given(dataset)}; {together} stay in one split"]
 
 
 def _as_given(dataset: Dataset) -> str:
-    """Say which splits are as folders or a table gave them; that for training may have given some of its images."""
+    """Say which splits come from folders or a table; the given training split may have lost images to the others."""
     by_split = {name: dataset.indexes(name).tolist() for name in ("val", "test")}
     given = [
         name
         for name, places in by_split.items()
         if places and all(dataset.records[place].given == name for place in places)
     ]
-    return f" ({' and '.join(given)} as given)" if given else ""
+    return f" ({' and '.join(given)} given)" if given else ""
 
 
 def _of_groups(dataset: Dataset, split: str) -> str:
     numbers = dataset.subject_numbers(dataset.indexes(split))
-    return "" if numbers is None else f" (of {len(set(numbers.tolist()))} groups)"
+    return "" if numbers is None else f" ({counted(len(set(numbers.tolist())), 'group')})"
 
 
 def _reasons(left_out: Counter[str]) -> str:
     reasons = ", ".join(f"{count} {code}" for code, count in left_out.items())
-    return f" (left out: {reasons})" if reasons else ""
+    return f" (skipped: {reasons})" if reasons else ""
 
 
 def _num_units(dataset: Dataset, places: Sequence[int]) -> dict[str, int]:
-    """Return how many images or groups that are not to be divided each class has among some places."""
+    """Return, for each class, the number of distinct images or groups among these indexes."""
     numbers = dataset.group_numbers(np.array(places, np.int64))
     pairs = {(dataset.records[place].label, number) for place, number in zip(places, numbers, strict=True)}
     counts = Counter(label for label, _ in pairs)
@@ -216,21 +216,20 @@ def _share_out(
     seed: int,
     kept: Mapping[int, str] = MappingProxyType({}),
 ) -> dict[int, str]:
-    """Give each unit, which is not to be divided, to the first part in which its classes still have room for it.
+    """Assign each unit (images that must stay together) to the first part with room for all its classes.
 
-    Units come in the order of a hash of the seed and of what is in them, so that images which are added later move few
-    others. The room of a part is its share of each class, rounded; a unit for which no part has room goes to the one
-    that lacks most.
+    Units are sorted by a hash of the seed and their content, so that images added later move few others. A part has
+    room for its share of each class, rounded. A unit that fits nowhere goes to the part that lacks most.
 
     Args:
         dataset: Knows which images belong together.
-        places: Of the images to share out.
-        shares: Of each part, the largest last; they add up to 1.
+        places: Indexes of the images to assign.
+        shares: The share of each part, the largest last. They add up to 1.
         seed: Decides the order.
-        kept: The parts of units that have one already.
+        kept: Parts of units that are already assigned.
 
     Returns:
-        The name of the part, by the place of the image.
+        The name of the part for each index.
     """
     units: dict[int, list[int]] = defaultdict(list)
     for place, number in zip(places, dataset.group_numbers(np.array(places, np.int64)), strict=True):
@@ -249,9 +248,9 @@ def _share_out(
 
 
 def _room(sizes: Sequence[Counter[str]], shares: dict[str, float]) -> dict[str, Counter[str]]:
-    """Return how many images of each class each part is to get: its share, rounded so that all are given away.
+    """Return how many images of each class each part gets: its share, rounded so that the counts add up.
 
-    A unit that is larger than any share but the last is for the last part, and the others share what is left.
+    Units larger than every share but the last go to the last part, and the other parts share the rest.
     """
     small = list(shares)[:-1]
     by_label: dict[str, list[int]] = defaultdict(list)
@@ -267,7 +266,7 @@ def _room(sizes: Sequence[Counter[str]], shares: dict[str, float]) -> dict[str, 
         wanted = [shares[part] * scale for part in small]
         wanted.append(total - sum(wanted))
         counts = [math.floor(share + 1e-9) for share in wanted]
-        # What rounding leaves over goes to the largest remainders; among equals to the last part.
+        # Rounding leftovers go to the largest remainders, and among equals to the last part.
         order = sorted(range(len(wanted)), key=lambda place: (round(counts[place] - wanted[place], 9), -place))
         for place in order[: total - sum(counts)]:
             counts[place] += 1
@@ -294,19 +293,19 @@ def _what(dataset: Dataset) -> str:
 
 
 def _refuse_empty(dataset: Dataset, chosen: dict[int, str], parts: Sequence[str], *, kept: bool) -> None:
-    """Refuse a split in which a part has nothing of a class: one group is most of it, or what is kept has none."""
-    reason = "those that are used stay in other splits" if kept else "its groups are too large to be shared out"
+    """Raise an error if a part has no image of a class, because of a large group or a fixed split."""
+    reason = "its images are fixed in other splits" if kept else "its groups are too large to divide"
     there = {(part, dataset.records[place].label) for place, part in chosen.items()}
     lines = [
-        f"the {part} split gets no image of class {name!r}: {reason}"
+        f"the {part} split has no image of class {name!r}, because {reason}"
         for part in parts
         for name in dataset.class_names
         if (part, name) not in there
     ]
     if lines:
-        advice = "Add images of other groups, or change --group-by or the shares of the splits."
+        advice = "Add images from other groups, or change --group-by or the split sizes."
         if kept:
-            advice = "Add images of it, split anew without --split, or change what --relabel decides."
+            advice = "Add images of this class, remove --split to split again, or change the --relabel decisions."
         raise TooFewImagesError("\n".join([*first_few(lines, _MAX_NAMED), advice]))
 
 
@@ -319,8 +318,8 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
     small = {name: count for name, count in counts.items() if count < needed}
     if small:
         lines = [
-            f"class {name!r} in {root} has {count} {_usable(dataset, count, used[name])}{_left_out(dataset, name)}; "
-            f"a {ratio} split needs {needed}."
+            f"class {name!r} in {root} has {_usable(dataset, count, used[name])}{_left_out(dataset, name)}, but a "
+            f"{ratio} split needs at least {needed}."
             for name, count in small.items()
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
@@ -330,17 +329,17 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
 
 def _more(dataset: Dataset) -> str:
     if _what(dataset) == "groups":
-        return "Add images of other groups, or take larger parts: --test-fraction 0.2 --val-fraction 0.2."
-    return "Add images of what has too few."
+        return "Add images from other groups, or use larger parts: --test-fraction 0.2 --val-fraction 0.2."
+    return "Add more images."
 
 
 def _usable(dataset: Dataset, num_units: int, num_images: int) -> str:
     if _what(dataset) == "groups":
-        return f"groups of {num_images} usable images"
-    return "usable images" if num_units == num_images else "distinct usable images"
+        return f"{counted(num_units, 'group')} with {counted(num_images, 'usable image')}"
+    return counted(num_units, "usable image" if num_units == num_images else "distinct usable image")
 
 
 def _left_out(dataset: Dataset, label: str) -> str:
     reasons = dataset.left_out(label)
     listed = ", ".join(f"{count} {code.replace('_', ' ')}" for code, count in reasons.items())
-    return f" ({sum(reasons.values())} left out: {listed})" if reasons else ""
+    return f" ({sum(reasons.values())} skipped: {listed})" if reasons else ""

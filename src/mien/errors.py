@@ -1,69 +1,69 @@
-"""The errors: every one that mien raises on purpose, and nothing else.
+"""Errors: every exception that mien raises on purpose.
 
 MienError
-├── UserError                 the user's mistake: a message, exit code 2
+├── UserError                 a mistake the user can correct: exit code 2
 │   ├── SourceNotFoundError   a path does not exist or cannot be read       FileNotFoundError
-│   ├── NotADatasetError      the folder is not a folder of class folders   ValueError
+│   ├── NotADatasetError      a folder is not a dataset folder              ValueError
 │   ├── TooFewImagesError     a class is too small for the split            ValueError
-│   ├── SettingsError         a setting has no meaning, or two contradict   ValueError
-│   ├── OutOfTimeError        what must be done takes longer than it may    TimeoutError
+│   ├── SettingsError         a setting is invalid or contradicts another   ValueError
+│   ├── OutOfTimeError        the work would exceed the time limit          TimeoutError
 │   ├── OutputError           a file or folder cannot be written            OSError
 │   ├── ModelFileError        a file is not a mien classifier               ValueError
 │   ├── BackboneError         a pretrained network cannot be used           ValueError
 │   └── MissingExtraError     an optional package is not installed          ImportError
-├── ImageError                one image cannot be used; has `problem`     ValueError
-├── FetchError                one URL cannot be fetched                     OSError
-├── IntakeError               an archive or a repository cannot be used     ValueError
-├── ServiceError              a request to the server is refused
-│   ├── RequestError          it is not one that the server knows           ValueError
-│   ├── WrongMediaTypeError   it brings something else than images        ValueError
-│   ├── TooLargeError         it goes beyond a limit of size or number      ValueError
-│   ├── SlowRequestError      it did not come in whole in time              TimeoutError
-│   ├── WrongKeyError         it does not bring the API key                 PermissionError
-│   ├── ForbiddenError        it asks for what the server does not do       PermissionError
-│   ├── BusyError             others are served first; has `retry_after_s`
+├── ImageError                an image cannot be used; has `problem`        ValueError
+├── FetchError                a URL cannot be fetched                       OSError
+├── IntakeError               an archive or repository cannot be used       ValueError
+├── ServiceError              the server refuses a request
+│   ├── RequestError          it is malformed                               ValueError
+│   ├── WrongMediaTypeError   it contains something other than images       ValueError
+│   ├── TooLargeError         it exceeds a limit of size or number          ValueError
+│   ├── SlowRequestError      it was not received in time                   TimeoutError
+│   ├── WrongKeyError         the API key is missing or wrong               PermissionError
+│   ├── ForbiddenError        it asks for something not allowed             PermissionError
+│   ├── BusyError             the queue is full; has `retry_after_s`
 │   └── NotReadyError         the server is stopping, or was too slow
-└── GateError                 a gate said no: exit code 3                   ValueError
-    ├── ExportMismatchError   a saved model answers differently             ArithmeticError
-    └── LeakError             a copy of an image to judge by was trained on
+└── GateError                 a check failed: exit code 3                   ValueError
+    ├── ExportMismatchError   an exported model gives other predictions     ArithmeticError
+    └── LeakError             test images, or copies, were trained on
 """
 
 
 class MienError(Exception):
-    """Anything that mien raises on purpose."""
+    """The base class of all exceptions that mien raises on purpose."""
 
     @property
     def detail(self) -> str:
-        """The message without what a user of the command line can do."""
+        """The message without advice for the command line."""
         return str(self)
 
 
 class UserError(MienError):
-    """The user can put it right; the message says how."""
+    """A mistake that the user can correct; the message says how."""
 
 
 class SourceNotFoundError(UserError, FileNotFoundError):
-    """A path does not exist, or may not be read."""
+    """A path does not exist or cannot be read."""
 
 
 class NotADatasetError(UserError, ValueError):
-    """The folder does not hold one sub-folder for each of two or more classes."""
+    """The classes of the images in a folder cannot be determined, or there are fewer than two."""
 
 
 class TooFewImagesError(UserError, ValueError):
-    """A class has too few usable images for the split asked for."""
+    """A class has too few usable images for the requested split."""
 
 
 class SettingsError(UserError, ValueError):
-    """A setting is out of range, unknown, or contradicts another."""
+    """A setting is out of range, unknown, or contradicts another one."""
 
 
 class OutOfTimeError(UserError, TimeoutError):
-    """What must be done would take longer than the user allows."""
+    """The work would take longer than the user allows."""
 
 
 class OutputError(UserError, OSError):
-    """A file or folder cannot be written: no room, no permission, or in the way."""
+    """A file or folder cannot be written: no space, no permission, or something is in the way."""
 
 
 class ModelFileError(UserError, ValueError):
@@ -71,18 +71,18 @@ class ModelFileError(UserError, ValueError):
 
 
 class BackboneError(UserError, ValueError):
-    """A pretrained network cannot be used: it is not there, cannot be fetched, or is not of the kind needed."""
+    """A pretrained network cannot be used: it is missing, cannot be downloaded, or has the wrong format."""
 
 
 class MissingExtraError(UserError, ImportError):
-    """An optional package is needed; the message gives the command that installs it."""
+    """An optional package is not installed; the message says how to install it."""
 
 
 class ImageError(MienError, ValueError):
-    """One image cannot be used.
+    """An image cannot be used.
 
     Attributes:
-        problem: The problem code, such as "unreadable" (the codes stand in `mien.data.dataset`).
+        problem: The problem code, e.g. "unreadable" (listed in `mien.data.dataset`).
     """
 
     def __init__(self, problem: str, detail: str, advice: str = "") -> None:
@@ -90,23 +90,23 @@ class ImageError(MienError, ValueError):
         self.problem, self._detail, self._advice = problem, detail, advice
 
     def __reduce__(self) -> tuple[type["ImageError"], tuple[str, str, str]]:
-        """Let another process have it whole."""
+        """Pickle it with all its parts."""
         return ImageError, (self.problem, self._detail, self._advice)
 
     @property
     def detail(self) -> str:
-        """The message without what a user of the command line can do."""
+        """The message without advice for the command line."""
         return self._detail
 
 
 class FetchError(MienError, OSError):
-    """One URL cannot be fetched, or must not be.
+    """A URL cannot be fetched, or is forbidden.
 
     Attributes:
         reason: The message without the URL.
-        may_pass: Whether the same try may go well a little later.
-        status_code: What the server answered; 0 where it was not asked, or did not say.
-        retry_after_s: How long the server asks to wait before the next try; 0 where it does not say.
+        may_pass: Whether trying again later may succeed.
+        status_code: HTTP status of the response, or 0 if there was none.
+        retry_after_s: Seconds to wait before the next attempt, as requested by the server, or 0.
     """
 
     def __init__(
@@ -126,42 +126,42 @@ class FetchError(MienError, OSError):
 
 
 class IntakeError(MienError, ValueError):
-    """An archive or a repository is damaged, goes beyond a limit, or must not be opened."""
+    """An archive or a repository is damaged, exceeds a limit, or must not be opened."""
 
 
 class ServiceError(MienError):
-    """A request to the server is refused; the message is shown to whoever sent it, and repeats nothing of it."""
+    """The server refuses a request. The client sees the message, which repeats nothing from the request."""
 
 
 class RequestError(ServiceError, ValueError):
-    """A request is not one that the server knows."""
+    """A request is malformed."""
 
 
 class WrongMediaTypeError(ServiceError, ValueError):
-    """A request brings something else than images."""
+    """A request contains something other than images."""
 
 
 class TooLargeError(ServiceError, ValueError):
-    """A request goes beyond a limit of size or number."""
+    """A request exceeds a limit of size or number."""
 
 
 class SlowRequestError(ServiceError, TimeoutError):
-    """A request did not come in whole in time."""
+    """A request was not received in time."""
 
 
 class WrongKeyError(ServiceError, PermissionError):
-    """A request does not bring the API key."""
+    """The API key of a request is missing or wrong."""
 
 
 class ForbiddenError(ServiceError, PermissionError):
-    """A request asks for what this server does not do, or comes from where it must not."""
+    """A request asks for something that this server does not allow, or comes from a forbidden origin."""
 
 
 class BusyError(ServiceError):
-    """As many requests are waiting as may.
+    """The queue of requests is full.
 
     Attributes:
-        retry_after_s: When another try may go well, in whole seconds.
+        retry_after_s: Whole seconds to wait before trying again.
     """
 
     def __init__(self, message: str, *, retry_after_s: int = 1) -> None:
@@ -170,16 +170,16 @@ class BusyError(ServiceError):
 
 
 class NotReadyError(ServiceError):
-    """The server is stopping, or could not answer in time."""
+    """The server is stopping, or could not respond in time."""
 
 
 class GateError(MienError, ValueError):
-    """A gate that the user set, or that mien always sets, found what it must not."""
+    """A check failed that the user asked for, or that mien always makes."""
 
 
 class ExportMismatchError(GateError, ArithmeticError):
-    """A saved model does not give the answers of the model it was made from."""
+    """An exported model does not give the same predictions as the original."""
 
 
 class LeakError(GateError):
-    """Images to judge by, or near copies of them, were trained on; the message names the pairs."""
+    """Test images, or near-duplicates of them, were trained on; the message lists the pairs."""

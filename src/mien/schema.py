@@ -1,4 +1,4 @@
-"""JSON values -> frozen dataclasses, checked against the types of their fields: what is read back may be anything."""
+"""Schema: convert JSON values to frozen dataclasses, checked against the types of their fields."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -6,31 +6,31 @@ from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-# cattrs takes 1 for "1" and None for "None", and says less of what is wrong; pydantic takes half a second to load.
+# cattrs accepts 1 for "1" and None for "None", and its errors say less; pydantic takes half a second to import.
 T = TypeVar("T")
 _TOO_LARGE = 1e300
 
 
 def built(kind: type[T], value: Any, *, name: str = "") -> T:
-    """Return a JSON value as a dataclass, or as what one has in its fields.
+    """Convert a JSON value to a dataclass, or to any type that its fields may have.
 
     Args:
-        kind: A dataclass of strings, numbers, dictionaries, tuples, and other such dataclasses.
-        value: What `dataclasses.asdict` gave, as it comes back from JSON. Fields with a default may be missing.
-        name: What messages call it; by default the name of the dataclass.
+        kind: A dataclass of strings, numbers, dictionaries, tuples and such dataclasses.
+        value: The result of `dataclasses.asdict` after a round trip through JSON. Fields with a default may be missing.
+        name: Its name in messages; by default the name of the dataclass.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: It does not match.
     """
     found: T = value_of(kind, value, name or kind.__name__)
     return found
 
 
 def value_of(kind: Any, value: Any, name: str) -> Any:
-    """Return a JSON value as a type of those that `built` knows.
+    """Convert a JSON value to any type that `built` supports.
 
     Raises:
-        ValueError: It is of another; the message calls it by `name`.
+        ValueError: It does not match; the message calls it `name`.
     """
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
@@ -45,7 +45,7 @@ def value_of(kind: Any, value: Any, name: str) -> Any:
         return _fields_built(kind, value, name)
     if origin is Literal and isinstance(value, str) and value in parts:
         return value
-    # Not a number, or too large for one: JSON as Python reads it has such.
+    # Python's JSON parser accepts NaN and infinity.
     if kind is float and type(value) in (int, float) and abs(value) < _TOO_LARGE:
         return float(value)
     if kind is Any or (kind in (str, int, bool, NoneType) and type(value) is kind):
@@ -54,7 +54,7 @@ def value_of(kind: Any, value: Any, name: str) -> Any:
 
 
 def _any_built(kind: Any, value: Any, name: str) -> Any:
-    """Return a value as the first of several types that it is of."""
+    """Convert a value to the first of several types that it matches."""
     for part in get_args(kind):
         with suppress(ValueError):
             return value_of(part, value, name)
@@ -66,7 +66,7 @@ def _unexpected(kind: Any, value: Any, name: str) -> ValueError:
 
 
 def _described(kind: Any) -> str:
-    """Name a type as a message does."""
+    """Name a type for a message."""
     if is_dataclass(kind) or get_origin(kind) is dict:
         return "a JSON object"
     if get_origin(kind) in (Union, UnionType):
@@ -82,8 +82,8 @@ def _fields_built(kind: Any, document: Mapping[str, Any], name: str) -> Any:
     hints = get_type_hints(kind)
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
     if missing := sorted(needed - set(document)):
-        raise ValueError(f"{name} lacks {', '.join(map(repr, missing))}")
+        raise ValueError(f"{name} is missing {', '.join(map(repr, missing))}")
     if unknown := sorted(set(document) - set(hints)):
         listed = ", ".join(map(repr, unknown))[:200]
-        raise ValueError(f"unknown in {name}: {listed}; known: {', '.join(sorted(hints))}")
+        raise ValueError(f"{name} has no field {listed}. Known fields: {', '.join(sorted(hints))}")
     return kind(**{key: value_of(hints[key], item, key) for key, item in document.items()})

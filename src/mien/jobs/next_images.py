@@ -240,11 +240,11 @@ def _worth_labelling(
     others = [replace(record, label="") for record in labelled]
     known = {leak.path for leak in find_leaks(dataset.records, others, config.near_bits, groups=False)}
     if known:
-        progress.say(f"left out: {counted(len(known), 'image')} that the run knows, or copies of such")
+        progress.say(f"skipped {counted(len(known), 'image')} that the run already knows, or copies of them")
     rest = [place for place, record in enumerate(dataset.records) if record.phash and record.path not in known]
     reasons = Counter(dataset.records[place].problems[-1].code for place in rest if not dataset.records[place].used)
     for code, count in reasons.items():
-        progress.say(f"left out: {counted(count, 'image')}, each {PROBLEMS[code]}")
+        progress.say(f"skipped {counted(count, 'image')}: {PROBLEMS[code]}")
     return np.array([place for place in rest if dataset.records[place].used], np.int64)
 
 

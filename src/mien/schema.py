@@ -82,8 +82,8 @@ def _fields_built(kind: Any, document: Mapping[str, Any], name: str) -> Any:
     hints = get_type_hints(kind)
     needed = {f.name for f in fields(kind) if f.default is MISSING and f.default_factory is MISSING}
     if missing := sorted(needed - set(document)):
-        raise ValueError(f"{name} is missing {', '.join(map(repr, missing))}")
+        raise ValueError(f"{name}: missing {', '.join(map(repr, missing))}")
     if unknown := sorted(set(document) - set(hints)):
         listed = ", ".join(map(repr, unknown))[:200]
-        raise ValueError(f"{name} has no field {listed}. Known fields: {', '.join(sorted(hints))}")
+        raise ValueError(f"unknown field in {name}: {listed}. Known: {', '.join(sorted(hints))}")
     return kind(**{key: value_of(hints[key], item, key) for key, item in document.items()})

@@ -1,4 +1,4 @@
-"""What is printed of a folder of images: what it holds, what is wrong with it, and what is moved."""
+"""Printing about a folder of images: its content and problems, and files fetched, forgotten or moved."""
 
 import shlex
 from collections import Counter
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from mien.jobs.forget import Forgotten
 
 MAX_LINES = 10
-IN_JSON = "more (--json lists all)"
+_LEAKED = "the run was trained on it, or on a copy"
+IN_JSON = "more (add --json for all)"
 
 
 def show_intake(made: "Intake") -> None:
-    """Print how many images of each class are new, were there, or are missing, and why."""
+    """Print how many images of each class are new, existed, or are missing, and why."""
     table = new_table("class", "new", "already there", "not stored")
     for name in sorted({*made.new, *made.there, *made.failed}):
         shown = printable(name) or "(in no class folder)"
@@ -34,74 +35,90 @@ def show_intake(made: "Intake") -> None:
     for record in made.failures:
         examples.setdefault(record.status, record.url)
     counts = Counter(record.status for record in made.failures).most_common()
-    reasons = [f"{n} {printable(status)}, such as {printable(shorten(examples[status], 200))}" for status, n in counts]
+    reasons = [f"{n} {printable(status)} (e.g. {printable(shorten(examples[status], 200))})" for status, n in counts]
     for line in first_few(reasons, MAX_LINES, rest="other reasons"):
         OUT.print(line)
     for source, reason in made.unusable.items():
         OUT.print(f"{printable(source)}: stopped: {printable(reason)}")
     if made.num_others:
-        OUT.print(f"no images, and passed over: {counted(made.num_others, 'file')}")
-    show_prose(f"Where each is from: {printable(str(made.log_path))}.")
+        OUT.print(f"skipped because not an image: {counted(made.num_others, 'file')}")
+    show_prose(f"The source of each image is in {printable(str(made.log_path))}.")
     if made.unusable or any(not record.is_refused for record in made.failures):
-        show_prose("Run the same command again to try what failed.")
+        show_prose("To retry what failed, run the same command again.")
     if any(record.is_refused for record in made.failures):
-        show_prose("What was refused is not tried again, unless you --forget it first.")
+        show_prose("What was refused is not retried unless you --forget it first.")
 
 
 def show_forgotten(forgotten: "Forgotten") -> None:
-    """Print what was removed, what stays, and where else to look."""
+    """Print what was removed, what was kept, and what else to do."""
     for path in forgotten.removed:
         OUT.print(f"removed {printable(path)}")
     for path, urls in forgotten.shared.items():
-        OUT.print(f"{printable(path)} stays: it also came from {printable(', '.join(first_few(urls, MAX_LINES)))}")
+        OUT.print(f"kept {printable(path)}: it also came from {printable(', '.join(first_few(urls, MAX_LINES)))}")
     for path in forgotten.copies:
-        OUT.print(f"{printable(path)} stays: it is a copy of what was removed")
-    OUT.print(f"forgotten: {counted(len(forgotten.urls), 'source')}, {counted(len(forgotten.removed), 'image')}")
-    show_prose("Take the URL out of your lists too, or it comes back; what was trained with the image still knows it.")
+        OUT.print(f"kept {printable(path)}: it is a copy of a removed image")
+    OUT.print(f"forgot {counted(len(forgotten.urls), 'source')} and removed {counted(len(forgotten.removed), 'image')}")
+    show_prose("Remove the URL from your lists too, or it will be fetched again. Models trained on it still know it.")
 
 
 def show_check(found: Check, next_command: str) -> None:
-    """Print what a folder holds, what is wrong with it, the leaks, what gives labels away, and what to type next."""
+    """Print how many files are usable and the worst problem, then the details, then the next command."""
     dataset = found.dataset
-    for line in describe_losses(dataset):
-        show_prose(f"{printable(line)}\n")
+    usable = f"{len(dataset.indexes()):,} of {counted(len(dataset.records), 'file')} are usable"
+    show_prose(printable(f"{usable}. {_worst_problem(found)}", keep_lines=True))
+    _show_classes(dataset)
+    _show_problems(dataset)
+    groups = dataset.groups()
+    if groups:
+        OUT.print(f"\nCopies: {counted(sum(map(len, groups)), 'image')} in {counted(len(groups), 'set')}.")
+    if found.group_by:
+        show_prose(f"\n{printable(describe_groups(dataset, found.group_by))}")
+    if found.leaks is not None:
+        OUT.print(f"\nleaks: {_LEAKED} ({len(found.leaks)} of {counted(len(dataset.records), 'file')})")
+        for line in name_leaks(found.leaks):
+            show_prose(printable(line))
+    if found.shortcuts:
+        OUT.print()
+        for line in describe_shortcuts(found.shortcuts):
+            show_prose(printable(line))
+    if not all(record.used for record in dataset.records):
+        show_prose("\nTo move the skipped files out of the folder: mien clean DATA --to FOLDER.")
+    OUT.print("\nNot ready to train: see the first lines." if found.too_few else f"\nNext: {printable(next_command)}")
+
+
+def _worst_problem(found: Check) -> str:
+    """Return what a user must know first: why it cannot be trained on, or else what is most wrong."""
+    dataset = found.dataset
+    if found.too_few:
+        return f"That is too few to train:\n{found.too_few}"
+    if losses := describe_losses(dataset):
+        return "\n".join(losses)
+    if found.leaks:
+        return f"But {counted(len(found.leaks), 'image')} must not be used to judge the run: {_LEAKED}."
+    if found.shortcuts:
+        return "But a model could cheat: see the shortcut below."
+    skipped = [record for record in dataset.records if not record.used]
+    counts = Counter(record.problems[-1].code for record in skipped or dataset.records if record.problems)
+    if not counts:
+        return "No problems found."
+    ((code, count),) = counts.most_common(1)
+    return f"Main problem: {PROBLEMS[code]} ({counted(count, 'file')})."
+
+
+def _show_classes(dataset: Dataset) -> None:
     table = new_table("no.", "class", "files", "used")
     before, after = dataset.counts(), dataset.counts(used_only=True)
     for number, name in enumerate(dataset.class_names):
         table.add_row(str(number), printable(name), str(before[name]), str(after[name]))
     OUT.print(table)
-    _show_problems(dataset)
-    if not (found.shortcuts or found.leaks or any(record.problems for record in dataset.records)):
-        OUT.print("\nNothing was found that is wrong.")
-    groups = dataset.groups()
-    if groups:
-        num_copies = sum(map(len, groups))
-        show_prose(f"\n{num_copies} images are copies of one another, in {counted(len(groups), 'set')}.")
-    if found.group_by:
-        show_prose(f"\n{printable(describe_groups(dataset, found.group_by))}")
-    if found.leaks is not None:
-        num_files = f"{len(found.leaks)} of {counted(len(dataset.records), 'file')}"
-        OUT.print(f"\nleaks: trained on by the run, or copies of that ({num_files})")
-        for line in name_leaks(found.leaks):
-            OUT.print(printable(line))
-    if found.shortcuts:
-        OUT.print()
-        for line in describe_shortcuts(found.shortcuts):
-            show_prose(printable(line))
-    usable = f"{len(dataset.indexes()):,} of {counted(len(dataset.records), 'file')} are usable"
-    if found.too_few:
-        OUT.print(f"\n{usable}, and that is too few to train on:")
-        show_prose(printable(found.too_few, keep_lines=True))
-    else:
-        OUT.print(f"\n{usable}. Next: {printable(next_command)}")
 
 
 def _show_problems(dataset: Dataset) -> None:
     found: dict[str, list[str]] = {}
     for record in dataset.records:
-        use = "still used" if record.used else "left out"
+        use = "still used" if record.used else "skipped"
         for problem in record.problems:
-            line = f"{printable(record.path)}: {printable(problem.detail)}; {use}"
+            line = f"{printable(record.path)}: {printable(problem.detail)} ({use})"
             found.setdefault(problem.code, []).append(line)
     _show_by_problem(found)
 
@@ -110,36 +127,32 @@ def _show_by_problem(lines: Mapping[str, Sequence[str]]) -> None:
     for code in (code for code in PROBLEMS if code in lines):
         OUT.print(f"\n{code}: {PROBLEMS[code]} ({len(lines[code])})")
         for line in first_few(lines[code], MAX_LINES, rest=IN_JSON):
-            OUT.print(f"  {line}")
+            show_prose(line, head="  ")
 
 
 def show_quarantine(plan: "Plan", *, applied: bool) -> None:
-    """Print which files were moved aside, or would be, by the reason, and what to do next."""
+    """Print which files were moved or would be, by problem, and what to do next."""
     found: dict[str, list[str]] = {}
     for move in plan.moves:
-        # Of several problems, the last is the one for which it is not used.
+        # The last of several problems is the reason why it is not used.
         code = list(move.problems)[-1]
         found.setdefault(code, []).append(f"{printable(move.path)}: {printable(move.problems[code])}")
     _show_by_problem(found)
-    left = [f"\nleft where it is: {printable(path)}: {reason}" for path, reason in plan.left.items()]
+    left = [f"\nnot moved: {printable(path)}: {reason}" for path, reason in plan.left.items()]
     for line in first_few(left, MAX_LINES, rest=IN_JSON):
         OUT.print(line)
-    folder, files = printable(shlex.quote(str(plan.folder))), _counted(len(plan.moves))
+    folder, files = printable(shlex.quote(str(plan.folder))), counted(len(plan.moves), "file")
+    undo = f"mien clean --undo {folder}"
     if not plan.moves:
-        show_prose("\nThere is nothing to move.")
+        show_prose("\nNothing to move.")
     elif applied:
-        show_prose(f"\nMoved {files} to {folder}. To bring them back: mien clean --undo {folder}")
+        show_prose(f"\nMoved {files} to {folder}. To undo: {undo}")
     else:
-        back = f"mien clean --undo {folder}"
-        show_prose(f"\nNothing was moved. --apply would move {files} to {folder}, and {back} brings them back.")
+        show_prose(f"\nDry run: nothing was moved. Add --apply to move {files} to {folder}. To undo it then: {undo}")
 
 
 def show_restored(plan: "Plan") -> None:
-    """Print what was moved back, and whether something is left in the quarantine."""
-    OUT.print(f"Moved {_counted(len(plan.moves))} back to {printable(str(plan.root))}.")
+    """Print what was moved back, and whether anything is left in the quarantine folder."""
+    OUT.print(f"Moved {counted(len(plan.moves), 'file')} back to {printable(str(plan.root))}.")
     if plan.folder.exists():
-        show_prose(f"What else lies in {printable(str(plan.folder))} did not come from mien, and stays there.")
-
-
-def _counted(num_files: int) -> str:
-    return f"{num_files} file{'s' * (num_files != 1)}"
+        show_prose(f"{printable(str(plan.folder))} still contains files that mien did not put there. They stay.")

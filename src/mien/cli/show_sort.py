@@ -1,4 +1,4 @@
-"""What is printed of images that are put into class folders, and of those that are removed again."""
+"""Printing about images sorted into class folders, and about undoing that."""
 
 import shlex
 from collections import Counter
@@ -16,16 +16,16 @@ _DONE = {None: "Copied", "hard": "Linked", "symbolic": "Linked"}
 
 
 def show_sorted(found: Sorted, *, link: Link | None, dry_run: bool, json: bool) -> int:
-    """Print how many images went to each folder, which are doubtful and why, and what to do next, or all as JSON.
+    """Print how many images went to each folder, the doubtful ones and why, and what to do next, or all as JSON.
 
     Args:
-        found: What `sort_images` returned.
-        link: Which links were made; None for copies.
-        dry_run: Nothing was done.
-        json: As one JSON document.
+        found: Result of `sort_images`.
+        link: The kind of links made, or None for copies.
+        dry_run: Whether it was a dry run.
+        json: Print one JSON document.
 
     Returns:
-        The exit code: 1 where a file cannot be read, or there is none.
+        The exit code: 1 if a file could not be read, or there are none.
     """
     if json:
         show_json({"put": not dry_run, **found.to_dict()})
@@ -33,11 +33,11 @@ def show_sorted(found: Sorted, *, link: Link | None, dry_run: bool, json: bool) 
         _show_folders(found)
         _show_next_step(found, done=_DONE[link], dry_run=dry_run)
     elif found.num_there:
-        OUT.print("There is nothing new to sort.")
+        OUT.print("Nothing new to sort.")
     if found.num_there and not json:
-        OUT.print(f"Sorted before: {counted(found.num_there, 'image')}.")
+        OUT.print(f"Already sorted: {counted(found.num_there, 'image')}.")
     for source, error in found.unreadable.items():
-        ERR.print(f"cannot be read: {printable(f'{source}: {error}')}")
+        ERR.print(f"cannot read {printable(f'{source}: {error}')}")
     is_empty = not (found.files or found.unreadable or found.num_there)
     if is_empty:
         ERR.print("no images found")
@@ -45,25 +45,25 @@ def show_sorted(found: Sorted, *, link: Link | None, dry_run: bool, json: bool) 
 
 
 def show_undone(undone: Undone, *, json: bool) -> int:
-    """Print what was removed, and what was left and why, or both as JSON.
+    """Print what was removed, and what was kept and why, or both as JSON.
 
     Returns:
-        The exit code: 1 where something was left.
+        The exit code: 1 if anything was kept.
     """
     if json:
         show_json(undone.to_dict())
     else:
         folder = printable(shlex.quote(str(undone.folder)))
-        OUT.print(f"Removed {counted(len(undone.removed), 'file')} from {folder}. Originals are never touched.")
-        for line in first_few([f"left: {path}: {reason}" for path, reason in undone.left.items()], MAX_LINES):
+        OUT.print(f"Removed {counted(len(undone.removed), 'file')} from {folder}. The originals are untouched.")
+        for line in first_few([f"kept {path}: {reason}" for path, reason in undone.left.items()], MAX_LINES):
             OUT.print(printable(line))
         if undone.folder.exists() and not undone.left:
-            show_prose(f"What else lies in {folder} did not come from mien, or was moved since, and stays there.")
+            show_prose(f"{folder} still contains files that mien did not put there, or that were moved. They stay.")
     return int(bool(undone.left))
 
 
 def _show_folders(found: Sorted) -> None:
-    """Print the number of images in each folder, and the doubtful ones."""
+    """Print the number of images in each folder, and the doubtful images."""
     counts = Counter(file.path.split("/")[0] for file in found.files)
     table = new_table("class", "images")
     for name in filter(counts.get, (*found.class_folders.values(), UNSURE)):
@@ -79,10 +79,10 @@ def _show_folders(found: Sorted) -> None:
 def _show_next_step(found: Sorted, *, done: str, dry_run: bool) -> None:
     folder, images = printable(shlex.quote(str(found.folder))), counted(len(found.files), "image")
     if dry_run:
-        show_prose(f"Nothing was done. Without --dry-run these {images} would be put into {folder}.")
+        show_prose(f"Dry run: nothing was done. Without --dry-run, {images} would go to {folder}.")
     else:
-        show_prose(f"{done} {images} to {folder}; its {JOURNAL_NAME} says where each is from, and what was answered.")
+        show_prose(f"{done} {images} to {folder}. {JOURNAL_NAME} in it lists the source and prediction of each.")
         show_prose("Look through the folders before you train on them.")
-        show_prose(f"To remove what was put there: mien sort --undo {folder}")
+        show_prose(f"To undo: mien sort --undo {folder}")
     if not found.threshold:
-        show_prose("Without a threshold, doubtful answers count like sure ones; --threshold 0.8 puts them into unsure.")
+        show_prose("No threshold was set, so doubtful images were sorted too. --threshold 0.8 puts them into unsure.")

@@ -95,7 +95,7 @@ def describe_losses(dataset: Dataset) -> list[str]:
             listed = ", ".join(first_few(shares, _MAX_NAMED))
             example = next(iter(large.values()))[0]
             reason = f"{PROBLEMS[code]} (e.g. {example.path}: {example.problems[-1].detail})"
-            lines.append(f"many files are skipped: {listed}. Reason: {reason}. {' '.join(REMEDIES[code])}")
+            lines.append(f"Many files are skipped: {listed}. Reason: {reason}. {' '.join(REMEDIES[code])}")
     return lines
 
 

@@ -47,21 +47,21 @@ PROBLEMS = {
     "relabelled": "label changed by --relabel",
     "label_issue": "label may be wrong",
 }
-_LOOK = ("To see the pairs: mien check DATA --sheet pairs.png.", "If they are not copies, add --near-bits 0.")
-_FETCH_AGAIN = ("Save or download them again.",)
+_LOOK = ("To see the copies: mien check DATA --sheet pairs.png.", "If they are not copies, add --near-bits 0.")
+_FETCH_AGAIN = ("Save or download the damaged files again.",)
 # What a user can do about files that are skipped for a problem, in sentences.
 REMEDIES: dict[str, tuple[str, ...]] = {
     "unreadable": _FETCH_AGAIN,
-    "not_an_image": ("Convert images in unsupported formats to JPEG or PNG.",),
+    "not_an_image": ("Convert unsupported images to JPEG or PNG.",),
     "empty": _FETCH_AGAIN,
-    "too_many_pixels": ("To use them, raise --max-pixels or save them smaller.",),
-    "too_few_bytes": ("To use them, add --min-bytes 0.",),
-    "too_few_pixels": ("To use them, add --min-side 1.",),
-    "conflicting_labels": (*_LOOK, "If they are, choose the right class: mien review DATA."),
-    "exact_duplicate": ("Add different images.",),
+    "too_many_pixels": ("To use very large images, raise --max-pixels or shrink them.",),
+    "too_few_bytes": ("To use small files, add --min-bytes 0.",),
+    "too_few_pixels": ("To use small images, add --min-side 1.",),
+    "conflicting_labels": (*_LOOK, "If they are, choose their class: mien review DATA."),
+    "exact_duplicate": ("Add more images.",),
     "near_duplicate": _LOOK,
-    "left_out": ("To use them, change the decisions in the --relabel file.",),
-    "joins_splits": ("To use them, add --split new.",),
+    "left_out": ("To use excluded images, edit the --relabel file.",),
+    "joins_splits": ("To use images related to two splits, add --split new.",),
 }
 _COLUMNS = (
     "path label sha256 phash bytes format width height brightness colour problem group subject split detail".split()

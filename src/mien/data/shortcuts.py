@@ -260,15 +260,15 @@ def _num_right(rows: NDArray[np.float64], labels: NDArray[np.int64], num_classes
 
 
 def _words(fact: str, records: list[ImageRecord], hosts: Mapping[str, str], accuracy: Score) -> str:
-    share = f"enough to guess {accuracy} of the labels"
+    share = f"the label with an accuracy of {accuracy}"
     for measure in _MEASURES:
         if measure.name == fact:
-            return f"{_difference(measure, records)}: {fact} alone is {share}"
+            return f"{_difference(measure, records)}: {fact} alone predicts {share}"
     if fact == _TOGETHER:
         source = ", source" if any(hosts.values()) else ""
-        return f"file size, format, dimensions{source}, brightness and colour together are {share}"
+        return f"file size, format, dimensions{source}, brightness and colour together predict {share}"
     values = [f"from {hosts.get(r.path) or 'no known host'}" if fact == "source host" else r.format for r in records]
-    return f"{_favourite(values, [r.label for r in records])}: {fact} alone is {share}"
+    return f"{_favourite(values, [r.label for r in records])}: {fact} alone predicts {share}"
 
 
 def _difference(measure: _Measure, records: list[ImageRecord]) -> str:

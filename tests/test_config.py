@@ -118,9 +118,9 @@ def test_an_unknown_name_or_a_wrong_type_is_refused_by_name(document: Any, named
 
 
 def test_the_message_on_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"'epoch'.*known: batch_size, .*epochs"):
+    with pytest.raises(SettingsError, match=r"'epoch'.*Known: batch_size, .*epochs"):
         from_json({"fit": {"epoch": 3}})
-    with pytest.raises(SettingsError, match=r"^unknown in the settings: 'fitt'; known: augment, .*fit,"):
+    with pytest.raises(SettingsError, match=r"^unknown field in the settings: 'fitt'\. Known: augment, .*fit,"):
         from_json({"fitt": {}})
 
 

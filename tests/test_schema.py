@@ -58,7 +58,7 @@ def test_a_field_with_a_default_may_be_missing() -> None:
 )
 def test_anything_else_is_refused(changed: dict[str, Any]) -> None:
     document = json.loads(json.dumps(asdict(TREE))) | changed
-    with pytest.raises(ValueError, match=r" is .*; expected | lacks |^unknown in .*; known: "):
+    with pytest.raises(ValueError, match=r" is .*; expected |: missing |^unknown field in .*\. Known: "):
         built(Tree, document)
     with pytest.raises(ValueError, match="Tree is"):
         built(Tree, [document])
@@ -67,13 +67,13 @@ def test_anything_else_is_refused(changed: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"leaves": [{"name": "a"}]}, "leaves lacks 'share'"),
+        ({"leaves": [{"name": "a"}]}, "leaves: missing 'share'"),
         ({"leaves": [{"name": "a", "share": "x"}]}, "share is 'x'; expected float or null"),
         ({"counts": {"x": 1.5}}, "counts is 1.5; expected int"),
         ({"place": [1]}, "place is [1]; expected tuple[int, float]"),
         ({"kind": "c"}, "kind is 'c'; expected 'a' or 'b'"),
         ({"extra": [1]}, "extra is [1]; expected a JSON object"),
-        ({"height": 1}, "unknown in the tree: 'height'; known: counts, extra, kind, leaves, note, place"),
+        ({"height": 1}, "unknown field in the tree: 'height'. Known: counts, extra, kind, leaves, note, place"),
     ],
 )
 def test_a_refusal_says_what_was_found_and_what_was_expected(changed: dict[str, Any], message: str) -> None:

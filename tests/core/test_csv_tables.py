@@ -79,10 +79,10 @@ def test_rows_are_given_by_the_names_of_the_columns() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1\n", "a row has 1 cells, and the table 2 columns"),
-        ("a,b\n1,2,3\n", "a row has 3 cells, and the table 2 columns"),
-        ('a,b\n1,"2\n', "no CSV: unexpected end of data"),
-        ("a\n" + "x" * 200_000, "no CSV: field larger than field limit"),
+        ("a,b\n1\n", "a row has 1 cell, but the table has 2 columns"),
+        ("a,b\n1,2,3\n", "a row has 3 cells, but the table has 2 columns"),
+        ('a,b\n1,"2\n', "not valid CSV: unexpected end of data"),
+        ("a\n" + "x" * 200_000, "not valid CSV: field larger than field limit"),
     ],
 )
 def test_what_is_no_such_table_is_refused(text: str, message: str) -> None:

@@ -63,7 +63,7 @@ OTHERS = {
     b'<svg xmlns="http://www.w3.org/2000/svg"/>': "SVG",
     b'<?xml version="1.0"?><svg/>': "SVG",
     b"8BPS\0\1" + bytes(200): "Photoshop",
-    bytes(200): "no image of a known kind",
+    bytes(200): "not a known image format",
     encoded(BLOBS, "ICO"): "an icon",
     encoded(BLOBS, "EPS"): "document",
     encoded(BLOBS, "PCX"): "PCX",

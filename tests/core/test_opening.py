@@ -245,7 +245,7 @@ def test_a_heic_on_which_its_decoder_breaks_down_is_damaged_and_the_next_is_read
     broken = bytearray(content)
     # The name of the kind of one of its items, which is then no text.
     broken[broken.index(b"Exif", 100)] = 0x80
-    assert str(problem_of(bytes(broken), CONFIG)) == "damaged: its decoder breaks down on it"
+    assert str(problem_of(bytes(broken), CONFIG)) == "damaged: the HEIC decoder crashed on it"
     assert decode(content, CONFIG).width == 72
 
 

@@ -14,7 +14,7 @@ from mien.data.scanning import scan
 FIRST = "00" * 16
 NEAR = "00" * 14 + "ffff"
 FAR = "00" * 13 + "1fffff"
-EXTENSION = Problem("wrong_extension", "named .png, but JPEG by its content")
+EXTENSION = Problem("wrong_extension", "named .png, but the content is JPEG")
 
 
 def codes(dataset: Dataset) -> list[tuple[str, ...]]:
@@ -146,7 +146,7 @@ def test_small_files_and_small_images_are_left_out() -> None:
     )
     assert used(dataset) == ["sad/2"]
     assert codes(dataset) == [("too_few_bytes",), (), ("too_few_pixels",), ("too_few_bytes", "too_few_pixels")]
-    assert dataset.records[0].problems[0].detail == "99 bytes; at least 100 are asked for"
+    assert dataset.records[0].problems[0].detail == "99 bytes; the minimum is 100"
     assert "900 x 31 pixels" in dataset.records[2].problems[0].detail
 
 
@@ -227,8 +227,8 @@ def test_what_leaves_out_more_than_a_fifth_of_a_class_is_told_with_the_flag_that
         dataset_of(*small, *(record(f"sad/{n}", num_bytes=99) for n in range(9))), CleanConfig(min_bytes=10)
     )
     (line,) = describe_losses(dataset)
-    assert line.startswith("many files are left out: 3 of 12 in sad. Each is a file of fewer bytes than --min-bytes")
-    assert "such as sad/small 0 (5 bytes; at least 10 are asked for)" in line and line.endswith("add --min-bytes 0.")
+    assert line.startswith("Many files are skipped: 3 of 12 in sad. Reason: file smaller than --min-bytes")
+    assert "(e.g. sad/small 0: 5 bytes; the minimum is 10)" in line and line.endswith("add --min-bytes 0.")
     fewer = clean(
         dataset_of(small[0], *(record(f"sad/{n}", num_bytes=99) for n in range(9))), CleanConfig(min_bytes=10)
     )

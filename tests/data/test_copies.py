@@ -196,5 +196,5 @@ def test_looks_are_read_back_and_a_damaged_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match="damaged, or of another version"):
         with_looks(tmp_path / "looks.npy", bare[:1])
     (tmp_path / "looks.npy").write_bytes(b"no numbers")
-    with pytest.raises(SourceNotFoundError, match="which says what was trained on looks like"):
+    with pytest.raises(SourceNotFoundError, match="which holds thumbnails of the training images"):
         with_looks(tmp_path / "looks.npy", bare)

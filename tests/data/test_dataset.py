@@ -103,7 +103,7 @@ def test_what_is_no_manifest_is_refused_by_name(tmp_path: Path, content: bytes) 
 def test_a_manifest_with_a_damaged_hash_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "manifest.csv"
     dataset_of(record("sad/1.jpg", phash="ab")).save(path)
-    with pytest.raises(SourceNotFoundError, match="a row has the phash 'ab'"):
+    with pytest.raises(SourceNotFoundError, match="a row has the invalid phash 'ab'"):
         load_records(path)
 
 

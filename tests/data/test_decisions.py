@@ -134,7 +134,7 @@ def test_a_journal_that_a_spreadsheet_saved_goes_on(path: Path) -> None:
 def test_another_file_is_refused_and_stays(path: Path) -> None:
     path.write_text("path,decision\na.jpg,sad\n" * 2)
     before = path.read_bytes()
-    with pytest.raises(SettingsError, match="no journal"):
+    with pytest.raises(SettingsError, match="not a journal"):
         DecisionJournal(path)
     assert path.read_bytes() == before
 

@@ -63,5 +63,5 @@ def test_a_journal_that_names_a_place_outside_is_refused(path: str, tmp_path: Pa
         document = json.loads((tmp_path / JOURNAL_NAME).read_text())
         document[section][path] = entry
         (tmp_path / JOURNAL_NAME).write_text(json.dumps(document))
-        with pytest.raises(SourceNotFoundError, match="not as mien wrote it: it names"):
+        with pytest.raises(SourceNotFoundError, match="is damaged or was edited: it contains"):
             load_journal(tmp_path)

@@ -62,7 +62,7 @@ def test_a_new_image_that_joins_two_sides_is_left_out_with_the_reason() -> None:
     found = {r.path: r for r in dataset.records}["sad/both.jpg"]
     assert not found.used
     assert [(problem.code, problem.detail) for problem in found.problems] == [
-        ("joins_splits", "it belongs together with sad/one.jpg (train) and sad/two.jpg (test)")
+        ("joins_splits", "related to sad/one.jpg (train) and sad/two.jpg (test)")
     ]
     after = split_of(split(dataset, sides=sides_of(placed)))
     assert [after[f"sad/{name}.jpg"] for name in ("one", "two", "both")] == ["train", "test", ""]
@@ -101,13 +101,13 @@ def test_a_copy_stands_where_the_image_stood_that_has_gone() -> None:
     after = split(now, SplitConfig(seed=5), sides)
     assert split_of(after)["sad/saved-again.jpg"] == split_of(before)["sad/old.jpg"]
     assert describe_kept(after, before.records, sides) == (
-        "40 of its 41 images stay where they were; 1 are gone; 1 copies of such images stand where those stood"
+        "40 of its 41 images keep their split; gone: 1; copies that follow their original: 1"
     )
 
 
 def test_the_split_of_other_images_is_not_kept() -> None:
     others = images(0, *(record(f"{c}/other-{n}.jpg") for c in ("happy", "sad") for n in range(20)))
-    with pytest.raises(SettingsError, match="none of the images whose split is to be kept"):
+    with pytest.raises(SettingsError, match="contains no image of the split to keep"):
         sides_with_copies(images(20), split(others).records, near_bits=16)
 
 

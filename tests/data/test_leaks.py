@@ -106,7 +106,7 @@ def test_seen_is_what_was_trained_or_chosen_on_and_its_copies(tmp_path: Path) ->
     )
     dataset.save(run.manifest_path)
     with pytest.raises(
-        SourceNotFoundError, match=r"cannot read '.*looks.npy', which says what was trained on looks like"
+        SourceNotFoundError, match=r"cannot read '.*looks.npy', which holds thumbnails of the training images"
     ):
         load_seen(run)
     save_looks(run.looks_path, dataset.records)
@@ -166,7 +166,9 @@ def test_a_split_broken_by_hand_is_refused_whatever_its_groups_say(side: str, nu
     records = [*records[:-2], records[number]]
     refuse_straddling([dataset_of(*records)])
     records[-1] = replace(records[-1], split=side)
-    with pytest.raises(LeakError, match=r"copies or groups of 1 images of 'moods'") as refused:
+    with pytest.raises(
+        LeakError, match=r"copies or group members of 1 image of 'moods' are in another split"
+    ) as refused:
         refuse_straddling([dataset_of(*records)])
     # Which of the two comes first is a matter of what would be kept.
     assert f"{records[-1].path} ({side})" in str(refused.value) and "happy/00 (train)" in str(refused.value)
@@ -195,10 +197,10 @@ def test_an_image_of_a_group_that_was_trained_on_is_a_leak() -> None:
     seen = [record("ill/1", subject="p7"), record("ill/2")]
     found = find_leaks([record("well/x", subject="p7"), record("well/y", subject="p8"), record("well/z")], seen)
     assert found == (Leak("well/x", "p7", "group", 0),)
-    assert str(found[0]) == "well/x: of a group that was trained on, p7"
+    assert str(found[0]) == "well/x: same group as training images: p7"
 
 
 def test_a_group_on_two_sides_of_a_split_is_refused() -> None:
     one, other = record("ill/1", subject="p7", split="train"), record("ill/2", subject="p7", split="test")
-    with pytest.raises(LeakError, match=r"ill/2 \(test\) and ill/1 \(train\), both of a group"):
+    with pytest.raises(LeakError, match=r"ill/2 \(test\) and ill/1 \(train\), same group"):
         refuse_straddling([dataset_of(one, other)])

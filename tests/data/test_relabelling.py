@@ -57,8 +57,8 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "must name the columns"),
-        ("file,class\nsad/1.jpg,happy\n", "must name the columns"),
+        ("", "must contain the columns"),
+        ("file,class\nsad/1.jpg,happy\n", "must contain the columns"),
         (b"\x89PNG\0\0\0", "no text"),
         (b"path,decision\nsad/1.jpg\0,happy\n", "no text"),
         ("path,decision\n" + "x" * 200_000 + ",happy\n", "no CSV"),
@@ -161,7 +161,7 @@ def test_no_other_image_changes_its_split() -> None:
 def test_a_class_may_not_lose_its_last_image_of_a_split() -> None:
     before = split(moods())
     given = {r.path: "leave-out" for r in before.records if r.split == "test" and r.label == "sad"}
-    with pytest.raises(TooFewImagesError, match="test split gets no image of class 'sad'"):
+    with pytest.raises(TooFewImagesError, match="test split has no image of class 'sad'"):
         split(clean(relabel(before, given)), sides=sides_of(before.records))
 
 

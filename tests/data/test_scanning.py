@@ -153,15 +153,15 @@ def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, f
     def said(path: Path) -> str:
         with pytest.raises(NotADatasetError) as caught:
             scan(path)
-        assert str(path) in str(caught.value) and "one sub-folder per class, such as happy and sad" in str(caught.value)
+        assert str(path) in str(caught.value) and "one subfolder per class, e.g. happy and sad" in str(caught.value)
         return str(caught.value)
 
     assert "no class folders" in said(folder / "sad") and f"its parent, {folder}?" in said(folder / "sad")
     (tmp_path / "empty").mkdir()
     assert "there is no image" in said(tmp_path / "empty")
     save_image(tmp_path / "one" / "happy" / "1.jpg", draw_image(1))
-    assert "only the class folder 'happy'" in said(tmp_path / "one")
-    with pytest.raises(NotADatasetError, match="is a file, and neither a table nor"):
+    assert "the only class folder is 'happy'" in said(tmp_path / "one")
+    with pytest.raises(NotADatasetError, match="is neither a folder, a table, nor"):
         scan(folder / "sad" / "00.jpg")
 
 
@@ -229,7 +229,7 @@ def test_faces_are_looked_for_where_five_of_64_images_show_one(
     heard = Heard()
     dataset = scan(tmp_path, ScanConfig(), keep_images=True, progress=heard)
     assert dataset.config.faces == decided
-    told = r"5 of \d+ images tried show a face: faces are looked for in all \(--faces\)"
+    told = r"5 of \d+ images tried show a face; detecting faces in all images \(--faces\)"
     assert re.fullmatch(told if decided == "on" else "", "".join(heard.lines))
     places = np.arange(len(dataset.records))
     shown = np.flatnonzero(dataset.inputs(places).face_weights.max(axis=1))
@@ -283,7 +283,7 @@ def test_a_wrong_extension_is_reported_and_the_image_used(folder: Path, name: st
     record = found(scan(folder, SMALL))[f"sad/{name}"]
     assert record.used and record.format == "JPEG" and record.phash
     assert [problem.code for problem in record.problems] == ["wrong_extension"]
-    assert kind in record.problems[0].detail and "JPEG by its content" in record.problems[0].detail
+    assert kind in record.problems[0].detail and "the content is JPEG" in record.problems[0].detail
 
 
 def test_right_extensions_of_every_spelling_are_no_problem(folder: Path) -> None:
@@ -354,7 +354,9 @@ def test_levels_that_are_asked_for_are_taken(tmp_path: Path) -> None:
     assert {code for codes in problems(dataset).values() for code in codes} <= {"nearly_black", "blank"}
     assert len(problems(dataset)) == 4
     brightest = found(dataset)["odd/3.png"].problems[0]
-    assert brightest.code == "nearly_black" and brightest.detail.startswith("it uses 15 of 255 levels; its values are ")
+    assert brightest.code == "nearly_black" and brightest.detail.startswith(
+        "its brightest level is 15 of 255; its values range from "
+    )
     assert all(record.used for record in dataset.records)
 
 
@@ -409,8 +411,6 @@ def test_what_the_rule_of_the_folder_hides_is_named(tmp_path: Path) -> None:
     hearing = Heard()
     dataset = scan(folder, SMALL, progress=hearing)
     assert dataset.config.levels == (0, 4095)
-    assert hearing.lines[-1].startswith(
-        "hardly anything is seen of 2 images, such as odd/float.tif: its values are from "
-    )
-    assert "and 4095 is white: it is nearly black" in hearing.lines[-1]
-    assert "and 4095 is white: it is nearly black" in found(dataset)["odd/float.tif"].problems[0].detail
+    assert hearing.lines[-1].startswith("2 images nearly invisible, e.g. odd/float.tif: its values range from ")
+    assert "but white is 4095, so it is nearly black" in hearing.lines[-1]
+    assert "but white is 4095, so it is nearly black" in found(dataset)["odd/float.tif"].problems[0].detail

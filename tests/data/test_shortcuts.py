@@ -40,7 +40,7 @@ def test_a_fact_that_tells_the_classes_apart_is_named_with_its_direction() -> No
     assert {"brightness"} <= {shortcut.fact for shortcut in found} <= {"brightness", "all together"}
     (text,) = [shortcut.text for shortcut in found if shortcut.fact == "brightness"]
     assert "sad images are darker (median 40% of full white) than happy ones (70% of full white)" in text
-    assert "brightness alone is enough to guess 100%" in text
+    assert "brightness alone predicts the label with an accuracy of 100%" in text
     lines = "\n".join(describe_shortcuts(found))
     assert "Always saying 'happy' gets 50%" in lines
     assert "What to do" in lines

@@ -148,17 +148,17 @@ def test_undo_follows_no_link_to_another_folder(photos: Path, to: Path) -> None:
     (to / "happy").rename(to.parent / "elsewhere")
     (to / "happy").symlink_to(to.parent / "elsewhere")
     undone = undo_sort(to)
-    assert not undone.removed and set(undone.left.values()) == {"it lies behind a link to another folder"}
+    assert not undone.removed and set(undone.left.values()) == {"it is inside a linked folder"}
     with pytest.raises(OutputError, match="is a link, which may lead elsewhere"):
         put_files(photos, to, sources=[Path(shutil.copy(photos / "a/1.jpg", photos / "new.jpg"))])
 
 
 def test_a_folder_that_cannot_be_sorted_into_is_refused(photos: Path, to: Path) -> None:
     (to / "happy").mkdir(parents=True)
-    for place, reason in [(to, "not empty, and mien sort did not fill it"), (photos / "a/1.jpg", "is a file")]:
+    for place, reason in [(to, "not empty and was not filled by mien sort"), (photos / "a/1.jpg", "is a file")]:
         with pytest.raises(OutputError, match=reason):
             put_files(photos, place)
-    with pytest.raises(SourceNotFoundError, match="no folder that mien sort filled"):
+    with pytest.raises(SourceNotFoundError, match="was not filled by mien sort"):
         undo_sort(to)
     (to / "happy").rmdir()
     (to / ".hidden").touch()
@@ -197,7 +197,9 @@ def test_a_disk_that_is_full_leaves_nothing_half_and_the_next_call_goes_on(
             patch.setattr(shutil, "copy2", is_full)
         else:
             patch.setattr("mien.data.sorted_folder._lines", writes_half)
-        with pytest.raises(OutputError, match=r"cannot write .*1-2\.jpg.*No space left on device. Free some room"):
+        with pytest.raises(
+            OutputError, match=r"cannot write .*1-2\.jpg.*No space left on device. Free some space or choose"
+        ):
             put_files(photos, to, sources=[photos / "b/1.jpg"])
     assert put_names(to) == ["happy/1.jpg"]
     assert [file.path for file in SortedFolder(to).files] == put_names(to)
@@ -220,7 +222,9 @@ def test_what_could_not_be_put_is_not_known_and_the_next_call_puts_it(photos: Pa
 
 
 def test_a_link_that_cannot_be_made_is_told_of_with_what_to_do(photos: Path, to: Path) -> None:
-    with pytest.raises(OutputError, match=r"no hard link to .* can be made in .*sorted'.* Without --link, images are"):
+    with pytest.raises(
+        OutputError, match=r"cannot create a hard link to .* in .*sorted'.* Remove --link to copy the images"
+    ):
         put_files(photos, to, "hard", sources=[Path("/proc/version")])
     assert not to.exists()
 
@@ -279,7 +283,7 @@ def test_a_journal_that_was_tampered_with_is_refused_and_nothing_is_removed(kind
     put_files(photos, to)
     TAMPERINGS[kind](to / JOURNAL_NAME)
     for call in (partial(put_files, photos, to), partial(undo_sort, to)):
-        with pytest.raises(SourceNotFoundError, match=r"journal\.jsonl' is not as mien wrote it.*Nothing was changed"):
+        with pytest.raises(SourceNotFoundError, match=r"journal\.jsonl' is damaged or was edited.*Nothing was changed"):
             call()
     assert len(put_names(to)) == 9
 

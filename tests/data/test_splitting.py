@@ -189,10 +189,13 @@ def test_too_few_images_are_refused_with_all_classes_named() -> None:
     with pytest.raises(TooFewImagesError) as caught:
         split(dataset_of(*distinct(9, 2).records, *bad, *calm))
     assert str(caught.value).splitlines() == [
-        "class 'happy' in moods has 9 usable images; a 70/20/10 split needs 10.",
-        "class 'sad' in moods has 2 usable images (7 left out: 6 too few bytes, 1 unreadable); "
-        "a 70/20/10 split needs 10. Add images of what has too few. To use them, add --min-bytes 0. "
-        "Save or fetch them again, or move them out of the way: mien clean DATA --to FOLDER.",
+        "class 'happy' in moods has 9 usable images, but a 70/20/10 split needs at least 10.",
+        "class 'sad' in moods has 2 usable images (7 skipped: 6 too few bytes, 1 unreadable), "
+        "but a 70/20/10 split needs at least 10.",
+        "What to do:",
+        "  Add more images.",
+        "  To use small files, add --min-bytes 0.",
+        "  Save or download the damaged files again.",
     ]
 
 
@@ -231,7 +234,7 @@ def test_few_classes_get_a_line_each_and_many_one_for_all() -> None:
     sizes = {name: 12 + (name == "kind 07") for name in names}
     many = split(dataset_of(*(record(f"{name}/{number}.jpg") for name in names for number in range(sizes[name]))))
     first, second = describe_split(many)
-    assert first == "30 classes: 361 of 361 files are used, from 12 in kind 00 to 13 in kind 07"
+    assert first == "30 classes: 361 of 361 files used, from 12 (kind 00) to 13 (kind 07) per class"
     assert second.startswith("split: ")
 
 
@@ -241,9 +244,7 @@ def test_the_line_of_a_split_counts_groups() -> None:
         for r in (record(f"{c}/{n:02}-{i}.jpg") for c in "ab" for n in range(10) for i in (0, 1))
     ]
     *_, line = describe_split(split(dataset_of(*images)))
-    expected = (
-        "28 train (of 14 groups), 8 val (of 4 groups), 4 test (of 2 groups); copies and groups never stand on two"
-    )
+    expected = "28 train (14 groups), 8 val (4 groups), 4 test (2 groups); copies and groups stay in one split"
     assert expected in line
 
 

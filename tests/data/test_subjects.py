@@ -41,8 +41,8 @@ def test_images_without_a_group_are_told_and_a_rule_that_finds_none_is_refused()
     dataset, lines = dataset_of(record("a/p1_1"), record("a/p1_2"), record("b/x")), Lines()
     found = with_subjects(dataset, r"name:p(\d+)_", progress=lines)
     assert [r.subject for r in found.records] == ["1", "1", ""]
-    assert lines.said == "--group-by finds no group for 1 of 3 images, each of which counts as one: b/x"
-    with pytest.raises(SettingsError, match="finds no group in any path, such as 'a/p1_1'"):
+    assert lines.said == "--group-by finds no group for 1 of 3 images; each is its own group: b/x"
+    with pytest.raises(SettingsError, match=r"finds no group in any path, e\.g\. 'a/p1_1'"):
         with_subjects(dataset, "folder")
 
 

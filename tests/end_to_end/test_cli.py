@@ -48,7 +48,7 @@ def test_check_shows_numbers_names_and_problems(command: Mien, data: Path, tmp_p
     code, out, _ = command("check", tmp_path / "data")
     assert code == 0
     assert "not_an_image" in out
-    assert "happy/page.jpg: a web page, not an image; left out" in out
+    assert "happy/page.jpg: a web page, not an image (skipped)" in out
 
 
 def test_check_says_so_where_nothing_is_wrong(command: Mien, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_check_says_so_where_nothing_is_wrong(command: Mien, tmp_path: Path) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_image(number).save(path)
     code, out, _ = command("check", tmp_path / "data")
-    assert (code, "Nothing was found that is wrong." in out) == (0, True)
+    assert (code, "No problems found." in out) == (0, True)
 
 
 def test_check_names_the_groups_that_it_sees(command: Mien, tmp_path: Path) -> None:
@@ -125,17 +125,17 @@ def test_clean_says_what_it_would_move_moves_it_and_brings_it_back(command: Mien
     (photos / "happy/\x1b[31m.jpg").touch()
     code, out, _ = command("clean", str(photos), "--to", str(aside), "--keep", "first")
     assert (code, aside.exists()) == (0, False)
-    assert "exact_duplicate: the same file as another one (1)\n  sad/00.jpg: a copy of sad/00 again.jpg\n" in out
+    assert "exact_duplicate: same file as another (1)\n  sad/00.jpg: a copy of sad/00 again.jpg\n" in out
     assert "happy/\\x1b[31m.jpg: 0 bytes" in out
     back = f"mien clean --undo '{aside}'"
-    assert out.endswith(f"--apply would move 2 files to '{aside}', and {back} brings them back.\n")
+    assert out.endswith(f"Add --apply to move 2 files to '{aside}'. To undo it then: {back}\n")
     code, out, _ = command("clean", str(photos), "--to", str(aside), "--apply", "--json")
     document = json.loads(out)
     assert document["moved"] and document["num_files"] == 2 and document["left"] == []
     assert {"path": "sad/00.jpg", "problem": "exact_duplicate", "detail": "a copy of sad/00 again.jpg"} in document[
         "moves"
     ]
-    assert "nothing to move" in command("clean", str(photos), "--to", str(aside), "--apply")[1]
+    assert "Nothing to move." in command("clean", str(photos), "--to", str(aside), "--apply")[1]
     photos.rename(tmp_path / "moved")
     assert command("clean", "--undo", str(aside))[0] == 2
     code, out, _ = command("clean", str(tmp_path / "moved"), "--undo", str(aside))
@@ -234,7 +234,7 @@ def test_next_prints_a_line_per_image_and_what_to_do(
     assert second.split()[0] == "2"
     assert "These are 2 of 4 images that the run does not know." in rest
     assert f"mien train {shlex.quote(str(data))}" in out
-    assert code == 1 and re.search(r"cannot be read: .*bad\.jpg: a web page", err)
+    assert code == 1 and re.search(r"cannot read .*bad\.jpg: a web page", err)
 
 
 def test_next_json_is_one_document_per_image_and_bad_files_come_last(
@@ -273,17 +273,17 @@ def test_sort_says_what_it_would_do_does_it_goes_on_and_takes_it_back(
     to = tmp_path_factory.mktemp("home") / "sorted"
     words = ["sort", run_dir, unlabelled, "--to", to, "--threshold", "1"]
     code, out, err = command(*words, "--dry-run")
-    assert code == 1 and not to.exists() and re.search(r"cannot be read: .*bad\.jpg: a web page", err)
-    assert "Nothing was done. Without --dry-run these 4 images would be put into" in out
+    assert code == 1 and not to.exists() and re.search(r"cannot read .*bad\.jpg: a web page", err)
+    assert "Dry run: nothing was done. Without --dry-run, 4 images would go to" in out
     code, out, _ = command(*words)
     assert code == 1 and re.search(r"unsure +4\b", out)
     assert re.search(r"^unsure/0\.jpg: (happy|sad) \d+%, below the threshold of 1", out, re.MULTILINE)
     assert f"Copied 4 images to {to}" in out and f"mien sort --undo {to}" in out
     code, out, _ = command(*words)
-    assert out == "There is nothing new to sort.\nSorted before: 4 images.\n"
+    assert out == "Nothing new to sort.\nAlready sorted: 4 images.\n"
     (to / "unsure/0.jpg").write_bytes(b"edited")
     code, out, _ = command("sort", "--undo", to)
-    assert code == 1 and out.startswith("Removed 3 files") and "left: unsure/0.jpg: it was changed since" in out
+    assert code == 1 and out.startswith("Removed 3 files") and "kept unsure/0.jpg: it has changed" in out
     assert [path.name for path in to.glob("*/*")] == ["0.jpg"] and len(list(unlabelled.iterdir())) == 5
 
 
@@ -378,9 +378,9 @@ def test_check_against_a_run_names_what_was_trained_on(
 ) -> None:
     code, out, err = command("check", data, "--against", run_dir)
     assert code == 3
-    assert "\nleaks: trained on by the run, or copies of that (22 of 24 files)\n  happy/" in out
+    assert "\nleaks: the run was trained on it, or on a copy (22 of 24 files)\n  happy/" in out
     assert "has leak (22 images that the run was trained on, or copies)" in err
-    assert "Nothing was found" not in out
+    assert "No problems found" not in out
     code, out, _ = command("check", data, "--against", run_dir, "--json")
     leaks = json.loads(out)["leaks"]
     assert (code, len(leaks)) == (3, 22)
@@ -508,17 +508,21 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--image-size", "9000"], "image_size is (9000, 9000); expected 22 to 2048"),
         (["train", "{data}", "--out", "/dev/null/run"], "cannot write '/dev/null/run': Not a directory"),
         (["train", "{data}", "--out", "/proc/run"], "cannot write '/proc/run'"),
-        (["train", "{data}", "--min-bytes", "1000000"], "To use them, add --min-bytes 0."),
+        (["train", "{data}", "--min-bytes", "1000000"], "To use small files, add --min-bytes 0."),
         (["train", "{data}", "--save-h5"], "add --preset classic or best"),
         (["train", "{data}", "--image-size", "100"], "the backbone lite0 takes (224, 224): leave it out"),
         (["train", "{data}", "--backbone", "nowhere.onnx"], "cannot use 'nowhere.onnx' as a backbone"),
         (["train", "{data}", "--backbone", "ResNet50"], "or --preset best"),
         (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be trained on"),
         (["train", "{data}", "--folds", "1"], "folds is 1; expected auto, 0, or 2 to 100"),
-        (["train", "{data}", "--folds", "50"], "50 folds need as many distinct images"),
-        (["train", "{data}", "--out", "{data}/run"], "would lie among the images"),
-        (["train", "."], "'runs/train' would lie among the images of '.': name another --out, such as ../runs/train"),
-        (["train", "{data}", "--cache-dir", "{data}/happy"], "would lie among the images"),
+        (["train", "{data}", "--folds", "50"], "50 folds need at least 50 distinct images"),
+        (["train", "{data}", "--out", "{data}/run"], "is inside the folder of images"),
+        (
+            ["train", "."],
+            "the output 'runs/train' is inside the folder of images '.'. Choose a place outside it, "
+            "e.g. --out ../runs/train",
+        ),
+        (["train", "{data}", "--cache-dir", "{data}/happy"], "is inside the folder of images"),
         (["train", "{data}", "--threshold", "1.5"], "threshold is 1.5; expected 0 to 1"),
         (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "the file name must end in .png"),
         (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the images"),
@@ -701,7 +705,7 @@ def test_fetch_ends_with_code_1_and_says_why_where_images_are_missing(command: M
     (tmp_path / "happy.txt").write_text("http://127.0.0.1:9/\x41.jpg\nhttp://127.0.0.1/[red]x\n")
     code, out, _ = command("fetch", tmp_path / "happy.txt", "--to", tmp_path / "data")
     assert code == 1
-    assert "2 failed: 127.0.0.1 is not a public address; add --allow-private to allow it, such as http://127" in out
+    assert "2 failed: 127.0.0.1 is not a public address. Add --allow-private to allow it (e.g. http://127" in out
 
 
 @pytest.mark.parametrize(
@@ -710,7 +714,7 @@ def test_fetch_ends_with_code_1_and_says_why_where_images_are_missing(command: M
         ([], "expected at least one SOURCE"),
         (["a.txt", "--forget", "http://h/"], "or --forget URL without one"),
         (["none.txt"], "'none.txt': No such file"),
-        (["ssh://h/x.git"], "only those with http"),
+        (["ssh://h/x.git"], "only http:// and https:// URLs"),
         (["none.txt", "--retries", "99"], "retries is 99; expected 0 to 10"),
     ],
 )
@@ -723,7 +727,7 @@ def test_check_ends_with_what_to_type_next(command: Mien, data: Path, tmp_path: 
     for part in ("2023", "2024"):
         shutil.copytree(data, tmp_path / "my data" / part)
     _, out, _ = command("check", data)
-    assert "24 of 24 files are usable. Next: mien train" in out
+    assert out.startswith("24 of 24 files are usable.") and "\nNext: mien train" in out
     _, out, _ = command("check", tmp_path / "my data", "--class-level", "2")
     assert shlex.split(out.split("Next: ")[1]) == ["mien", "train", str(tmp_path / "my data"), "--class-level", "2"]
 

@@ -49,7 +49,7 @@ def test_a_training_whose_cache_cannot_be_used_warns_once(
 def test_an_archive_is_read_without_a_home_folder(command: Mien, archive: Path, homeless: None) -> None:
     code, out, err = command("check", archive)
     (warning,) = warnings_in(err)
-    assert code == 0 and "24 of 24 files are usable" in out and "unpacked for this command alone" in warning
+    assert code == 0 and "24 of 24 files are usable" in out and "unpacked only for this command" in warning
 
 
 def test_an_image_is_forgotten_without_a_home_folder(

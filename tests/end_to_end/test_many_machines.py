@@ -147,7 +147,7 @@ def test_a_killed_worker_loses_nothing_and_is_told_once(address: str, tmp_path: 
 
     with using(EngineConfig("ray", address), heard := Heard()):
         assert list(spread(die_once, range(100))) == [item * item for item in range(100)]
-    assert heard.lines == ["a worker was lost; what it had in work is done again"]
+    assert heard.lines == ["lost a worker; redoing its items"]
 
 
 @pytest.mark.extras
@@ -178,7 +178,7 @@ def test_a_command_whose_worker_is_killed_answers_as_if_none_was(run: "Run", add
         os.kill(some_worker(), signal.SIGKILL)
         out, err = command.stdout.read(), command.stderr.read()
     assert (command.returncode, out) == (0, expected)
-    assert err.decode() == "a worker was lost; what it had in work is done again\n"
+    assert err.decode() == "lost a worker; redoing its items\n"
 
 
 @pytest.mark.extras
@@ -188,7 +188,7 @@ def test_what_kills_every_worker_ends_with_a_reason(address: str) -> None:
 
     with (
         using(EngineConfig("ray", address)),
-        pytest.raises(SettingsError, match=r"4 workers were lost with the same 3 items"),
+        pytest.raises(SettingsError, match=r"4 workers were lost on the same 3 items"),
     ):
         list(spread(die, range(3)))
 
@@ -204,7 +204,7 @@ def test_a_command_whose_own_machine_loses_ray_ends_with_a_reason(run: "Run", tm
             kill_node(HOSTS[0], address)
             told = command.stderr.read().decode()
     assert command.returncode == 2
-    assert "the head of the cluster, or Ray on this machine, has ended" in told and len(told.splitlines()) == 1
+    assert "the cluster's head node or Ray on this machine has stopped" in told and len(told.splitlines()) == 1
 
 
 @pytest.mark.extras

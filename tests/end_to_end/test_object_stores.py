@@ -46,7 +46,7 @@ def test_check_finds_the_same_in_a_store(store: Store, photos: Path) -> None:
 def test_the_command_check_names_the_address(command: Mien, store: Store, photos: Path) -> None:
     store.put_folder(photos, "data")
     code, out, err = command("check", address("data"))
-    assert code == 0 and f"mien train {address('data')}" in out and f"{address('data')} is copied to" in err
+    assert code == 0 and f"mien train {address('data')}" in out and f"copied {address('data')} to" in err
     assert SECRET not in out + err
 
 
@@ -71,9 +71,7 @@ def test_a_run_on_a_store_finds_its_images_again_and_says_how_where_they_have_go
     assert store.requests == []
     shutil.rmtree(place_of(address("data")))
     for call in (lambda: evaluate_run(run.path), lambda: mien.report(run.path)):
-        with pytest.raises(
-            SourceNotFoundError, match=f"type mien check {address('data')}, which copies them here again"
-        ):
+        with pytest.raises(SourceNotFoundError, match=f"run mien check {address('data')}, which copies them again"):
             call()
     mien.check(address("data"))
     assert evaluate_run(run.path).scores.test == run.scores.test

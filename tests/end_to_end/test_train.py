@@ -366,7 +366,7 @@ def test_a_run_is_gone_on_with_only_as_it_was_begun(data: Path, tmp_path: Path, 
     copy = tmp_path / "data"
     subprocess.run(["cp", "-r", str(data), str(copy)], check=True)
     next(copy.glob("happy/*.jpg")).unlink()
-    with pytest.raises(SettingsError, match="not as they were"):
+    with pytest.raises(SettingsError, match="changed since"):
         train(copy, small, out=run.path, resume=True)
 
 

@@ -150,10 +150,10 @@ def test_classes_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
 def test_lists_beyond_a_limit_are_stopped(tmp_path: Path) -> None:
     with gallery({f"/{number}.jpg": jpeg(number) for number in range(20)}) as shown:
         happy = write_list(tmp_path / "happy.txt", shown, list(shown.contents))
-        with pytest.raises(SettingsError, match="20 images; at most 19, see --max-files"):
+        with pytest.raises(SettingsError, match=r"20 images, more than the limit of 19 \(see --max-files\)"):
             take(happy, to=tmp_path / "data", limits=IntakeLimits(max_files=19))
         made = take(happy, to=tmp_path / "data", limits=IntakeLimits(max_total_bytes=3000, workers=1))
-        assert 1 <= made.new["happy"] < 5 and "run again to go on" in made.unusable["lists"]
+        assert 1 <= made.new["happy"] < 5 and "Run again to continue" in made.unusable["lists"]
         assert take(happy, to=tmp_path / "data").is_whole
     assert len(hashes(tmp_path / "data")) == len(set(shown.asked)) == 20
 
@@ -183,8 +183,8 @@ def test_an_archive_becomes_class_folders(tmp_path: Path, kind: str) -> None:
     statuses = {record.url.partition("#")[2]: record.status for record in made.failures}
     assert statuses == {
         "photos/sad/page.jpg": "refused: a web page, not an image",
-        "loose.jpg": "refused: it lies in no class folder",
-        "photos/con/x.jpg": "failed: the class name 'con' means a device on Windows",
+        "loose.jpg": "refused: it is not in a class folder",
+        "photos/con/x.jpg": "failed: the class name 'con' is reserved by Windows",
         "photos/sad/../../evil.jpg": "refused: its name leads out of the archive",
     }
     assert_log_is_true(tmp_path / "data")
@@ -215,7 +215,7 @@ def test_members_of_one_name_are_told_and_not_dropped(tmp_path: Path) -> None:
             archive.writestr("happy/a.jpg", jpeg(seed))
     made = take(tmp_path / "twice.zip", to=tmp_path / "data")
     assert (made.new["happy"], made.failed["happy"]) == (1, 2)
-    assert {record.status for record in made.failures} == {"refused: the archive has another file of this name"}
+    assert {record.status for record in made.failures} == {"refused: the archive has another file with this name"}
 
 
 def test_a_member_with_a_very_long_name_does_not_spoil_the_log(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_only_some_classes_are_taken_where_the_user_says_so(tmp_path: Path) -> N
 def test_a_member_beyond_a_limit_is_taken_when_the_limit_is_raised(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "a.zip", {"very sad/a.jpg": jpeg(1)})
     made = take_in([path], tmp_path / "data", fetch_limits=FetchLimits(max_bytes=500))
-    assert "at most 500 are read, see --max-bytes" in made.failures[0].status
+    assert "more than the limit of 500 (see --max-bytes)" in made.failures[0].status
     assert dict(take_in([path], tmp_path / "data").new) == {"very sad": 1}
     assert dict(take_in([path], tmp_path / "data").there) == {"very sad": 1}
 
@@ -289,11 +289,11 @@ def test_a_source_that_fails_is_named_and_stops_no_other(tmp_path: Path) -> None
         limits = IntakeLimits(max_total_bytes=9_000)
         made = take(cut, *urls, good, "http://127.0.0.1/r.git", to=tmp_path / "data", limits=limits)
     assert (dict(made.new), made.is_whole) == ({"sad": 1, "happy": 1}, False)
-    assert "damaged" in made.unusable[str(cut)] or "too early" in made.unusable[str(cut)]
-    assert made.unusable[urls[0]] == "no zip or tar archive, but a web page"
+    assert "damaged" in made.unusable[str(cut)] or "truncated" in made.unusable[str(cut)]
+    assert made.unusable[urls[0]] == "not a zip or tar archive, but a web page"
     assert made.unusable[urls[1]] == "the server answered 404 Not Found"
-    assert "at most 9000 are fetched, see --max-total-bytes" in made.unusable[urls[2]]
-    assert "git cannot clone it" in made.unusable["http://127.0.0.1/r.git"]
+    assert "more than the limit of 9000 (see --max-total-bytes)" in made.unusable[urls[2]]
+    assert "git clone failed" in made.unusable["http://127.0.0.1/r.git"]
     assert_log_is_true(tmp_path / "data")
 
 
@@ -301,7 +301,7 @@ def test_an_endless_archive_is_stopped_at_the_limit_and_removed(tmp_path: Path) 
     with serving(pour(b"HTTP/1.0 200 OK\r\n\r\n", bytes(65536))) as server:
         limits = IntakeLimits(max_total_bytes=1_000_000, retries=0)
         made = take(f"{server.url}/a.zip", to=tmp_path / "data", limits=limits)
-    assert "more than 1000000 bytes, see --max-total-bytes" in made.unusable[f"{server.url}/a.zip"]
+    assert "more than 1000000 bytes (see --max-total-bytes)" in made.unusable[f"{server.url}/a.zip"]
     assert os.listdir(tmp_path / "data") == [LOG_NAME]
 
 
@@ -425,7 +425,7 @@ def test_a_folder_stands_for_its_lists(tmp_path: Path) -> None:
         (tmp_path / f"lists/{name}.txt").write_text(f"http://h/{name}")
     wanted, others = sort_out([str(tmp_path / "lists")])
     assert ([image.label for image in wanted], others) == (["happy", "sad"], [])
-    with pytest.raises(SourceNotFoundError, match="without lists"):
+    with pytest.raises(SourceNotFoundError, match="has no URL lists"):
         sort_out([str(tmp_path)])
 
 
@@ -449,7 +449,7 @@ def test_a_password_is_refused_and_not_repeated() -> None:
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     make_pipe(tmp_path / "happy.txt")
-    with pytest.raises(SourceNotFoundError, match="neither a file nor a folder"):
+    with pytest.raises(SourceNotFoundError, match="not a file or a folder"):
         sort_out([str(tmp_path / "happy.txt")])
 
 

@@ -78,8 +78,8 @@ def test_a_clone_is_read_without_checking_anything_out(tmp_path: Path, site: str
     folder = clone(f"git+{site}/faces.git", tmp_path / "clone", LIMITS, HERE)
     found = {m.name: m.problem or m.read() for m in repository_members(folder, LIMITS, max_bytes=100_000)}
     assert found["faces/happy/a b.jpg"] == encoded(draw_image(1), "JPEG")
-    assert found["faces/sad/link.jpg"] == "a link or a module, not a file"
-    assert "300000 bytes; at most 100000" in str(found["faces/sad/large.jpg"])
+    assert found["faces/sad/link.jpg"] == "a link or a submodule, not a file"
+    assert "300000 bytes, more than the limit of 100000" in str(found["faces/sad/large.jpg"])
     assert found["README.md"] == b"faces" and len(found) == 7
     assert not any(path.suffix in (".jpg", ".sample") for path in folder.rglob("*"))
 
@@ -88,8 +88,8 @@ def test_a_repository_becomes_class_folders(tmp_path: Path, site: str) -> None:
     made = take_in([f"{site}/faces.git"], tmp_path / "data", LIMITS, fetch_limits=HERE)
     assert dict(made.new) == {"happy": 1, "sad": 1}
     statuses = {record.url.rpartition("/")[2]: record.status for record in made.failures}
-    assert statuses["lfs.jpg"] == "refused: a pointer of Git LFS, not an image: fetch the file itself by git lfs pull"
-    assert statuses["link.jpg"] == "refused: a link or a module, not a file"
+    assert statuses["lfs.jpg"] == "refused: a Git LFS pointer, not an image: download the real file with git lfs pull"
+    assert statuses["link.jpg"] == "refused: a link or a submodule, not a file"
     assert sorted(os.listdir(tmp_path / "data")) == ["happy", "sad", LOG_NAME]
     again = take_in([f"{site}/faces.git"], tmp_path / "data", LIMITS, fetch_limits=HERE)
     assert (dict(again.new), dict(again.there)) == ({}, {"happy": 1, "sad": 1})
@@ -98,7 +98,7 @@ def test_a_repository_becomes_class_folders(tmp_path: Path, site: str) -> None:
 def test_a_repository_with_too_much_in_it_is_stopped(tmp_path: Path, site: str) -> None:
     folder = clone(f"{site}/faces.git", tmp_path / "clone", LIMITS, HERE)
     for limits, words in [
-        (IntakeLimits(max_files=3), "7 files; at most 3"),
+        (IntakeLimits(max_files=3), "7 files, more than the limit of 3"),
         (IntakeLimits(max_total_bytes=9), "9 bytes"),
     ]:
         with pytest.raises(IntakeError, match=words):
@@ -107,14 +107,14 @@ def test_a_repository_with_too_much_in_it_is_stopped(tmp_path: Path, site: str) 
 
 def test_a_clone_that_grows_too_large_is_ended(tmp_path: Path, site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repositories, "_PULSE_S", 0.001)
-    assert "more than 10 bytes, see --max-total-bytes" in refusal(
+    assert "more than 10 bytes (see --max-total-bytes)" in refusal(
         f"{site}/faces.git", tmp_path, IntakeLimits(max_total_bytes=10)
     )
 
 
 def test_a_server_that_says_nothing_is_left_in_time(tmp_path: Path) -> None:
     with serving(say_nothing) as server:
-        assert "not here within 0.5 s" in refusal(f"{server.url}/r.git", tmp_path, IntakeLimits(source_timeout_s=0.5))
+        assert "timed out after 0.5 s" in refusal(f"{server.url}/r.git", tmp_path, IntakeLimits(source_timeout_s=0.5))
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_other_addresses_than_https_are_refused(tmp_path: Path, url: str) -> Non
 def test_a_repository_on_a_private_address_is_refused(tmp_path: Path, site: str) -> None:
     strict = FetchLimits()
     assert "is not a public address" in refusal("https://127.0.0.1/r.git", tmp_path, fetch_limits=strict)
-    assert "begins with https://" in refusal(f"{site}/faces.git", tmp_path, fetch_limits=strict)
+    assert "starts with https://" in refusal(f"{site}/faces.git", tmp_path, fetch_limits=strict)
 
 
 def test_git_connects_to_the_address_that_was_checked(
@@ -147,7 +147,7 @@ def test_git_connects_to_the_address_that_was_checked(
 
 def test_git_follows_no_redirect(tmp_path: Path, site: str) -> None:
     with serving(redirect(f"{site}/faces.git/info/refs?service=git-upload-pack")) as server:
-        assert "git cannot clone it" in refusal(f"{server.url}/r.git", tmp_path)
+        assert "git clone failed" in refusal(f"{server.url}/r.git", tmp_path)
 
 
 @pytest.mark.parametrize("answer", [reply(b"<html>"), reply(b"", "401 X", 'WWW-Authenticate: Basic realm="x"'), b""])
@@ -179,4 +179,4 @@ def test_an_old_git_or_none_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     script = tmp_path / "bin/git"
     script.write_text("#!/bin/sh\necho git version 2.30.2\n")
     script.chmod(0o755)
-    assert "too old: git 2.37 or later" in refusal("http://127.0.0.1/r.git", tmp_path)
+    assert "too old. Version 2.37 or later" in refusal("http://127.0.0.1/r.git", tmp_path)

@@ -156,7 +156,7 @@ def test_expand_reports_every_missing_source_at_once(tmp_path: Path) -> None:
         expand([tmp_path / "one", "http://h/x", tmp_path / "two\nlines", "", "nul\0", tmp_path / "pipe"])
     message = str(caught.value)
     assert message.startswith("5 of 6 sources cannot be read")
-    assert "one': No such file" in message and "two\\nlines'" in message and "pipe': neither a file nor" in message
+    assert "one': No such file" in message and "two\\nlines'" in message and "pipe': not a file or" in message
     assert "\n" not in message
 
 
@@ -237,7 +237,7 @@ def test_read_takes_a_standard_input_that_comes_in_pieces_and_is_just_small_enou
 def test_read_refuses_an_enormous_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "MAX_FILE_BYTES", 10)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(bytes(11))))
-    assert why_unreadable("-") == "standard input has more than 10 bytes"
+    assert why_unreadable("-") == "standard input is larger than 10 bytes"
 
 
 def test_read_says_that_standard_input_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,7 +252,7 @@ def test_read_fetches_a_url_within_the_limits() -> None:
     with serving(reply(b"image")) as server:
         assert read(server.url, FetchLimits(allow_private=True)) == b"image"
         assert read(server.url.upper(), FetchLimits(allow_private=True)) == b"image"
-        with pytest.raises(FetchError, match="5 bytes; at most 4"):
+        with pytest.raises(FetchError, match="5 bytes, more than the limit of 4"):
             read(server.url, FetchLimits(max_bytes=4, allow_private=True))
         with pytest.raises(FetchError, match="not a public address"):
             read(server.url)
@@ -331,6 +331,6 @@ def test_expand_says_what_else_is_in_a_folder_and_nothing_of_what_systems_leave(
         (tmp_path / name).write_bytes(content)
     assert expand(tmp_path, heard) == [str(tmp_path / "a.jpg")]
     assert heard.lines == [
-        "passed over: 4 files that mien does not read (video: 2 (b.mp4), PDF document: 1 (d.pdf), empty file: 1 (e))"
+        "skipped 4 files that mien cannot read (video: 2 (b.mp4), PDF document: 1 (d.pdf), empty file: 1 (e))"
     ]
     assert expand([tmp_path / "a.jpg"], heard) == [str(tmp_path / "a.jpg")] and len(heard.lines) == 1

@@ -45,7 +45,7 @@ def test_every_wrong_line_of_every_list_is_named(tmp_path: Path) -> None:
         "odd.txt",
         "none.txt",
     ]
-    assert "of class 'sad' here, and of class 'happy' in happy.txt, line 1" in problems[5]
+    assert "has class 'sad' here, but 'happy' in happy.txt, line 1" in problems[5]
     assert all(problem.isprintable() for problem in problems)
 
 
@@ -57,7 +57,7 @@ def test_a_password_is_refused_and_not_repeated(tmp_path: Path) -> None:
 def test_a_list_whose_name_is_no_class_needs_classes_in_its_lines(tmp_path: Path) -> None:
     wanted, problems = read_lists([write(tmp_path / "con.txt", "happy,http://h/1\nhttp://h/2\n")])
     assert [image.label for image in wanted] == ["happy"]
-    assert problems == ["con.txt, line 2: the class name 'con' means a device on Windows"]
+    assert problems == ["con.txt, line 2: the class name 'con' is reserved by Windows"]
 
 
 @pytest.mark.parametrize(

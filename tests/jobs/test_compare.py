@@ -256,7 +256,7 @@ def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
     first = save_run(tmp_path / "a", images("test"))
     with pytest.raises(SourceNotFoundError, match="has no hash"):
         compare(first, save_run(tmp_path / "b", images("test", sha256="")))
-    with pytest.raises(SourceNotFoundError, match="has the phash 'zz'"):
+    with pytest.raises(SourceNotFoundError, match="has the invalid phash 'zz'"):
         compare(first, save_run(tmp_path / "c", images("test", phash="zz")))
     with pytest.raises(SourceNotFoundError, match="name one that mien train made"):
         compare(first, tmp_path / "nowhere")

@@ -67,7 +67,7 @@ def test_what_the_run_knows_is_left_out_with_copies_of_it(small_run: "Run", data
     heard = Heard()
     found = next_images(small_run.path, unlabelled, progress=heard)
     assert sorted(names(found)) == [f"{number:02}.jpg" for number in range(NUM_IMAGES)]
-    assert "left out: 25 images that the run knows, or copies of such" in heard.lines
+    assert "skipped 25 images that the run already knows, or copies of them" in heard.lines
 
 
 def test_of_copies_one_is_ranked(small_run: "Run", unlabelled: Path) -> None:

@@ -196,7 +196,7 @@ def test_what_is_refused_on_the_way_is_never_written_down_as_an_answer(
     store.put_folder(photos, "photos")
     # As where credentials run out in the middle.
     store.refused = lambda method, path: "/photos/sad/" in path and method == "GET"
-    with pytest.raises(SourceNotFoundError, match="access is refused"):
+    with pytest.raises(SourceNotFoundError, match="access denied"):
         predict_shards(small_run.path, [address("photos")], to=address("answers"), config=SMALL)
     assert len(store.keys("answers/part-")) == 1
     store.refused = lambda _method, _path: False

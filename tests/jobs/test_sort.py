@@ -84,7 +84,7 @@ def test_what_is_unlike_the_training_goes_to_unsure_however_sure_the_answer(mode
     Image.new("RGBA", (48, 32), (0, 0, 0, 60)).save(tmp_path / "photos/faint.png")
     (file,) = sort_images(model, [tmp_path / "photos"], to=tmp_path / "sorted").files
     assert file.path == "unsure/faint.png"
-    assert file.reason.startswith("unlike the training images: hardly anything of it is seen on black")
+    assert file.reason.startswith("unlike the training images: nearly invisible on black")
 
 
 def test_a_second_call_goes_on(model: Path, photos: Path, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_images_and_class_folders_are_kept_apart(model: Path, photos: Path, tmp_
 
 
 def test_what_is_no_file_or_has_no_meaning_is_refused(model: Path, photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="save it first, or mien fetch"):
+    with pytest.raises(SettingsError, match=r"Save it first, e\.g\. with mien fetch"):
         sort_images(model, ["http://127.0.0.1/x.jpg"], to=tmp_path / "sorted")
     with pytest.raises(SettingsError, match=r"threshold is 1\.5"):
         sort_images(model, [photos], to=tmp_path / "sorted", config=SortConfig(threshold=1.5))

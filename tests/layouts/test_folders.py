@@ -50,7 +50,7 @@ def test_splits_are_told_by_the_same_sub_folders(tmp_path: Path, train: str, tes
     write(tmp_path, f"{train}/cat/{{}}.jpg", f"{train}/dog/{{}}.jpg", f"{test}/cat/{{}}.jpg", f"{test}/dog/{{}}.jpg")
     layout = read(tmp_path)
     assert meant(layout) == {name: {f"{train}/{name} train", f"{test}/{name} {split}"} for name in ("cat", "dog")}
-    assert "splits given by folders: train (6)" in layout.taken_as and "classes cat, dog" in layout.taken_as
+    assert "splits from folders: train (6)" in layout.taken_as and "classes cat, dog" in layout.taken_as
 
 
 def test_train_beside_bus_is_a_class(tmp_path: Path) -> None:
@@ -60,14 +60,14 @@ def test_train_beside_bus_is_a_class(tmp_path: Path) -> None:
 def test_a_test_without_labels_is_left_for_predict(tmp_path: Path) -> None:
     layout = read(write(tmp_path, "train/cat/{}.jpg", "train/dog/{}.jpg", "test/{}.jpg"))
     assert meant(layout) == {"cat": {"train/cat"}, "dog": {"train/dog"}}
-    assert layout.notes == ("left out: 3 images in test, which have no labels: see mien predict",)
+    assert layout.notes == ("skipped 3 images in test, without labels (to classify them, use mien predict)",)
 
 
 def test_a_copy_of_the_whole_and_a_sample_are_no_splits(tmp_path: Path) -> None:
     parts = [f"x/{part}/{name}/{{}}.jpg" for part in ("train", "test", "sample", "x/train") for name in ("cat", "dog")]
     layout = read(write(tmp_path, *parts))
     assert meant(layout) == {name: {f"x/train/{name} train", f"x/test/{name} test"} for name in ("cat", "dog")}
-    assert len(layout.notes) == 2 and all("by the folder's name" in note for note in layout.notes)
+    assert len(layout.notes) == 2 and all("not named after a split" in note for note in layout.notes)
 
 
 def test_folds_are_put_together(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_masks_are_passed_over_by_what_the_refusal_names(tmp_path: Path) -> None
 
 def test_folders_that_each_hold_a_split_are_refused(tmp_path: Path) -> None:
     write(tmp_path, *(f"fold{n}/{s}/{c}/{{}}.jpg" for n in range(2) for s in ("train", "val") for c in ("cat", "dog")))
-    with pytest.raises(NotADatasetError, match=re.escape(f"name one of them: {tmp_path}/fold0")):
+    with pytest.raises(NotADatasetError, match=re.escape(f"choose one: {tmp_path}/fold0")):
         read(tmp_path)
 
 
@@ -162,8 +162,8 @@ def test_what_systems_and_runs_leave_is_passed_over_and_the_rest_is_named(tmp_pa
     layout = read(tmp_path)
     assert layout.class_names == ("cat", "dog") and len(layout.entries) == 6
     assert layout.notes == (
-        "left out: unsorted (empty), docs (no images), runs (no images)",
-        "left out: 1 image in no class folder, such as one.jpg",
+        "skipped unsorted (empty), docs (no images), runs (no images)",
+        "skipped 1 image outside the class folders, e.g. one.jpg",
     )
 
 
@@ -244,5 +244,5 @@ def test_classes_of_a_run_are_put_together_as_far_as_they_are_here(tmp_path: Pat
 
 def test_a_class_folder_alone_leads_to_its_parent(tmp_path: Path) -> None:
     write(tmp_path, "data/happy/{}.jpg", "data/sad/{}.jpg")
-    with pytest.raises(NotADatasetError, match=f"did you mean its parent, {tmp_path / 'data'}"):
+    with pytest.raises(NotADatasetError, match=f"use its parent, {tmp_path / 'data'}"):
         read(tmp_path / "data" / "happy")

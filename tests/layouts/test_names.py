@@ -43,7 +43,7 @@ def test_names_without_labels_are_left_out_and_splits_of_folders_are_kept(tmp_pa
     write(tmp_path, "test/0.jpg")
     layout = read_layout(tmp_path, LabelConfig(label_pattern=r"^([a-z]+)_"))[1]
     assert {(entry.split, entry.path.split("/")[0]) for entry in layout.entries} == {("train", "train"), ("val", "val")}
-    assert layout.notes == ("left out: 1 image without a label in the name, such as test/0.jpg",)
+    assert layout.notes == ("skipped 1 image without a label in the name, e.g. test/0.jpg",)
 
 
 @pytest.mark.parametrize("names", [[f"IMG_{n}.jpg" for n in range(9)], [f"{n}.jpg" for n in range(9)], ["a.jpg"]])
@@ -56,5 +56,5 @@ def test_names_that_say_nothing_propose_nothing(tmp_path: Path, names: list[str]
 def test_masks_are_left_out_of_what_is_proposed(tmp_path: Path) -> None:
     names = [f"{name}_{n}" for name in ("cat", "dog") for n in range(9)]
     write(tmp_path, *(f"images/{name}.jpg" for name in names), *(f"masks/{name}.png" for name in names))
-    with pytest.raises(NotADatasetError, match="--exclude masks takes the labels"):
+    with pytest.raises(NotADatasetError, match="--exclude masks uses labels"):
         read_layout(tmp_path)

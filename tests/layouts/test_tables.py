@@ -181,13 +181,13 @@ def test_everything_that_is_wrong_with_rows_is_named(images: Path) -> None:
     assert labels(layout) == {path: label for path, label in MEANT.items() if path != "im/p1.jpg"}
     told = "\n".join(layout.notes)
     for part in (
-        "no image of that name is here, in 1 of 15 rows: row 12 (gone.jpg)",
-        "an image that is named already in 1 of 15 rows: row 13",
-        "a second label for an image, which is left out, in 1 of 15 rows: row 14",
+        "no image of this name in 1 of 15 rows: row 12 (gone.jpg)",
+        "image already listed in 1 of 15 rows: row 13",
+        "second label for an image (image skipped) in 1 of 15 rows: row 14",
         "no label, or several, in 1 of 15 rows: row 15",
-        "blanks around the label, which are taken off, in 1 of 15 rows: row 6",
-        "more cells than the heading in 1 of 15 rows: row 16",
-        "left out: 1 image without a label, such as im/q.jpg",
+        "spaces around the label (removed) in 1 of 15 rows: row 6",
+        "more cells than the header in 1 of 15 rows: row 16",
+        "skipped 1 image without a label, e.g. im/q.jpg",
     ):
         assert part in told
 
@@ -236,7 +236,7 @@ def test_columns_that_are_not_there_are_refused(images: Path) -> None:
     for data in (images / "t.csv", images):
         with pytest.raises(SettingsError, match=r"t\.csv has path, label"):
             read(data, label_column="nope")
-    with pytest.raises(SettingsError, match="there is no table"):
+    with pytest.raises(SettingsError, match="it contains no table"):
         read(write_images(images / "bare", "a.jpg"), label_column="label")
     with pytest.raises(NotADatasetError, match="no column names images"):
         read(write_images(images / "other", "a.jpg"), labels=str(images / "t.csv"))

@@ -215,7 +215,7 @@ def test_the_same_seed_gives_the_same_folds_and_another_seed_others(data: Path) 
 
 
 def test_more_folds_than_images_are_refused(data: Path) -> None:
-    with pytest.raises(TooFewImagesError, match=r"12 folds need .* class 'happy' has 11.* lower --folds"):
+    with pytest.raises(TooFewImagesError, match=r"12 folds need .* class 'happy' has 11.* use fewer --folds"):
         list(folds(scanned(data, (32, 32)), 12))
 
 

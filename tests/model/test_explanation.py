@@ -118,7 +118,7 @@ def test_a_file_whose_map_is_a_list_is_refused() -> None:
     model.graph.node[-1].CopyFrom(helper.make_node("SequenceConstruct", ["logit_map"], ["heat"]))
     model.graph.output[-1].CopyFrom(helper.make_tensor_sequence_value_info("heat", TensorProto.FLOAT, None))
     classifier = Classifier(model.SerializeToString())
-    with pytest.raises(ModelFileError, match="damaged: its output 'heat'"):
+    with pytest.raises(ModelFileError, match="damaged: output 'heat'"):
         explain(classifier, np.zeros((32, 48, 3), np.uint8))
 
 

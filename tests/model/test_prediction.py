@@ -125,17 +125,17 @@ def test_what_is_no_image_is_refused_before_any_is_asked_about(classifier: Class
         (
             {"ground": "black"},
             Image.new("RGBA", (32, 32), (0, 0, 0, 60)),
-            "hardly anything of it is seen on black, which transparent images are put on",
+            "nearly invisible on black, the background for transparent images",
         ),
         (
             {"levels": (0, 4095)},
             Image.fromarray(np.full((32, 32), 200, np.uint16)),
-            "its values are from 200 to 200, and 4095 is white: it is nearly black",
+            "its values range from 200 to 200, but white is 4095, so it is nearly black",
         ),
         (
             {"levels": (0, 255)},
             Image.fromarray(np.full((32, 32), 5000, np.uint16)),
-            "its values are from 5000 to 5000, and from 255 on all is white",
+            "its values range from 5000 to 5000, but everything from 255 up is white",
         ),
         ({"levels": (0, 4095)}, Image.fromarray(np.full((32, 32), 2000, np.uint16)), ""),
         ({"ground": "white"}, Image.new("RGBA", (32, 32), (0, 0, 0, 60)), ""),

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
+from mien.core.text import counted
+
 # Spreadsheets treat cells that start like this as formulas; some also start a cell at a semicolon, tab or line break.
 # A leading apostrophe marks text. https://owasp.org/www-community/attacks/CSV_Injection
 _FORMULA = r"(?=[=+\-@＝＋－＠'\t]|\r(?!\n))"
@@ -73,7 +75,9 @@ def read_records(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     columns = next(rows, [])
     for row in filter(None, rows):
         if len(row) != len(columns):
-            raise ValueError(f"a row has {len(row)} cells, but the table has {len(columns)} columns")
+            raise ValueError(
+                f"a row has {counted(len(row), 'cell')}, but the table has {counted(len(columns), 'column')}"
+            )
         yield dict(zip(columns, row, strict=True))
 
 

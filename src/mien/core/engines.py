@@ -17,6 +17,7 @@ from mien.config import EngineConfig
 from mien.core.extras import needing
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.errors import SettingsError
 from mien.version import __version__
 
@@ -132,7 +133,7 @@ class _Workers:
                 self._refuse_silence()
                 if not tries_left:
                     raise SettingsError(
-                        f"{_OF_RAY}: {_MOST_TRIES} workers were lost on the same {len(batch)} items, probably because "
+                        f"{_OF_RAY}: {_MOST_TRIES} workers were lost on the same {counted(len(batch), 'item')}, probably because "
                         "memory ran out. Use fewer cores per machine: ray start --num-cpus N"
                     ) from failure
                 self._tell_loss()

@@ -135,15 +135,15 @@ def describe_kept(dataset: Dataset, before: Sequence[ImageRecord], sides: Mappin
     num_kept = len(were & set(used))
     num_joining = sum(map(_is_joining, dataset.records))
     counts = {
-        "are gone": len(were - there),
-        "are skipped now": len(there) - num_kept,
-        "copies of them follow the original": len(
+        "gone": len(were - there),
+        "skipped now": len(there) - num_kept,
+        "copies that follow their original": len(
             [content for content in used if content in sides and content not in were]
         ),
-        "are new": len([content for content in used if content not in sides]),
-        "are skipped because they are related to images in two splits": num_joining,
+        "new": len([content for content in used if content not in sides]),
+        "skipped because related to two splits": num_joining,
     }
-    told = [f"{count} {what}" for what, count in counts.items() if count]
+    told = [f"{what}: {count}" for what, count in counts.items() if count]
     return "; ".join([f"{num_kept} of its {len(were)} images keep their split", *told])
 
 

@@ -193,7 +193,7 @@ def test_looks_are_read_back_and_a_damaged_file_is_told(tmp_path: Path) -> None:
     save_looks(tmp_path / "looks.npy", records)
     bare = [replace(record, look=b"") for record in records]
     assert [record.look for record in with_looks(tmp_path / "looks.npy", bare)] == [records[0].look, bytes(1152)]
-    with pytest.raises(SourceNotFoundError, match="damaged, or of another version"):
+    with pytest.raises(SourceNotFoundError, match="damaged, or from another version"):
         with_looks(tmp_path / "looks.npy", bare[:1])
     (tmp_path / "looks.npy").write_bytes(b"no numbers")
     with pytest.raises(SourceNotFoundError, match="which holds thumbnails of the training images"):

@@ -119,7 +119,9 @@ def test_files_that_changed_since_the_manifest_are_refused(tmp_path: Path, ready
     ready.refuse_changes(tmp_path / "manifest.csv")
     first, *rest = ready.records
     for records in (rest, [replace(first, sha256="00"), *rest], [replace(first, split="none"), *rest]):
-        with pytest.raises(SettingsError, match=r"^1 files in .* such as 'happy/00.jpg': start a new run"):
+        with pytest.raises(
+            SettingsError, match=r"^1 file in .* changed since .* e\.g\. 'happy/00\.jpg'\. Start a new run"
+        ):
             ready.with_records(records).refuse_changes(tmp_path / "manifest.csv")
 
 

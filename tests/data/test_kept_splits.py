@@ -114,5 +114,7 @@ def test_the_split_of_other_images_is_not_kept() -> None:
 def test_what_belongs_together_now_and_was_apart_is_refused() -> None:
     apart = [record("sad/one.jpg", split="train"), record("sad/two.jpg", split="val")]
     together = images(20, *(replace(r, subject="one", split="") for r in apart))
-    with pytest.raises(SettingsError, match=r"'sad/one.jpg' and 'sad/two.jpg' belong together.*train and val"):
+    with pytest.raises(
+        SettingsError, match=r"'sad/one.jpg' and 'sad/two.jpg' are related.*one in train and the other in val"
+    ):
         split(together, sides=sides_of(apart))

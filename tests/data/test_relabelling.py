@@ -59,9 +59,9 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     [
         ("", "must contain the columns"),
         ("file,class\nsad/1.jpg,happy\n", "must contain the columns"),
-        (b"\x89PNG\0\0\0", "no text"),
-        (b"path,decision\nsad/1.jpg\0,happy\n", "no text"),
-        ("path,decision\n" + "x" * 200_000 + ",happy\n", "no CSV"),
+        (b"\x89PNG\0\0\0", "not a text file"),
+        (b"path,decision\nsad/1.jpg\0,happy\n", "not a text file"),
+        ("path,decision\n" + "x" * 200_000 + ",happy\n", "not valid CSV"),
         ("path,decision\nsad/1.jpg,happy\nsad/2.jpg,happy\nsad/1.jpg,keep\n", "more than one row for 'sad/1.jpg'"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_word_alone_is_no_path_of_a_table_of_two_columns(tmp_path: Path) -> No
 
 def test_a_quote_that_is_never_closed_swallows_no_decision(tmp_path: Path) -> None:
     (tmp_path / "odd.csv").write_text('path,decision\nhappy/1,"sad\nhappy/2,sad\n')
-    with pytest.raises(SettingsError, match="is no CSV: unexpected end of data"):
+    with pytest.raises(SettingsError, match="is not valid CSV: unexpected end of data"):
         load_decisions(tmp_path / "odd.csv")
 
 

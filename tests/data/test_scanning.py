@@ -156,9 +156,9 @@ def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, f
         assert str(path) in str(caught.value) and "one subfolder per class, e.g. happy and sad" in str(caught.value)
         return str(caught.value)
 
-    assert "no class folders" in said(folder / "sad") and f"its parent, {folder}?" in said(folder / "sad")
+    assert "no class folders" in said(folder / "sad") and f"its parent, {folder}" in said(folder / "sad")
     (tmp_path / "empty").mkdir()
-    assert "there is no image" in said(tmp_path / "empty")
+    assert "it contains no images" in said(tmp_path / "empty")
     save_image(tmp_path / "one" / "happy" / "1.jpg", draw_image(1))
     assert "the only class folder is 'happy'" in said(tmp_path / "one")
     with pytest.raises(NotADatasetError, match="is neither a folder, a table, nor"):
@@ -277,7 +277,7 @@ def test_an_image_that_has_changed_since_the_scan_is_refused_where_it_is_decoded
         decoded_again(np.array([1]))
 
 
-@pytest.mark.parametrize(("name", "kind"), [("a.png", "named .png"), ("a", "without"), ("a.mp4", "named .mp4")])
+@pytest.mark.parametrize(("name", "kind"), [("a.png", "named .png"), ("a", "no extension"), ("a.mp4", "named .mp4")])
 def test_a_wrong_extension_is_reported_and_the_image_used(folder: Path, name: str, kind: str) -> None:
     save_image(folder / "sad" / name, draw_image(900))
     record = found(scan(folder, SMALL))[f"sad/{name}"]
@@ -337,7 +337,9 @@ def test_the_deepest_image_of_a_folder_decides_for_all(tmp_path: Path) -> None:
     hearing = Heard()
     dataset = scan(deep_folder(tmp_path / "deep", 4000), SMALL, keep_images=True, progress=hearing)
     assert dataset.config == replace(SMALL, levels=(0, 4095))
-    assert hearing.lines == ["4 images of more than 8 bits a channel: 0 becomes black, 4095 white (--levels)"]
+    assert hearing.lines == [
+        "4 images with more than 8 bits a channel: 0 becomes black and 4095 becomes white (--levels)"
+    ]
     # The first reaches a quarter of it, which by itself would be ten bits.
     assert dataset.kept is not None and dataset.kept.images[0].max() <= 64
     assert np.array_equal(dataset.kept.images[:4], scan(dataset.root, dataset.config).pixels(np.arange(4)))

@@ -39,16 +39,16 @@ def test_a_fact_that_tells_the_classes_apart_is_named_with_its_direction() -> No
     found = find_shortcuts(moods(brightness=(0.7, 0.4)))
     assert {"brightness"} <= {shortcut.fact for shortcut in found} <= {"brightness", "all together"}
     (text,) = [shortcut.text for shortcut in found if shortcut.fact == "brightness"]
-    assert "sad images are darker (median 40% of full white) than happy ones (70% of full white)" in text
+    assert "sad images are darker (median 40% of full brightness) than happy ones (70% of full brightness)" in text
     assert "brightness alone predicts the label with an accuracy of 100%" in text
     lines = "\n".join(describe_shortcuts(found))
-    assert "Always saying 'happy' gets 50%" in lines
+    assert "Always guessing 'happy' gets 50%" in lines
     assert "What to do" in lines
 
 
 def test_the_kind_of_file_is_a_fact_too() -> None:
     found = find_shortcuts(moods(format=("JPEG", "PNG")))
-    assert any("100% of happy images are JPEG, and 0% of sad ones" in shortcut.text for shortcut in found)
+    assert any("100% of happy images are JPEG, but 0% of sad images" in shortcut.text for shortcut in found)
 
 
 def test_three_classes_are_told_apart() -> None:
@@ -106,7 +106,7 @@ def test_the_host_that_images_came_from_is_a_fact_where_it_is_known(tmp_path: Pa
     ]
     write_sources(tmp_path, rows)
     (found,) = [shortcut for shortcut in find_shortcuts(dataset) if shortcut.fact == "source host"]
-    assert "100% of happy images are from happy.example.org, and 0% of sad ones" in found.text
+    assert "100% of happy images are from happy.example.org, but 0% of sad images" in found.text
 
 
 @pytest.mark.parametrize(

@@ -126,7 +126,7 @@ def test_undo_leaves_and_names_what_was_changed_and_what_it_did_not_put_there(ph
     (to / "happy/1-2.jpg").symlink_to(photos / "b/1.jpg")
     (to / "happy/mine.jpg").write_bytes(b"mine")
     undone = undo_sort(to)
-    assert undone.left == {"happy/1.jpg": "it was changed since", "happy/1-2.jpg": "it was changed since"}
+    assert undone.left == {"happy/1.jpg": "it has changed", "happy/1-2.jpg": "it has changed"}
     assert len(undone.removed) == 7
     assert put_names(to) == ["happy/1-2.jpg", "happy/1.jpg", "happy/mine.jpg"]
     assert (to / "happy/1.jpg").read_bytes() == b"edited"

@@ -133,8 +133,8 @@ class _Workers:
                 self._refuse_silence()
                 if not tries_left:
                     raise SettingsError(
-                        f"{_OF_RAY}: {_MOST_TRIES} workers were lost on the same {counted(len(batch), 'item')}, probably because "
-                        "memory ran out. Use fewer cores per machine: ray start --num-cpus N"
+                        f"{_OF_RAY}: {_MOST_TRIES} workers were lost on the same {counted(len(batch), 'item')}, "
+                        "probably because memory ran out. Use fewer cores per machine: ray start --num-cpus N"
                     ) from failure
                 self._tell_loss()
                 outcome = submit(batch)

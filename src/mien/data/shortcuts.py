@@ -93,11 +93,11 @@ def _pixels(number: float) -> str:
 
 
 def _of_white(share: float) -> str:
-    return f"{share:.0%} brightness"
+    return f"{share:.0%} of full brightness"
 
 
 def _of_full_colour(share: float) -> str:
-    return f"{share:.0%} colourfulness"
+    return f"{share:.0%} of full colour"
 
 
 _MEASURES = (

@@ -188,7 +188,7 @@ def _as_given(dataset: Dataset) -> str:
         for name, places in by_split.items()
         if places and all(dataset.records[place].given == name for place in places)
     ]
-    return f" ({' and '.join(given)} given)" if given else ""
+    return f" ({' and '.join(given)} as given)" if given else ""
 
 
 def _of_groups(dataset: Dataset, split: str) -> str:

@@ -65,6 +65,6 @@ def test_where_nobody_listens_it_is_said_at_once() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
-        refused = pytest.raises(SettingsError, match=rf"nothing answers at 127\.0\.0\.1:{port}")
+        refused = pytest.raises(SettingsError, match=rf"no answer from 127\.0\.0\.1:{port}")
         with refused, using(EngineConfig("ray", f"127.0.0.1:{port}")):
             pass

@@ -231,4 +231,4 @@ def test_a_bmp_that_declares_more_than_it_can_hold_is_refused_before_it_is_decod
     content = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + 40 + 1024) + header + bytes(1024) + b"\0\1"
     problem = problem_of(content, CONFIG)
     assert problem.problem == "unreadable"
-    assert "cannot be in" in str(problem)
+    assert "cannot hold" in str(problem)

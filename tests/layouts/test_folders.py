@@ -85,7 +85,7 @@ def test_splits_within_classes_are_splits(tmp_path: Path) -> None:
 def test_classes_that_cannot_be_learnt_are_left_out_and_named(tmp_path: Path) -> None:
     names = ("train/cat", "train/dog", "test/cat", "test/dog", "test/emu")
     layout = read(write(tmp_path, *(f"{name}/{{}}.jpg" for name in names)))
-    assert layout.class_names == ("cat", "dog") and "left out: emu" in layout.notes[-1]
+    assert layout.class_names == ("cat", "dog") and "skipped emu" in layout.notes[-1]
 
 
 def test_a_class_that_the_test_writes_otherwise_is_the_same_once_it_is_put_together(tmp_path: Path) -> None:
@@ -144,7 +144,7 @@ def test_folders_that_are_called_like_parts_of_a_data_set_are_no_classes(tmp_pat
 
 def test_masks_are_passed_over_by_what_the_refusal_names(tmp_path: Path) -> None:
     write(tmp_path, *(f"{name}/{part}/{{}}.png" for name in ("ill", "well") for part in ("images", "masks")))
-    with pytest.raises(NotADatasetError, match="--exclude masks passes over"):
+    with pytest.raises(NotADatasetError, match="--exclude masks skips"):
         read(tmp_path)
     assert meant(read(tmp_path, exclude="masks")) == {name: {f"{name}/images"} for name in ("ill", "well")}
 
@@ -217,7 +217,9 @@ def test_names_that_look_alike_are_refused_until_they_are_put_together(tmp_path:
     write(tmp_path, *(f"{name}/{{}}.jpg" for name in names))
     with pytest.raises(NotADatasetError) as caught:
         read(tmp_path)
-    (typed,) = [part for part in shlex.split(str(caught.value).split("add ")[1].split("; if")[0]) if part[:2] != "--"]
+    (typed,) = [
+        part for part in shlex.split(str(caught.value).split("add ")[1].split("; otherwise")[0]) if part[:2] != "--"
+    ]
     assert read(tmp_path, merge_classes=typed).class_names == ("happy", "it's, so", "sad")
 
 

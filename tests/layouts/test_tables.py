@@ -94,7 +94,7 @@ def test_json_and_parquet_are_tables_too(images: Path) -> None:
     parquet.write_table(pyarrow.Table.from_pylist(rows), images / "e.parquet")
     assert labels(read(images / "e.parquet")) == MEANT
     parquet.write_table(pyarrow.table({"image": [b"x"], "label": [1]}), images / "f.parquet")
-    with pytest.raises(SourceNotFoundError, match="holds the images themselves"):
+    with pytest.raises(SourceNotFoundError, match="contains the images themselves"):
         read(images / "f.parquet")
 
 
@@ -113,7 +113,7 @@ def test_the_column_of_labels_is_found_by_its_name_or_as_the_only_one(
     rows = [(path, *(values[number % 2] for values in columns.values())) for number, path in enumerate(MEANT)]
     write_table(images / "t.csv", [("path", *columns), *rows])
     layout = read(images)
-    assert set(layout.class_names) == set(columns[chosen]) and f"the column {chosen!r}" in layout.taken_as
+    assert set(layout.class_names) == set(columns[chosen]) and f"column {chosen!r}" in layout.taken_as
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_column_that_may_be_another_is_asked_for(images: Path, columns: dict[s
     write_table(images / "t.csv", [("path", *columns), *rows])
     with pytest.raises(NotADatasetError, match="--label-column") as caught:
         read(images)
-    typed = dict(zip(*[iter(shlex.split(str(caught.value).split("as in ")[1]))] * 2, strict=True))
+    typed = dict(zip(*[iter(shlex.split(str(caught.value).split("e.g. ")[1]))] * 2, strict=True))
     assert typed == {"--labels": str(images / "t.csv"), "--label-column": next(iter(columns))}
 
 

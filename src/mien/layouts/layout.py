@@ -152,7 +152,7 @@ def _with_useful_splits(layout: Layout) -> Layout:
     if not only_later:
         return layout
     kept = tuple(entry for entry in layout.entries if entry.label in learnt)
-    note = f"skipped {listed(only_later)}, because they have no training images"
+    note = f"skipped {listed(only_later)} (no training images)"
     return replace(layout, entries=kept).noting(note)
 
 

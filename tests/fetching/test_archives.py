@@ -108,7 +108,7 @@ def test_a_name_with_control_characters_or_very_many_letters_is_a_problem(tmp_pa
     assert name_problem("a\x1b[2J.jpg") and name_problem("a\udcff.jpg") and name_problem("a" * 1001)
     path = zip_changed(tmp_path / "a.zip", {"happy/x.jpgQexe": b"x"}, (b"x.jpgQ", b"x.jpg\0"))
     assert read_all(path) == {"happy/x.jpg\0exe": "its name contains control characters or invalid text"}
-    assert "1001 letters" in name_problem("a" * 1001)
+    assert "1001 characters" in name_problem("a" * 1001)
 
 
 def test_links_and_devices_are_problems(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_line_with_too_few_fields_is_told(tmp_path: Path) -> None:
     write_sources(tmp_path, [OK])
     with open(tmp_path / LOG_NAME, "a") as file:
         file.write("happy/a.jpg,http://h/a\n")
-    with pytest.raises(SourceNotFoundError, match="a line has 2 fields, not 5"):
+    with pytest.raises(SourceNotFoundError, match="a line has 2 fields instead of 5"):
         load_sources(tmp_path)
 
 

@@ -292,7 +292,7 @@ def test_whoever_stops_reading_does_not_wait_for_servers_that_say_nothing(tmp_pa
 
 
 def test_what_needs_files_says_what_to_do_with_an_address_in_a_store() -> None:
-    with pytest.raises(SettingsError, match=r"'s3://bucket/photos' is in an object store.*copy it into a folder first"):
+    with pytest.raises(SettingsError, match=r"'s3://bucket/photos' is in an object store.*Copy it to a folder first"):
         expand_files(["s3://bucket/photos"])
 
 

@@ -182,7 +182,7 @@ def test_an_enormous_object_is_neither_copied_nor_read(store: Store, monkeypatch
     store.put("x/empty.jpg", b"")
     for module in (stores, stored_folders):
         monkeypatch.setattr(module, "MAX_FILE_BYTES", 999)
-    with pytest.raises(ImageError, match="it has more than 999 bytes"):
+    with pytest.raises(ImageError, match="it is larger than 999 bytes"):
         stores.read(address("x/large.jpg"))
     assert stores.read(address("x/empty.jpg")) == b""
     store.requests.clear()

@@ -54,7 +54,7 @@ def test_nothing_leads_out_and_what_cannot_be_is_left_out(tmp_path: Path) -> Non
     ("limits", "reason"),
     [
         (IntakeLimits(max_files=3), "more than 3 files"),
-        (IntakeLimits(max_total_bytes=100), "at most 100"),
+        (IntakeLimits(max_total_bytes=100), "limit of 100"),
     ],
 )
 def test_a_bomb_leaves_nothing_behind(tmp_path: Path, limits: IntakeLimits, reason: str) -> None:

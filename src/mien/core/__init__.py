@@ -1,1 +1,1 @@
-"""What every room stands on: files, images, text, scores, threads."""
+"""The foundation of all other packages: files, images, text, scores and threads."""

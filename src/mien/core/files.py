@@ -200,7 +200,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     Raises:
         OSError: It cannot be opened, or is not a regular file.
     """
-    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  (whoever asked closes it)
+    file = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115  (the caller closes it)
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -46,10 +46,10 @@ def uncommon_kind(content: bytes) -> str:
 
 
 def refuse_many_passes(content: bytes, size: tuple[int, int]) -> None:
-    """Refuse a JPEG of some size if its pixels are passed over too often.
+    """Refuse a JPEG of some size that makes too many passes over its pixels.
 
     Raises:
-        ImageError: They are.
+        ImageError: It does.
     """
     width, height = size
     max_passes = min(_MAX_PASSES, _MAX_PASSED_PIXELS // (width * height))

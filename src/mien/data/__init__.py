@@ -1,1 +1,1 @@
-"""A folder of photos -> a Dataset: scanned, cleaned, split, without leaks."""
+"""Turn a folder of photos into a Dataset: scanned, cleaned, and split without leaks."""

@@ -73,20 +73,20 @@ def _halved(image: bytes) -> bytes:
 _PAGE = b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>No such photo.</body></html>\n"
 # Copies sort after the drawn images, so that a check that keeps the first of equals keeps the original.
 PLANTED = (
-    PlantedFile("happy/holiday.jpg", "a text named .jpg", "not_an_image", lambda _: b"Ask Ann for the photos!\n"),
+    PlantedFile("happy/holiday.jpg", "a text file named .jpg", "not_an_image", lambda _: b"Ask Ann for the photos!\n"),
     PlantedFile("sad/download.jpg", "a web page saved as .jpg", "not_an_image", lambda _: _PAGE),
-    PlantedFile("sad/half-sent.jpg", "a JPEG that breaks off", "unreadable", _broken_off, "sad"),
+    PlantedFile("sad/half-sent.jpg", "a truncated JPEG", "unreadable", _broken_off, "sad"),
     PlantedFile("happy/empty.jpg", "an empty file", "empty", lambda _: b""),
     PlantedFile("happy/screenshot.jpg", "a PNG named .jpg", "wrong_extension", _png, "new"),
-    PlantedFile("happy/icon.png", "an image of 16 by 16 pixels", "too_few_pixels", _icon, "new"),
+    PlantedFile("happy/icon.png", "a 16 x 16 image", "too_few_pixels", _icon, "new"),
     PlantedFile("happy/weekend.jpg", "a copy of a happy image", "exact_duplicate", _same, "happy"),
-    PlantedFile("happy/weekend (1).jpg", "a copy of another", "exact_duplicate", _same, "happy"),
+    PlantedFile("happy/weekend (1).jpg", "a second copy of it", "exact_duplicate", _same, "happy"),
     PlantedFile("sad/yesterday.jpg", "a copy of a sad image", "exact_duplicate", _same, "sad"),
     PlantedFile("happy/weekend-small.jpg", "a happy image at half its size", "near_duplicate", _halved, "happy"),
     PlantedFile("sad/yesterday-small.jpg", "a sad image at half its size", "near_duplicate", _halved, "sad"),
     PlantedFile("happy/who-knows.jpg", "a copy of a sad image", "conflicting_labels", _same, "sad"),
     PlantedFile("sad/.DS_Store", "a hidden file", "", lambda _: b"\0\0\0\1Bud1"),
-    PlantedFile("notes.txt", "a text beside the classes", "", lambda _: b"Collected on Sunday.\n"),
+    PlantedFile("notes.txt", "a text file next to the class folders", "", lambda _: b"Collected on Sunday.\n"),
 )
 
 

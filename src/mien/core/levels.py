@@ -15,7 +15,7 @@ from mien.core.tiff import has_sign, is_inverted
 
 # The highest values of floats, and of 8, 10, 12, 14, 16, 24 and 32 bits.
 _HIGHEST = (1, *(2**bits - 1 for bits in (8, 10, 12, 14, 16, 24, 32)))
-# If values use less than this share of a range, their own minimum and maximum are the range.
+# If values use less than this share of a range, their own maximum becomes white.
 _LEAST_USED = 0.25
 # Pillow's name for the first byte of each 16-bit value; the opposite byte order gives the second. Pillow has no
 # multi-channel images with more than 8 bits.

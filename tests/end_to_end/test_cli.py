@@ -516,13 +516,12 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be trained on"),
         (["train", "{data}", "--folds", "1"], "folds is 1; expected auto, 0, or 2 to 100"),
         (["train", "{data}", "--folds", "50"], "50 folds need at least 50 distinct images"),
-        (["train", "{data}", "--out", "{data}/run"], "is inside the folder of images"),
+        (["train", "{data}", "--out", "{data}/run"], "must be outside the folder of images"),
         (
             ["train", "."],
-            "the output 'runs/train' is inside the folder of images '.'. Choose a place outside it, "
-            "e.g. --out ../runs/train",
+            "the output 'runs/train' must be outside the folder of images '.', e.g. --out ../runs/train",
         ),
-        (["train", "{data}", "--cache-dir", "{data}/happy"], "is inside the folder of images"),
+        (["train", "{data}", "--cache-dir", "{data}/happy"], "must be outside the folder of images"),
         (["train", "{data}", "--threshold", "1.5"], "threshold is 1.5; expected 0 to 1"),
         (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "the file name must end in .png"),
         (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the images"),

@@ -152,7 +152,7 @@ def test_where_not_all_can_be_written_nothing_is(small_run: "Run", tmp_path: Pat
 
 
 def test_nothing_is_written_among_the_images(small_run: "Run", data: Path) -> None:
-    with pytest.raises(OutputError, match="among the images"):
+    with pytest.raises(OutputError, match="must be outside the folder of images"):
         mien.export(small_run, "onnx", out=data / "happy" / "moods.onnx")
 
 

@@ -152,7 +152,7 @@ def test_git_follows_no_redirect(tmp_path: Path, site: str) -> None:
 
 @pytest.mark.parametrize("answer", [reply(b"<html>"), reply(b"", "401 X", 'WWW-Authenticate: Basic realm="x"'), b""])
 def test_a_server_without_a_repository_is_refused_without_asking_for_a_password(tmp_path: Path, answer: bytes) -> None:
-    with serving(answer) as server, pytest.raises(IntakeError, match="git clone failed|git cannot"):
+    with serving(answer) as server, pytest.raises(IntakeError, match=r"git clone failed|git cannot"):
         # To a page without any reference, git says nothing: then it is an empty repository.
         list(repository_members(clone(f"{server.url}/r.git", tmp_path / "clone", LIMITS, HERE), LIMITS, max_bytes=9))
 

@@ -79,7 +79,7 @@ def test_of_copies_one_is_ranked(small_run: "Run", unlabelled: Path) -> None:
     found = next_images(small_run.path, unlabelled, progress=heard)
     assert len(found.images) == NUM_IMAGES
     assert {name.split("-")[-1] for name in names(found)} - {"same.jpg"} <= {f"{n:02}.jpg" for n in range(NUM_IMAGES)}
-    assert "left out: 8 images, each a copy of another image" in heard.lines
+    assert "skipped 8 images: near-duplicate of another image" in heard.lines
 
 
 def test_images_of_a_kind_do_not_stand_beside_one_another(small_run: "Run", tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(small_run: Run, photos
     (tmp_path / "mine/letter.txt").write_text("dear")
     with pytest.raises(OutputError, match="not empty, and holds no predictions"):
         predict_shards(small_run.path, [photos], to=tmp_path / "mine")
-    with pytest.raises(OutputError, match="among the images"):
+    with pytest.raises(OutputError, match="must be outside the folder of images"):
         predict_shards(small_run.path, [photos], to=photos / "out")
     (tmp_path / "mine/letter.txt").rename(tmp_path / "mine" / ABOUT_NAME)
     with pytest.raises(OutputError, match="damaged"):

@@ -106,10 +106,10 @@ def test_a_dry_run_says_what_a_real_one_does_and_does_nothing(model: Path, photo
 def test_images_and_class_folders_are_kept_apart(model: Path, photos: Path, tmp_path: Path) -> None:
     before = state_of(tmp_path)
     for to in (photos, photos / "sorted", photos / "r"):
-        with pytest.raises(OutputError, match="would lie among the images"):
+        with pytest.raises(OutputError, match="must be outside the folder of images"):
             sort_images(model, [photos], to=to)
     (tmp_path / "alias").symlink_to(photos)
-    with pytest.raises(OutputError, match="would lie among the images"):
+    with pytest.raises(OutputError, match="must be outside the folder of images"):
         sort_images(model, [photos], to=tmp_path / "alias/sorted")
     assert state_of(tmp_path / "photos") == {place: state for place, state in before.items() if "/photos/" in place}
     sort_images(model, [photos / "r"], to=tmp_path / "sorted")

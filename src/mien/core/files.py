@@ -68,8 +68,7 @@ def refuse_among(path: Path, folder: Path, flag: str) -> None:
     if path.resolve().is_relative_to(folder.resolve()):
         beside = Path(os.path.relpath(folder.resolve().parent)) / path.resolve().relative_to(folder.resolve())
         raise OutputError(
-            f"the output {str(path)!r} is inside the folder of images {str(folder)!r}. Choose a place outside it, e.g. "
-            f"{flag} {beside}"
+            f"the output {str(path)!r} must be outside the folder of images {str(folder)!r}, e.g. {flag} {beside}"
         )
 
 

@@ -92,7 +92,7 @@ function onGround(bitmap, rule) {
   const ground = rule === "auto" ? groundFor(lost) : rule;
   const image = empty(width, height);
   put(all, image.data, GROUNDS[ground]);
-  const why = `hardly anything of it is seen on ${ground}, which transparent images are put on`;
+  const why = `nearly invisible on ${ground}, the background for transparent images`;
   return { image, hidden: lost.includes(rule) ? why : "" };
 }
 

@@ -59,7 +59,7 @@ def test_shares_come_to_no_more_than_the_whole() -> None:
 def test_what_no_idle_server_could_hold_is_too_large_for_ever() -> None:
     with MemoryBudget(3 * 1024**2).share() as share:
         share.take(2 * 1024**2)
-        with pytest.raises(TooLargeError, match="a request has more than 3 MiB"):
+        with pytest.raises(TooLargeError, match="the request is larger than 3 MiB"):
             share.check(1024**2 + 1)
         assert share.num_bytes == 2 * 1024**2
 

@@ -1,4 +1,4 @@
-"""Gatekeeping: who may ask the server, and what a browser may do with what it answers."""
+"""Access control: who may use the server, and what a browser may do with its responses."""
 
 import hmac
 import ipaddress
@@ -17,7 +17,7 @@ from mien.core import files
 from mien.errors import ForbiddenError, RequestError, SettingsError, WrongKeyError
 
 KEY_VARIABLE = "MIEN_API_KEY"
-# The page brings its own scripts and styles; the images on it never left the browser, or came as part of an answer.
+# The page uses its own scripts and styles only. Its images come from the browser itself or are part of a response.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
     "media-src blob:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -32,7 +32,7 @@ SECURITY_HEADERS = {
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=(), payment=(), usb=()",
     "Cache-Control": "no-store",
 }
-# What asks for nothing to be done: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
+# Methods that change nothing: https://www.rfc-editor.org/rfc/rfc9110#section-9.2.1
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _NEEDS_KEY = "/predict"
 _LEAST_KEY, _LONGEST_KEY = 16, 4096
@@ -41,31 +41,31 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[^\[\]:/@\s]+)(?::[0-9]{0,5})?", re.I
 
 @dataclass(frozen=True)
 class Gate:
-    """Who may come in.
+    """Access rules.
 
     Attributes:
-        host_names: By what the server may be called, besides IP addresses.
-        api_key: What requests for answers must bring; None where everybody may ask.
+        host_names: Host names that requests may use for the server, besides IP addresses.
+        api_key: The key that prediction requests need, or None if anyone may ask.
     """
 
     host_names: frozenset[str]
     api_key: str | None = None
 
     def check(self, method: str, path: str, headers: Headers) -> None:
-        """Refuse a request that must not come in; its body need not be read for that.
+        """Refuse a request that is not allowed, without reading its body.
 
         Args:
-            method: Such as "POST".
-            path: Without the query.
-            headers: As they were sent.
+            method: HTTP method, e.g. "POST".
+            path: Path without the query.
+            headers: Request headers.
 
         Raises:
-            RequestError: There are control characters in the path: a proxy may have taken it for another.
-            ForbiddenError: A browser sent it for a page of another site, or calls the server by a name not its own.
-            WrongKeyError: It needs the API key, and does not bring it.
+            RequestError: The path contains control characters, so a proxy may have read it differently.
+            ForbiddenError: It comes from a page of another site, or uses an unknown host name.
+            WrongKeyError: It needs the API key, but does not have it.
         """
         if not path.isprintable():
-            raise RequestError("the address has control characters in it")
+            raise RequestError("the address contains control characters")
         self._check_host(headers.getlist("host"))
         if method not in _SAFE_METHODS:
             _check_site(headers)
@@ -73,36 +73,36 @@ class Gate:
             _check_key(headers, self.api_key)
 
     def _check_host(self, hosts: Sequence[str]) -> None:
-        """Prevent DNS rebinding: a page of a name that somebody points at this server could read its answers.
+        """Prevent DNS rebinding: a site could point its own name at this server, and its pages could read responses.
 
-        An address cannot be pointed elsewhere, and every browser says whom it calls.
+        IP addresses cannot be rebound, and every browser sends the Host header.
         """
         if len(hosts) > 1:
-            raise ForbiddenError("a request names one host")
+            raise ForbiddenError("send only one Host header")
         name = _name_in(hosts[0]) if hosts else "localhost"
         if name not in self.host_names and not _is_address(name):
             raise ForbiddenError(
-                "this server is not known by that name: use its IP address, or localhost on its own machine; or start "
-                "it with --allow-host NAME"
+                "this server does not accept that host name. Use its IP address, or localhost on the same machine, or "
+                "start it with --allow-host NAME"
             )
 
 
 def gate_for(config: ServeConfig, api_key: str | None = None) -> Gate:
-    """Return the gate that settings describe; localhost, and the name that the server listens on, always may."""
+    """Return the gate for some settings. It always allows localhost and the name that the server listens on."""
     names = {"localhost", config.host, *config.allow_host}
-    # What cannot be read as a name comes to an empty one, which must never be right.
+    # A malformed Host header becomes an empty name, which must never match.
     return Gate(frozenset(name.lower().rstrip(".") for name in names) - {""}, api_key)
 
 
 def read_api_key(config: ServeConfig, environment: Mapping[str, str]) -> str | None:
-    """Return the key that requests must bring; None where there is to be none.
+    """Return the API key that requests need, or None if there is none.
 
     Args:
-        config: Names the file, if there is one.
-        environment: Holds MIEN_API_KEY where no file is named.
+        config: Names the key file, if any.
+        environment: May hold MIEN_API_KEY, which is used if there is no key file.
 
     Raises:
-        SettingsError: The file cannot be read, or the key is empty, short, or cannot stand in a header.
+        SettingsError: The file cannot be read, or the key is empty, too short, or not valid in a header.
     """
     if config.api_key_file is not None:
         where, text = f"the file {str(config.api_key_file)!r}", _read_key_file(config.api_key_file)
@@ -113,23 +113,23 @@ def read_api_key(config: ServeConfig, environment: Mapping[str, str]) -> str | N
     key = text.strip()
     if not (_LEAST_KEY <= len(key) <= _LONGEST_KEY and re.fullmatch("[!-~]+", key)):
         raise SettingsError(
-            f"{where} holds no API key: expected {_LEAST_KEY} to {_LONGEST_KEY} letters, digits and signs without "
-            "spaces. Make one by: openssl rand -hex 32"
+            f"{where} does not hold an API key. A key has {_LEAST_KEY} to {_LONGEST_KEY} ASCII characters and no "
+            "spaces. Make one with: openssl rand -hex 32"
         )
     return key
 
 
 def key_schemes(api_key: str | None) -> list[SecurityParameter]:
-    """Return how a route that needs the key says so in the API's description; it is `Gate` that checks it."""
+    """Return the security schemes for the OpenAPI description of routes that need the key. `Gate` does the check."""
     if api_key is None:
         return []
     return [Security(APIKeyHeader(name="X-API-Key", auto_error=False)), Security(HTTPBearer(auto_error=False))]
 
 
 def _check_site(headers: Headers) -> None:
-    """Prevent cross-site request forgery (CSRF): refuse what a browser sends for a page of another site.
+    """Prevent cross-site request forgery (CSRF): refuse requests that a browser sends for a page of another site.
 
-    Over plain HTTP to another machine browsers send Origin alone; programs that are no browsers send neither.
+    Over plain HTTP to another machine, browsers only send Origin. Programs other than browsers send neither header.
 
     Source: CrossOriginProtection of Go's net/http, https://pkg.go.dev/net/http#CrossOriginProtection
     """
@@ -140,7 +140,7 @@ def _check_site(headers: Headers) -> None:
         authority = (origin or "").partition("://")[2]
         is_own = origin is None or (authority != "" and authority.lower() == headers.get("host", "").lower())
     if not is_own:
-        raise ForbiddenError("pages of other sites may not ask; a proxy must pass the header Host on as it came")
+        raise ForbiddenError("pages of other sites are not allowed. A proxy must pass on the Host header unchanged")
 
 
 def _check_key(headers: Headers, api_key: str) -> None:
@@ -148,16 +148,16 @@ def _check_key(headers: Headers, api_key: str) -> None:
     for value in headers.getlist("authorization"):
         scheme, _, token = value.partition(" ")
         given += [token.strip()] if scheme.lower() == "bearer" else []
-    # How long a comparison takes must not tell how much of a guess is right.
+    # The time a comparison takes must not reveal how much of a guess is right.
     if any(hmac.compare_digest(key.encode(), api_key.encode()) for key in given):
         return
     if any(given):
-        raise WrongKeyError("the API key in the header X-API-Key, or Authorization, is not that of this server")
-    raise WrongKeyError("this needs the API key, in the header X-API-Key")
+        raise WrongKeyError("wrong API key in the X-API-Key or Authorization header")
+    raise WrongKeyError("an API key is required in the X-API-Key header")
 
 
 def _name_in(authority: str) -> str:
-    """Return the host in the header of that name, without its port; an empty text where there is none."""
+    """Return the host name in a Host header, without the port, or "" if there is none."""
     match = _AUTHORITY.fullmatch(authority)
     return match[1].strip("[]").lower().rstrip(".") if match else ""
 
@@ -175,4 +175,4 @@ def _read_key_file(path: Path) -> str:
         with files.open_text(path) as file:
             return file.read(_LONGEST_KEY + 3)
     except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read the API key in {str(path)!r}: {files.reason_of(error)}") from error
+        raise SettingsError(f"cannot read the API key from {str(path)!r}: {files.reason_of(error)}") from error

@@ -1,4 +1,4 @@
-"""Uploads: the body of a request, as it comes in -> the images in it, held in memory alone."""
+"""Uploads: the body of a request as it arrives -> the images in it, held in memory only."""
 
 import asyncio
 import json
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
     from starlette.requests import Request
 
-# Of a form, beside its files: a key or a check box, as other programs send them along. They are passed over.
+# Other fields in a form, such as a key or a check box, which some programs send. They are ignored.
 _MAX_OTHER_FIELDS = 32
-# Not for forms any more, but some programs still send names so that are not ASCII.
+# No longer meant for forms, but some programs still send non-ASCII names like this.
 # https://www.rfc-editor.org/rfc/rfc7578#section-4.2
 _EXTENDED_NAME = re.compile(rb""";\s*filename\*\s*=\s*utf-8'[^';]*'([^;\s"]*)""", re.IGNORECASE)
-# What programs name that do not know what they send; curl takes any body for a form. A form is then no image.
+# Types sent by programs that do not know the content. curl labels any body as a form; a real form is not an image.
 _KIND_OF_CURL = b"application/x-www-form-urlencoded"
 _KINDS_OF_ANYTHING = (b"", b"application/octet-stream", _KIND_OF_CURL)
 _MAX_URL_BYTES = 2048
-# A URL in JSON, where each letter may be written as \uXXXX.
+# A URL in JSON, where each character may be written as \uXXXX.
 _MAX_QUOTED_URL_BYTES = 6 * _MAX_URL_BYTES + 16
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it was sent.
+    """An uploaded file.
 
     Attributes:
-        name: What the sender calls it; "-" where it has no name.
-        content: Its bytes, whatever they are.
+        name: The file name, or "-" if there is none.
+        content: Its bytes, unchecked.
     """
 
     name: str
@@ -50,15 +50,15 @@ async def read_uploads(request: "Request", share: Share, config: ServeConfig) ->
     """Return the images in a request, in the order sent.
 
     Args:
-        request: Its body is multipart/form-data, or a single image.
-        share: What it holds is taken from here.
-        config: The limits.
+        request: A request with a multipart/form-data body or a single image.
+        share: The memory to take from.
+        config: Limits.
 
     Raises:
-        WrongMediaTypeError: The content type is of something else than images.
+        WrongMediaTypeError: The Content-Type is not that of images.
         TooLargeError: A file is too large, or there are too many.
-        RequestError: It is not a whole multipart body, or there is no file in it.
-        SlowRequestError: It did not come in whole in time.
+        RequestError: The multipart body is malformed or incomplete, or contains no file.
+        SlowRequestError: It took too long to arrive.
         BusyError: There is no memory for it.
     """
     kind, options = parse_options_header(request.headers.get("content-type", ""))
@@ -66,20 +66,20 @@ async def read_uploads(request: "Request", share: Share, config: ServeConfig) ->
         if kind == b"multipart/form-data":
             return await _read_form(options.get(b"boundary", b""), _chunks(request, share), config)
         if kind.startswith(b"image/") or kind in _KINDS_OF_ANYTHING:
-            told = f"an image has more than {config.max_file_mb:g} MiB"
+            told = f"an image is larger than {config.max_file_mb:g} MiB"
             return [Upload("-", await _read_whole(request, share, config.max_file_bytes, told))]
-    told = "send images as multipart/form-data, or a single one with the header Content-Type: image/jpeg"
-    raise WrongMediaTypeError(f"{told}; URLs go to /predict/url" if kind == b"application/json" else told)
+    told = "send images as multipart/form-data, or a single one with Content-Type: image/jpeg"
+    raise WrongMediaTypeError(f"{told}. Send URLs to /predict/url" if kind == b"application/json" else told)
 
 
 def advice_on(request: "Request", content: bytes) -> str:
-    """Return how to send an image that cannot be used, where `curl -d` spoilt it; an empty text where it did not.
+    """Return how to resend an image that `curl -d` damaged, or "" if that is not the cause.
 
-    It takes carriage returns, line feeds and zero bytes out of a file, and there is no image without any of them.
+    `curl -d` removes carriage returns, line feeds and zero bytes, and every image contains some of them.
 
     Args:
-        request: Its body is a single image.
-        content: What `read_uploads` returned of it.
+        request: A request whose body is a single image.
+        content: The content that `read_uploads` returned for it.
 
     Source:
         https://curl.se/docs/manpage.html#-d
@@ -90,29 +90,29 @@ def advice_on(request: "Request", content: bytes) -> str:
     if content.isascii() and kind != _KIND_OF_CURL:
         return ""
     return (
-        "it came without line ends and zero bytes, which curl -d takes out of a file: send it with curl --data-binary "
-        "@photo.jpg, or with -F file=@photo.jpg"
+        "it has no line breaks or zero bytes, which curl -d removes. Send it with curl --data-binary @photo.jpg "
+        "or curl -F file=@photo.jpg"
     )
 
 
 async def read_urls(request: "Request", share: Share, config: ServeConfig) -> list[str]:
-    """Return the URLs in a request, in the order sent; they are not looked at.
+    """Return the URLs in a request, in the order sent, unchecked.
 
     Args:
-        request: Its body is JSON: {"urls": ["https://..."]}.
-        share: What it holds is taken from here.
-        config: The limits.
+        request: A request with a JSON body: {"urls": ["https://..."]}.
+        share: The memory to take from.
+        config: Limits.
 
     Raises:
-        WrongMediaTypeError: The content type is not that of JSON.
-        RequestError: It is other JSON, or none.
+        WrongMediaTypeError: The Content-Type is not that of JSON.
+        RequestError: The body is not JSON of this form.
         TooLargeError: There are too many, or one is too long.
-        SlowRequestError: It did not come in whole in time.
+        SlowRequestError: It took too long to arrive.
         BusyError: There is no memory for it.
     """
     kind, _ = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"application/json":
-        raise WrongMediaTypeError("send URLs as application/json")
+        raise WrongMediaTypeError("send URLs as JSON, with Content-Type: application/json")
     max_bytes = config.max_files * _MAX_QUOTED_URL_BYTES + 1024
     async with _in_time(config):
         content = await _read_whole(request, share, max_bytes, "the list of URLs is too long")
@@ -122,17 +122,17 @@ async def read_urls(request: "Request", share: Share, config: ServeConfig) -> li
 def _checked_urls(content: bytes, config: ServeConfig) -> list[str]:
     try:
         document = json.loads(content)
-        # Half a letter can be read from JSON, but not be written.
+        # JSON can contain lone surrogates, which cannot be encoded again.
         json.dumps(document, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise RequestError("the body is not JSON") from error
+        raise RequestError("the body is not valid JSON") from error
     urls = document.get("urls") if isinstance(document, dict) and len(document) == 1 else None
     if not isinstance(urls, list) or not urls or not all(isinstance(url, str) and url for url in urls):
-        raise RequestError('expected {"urls": [...]} with one URL or more, and nothing else')
+        raise RequestError('expected {"urls": [...]} with at least one URL and no other fields')
     if len(urls) > config.max_files:
-        raise TooLargeError(f"more than {config.max_files} URLs in one request")
+        raise TooLargeError(f"too many URLs: send at most {config.max_files} in a request")
     if max(map(len, urls)) > _MAX_URL_BYTES:
-        raise TooLargeError(f"a URL has more than {_MAX_URL_BYTES} letters")
+        raise TooLargeError(f"a URL is longer than {_MAX_URL_BYTES} characters")
     return urls
 
 
@@ -142,14 +142,14 @@ async def _in_time(config: ServeConfig) -> AsyncIterator[None]:
         async with asyncio.timeout(config.upload_timeout_s):
             yield
     except TimeoutError as error:
-        raise SlowRequestError(f"the request did not come in whole within {config.upload_timeout_s:g} s") from error
+        raise SlowRequestError(f"the request took longer than {config.upload_timeout_s:g} s to arrive") from error
 
 
 async def _chunks(request: "Request", share: Share) -> AsyncIterator[bytes]:
-    """Yield the body as it comes in, for as long as there is memory; what cannot go well is refused unread."""
+    """Yield the body as it arrives, as long as there is memory. Refuse unread what cannot succeed."""
     encodings = ",".join(request.headers.getlist("content-encoding")).lower().split(",")
     if any(encoding.strip() not in ("", "identity") for encoding in encodings):
-        raise WrongMediaTypeError("send it as it is, without a content encoding")
+        raise WrongMediaTypeError("send the body without a Content-Encoding")
     share.check(_length(request))
     async for chunk in request.stream():
         share.take(len(chunk))
@@ -157,7 +157,7 @@ async def _chunks(request: "Request", share: Share) -> AsyncIterator[bytes]:
 
 
 async def _read_whole(request: "Request", share: Share, max_bytes: int, told: str) -> bytes:
-    """Return a body of at most so many bytes; a larger one is refused in these words."""
+    """Return a body of at most `max_bytes`, or raise TooLargeError with the message `told`."""
     if _length(request) > max_bytes:
         raise TooLargeError(told)
     content = bytearray()
@@ -169,7 +169,7 @@ async def _read_whole(request: "Request", share: Share, max_bytes: int, told: st
 
 
 def _length(request: "Request") -> int:
-    """Return how many bytes a request announces; 0 where it does not."""
+    """Return the Content-Length of a request, or 0 if there is none."""
     text = request.headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else 0
 
@@ -181,16 +181,16 @@ async def _read_form(boundary: bytes, chunks: AsyncIterator[bytes], config: Serv
         async for chunk in chunks:
             parser.write(chunk)
     except FormParserError as error:
-        raise RequestError("the multipart body is damaged") from error
+        raise RequestError("the multipart body is malformed") from error
     if not form.is_whole:
-        raise RequestError("the multipart body has no end")
+        raise RequestError("the multipart body is incomplete")
     if not form.uploads:
-        raise RequestError("there is no file in the form")
+        raise RequestError("the form contains no file")
     return form.uploads
 
 
 def _file_name(disposition: bytes) -> str | None:
-    """Return the name of the file in a part of a form; None where it is no file."""
+    """Return the name of the file in a part of a form, or None if the part is not a file."""
     if extended := _EXTENDED_NAME.search(disposition):
         return unquote(extended[1].decode("latin-1"), errors="replace")
     _, options = parse_options_header(disposition)
@@ -198,9 +198,9 @@ def _file_name(disposition: bytes) -> str | None:
 
 
 class _Form:
-    """What a multipart parser has found so far.
+    """The files that a multipart parser has found so far.
 
-    Starlette's form would read a file that is too large to its end before it is refused, and put it on the disk.
+    Starlette's own form would read an oversized file to its end, onto the disk, before it is refused.
     """
 
     def __init__(self, config: ServeConfig) -> None:
@@ -214,7 +214,7 @@ class _Form:
         self._content = bytearray()
 
     def callbacks(self) -> "MultipartCallbacks":
-        """Return what the parser calls."""
+        """Return the parser's callbacks."""
         return {
             "on_part_begin": self._begin,
             "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
@@ -236,20 +236,20 @@ class _Form:
     def _end_headers(self) -> None:
         self._name = _file_name(self._headers.get(b"content-disposition", b""))
         if self._name is not None and len(self.uploads) == self._config.max_files:
-            raise TooLargeError(f"more than {self._config.max_files} images in one request")
+            raise TooLargeError(f"too many images: send at most {self._config.max_files} in a request")
         self._num_others += self._name is None
         if self._num_others > _MAX_OTHER_FIELDS:
-            raise TooLargeError(f"more than {_MAX_OTHER_FIELDS} parts that are no files in one request")
+            raise TooLargeError(f"too many form fields that are not files: send at most {_MAX_OTHER_FIELDS}")
 
     def _take(self, data: bytes, start: int, end: int) -> None:
         if self._name is None:
             return
         if len(self._content) + end - start > self._config.max_file_bytes:
-            raise TooLargeError(f"an image has more than {self._config.max_file_mb:g} MiB")
+            raise TooLargeError(f"an image is larger than {self._config.max_file_mb:g} MiB")
         self._content += data[start:end]
 
     def _end(self) -> None:
-        # A field for a file in which none was chosen comes as one without a name and without content.
+        # A file field in which nothing was chosen arrives without a name and without content.
         if self._name or self._content:
             self.uploads.append(Upload(self._name or "-", bytes(self._content)))
         self._content = bytearray()

@@ -1,4 +1,4 @@
-"""URLs that a request names -> the images there: a few at a time, from public addresses alone, in bounded memory."""
+"""URLs in a request -> the images there: a few at a time, from public addresses only, in limited memory."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from mien.serving.limits import Line, Share
 from mien.serving.uploads import Upload
 
 _NUM_AT_A_TIME = 8
-_TOO_SLOW = "the URL cannot be fetched: its server cannot be reached, or is too slow"
+_TOO_SLOW = "cannot download the URL: its server is unreachable or too slow"
 
 
 class UrlFetcher:
-    """Fetches for all requests together."""
+    """Downloads images for all requests."""
 
     def __init__(self, config: ServeConfig) -> None:
         self._config = config
@@ -26,15 +26,15 @@ class UrlFetcher:
         self._line = Line(_NUM_AT_A_TIME, config.max_waiting, config.upload_timeout_s)
 
     async def fetch(self, urls: Sequence[str], share: Share) -> list[Upload | Answer]:
-        """Return the image of each URL, in their order; or the answer that says why there is none.
+        """Return the image at each URL, in order, or an answer with the error.
 
         Args:
-            urls: Whatever was sent.
-            share: What they hold is taken from here.
+            urls: The URLs that were sent.
+            share: The memory to take from.
 
         Raises:
             BusyError: Too many are waiting already, or there is no memory.
-            TooLargeError: They have more bytes together than even an idle server holds.
+            TooLargeError: Together they are too large even for an idle server.
         """
         self._line.check(len(urls))
         self._line.num_waiting += len(urls)
@@ -73,9 +73,9 @@ class UrlFetcher:
 
 
 def _told(error: FetchError) -> str:
-    """Say why a URL cannot be fetched, without what only this machine can see: names and addresses of its network."""
+    """Return why a URL cannot be downloaded, without revealing names and addresses of the server's own network."""
     if error.status_code:
-        return f"the URL cannot be fetched: its server answered {error.status_code}"
+        return f"cannot download the URL: its server answered {error.status_code}"
     if error.may_pass:
         return _TOO_SLOW
-    return "the URL cannot be fetched: expected an image at a public address, by http or https, within the limits"
+    return "cannot download the URL: it must be an image at a public http or https address, within the limits"

@@ -113,7 +113,7 @@ def test_who_never_stops_sending_cannot_hold_it(run: "Run") -> None:
         assert answer(connection) == (0, None)
         assert service.process.stderr is not None
         told = service.process.stderr.read()
-        assert told == "Stopping: 1 request is still in work; Ctrl-C again ends it now.\n"
+        assert told == "Stopping: 1 request is still running. Press Ctrl-C again to stop immediately.\n"
 
 
 @pytest.mark.slow

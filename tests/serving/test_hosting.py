@@ -38,11 +38,12 @@ def test_a_port_that_is_taken_is_one_clear_line(run: "Run", command: Mien) -> No
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, out, err = command("serve", run.path, "--port", taken.getsockname()[1])
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert "another program does. Choose another --port" in err
+    assert "another program is using it. Choose another --port" in err
 
 
 @pytest.mark.parametrize(
-    ("host", "words"), [("a..b", "'a..b' is not known"), ("192.0.2.1", "no address of this machine"), ("x\n" * 99, "x")]
+    ("host", "words"),
+    [("a..b", "unknown host 'a..b'"), ("192.0.2.1", "not an address of this machine"), ("x\n" * 99, "x")],
 )
 def test_a_host_that_is_none_is_told(host: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
@@ -54,7 +55,7 @@ def test_a_port_that_needs_rights_is_told(monkeypatch: pytest.MonkeyPatch) -> No
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("socket.create_server", forbid)
-    with pytest.raises(SettingsError, match="you may not"):
+    with pytest.raises(SettingsError, match="permission denied"):
         listen(ServeConfig(port=80))
 
 
@@ -88,19 +89,19 @@ def test_a_package_that_is_missing_is_named(run: "Run", command: Mien, monkeypat
 def test_the_greeting_says_where_and_what(address: tuple[str, int], url: str) -> None:
     text = greeting(HAPPY_OR_SAD, address, has_key=False)
     assert url in text
-    assert "happy, sad. Ctrl-C stops it; /docs describes the API." in text
+    assert "(classes: happy, sad). The API is at /docs. Press Ctrl-C to stop." in text
 
 
 def test_the_greeting_names_the_address_in_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     text = greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True)
-    assert text.startswith("Serving at http://localhost:80 and http://127.0.0.1:80 a classifier")
+    assert text.startswith("Serving at http://localhost:80 and http://127.0.0.1:80 (classes: happy, sad).")
     monkeypatch.setattr("mien.serving.hosting._ELSEWHERE", {4: (socket.AF_INET, "::1")})
-    assert greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True).startswith("Serving at http://localhost:80 a")
+    assert greeting(HAPPY_OR_SAD, ("0.0.0.0", 80), has_key=True).startswith("Serving at http://localhost:80 (classes")
 
 
 @pytest.mark.parametrize(("host", "is_open"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("::", True)])
 def test_who_opens_it_to_all_without_a_key_is_warned(host: str, is_open: bool) -> None:
-    words = "everybody who can reach this machine"
+    words = "anyone who can reach this machine"
     assert (words in greeting(HAPPY_OR_SAD, (host, 80), has_key=False)) == is_open
     assert words not in greeting(HAPPY_OR_SAD, (host, 80), has_key=True)
 

@@ -96,7 +96,7 @@ def test_an_image_that_curl_spoilt_is_refused_with_how_to_send_it(format_: str, 
     assert ask(app_of(), "POST", "/predict", content=image, headers=headers).status_code == 200
     refused = ask(app_of(), "POST", "/predict", content=image.translate(None, b"\r\n\0"), headers=headers)
     assert refused.status_code in (400, 415)
-    assert "curl --data-binary @photo.jpg, or with -F file=@photo.jpg" in refused.json()["error"]
+    assert "curl --data-binary @photo.jpg or curl -F file=@photo.jpg" in refused.json()["error"]
 
 
 def test_an_image_that_is_damaged_otherwise_is_not_blamed_on_curl() -> None:
@@ -114,7 +114,7 @@ def test_images_at_urls_are_answered_in_order() -> None:
     assert [item["source"] for item in found] == urls
     assert [item["error"] for item in found] == [
         None,
-        "the URL cannot be fetched: its server answered 404",
+        "cannot download the URL: its server answered 404",
         "text, not an image",
         None,
     ]
@@ -129,7 +129,7 @@ def test_images_at_urls_are_answered_in_order() -> None:
 )
 def test_a_url_tells_nothing_of_this_machine_and_its_network(url: str) -> None:
     answered = ask_urls(app_of(allow_urls=True), url)
-    told = "the URL cannot be fetched: expected an image at a public address, by http or https, within the limits"
+    told = "cannot download the URL: it must be an image at a public http or https address, within the limits"
     assert (answered.status_code, answered.json()) == (400, {"error": told})
 
 
@@ -172,7 +172,7 @@ def test_a_threshold_and_a_class_called_unsure_exclude_one_another() -> None:
 @pytest.mark.parametrize("path", ["/predict", "/predict/url"])
 def test_a_query_that_asks_for_something_else_is_told_what_there_is(path: str, query: str) -> None:
     refused = ask(app_of(allow_urls=True), "POST", f"{path}?{query}", json={"urls": ["https://example.org/a.jpg"]})
-    told = "the query may have explain, true or false, and threshold, 0 to 1, and nothing else"
+    told = "the query may only contain explain (true or false) and threshold (0 to 1)"
     assert (refused.status_code, refused.json()) == (422, {"error": told})
 
 

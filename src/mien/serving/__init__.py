@@ -1,1 +1,1 @@
-"""A classifier behind HTTP, and a page for people."""
+"""A classifier over HTTP, with a web page."""

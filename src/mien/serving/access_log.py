@@ -1,4 +1,4 @@
-"""The access log: one line of JSON for each request, of which none can tell what is in an image."""
+"""The access log: one line of JSON for each request, which never reveals anything about the images."""
 
 import json
 import os
@@ -16,17 +16,17 @@ _CLOSING_S = 1.0
 
 @dataclass(slots=True)
 class Exchange:
-    """A request and its answer, as far as they came.
+    """A request and its response, as far as they got.
 
     Attributes:
-        client: The address that it came from.
-        method: Such as "POST".
-        route: The route that answered, such as "/predict"; None where there is none for the path.
-        status: Of the answer; None where the client left before.
-        duration_s: From the request's head to the end of the answer, in seconds.
-        bytes_in: What was read of the request's body.
-        bytes_out: Of the answer's body.
-        num_images: How many were in it.
+        client: Address of the client.
+        method: HTTP method, e.g. "POST".
+        route: The route that answered, e.g. "/predict", or None if no route matches the path.
+        status: HTTP status of the response, or None if the client left first.
+        duration_s: Seconds from the request headers to the end of the response.
+        bytes_in: Bytes read from the request body.
+        bytes_out: Bytes of the response body.
+        num_images: Number of images in the request.
     """
 
     client: str
@@ -40,25 +40,26 @@ class Exchange:
 
 
 class AccessLog:
-    """Lines on their way out. A thread of its own writes them: whoever does not read them holds up no request.
+    """Writes log lines in a thread of its own, so that a reader that stalls delays no request.
 
-    QueueListener of the standard library would wait for such a reader when the server stops, and counts no lost lines.
+    The standard library's QueueListener would wait for such a reader when the server stops, and does not count lost
+    lines.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        """Begin.
+        """Create the log. The thread starts with the first line.
 
         Args:
-            stream: What to write to, such as `sys.stdout`; a terminal, None, or what is no open file, takes no lines.
+            stream: Where to write, e.g. `sys.stdout`. Nothing is written to a terminal, a closed stream, or None.
         """
         self._descriptor = _descriptor_of(stream)
         self._waiting: Queue[bytes | None] = Queue(_MAX_WAITING)
-        # Each is changed by one thread alone: the one that asks, and the one that writes.
+        # Each is changed by one thread only: the first by the caller, the second by the writer.
         self._num_left_out, self._num_failed = 0, 0
         self._thread: Thread | None = None
 
     def write(self, exchange: Exchange) -> None:
-        """Pass a line on to the thread that writes; where it cannot keep up, the line is lost, which is told later."""
+        """Queue a line for writing. If the writer cannot keep up, the line is dropped, and a later line counts it."""
         if self._descriptor is None:
             return
         if self._thread is None:
@@ -71,11 +72,11 @@ class AccessLog:
 
     @property
     def num_lost(self) -> int:
-        """How many lines could not be written."""
+        """Number of lines that could not be written."""
         return self._num_left_out + self._num_failed
 
     def close(self) -> None:
-        """Write what waits, as far as that takes no more than a second."""
+        """Write the queued lines, for at most a second."""
         if self._thread is not None:
             with suppress(Full):
                 self._waiting.put(None, timeout=_CLOSING_S / 2)
@@ -88,7 +89,7 @@ class AccessLog:
             if num_lost > num_told:
                 line = _json_line({"num_lines_lost": num_lost - num_told}) + line
             try:
-                # In one piece, so that those of several processes do not mix.
+                # In a single write, so that lines of several processes do not mix.
                 os.write(descriptor, line)
                 num_told = num_lost
             except OSError:
@@ -98,7 +99,7 @@ class AccessLog:
 def line_of(exchange: Exchange) -> bytes:
     """Return the line for a request.
 
-    Source: for the time, RFC 3339, https://www.rfc-editor.org/rfc/rfc3339
+    Source: RFC 3339 for the time, https://www.rfc-editor.org/rfc/rfc3339
 
     Example:
         >>> line_of(Exchange(client="127.0.0.1", method="GET", route="/healthz", status=200))
@@ -107,7 +108,7 @@ def line_of(exchange: Exchange) -> bytes:
     return _json_line(
         {
             "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            # Behind a proxy both are what somebody wrote.
+            # Behind a proxy, anyone can choose both of these.
             "client": exchange.client[:64],
             "method": exchange.method if exchange.method in _METHODS else "other",
             "route": exchange.route,
@@ -125,7 +126,7 @@ def _json_line(document: dict[str, object]) -> bytes:
 
 
 def _descriptor_of(stream: TextIO | None) -> int | None:
-    """Return an open file's number, never a fixed one: where standard output is closed, a socket may have number 1."""
+    """Return a stream's file descriptor. Never assume 1: if standard output is closed, a socket may have that one."""
     with suppress(OSError, ValueError):
         return stream.fileno() if stream and not stream.isatty() else None
     return None

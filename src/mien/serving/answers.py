@@ -1,4 +1,4 @@
-"""Answers: one uploaded image -> what the classifier says of it, and where it looked; or why there is no answer."""
+"""Answers: one uploaded image -> its prediction and heat map, or the reason why there is none."""
 
 import base64
 import io
@@ -20,12 +20,12 @@ from mien.serving.uploads import Upload
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one image of a request.
+    """The answer for one image of a request.
 
     Attributes:
-        prediction: As `mien.predict` gives it.
-        refusal: Why there is none; None where there is one.
-        heat_map: Where the classifier looked, as JSON values; None where that was not asked, or there is no answer.
+        prediction: The same as from `mien.predict`.
+        refusal: Why there is no prediction, or None if there is one.
+        heat_map: Where the classifier looked, as JSON values, or None if not requested or if there is no prediction.
     """
 
     prediction: Prediction
@@ -33,7 +33,7 @@ class Answer:
     heat_map: dict[str, Any] | None = None
 
     def to_dict(self, *, explain: bool = False) -> dict[str, Any]:
-        """Return plain JSON values: those of the Prediction, with `explain` also the heat map."""
+        """Return the prediction as plain JSON values, and with `explain` the heat map too."""
         return self.prediction.to_dict() | ({"heat_map": self.heat_map} if explain else {})
 
 
@@ -47,26 +47,26 @@ def answer(
     threshold: float | None = None,
     explain: bool = False,
 ) -> Answer:
-    """Say which class an uploaded image belongs to, in the thread that asks.
+    """Classify an uploaded image, in the calling thread.
 
     Args:
-        classifier: What `load` returned.
-        upload: Whatever was sent.
-        config: How it is decoded: that of the classifier, or one with fewer pixels.
-        room: Where it is decoded.
-        metrics: Are told how long each stage takes.
-        threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
-        explain: Say where the classifier looked, too.
+        classifier: Result of `load`.
+        upload: The uploaded file.
+        config: How to decode it: the classifier's settings, or the same with fewer pixels.
+        room: Limits how much is decoded at a time.
+        metrics: Record the time of each stage.
+        threshold: Answer "unsure" if no class is at least this probable. Default: the classifier's own threshold.
+        explain: Also make a heat map.
     """
     try:
         with room.taking(images.decoding_bytes(upload.content, config)), metrics.timed("decoding"):
             image = images.decode(upload.content, config)
             inputs, size, hidden = classifier.inputs_of(image.rgb), image.rgb.size, image.hidden_by(config)
             shown = fair_size(image.rgb) if explain else None
-            # Its pixels are not kept while it waits for the network.
+            # Free the pixels before inference.
             del image
     except ImageError as error:
-        # What led to it would keep the file in memory for as long as somebody keeps the error.
+        # The traceback would keep the file in memory as long as the error lives.
         error.__cause__ = error.__context__ = None
         return refused(upload.name, error.with_traceback(None))
     with metrics.timed("inference"):
@@ -75,7 +75,7 @@ def answer(
     if shown is None:
         return answered
     with metrics.timed("heat_map"):
-        # The other threads of the server are for other images.
+        # The server's other threads are for other images.
         heat_map = explain_inputs(classifier, inputs, size, num_threads=1)
         drawn = _png(Image.fromarray(overlay(shown, heat_map)))
     faces = [asdict(face) for face in heat_map.faces]
@@ -84,11 +84,11 @@ def answer(
 
 
 def refused(name: str, error: ImageError | FetchError) -> Answer:
-    """Return the answer that says why there is none.
+    """Return the answer for an image that cannot be used.
 
     Args:
-        name: What the sender calls the image.
-        error: Why it cannot be used.
+        name: The file name that was sent.
+        error: Why the image cannot be used.
     """
     return Answer(Prediction(name, None, {}, error.detail), error)
 

@@ -1,4 +1,4 @@
-"""The server: a classifier behind HTTP, and a page for people. Read this first."""
+"""The server: a classifier over HTTP, with a web page. Read this first."""
 
 import asyncio
 import os
@@ -47,21 +47,21 @@ _PIECE_BYTES = 64 * 1024
 _Answering = Callable[[list[Upload]], Coroutine[Any, Any, list[Answer]]]
 _Threshold = Annotated[
     float | None,
-    Query(ge=0, le=1, description='Say "unsure" where no class is as probable as this; 0 always names one.'),
+    Query(ge=0, le=1, description='Answer "unsure" if no class is at least this probable. 0 always names a class.'),
 ]
 
 
 def create_app(classifier: Classifier, config: ServeConfig = ServeConfig()) -> FastAPI:
     """Return the ASGI application that serves a classifier.
 
-    Its `state.queue` is the InferenceQueue; whoever stops the process calls `state.stop` first.
+    Its `state.queue` is the InferenceQueue. Call `state.stop` before you stop the process.
 
     Args:
-        classifier: What `load` returned.
-        config: Who may ask, and the limits.
+        classifier: Result of `load`.
+        config: Access rules and limits.
 
     Raises:
-        SettingsError: The API key is none, or there is a threshold, and a class is called "unsure" too.
+        SettingsError: The API key is invalid, or there is a threshold and a class is named "unsure".
         MissingExtraError: A package is not installed.
     """
     api_key = read_api_key(config, os.environ)
@@ -114,13 +114,13 @@ def _answer_images(
 
     @app.post("/predict", summary="Classify images", openapi_extra=IMAGES, **described)
     async def predict(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
-        """Say which class images belong to, and with explain=true where the classifier looked.
+        """Classify images. With explain=true, also show where the classifier looked.
 
-        Send one or more files as multipart/form-data, in fields of any name; or a single image as it is. Among
-        several, one that cannot be used gets its error, and the others their answers.
+        Send one or more files as multipart/form-data, in fields of any name, or a single image as the body. If one of
+        several images cannot be used, it gets an error and the others still get predictions.
         """
         _check_query(request, classifier, config, explain=explain, threshold=threshold)
-        # What would find no room need not come in.
+        # Refuse before reading the body if there is no room.
         queue.check_room(1, explain=explain)
         with memory.share() as share:
             uploads = await read_uploads(request, share, config)
@@ -132,9 +132,9 @@ def _answer_images(
 
     @app.post("/predict/url", summary="Classify images at URLs", openapi_extra=URLS, **described)
     async def predict_url(request: Request, explain: bool = False, threshold: _Threshold = None) -> Response:
-        """Fetch images, and say which class they belong to; where the server allows that (--allow-urls)."""
+        """Download images and classify them, if the server was started with --allow-urls."""
         if not config.allow_urls:
-            raise ForbiddenError("this server fetches no URLs; mien serve --allow-urls allows it")
+            raise ForbiddenError("this server does not fetch URLs. Start it with --allow-urls to allow that")
         _check_query(request, classifier, config, explain=explain, threshold=threshold)
         queue.check_room(1, explain=explain)
         with memory.share() as share:
@@ -151,7 +151,7 @@ def _check_query(
     if not request.query_params.keys() <= {"explain", "threshold"}:
         raise RequestError(QUERY_TOLD)
     if explain and not config.explain:
-        raise ForbiddenError("this server gives no heat maps")
+        raise ForbiddenError("heat maps are turned off on this server")
     try:
         threshold_in_force(classifier, threshold)
     except SettingsError as error:
@@ -159,7 +159,7 @@ def _check_query(
 
 
 async def _answer_urls(urls: list[str], share: Share, fetcher: UrlFetcher, answer: _Answering) -> list[Answer]:
-    """Return what is said of the images at URLs, in their order; where there is none, why."""
+    """Return the answer for each URL, in order; for an image that could not be fetched, the error."""
     fetched = await fetcher.fetch(urls, share)
     answers = iter(await answer([item for item in fetched if isinstance(item, Upload)]))
     return [next(answers) if isinstance(item, Upload) else item for item in fetched]
@@ -176,21 +176,21 @@ def _tell_model(app: FastAPI, classifier: Classifier, config: ServeConfig, *, ne
         summary="Describe the classifier",
     )
     async def model() -> Response:
-        """Say what the classifier is, how sure one can be of it, and what may be sent."""
+        """Return the classes, the accuracy, and the limits of a request."""
         return JSONResponse(document)
 
 
 def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -> None:
     told: dict[str, Any] = {"response_model": StatusDocument, "tags": [SERVER]}
 
-    @app.get("/healthz", responses=refusals(403), summary="Is it alive?", **told)
+    @app.get("/healthz", responses=refusals(403), summary="Check that the server is alive", **told)
     async def healthz() -> Response:
-        """Say that the process is alive."""
+        """Answer 200 as long as the process runs."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", responses=refusals(403, 503), summary="Is there room?", **told)
+    @app.get("/readyz", responses=refusals(403, 503), summary="Check that the server is ready", **told)
     async def readyz() -> Response:
-        """Say that another image would be taken on now."""
+        """Answer 200 if the server would accept another image now."""
         queue.check_ready()
         return JSONResponse({"status": "ready"})
 
@@ -199,15 +199,15 @@ def _tell_health(app: FastAPI, queue: InferenceQueue, metrics: ServiceMetrics) -
         response_class=PlainTextResponse,
         responses=refusals(403),
         tags=[SERVER],
-        summary="Count for Prometheus",
+        summary="Get metrics for Prometheus",
     )
     async def tell_metrics() -> Response:
-        """Count requests, images and seconds, in the form that Prometheus reads."""
+        """Return counts of requests, images and seconds in the Prometheus text format."""
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
 
 def _document(answers: Sequence[Answer], explain: bool, *, advice: str = "") -> dict[str, Any]:
-    """Return what is said of images; one alone that cannot be used is an error of the request, told with the advice."""
+    """Return the answers as JSON values. If the only image cannot be used, the whole request fails, with the advice."""
     refusal = answers[0].refusal if len(answers) == 1 else None
     if isinstance(refusal, ImageError) and advice:
         raise ImageError(refusal.problem, f"{refusal.detail}; {advice}")
@@ -217,7 +217,7 @@ def _document(answers: Sequence[Answer], explain: bool, *, advice: str = "") -> 
 
 
 class _Predictions(JSONResponse):
-    """The answers, which with heat maps are large: they count as memory in use until the client has taken them."""
+    """The answers. Heat maps are large, so they count as memory in use until the client has received them."""
 
     def __init__(self, document: dict[str, Any], memory: MemoryBudget, timeout_s: float) -> None:
         super().__init__(document)
@@ -229,6 +229,6 @@ class _Predictions(JSONResponse):
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             for start in range(0, len(self.body), _PIECE_BYTES):
                 piece, is_last = self.body[start : start + _PIECE_BYTES], start + _PIECE_BYTES >= len(self.body)
-                # The server takes a piece when the client has taken most of those before.
+                # The server accepts a piece once the client has received most of the earlier ones.
                 async with asyncio.timeout(self._timeout_s):
                     await send({"type": "http.response.body", "body": piece, "more_body": not is_last})

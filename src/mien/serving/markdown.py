@@ -1,10 +1,10 @@
-"""Markdown, as model cards have it -> HTML for the page; no markup that stands in it becomes any."""
+"""Markdown of model cards -> HTML for the page. Any HTML in the text is escaped."""
 
 from markdown_it import MarkdownIt
 
-# The titles of the page itself are of the first two levels.
+# The page's own headings use the first two levels.
 _LEVELS_BELOW = 2
-# What may be wider than the screen scrolls by itself, by the keyboard too.
+# Elements that may be wider than the screen scroll on their own, also by keyboard.
 _WIDE = {
     "<table>": '<div class="scroll" tabindex="0"><table>',
     "</table>": "</table></div>",
@@ -13,7 +13,7 @@ _WIDE = {
 
 
 def to_html(markdown: str) -> str:
-    """Return a text as HTML, its titles two levels down.
+    """Convert Markdown to HTML, with headings two levels down.
 
     Source: https://spec.commonmark.org, with tables
     """
@@ -22,10 +22,10 @@ def to_html(markdown: str) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{int(token.tag[1:]) + _LEVELS_BELOW}"
-        # The page takes styles from its own files alone.
+        # The page's policy forbids inline styles.
         token.attrs.pop("style", None)
     html: str = parser.renderer.render(tokens, parser.options, {})
-    # What stands in the text itself is escaped.
+    # Tags in the text itself are escaped, so these are the renderer's own.
     for plain, wide in _WIDE.items():
         html = html.replace(plain, wide)
     return html

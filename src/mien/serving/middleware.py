@@ -1,6 +1,6 @@
-"""The layers around the routes, which every request goes through: counted, hardened, kept from tracebacks, let in.
+"""The layers that every request goes through: metrics and log, security headers, error handling, access control.
 
-Each is a plain ASGI application around another, and adds some millionths of a second.
+Each is a plain ASGI application around another, and adds a few microseconds.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECUR
 def layered(
     app: ASGIApp, *, gate: Gate, log: AccessLog, metrics: ServiceMetrics, is_stopping: Callable[[], bool]
 ) -> ASGIApp:
-    """Return an application within all layers.
+    """Wrap an application in all layers.
 
     Args:
-        app: What answers.
-        gate: Who may come in.
-        log: Gets a line for each request.
+        app: The application.
+        gate: Access rules.
+        log: Receives a line for each request.
         metrics: Count each request.
-        is_stopping: Tells whether the server ends: answers are then the last of their connections.
+        is_stopping: Returns whether the server is stopping. If so, connections close after their response.
     """
 
     def note(exchange: Exchange) -> None:
@@ -47,13 +47,13 @@ def layered(
 
 
 def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
-    """Return an application whose requests are noted: how long, how much, and with what status.
+    """Wrap an application so that the duration, size and status of each request are recorded.
 
-    A route leaves the number of images in the request's state, as `num_images`.
+    A route sets the number of images as `num_images` in the request's state.
 
     Args:
-        app: What answers.
-        note: Told of each request when its answer has been sent, or nobody waits for it any more.
+        app: The application.
+        note: Called for each request when the response has been sent or the client has left.
     """
 
     async def observe(scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,7 +62,7 @@ def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
         exchange = Exchange(client=(scope.get("client") or ("",))[0], method=scope["method"])
         state = scope.setdefault("state", {})
         if scope["method"] == "HEAD":
-            # What answers GET answers HEAD; the server, which holds the scope as it was, sends no body.
+            # GET routes also answer HEAD. The server keeps the original scope, so it sends no body.
             scope = {**scope, "method": "GET"}
 
         async def receive_counted() -> Message:
@@ -88,25 +88,25 @@ def observed(app: ASGIApp, note: Callable[[Exchange], object]) -> ASGIApp:
 
 
 def _route_in(scope: Scope) -> str | None:
-    """Return the template of the route that answered, never a path that a client made up."""
+    """Return the template of the route that answered, never a path made up by a client."""
     if "route" in scope:
         return str(scope["route"].path)
-    # FastAPI names those that it made itself. Of others only one without parts to fill in is its own template.
+    # FastAPI sets the route only for its own. Any other route is its own template if it has no path parameters.
     is_plain = inspect.isroutine(scope.get("endpoint")) and not scope.get("path_params")
     return _path_in(scope) if is_plain else None
 
 
 def _path_in(scope: Scope) -> str:
-    """Return the path of a request; mounted below another application, it has that one's path before its own."""
+    """Return the path of a request, without the path of an application that this one is mounted under."""
     return str(scope["path"]).removeprefix(scope.get("root_path", ""))
 
 
 def hardened(app: ASGIApp, is_stopping: Callable[[], bool] = lambda: False) -> ASGIApp:
-    """Return an application with the headers that tell browsers what not to do, where it has not set its own.
+    """Wrap an application to add security headers that it does not set itself.
 
     Args:
-        app: What answers.
-        is_stopping: Tells whether connections are to end with their next answer.
+        app: The application.
+        is_stopping: Returns whether connections should close after their next response.
     """
 
     async def harden(scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,10 +125,10 @@ def hardened(app: ASGIApp, is_stopping: Callable[[], bool] = lambda: False) -> A
 
 
 def shielded(app: ASGIApp) -> ASGIApp:
-    """Return an application whose mistakes are logged with their traceback, and told without.
+    """Wrap an application so that unexpected errors are logged with their traceback, and answered without it.
 
-    A request that is cut off, as at the end of the server, is told that. An answer that the connection does not take
-    is nobody's mistake here.
+    A request that is cancelled because the server stops gets an answer that says so. Failing to send a response to the
+    client is not an error.
     """
 
     async def shield(scope: Scope, receive: Receive, send: Send) -> None:
@@ -149,7 +149,7 @@ def shielded(app: ASGIApp) -> ASGIApp:
         except Exception:
             if not is_sending:
                 _LOG.error("%s", visible(traceback.format_exc(), kept="\n"))
-            # What has begun cannot be taken back: the server ends the connection.
+            # A response that has started cannot be replaced: the server closes the connection.
             if has_begun or scope["type"] != "http":
                 raise
             await JSONResponse({"error": "internal error"}, 500)(scope, receive, send)
@@ -158,7 +158,7 @@ def shielded(app: ASGIApp) -> ASGIApp:
 
 
 def guarded(app: ASGIApp, gate: Gate) -> ASGIApp:
-    """Return an application that only those reach whom the gate lets in."""
+    """Wrap an application so that only requests allowed by the gate reach it."""
 
     async def guard(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

@@ -1,4 +1,4 @@
-"""What the server tells of its classifier: what it is, how sure one can be, what it is not for, what may be sent."""
+"""The document that describes the classifier: classes, accuracy, what it is not for, and limits."""
 
 from dataclasses import replace
 from typing import Any
@@ -14,18 +14,18 @@ from mien.serving.markdown import to_html
 
 
 def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bool = False) -> dict[str, Any]:
-    """Return what GET /model answers, as JSON values.
+    """Return the response of GET /model, as JSON values.
 
     Args:
-        classifier: What `load` returned.
-        config: What may be sent.
-        needs_key: Whether requests must bring the API key.
+        classifier: Result of `load`.
+        config: Limits.
+        needs_key: Whether requests need an API key.
 
     Raises:
-        SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
+        SettingsError: The threshold is not between 0 and 1, or a class is named "unsure".
     """
     facts, scores = _readable(classifier.facts)
-    # Who asks a server has no file.
+    # Clients of a server do not have the model file, so leave out how to use it.
     card = model_card(facts, use=False)
     return {
         "class_names": list(facts.class_names),
@@ -54,7 +54,7 @@ def model_document(classifier: Classifier, config: ServeConfig, *, needs_key: bo
 
 
 def _readable(facts: ModelFacts) -> tuple[ModelFacts, Scores | None]:
-    """Return the facts and their scores; scores in the form of another version count as none."""
+    """Return the facts and their scores. Scores in another version's format count as missing."""
     try:
         return facts, scores_of(facts)
     except ModelFileError:
@@ -62,7 +62,7 @@ def _readable(facts: ModelFacts) -> tuple[ModelFacts, Scores | None]:
 
 
 def _accuracy(scores: Scores) -> dict[str, Any]:
-    """Return the accuracy to judge by."""
+    """Return the headline accuracy."""
     score = scores.judged.accuracy
     return {
         "value": score.value,

@@ -1,36 +1,36 @@
-"""The description of the API, for OpenAPI: what each request may bring, and each answer that it may get."""
+"""The OpenAPI description: what each request may contain, and each response that it may get."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What each status means, in the words of the description and of the documentation.
+# Meaning of each status, for the API description and the documentation.
 REFUSED_FOR = {
-    400: "An image alone, or a URL alone, that cannot be used.",
-    401: "The API key is missing, or another.",
-    403: "This server does not do that, or not for whoever asks.",
-    408: "The request did not come in whole in time.",
-    413: "Too large, or too many.",
-    415: "Something else than images.",
-    422: "The request cannot be read.",
-    429: "Others are served first.",
-    503: "The server is stopping, or too slow.",
+    400: "The only image, or the only URL, cannot be used.",
+    401: "The API key is missing or wrong.",
+    403: "This server does not allow the request.",
+    408: "The request took too long to arrive.",
+    413: "The request or an image is too large, or there are too many images.",
+    415: "Not an image, or the wrong Content-Type.",
+    422: "The request is malformed.",
+    429: "The server is busy. Try again after the seconds in Retry-After.",
+    503: "The server is stopping, or took too long.",
 }
 _EXAMPLES = {
-    400: "damaged: it begins like an image, but goes on otherwise",
-    401: "this needs the API key, in the header X-API-Key",
-    403: "this server gives no heat maps",
-    408: "the request did not come in whole within 30 s",
-    413: "an image has more than 32 MiB",
+    400: "damaged: the file is truncated",
+    401: "an API key is required in the X-API-Key header",
+    403: "heat maps are turned off on this server",
+    408: "the request took longer than 30 s to arrive",
+    413: "an image is larger than 32 MiB",
     415: "text, not an image",
-    422: "there is no file in the form",
+    422: "the form contains no file",
     429: "the server is busy",
     503: "the server is stopping",
 }
-DESCRIPTION = """Send images, and get the class of each with how sure the classifier is. GET /model names the
-classes, says how often the answers are right, and what may be sent. Every refusal is {"error": "one sentence"}."""
-# The headings under which the addresses stand.
-PREDICTING, MODEL, SERVER = "Predictions", "The classifier", "The server"
+DESCRIPTION = """Send images and get the class of each, with its probability. GET /model returns the classes, the
+accuracy and the limits. Every error is {"error": "what went wrong"}."""
+# Headings that group the addresses.
+PREDICTING, MODEL, SERVER = "Predictions", "Classifier", "Server"
 
 
 class _Document(BaseModel):
@@ -38,61 +38,62 @@ class _Document(BaseModel):
 
 
 class FaceDocument(_Document):
-    """What a face says."""
+    """A face, and how it affects the prediction."""
 
     box: tuple[float, float, float, float]
-    """Left, top, right and bottom of the face, as shares of the image's width and height."""
+    """Left, top, right and bottom of the face, as fractions of the image's width and height."""
     log_odds: float
-    """What it adds to the log-odds of the class: above 0 it speaks for it, below 0 against it."""
+    """What it adds to the log-odds of the class: evidence for it above 0, against it below 0."""
 
 
 class HeatMapDocument(_Document):
     """Where the classifier looked."""
 
     label: str
-    """The class that is explained: the most probable one."""
+    """The class explained: the most probable one."""
     method: Literal["class activation", "occlusion"]
-    """How: exact class activation, or by hiding parts of the image in turn."""
+    """Exact class activation, or occlusion (hiding parts of the image in turn)."""
     image: str
-    """A PNG as a data: URL. The image in grey; orange speaks for the class, blue against it; faces have a frame."""
+    """A PNG as a data: URL: the image in grey, with evidence for the class in orange, against it in blue, and faces
+    framed."""
     faces: list[FaceDocument]
-    """What the faces in it say, where the classifier looks at faces."""
+    """The faces, if the classifier looks at faces."""
 
 
 class PredictionDocument(_Document):
-    """What the classifier says of one image."""
+    """The prediction for one image."""
 
     source: str = Field(examples=["photo.jpg"])
-    """The name sent; "-" for an image without one."""
+    """The file name sent, or "-" if there was none."""
     label: str | None = Field(examples=["happy"])
-    """A class name; "unsure" where none is probable enough; null with an error."""
+    """A class name, "unsure" if no class reaches the threshold, or null if there was an error."""
     probs: dict[str, float] = Field(examples=[{"happy": 0.97, "sad": 0.03}])
-    """The probability of each class; empty with an error."""
+    """The probability of each class. Empty if there was an error."""
     error: str | None = Field(examples=[None])
-    """Why there is no answer."""
+    """Why there is no prediction."""
     out_of_distribution: bool = Field(examples=[False])
-    """The image is unlike those of the training: the probabilities may mean little."""
+    """Whether the image is unlike the training images, so the probabilities may mean little."""
     unlike: str = Field(examples=[""])
-    """In what, in words."""
+    """How it differs, in words."""
     heat_map: HeatMapDocument | None = None
-    """There where explain=true was asked; null with an error."""
+    """Present with explain=true. Null if there was an error."""
 
 
 class PredictionsDocument(_Document):
-    """The answers, in the order of the images."""
+    """Predictions, in the order of the images."""
 
     predictions: list[PredictionDocument]
 
 
 class UrlsDocument(_Document):
-    """Where images are."""
+    """URLs of images."""
 
     urls: list[str] = Field(examples=[["https://example.org/photo.jpg"]], min_length=1)
-    """From public addresses, by http or https."""
+    """Public http or https addresses."""
 
 
 class AccuracyDocument(_Document):
-    """How often it is right for images that it had not seen, with the 95% interval."""
+    """Accuracy on images not used for training, with its 95% interval."""
 
     value: float
     low: float
@@ -102,7 +103,7 @@ class AccuracyDocument(_Document):
 
 
 class LimitsDocument(_Document):
-    """What one request may bring."""
+    """The limits of a request."""
 
     max_files: int
     max_file_bytes: int
@@ -110,58 +111,58 @@ class LimitsDocument(_Document):
 
 
 class ModelDocument(_Document):
-    """What the classifier is, how sure one can be of it, and what may be sent."""
+    """The classifier, its accuracy, and what you may send."""
 
     class_names: list[str]
-    """The classes."""
+    """Names of the classes."""
     image_size: tuple[int, int]
-    """Height and width that an image is brought to, in pixels."""
+    """Height and width that images are resized to, in pixels."""
     resize_mode: Literal["stretch", "crop", "pad"]
-    """How one of another shape is brought to it."""
+    """How images with another aspect ratio are resized."""
     faces: bool
-    """Whether it looks at faces, beside the whole image."""
+    """Whether it looks at faces as well as the whole image."""
     threshold: float
-    """Where no class is as probable, the label is "unsure", unless a request asks for another threshold."""
+    """Below this probability the label is "unsure", unless a request sets another threshold."""
     data_fingerprint: str
-    """Hash of the images that it was made from."""
+    """Hash of the images it was made from."""
     model_sha256: str
-    """Hash of its file."""
+    """Hash of the model file."""
     mien_version: str
-    """The version of mien that made it."""
+    """The mien version that made it."""
     accuracy: AccuracyDocument | None
-    """How often it is right for images that it had not seen, with its 95% interval; null where nothing is known."""
+    """Accuracy on images not used for training, with its 95% interval. Null if unknown."""
     evaluations: dict[str, Any]
-    """All scores, as in metrics.json: "out_of_fold" and "test"; on changed images, "stressed"; what more images
-    would bring, "learning_curve"."""
+    """All scores, as in metrics.json: "out_of_fold", "test", "stressed" (on changed images) and "learning_curve" (what
+    more images would bring)."""
     weakness: str
-    """On which changed images, such as grey ones, it is right less often, in one sentence; empty where on none."""
+    """Which changed images, such as grey ones, it gets wrong more often, in one sentence. Empty if none."""
     not_for: list[str]
-    """What it must not be used for, in sentences."""
+    """What it must not be used for."""
     model_card: str
-    """Its model card, in Markdown."""
+    """The model card, in Markdown."""
     model_card_html: str
-    """The same in HTML, for the page."""
+    """The model card, in HTML, for the page."""
     limits: LimitsDocument
-    """What one request may bring: `max_files`, `max_file_bytes`, `max_pixels`."""
+    """The limits of a request: `max_files`, `max_file_bytes`, `max_pixels`."""
     allows_urls: bool
-    """Whether /predict/url may be used."""
+    """Whether /predict/url is allowed."""
     explains: bool
-    """Whether explain=true may be asked."""
+    """Whether explain=true is allowed."""
     needs_key: bool
-    """Whether requests must bring an API key."""
+    """Whether requests need an API key."""
 
 
 class StatusDocument(_Document):
-    """How the server is."""
+    """The state of the server."""
 
     status: Literal["alive", "ready"]
 
 
 class RefusalDocument(_Document):
-    """Why a request is refused."""
+    """Why a request was refused."""
 
-    error: str = Field(examples=["there is no file in the form"])
-    """One sentence."""
+    error: str = Field(examples=["the form contains no file"])
+    """What went wrong."""
 
 
 _FILE = {"type": "string", "format": "binary"}
@@ -187,13 +188,13 @@ URLS: dict[str, Any] = {
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of some statuses, for FastAPI's `responses`."""
+    """Return the descriptions of some error statuses, for FastAPI's `responses`."""
     found: dict[int | str, dict[str, Any]] = {}
     for status in statuses:
         example = {"application/json": {"example": {"error": _EXAMPLES[status]}}}
         found[status] = {"model": RefusalDocument, "description": REFUSED_FOR[status], "content": example}
         if status == 429:
             found[status]["headers"] = {
-                "Retry-After": {"description": "When to try again, in seconds.", "schema": {"type": "integer"}}
+                "Retry-After": {"description": "Seconds to wait before trying again.", "schema": {"type": "integer"}}
             }
     return found

@@ -1,9 +1,9 @@
-"""The queue of the server: images wait, threads decode and judge them one by one, nobody waits for ever.
+"""The inference queue: images wait, threads decode and classify them one by one, and nobody waits forever.
 
-Batches would not make it faster: one image at a time in one thread is half as fast again as batches over all cores
-(see `mien.core.inference`), and as decoding and inference run in the same threads, they share the cores by themselves.
+Batches would be slower: one image at a time per thread is 1.5 times as fast as batches over all cores (see
+`mien.core.inference`). Decoding and inference run in the same threads, so they share the cores automatically.
 
-Those who ask for heat maps wait in a line of their own: a map may take as long as 200 answers.
+Requests for heat maps have a line of their own, because one heat map may take as long as 200 predictions.
 """
 
 import asyncio
@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """Return what some work comes to; cancel it where the client goes away before that.
+    """Await some work, and cancel it if the client disconnects first.
 
     Args:
-        request: Its body has been read whole.
+        request: A request whose body has been read.
         work: What the client waits for.
 
     Raises:
-        ClientDisconnect: The client is gone.
+        ClientDisconnect: The client has disconnected.
     """
     working = asyncio.ensure_future(work)
     leaving = asyncio.ensure_future(_gone(request))
@@ -49,7 +49,7 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
     finally:
         working.cancel()
         leaving.cancel()
-        # What the work holds is given back before anybody else goes on.
+        # Wait until the work has released its resources.
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
@@ -59,10 +59,10 @@ async def _gone(request: Request) -> None:
 
 
 class InferenceQueue:
-    """Predictions for uploaded images, in a bounded number of threads and places.
+    """Classifies uploaded images, with a limited number of threads and of waiting images.
 
     Attributes:
-        lines: The images that wait, by whether heat maps are asked for.
+        lines: Waiting images, keyed by whether heat maps are requested.
         is_stopping: Set by `stop`.
     """
 
@@ -72,7 +72,7 @@ class InferenceQueue:
         self._config = config
         self._threshold = threshold_in_force(classifier, config.threshold)
         self._scan_config = classifier.facts.scan_config(config.max_pixels)
-        # One more than cores: a thread that waits for another's Python code would leave its core idle.
+        # One more than there are cores, because a thread that waits for the interpreter leaves its core idle.
         num_threads = {False: count_cores() + 1, True: count_cores()}
         most, patience_s = config.max_waiting, config.answer_timeout_s
         self.lines = {explain: Line(number, most, patience_s) for explain, number in num_threads.items()}
@@ -83,11 +83,11 @@ class InferenceQueue:
 
     @property
     def num_waiting(self) -> int:
-        """How many images wait or are in work."""
+        """Number of images waiting or being processed."""
         return sum(line.num_waiting for line in self.lines.values())
 
     def check_ready(self) -> None:
-        """Make sure that another image would be taken on.
+        """Check that another image would be accepted.
 
         Raises:
             NotReadyError: It would not.
@@ -100,31 +100,31 @@ class InferenceQueue:
             raise NotReadyError(str(error)) from error
 
     def check_room(self, num_images: int, *, explain: bool = False) -> None:
-        """Make sure that so many images would be taken on now.
+        """Check that this many images would be accepted now.
 
         Args:
-            num_images: How many.
-            explain: Where the classifier looked is to be said, too.
+            num_images: Number of images.
+            explain: Whether heat maps are requested.
 
         Raises:
-            BusyError: There are not as many places in the queue, or it would take too long.
+            BusyError: The queue has no room for them, or they would wait too long.
         """
         self.lines[explain].check(num_images)
 
     async def answer(
         self, uploads: Sequence[Upload], *, explain: bool = False, threshold: float | None = None
     ) -> list[Answer]:
-        """Return what the classifier says of images, in their order.
+        """Classify images, and return the answers in order.
 
-        Cancelled, it takes those from the queue that no thread has begun with.
+        If cancelled, it removes the images that no thread has started on from the queue.
 
         Args:
-            uploads: Whatever was sent.
-            explain: Say where the classifier looked, too.
-            threshold: Say "unsure" where no class is as probable as this; by default what the server is set to.
+            uploads: The uploaded files.
+            explain: Also make heat maps.
+            threshold: Answer "unsure" if no class is at least this probable. Default: the server's own threshold.
 
         Raises:
-            BusyError: There are not as many places in the queue, or it would take too long; nothing was taken on.
+            BusyError: The queue has no room for them, or they would wait too long. None was accepted.
             NotReadyError: It took too long.
         """
         self.check_room(len(uploads), explain=explain)
@@ -146,17 +146,17 @@ class InferenceQueue:
                 future.cancel()
 
     def stop(self) -> None:
-        """Say from now on that the server is not ready; who is connected still gets an answer."""
+        """Report from now on that the server is not ready. Connected clients still get answers."""
         self.is_stopping = True
 
     def close(self) -> None:
-        """Let the threads end; nobody waits for what is in work, and what is not is given up."""
+        """Let the threads end, without waiting for running work, and drop the rest."""
         self.stop()
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _leave(self, line: Line, place: list[Upload], _future: Any) -> None:
-        # The pool keeps a call that is cancelled until a thread comes to it, which may be minutes: not the image too.
+        # The pool keeps a cancelled call until a thread reaches it, which may take minutes. Free the image now.
         place.clear()
         line.num_waiting -= 1
         self._metrics.num_waiting.dec()

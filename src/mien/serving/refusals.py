@@ -1,4 +1,4 @@
-"""Refusals: every error that a request can meet -> its HTTP status and a JSON body, and never a traceback."""
+"""Refusals: turn every error into an HTTP status and a JSON body, never a traceback."""
 
 import html
 import logging
@@ -37,48 +37,48 @@ STATUS: dict[type[MienError], int] = {
     BusyError: 429,
     NotReadyError: 503,
 }
-# Problems of images that have a status of their own.
+# Image problems with a status of their own.
 _STATUS_OF_PROBLEM = {"not_an_image": 415, "too_many_pixels": 413}
-QUERY_TOLD = "the query may have explain, true or false, and threshold, 0 to 1, and nothing else"
-# What the framework itself refuses.
+QUERY_TOLD = "the query may only contain explain (true or false) and threshold (0 to 1)"
+# Errors that come from the framework.
 _TOLD_OF_ADDRESS = {
-    404: "there is nothing at this address; /docs describes the API",
-    405: "this address takes another method; /docs describes the API",
+    404: "there is nothing at this address. See /docs for the API",
+    405: "this address does not support that method. See /docs for the API",
 }
-# The policy of the server lets it have no styles.
+# Without styles, because the server's policy forbids inline ones.
 _PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>mien: {status}</title>
-<h1>This does not work</h1>
+<h1>Error {status}</h1>
 <p>{told}.</p>
 </html>
 """
-# Nobody reads it: it stands in the log. https://nginx.org/en/docs/dev/development_guide.html#http_request
+# Only the log shows it. https://nginx.org/en/docs/dev/development_guide.html#http_request
 _CLIENT_GONE = 499
 
 
 def status_of(error: MienError) -> int:
-    """Return the HTTP status that an error comes to."""
+    """Return the HTTP status for an error."""
     if isinstance(error, ImageError):
         return _STATUS_OF_PROBLEM.get(error.problem, STATUS[ImageError])
     return STATUS[type(error)]
 
 
 def refusal(error: MienError, request: Request | None = None) -> Response:
-    """Return the response to a request that met an error: JSON, or a page for a browser that asked for one.
+    """Return the response for an error: JSON, or a page if a browser asked for one.
 
     Args:
-        error: What it met.
-        request: What was asked; nothing of it is repeated.
+        error: What went wrong.
+        request: The request. The response repeats nothing from it.
     """
     headers = {}
     if isinstance(error, BusyError):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, SlowRequestError):
-        # The rest of the body may be on its way for hours.
+        # Otherwise the rest of the body could keep arriving for hours.
         headers["Connection"] = "close"
     if isinstance(error, WrongKeyError):
         headers["WWW-Authenticate"] = "Bearer"
@@ -92,28 +92,28 @@ def _told(told: str, status: int, headers: Mapping[str, str] | None, request: Re
 
 
 def _is_for_reading(accept: str) -> bool:
-    """Tell whether a page comes first among what a client accepts, as it does where a browser opens an address."""
+    """Return whether a client prefers HTML, as a browser does when it opens an address."""
     return accept.lstrip().lower().startswith("text/html")
 
 
 def refuse_errors(app: FastAPI) -> None:
-    """Make an application answer every error in this form; mistakes of ours are left to `request_layers`."""
+    """Make an application answer every known error in this form. Unexpected ones are left to `shielded`."""
 
     async def refuse(request: Request, error: Any) -> Response:
         return refusal(error, request)
 
     async def refuse_query(request: Request, _error: Exception) -> Response:
-        # What the framework would say repeats the request.
+        # The framework's own message would repeat the request.
         return refusal(RequestError(QUERY_TOLD), request)
 
     async def refuse_address(request: Request, error: Any) -> Response:
-        told = _TOLD_OF_ADDRESS.get(error.status_code, "the request cannot be read")
+        told = _TOLD_OF_ADDRESS.get(error.status_code, "the request could not be read")
         return _told(told, error.status_code, error.headers, request)
 
     async def forget(_request: Request, _error: Exception) -> Response:
         return Response(status_code=_CLIENT_GONE)
 
-    # What the parser says of a damaged body, whoever sent it is told; it would fill the log.
+    # The parser logs every malformed body. The client is told, and the log would fill up.
     logging.getLogger("python_multipart").addHandler(logging.NullHandler())
     for kind in STATUS:
         app.add_exception_handler(kind, refuse)

@@ -1,4 +1,4 @@
-"""Static files: the page for people, and /docs, which describes the API by Swagger UI; nothing from elsewhere."""
+"""Static files: the web page, and /docs with Swagger UI. Nothing is loaded from other sites."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ from starlette.routing import Route
 import mien.core
 from mien.core.extras import require
 
-# As strict as Swagger UI works with: it puts style attributes and data: icons into the page.
+# As strict as Swagger UI allows: it uses style attributes and data: icons.
 _DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -23,25 +23,24 @@ _PAGE_DIR, _CORE_DIR = Path(__file__).parent / "page", Path(mien.core.__file__).
 
 
 def page_routes() -> list[Route]:
-    """Return the routes of the page that answers images."""
+    """Return the routes of the web page."""
     return routes_of_page(_PAGE_DIR, "serve.html")
 
 
 def routes_of_page(folder: Path, name: str) -> list[Route]:
     """Return the routes of a page and its files, which are read now and served from memory.
 
-    Starlette's StaticFiles would read them each time: after an upgrade, of a newer version than this server; and with
-    no file left to open, not at all. A browser keeps them and asks each time whether they have changed; if not, nothing
-    is sent.
+    Starlette's StaticFiles would read them on each request: a newer version than this server after an upgrade, and
+    none at all if it runs out of file descriptors. Browsers cache the files and only check whether they have changed.
 
     Args:
-        folder: Where they lie.
-        name: Of the page.
+        folder: The folder with the files.
+        name: File name of the page.
 
     Source:
         RFC 9110, sections 8.8.3 (entity tags) and 13.1.2 (If-None-Match).
     """
-    # In the page they are named relative to it, so that a proxy may put it below any path.
+    # The page refers to them by relative paths, so that a proxy can serve it under any path.
     icon = _PAGE_DIR / "icon.svg"
     files = [("/", folder / name), ("/favicon.ico", icon)]
     own = sorted(path for path in folder.iterdir() if path.suffix not in (".html", ".svg"))
@@ -50,12 +49,12 @@ def routes_of_page(folder: Path, name: str) -> list[Route]:
 
 
 def docs_routes() -> list[Route]:
-    """Return the routes of /docs and its files, served likewise.
+    """Return the routes of /docs and its files, served in the same way.
 
     Raises:
         MissingExtraError: The package with Swagger UI is not installed.
     """
-    # Only its files are used: it stands here for a package that is nothing but them.
+    # Only used for the Swagger UI files that it contains.
     require("serve", "fastapi_offline")
     package = find_spec("fastapi_offline")
     swagger_dir = Path(str(package and package.origin)).parent / "static"

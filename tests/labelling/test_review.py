@@ -187,7 +187,7 @@ def test_training_again_says_what_the_decisions_changed(review: Review, copied: 
     assert result["num_images"] == len(review.dataset.indexes("test"))
     assert result["num_changed"] == len(result["changed"]) > 0
     assert all(image["before"] != image["after"] for image in result["changed"])
-    assert result["verdict"].startswith("Too few to tell")
+    assert result["verdict"].startswith("Too few changes to tell")
     assert result["run"] == "" and review.can_save
 
 
@@ -197,7 +197,7 @@ def test_test_images_are_neither_shown_as_changed_nor_decided_on(review: Review,
     result = review.result()
     of_test = {review.dataset.records[place].path for place in review.dataset.indexes("test")}
     assert result is not None and not of_test & {image["path"] for image in result["changed"]}
-    with pytest.raises(RequestError, match="judges"):
+    with pytest.raises(RequestError, match="this image is in the test split"):
         review.decide([number_of_path(min(of_test))], "sad")
 
 
@@ -244,7 +244,7 @@ def test_folders_of_one_name_have_their_own_decisions(tmp_path: Path, opened: Op
     review.decide([number_of_path("happy/00.jpg")], "sad")
     assert opened(second).journal.num_decided == 0
     review.close()
-    with pytest.raises(SettingsError, match="leave --relabel out"):
+    with pytest.raises(SettingsError, match="Leave out --relabel"):
         review_of(first, mien.LabelConfig(relabel=str(review.journal.path)))
 
 
@@ -330,12 +330,12 @@ def test_images_without_labels_are_labelled_where_they_lie_and_trained_on(
 
 
 def test_a_run_takes_no_flags_for_labels(copied: Path) -> None:
-    with pytest.raises(SettingsError, match="leave those flags out"):
+    with pytest.raises(SettingsError, match="Leave out the options for labels"):
         review_of(copied, mien.LabelConfig(exclude="sad"))
 
 
 def test_a_folder_without_a_run_cannot_say_what_to_label_next(folder: Path) -> None:
-    with pytest.raises(SettingsError, match="train first"):
+    with pytest.raises(SettingsError, match="Train first"):
         review_of(folder, unlabelled=[folder])
 
 
@@ -343,7 +343,7 @@ def test_an_image_without_a_label_has_none_to_keep(copied: Path, tmp_path: Path)
     save_image(tmp_path / "new" / "a.jpg", draw_image(500))
     review = review_of(copied, unlabelled=[tmp_path / "new"])
     (image,) = review.images("next", 0, 500)["images"]
-    with pytest.raises(RequestError, match="which class"):
+    with pytest.raises(RequestError, match="Choose its class"):
         review.decide([image["id"]], "keep")
     review.close()
 

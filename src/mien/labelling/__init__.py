@@ -1,1 +1,1 @@
-"""A page on which a person puts labels right, and watches the classifier get better."""
+"""A web page for correcting labels and watching the classifier improve."""

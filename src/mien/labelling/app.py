@@ -1,4 +1,4 @@
-"""The page to review labels on, and its HTTP interface: for one person, on their own machine."""
+"""The review page and its HTTP interface, for one person on their own machine."""
 
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ from mien.serving.static import routes_of_page
 _PAGE_DIR = Path(__file__).parent / "page"
 _FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable"}
 _LONGEST_NAME = 200
-# At once; their numbers are some megabytes.
+# In one request, which is then a few megabytes.
 _MAX_DECIDED = 1_000_000
 
 
@@ -40,7 +40,7 @@ def create_review_app(review: Review) -> FastAPI:
     """Return the ASGI application of a review.
 
     Args:
-        review: What `review_of` returned; it is closed with the application.
+        review: Result of `review_of`. The application closes it.
 
     Raises:
         MissingExtraError: A package is not installed.
@@ -143,9 +143,9 @@ def _told(review: Review, work: Work) -> dict[str, Any]:
 
 
 async def _refuse_request(_request: Request, _error: Any) -> Response:
-    return JSONResponse({"error": "the page asked for what this mien does not know: reload it"}, 422)
+    return JSONResponse({"error": "the page does not fit this version of mien. Reload it"}, 422)
 
 
 async def _refuse(_request: Request, error: Any) -> Response:
-    # What else can go wrong is the disk's: it is full, or the file was changed.
+    # Any other error comes from the disk: it is full, or the file was changed.
     return JSONResponse({"error": str(error)}, 507)

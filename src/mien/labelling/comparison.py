@@ -1,4 +1,4 @@
-"""What decisions on labels brought: two refits, judged by the new labels on images that nobody was asked about."""
+"""The effect of decisions: two refits, compared by the new labels on test images that nobody decided on."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -19,11 +19,12 @@ _LEVEL = 0.05
 
 @dataclass(frozen=True)
 class ChangedAnswer:
-    """An image that is answered otherwise than before.
+    """An image with a changed prediction.
 
     Attributes:
-        place: In the Dataset.
-        before: The class that was said; likewise `after`.
+        place: Position in the Dataset.
+        before: The class predicted before.
+        after: The class predicted now.
     """
 
     place: int
@@ -33,12 +34,12 @@ class ChangedAnswer:
 
 @dataclass(frozen=True)
 class Effect:
-    """What the decisions of a person brought.
+    """The effect of a person's decisions.
 
     Attributes:
-        before: Accuracy on the test split with the labels before; None where there was no classifier.
-        after: Likewise, with the labels as they are now.
-        verdict: What the exact test says of the difference, in a sentence.
+        before: Accuracy on the test split with the original labels, or None if there was no classifier.
+        after: Accuracy on the test split with the current labels.
+        verdict: The result of the exact test, in a sentence.
     """
 
     before: Score | None
@@ -56,12 +57,12 @@ class Effect:
 
 
 def effect_of(before: Refit, after: Refit, asked: Collection[int]) -> Effect:
-    """Compare two refits on the images of the test split that both have, by the labels of the second.
+    """Compare two refits on their common test images, by the labels of the second.
 
     Args:
-        before: With the labels as they were.
-        after: With those as they are.
-        asked: Places of images that were decided on: these judge nothing.
+        before: Refit with the original labels.
+        after: Refit with the current labels.
+        asked: Positions of images that were decided on. They are left out.
     """
     places, first, second = np.intersect1d(before.test.indexes, after.test.indexes, return_indices=True)
     is_unasked = ~np.isin(places, list(asked))
@@ -79,44 +80,45 @@ def effect_of(before: Refit, after: Refit, asked: Collection[int]) -> Effect:
 
 def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> str:
     if not len(after):
-        return "No test image is left that was not decided on: nothing can be told."
+        return "Cannot compare: you have decided on all test images."
     num_lost, num_won = num_better(before, after, groups=groups)
     units = "image" if groups is None else "group"
     judged = counted(len(after), "test image")
     if not num_lost + num_won:
-        return f"On the {judged} it is right for as many as before."
+        return f"No difference on the {judged}."
     p_value = mcnemar(num_lost, num_won)
     apart = (
-        f"{counted(num_won, units)} better, {num_lost} worse, of the {judged} "
+        f"{counted(num_won, units)} better, {num_lost} worse, out of {judged} "
         f"(p = {p_value_text(p_value)}, McNemar's exact test)"
     )
     if p_value > _LEVEL:
-        return f"Too few to tell whether it got better: {apart}."
+        return f"Too few changes to tell whether it got better: {apart}."
     return f"It got {'better' if num_won > num_lost else 'worse'}: {apart}."
 
 
 def describe_others(before: Refit, after: Refit, *, method: Method) -> tuple[str, ...]:
-    """Return in sentences what else changed, and what the comparison leaves out.
+    """Return sentences on what else changed, and on the limits of the comparison.
 
     Args:
-        before: With the labels as they were.
-        after: With those as they are.
-        method: Of the run: where it trains a network, that is not what is compared.
+        before: Refit with the original labels.
+        after: Refit with the current labels.
+        method: The run's method. If it trains a network, the comparison does not use it.
     """
-    labels = f"{len(before.label_issues)} labels looked wrong before, {len(after.label_issues)} do now"
+    labels = f"{counted(len(before.label_issues), 'label')} looked wrong before, {len(after.label_issues)} now"
     doubts = (
-        f"{len(doubtful_rows(before.others))} answers were wrong or unsure, {len(doubtful_rows(after.others))} are now"
+        f"{counted(len(doubtful_rows(before.others)), 'prediction')} wrong or unsure before, "
+        f"{len(doubtful_rows(after.others))} now"
     )
-    network = "Compared are two linear heads, before and after: the network of this run takes longer to train."
+    network = "This compares linear heads on the old and new labels, as the run's network takes longer to train."
     return (
         *((network,) if method != "linear" else ()),
-        f"{labels}; {doubts}. That is of images that you were asked about, and so proves nothing.",
-        "A training also learns from changed copies of images, where that helps; here none did, before and after.",
+        f"{labels}; {doubts}. These include images you were asked about, so they prove nothing.",
+        "Full training also uses changed copies of images if that helps. This comparison uses none.",
     )
 
 
 def changed_answers(before: Refit, after: Refit) -> list[ChangedAnswer]:
-    """Return the images that the second answers otherwise than the first; those of the test nobody is to see."""
+    """Return the images with changed predictions, except test images, which must not be shown."""
     names, then, now = after.dataset.class_names, before.others, after.others
     places, first, second = np.intersect1d(then.indexes, now.indexes, return_indices=True)
     old, new = then.probs[first].argmax(axis=1), now.probs[second].argmax(axis=1)

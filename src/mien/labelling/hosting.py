@@ -1,4 +1,4 @@
-"""Hosting a review: on this machine alone, until Ctrl-C."""
+"""Hosting a review on this machine only, until Ctrl-C."""
 
 from mien.config import ServeConfig
 from mien.core import terminal
@@ -13,20 +13,20 @@ def host_review(review: Review, port: int) -> None:
     """Serve the page of a review until SIGINT, SIGTERM or SIGHUP.
 
     Args:
-        review: What `review_of` returned.
-        port: Where; 0 for a free one.
+        review: Result of `review_of`.
+        port: The port, or 0 for any free one.
 
     Raises:
-        SettingsError: The port is not to be had.
+        SettingsError: The port is not available.
     """
     config = ServeConfig(port=port)
     app = create_review_app(review)
     with listen(config) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
         terminal.ERR.print(
-            f"Open {address} in a browser. Ctrl-C stops it.\n"
-            f"Decisions are written to {terminal.printable(str(review.journal.path))}"
+            f"Open {address} in a browser. Press Ctrl-C to stop.\n"
+            f"Decisions are saved in {terminal.printable(str(review.journal.path))}"
         )
         process.serve(app, config, listener)
     decided = counted(review.journal.num_decided, "image")
-    terminal.ERR.print(f"stopped; {decided} decided in {terminal.printable(str(review.journal.path))}")
+    terminal.ERR.print(f"stopped: {decided} decided, saved in {terminal.printable(str(review.journal.path))}")

@@ -1,4 +1,4 @@
-"""Opening a review: of a run, or of a folder of which nothing was trained yet; and where its decisions are written."""
+"""Opening a review of a run or of a folder without one, and choosing where its decisions are written."""
 
 import os
 from collections.abc import Sequence
@@ -24,31 +24,31 @@ def review_of(
     cache_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Review:
-    """Return the review of a run; or of a folder, of which nothing was trained yet.
+    """Open a review of a run, or of a folder without a run.
 
-    Decisions are written into the run; or beside the folder, into NAME-decisions.csv.
+    Decisions are written to the run, or to NAME-decisions.csv beside the folder.
 
     Args:
-        path: A run folder, or a folder of labelled images.
-        labels: How the classes of a folder are told; decisions that `relabel` names are those to begin with.
-        unlabelled: Folders of images without labels, of which a run says which to label next.
-        cache_dir: Where the features of images are kept.
-        progress: Told how far it is.
+        path: A run folder or a dataset folder.
+        labels: Where the labels of a folder come from. Decisions named by `relabel` are the initial ones.
+        unlabelled: Folders of unlabelled images, which a run ranks for labelling.
+        cache_dir: Cache folder for image features.
+        progress: Receives progress.
 
     Raises:
-        UserError: It is neither, another review of it is open, or the decisions cannot be written.
+        UserError: The path is neither, is already under review, or the decisions cannot be written.
     """
     run_folder = run_of(path)
     if run_folder.config_path.is_file():
         if labels != LabelConfig():
-            raise SettingsError("a run knows how its classes are told, and with which decisions: leave those flags out")
+            raise SettingsError("a run already has its labels and decisions. Leave out the options for labels")
         run = load_run(run_folder.path)
         journal = _told_of(DecisionJournal(run_folder.journal_path, decisions_of(run.config.labels)), progress)
         folders = [folder.absolute() for folder in unlabelled]
         return Review(run, journal, run.config, unlabelled=folders, cache_dir=cache_dir, progress=progress)
     if unlabelled:
         raise SettingsError(
-            f"{str(path)!r} is a folder, and only a run says what to label next: train first, or leave --next out"
+            f"{str(path)!r} is not a run, and only a run can rank images to label. Train first, or leave out --next"
         )
     journal = _told_of(_journal_beside(path, labels), progress)
     config = TrainConfig(labels=replace(labels, relabel=""))
@@ -57,21 +57,21 @@ def review_of(
 
 
 def _told_of(journal: DecisionJournal, progress: Progress) -> DecisionJournal:
-    """Say so where another program had written a journal."""
+    """Report a journal that another program has changed."""
     if journal.kept_aside:
         progress.say(
-            f"another program had changed {str(journal.path)!r}: it was put in order, and is kept as it was in "
+            f"another program changed {str(journal.path)!r}. It was repaired, and the original is in "
             f"{str(journal.kept_aside)!r}"
         )
     return journal
 
 
 def _journal_beside(folder: Path, labels: LabelConfig) -> DecisionJournal:
-    """Return the journal of a folder: beside it, or in the current folder where that cannot be written to."""
+    """Return the journal of a folder: beside it, or in the current folder if that is not writable."""
     place = folder.resolve()
     path = place.with_name(f"{place.name}-decisions.csv")
     if not os.access(place.parent, os.W_OK):
         path = Path(f"{place.name}-{number_of_path(str(place)):x}-decisions.csv")
     if labels.relabel and path.exists():
-        raise SettingsError(f"there are decisions on it in {str(path)!r}: leave --relabel out, or move that file away")
+        raise SettingsError(f"{str(path)!r} already holds decisions. Leave out --relabel, or move that file elsewhere")
     return DecisionJournal(path, decisions_of(labels))

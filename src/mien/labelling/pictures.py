@@ -1,4 +1,4 @@
-"""Pictures: images of a review as JPEGs of a size that a page needs, whatever kind of file they are."""
+"""Pictures: the images of a review as JPEGs in the size that the page needs, whatever their format."""
 
 import io
 from dataclasses import replace
@@ -15,18 +15,18 @@ _QUALITY = 85
 
 
 def picture_of(folder: Path, record: ImageRecord, config: ScanConfig, *, side: int) -> bytes:
-    """Return an image as a JPEG, upright, with at most so many pixels each way.
+    """Return an image as an upright JPEG of limited size.
 
     Args:
-        folder: Where the images lie.
-        record: The image; it must be as it was.
-        config: How it is decoded.
-        side: In pixels.
+        folder: The dataset folder.
+        record: The image, which must not have changed since the scan.
+        config: How to decode it.
+        side: Largest width and height, in pixels.
 
     Raises:
-        ImageError: It has gone, or changed, or cannot be decoded; in a few words.
+        ImageError: The image is missing, has changed, or cannot be decoded.
     """
-    # No larger than it must be: JPEGs are decoded at a fraction of their size.
+    # No larger than needed, so that JPEGs can be decoded at a reduced scale.
     image = image_of(folder, record, replace(config, image_size=(side, side), faces="off"))
     image.thumbnail((side, side), Image.Resampling.BICUBIC)
     file = io.BytesIO()

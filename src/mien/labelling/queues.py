@@ -1,4 +1,4 @@
-"""Queues: which images of a Dataset to look at, in which order, and why."""
+"""Queues: which images to look at, in which order, and why."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from mien.data.kept_splits import sides_of
 from mien.scoring.label_issues import LabelIssue, label_margins
 from mien.scoring.results import Predictions
 
-# By less than this the label is ahead of the likeliest other class where the answer is unsure, or wrong.
+# A prediction is unsure or wrong if the label leads the next most probable class by less than this.
 _UNSURE = 0.5
 
 
@@ -20,10 +20,11 @@ class Queue:
     """Images to look at.
 
     Attributes:
-        name: By which a page asks for it.
-        title: For people; likewise `about`, which says in a sentence why these are in it.
-        places: Of the images in the Dataset, in their order, (N,).
-        notes: What is said of some of them, by place.
+        name: Identifies the queue in requests.
+        title: Title for people.
+        about: A sentence on what is in the queue.
+        places: Positions of the images in the Dataset, in order, (N,).
+        notes: Notes on some of the images, by position.
     """
 
     name: str
@@ -43,11 +44,11 @@ def queues_of(
     """Return the queues of a Dataset.
 
     Args:
-        dataset: What `clean` returned, or what a run keeps.
-        labels: The class of each record by its folder; "" where it has none.
-        hidden: Places of images that are in no queue: those of the test, which judge what is learnt.
-        predictions: Answers of classifiers that had not seen the image in question; None where nothing was trained.
-        label_issues: What `find_label_issues` returned.
+        dataset: Result of `clean`, or the dataset of a run.
+        labels: The original class of each record, or "" if it has none.
+        hidden: Positions of test images, which are in no queue.
+        predictions: Out-of-fold predictions, or None if nothing has been trained.
+        label_issues: Result of `find_label_issues`.
     """
     queues = []
     if predictions is not None:
@@ -59,17 +60,17 @@ def queues_of(
 
 
 def next_queue(notes: dict[int, str]) -> Queue:
-    """Return the queue of images without a label.
+    """Return the queue of unlabelled images.
 
     Args:
-        notes: Why each would teach the classifier something, by place; in the order in which to label them.
+        notes: Why to label each image, by position, in the order in which to label them.
     """
-    about = "Images without a label, those first that would teach the classifier most."
+    about = "Unlabelled images, starting with those that would teach the classifier most."
     return Queue("next", "To label next", about, np.array(list(notes), np.int64), notes)
 
 
 def conflicts_of(dataset: Dataset) -> dict[int, list[int]]:
-    """Return the places of copies that stand under several classes, with its own, by the place of each."""
+    """Return, for each image with copies in several classes, the positions of it and of all its copies."""
     groups: dict[int, list[int]] = {}
     for place, record in enumerate(dataset.records):
         if record.group is not None and any(problem.code == "conflicting_labels" for problem in record.problems):
@@ -78,7 +79,7 @@ def conflicts_of(dataset: Dataset) -> dict[int, list[int]]:
 
 
 def of_the_test(dataset: Dataset) -> set[int]:
-    """Return the places of images of the test split, and of copies of them."""
+    """Return the positions of test images and their copies."""
     sides = sides_of(dataset.records)
     return {place for place, record in enumerate(dataset.records) if sides.get(record.sha256) == "test"}
 
@@ -92,14 +93,14 @@ def _issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Queue:
     return Queue(
         "issues",
         "Labels to check",
-        "Images that look like another class than the one they are in; the most doubtful come first.",
+        "Images that look like another class, the most suspicious first.",
         np.array(list(notes), np.int64),
         notes,
     )
 
 
 def doubtful_rows(predictions: Predictions) -> NDArray[np.int64]:
-    """Return the rows of answers that are wrong or unsure, the worst first."""
+    """Return the rows of wrong or unsure predictions, worst first."""
     margins = label_margins(predictions.labels, predictions.probs)
     rows = np.argsort(margins, kind="stable")
     return rows[margins[rows] < _UNSURE]
@@ -110,7 +111,7 @@ def _doubtful(predictions: Predictions) -> Queue:
     return Queue(
         "doubtful",
         "Wrong or unsure",
-        "Images that a classifier which had not seen them got wrong, or was unsure of; the worst come first.",
+        "Images that a classifier got wrong or was unsure about without having seen them in training, worst first.",
         predictions.indexes[rows],
         dict(zip(predictions.indexes[rows].tolist(), _answers(predictions, rows), strict=True)),
     )
@@ -120,7 +121,7 @@ def _answers(predictions: Predictions, rows: NDArray[np.int64]) -> Iterator[str]
     for row in rows.tolist():
         probs = predictions.probs[row]
         best = int(probs.argmax())
-        said = "taken for" if best != predictions.labels[row] else "unsure:"
+        said = "predicted" if best != predictions.labels[row] else "unsure:"
         yield f"{said} {predictions.class_names[best]} ({probs[best]:.0%})"
 
 
@@ -129,7 +130,7 @@ def _conflicts(dataset: Dataset) -> Queue:
     return Queue(
         "conflicts",
         "Copies in several classes",
-        "The same image in more than one class: none of them is used. What you say of one holds for its copies, too.",
+        "The same image in more than one class. None of the copies is used. Your decision on one applies to all.",
         np.array(places, np.int64),
         {place: dataset.records[place].problems[-1].detail for place in places},
     )
@@ -144,7 +145,7 @@ def _classes(dataset: Dataset, labels: Sequence[str]) -> Iterator[Queue]:
         yield Queue(
             f"class-{number}",
             name,
-            "All images that lie in this class, whatever you decided, but those of the test.",
+            "All images in this class, decided or not, except those of the test split.",
             np.array(places, np.int64),
             {},
         )

@@ -1,4 +1,4 @@
-"""The review: images, what a person decides of them, and what the classifier learns from that."""
+"""The review: images, a person's decisions on their labels, and training on them."""
 
 import hashlib
 import threading
@@ -30,19 +30,19 @@ from mien.scoring.results import Predictions
 
 MAX_IMAGES = 500
 _MAX_CHANGED = 200
-# Of 48 bits.
+# 48 bits.
 _NUM_DIGITS = 12
 
 
 class Review:
-    """A folder of images under review. Its methods may be called from several threads; one trains at a time.
+    """A review of the labels of a run or a folder. Thread-safe, but only one thread may train at a time.
 
     Attributes:
-        dataset: The images, as they are or as the run has them.
-        run: What was trained; None where nothing was.
+        dataset: The images.
+        run: The run, or None before the first training.
         journal: The decisions.
-        queues: Which images to look at, by the names of the queues.
-        num_trained: How many trainings there were.
+        queues: Images to look at, keyed by the name of the queue.
+        num_trained: Number of trainings so far.
     """
 
     def __init__(
@@ -56,19 +56,19 @@ class Review:
         cache_dir: Path | None = None,
         progress: Progress = SILENCE,
     ) -> None:
-        """Begin a review.
+        """Start a review.
 
         Args:
-            found: A run, or what `clean` returned of a folder.
-            journal: Where decisions are written; the review closes it in the end.
+            found: A run, or the result of `clean` for a folder.
+            journal: Where decisions are written. The review closes it.
             config: How to train.
-            folder: What to train on; by default where the images lie. That of an archive is another.
-            unlabelled: Folders of images without labels, by their whole paths, of which a run says which to label next.
-            cache_dir: Where the features of images are kept.
-            progress: Told how far it is.
+            folder: What to train on, if not the folder of the images. It differs for an archive.
+            unlabelled: Absolute paths of folders with unlabelled images, which a run ranks for labelling.
+            cache_dir: Cache folder for image features.
+            progress: Receives progress.
 
         Raises:
-            SettingsError: A class is called as a decision is.
+            SettingsError: A class has the same name as a decision.
         """
         self.journal, self.num_trained = journal, 0
         self._config, self._cache_dir, self._lock = config, cache_dir, threading.RLock()
@@ -81,7 +81,7 @@ class Review:
         self._take(found, progress)
 
     def state(self) -> dict[str, Any]:
-        """Return what a page shows at first, as plain JSON values."""
+        """Return the initial state of the page, as plain JSON values."""
         with self._lock:
             queues = [
                 {"name": queue.name, "title": visible(queue.title), "about": queue.about, "count": len(queue.places)}
@@ -98,19 +98,19 @@ class Review:
             }
 
     def images(self, queue: str, start: int, count: int, name: str = "") -> dict[str, Any]:
-        """Return a part of a queue, as plain JSON values.
+        """Return part of a queue, as plain JSON values.
 
         Args:
-            queue: Its name.
-            start: The place in the queue of the first.
-            count: How many, at most.
-            name: A part of the path; others are passed over, and not counted.
+            queue: Name of the queue.
+            start: Position of the first image.
+            count: Maximum number of images.
+            name: Only include paths that contain this.
 
         Raises:
             RequestError: There is no such queue, or a number is out of range.
         """
         if queue not in self.queues or start < 0 or not 0 <= count <= MAX_IMAGES:
-            raise RequestError(f"there is no such queue, or more than {MAX_IMAGES} images are asked for")
+            raise RequestError(f"no such queue, or more than {MAX_IMAGES} images requested")
         with self._lock:
             asked = self.queues[queue]
             places = asked.places.tolist()
@@ -124,75 +124,75 @@ class Review:
         """Return the record of an image by its number.
 
         Raises:
-            RequestError: There is none.
+            RequestError: There is no such image.
         """
         with self._lock:
             return self.dataset.records[self._place(number)]
 
     def decide(self, numbers: Iterable[int], decision: str) -> dict[str, Any]:
-        """Decide on images; return what changed, when it is on the disk.
+        """Decide on images, and return what changed once it is on disk.
 
         Args:
-            numbers: Of the images. Of copies in several classes one stands for all.
-            decision: A class name as `state` shows it, "leave-out", "keep", or "" to take back what was decided.
+            numbers: Numbers of the images. For copies in several classes, one is enough.
+            decision: A class name as in `state`, "leave-out", "keep", or "" to remove a decision.
 
         Raises:
-            RequestError: There is no such image, or no such decision.
-            OutputError: It cannot be written down.
+            RequestError: There is no such image or no such decision.
+            OutputError: The decision cannot be saved.
         """
         if decision not in (*self._class_names, LEAVE_OUT, KEEP, NONE):
-            raise RequestError("a decision is a class, leave-out, keep, or nothing")
+            raise RequestError("unknown decision: expected a class, leave-out, keep, or nothing")
         decision = self._class_names.get(decision, decision)
         with self._lock:
             places = [self._place(number) for number in numbers]
             if not self._hidden.isdisjoint(places):
-                raise RequestError("this image is in the test, which judges the classifier: nobody is asked about it")
+                raise RequestError("this image is in the test split, which must not be changed")
             if decision == KEEP and not all(self._labels[place] for place in places):
-                raise RequestError("an image without a label has none to keep: say which class it is")
+                raise RequestError("an unlabelled image has no label to keep. Choose its class")
             said: dict[str, str] = {}
             for place in places:
                 said |= self._meant(place, decision)
             return self._told(self.journal.decide(said))
 
     def undo(self) -> dict[str, Any]:
-        """Take back the last action; return what changed.
+        """Undo the last action, and return what changed.
 
         Raises:
-            OutputError: It cannot be written down.
+            OutputError: The change cannot be saved.
         """
         with self._lock:
             return self._told(self.journal.undo())
 
     def changes(self, revision: int) -> dict[str, Any]:
-        """Return what was decided since a revision."""
+        """Return the decisions made since a revision."""
         with self._lock:
             return self._told(self.journal.since(max(revision, 0)))
 
     def prepare(self) -> None:
-        """Learn from the labels as they were, so that the first training need not; errors wait for that one."""
+        """Train on the original labels in advance to speed up the first training, which will report any errors."""
         if self.run:
             with suppress(MienError):
                 _ = self._refit_before(self.run).others
 
     def train(self, progress: Progress = SILENCE) -> None:
-        """Learn from the labels as they are decided, and see what that changes; without a run, make the first one.
+        """Train on the decided labels and compare with the original ones. Without a run, make the first one.
 
         Raises:
-            UserError: As `mien.train`.
+            UserError: As for `mien.train`.
         """
         started = time.monotonic()
         if self.run is None:
             run = self._trained(self._config, progress)
             self._effect = Effect(None, run.scores.test.accuracy, run.findings[0].text), time.monotonic() - started
         else:
-            progress.step("Learning from the labels before", 0, 3)
+            progress.step("Fitting to the old labels", 0, 3)
             before = self._refit_before(self.run)
-            progress.step("Learning from the labels now", 1, 3)
+            progress.step("Fitting to the new labels", 1, 3)
             after = self._refit(self.run, self.journal.decisions())
             with self._lock:
                 effect = effect_of(before, after, self._decided_on())
                 self._effect, self._answers = (effect, time.monotonic() - started), {}
-            progress.step("Looking at all labels again", 2, 3)
+            progress.step("Checking all labels", 2, 3)
             records, answers = after.dataset.records, changed_answers(before, after)
             with self._lock:
                 self._answers, self._is_saved = {number_of(records[a.place]): a for a in answers}, False
@@ -201,19 +201,19 @@ class Review:
         self.num_trained += 1
 
     def save(self, progress: Progress = SILENCE) -> None:
-        """Make a whole run, as `mien train` does, of the labels as they are decided; the review goes on with that.
+        """Make a complete run with the decided labels, as `mien train` does, and continue the review with it.
 
         Raises:
-            RequestError: Nothing was trained yet.
-            UserError: As `mien.train`.
+            RequestError: Nothing has been trained yet.
+            UserError: As for `mien.train`.
         """
         if self.run is None:
-            raise RequestError("nothing was trained yet")
+            raise RequestError("nothing has been trained yet")
         self._trained(self._config.changed(split=str(self.run.path)), progress)
         self.num_trained += 1
 
     def result(self) -> dict[str, Any] | None:
-        """Return what the last training came to, as plain JSON values; None where there was none."""
+        """Return the result of the last training as plain JSON values, or None if there was none."""
         with self._lock:
             if self._effect is None:
                 return None
@@ -230,11 +230,11 @@ class Review:
 
     @property
     def can_save(self) -> bool:
-        """Whether something was learnt that is in no run yet."""
+        """Whether there is a training result that is not saved in a run."""
         return not self._is_saved
 
     def close(self) -> None:
-        """Let go of the journal."""
+        """Close the journal."""
         self.journal.close()
 
     def _decided_on(self) -> list[int]:
@@ -251,10 +251,10 @@ class Review:
         return refit(run, decisions, elsewhere=elsewhere, cache_dir=self._cache_dir)
 
     def _trained(self, config: TrainConfig, progress: Progress) -> Run:
-        """Make a run of the labels as they are decided, and go on with it and with a copy of the journal in it."""
+        """Make a run with the decided labels, and continue with it and with a copy of the journal in it."""
         config = config.changed(relabel=str(self.journal.path))
         made = train(self._folder or self.dataset.root, config, cache_dir=self._cache_dir, progress=progress)
-        # As it is kept: with the decisions that it was made with, whatever was decided since.
+        # Reload it, to have the decisions it was made with, not those made since.
         run = load_run(made.path)
         with self._lock:
             self.journal.move_to(RunFolder(run.path).journal_path)
@@ -263,13 +263,13 @@ class Review:
         return run
 
     def _take(self, found: Run | Dataset, progress: Progress) -> None:
-        """Review a run, or a folder of which there is none."""
+        """Review a run, or a folder without one."""
         self.run = found if isinstance(found, Run) else None
         self._next = {image.record.path: image for image in self._ranked(progress)}
         dataset = found.dataset if isinstance(found, Run) else found
         self.dataset = dataset.with_records([*dataset.records, *self._elsewhere(dataset)])
         if clashing := {KEEP, LEAVE_OUT} & set(self.dataset.class_names):
-            raise SettingsError(f"a class is called {clashing.pop()!r}, which is a decision: rename its folder")
+            raise SettingsError(f"a class is named {clashing.pop()!r}, which is also a decision. Rename its folder")
         self._class_names = {visible(name): name for name in self.dataset.class_names}
         self._labels = [record.label for record in undecided(self.dataset).records]
         self._places = {number_of(record): place for place, record in enumerate(self.dataset.records) if record.phash}
@@ -282,13 +282,13 @@ class Review:
             self._line_up(self.dataset)
 
     def _ranked(self, progress: Progress) -> Sequence[NextImage]:
-        """Return the images to label next, by the run."""
+        """Return the unlabelled images in the order in which to label them, according to the run."""
         if self.run is None or not self._unlabelled:
             return ()
         return next_images(self.run.path, self._unlabelled, cache_dir=self._cache_dir, progress=progress).images
 
     def _elsewhere(self, dataset: Dataset) -> Iterator[ImageRecord]:
-        """Yield images of other folders that may be trained on, or were decided on; what is trained on already, not."""
+        """Yield images of other folders that are ranked or decided on, and that are not in the dataset yet."""
         known = {record.path for record in dataset.records}
         for path in dict.fromkeys((*self._next, *elsewhere(self.journal.decisions()))):
             if path in self._next and path not in known:
@@ -307,7 +307,7 @@ class Review:
         self.queues = {queue.name: self._without_decided(queue) for queue in queues}
 
     def _without_decided(self, queue: Queue) -> Queue:
-        """Leave out what was decided on, of a queue that asks about doubts: nobody is asked twice."""
+        """Remove decided images from a queue that asks about doubts, so that nobody is asked twice."""
         if queue.name not in ("next", "issues", "doubtful"):
             return queue
         paths = [self.dataset.records[place].path for place in queue.places]
@@ -315,11 +315,11 @@ class Review:
 
     def _place(self, number: int) -> int:
         if number not in self._places:
-            raise RequestError("there is no such image")
+            raise RequestError("no such image")
         return self._places[number]
 
     def _meant(self, place: int, decision: str) -> dict[str, str]:
-        """Return what a decision on an image says of it and of its copies in other classes, by path."""
+        """Return the decisions on an image and its copies in other classes that follow from one decision, by path."""
         said = {self.dataset.records[place].path: decision}
         label = self._labels[place] if decision == KEEP else decision
         for other in self._conflicts.get(place, ()):
@@ -343,7 +343,7 @@ class Review:
         return self._shown(self._places[number]) | {"before": answer.before, "after": answer.after}
 
     def _told(self, changed: Mapping[str, str]) -> dict[str, Any]:
-        """Return decisions that changed, and how far the review is."""
+        """Return decisions that changed, and the state of the review."""
         return {
             "changed": [{"id": number_of_path(path), "decision": visible(said)} for path, said in changed.items()],
             "revision": self.journal.revision,
@@ -354,7 +354,7 @@ class Review:
 
 
 def number_of(record: ImageRecord) -> int:
-    """Return a number for an image that stays whatever is added to its folder; exact in JavaScript."""
+    """Return a number for an image that does not change when its folder does, and is exact in JavaScript."""
     return number_of_path(record.path)
 
 

@@ -1,4 +1,4 @@
-"""Work: a job in a thread of its own, one at a time, whose progress a page can ask for."""
+"""Work: runs one job at a time in a background thread, and reports its progress to the page."""
 
 import logging
 import threading
@@ -15,10 +15,10 @@ _MAX_LINES = 200
 
 
 class Work:
-    """A job that runs in the background, and is told how it goes: a `Progress`.
+    """A background job, which is also the `Progress` that it reports to.
 
     Attributes:
-        num_done: How many jobs have ended.
+        num_done: Number of finished jobs.
     """
 
     def __init__(self) -> None:
@@ -32,17 +32,17 @@ class Work:
         """Start a job.
 
         Raises:
-            BusyError: One is running.
+            BusyError: A job is running.
         """
         with self._lock:
             if self._state == "running":
-                raise BusyError("a training is running; wait for it")
+                raise BusyError("training is already running. Wait until it is done")
             self._state, self._error, self._lines = "running", "", []
             self.step("", 0, 0)
         threading.Thread(target=self._run, args=(job,), daemon=True).start()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return how it goes, as plain JSON values."""
+        """Return the state and progress, as plain JSON values."""
         return {
             "state": self._state,
             "stage": self._stage,
@@ -53,15 +53,15 @@ class Work:
         }
 
     def say(self, text: str) -> None:
-        """Keep a line."""
+        """Store a line of text."""
         self._lines = [*self._lines[1 - _MAX_LINES :], visible(text)]
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Keep how far it is."""
+        """Store the progress of a stage."""
         self._stage, self._done, self._total = stage, done, total
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
-        """Keep how many epochs are done."""
+        """Store the number of finished epochs."""
         self.step("Training", len(history), num_epochs)
 
     def _run(self, job: Callable[[], object]) -> None:
@@ -72,11 +72,11 @@ class Work:
         except MienError as error:
             self._error = visible(str(error), kept="\n")
         except Exception as error:
-            # At the end of the process nothing can be begun any more.
+            # When the process exits, no new thread can start, which is not an error of the job.
             if not threading.main_thread().is_alive():
                 return
             _LOG.error("%s", visible(traceback.format_exc(), kept="\n"))
-            self._error = f"mien made a mistake: {type(error).__name__}; the terminal says more"
+            self._error = f"internal error: {type(error).__name__}. See the terminal for details"
         finally:
             self.num_done += 1
             self._state = state

@@ -245,7 +245,7 @@ def test_what_was_decided_last_is_undone_and_the_frame_goes_back_to_it(wide: "Pa
     saved(wide, 0)
     assert badges(wide, 1) == ["undecided"] and wide.locator("#undo").is_disabled()
     press(wide, "u")
-    assert told(wide) == "There is nothing to undo."
+    assert told(wide) == "Nothing to undo."
     press(wide, "Home", "2", "ArrowLeft", "Backspace")
     saved(wide, 0)
     assert badges(wide, 1) == ["undecided"] and current(wide) == 0
@@ -298,7 +298,7 @@ def test_very_many_are_decided_at_once_only_by_who_says_so_twice(wide: "Page", r
     very_many(wide, 1234)
     wide.route("**/decide", decide)
     press(opened(wide, reviewed), "Control+a", "x")
-    assert wide.locator("#confirm-says").inner_text() == "This decides 1,234 images at once: left out."
+    assert wide.locator("#confirm-says").inner_text() == "Change 1,234 images to “left out”?"
     press(wide, "Escape")
     assert asked == []
     press(wide, "x")
@@ -320,7 +320,7 @@ def test_very_many_images_scroll_smoothly_in_a_small_page(
     # Twice as long as a frame of a busy machine: that is a limit against blunders, and no figure.
     assert most < 500 and frame_ms < 200 and heap_mib(wide) < 16
     last = f"#cell-{count - 1}"
-    assert wide.locator(f"{last} .name").inner_text(timeout=10_000) in ("loading …", f"{count - 1}.jpg")
+    assert wide.locator(f"{last} .name").inner_text(timeout=10_000) in ("loading…", f"{count - 1}.jpg")
     wide.wait_for_selector(f"{last}:not([aria-busy=true])")
     assert wide.locator(last).get_attribute("aria-setsize") == str(count)
     for key, place in [("Home", 0), ("End", count - 1), ("ArrowLeft", count - 2), ("Home", 0)]:
@@ -357,7 +357,7 @@ def test_what_is_decided_while_the_server_is_away_is_saved_in_order_when_it_is_b
     wide.wait_for_selector("#cell-3 .badge[data-state=unsaved]")
     assert badges(wide, 4) == ["→ sad", "not saved: → sad", "not saved: ✕ left out", "not saved: ✓ kept"]
     notice = wide.locator("#notice-text").inner_text()
-    assert notice.startswith("The server does not answer.") and "is kept here" in notice
+    assert notice.startswith("The server is not responding.") and "stay on this page until they can be saved" in notice
     assert len(reviewed.rows()) == 1
     wide.context.set_offline(False)
     wide.click("#again")
@@ -414,7 +414,7 @@ def test_on_a_phone_images_are_touched_and_buttons_pressed(browser: "Browser", r
         saved(page, 3)
         assert badges(page, 4) == ["→ sad", "→ sad", "undecided", "✕ left out"]
         page.tap("#cell-0 .zoom")
-        page.tap("#enlarged-legend button:has-text('take back')")
+        page.tap("#enlarged-legend button:has-text('clear')")
         saved(page, 2)
         page.tap("#enlarged-close")
         page.select_option("#queue-choice", "class-1")
@@ -445,7 +445,7 @@ def test_the_queue_and_the_filter_stand_in_the_address(wide: "Page", reviewed: R
     press(wide, "/")
     wide.keyboard.type("SAD/2")
     wide.wait_for_selector("#empty:not([hidden])")
-    assert wide.locator("#empty").inner_text().startswith("No name here has “SAD/2” in it.")
+    assert wide.locator("#empty").inner_text().startswith("No file name contains “SAD/2”.")
     press(wide, "Enter")
     wide.click("#class-queues button:has-text('sad')")
     wide.wait_for_selector(".cell:not([aria-busy=true])")
@@ -464,7 +464,7 @@ def test_an_image_that_has_gone_is_told(wide: "Page", reviewed: Reviewed) -> Non
         wide.route(f"**/{kind}/**", lambda route: route.fulfill(status=404, json={"error": "no longer there"}))
     opened(wide, reviewed)
     wide.wait_for_selector("#cell-0 .gone:not([hidden])")
-    assert wide.locator("#cell-0 .gone").inner_text() == "no longer there"
+    assert wide.locator("#cell-0 .gone").inner_text() == "cannot be shown"
     press(wide, "Space")
     wide.wait_for_selector("#enlarged-gone:not([hidden])")
     press(wide, "Space", "x")
@@ -559,13 +559,13 @@ def test_a_training_and_what_it_brought_are_shown(wide: "Page", reviewed: Review
     training(wide, **done)
     wide.click("#show-result")
     assert wide.locator(".score p").all_inner_texts() == [
-        "Before: right for 80% (between 60% and 90%)",
-        "After: right for 90% (between 70% and 100%)",
+        "Before: 80% correct (95% interval 60% to 90%)",
+        "After: 90% correct (95% interval 70% to 100%)",
     ]
     assert wide.locator("#verdict").inner_text() == "Too few to tell."
     assert wide.locator("#result-notes").inner_text() == "A note."
     assert "30 images" in wide.locator("#result-says").inner_text()
-    assert wide.locator("#changed-title").inner_text() == "Of all images, 7 with another answer; the first 3"
+    assert wide.locator("#changed-title").inner_text() == "7 images with a changed prediction; the first 3"
     assert wide.locator("#changed button").all_inner_texts() == ["happy → sad"] * 3
     assert violations(wide) == []
     wide.locator("#changed button").nth(1).click()
@@ -584,11 +584,11 @@ def test_a_real_training_ends_with_other_queues_and_can_be_saved(
         saved(wide, 1)
         assert wide.locator("#train").inner_text() == "Train again"
         wide.click("#train")
-        wide.wait_for_selector("#training-says:has-text('Training is done.')", timeout=60_000)
-        said(wide, "Training is done.")
+        wide.wait_for_selector("#training-says:has-text('Training finished.')", timeout=60_000)
+        said(wide, "Training finished.")
         wide.click("#show-result")
         assert wide.locator(".score").count() == 2
-        assert "It is not saved as a run yet." in wide.locator("#result-says").inner_text()
+        assert "Not saved as a run yet." in wide.locator("#result-says").inner_text()
         press(wide, "Escape")
         wide.click("#save")
         wide.wait_for_selector("#save", state="hidden")

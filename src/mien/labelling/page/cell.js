@@ -1,4 +1,4 @@
-// A cell of the grid: one image, its label, and what was decided about it.
+// A cell of the grid: an image, its label and its decision.
 
 import { badgeOf, fileName, short, visible } from "./names.js";
 
@@ -8,7 +8,7 @@ const STATES = { saved: "", saving: "saving: ", unsaved: "not saved: " };
 /**
  * Show an image in a cell.
  *
- * image: As the server tells it; nothing while it is on its way. told: What was decided, and whether that is saved.
+ * image: from the server, undefined while loading. told: the decision, and whether it is saved.
  */
 export function paintCell(cell, image, told, { isSelected, isCurrent }) {
   cell.ariaSelected = String(isSelected);
@@ -16,13 +16,13 @@ export function paintCell(cell, image, told, { isSelected, isCurrent }) {
   cell.ariaBusy = String(!image);
   showThumbnail(cell, image);
   cell.querySelector(".name").title = image ? visible(image.path) : "";
-  write(cell, ".name", image ? short(fileName(image.path)) : "loading …");
+  write(cell, ".name", image ? short(fileName(image.path)) : "loading…");
   write(cell, ".says", image ? saidOf(image, 200, "\n") : "");
   cell.querySelector(".says").title = image ? saidOf(image) : "";
   showBadge(cell.querySelector(".badge"), image && told);
 }
 
-/** Show a decision, by its sign and words and not by its colour alone. */
+/** Show a decision by sign and words, not only by colour. */
 export function showBadge(badge, told) {
   const text = told ? STATES[told.state] + badgeOf(told.decision) : "";
   if (badge.textContent !== text) badge.textContent = text;
@@ -30,12 +30,12 @@ export function showBadge(badge, told) {
   badge.dataset.kind = KINDS.get(told?.decision) ?? "class";
 }
 
-/** Return the label of an image, and what there is to say of it; of each so many letters. */
+/** Return the label and the note of an image, each shortened to `most` characters. */
 export function saidOf({ label, note }, most = 200, between = " · ") {
   return [label, note].filter(Boolean).map((text) => short(text, most)).join(between);
 }
 
-/** Show an image as the server has it, or say that it is no longer there. */
+/** Show an image from the server, or say that it cannot be shown. */
 export function showImage(image, gone, address) {
   if (image.getAttribute("src") === address) return;
   image.onload = image.onerror = ({ type }) => {

@@ -1,29 +1,29 @@
-// What was decided: sent in the order of the keys, one after the other, and shown as done only once it is on disk.
+// Decisions: sent one at a time in the order they were made, and shown as done only once they are on disk.
 
 import { post, Unable } from "./requests.js";
 
-const UNSURE = "The server did not say whether it undid anything. Look before you undo again.";
+const UNSURE = "The server did not confirm the undo. Check before you undo again.";
 
-/** Tells of `done` (what was asked, and the answer), of `refused` (why), and of every `change`. */
+/** Dispatches `done` (the action and the answer), `refused` (the error), and every `change`. */
 export class Decisions extends EventTarget {
   #waiting = [];
   #isSending = false;
-  /** By the id of an image: what was asked last and not answered, and what the server said last. */
+  /** The last unanswered action, and the last decision from the server, by image id. */
   #asked = new Map();
   #heard = new Map();
-  /** Why nothing is sent at the moment; null where all goes on. */
+  /** Why sending is paused, or null. */
   problem = null;
 
   get numWaiting() {
     return this.#waiting.length;
   }
 
-  /** How many images wait to be saved. */
+  /** Number of images not saved yet. */
   get numImages() {
     return this.#waiting.reduce((sum, action) => sum + action.numImages, 0);
   }
 
-  /** Return the decision about an image, and whether it is "saved", "saving" or "unsaved". */
+  /** Return the decision on an image, and whether it is "saved", "saving" or "unsaved". */
   of({ id, decision = "" }) {
     const asked = this.#asked.get(id);
     if (asked) return { decision: asked.decision, state: this.problem ? "unsaved" : "saving" };
@@ -31,9 +31,9 @@ export class Decisions extends EventTarget {
   }
 
   /**
-   * Decide about images.
+   * Decide on images.
    *
-   * ids: An array, or a function that fetches it. about: What the images are called when all is done.
+   * ids: an array, or a function that loads it. about: what to call the images in the announcement.
    */
   decide(ids, decision, { about, numImages = 1 }) {
     this.#add({ ids, decision, about, numImages });
@@ -43,13 +43,13 @@ export class Decisions extends EventTarget {
     this.#add({ ids: null, numImages: 0 });
   }
 
-  /** Send again what waits. */
+  /** Resume sending. */
   resume() {
     this.problem = null;
     this.#send();
   }
 
-  /** Take in what the server says has changed; return how many changes are news. */
+  /** Apply changes from the server, and return how many are new. */
   hear(changed) {
     const news = changed.filter(({ id, decision }) => this.#heard.get(id) !== decision);
     for (const { id, decision } of news) this.#heard.set(id, decision);
@@ -57,7 +57,7 @@ export class Decisions extends EventTarget {
     return news.length;
   }
 
-  /** Know nothing more of what was decided: the images are others. */
+  /** Forget all decisions, because the images have changed. */
   forget() {
     this.#heard.clear();
   }
@@ -89,7 +89,7 @@ export class Decisions extends EventTarget {
       this.#remove(action);
       this.#tell("done", { action, answer });
     } catch (error) {
-      // A decision may be sent twice, an undo may not: the first may have arrived.
+      // A decision can safely be sent twice. An undo cannot, as the first may have arrived.
       if (error instanceof Unable && action.ids) this.problem = error;
       else this.#refuse(action, error instanceof Unable ? new Error(UNSURE) : error);
     }

@@ -1,10 +1,10 @@
-// One image with all the room there is: the keys of the grid work here too.
+// One image at full size. The keys of the grid work here too.
 
 import { saidOf, showBadge, showImage } from "./cell.js";
 import { byId, on, put } from "./elements.js";
 import { short, visible } from "./names.js";
 
-/** Tells of `move` when another image of the list is looked at. */
+/** Dispatches `move` when another image is shown. */
 export class Enlarged extends EventTarget {
   #dialog = byId("enlarged");
   #list = null;
@@ -17,7 +17,7 @@ export class Enlarged extends EventTarget {
     on("previous", "click", () => this.moveTo(this.place - 1));
     on("next", "click", () => this.moveTo(this.place + 1));
     on("enlarged-close", "click", () => this.close());
-    // The space key goes on closing, whatever the mouse has pressed.
+    // Keep the focus, so that the space key still closes.
     for (const id of ["previous", "next"]) on(id, "pointerdown", (event) => event.preventDefault());
   }
 
@@ -29,7 +29,7 @@ export class Enlarged extends EventTarget {
     return this.#list.at(this.place);
   }
 
-  /** list: With `total`, `at(place)`, and `want(first, last)`. */
+  /** list: has `total`, `at(place)`, and `want(first, last)`. */
   open(list, place) {
     this.#list = list;
     if (!this.isOpen) this.#dialog.showModal();
@@ -40,7 +40,7 @@ export class Enlarged extends EventTarget {
     this.#dialog.close();
   }
 
-  /** Say whether this is the list that is looked at. */
+  /** Return whether this list is shown. */
   shows(list) {
     return this.isOpen && this.#list === list;
   }
@@ -56,10 +56,10 @@ export class Enlarged extends EventTarget {
     if (next) new Image().src = pictureOf(next);
   }
 
-  /** Show the image and what is known of it by now. */
+  /** Show the image and its decision. */
   draw() {
     const { image } = this;
-    put("enlarged-name", image ? short(image.path, 80) : "loading …");
+    put("enlarged-name", image ? short(image.path, 80) : "loading…");
     byId("enlarged-name").title = image ? visible(image.path) : "";
     put("enlarged-says", image ? saidOf(image) : "");
     showBadge(byId("enlarged-badge"), image && this.#decisions.of(image));

@@ -1,4 +1,4 @@
-// The grid of images: however many there are, only those in view and a little more are in the page.
+// The grid of images: only those in view, and a few more, are in the page.
 
 import { byId } from "./elements.js";
 
@@ -6,11 +6,11 @@ const CELL_REM = 11;
 const TEXT_REM = 7.3;
 const IMAGE_SHAPE = 0.75;
 const MARGIN_ROWS = 1;
-// No browser draws an element that is much taller. Of more images than fit, a step of the scroll bar is a longer way.
+// Browsers limit the height of an element. With more images than fit, each scroll step covers more rows.
 const MOST_HEIGHT = 15_000_000;
 const PAUSE_MS = 60;
 
-/** Tells of `want` when other places come into view. */
+/** Dispatches `want` when other positions come into view. */
 export class Grid extends EventTarget {
   #canvas;
   #paint;
@@ -21,12 +21,12 @@ export class Grid extends EventTarget {
   #timer = null;
   columns = 1;
   total = 0;
-  /** The place that the keys move. */
+  /** The position that the keys move. */
   current = 0;
-  /** The first and the last place in the page. */
+  /** The first and last position in the page. */
   view = [0, 0];
 
-  /** paint: called with a cell and its place. */
+  /** paint: called with a cell and its position. */
   constructor(element, paint) {
     super();
     this.element = element;
@@ -36,7 +36,7 @@ export class Grid extends EventTarget {
     element.addEventListener("scroll", () => this.#drawSoon(), { passive: true });
   }
 
-  /** Show so many images, from the first on. */
+  /** Show `total` images, from the first on. */
   reset(total) {
     this.total = total;
     this.current = 0;
@@ -46,7 +46,7 @@ export class Grid extends EventTarget {
     this.#measure();
   }
 
-  /** Make another place the current one, and bring it into view. */
+  /** Make a position the current one, and scroll it into view. */
   moveTo(place) {
     this.current = Math.max(0, Math.min(this.total - 1, place));
     const top = this.#rowOf(this.current) * this.#cell.height;
@@ -56,7 +56,7 @@ export class Grid extends EventTarget {
     this.draw();
   }
 
-  /** Return the place that a key leads to. */
+  /** Return the position that a key moves to. */
   reached(key) {
     const pageRows = Math.max(1, Math.floor(this.element.clientHeight / this.#cell.height));
     const [last, here, page] = [this.total - 1, this.current, pageRows * this.columns];
@@ -68,13 +68,13 @@ export class Grid extends EventTarget {
     return Math.max(0, Math.min(last, places[key]));
   }
 
-  /** Return the place that an event happened at; null where that was between the cells. */
+  /** Return the position of an event, or null between cells. */
   placeAt(event) {
     const cell = event.target.closest(".cell");
     return cell && Number(cell.dataset.place);
   }
 
-  /** Draw what is in view anew. */
+  /** Redraw the cells in view. */
   draw() {
     const shift = this.element.scrollTop - this.#top;
     this.view = this.#placesInView();
@@ -88,7 +88,7 @@ export class Grid extends EventTarget {
     return Math.ceil(this.total / this.columns) * this.#cell.height;
   }
 
-  /** How far one pixel of the scroll bar leads. */
+  /** How far one pixel of the scroll bar moves. */
   get #stride() {
     const seen = this.element.clientHeight;
     return this.#height > MOST_HEIGHT ? (this.#height - seen) / (MOST_HEIGHT - seen) : 1;
@@ -112,7 +112,7 @@ export class Grid extends EventTarget {
     return [firstRow * this.columns, Math.min(this.total, (lastRow + 1) * this.columns) - 1];
   }
 
-  /** Fit the cells to the size of the grid; who looks at the current one, or at others, goes on doing so. */
+  /** Fit the cells to the size of the grid, and keep the same images in view. */
   #measure() {
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const width = this.element.clientWidth;
@@ -151,7 +151,7 @@ export class Grid extends EventTarget {
   }
 
   #putAway(place, cell) {
-    // What is not seen need not be loaded.
+    // Stop loading images that are out of view.
     cell.querySelector("img").removeAttribute("src");
     cell.remove();
     this.#cells.delete(place);

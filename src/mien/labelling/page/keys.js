@@ -1,4 +1,4 @@
-// The keys: what each one asks for.
+// The keys and their actions.
 
 const PLAIN = new Map([
   ["x", ["decide", "leave-out"]],
@@ -18,14 +18,14 @@ const MOVES = new Set([
 const MARK_OF = "input, select, textarea";
 const PRESSED = "button, summary, a";
 
-/** Return what a key asks for and of what, such as ["decide", "keep"]; nothing where it is for somebody else. */
+/** Return the action of a key, such as ["decide", "keep"], or null if it has none here. */
 export function askedBy(event) {
   const { key, target } = event;
   if (event.altKey || target.closest(MARK_OF)) return null;
   const letter = key.length === 1 ? key.toLowerCase() : key;
   if (event.ctrlKey || event.metaKey) return WITH_CONTROL.get(letter) ?? null;
   if (MOVES.has(key)) return ["move", key];
-  // A key that is held down goes on moving, but decides once.
+  // A key held down keeps moving, but decides only once.
   if (event.repeat || (key === " " && target.closest(PRESSED))) return null;
   if (/^[0-9]$/.test(key)) return ["key", key];
   return PLAIN.get(letter) ?? null;

@@ -1,4 +1,4 @@
-// The legend: which key gives which class, as buttons that do the same.
+// The legend: buttons for the classes and decisions, with their keys.
 
 import { byId, made } from "./elements.js";
 import { short, visible } from "./names.js";
@@ -7,17 +7,17 @@ const DIGITS = [..."123456789"];
 const OTHERS = [
   ["k", "keep", ["decide", "keep"]],
   ["x", "leave out", ["decide", "leave-out"]],
-  ["⌫", "take back", ["decide", ""]],
+  ["⌫", "clear", ["decide", ""]],
 ];
 
-/** Return the key of each class, "" for none: a class that is called by a digit has that, the others the next free. */
+/** Return the key of each class, or "". A class named with a digit gets that digit, the others the next free one. */
 export function keysOf(classNames) {
   const own = new Set(classNames.filter((name) => /^[0-9]$/.test(name)));
   const free = DIGITS.filter((digit) => !own.has(digit));
   return classNames.map((name) => (own.has(name) ? name : (free.shift() ?? "")));
 }
 
-/** Put the buttons into an element. act: Called with what a button asks for, as a key does. */
+/** Fill an element with the buttons. act: called with the action of a button, as for a key. */
 export function showLegend(element, classNames, act, { enlarges }) {
   const keys = keysOf(classNames);
   const numbered = classNames.map((name, place) => [keys[place], name, ["class", place]]).filter(([key]) => key);
@@ -36,7 +36,7 @@ export function showClasses(classNames) {
 function button([key, text, asked], act) {
   const element = made("button", { type: "button", title: visible(text) }, made("kbd", { textContent: key }), short(text, 20));
   element.addEventListener("click", () => act(asked));
-  // The keys go on working where they did.
+  // Keep the focus, so that the keys go on working.
   element.addEventListener("pointerdown", (event) => event.preventDefault());
   return element;
 }

@@ -1,17 +1,17 @@
-// Text from elsewhere, as it is shown: names of files and classes are hostile.
+// Showing untrusted text: names of files and classes may be hostile.
 
-// Joiners make one emoji of several, and belong to some scripts.
+// Joiners combine emoji, and some scripts need them.
 const UNSEEN = /(?![\u200c\u200d])[\p{C}\p{Zl}\p{Zp}]/gu;
-// No plain objects: a class may be called "constructor".
+// Not plain objects, because a class may be named "constructor".
 const WORDS = new Map([["", "undecided"], ["keep", "kept"], ["leave-out", "left out"]]);
 const SIGNS = new Map([["", ""], ["keep", "✓ "], ["leave-out", "✕ "]]);
 
-/** Return text with every letter that cannot be seen, or turns the direction of writing, written as an escape. */
+/** Return text with invisible characters, and those that change the writing direction, escaped. */
 export function visible(text) {
   return text.replace(UNSEEN, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
 }
 
-/** Return a name of at most so many letters: of a long one the start and the end. */
+/** Shorten a long name to its start and end. */
 export function short(name, most = 36) {
   const letters = [...visible(name)];
   if (letters.length <= most) return letters.join("");
@@ -29,12 +29,12 @@ export function inWords(decision, most = 24) {
   return WORDS.get(decision) ?? short(decision, most);
 }
 
-/** Return a decision as it stands below an image: each kind has its own sign. */
+/** Return a decision as shown below an image. Each kind has its own sign. */
 export function badgeOf(decision) {
   return `${SIGNS.get(decision) ?? "→ "}${inWords(decision, 16)}`;
 }
 
-/** Return what somebody else said as a sentence. */
+/** Turn a message from elsewhere into a sentence. */
 export function sentence(text) {
   return `${visible(text.replaceAll("\n", " ")).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
 }

@@ -1,16 +1,16 @@
-// The queues beside the grid, and what is said of one in which there is nothing.
+// The list of queues, and the message for an empty one.
 
 import { byId, made } from "./elements.js";
 import { short, visible } from "./names.js";
 
 const NOTHING = {
-  issues: "No label looks wrong any more. Go on with another queue, or train again.",
-  conflicts: "No image lies in several classes. Go on with another queue.",
-  doubtful: "No image is in doubt. Go on with another queue, or train again.",
-  next: "No image waits for a label. Go on with another queue, or train again.",
+  issues: "No suspicious labels left. Choose another queue, or train again.",
+  conflicts: "No copies in several classes. Choose another queue.",
+  doubtful: "No wrong or unsure images left. Choose another queue, or train again.",
+  next: "No images left to label. Choose another queue, or train again.",
 };
 
-/** Show the queues. choose: Called with the name of the one that is chosen. */
+/** Show the queues. choose: called with the name of the chosen one. */
 export function showQueues(queues, choose) {
   const [classes, others] = [queues.filter(isClass), queues.filter((queue) => !isClass(queue))];
   byId("queues").replaceChildren(...others.map((queue) => entryOf(queue, choose)));
@@ -23,7 +23,7 @@ export function showQueues(queues, choose) {
   byId("queue-choice").onchange = ({ target }) => choose(target.value);
 }
 
-/** Mark the queue that is looked at. */
+/** Mark the current queue. */
 export function markQueue(name) {
   byId("queue-choice").value = name;
   for (const button of byId("queue-lists").querySelectorAll("button"))
@@ -31,10 +31,10 @@ export function markQueue(name) {
     else button.removeAttribute("aria-current");
 }
 
-/** Say why there is nothing to see, and what to do. */
+/** Say why a queue is empty, and what to do. */
 export function nothingIn(queue, name) {
-  if (name) return `No name here has “${short(name)}” in it.`;
-  return NOTHING[queue] ?? "No image is labelled so. Go on with another class.";
+  if (name) return `No file name contains “${short(name)}”.`;
+  return NOTHING[queue] ?? "No images in this class. Choose another class.";
 }
 
 function isClass({ name }) {

@@ -1,24 +1,24 @@
-// Requests to the server, and what can come of them.
+// Requests to the server, and their errors.
 
 import { sentence } from "./names.js";
 
-/** The server cannot do it now, such as where the disk is full: the same may be asked again. */
+/** The server cannot do it now, e.g. because the disk is full. The request can be repeated. */
 export class Unable extends Error {}
 
-/** The server does not answer. */
+/** The server does not respond. */
 export class Gone extends Unable {}
 
-/** The server will not do what was asked. */
+/** The server refuses the request. */
 export class Refused extends Error {}
 
-const GONE = "The server does not answer. Is it still running?";
+const GONE = "The server is not responding. Is it still running?";
 
-/** Return what the server says under an address, with a query. */
+/** Get something from the server. */
 export function get(address, query = {}, signal = undefined) {
   return ask(`${address}?${new URLSearchParams(query)}`, { signal });
 }
 
-/** Ask the server to do something. */
+/** Make the server do something. */
 export function post(address, content = {}) {
   const headers = { "Content-Type": "application/json" };
   return ask(address, { method: "POST", headers, body: JSON.stringify(content) });

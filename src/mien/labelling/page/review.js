@@ -1,4 +1,4 @@
-// The page on which a person puts labels right: keys come in, decisions go out. Read this first.
+// The page for correcting labels: keys come in, decisions go out. Read this first.
 
 import { paintCell } from "./cell.js";
 import { Decisions } from "./decisions.js";
@@ -16,7 +16,7 @@ import { Training } from "./training.js";
 
 const POLL_MS = 2000;
 const TYPING_MS = 250;
-// More are decided at once only by those who say so twice.
+// Larger selections need confirmation.
 const MANY = 500;
 const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 const decisions = new Decisions();
@@ -28,12 +28,12 @@ let state = null;
 let rows = new Rows("", "");
 let shown = { queue: "", name: "" };
 let revision = 0;
-/** What is wrong at the moment; null where all is well. */
+/** The current problem, or null. */
 let problem = null;
 let isPolling = false;
 let typing = null;
 
-/** Fetch all anew: at first, and when a training has ended. */
+/** Load everything, at first and after each training. */
 async function start() {
   let told;
   try {
@@ -71,12 +71,12 @@ function showNumbers({ num_decided: numDecided, can_undo: canUndo }) {
   byId("undo").disabled = !canUndo;
 }
 
-/** Go to a queue, and to the names with a part in it; the address says where, so that a reload comes back. */
+/** Go to a queue and filter. The address keeps both, so that they survive a reload. */
 function go(place) {
   location.hash = new URLSearchParams(place);
 }
 
-/** Show the queue that the address names. */
+/** Show the queue named in the address. */
 function showQueue({ isNew = false } = {}) {
   if (!state) return;
   const asked = new URLSearchParams(location.hash.slice(1));
@@ -108,7 +108,7 @@ function showRows(others) {
   rows.want(0, 0);
 }
 
-/** Show images that have arrived; with the first of them it is known how many there are. */
+/** Show images that have arrived. The first ones also tell the total. */
 function showWindow({ target }) {
   if (target !== rows) return;
   if (rows.total !== grid.total || !rows.total) {
@@ -127,7 +127,7 @@ function draw() {
   if (rows.total !== null) grid.draw();
   if (enlarged.isOpen) enlarged.draw();
   const selected = selection.count ? `; ${selection.count.toLocaleString("en")} selected` : "";
-  const saving = decisions.numImages > MANY ? `; ${decisions.numImages.toLocaleString("en")} still to be saved` : "";
+  const saving = decisions.numImages > MANY ? `; ${decisions.numImages.toLocaleString("en")} not saved yet` : "";
   if (rows.total !== null) put("count", images(rows.total) + selected + saving);
 }
 
@@ -142,7 +142,7 @@ const ACTS = {
   key: (key) => pressKey(key),
   decide,
   move: (key, isRange) => move(key, isRange),
-  undo: () => (byId("undo").disabled && !decisions.numWaiting ? say("There is nothing to undo.") : decisions.undo()),
+  undo: () => (byId("undo").disabled && !decisions.numWaiting ? say("Nothing to undo.") : decisions.undo()),
   all: () => !enlarged.isOpen && select(() => selection.all()),
   clear: () => select(() => selection.clear()),
   choose: () => byId("classes-dialog").showModal(),
@@ -155,7 +155,7 @@ function act([kind, value], isRange) {
   if (state) ACTS[kind](value, isRange);
 }
 
-/** Give the class of a key; 0 takes back where no class has it. */
+/** Set the class of a key. 0 clears the decision unless a class uses it. */
 function pressKey(key) {
   const place = keysOf(state.class_names).indexOf(key);
   if (place >= 0) decide(state.class_names[place]);
@@ -177,7 +177,7 @@ function move(key, isRange) {
   draw();
 }
 
-/** Decide about the image that is enlarged, or all that are selected, or else the current one. */
+/** Decide on the enlarged image, the selected images, or else the current one. */
 function decide(decision) {
   if (enlarged.isOpen) return decideOne(enlarged.image, decision, () => enlarged.moveTo(enlarged.place + 1));
   if (selection.count > MANY) return confirmed(decision);
@@ -187,10 +187,10 @@ function decide(decision) {
 }
 
 function decideOne(image, decision, goOn) {
-  if (!image) return say("The image is still being loaded.");
+  if (!image) return say("The image is still loading.");
   decisions.decide([image.id], decision, { about: short(fileName(image.path)) });
   selection.clear();
-  // Who takes a decision back decides anew.
+  // After clearing a decision, stay to make a new one.
   if (decision !== "") goOn();
   draw();
 }
@@ -204,7 +204,7 @@ function decideSelected(decision) {
 }
 
 function confirmed(decision) {
-  put("confirm-says", `This decides ${images(selection.count)} at once: ${inWords(decision)}.`);
+  put("confirm-says", `Change ${images(selection.count)} to “${inWords(decision)}”?`);
   byId("confirm").showModal();
   byId("confirm-yes").onclick = () => {
     byId("confirm").close();
@@ -220,14 +220,14 @@ function showDone({ action, answer }) {
   showNumbers(answer);
   if (action.ids) return say(`${action.about}: ${inWords(action.decision)}`);
   const [first] = answer.changed;
-  if (!first) return say("There is nothing to undo.");
+  if (!first) return say("Nothing to undo.");
   const place = rows.placeOf(first.id);
   if (place >= 0 && !enlarged.isOpen) grid.moveTo(place);
   const isNamed = answer.changed.length === 1 && place >= 0;
   say(`Undone: ${isNamed ? short(fileName(rows.at(place).path)) : images(answer.changed.length)}`);
 }
 
-/** Ask what other tabs have changed. What this one has just asked for is not news, so while it waits, nobody asks. */
+/** Ask what other tabs have changed, unless this one is still waiting for its own changes. */
 async function poll() {
   if (!state || document.hidden || isPolling) return;
   isPolling = true;
@@ -246,7 +246,7 @@ function hearOthers(answer) {
   const numNew = decisions.hear(answer.changed);
   if (numNew) say(`${images(numNew)} changed in another tab`);
   showNumbers(answer);
-  // A training has ended, in whichever tab it was begun: the queues are others.
+  // A training has ended, in this tab or another, so the queues have changed.
   if (answer.training_revision !== state.training_revision) start();
 }
 
@@ -254,7 +254,7 @@ function showProblem(error) {
   problem = error;
   byId("notice").hidden = error === null;
   const mayPass = error instanceof Unable;
-  const more = mayPass && decisions.numWaiting ? " What you decided is kept here until it can be saved." : "";
+  const more = mayPass && decisions.numWaiting ? " Your decisions stay on this page until they can be saved." : "";
   put("notice-text", error ? error.message + more : "");
   put("again", mayPass ? "Try again" : "Close");
 }
@@ -271,7 +271,7 @@ function clicked(event) {
   const place = grid.placeAt(event);
   if (place === null) return;
   const from = grid.current;
-  // A finger has no keys to hold: each touch selects one more, or one less.
+  // There are no keys to hold on a touch screen, so each tap adds or removes an image.
   const isToggle = event.ctrlKey || event.metaKey || event.pointerType === "touch";
   grid.moveTo(place);
   if (event.target.closest(".zoom")) return act(["enlarge"]);
@@ -311,7 +311,7 @@ training.addEventListener("end", ({ detail }) => {
 });
 on("grid", "click", clicked);
 on("grid", "dblclick", (event) => grid.placeAt(event) !== null && act(["enlarge"]));
-// The keys go on working where they did.
+// Keep the focus, so that the keys go on working.
 for (const button of document.querySelectorAll("#undo, #help, #queue-lists"))
   button.addEventListener("pointerdown", (event) => event.preventDefault());
 on("undo", "click", () => act(["undo"]));

@@ -1,18 +1,18 @@
-// The images of a queue: fetched by windows when they come into view, and forgotten when they are far away.
+// The images of a queue: loaded in windows when they come into view, and dropped when they are far away.
 
 import { get } from "./requests.js";
 
 const WINDOW = 200;
 const MOST_WINDOWS = 20;
-// As many as the server gives at once.
+// The server's limit for one request.
 const MOST_AT_ONCE = 500;
 
-/** Tells of `change` when images arrive, and of `problem` when they cannot. */
+/** Dispatches `change` when images arrive, and `problem` when they cannot be loaded. */
 export class Rows extends EventTarget {
   #query;
   #windows = new Map();
   #asking = new Map();
-  /** How many images there are; null until the server has said so. */
+  /** Number of images, null until known. */
   total = null;
 
   constructor(queue, name) {
@@ -20,12 +20,12 @@ export class Rows extends EventTarget {
     this.#query = { queue, name };
   }
 
-  /** Return the image at a place; nothing where it is not here yet. */
+  /** Return the image at a position, or undefined if it is not loaded. */
   at(place) {
     return this.#windows.get(place - (place % WINDOW))?.[place % WINDOW];
   }
 
-  /** Return the place of an image; -1 where it is not here. */
+  /** Return the position of an image, or -1 if it is not loaded. */
   placeOf(id) {
     for (const [start, images] of this.#windows) {
       const found = images.findIndex((image) => image.id === id);
@@ -34,7 +34,7 @@ export class Rows extends EventTarget {
     return -1;
   }
 
-  /** Fetch what is missing from the first to the last place, and nothing else any more. */
+  /** Load what is missing from the first to the last position, and stop loading anything else. */
   want(first, last) {
     const wanted = new Set();
     for (let start = first - (first % WINDOW); start <= last; start += WINDOW) wanted.add(start);
@@ -46,12 +46,12 @@ export class Rows extends EventTarget {
     }
   }
 
-  /** Fetch nothing more: another queue is looked at. */
+  /** Stop loading, because another queue is shown. */
   close() {
     for (const start of this.#asking.keys()) this.#stop(start);
   }
 
-  /** Return the ids of the images at places in rising order, fetching those that are not here. */
+  /** Return the ids of the images at ascending positions, loading any that are missing. */
   async idsOf(places) {
     const ids = [];
     let start = 0;
@@ -91,7 +91,7 @@ export class Rows extends EventTarget {
     return get("images", { ...this.#query, start, count }, signal);
   }
 
-  /** Keep a window as the one used last; forget those used longest ago. */
+  /** Store a window as the most recently used, and drop the least recently used ones. */
   #keep(start, images) {
     this.#windows.delete(start);
     this.#windows.set(start, images);

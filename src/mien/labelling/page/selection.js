@@ -1,11 +1,11 @@
-// Which places of the grid are selected: a flag for each, so that a million cost a megabyte.
+// The selected positions of the grid: one byte each, so a million images take a megabyte.
 
 export class Selection {
   #flags = new Uint8Array(0);
   #anchor = null;
   count = 0;
 
-  /** Select nothing of so many places. */
+  /** Start with nothing selected of `total` positions. */
   reset(total) {
     this.#flags = new Uint8Array(total);
     this.clear();
@@ -37,7 +37,7 @@ export class Selection {
     this.#anchor = place;
   }
 
-  /** Select all from where the selection began to a place; it begins at `from`, where there is none. */
+  /** Select everything from the start of the selection, or `from` if there is none, to a position. */
   extend(from, place) {
     const anchor = this.#anchor ?? from;
     const [first, last] = [Math.min(anchor, place), Math.max(anchor, place)];
@@ -47,7 +47,7 @@ export class Selection {
     this.#anchor = anchor;
   }
 
-  /** Return the selected places, in rising order. */
+  /** Yield the selected positions in ascending order. */
   *places() {
     for (let place = this.#flags.indexOf(1); place >= 0; place = this.#flags.indexOf(1, place + 1)) yield place;
   }

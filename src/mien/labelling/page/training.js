@@ -1,4 +1,4 @@
-// A training from this page: how far it is, and what it brought.
+// Training from this page: progress and result.
 
 import { showImage } from "./cell.js";
 import { byId, made, on, put } from "./elements.js";
@@ -7,7 +7,7 @@ import { get, post } from "./requests.js";
 
 const PAUSE_MS = 700;
 
-/** Tells of `end` when a training is over, of `problem`, and of `enlarge` with a list of images and a place. */
+/** Dispatches `end` when a training is over, `problem`, and `enlarge` with a list of images and a position. */
 export class Training extends EventTarget {
   #timer = null;
   #wasRunning = false;
@@ -20,7 +20,7 @@ export class Training extends EventTarget {
     on("show-result", "click", () => byId("result").showModal());
   }
 
-  /** Show what the server says, and go on asking while it trains. */
+  /** Show the server's answer, and keep asking while it trains. */
   show(told) {
     const isRunning = told.state === "running";
     byId("training").hidden = told.state === "idle";
@@ -35,7 +35,7 @@ export class Training extends EventTarget {
     this.#wasRunning = isRunning;
   }
 
-  /** Ask the server how far it is. */
+  /** Ask the server for the progress. */
   async ask() {
     await this.#try(async () => this.show(await get("training")));
   }
@@ -70,7 +70,7 @@ export class Training extends EventTarget {
   }
 
   #showResult(result) {
-    // Who reads it, or has pressed something in it, is not to lose the place.
+    // Do not redraw what somebody is reading.
     if (JSON.stringify(result) === this.#resultText) return;
     this.#resultText = JSON.stringify(result);
     put("verdict", visible(result.verdict));
@@ -80,13 +80,13 @@ export class Training extends EventTarget {
     byId("result-notes").replaceChildren(...result.notes.map((note) => made("li", { textContent: visible(note) })));
     const { changed, num_changed: numChanged } = result;
     const most = changed.length < numChanged ? `; the first ${changed.length}` : "";
-    put("changed-title", result.before ? `Of all images, ${numChanged.toLocaleString("en")} with another answer${most}` : "");
+    put("changed-title", result.before ? `${images(numChanged)} with a changed prediction${most}` : "");
     byId("changed").replaceChildren(...changed.map((image, place) => this.#changedImage(image, changed, place)));
   }
 
   #changedImage(image, changed, place) {
     const thumbnail = made("img", { alt: "", loading: "lazy" });
-    const gone = made("span", { className: "gone", textContent: "no longer there", hidden: true });
+    const gone = made("span", { className: "gone", textContent: "cannot be shown", hidden: true });
     showImage(thumbnail, gone, `thumbnail/${image.id}/${image.version}`);
     const answers = made("span", { textContent: `${short(image.before, 20)} → ${short(image.after, 20)}` });
     const button = made("button", { type: "button", title: visible(image.path) }, thumbnail, gone, answers);
@@ -98,16 +98,16 @@ export class Training extends EventTarget {
 
 function says({ state, stage, done, total, error, result }) {
   if (state === "failed") return sentence(error);
-  if (state === "done") return `${result?.run ? `Saved in ${visible(result.run)}.` : "Training is done."} ${visible(result?.verdict ?? "")}`;
+  if (state === "done") return `${result?.run ? `Saved in ${visible(result.run)}.` : "Training finished."} ${visible(result?.verdict ?? "")}`;
   const far = total ? `: ${done.toLocaleString("en")} of ${total.toLocaleString("en")}` : "";
   return state === "running" ? `Training. ${visible(stage)}${far}` : "";
 }
 
 function judgedBy({ run, seconds, num_images: numImages }) {
-  const judged = `Judged on ${images(numImages)} of the test, which are in no queue.`;
-  const bars = "The dot is how often it was right, and the bar its interval of 95%.";
-  const kept = run ? ` It is kept in ${visible(run)}.` : " It is not saved as a run yet.";
-  return `${judged} ${bars} It took ${Number(seconds.toPrecision(2))} s.${kept}`;
+  const judged = `Measured on ${images(numImages)} of the test split, which are in no queue.`;
+  const bars = "The dot is the accuracy; the bar is its 95% interval.";
+  const kept = run ? ` Saved in ${visible(run)}.` : " Not saved as a run yet.";
+  return `${judged} ${bars} Training took ${Number(seconds.toPrecision(2))} s.${kept}`;
 }
 
 function scoreRow(title, { value, low, high }) {
@@ -117,7 +117,7 @@ function scoreRow(title, { value, low, high }) {
   dot.style.left = `${100 * value}%`;
   const ends = ["0%", "100%"].map((textContent) => made("span", { className: "end", textContent }));
   const scale = made("div", { className: "scale", ariaHidden: "true" }, interval, dot, ...ends);
-  const words = `${title}: right for ${rounded(value)} (between ${rounded(low)} and ${rounded(high)})`;
+  const words = `${title}: ${rounded(value)} correct (95% interval ${rounded(low)} to ${rounded(high)})`;
   return made("div", { className: "score" }, made("p", { textContent: words }), scale);
 }
 

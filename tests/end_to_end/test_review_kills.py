@@ -72,5 +72,5 @@ def test_ctrl_c_stops_it_and_says_where_the_decisions_are(copied: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert process.stderr is not None
-        assert "stopped; 1 image decided" in process.stderr.read()
+        assert "stopped: 1 image decided" in process.stderr.read()
     assert len(load_decisions(copied / "decisions.csv")) == 1

@@ -111,15 +111,15 @@ def test_an_operator_computes_what_it_does_in_onnx_runtime(name: str) -> None:
     ("text", "what"),
     [
         (f"y = Selu(x) {FLAT}", "the operator Selu"),
-        (f'y = Conv<auto_pad = "SAME_LOWER">(x, k334) {FLAT}', "padding of the kind SAME_LOWER"),
-        (f'y = Pad<mode = "edge">(x, around) {FLAT}', "padding by what is not constant"),
-        (f'y = Resize<mode = "linear">(x, nothing, twice) {FLAT}', "an uncommon way to resize"),
+        (f'y = Conv<auto_pad = "SAME_LOWER">(x, k334) {FLAT}', "SAME_LOWER padding"),
+        (f'y = Pad<mode = "edge">(x, around) {FLAT}', "padding that is not constant"),
+        (f'y = Resize<mode = "linear">(x, nothing, twice) {FLAT}', "an unsupported kind of resizing"),
         (
             f"y = AveragePool<count_include_pad = 1, kernel_shape = [3, 3], pads = [1, 1, 1, 1]>(x) {FLAT}",
-            "means over what lies beyond an image",
+            "average pooling over padding",
         ),
     ],
 )
 def test_what_it_does_not_know_it_names(text: str, what: str) -> None:
-    with pytest.raises(SettingsError, match=f"has {what}, which cannot be written"):
+    with pytest.raises(SettingsError, match=f"uses {what}, which this format does not support"):
         keras_graph.keras_network(network(text))

@@ -267,7 +267,7 @@ def test_a_page_takes_the_place_of_nothing_but_an_earlier_one(small_run: "Run", 
     report.write_text("<!doctype html><title>A report</title>")
     web_page.write_web_page(mien.load(small_run.path), page)
     web_page.write_web_page(mien.load(small_run.path), page)
-    with pytest.raises(OutputError, match="mien export did not write it"):
+    with pytest.raises(OutputError, match="was not written by mien export"):
         web_page.write_web_page(mien.load(small_run.path), report)
     assert "A report" in report.read_text()
 
@@ -276,5 +276,5 @@ def test_without_the_runtime_it_says_what_to_type(
     small_run: "Run", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_page, "_RUNTIME", tmp_path)
-    with pytest.raises(MissingExtraError, match="Type, in the folder of mien: make web"):
+    with pytest.raises(MissingExtraError, match="Run, in the mien source folder: make web"):
         web_page.web_page(mien.load(small_run.path))

@@ -1,1 +1,1 @@
-"""A classifier for places without mien: a page, or a file for another runtime that is proved to answer alike."""
+"""Exports for use without mien: an offline web page, or a file for another runtime with the same predictions."""

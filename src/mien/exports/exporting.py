@@ -1,4 +1,4 @@
-"""Exporting: a run -> a file for another runtime, which is only kept where it answers all images as the run does."""
+"""Exporting: a run -> a file for another runtime, which is kept only if it classifies all images as the run does."""
 
 import json
 import shutil
@@ -31,26 +31,26 @@ from mien.runs.run import Run, load_run
 
 Array = NDArray[np.float32]
 
-# The time of an answer is that in the middle of so many.
+# The time per image is the median of this many.
 _NUM_TIMED = 50
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A classifier in the files of another runtime.
+    """A classifier exported for another runtime.
 
     Attributes:
         path: The file to open.
-        beside: The names of the files that belong to it and lie beside it; the last describes it.
-        title: The name of the format.
-        agreement: How far its answers are from those of the classifier, on all images of the run.
-        accuracy: Of the classifier that it holds: out of fold, or of the test where there was no cross-validation.
-        accuracy_with_faces: Of the run's classifier where that looks at faces, and the file holds another, which looks
-            at whole images alone; otherwise None.
-        milliseconds: What one image takes on one core, without decoding.
-        milliseconds_of_onnx: What it takes ONNX Runtime.
-        num_bytes: Of its files, without the description.
-        num_bytes_of_onnx: Of the same network as ONNX.
+        beside: Names of the other files, in the same folder. The last one is the description.
+        title: Name of the format.
+        agreement: How closely it agrees with the classifier on all images of the run.
+        accuracy: Accuracy of the exported classifier by cross-validation, or on the test split without one.
+        accuracy_with_faces: Accuracy of the run's classifier, if that looks at faces and the exported one only at whole
+            images. Otherwise None.
+        milliseconds: Time per image on one core, without decoding.
+        milliseconds_of_onnx: The same with ONNX Runtime.
+        num_bytes: Size of its files, without the description.
+        num_bytes_of_onnx: Size of the same network as ONNX.
     """
 
     path: Path
@@ -77,27 +77,27 @@ def export(
     cache_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Exported:
-    """Write the classifier of a run for another runtime, and prove that it answers as the run does.
+    """Export the classifier of a run for another runtime, and check that it gives the same predictions.
 
-    All images of the run are shown to both. Where a label differs, or a probability by more than 0.001, nothing is
-    written. The file takes `images`, uint8 (1, H, W, 3), and gives `probs`, float32 (1, C); a JSON file of the same
-    name and ".json" says what a program must know beside that. A classifier that looks at faces is trained again on
-    whole images alone: no such file can look for faces.
+    Both classify all images of the run. If any label differs, or any probability by more than 0.001, nothing is
+    written. The file takes `images`, uint8 (1, H, W, 3), and returns `probs`, float32 (1, C). A JSON file with the same
+    name plus ".json" holds what else a program needs to know. A classifier that looks at faces is retrained on whole
+    images, because such files cannot detect faces.
 
     Args:
-        run: A run, or its folder. Its images must still be there.
+        run: A run, or its folder. Its images must still exist.
         to: "onnx", "litert" or "openvino".
-        out: The file; by default in the folder exported of the run.
-        cache_dir: Where the features of images are kept, for a classifier that is trained again.
-        progress: Told how far it is.
+        out: The file to write. Default: exported/model.* in the run folder.
+        cache_dir: Cache folder for image features, if the classifier is retrained.
+        progress: Receives progress.
 
     Raises:
         MissingExtraError: A package is not installed.
-        SettingsError: There is no such format, or `out` has another ending.
-        SourceNotFoundError: An image of the run has gone, or has changed.
-        ExportMismatchError: It would answer otherwise. Nothing is written.
+        SettingsError: There is no such format, or `out` has the wrong extension.
+        SourceNotFoundError: An image of the run is missing or has changed.
+        ExportMismatchError: The predictions would differ. Nothing is written.
         GateError: The network cannot be written in the format.
-        OutputError: It cannot be written, or something else is in its place.
+        OutputError: The file cannot be written, or is something other than an earlier export.
 
     Example:
         >>> import mien
@@ -106,7 +106,7 @@ def export(
         (24, 0)
     """
     if to not in FORMATS:
-        raise SettingsError(f"{to!r} is no format: {', '.join(FORMATS)}; a page is written by mien.write_web_page")
+        raise SettingsError(f"unknown format {to!r}. Use {', '.join(FORMATS)}; mien.write_web_page makes a web page")
     form = FORMATS[to]
     form.require()
     run = run if isinstance(run, Run) else load_run(run)
@@ -123,7 +123,7 @@ def export(
         agreement = compare_answers(*_answers(whole, answering, progress))
         if not agreement.holds:
             raise ExportMismatchError(
-                f"as {form.title} it would answer otherwise than model.onnx: {agreement}. Nothing was written"
+                f"{form.title} would give different predictions than model.onnx: {agreement}. Nothing was written"
             )
         pixels = _pixels(whole.dataset, whole.dataset.indexes()[0])
         exported = Exported(
@@ -143,14 +143,14 @@ def export(
 
 
 def _refuse_place(path: Path, form: Format, run: Run) -> None:
-    """Make sure that a file would not take the place of anything but an earlier export."""
+    """Refuse to overwrite anything but an earlier export."""
     if path.suffix != form.endings[0]:
-        raise SettingsError(f"{str(path)!r} is to be {form.title}: give --out a name that ends in {form.endings[0]}")
+        raise SettingsError(f"{str(path)!r} must end in {form.endings[0]}, as it will be {form.title}. Change --out")
     files.refuse_among(path, run.dataset.root, "--out")
     with files.writing(_description_path(path)):
         is_described = _description_path(path).is_file()
     if path.exists() and not is_described:
-        raise OutputError(f"{str(path)!r} is there, and mien export did not write it: name another --out")
+        raise OutputError(f"{str(path)!r} already exists and was not written by mien export. Choose another --out")
 
 
 def _description_path(path: Path) -> Path:
@@ -159,7 +159,7 @@ def _description_path(path: Path) -> Path:
 
 def _on_whole_images(run: Run, cache_dir: Path | None, progress: Progress) -> Run:
     """Train again on the same images and splits, without faces."""
-    progress.say("the classifier looks at faces, too, which no such file can: training one on whole images alone")
+    progress.say("exported files cannot detect faces, so training a classifier on whole images only")
     config = linear_settings(run).changed(faces="off")
     with tempfile.TemporaryDirectory() as folder:
         whole = train(run.dataset.root, config, out=Path(folder, "run"), cache_dir=cache_dir, progress=Steps(progress))
@@ -168,7 +168,7 @@ def _on_whole_images(run: Run, cache_dir: Path | None, progress: Progress) -> Ru
 
 
 def _network(classifier: Classifier) -> bytes:
-    """Return the graph from images to probabilities alone."""
+    """Return only the part of the graph from images to probabilities."""
     import onnx
     from onnx.utils import Extractor
 
@@ -178,13 +178,13 @@ def _network(classifier: Classifier) -> bytes:
 
 
 def _answers(run: Run, answering: Answering, progress: Progress) -> tuple[Iterable[Array], Iterable[Array]]:
-    """Return what the classifier and the file say of each image of a run, one after another."""
+    """Return the predictions of the classifier and of the file for each image of a run, lazily."""
     places = run.dataset.indexes()
 
     def shown() -> Iterator[NDArray[np.uint8]]:
         for done, pixels in enumerate(in_threads(lambda place: _pixels(run.dataset, place), places), start=1):
             yield pixels
-            progress.step("Comparing the answers", done, len(places))
+            progress.step("Comparing predictions", done, len(places))
 
     for_one, for_other = tee(shown())
     return map(_asking(run.classifier), for_one), map(answering, for_other)
@@ -195,18 +195,18 @@ def _asking(classifier: Classifier) -> Answering:
 
 
 def _pixels(dataset: Dataset, place: int) -> NDArray[np.uint8]:
-    """Return what a network is shown of an image."""
+    """Return the network input for an image."""
     try:
         return images.to_array(dataset.content(place), dataset.config)[np.newaxis]
     except ImageError as error:
         path = str(dataset.root / dataset.records[place].path)
         raise SourceNotFoundError(
-            f"{path!r}: {error}. The images of the run are what the file is proved by: put it back, or train again"
+            f"{path!r}: {error}. The export is checked on the images of the run. Put the image back, or train again"
         ) from error
 
 
 def _milliseconds(answering: Answering, pixels: NDArray[np.uint8]) -> float:
-    """Return what an answer takes in the middle of some."""
+    """Return the median time per image."""
 
     def seconds() -> float:
         started = time.perf_counter()
@@ -217,7 +217,7 @@ def _milliseconds(answering: Answering, pixels: NDArray[np.uint8]) -> float:
 
 
 def _description(classifier: Classifier, exported: Exported) -> dict[str, Any]:
-    """Return what a program must know of a file beside what the file says itself."""
+    """Return what a program needs to know about a file that the file itself does not say."""
     facts = classifier.facts
     return {
         "format": exported.title,
@@ -236,10 +236,10 @@ def _description(classifier: Classifier, exported: Exported) -> dict[str, Any]:
 
 
 def _put(parts: Sequence[Path], description: dict[str, Any], path: Path) -> None:
-    """Bring files to their place; last what describes them."""
+    """Move the files to their place, the description last."""
     with files.writing(path):
         path.parent.mkdir(exist_ok=True)
-    # All is written before anything takes its place; the description does so last.
+    # Write everything before replacing anything, the description last.
     with ExitStack() as stack:
         text = f"{json.dumps(description, indent=2)}\n"
         stack.enter_context(files.replacing(_description_path(path))).write_text(text, "utf-8")

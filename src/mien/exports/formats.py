@@ -1,4 +1,4 @@
-"""The formats that a classifier can be exported in, each with what writes it and the runtime that answers by it."""
+"""The export formats, each with the code that writes it and the runtime that runs it."""
 
 import os
 import subprocess
@@ -16,21 +16,21 @@ from mien.core.extras import require
 from mien.core.inference import Graph
 from mien.errors import GateError
 
-# What a runtime makes of one image: uint8 (1, H, W, 3) -> probabilities, float32 (1, C).
+# Runs one image: uint8 (1, H, W, 3) -> probabilities, float32 (1, C).
 Answering = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 FormatName = Literal["onnx", "litert", "openvino"]
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to keep a network in files.
+    """A file format for networks.
 
     Attributes:
-        title: Its name, as its makers write it.
-        endings: Of its files; the first is that of the file to open.
-        packages: What writes and runs it.
-        write: Writes the network of an ONNX file to the first path, and what belongs to it beside that.
-        open: Makes that path ready to answer, in one thread.
+        title: Its official name.
+        endings: Extensions of its files, starting with the one to open.
+        packages: Packages that write and run it.
+        write: Writes the network of an ONNX file to a path, and any further files beside it.
+        open: Loads that path for inference in one thread.
     """
 
     title: str
@@ -40,7 +40,7 @@ class Format:
     open: Callable[[Path], Answering]
 
     def require(self) -> None:
-        """Make sure that it can be written and run.
+        """Check that the format can be written and run.
 
         Raises:
             MissingExtraError: A package is not installed.
@@ -54,7 +54,7 @@ def _open_onnx(path: Path) -> Answering:
 
 
 def _write_litert(content: bytes, path: Path) -> None:
-    """Let Keras write a network, in a process of its own: that takes another backend, and says much."""
+    """Write a network with Keras in a separate process, as that needs another backend and prints a lot."""
     source = path.with_suffix(".onnx")
     source.write_bytes(content)
     settings = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
@@ -62,7 +62,7 @@ def _write_litert(content: bytes, path: Path) -> None:
     done = subprocess.run(command, env=settings, capture_output=True, text=True, errors="replace", check=False)
     source.unlink()
     if done.returncode:
-        raise GateError(f"it cannot be written as LiteRT: {done.stderr.strip()[-2000:]}")
+        raise GateError(f"cannot write the network as LiteRT: {done.stderr.strip()[-2000:]}")
 
 
 def _open_litert(path: Path) -> Answering:
@@ -73,7 +73,7 @@ def _open_litert(path: Path) -> Answering:
 
 
 def _openvino() -> Any:
-    """Return the package, without the one by which it tells its makers of each import: it can do without."""
+    """Import the package without its optional telemetry."""
     sys.modules.setdefault("openvino_telemetry", cast(ModuleType, None))
     import openvino
 
@@ -86,7 +86,7 @@ def _write_openvino(content: bytes, path: Path) -> None:
     try:
         openvino.save_model(network, path, compress_to_fp16=False)
     except RuntimeError as error:
-        raise OSError(f"OpenVINO cannot write it: {error}") from error
+        raise OSError(f"OpenVINO cannot write the network: {error}") from error
 
 
 def _open_openvino(path: Path) -> Answering:

@@ -1,7 +1,7 @@
-"""A network of ONNX as one of Keras, which writes it in formats of TensorFlow.
+"""Converts an ONNX network to Keras, which can write TensorFlow formats.
 
-Written here, because onnx2tf takes some images with channels last for channels first, says nothing, and brings 2.6 GB
-of packages in versions of its own.
+We do this ourselves because onnx2tf silently mistakes channels last for channels first in some networks, and needs
+2.6 GB of packages in pinned versions.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,11 +24,11 @@ _CHANNELS_LAST = (0, 2, 3, 1)
 
 @dataclass(frozen=True)
 class _Value:
-    """A tensor in whatever order of its axes it was made; ONNX has channels first, Keras last.
+    """A tensor with its axes in any order, as ONNX has channels first and Keras last.
 
     Attributes:
-        tensor: Its axis i is axis `axes[i]` of ONNX's.
-        axes: Each axis of ONNX's, once.
+        tensor: Its axis i is axis `axes[i]` in ONNX.
+        axes: Each ONNX axis once.
     """
 
     tensor: Any
@@ -36,7 +36,7 @@ class _Value:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape as ONNX has it."""
+        """The shape in ONNX order."""
         return tuple(self.tensor.shape[self.axes.index(axis)] for axis in range(len(self.axes)))
 
     def arranged(self, axes: Axes) -> Any:
@@ -45,18 +45,18 @@ class _Value:
         return self.tensor if order == sorted(order) else ops.transpose(self.tensor, order)
 
     def axis(self, of_onnx: int) -> int:
-        """Return which axis of the tensor is an axis of ONNX's, which may count from the end."""
+        """Return the axis of the tensor for an ONNX axis, which may count from the end."""
         return self.axes.index(of_onnx % len(self.axes))
 
 
 def keras_network(model: onnx.ModelProto) -> keras.Model:
-    """Return a network that computes what a graph computes for one image; what it gives is called as there.
+    """Return a Keras network that computes the same as an ONNX graph for one image, with the same output name.
 
     Args:
-        model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C).
+        model: An ONNX model from `images` uint8 (N, H, W, 3) to `probs` float32 (N, C).
 
     Raises:
-        SettingsError: It has an operator that is not known here.
+        SettingsError: The model uses an unsupported operator.
     """
     graph = model.graph
     given = next(item for item in graph.input if item.name == "images")
@@ -77,7 +77,7 @@ def keras_network(model: onnx.ModelProto) -> keras.Model:
 
 
 def _folded(node: onnx.NodeProto, values: Mapping[str, Any], model: onnx.ModelProto) -> list[Array]:
-    """Return what a node makes of constants."""
+    """Return the outputs of a node whose inputs are constants."""
     alone = onnx.helper.make_graph(
         [node],
         "constants",
@@ -99,7 +99,7 @@ def _computed(kind: str, inputs: Sequence[Any], options: dict[str, Any]) -> _Val
 
 
 def _unknown(what: str) -> SettingsError:
-    return SettingsError(f"the network has {what}, which cannot be written in this format: try another one")
+    return SettingsError(f"the network uses {what}, which this format does not support. Try another format")
 
 
 def _natural(tensor: Any) -> _Value:
@@ -107,7 +107,7 @@ def _natural(tensor: Any) -> _Value:
 
 
 def _arranged(value: _Value | Array) -> Any:
-    """Return a tensor in ONNX's order."""
+    """Return a tensor in ONNX order."""
     return value.arranged(tuple(range(len(value.axes)))) if isinstance(value, _Value) else value
 
 
@@ -136,7 +136,7 @@ def _transpose(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
 
 
 def _padding(value: _Value, window: Sequence[int], options: dict[str, Any]) -> tuple[str, list[tuple[int, int]]]:
-    """Return what Keras calls a padding, and what must be put round the image before, by axis."""
+    """Return the Keras padding mode, and the padding to add to the image first, by axis."""
     kind = options.get("auto_pad", b"NOTSET").decode()
     strides, dilations = options.get("strides", [1, 1]), options.get("dilations", [1, 1])
     if kind == "VALID":
@@ -144,7 +144,7 @@ def _padding(value: _Value, window: Sequence[int], options: dict[str, Any]) -> t
     if kind == "SAME_UPPER":
         return "same", [(0, 0), (0, 0)]
     if kind != "NOTSET":
-        raise _unknown(f"padding of the kind {kind}")
+        raise _unknown(f"{kind} padding")
     pads = options.get("pads", [0, 0, 0, 0])
     pairs = list(zip(pads[:2], pads[2:], strict=True))
     sizes, wanted = value.shape[2:], []
@@ -155,7 +155,7 @@ def _padding(value: _Value, window: Sequence[int], options: dict[str, Any]) -> t
 
 
 def _padded(tensor: Any, pairs: Sequence[tuple[int, int]], filler: float = 0.0) -> Any:
-    """Return an image, channels last, with something round it."""
+    """Return an image, channels last, with padding."""
     around = [(0, 0), *pairs, (0, 0)]
     return ops.pad(tensor, around, constant_values=filler) if any(map(any, pairs)) else tensor
 
@@ -192,9 +192,9 @@ def _max_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
 
 def _average_pool(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     padding, _ = _padding(inputs[0], options["kernel_shape"], options)
-    # What is put round an image counts for some means, and not for others.
+    # Some averages include the padding, and others do not.
     if any(options.get("pads", ())) and (padding == "same") == bool(options.get("count_include_pad", 0)):
-        raise _unknown("means over what lies beyond an image")
+        raise _unknown("average pooling over padding")
     return _pooled(ops.average_pool, inputs[0], options, filler=0.0)
 
 
@@ -223,7 +223,7 @@ def _reduce_mean(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
 def _pad(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     value, pads, *filler = inputs
     if options.get("mode", b"constant") != b"constant":
-        raise _unknown("padding by what is not constant")
+        raise _unknown("padding that is not constant")
     pairs = [(int(before), int(after)) for before, after in zip(*np.split(pads, 2), strict=True)]
     around = [pairs[axis] for axis in value.axes]
     return _Value(ops.pad(value.tensor, around, constant_values=float(filler[0]) if filler else 0.0), value.axes)
@@ -244,7 +244,7 @@ def _clip(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     low, high = (options.get(name, limit) for name, limit in (("min", low), ("max", high)))
     tensor = value.tensor
     if low is not None and high is not None and (float(low), float(high)) == (0.0, 6.0):
-        # The formats have one operator for this, the convolution before it included.
+        # The formats have an operator for this, which they fuse with the convolution before it.
         return _Value(ops.relu6(tensor), value.axes)
     tensor = tensor if low is None else ops.maximum(tensor, float(low))
     return _Value(tensor if high is None else ops.minimum(tensor, float(high)), value.axes)
@@ -263,7 +263,7 @@ def _resize(inputs: Sequence[Any], options: dict[str, Any]) -> _Value:
     plain = options.get("mode", b"nearest"), options.get("coordinate_transformation_mode"), options.get("nearest_mode")
     is_whole = scales is not None and len(scales) == 4 and (scales == scales.round()).all() and (scales[:2] == 1).all()
     if plain != (b"nearest", b"asymmetric", b"floor") or not is_whole:
-        raise _unknown("an uncommon way to resize")
+        raise _unknown("an unsupported kind of resizing")
     size = [length * int(times) for length, times in zip(value.shape[2:], scales[2:], strict=True)]
     tensor = value.arranged(_CHANNELS_LAST)
     return _Value(ops.image.resize(tensor, size, "nearest", data_format="channels_last"), _CHANNELS_LAST)

@@ -1,4 +1,4 @@
-"""Writing LiteRT, in a process of its own: python -m mien.exports.litert MODEL.onnx MODEL.tflite."""
+"""Writes LiteRT in a separate process: python -m mien.exports.litert MODEL.onnx MODEL.tflite."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The web page: the page of `mien serve`, a classifier and ONNX Runtime Web in one file of HTML, which asks nobody.
+"""The offline page: the page of `mien serve`, a classifier and ONNX Runtime Web in one HTML file without any requests.
 
-Its modules are those of the server's page, but for the one that asks the server: one of the same name in `page` takes
-its place. They lie in the file as data: URLs; an import map says which is which.
+It uses the modules of the server's page, except the one that sends requests, which a module of the same name in `page`
+replaces. The file holds them as data: URLs, with an import map.
 """
 
 import base64
@@ -25,37 +25,37 @@ _PAGES = package_files("mien.serving") / "page", package_files("mien.exports") /
 _RUNTIME = package_files("mien.exports") / "runtime"
 _DETECTOR = package_files("mien.core") / "face_detector.onnx"
 _BINARY, _LIBRARY = "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs"
-# The page of the API's description is another one.
+# Belongs to /docs, not to this page.
 _NOT_OF_THE_PAGE = "docs.js"
-# A module that lies in a data: URL has no folder to find others in: they are imported by their bare names.
+# Modules in data: URLs cannot import by relative path, so they import by bare name.
 _FROM_FOLDER = re.compile(r'(?<=\bfrom ")\./')
 _START = 'import "serve.js";'
-# By this a page is known again: it may be written anew, and nothing else may.
+# Identifies an earlier page, the only kind of file that may be overwritten.
 _MAKER = '<meta name="generator" content="mien export">'
 _HEAD_BYTES = 1000
 _FOOTER = """<footer>
-<p>Images stay on this device: the classifier is in this page, which asks nobody for anything and keeps nothing.</p>
+<p>Your images stay on this device. The classifier is part of this page, which works offline and saves nothing.</p>
 <p><span id="version">mien</span></p>
 </footer>"""
 
 
 def write_web_page(classifier: Classifier, path: str | Path) -> None:
-    """Write a page that answers images by itself: one file that opens by double click, without a network.
+    """Write a web page that classifies images offline, in one file that opens with a double click.
 
     Args:
-        classifier: What `load` returned.
-        path: The file, which may be an earlier page; a folder that it is to lie in is made.
+        classifier: Result of `load`.
+        path: The file to write. It may be an earlier page. A missing parent folder is created.
 
     Raises:
         MissingExtraError: ONNX Runtime Web or a package is not installed.
         SettingsError: The name does not end in .html.
-        OutputError: The file cannot be written, or something else is in its place.
+        OutputError: The file cannot be written, or is something other than an earlier page.
     """
     path = Path(path)
     if path.suffix.lower() not in (".html", ".htm"):
-        raise SettingsError(f"{str(path)!r} is to be a page: give it a name that ends in .html")
+        raise SettingsError(f"{str(path)!r} must end in .html, as it will be a web page")
     if path.exists() and not _is_page(path):
-        raise OutputError(f"{str(path)!r} is there, and mien export did not write it: name another file")
+        raise OutputError(f"{str(path)!r} already exists and was not written by mien export. Choose another name")
     text = web_page(classifier)
     with files.writing(path):
         path.parent.mkdir(exist_ok=True)
@@ -72,7 +72,7 @@ def web_page(classifier: Classifier) -> str:
     """Return the page as HTML.
 
     Args:
-        classifier: What `load` returned.
+        classifier: Result of `load`.
 
     Raises:
         MissingExtraError: ONNX Runtime Web or a package is not installed.
@@ -94,9 +94,9 @@ def web_page(classifier: Classifier) -> str:
 
 def _require_runtime() -> None:
     if not (_RUNTIME / _BINARY).is_file():
-        # Where mien was installed as a copy, the copy is what lacks it.
+        # A copy of mien installed before `make web` lacks it too.
         raise MissingExtraError(
-            f"this needs ONNX Runtime Web, and {str(_RUNTIME)!r} lacks it. Type, in the folder of mien: make web && "
+            f"ONNX Runtime Web is missing from {str(_RUNTIME)!r}. Run, in the mien source folder: make web && "
             "pip install --editable ."
         )
 
@@ -106,7 +106,7 @@ def _replaced(pattern: str, new: str, page: str) -> str:
 
 
 def _head() -> str:
-    """Return what the page begins with: what it may do, how it looks, and its modules."""
+    """Return the start of the page: its policy, its styles and its modules."""
     serving, _ = _PAGES
     style = (package_files("mien.core") / "base.css").read_text("utf-8") + (serving / "serve.css").read_text("utf-8")
     imports = json.dumps({"imports": {name: _data_url("text/javascript", text) for name, text in _modules().items()}})
@@ -123,7 +123,7 @@ def _head() -> str:
 
 
 def _modules() -> dict[str, str]:
-    """Return the modules of the page by their names."""
+    """Return the modules of the page by name."""
     found = {path.name: path for folder in _PAGES for path in folder.iterdir() if path.name.endswith(".js")}
     found[_LIBRARY] = _RUNTIME / _LIBRARY
     return {
@@ -132,7 +132,7 @@ def _modules() -> dict[str, str]:
 
 
 def _embedded(classifier: Classifier) -> str:
-    """Return what lies in the file beside the page, in elements that do nothing."""
+    """Return the data in the file, in elements that the browser does not run."""
     with needing("serve"):
         from mien.serving.model_document import model_document
     document = model_document(classifier, ServeConfig(explain=False))
@@ -146,7 +146,7 @@ def _embedded(classifier: Classifier) -> str:
 
 
 def _rules(facts: ModelFacts) -> dict[str, Any]:
-    """Return how images are decoded and brought to size, and what those of the training were like."""
+    """Return how to decode and resize images, and what the training images were like."""
     return {
         "image_size": facts.image_size,
         "resize_mode": facts.resize_mode,
@@ -160,7 +160,7 @@ def _rules(facts: ModelFacts) -> dict[str, Any]:
 
 
 def _json_element(name: str, value: object) -> str:
-    # Nothing in it can end the element.
+    # So that nothing in it can end the element.
     text = json.dumps(value).replace("<", "\\u003c")
     return f'<script type="application/json" id="{name}">{text}</script>\n'
 

@@ -213,15 +213,15 @@ def test_what_a_browser_cannot_decode_is_named(wide: "Page", file: Path, tmp_pat
         saved(tmp_path, "deep.png", Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)),
     ]
     told = {name: row["error"] for name, row in answers(opened(wide, file), *paths).items()}
-    otherwise = "save it as JPEG or PNG, or ask mien predict"
+    otherwise = "Save it as JPEG or PNG, or use mien predict"
     assert told == {
-        "cut.jpg": "damaged: it is cut off",
+        "cut.jpg": "damaged: the file is truncated",
         "empty.jpg": "0 bytes",
-        "notes.txt": "no image of a kind that is read here (JPEG, PNG, GIF, WEBP, BMP, AVIF, HEIC)",
-        "scan.tif": f"it is TIFF, which is not read in a browser: {otherwise}",
-        "map.ppm": f"it is PPM, which is not read in a browser: {otherwise}",
-        "turned.webp": f"a WebP that is to be turned, which not all browsers do: {otherwise}",
-        "deep.png": "a PNG of 16 bits a channel, of which a browser shows 8: ask mien predict",
+        "notes.txt": "not a supported image (JPEG, PNG, GIF, WEBP, BMP, AVIF, HEIC)",
+        "scan.tif": f"browsers cannot read TIFF. {otherwise}",
+        "map.ppm": f"browsers cannot read PPM. {otherwise}",
+        "turned.webp": f"not all browsers rotate WebP images like this one. {otherwise}",
+        "deep.png": "browsers read only 8 of the 16 bits per channel of this PNG. Use mien predict",
     }
 
 

@@ -1,4 +1,4 @@
-// Decoding: a file -> its pixels, upright, in sRGB, on a ground: as `mien predict` decodes it, as far as a browser can.
+// Decoding: a file -> its pixels, upright, in sRGB, on a background. The same as `mien predict`, as far as possible.
 
 import { formatOf, isDeep, lacksEnd, READ, SOMETIMES_READ } from "./formats.js";
 import { GROUNDS, groundFor, lostOn } from "./grounds.js";
@@ -6,16 +6,16 @@ import { empty, reduced } from "./resizing.js";
 import { isAcross, isTurnedWebP, matrixOf, moved, upright } from "./turning.js";
 
 const KINDS = [...READ, ...SOMETIMES_READ];
-const OTHERWISE = "save it as JPEG or PNG, or ask mien predict";
-// A JPEG is taken at a fraction of its size where it is large, as in Python.
+const OTHERWISE = "Save it as JPEG or PNG, or use mien predict";
+// Large JPEGs are reduced in size, as in Python.
 const FRACTIONS = [8, 4, 2, 1];
-// Phones have no canvas for all of a large photo: it is gone through in strips. A multiple of every fraction.
+// Large photos exceed the canvas limit of phones, so they are read in strips. A multiple of every fraction.
 const STRIP = 256;
 
 /**
- * Return the image in a file, and why hardly anything is seen of it (`hidden`), which is "" where much is.
+ * Return the image in a file, and why it is nearly invisible (`hidden`), or "" if it is not.
  *
- * rules: How it was decoded for the training.
+ * rules: how images were decoded for training.
  */
 export async function decoded(file, rules) {
   const content = await bytesOf(file);
@@ -35,19 +35,19 @@ async function bytesOf(file) {
   try {
     return new Uint8Array(await file.arrayBuffer());
   } catch {
-    throw new Error("it cannot be read any more: it was moved or changed");
+    throw new Error("cannot read the file: it was moved or changed");
   }
 }
 
 function refuse(content, format) {
   if (!content.length) throw new Error("0 bytes");
-  if (format === null) throw new Error(`no image of a kind that is read here (${KINDS.join(", ")})`);
-  if (!KINDS.includes(format)) throw new Error(`it is ${format}, which is not read in a browser: ${OTHERWISE}`);
+  if (format === null) throw new Error(`not a supported image (${KINDS.join(", ")})`);
+  if (!KINDS.includes(format)) throw new Error(`browsers cannot read ${format}. ${OTHERWISE}`);
   if (format === "PNG" && isDeep(content))
-    throw new Error("a PNG of 16 bits a channel, of which a browser shows 8: ask mien predict");
+    throw new Error("browsers read only 8 of the 16 bits per channel of this PNG. Use mien predict");
   if (format === "WEBP" && isTurnedWebP(content))
-    throw new Error(`a WebP that is to be turned, which not all browsers do: ${OTHERWISE}`);
-  if (format === "JPEG" && lacksEnd(content)) throw new Error("damaged: it is cut off");
+    throw new Error(`not all browsers rotate WebP images like this one. ${OTHERWISE}`);
+  if (format === "JPEG" && lacksEnd(content)) throw new Error("damaged: the file is truncated");
 }
 
 async function opened(content, format) {
@@ -55,17 +55,17 @@ async function opened(content, format) {
     return await createImageBitmap(new Blob([content], { type: `image/${format.toLowerCase()}` }));
   } catch {
     const isCommon = READ.includes(format);
-    throw new Error(isCommon ? "damaged" : `it is ${format}, which this browser cannot decode: ${OTHERWISE}`);
+    throw new Error(isCommon ? "damaged" : `this browser cannot read ${format}. ${OTHERWISE}`);
   }
 }
 
 function refuseLarge({ width, height }, most) {
-  if (width * height > most) throw new Error(`${width} x ${height} pixels; at most ${most} are decoded`);
+  if (width * height > most) throw new Error(`${width} x ${height} pixels exceed the limit of ${most}`);
 }
 
 /**
- * Return the pixels of a JPEG, each the mean of as many as libjpeg takes together when Pillow asks for less. It begins
- * in the corner that is stored first, whichever that is in the upright image.
+ * Return the pixels of a JPEG, reduced by averaging as libjpeg does when Pillow asks for a smaller size. It starts at
+ * the corner that is stored first, wherever that is in the upright image.
  */
 function shrunk(bitmap, matrix, rules) {
   const [width, height] = isAcross(matrix) ? [bitmap.height, bitmap.width] : [bitmap.width, bitmap.height];
@@ -83,7 +83,7 @@ function shrunk(bitmap, matrix, rules) {
   return upright(small, matrix);
 }
 
-/** Return the pixels of an image that may be transparent. */
+/** Return the pixels of an image that may be transparent, on its background. */
 function onGround(bitmap, rule) {
   const { width, height } = bitmap;
   const all = new Uint8ClampedArray(4 * width * height);
@@ -113,7 +113,7 @@ function isTransparent(pixels) {
   return false;
 }
 
-/** Write pixels with four channels into ones with three; where they are transparent, the ground shows through. */
+/** Write pixels with four channels into ones with three, on the background. */
 function put(pixels, target, ground = 0) {
   for (let from = 0, to = 0; from < pixels.length; from += 4)
     for (let channel = 0; channel < 3; channel += 1, to += 1) {

@@ -1,4 +1,4 @@
-// Faces: where they are in an image, and a small grey crop of each, upright: step by step as `mien.core.faces`.
+// Faces: where they are in an image, and a small upright grey crop of each. The same steps as `mien.core.faces`.
 
 import { bytes, numbers } from "./network.js";
 import { empty, resampled, stretched, toEven } from "./resizing.js";
@@ -12,7 +12,7 @@ const MAPS = [
   [16, 2],
   [8, 6],
 ];
-// Of each box: the centre, the size, and six points, the eyes first, as x and y.
+// For each box: the centre, the size, and six points as x and y, starting with the eyes.
 const NUM_VALUES = 16;
 const MIN_SCORE = 0.5;
 const MAX_OVERLAP = 0.3;
@@ -28,14 +28,14 @@ const ANCHORS = MAPS.flatMap(([numCells, numBoxes]) =>
   }),
 );
 
-/** Return the faces of an image, three at most, the largest first; where there is none, look for some that fill it. */
+/** Return at most three faces, the largest first. If there are none, look for faces that fill the image. */
 export async function findFaces(image, detector) {
   const found = await look(image, detector, 1);
   if (found.length) return found;
   return (await look(image, detector, SMALLER)).filter((face) => shareOf(face, image) >= LARGE);
 }
 
-/** Return what the classifier is shown of faces: `faces` and `face_weights`. */
+/** Return the classifier's inputs for faces: `faces` and `face_weights`. */
 export function shownOf(image, faces) {
   const grey = bounded(inGrey(image));
   const crops = new Uint8Array(MAX_FACES * CROP_SIDE ** 2);
@@ -65,7 +65,7 @@ async function look(image, detector, share) {
     .map((box) => faceOf(box, place));
 }
 
-/** Bring an image to the square that the detector takes, in the middle of black; `place` is where, in shares of it. */
+/** Fit an image into the detector's square, on black. `place` is its position, as fractions of the square. */
 function letterbox(image, share) {
   const small = bounded(image);
   const longest = Math.max(small.width, small.height);
@@ -90,7 +90,7 @@ function isFace({ score, centre, size }, place) {
   return score >= MIN_SCORE && size.every((length) => length > 0) && centre.every(isInside);
 }
 
-/** Return the boxes that stay if the surer of two that overlap is kept. */
+/** Of overlapping boxes, keep the one with the highest score. */
 function withoutOverlaps(boxes) {
   const kept = [];
   for (const box of boxes.sort((one, other) => other.score - one.score))
@@ -98,7 +98,7 @@ function withoutOverlaps(boxes) {
   return kept;
 }
 
-/** Return which share of their union two boxes have in common. */
+/** Return the intersection over union of two boxes. */
 function overlap(one, other) {
   const [across, down] = [0, 1].map((axis) => {
     const low = Math.max(...[one, other].map(({ centre, size }) => centre[axis] - size[axis] / 2));
@@ -109,7 +109,7 @@ function overlap(one, other) {
   return shared / (one.size[0] * one.size[1] + other.size[0] * other.size[1] - shared);
 }
 
-/** Return a face in shares of the image's width and height. */
+/** Return a face in fractions of the image's width and height. */
 function faceOf({ score, centre, size, eyes }, place) {
   const inImage = (point) => point.map((value, axis) => (value - place.corner[axis]) / place.size[axis]);
   return {
@@ -140,7 +140,7 @@ function inGrey({ width, height, data }) {
   return grey;
 }
 
-/** Cut one square of this side, in pixels, turned until the eyes are level, out of an image in grey. */
+/** Crop a square with this side, in pixels, from a grey image, rotated so that the eyes are level. */
 function cropOf(grey, { centre, eyes }, side) {
   const numSamples = SAMPLES * CROP_SIDE;
   const small = shrunkFor(grey, Math.min(1, numSamples / Math.max(side, 1)));
@@ -164,7 +164,7 @@ function shrunkFor(grey, scale) {
   return resampled(grey, width, height, [0, 0, grey.width, grey.height]);
 }
 
-/** Return the level between pixels; beyond the edges, that of the edges. */
+/** Return the level between pixels. Beyond the edges, use the edges. */
 function levelAt({ width, height, data }, x, y) {
   const [inX, inY] = [Math.min(Math.max(x, 0), width - 1), Math.min(Math.max(y, 0), height - 1)];
   const [left, top] = [Math.floor(inX), Math.floor(inY)];

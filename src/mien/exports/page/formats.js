@@ -1,6 +1,6 @@
-// Formats: what a file is, by its first bytes; and what in it a browser would pass over.
+// Formats: what a file is, by its first bytes, and what browsers ignore in it.
 
-/** Those that every browser reads, and those that some do. */
+/** Formats that every browser reads, and that some do. */
 export const READ = ["JPEG", "PNG", "GIF", "WEBP", "BMP"];
 export const SOMETIMES_READ = ["AVIF", "HEIC"];
 
@@ -21,20 +21,20 @@ const DEPTH_OF_PNG = 24;
 // Markers of a JPEG.
 const [START, END] = [0xd8, 0xd9];
 
-/** Return which format the content of a file has; null where it is none of these. */
+/** Return the format of a file's content, or null if it is unknown. */
 export function formatOf(content) {
   const head = String.fromCharCode(...content.subarray(0, HEAD_BYTES));
   return STARTS.find(([start]) => start.test(head))?.[1] ?? null;
 }
 
-/** Say whether a PNG has more than 8 bits a channel. */
+/** Return whether a PNG has more than 8 bits per channel. */
 export function isDeep(content) {
   return content[DEPTH_OF_PNG] > 8;
 }
 
 /**
- * Say whether a JPEG ends within its pixels: a browser would show the rest in grey. A phone puts a video behind an
- * image, and that may hold any bytes: only the markers tell where the image ends.
+ * Return whether a JPEG is truncated. A browser would show the rest in grey. Phones may append a video with arbitrary
+ * bytes, so only the markers tell where the image ends.
  */
 export function lacksEnd(content) {
   for (let place = 2; place + 1 < content.length; ) {
@@ -46,12 +46,12 @@ export function lacksEnd(content) {
   return true;
 }
 
-/** Say whether what follows a byte of 255 makes no marker of it, but pixels, filling, or a place to restart. */
+/** Return whether the byte after 255 means pixels, padding or a restart, rather than a marker. */
 function isOfPixels(next) {
   return next === 0 || next === 0xff || (next >= 0xd0 && next <= 0xd7);
 }
 
-/** Return the length that stands behind a marker; two hold nothing. */
+/** Return the length stored after a marker. Two markers have none. */
 function lengthAt(content, place, marker) {
   return marker === 0x01 || marker === START ? 0 : 256 * content[place] + content[place + 1];
 }

@@ -1,12 +1,12 @@
-// Grounds: what shows through where an image is transparent, by the rules of `mien.core.grounds`.
+// Backgrounds for transparent images, by the rules of `mien.core.grounds`.
 
-/** In the order in which they are taken where several are as good. */
+/** In order of preference. */
 export const GROUNDS = { white: 255, black: 0, grey: 128 };
 const LEAST_CONTRAST = 32;
 const LEAST_SHARE = 0.05;
 const SIDE = 128;
 
-/** Return the grounds on which hardly anything would be seen of pixels with four channels. */
+/** Return the backgrounds on which pixels with four channels would be nearly invisible. */
 export function lostOn(pixels, width, height) {
   const [across, down] = [width, height].map((length) => Math.max(1, Math.floor(length / SIDE)));
   const found = [];
@@ -20,7 +20,7 @@ export function lostOn(pixels, width, height) {
   });
 }
 
-/** Return the ground for an image that would be lost on some: white, or else the first on which it is seen. */
+/** Return the background for an image that would be invisible on some: the first on which it is visible, or white. */
 export function groundFor(lost) {
   return Object.keys(GROUNDS).find((name) => !lost.includes(name)) ?? "white";
 }

@@ -1,4 +1,4 @@
-// Kinds: plain facts about how an image looks, in which it may be unlike those of a training: as `mien.core.kinds`.
+// Kinds: simple facts about an image that may differ from the training images. The same as `mien.core.kinds`.
 
 const LUMA = [0.299, 0.587, 0.114];
 const GREY = 0.03;
@@ -12,7 +12,7 @@ const STRIKING = ["in grey", "very dark", "very bright", "blurred", "of a face c
 const HARDLY = 100;
 const LEAST = 50;
 
-/** Return in words of what kind an image is: its colour, brightness and sharpness; and the largest of its `faces`. */
+/** Describe an image in words: its colour, brightness and sharpness, and the largest of its `faces`. */
 export function kindsOf({ width, height, data }, faces) {
   const greys = new Float32Array(width * height);
   let [strongest, weakest] = [0, 0];
@@ -31,7 +31,7 @@ export function kindsOf({ width, height, data }, faces) {
   ];
 }
 
-/** Return in words what an image is that hardly any training image is; "" where there is nothing. */
+/** Return in words what is rare about an image among the training images, or "". */
 export function rarity(kinds, counts) {
   const known = Object.entries(counts).map(([names, count]) => [names.split(", "), count]);
   const countOf = (some) =>
@@ -55,7 +55,7 @@ function partsOf(kinds) {
   return [...kinds.map((kind) => [kind]), ...pairs];
 }
 
-/** Return how much of an image's contrast is within squares of a few pixels, from 0 to 1. */
+/** Return the share of an image's contrast within squares of a few pixels, from 0 to 1. */
 function sharpness(greys, width, height) {
   const [across, down] = [Math.floor(width / BLOCK), Math.floor(height / BLOCK)];
   const blocks = new Float64Array(across * down);

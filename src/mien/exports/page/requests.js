@@ -1,4 +1,4 @@
-// What the page asks, answered within it: this module stands in the place of the one that asks a server.
+// Answers the page's requests within the page. Replaces the module that sends them to a server.
 
 import { decoded } from "./decoding.js";
 import { told } from "./embedded.js";
@@ -10,42 +10,42 @@ import { toSize } from "./resizing.js";
 const UNSURE = "unsure";
 const FAR = "it looks unlike all of them";
 const NEEDED = ["WebAssembly", "DecompressionStream", "OffscreenCanvas"];
-const OLD = "This browser cannot run the classifier: it takes one of 2023 or later.";
+const OLD = "This browser cannot run the classifier. Use a browser from 2023 or later.";
 
-/** Nothing can be asked: the classifier does not run here. */
+/** The classifier does not run in this browser. */
 export class Unreachable extends Error {}
 
-/** What no classifier in a page says: it is never too busy. */
+/** Never thrown here: a classifier in the page is never too busy. */
 export class Busy extends Error {}
 
-/** There is no answer for this one image. */
+/** There is no prediction for this image. */
 export class Refused extends Error {
   mayPass = false;
 }
 
 const model = told("model-document");
 const rules = told("rules");
-// While somebody still looks for an image, the classifier gets ready.
+// Load while the user is still choosing images.
 const networks = load();
 networks.catch(() => {});
-/** The answer before: one image at a time is decoded, or a phone would run out of memory. */
+/** The previous answer. Images are decoded one at a time, or a phone would run out of memory. */
 let last = Promise.resolve();
 
-/** No key is asked for. */
+/** There is no API key. */
 export function useKey() {}
 
-/** Return what is known of the classifier. */
+/** Return the facts about the classifier. */
 export async function askModel() {
-  // Some phones can be told to run no WebAssembly.
+  // WebAssembly can be turned off on some phones.
   if (NEEDED.some((name) => !(name in globalThis))) throw new Unreachable(OLD);
   return model;
 }
 
 /**
- * Return what the classifier says of one image.
+ * Classify one image.
  *
- * image: with a `file` and its `name`.
- * options: `signal` ends the wait.
+ * image: has a `file` and its `name`.
+ * options: `signal` cancels the request.
  */
 export function ask(image, { signal } = {}) {
   const answer = last.then(() => answered(image, signal));

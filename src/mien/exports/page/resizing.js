@@ -1,8 +1,8 @@
-// Resizing: an image of any size -> the size that was trained on, to the last bit as Pillow does it in Python.
+// Resizing: an image of any size -> the training size, bit for bit as Pillow does in Python.
 //
-// An image has a `width`, a `height`, and `data`: red, green and blue of each pixel, a byte each.
+// An image has a `width`, a `height`, and `data`: red, green and blue of each pixel, one byte each.
 
-// Weights are whole numbers, of so many bits behind the point.
+// Weights are integers with this many bits after the binary point.
 const PRECISION = 22;
 const ONE_OF_MEANS = 2 ** 24;
 const GAP = 2;
@@ -13,13 +13,13 @@ export function empty(width, height, level = 0) {
   return { width, height, data: new Uint8ClampedArray(3 * width * height).fill(level) };
 }
 
-/** Bring an image to [height, width]; mode is "stretch", "crop" or "pad". */
+/** Resize an image to [height, width]. mode: "stretch", "crop" or "pad". */
 export function toSize(image, [height, width], mode) {
   if (mode === "crop") return resampled(image, width, height, middleOf(image, width / height));
   return mode === "pad" ? padded(image, width, height) : stretched(image, width, height);
 }
 
-/** Return an image of which each pixel is the mean of so many across and down. */
+/** Reduce an image by averaging blocks of pixels. */
 export function reduced(image, across, down) {
   if (across === 1 && down === 1) return image;
   const small = empty(Math.ceil(image.width / across), Math.ceil(image.height / down));
@@ -37,18 +37,18 @@ function meanOf({ width, height, data }, left, top, across, down, channel) {
   for (let y = top; y < bottom; y += 1)
     for (let place = 3 * (y * width + left) + channel, end = 3 * (y * width + right); place < end; place += 3)
       sum += data[place];
-  // Pillow multiplies by a whole number of 24 bits behind the point, so that three times 7 by 3 is 6.
+  // Pillow multiplies by an integer with 24 bits after the binary point, so the mean of three 7s is 6.
   return Math.floor((sum * Math.floor(Math.fround(ONE_OF_MEANS / count))) / ONE_OF_MEANS);
 }
 
-/** Bring an image to a size, by way of means where it is far larger. */
+/** Resize an image, by averaging blocks first if it is much larger. */
 export function stretched(image, width, height) {
   const factorOf = (long, short) => Math.max(1, Math.floor(long / short / GAP));
   const [across, down] = [factorOf(image.width, width), factorOf(image.height, height)];
   return resampled(reduced(image, across, down), width, height, [0, 0, image.width / across, image.height / down]);
 }
 
-/** Return the largest box of some proportions in the middle of an image: left, top, right, bottom. */
+/** Return the largest centred box with an aspect ratio: left, top, right, bottom. */
 function middleOf({ width, height }, proportions) {
   const isWide = width / height >= proportions;
   const [across, down] = isWide ? [proportions * height, height] : [width, width / proportions];
@@ -68,15 +68,15 @@ function padded(image, width, height) {
   return whole;
 }
 
-/** Round as Python does: of two whole numbers that are as near, to the even one. */
+/** Round as Python does: halves go to the even integer. */
 export function toEven(value) {
   const floor = Math.floor(value);
   return value - floor === 0.5 ? floor + (floor % 2) : Math.round(value);
 }
 
 /**
- * Return what lies in a box of an image, brought to a size: across first, then down; the other way round where far more
- * rows than columns go, as in Pillow since version 13.
+ * Resize the part of an image in a box: across first, then down, or the other way round if many more rows than columns
+ * are removed, as in Pillow since version 13.
  */
 export function resampled(image, width, height, [left, top, right, bottom]) {
   const across = (one) => resampledAcross(one, weightsFor(image.width, left, right, width));
@@ -110,9 +110,9 @@ function sumUp({ data }, start, step, { first, factors }, target, place) {
   }
 }
 
-/** Return for each new pixel which is the first that it takes from, and by how much it takes from that and the next. */
+/** Return for each new pixel the first source pixel, and the weights of that and the following ones. */
 function weightsFor(numPixels, from, to, numNew) {
-  // A box has numbers of 32 bits in Pillow.
+  // Boxes are 32-bit floats in Pillow.
   const [start, end] = [Math.fround(from), Math.fround(to)];
   const scale = Math.fround(end - start) / numNew;
   const reach = Math.max(1, scale);

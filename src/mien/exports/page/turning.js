@@ -1,8 +1,8 @@
-// Turning: how a camera was held, by EXIF. A browser turns photos by itself; here that is undone, and done again.
+// Rotation by EXIF. Browsers rotate photos automatically; here that is undone, and done again.
 
 import { empty } from "./resizing.js";
 
-// By orientation: the matrix, a, b, c and d as a canvas names them, that brings an upright image to how it is stored.
+// By orientation: the canvas matrix (a, b, c, d) from the upright image to the stored one.
 const MATRICES = [
   [1, 0, 0, 1],
   [-1, 0, 0, 1],
@@ -16,7 +16,7 @@ const MATRICES = [
 const [APP1, PIXELS] = [0xe1, 0xda];
 const ORIENTATION = 0x0112;
 
-/** Return the matrix of the content of a JPEG; that of an upright one where nothing is said, or damaged EXIF. */
+/** Return the matrix of a JPEG. Without valid EXIF, it counts as upright. */
 export function matrixOf(content) {
   try {
     return MATRICES[orientationOf(content) - 1] ?? MATRICES[0];
@@ -25,7 +25,7 @@ export function matrixOf(content) {
   }
 }
 
-/** Say whether a WebP is to be turned, which some browsers do and others do not. */
+/** Return whether EXIF asks to rotate a WebP, which not all browsers do. */
 export function isTurnedWebP(content) {
   const view = new DataView(content.buffer);
   for (let place = 12; place + 8 < content.length; place += 8 + 2 * Math.ceil(view.getUint32(place + 4, true) / 2))
@@ -33,17 +33,17 @@ export function isTurnedWebP(content) {
   return false;
 }
 
-/** Say whether a matrix makes wide images high. */
+/** Return whether a matrix swaps width and height. */
 export function isAcross([straight]) {
   return straight === 0;
 }
 
-/** Return a matrix with how far it must move an image, so that this comes to lie in a size. */
+/** Return a matrix with the offset that moves the image back into its area. */
 export function moved([a, b, c, d], width, height) {
   return [a, b, c, d, a + c < 0 ? width : 0, b + d < 0 ? height : 0];
 }
 
-/** Return an image as it is when it is upright, from how it is stored. */
+/** Return the upright image for a stored one. */
 export function upright(image, matrix) {
   const { width, height, data } = image;
   const [a, b, c, d, right, bottom] = moved(matrix, width - 1, height - 1);
@@ -69,12 +69,12 @@ function nameAt(content, place) {
   return String.fromCharCode(...content.subarray(place, place + 4));
 }
 
-/** Return the tags of EXIF, which begin behind its name, where it has one. */
+/** Return the tags of EXIF, which follow its name if it has one. */
 function tagsAt(content, place) {
   return new DataView(content.buffer, nameAt(content, place) === "Exif" ? place + 6 : place);
 }
 
-/** Return the orientation in a list of tags, as TIFF has it. */
+/** Return the orientation in a list of TIFF tags. */
 function orientationIn(view) {
   const isLittle = view.getUint8(0) === 0x49;
   const start = view.getUint32(4, isLittle);

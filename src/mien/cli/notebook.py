@@ -1,4 +1,4 @@
-"""The notebook: where a job in a Jupyter notebook shows how far it is."""
+"""Progress in Jupyter notebooks."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ _EVERY_S = 0.2
 
 
 class NotebookProgress:
-    """Shows in one place below a cell the epochs of a training, and on one line how far a job is, or what it said last.
+    """Shows progress below a notebook cell: a table of epochs, and one line that is updated in place.
 
-    Give one to `scan`, `fit` or `train`: `mien.fit(dataset, progress=mien.NotebookProgress())`.
+    Pass it to `scan`, `fit` or `train`: `mien.fit(dataset, progress=mien.NotebookProgress())`.
     """
 
     def __init__(self) -> None:
@@ -23,16 +23,16 @@ class NotebookProgress:
         self._shown_s = 0.0
 
     def say(self, text: str) -> None:
-        """Show a line; of a text of several lines the last."""
+        """Show the last line of a text."""
         self._show(text.strip().rpartition("\n")[2])
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Show how far a stage is, a few times a second; its end always."""
+        """Show the progress of a stage, at most a few times a second, and always its end."""
         if done == total or time.monotonic() - self._shown_s > _EVERY_S:
             self._show(f"{stage} {done}/{total}  {note}".rstrip())
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
-        """Show what the epochs came to so far, the best marked."""
+        """Show the epochs so far, with the best one marked."""
         self._epochs = epochs_as_text(history)
         self._show(f"epoch {len(history)} of {num_epochs}")
 

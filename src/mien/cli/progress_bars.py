@@ -1,4 +1,4 @@
-"""Progress on a terminal: bars and a table of epochs; plain lines where there is none."""
+"""Progress on a terminal: bars and a table of epochs, or plain lines without a terminal."""
 
 import io
 import time
@@ -18,32 +18,32 @@ from mien.core.progress import Epoch, best_epoch
 from mien.core.terminal import ERR, TABLE_WIDTH, printable
 
 _LINE_EVERY_S = 10.0
-# Before any of these, how long it will take is a guess: what is done first takes longer.
+# Do not estimate the time left before these: the first steps are slower.
 _GUESS_S, _GUESS_SHARE, _SURE_S = 2.0, 0.05, 30.0
-# Where there is less room than this, some of it is left out.
+# Narrower terminals get shorter lines.
 _ROOM = 72
-# How many epochs a table shows: while they come, and when it is to stay.
+# Epochs in the table during training, and in the one that stays.
 _NUM_LIVE, _NUM_KEPT = 10, 20
-# As wide as it may become: a bar that changes its length is no calm one.
+# A fixed width, so that the bar does not change its length.
 _WIDE = Column(width=len("99 min left"), justify="right", no_wrap=True)
 
 
 class _Screen(Bars):
-    """What moves at the bottom of a terminal: bars, and above them the epochs of a training."""
+    """The moving part at the bottom of a terminal: the epochs, and the bars below them."""
 
     epochs: Table | None = None
 
     def get_renderables(self) -> Iterable[RenderableType]:
         if self.epochs is not None:
             yield self.epochs
-        # Of Ctrl-C the terminal shows ^C at the end: a line that grew by it into a second could not be drawn anew.
+        # Leave room for the ^C that Ctrl-C prints: a line that wraps could not be redrawn.
         yield from (Constrain(bars, ERR.width - len("^C")) for bars in super().get_renderables())
 
 
 class _TimeLeft(ProgressColumn):
-    """How long a stage will still take, at its mean speed so far; nothing while that is a guess.
+    """The time left for a stage at its mean speed so far. Empty until that is known.
 
-    The column of Rich goes by the last half minute, guesses from the start, and stands still between two steps.
+    Rich's own column uses only the last half minute, guesses from the start, and freezes between steps.
     """
 
     def render(self, task: Task) -> Text:
@@ -53,7 +53,7 @@ class _TimeLeft(ProgressColumn):
 
 
 class TerminalProgress:
-    """Shows progress on stderr: bars and a table of epochs where that is a terminal, plain lines elsewhere."""
+    """Shows progress on stderr: bars and a table of epochs on a terminal, plain lines otherwise."""
 
     def __init__(self) -> None:
         columns = (
@@ -66,7 +66,7 @@ class TerminalProgress:
         self._stages: dict[str, Task] = {}
         self._history: Sequence[Epoch] = ()
         self._last_line_s = time.monotonic()
-        # Where there is no terminal: when each stage was begun, and how far it was then.
+        # Without a terminal: when each stage started, and how far it was then.
         self._begun: dict[str, tuple[float, int]] = {}
 
     def __enter__(self) -> "TerminalProgress":
@@ -82,17 +82,17 @@ class TerminalProgress:
             self._screen.stop()
 
     def say(self, text: str) -> None:
-        """Print one line; the epochs before it stay above it."""
+        """Print a line below the epochs so far."""
         self._leave_epochs()
         self._last_line_s = time.monotonic()
         if ERR.is_terminal:
             ERR.print(printable(text, keep_lines=True), soft_wrap=False)
         else:
-            # A line in which Ctrl-C comes, Rich prints twice.
+            # Rich would print a line twice if Ctrl-C interrupts it.
             print(printable(text, keep_lines=True), file=ERR.file)
 
     def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Move the bar of a stage, and of the stage that it is a part of; a stage that is done leaves the screen."""
+        """Move the bar of a stage and of the stages around it. A finished stage disappears."""
         if not ERR.is_terminal:
             self._step_in_lines(stage, done, total, note)
             return
@@ -104,7 +104,7 @@ class TerminalProgress:
             self._move(outer, outer.fields["done"] + done / max(total, 1))
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
-        """Show the epochs so far, the best of them at every moment; in plain lines, say what the last came to."""
+        """Show the epochs so far and the best of them. Without a terminal, print the last one."""
         if not ERR.is_terminal:
             self.say(_epoch_line(history, num_epochs))
             return
@@ -131,36 +131,36 @@ class TerminalProgress:
         self._stages[stage] = self._screen.tasks[-1]
 
     def _move(self, task: Task, completed: float, **changed: Any) -> None:
-        # What comes before the first part, such as compiling, does not tell how long parts take.
+        # Work before the first part, such as compiling, says nothing about the time per part.
         if not task.started and completed > task.completed:
             self._screen.start_task(task.id)
             changed["first"] = completed
         self._screen.update(task.id, completed=completed, moved_s=time.monotonic(), **changed)
 
     def _around(self, stage: str) -> list[Task]:
-        """Return the stages that are not done, beside this one: it is a part of them."""
+        """Return the other unfinished stages, which this one is part of."""
         return [task for name, task in self._stages.items() if name != stage and task.visible]
 
     def _leave_epochs(self) -> None:
-        """Print what is to stay of the epochs: a table; or one line, where the training was a part of something."""
+        """Print a table of epochs that stays, or one line if the training was part of a larger job."""
         if not self._history:
             return
         history, self._history, self._screen.epochs = self._history, (), None
-        # Otherwise the old table would be drawn once more, below.
+        # Otherwise the old table would be drawn again below.
         self._screen.refresh()
         if self._around("Training"):
             best = best_epoch(history)
-            text = f"best: epoch {best.epoch} of {len(history)}"
+            text = f"best epoch: {best.epoch} of {len(history)}"
             ERR.print(f"  {text}, validation loss {best.val_loss:.3f}, accuracy {best.val_accuracy:.0%}")
         else:
             kept = _spread(history)
             ERR.print(_epoch_table(history, kept))
             if len(kept) < len(history):
-                ERR.print(f"{len(kept)} of {len(history)} epochs; history.csv has all")
+                ERR.print(f"{len(kept)} of {len(history)} epochs shown. All are in history.csv")
 
 
 def epochs_as_text(history: Sequence[Epoch]) -> str:
-    """Return the table of epochs that stays on the screen, for where there is no terminal."""
+    """Return the final table of epochs as plain text, for use without a terminal."""
     page = io.StringIO()
     Console(file=page, width=TABLE_WIDTH, color_system=None, force_jupyter=False).print(
         _epoch_table(history, _spread(history))
@@ -174,12 +174,12 @@ def _epoch_line(history: Sequence[Epoch], num_epochs: int) -> str:
     return (
         f"epoch {last.epoch:>2}/{num_epochs}  loss {last.loss:.3f}  accuracy {last.accuracy:.0%}  "
         f"validation loss {last.val_loss:.3f}  accuracy {last.val_accuracy:.0%}  {left_s:.0f} s left  "
-        + ("best so far" if best is last else f"best: epoch {best.epoch}")
+        + ("best so far" if best is last else f"best epoch: {best.epoch}")
     )
 
 
 def _epoch_table(history: Sequence[Epoch], shown: Sequence[Epoch]) -> Table:
-    """Return a table of some epochs, with the best of all marked."""
+    """Return a table of some epochs, with the best one of all marked."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, int(ERR.width > _ROOM), 0, 0), show_edge=False)
     for name in ("epoch", "loss", "accuracy", "validation\nloss", "validation\naccuracy", "seconds", ""):
         table.add_column(name, justify="right" if name else "left", vertical="bottom", no_wrap=True)
@@ -192,13 +192,13 @@ def _epoch_table(history: Sequence[Epoch], shown: Sequence[Epoch]) -> Table:
 
 
 def _latest(history: Sequence[Epoch]) -> list[Epoch]:
-    """Return the epochs to show while a training goes on: the last, and in front of them the best."""
+    """Return the epochs to show during training: the last ones, and the best before them."""
     last, best = list(history[-_NUM_LIVE:]), best_epoch(history)
     return last if best in last else [best, *last[1:]]
 
 
 def _spread(history: Sequence[Epoch]) -> list[Epoch]:
-    """Return the epochs that stay on the screen: all; of many some at even distances, the best, and the last."""
+    """Return the epochs for the final table: all, or if there are many, evenly spaced ones, the best, and the last."""
     if len(history) <= _NUM_KEPT:
         return list(history)
     places = {round(i * (len(history) - 1) / (_NUM_KEPT - 2)) for i in range(_NUM_KEPT - 1)}
@@ -206,7 +206,7 @@ def _spread(history: Sequence[Epoch]) -> list[Epoch]:
 
 
 def _seconds_left(gone_s: float, done: float, left: float) -> float | None:
-    """Return how long a stage will still take at its mean speed so far; None while that is a guess."""
+    """Return the time left for a stage at its mean speed so far, or None if it is too early to say."""
     known = done > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and done >= _GUESS_SHARE * (done + left)))
     return gone_s * left / done if known else None
 

@@ -343,7 +343,7 @@ def test_what_was_accepted_is_answered_when_the_server_stops(run: "Run", tmp_pat
             assert service.stop() == 0
             assert [answer(client)[0] for client in clients] == [200] * 32
         # Nobody is there now.
-        assert proxied.ask(named("/healthz")) == (503, {"error": "the server is not there now, or too busy"})
+        assert proxied.ask(named("/healthz")) == (503, {"error": "the server is unavailable or too busy"})
 
 
 def num_taken_on(service: Service) -> float:

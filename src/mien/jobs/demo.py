@@ -1,4 +1,4 @@
-"""The demo: draws the sample folder, trains on it in one or two ways, and judges images that were drawn apart."""
+"""The demo: draws images, trains one or two presets on them, and classifies images drawn separately."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from mien.model.prediction import Prediction, predict
 from mien.runs.folder import RunFolder
 
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
-# The same images are used by both, so that the same are tested on: the tutorial's limit of 10 KB is left out.
+# Without the tutorial's lower limit of 10 KB, so that both presets use and test on the same images.
 _CONFIGS = {
     "fast": PRESETS["fast"],
     "classic": replace(PRESETS["classic"], clean=CleanConfig()),
@@ -25,13 +25,13 @@ _CONFIGS = {
 
 @dataclass(frozen=True)
 class Trial:
-    """What one preset makes of the drawn people.
+    """The result of one preset on the drawings.
 
     Attributes:
-        evaluated: Scores on the test split; its `path` is the run folder.
-        predictions: Predictions for the images that were drawn apart.
-        known_styles: Share answered right of those in the styles that were trained on.
-        new_style: Share answered right of those in a style that was not.
+        evaluated: Scores of the run. Its `path` is the run folder.
+        predictions: Predictions for the images drawn separately.
+        known_styles: Accuracy on those in the styles that were trained on.
+        new_style: Accuracy on those in a style that was not.
     """
 
     evaluated: Evaluated
@@ -42,11 +42,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo made.
+    """The result of the demo.
 
     Attributes:
-        folder: Where everything is: data/, unseen/ and the run of each preset.
-        trials: By the name of the preset, "fast" first.
+        folder: The folder with data/, unseen/ and the run of each preset.
+        trials: Results keyed by preset, "fast" first.
     """
 
     folder: Path
@@ -54,12 +54,12 @@ class Demo:
 
 
 def run_demo(folder: str | Path, *, with_classic: bool = False, progress: Progress = SILENCE) -> Demo:
-    """Draw, train, judge; what an earlier call left there whole is used as it is.
+    """Draw images, train on them, and classify other images. Finished parts of an earlier demo are reused.
 
     Args:
-        folder: Where everything is put.
-        with_classic: Train the preset classic too, which takes minutes and needs Keras.
-        progress: Told how far it is.
+        folder: Output folder.
+        with_classic: Also train the preset classic, which takes minutes and needs Keras.
+        progress: Receives progress.
 
     Raises:
         OutputError: The folder holds something else, or cannot be written.
@@ -76,9 +76,9 @@ def run_demo(folder: str | Path, *, with_classic: bool = False, progress: Progre
 def _try(folder: Path, preset: str, progress: Progress) -> Trial:
     run = RunFolder(folder / preset)
     if run.metrics_path.exists():
-        progress.say(f"using the run that an earlier demo left in {run.path}; delete that to do it again")
+        progress.say(f"using the run of an earlier demo. To train again, delete {run.path}")
     else:
-        progress.say(f"\npreset {preset}")
+        progress.say(f"\ntraining with the preset {preset}")
         begun = run.config_path.exists()
         train(folder / "data", _CONFIGS[preset], out=run.path, resume=begun, progress=progress)
     evaluated = evaluate_run(run.path)
@@ -89,6 +89,6 @@ def _try(folder: Path, preset: str, progress: Progress) -> Trial:
 
 
 def _share_right(predictions: Sequence[Prediction]) -> Score:
-    """Return the share of answers that are the name of the image's folder."""
+    """Return the share of predictions that match the name of the image's folder."""
     num_right = sum(Path(p.source).parent.name == p.label for p in predictions)
     return wilson_score(num_right, len(predictions))

@@ -171,7 +171,7 @@ def test_an_image_unlike_those_of_the_training_is_marked(wide: "Page", url: str,
     assert next(iter(mien.predict(mien.load(run.path), [path]))).out_of_distribution
     chosen(opened(wide, url), path)
     assert texts(wide, ".warning:visible") == [
-        "Unlike the training images: it looks unlike all of them. The answer may mean little."
+        "Unlike the training images: it looks unlike all of them. The result may be unreliable."
     ]
     assert told(wide).endswith("; unlike the training images: it looks unlike all of them")
 
@@ -208,11 +208,11 @@ def test_a_file_that_is_no_image_is_told_in_words_and_the_others_are_answered(
     (tmp_path / "notes.jpg").write_text("no image")
     (tmp_path / "empty.jpg").touch()
     chosen(opened(wide, url), tmp_path / "notes.jpg", tmp_path / "empty.jpg", data / "happy" / "00.jpg")
-    assert texts(wide, ".answer")[:2] == ["no answer", "no answer"]
+    assert texts(wide, ".answer")[:2] == ["no result", "no result"]
     assert texts(wide, ".card .warning:visible")[0] == "Text, not an image."
     assert texts(wide, ".card .warning:visible")[1] == "The file is empty."
-    wide.locator(".gone", has_text="Nothing to show.").nth(1).wait_for()
-    assert wide.locator("#counts").inner_text().endswith(" · 2 without an answer")
+    wide.locator(".gone", has_text="No preview.").nth(1).wait_for()
+    assert wide.locator("#counts").inner_text().endswith(" · 2 without a result")
     assert wide.locator(".card[data-state=answered]").count() == 1
 
 
@@ -222,7 +222,7 @@ def test_a_file_that_is_too_large_is_told_before_it_is_sent(wide: "Page", url: s
     with (tmp_path / "large.jpg").open("wb") as file:
         file.truncate(50 * 1024**2)
     chosen(opened(wide, url), tmp_path / "large.jpg")
-    assert texts(wide, ".warning:visible") == ["It has 50 MB; at most 32 MB are taken, so it was not sent."]
+    assert texts(wide, ".warning:visible") == ["It is 50 MB, and the limit is 32 MB, so it was not sent."]
     assert [address for address in asked if "predict" in address] == []
 
 
@@ -234,7 +234,8 @@ def test_a_map_is_made_when_it_is_asked_for_and_the_image_comes_back(wide: "Page
     image.wait_for()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth / image.naturalHeight)") == 1
     assert (
-        button.get_attribute("aria-pressed") == "true" and "Orange speaks for" in wide.locator(".legend").inner_text()
+        button.get_attribute("aria-pressed") == "true"
+        and "Orange is evidence for" in wide.locator(".legend").inner_text()
     )
     button.click()
     assert image.is_hidden() and button.get_attribute("aria-pressed") == "false"
@@ -247,7 +248,7 @@ def test_a_map_covers_what_is_said_of_an_image_that_the_browser_cannot_show(
     path.write_bytes(encoded(draw_image(4), "TIFF"))
     chosen(opened(wide, url), path)
     gone = wide.locator(".gone")
-    gone.get_by_text("This browser cannot show it.").wait_for()
+    gone.get_by_text("This browser cannot show this image.").wait_for()
     wide.click(".look button")
     wide.wait_for_selector(".map:not([hidden])")
     assert gone.is_hidden()
@@ -261,7 +262,7 @@ def test_too_many_pixels_are_told_in_megapixels(wide: "Page", run: "Run", tmp_pa
     path.write_bytes(encoded(Image.new("RGB", (4000, 3000)), "PNG"))
     with served(run.path, "--max-pixels", 2_500_000) as service:
         chosen(opened(wide, address(service)), path)
-    assert texts(wide, ".warning:visible") == ["It has 12 megapixels; at most 2.5 are taken."]
+    assert texts(wide, ".warning:visible") == ["It has 12 megapixels. The limit is 2.5."]
 
 
 def test_the_answers_are_saved_in_the_order_in_which_they_are_seen(wide: "Page", url: str, data: Path) -> None:
@@ -394,7 +395,7 @@ def test_a_server_that_is_busy_is_asked_again_when_it_says(wide: "Page", url: st
 @pytest.mark.parametrize(
     ("act", "reason"),
     [
-        (lambda route: route.abort(), "The connection broke."),
+        (lambda route: route.abort(), "The connection was lost."),
         (lambda route: route.fulfill(status=408, json={"error": "too slow"}), "Too slow."),
     ],
     ids=["broken", "slow"],
@@ -421,7 +422,7 @@ def test_a_file_that_changed_since_it_was_chosen_is_told(wide: "Page", url: str,
     wide.context.set_offline(False)
     wide.click("#again")
     wait_for(wide, 1)
-    assert texts(wide, ".warning")[0] == "It cannot be read any more: it was moved or changed."
+    assert texts(wide, ".warning")[0] == "Cannot read the file: it was moved or changed."
     assert wide.locator(".retry:visible").count() == 0
 
 
@@ -431,7 +432,7 @@ def test_a_server_that_is_gone_is_told_and_nothing_is_lost(wide: "Page", url: st
     chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg", wait=False)
     notice = wide.locator("#notice")
     notice.wait_for()
-    assert "does not answer" in notice.inner_text() and texts(wide, ".answer") == ["waiting", "waiting"]
+    assert "is not responding" in notice.inner_text() and texts(wide, ".answer") == ["waiting", "waiting"]
     wide.context.set_offline(False)
     wide.click("#again")
     wait_for(wide, 2)
@@ -443,21 +444,21 @@ def test_the_end_of_the_server_is_told(wide: "Page", run: "Run", data: Path) -> 
         chosen(opened(wide, address(service)), data / "happy" / "00.jpg")
         service.stop()
         chosen(wide, data / "happy" / "01.jpg", wait=False)
-        wide.get_by_text("The server does not answer. Is it still running?").wait_for()
+        wide.get_by_text("The server is not responding. Is it still running?").wait_for()
         assert texts(wide, ".card .answer")[0] == "waiting"
 
 
 def test_a_key_is_asked_for_and_used(wide: "Page", run: "Run", data: Path, tmp_path: Path) -> None:
     (tmp_path / "key.txt").write_text("a-key-of-enough-letters")
     with served(run.path, "--api-key-file", tmp_path / "key.txt") as service:
-        field = opened(wide, address(service)).get_by_label("Key")
+        field = opened(wide, address(service)).get_by_label("API key")
         assert field.is_visible() and wide.locator("#drop").is_hidden()
         chosen(wide, data / "happy" / "00.jpg", wait=False)
-        wide.get_by_text("Give the key first.").wait_for()
+        wide.get_by_text("Enter the API key first.").wait_for()
         assert wide.locator("#key-help").is_visible()
         field.fill("another key")
         wide.keyboard.press("Enter")
-        wide.get_by_text("That is not the key.").wait_for()
+        wide.get_by_text("Wrong API key.").wait_for()
         assert wide.locator("#drop").is_hidden()
         field.fill("a-key-of-enough-letters")
         wide.keyboard.press("Enter")
@@ -477,7 +478,7 @@ def test_asking_can_be_stopped_and_goes_on(wide: "Page", url: str, data: Path) -
     stop = wide.locator("#stop")
     stop.click()
     wide.wait_for_function("() => document.querySelectorAll('.card[data-state=waiting]').length === 12")
-    assert stop.inner_text() == "Go on" and wide.locator("#counts").inner_text() == "0 of 12, stopped"
+    assert stop.inner_text() == "Resume" and wide.locator("#counts").inner_text() == "0 of 12, stopped"
     wide.unroute("**/predict")
     stop.click()
     wait_for(wide, 12)
@@ -488,8 +489,8 @@ def test_an_address_is_fetched_by_the_server_and_what_it_refuses_is_told(wide: "
     opened(wide, url).fill("#url", "http://127.0.0.1:9/private.jpg")
     wide.keyboard.press("Enter")
     wait_for(wide, 1)
-    assert texts(wide, ".answer") == ["no answer"] and texts(wide, ".warning:visible") != [""]
-    assert texts(wide, ".gone") == ["Fetched by the server; not shown here."]
+    assert texts(wide, ".answer") == ["no result"] and texts(wide, ".warning:visible") != [""]
+    assert texts(wide, ".gone") == ["No preview: fetched by the server."]
 
 
 def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str, run: "Run") -> None:
@@ -498,10 +499,10 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     accuracy = run.scores.judged.accuracy
     right = round((accuracy.value or 0) * accuracy.num_images)
     assert wide.locator("#accuracy").inner_text() == (
-        f"It was right for {right} of {accuracy.num_images} images that it had not seen. "
-        f"Of many more like these it would be right for between {accuracy.low:.0%} and {accuracy.high:.0%}."
+        f"It classified {right} of {accuracy.num_images} unseen images correctly. "
+        f"Its true accuracy on images like these is probably between {accuracy.low:.0%} and {accuracy.high:.0%}."
     )
-    assert "the dashed line is what always saying" in wide.locator("#scale-says").inner_text()
+    assert "the dashed line is always guessing" in wide.locator("#scale-says").inner_text()
     assert "Judging people." in wide.locator("#not-for").inner_text()
     wide.click("#model summary")
     assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 3
@@ -513,7 +514,7 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
         (0.84, "Right about eight times in ten."),
         (0.98, "Right about 98 times in 100."),
         (0.999, "Right about 99 times in 100."),
-        (1.0, "Right for all 57 images that it was judged by."),
+        (1.0, "Right for all 57 images it was tested on."),
         (0.02, "Right about 2 times in 100, which may be no better than guessing."),
     ],
 )
@@ -531,19 +532,19 @@ def test_with_a_threshold_it_is_told_how_many_it_answers_and_how_many_of_these_a
     row = next(row for row in judged.coverage if 0 < row.accuracy.num_images < total and 1000 * row.threshold % 10 == 5)
     telling(wide, threshold=row.threshold)
     opened(wide, url)
-    assert f"It answers about {row.answered.value:.0%} of the images" in wide.locator("#lead").inner_text()
+    assert f"It is sure about {row.answered.value:.0%} of images" in wide.locator("#lead").inner_text()
     assert (
         wide.locator("#lead")
         .inner_text()
-        .endswith(f"Where it is less than {100 * row.threshold:.1f}% sure, it says “unsure”.")
+        .endswith(f"If it is less than {100 * row.threshold:.1f}% sure, it says “unsure”.")
     )
     right = round((row.accuracy.value or 0) * row.accuracy.num_images)
     assert (
         wide.locator("#accuracy")
         .inner_text()
         .startswith(
-            f"It answered {row.accuracy.num_images} of {total} images that it had not seen, "
-            f"and was right for {right} of {row.accuracy.num_images}."
+            f"It was sure about {row.accuracy.num_images} of {total} unseen images, "
+            f"and got {right} of {row.accuracy.num_images} right."
         )
     )
     wide.route("**/predict", lambda route: route.fulfill(json={"predictions": [nearly_sure(row.threshold - 0.0024)]}))
@@ -557,8 +558,8 @@ def test_a_threshold_below_which_nothing_was_leaves_the_words_as_they_are(wide: 
     every = judged["coverage"][0] | {"threshold": 0.5}
     telling(wide, threshold=0.5, evaluations={"out_of_fold": judged | {"coverage": [every]}})
     opened(wide, url)
-    assert re.fullmatch(r"Right .*\. Where it is less than 50% sure, .*", wide.locator("#lead").inner_text())
-    assert wide.locator("#accuracy").inner_text().startswith("It was right for ")
+    assert re.fullmatch(r"Right .*\. If it is less than 50% sure, .*", wide.locator("#lead").inner_text())
+    assert wide.locator("#accuracy").inner_text().startswith("It classified ")
 
 
 def nearly_sure(prob: float) -> dict[str, Any]:

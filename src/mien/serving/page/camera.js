@@ -1,23 +1,23 @@
-// The camera: a photo taken in a dialog. It is on only while that is open.
+// The camera: takes a photo in a dialog, and is on only while that is open.
 
 import { byId, made } from "./elements.js";
 
 const REASONS = {
-  NotAllowedError: "The camera was refused. Allow it in the settings of the browser, beside the address of this page.",
-  NotFoundError: "There is no camera here.",
-  NotReadableError: "Another program uses the camera.",
+  NotAllowedError: "Camera access was denied. Allow the camera for this page in your browser's settings.",
+  NotFoundError: "No camera found.",
+  NotReadableError: "Another program is using the camera.",
 };
 
 /**
- * Where the browser gives no camera to the page, as by plain http: let a phone open its own program for photos by a
- * field for files. Elsewhere there is none, and no button.
+ * Use a phone's own camera app through a file field, for browsers without camera access, e.g. over plain http. Hide the
+ * button on other devices.
  */
 export function useCameraProgram(opener, field) {
   opener.hidden = !matchMedia("(hover: none)").matches;
   opener.addEventListener("click", () => field.click());
 }
 
-/** Open the dialog when a button is pressed; call `take` with each photo, a File. */
+/** Open the dialog when a button is pressed, and call `take` with each photo, a File. */
 export function setUpCamera(opener, dialog, take) {
   const [video, said, shoot, close] = ["video", "camera-said", "shoot", "camera-close"].map(byId);
 

@@ -1,21 +1,21 @@
-// A card: one image, and what the classifier says of it.
+// A card: one image and its prediction.
 
 import { byId, made } from "./elements.js";
 import { percent, percentBeside, reasonInWords, sentence, short, visible } from "./names.js";
 import { ask } from "./requests.js";
 
 const MOST_BARS = 4;
-const STATES = { waiting: "waiting", asking: "looking …" };
+const STATES = { waiting: "waiting", asking: "classifying…" };
 
 export class Card {
-  /** What the server said; null where it has not, or refused. */
+  /** The prediction, or null if there is none. */
   prediction = null;
-  /** Why there is no answer. */
+  /** Why there is no prediction, or null. */
   error = null;
 
   /**
-   * source: `name`, and `file` or `url`. model: what the server says of its classifier.
-   * askAgain: called with the card when somebody wants that.
+   * source: has a `name`, and a `file` or a `url`. model: the server's description of its classifier.
+   * askAgain: called with the card to try again.
    */
   constructor({ name, file = null, url = null }, model, askAgain) {
     Object.assign(this, { name, file, url });
@@ -33,7 +33,7 @@ export class Card {
     return this.prediction !== null || this.error !== null;
   }
 
-  /** One sentence, for those who listen. */
+  /** The result in one sentence, for screen readers. */
   get sentence() {
     if (this.error !== null) return `${short(this.name)}: ${reasonInWords(this.error)}`;
     const doubt = this.prediction.out_of_distribution ? `; unlike the training images: ${this.prediction.unlike}` : "";
@@ -52,31 +52,31 @@ export class Card {
     this.#find(".sureness").textContent = this.#sureness();
     if (prediction.out_of_distribution) {
       this.element.classList.add("doubtful");
-      this.#reveal(".warning", `Unlike the training images: ${this.prediction.unlike}. The answer may mean little.`);
+      this.#reveal(".warning", `Unlike the training images: ${this.prediction.unlike}. The result may be unreliable.`);
     }
     this.#showProbs();
     this.#find(".look").hidden = !this.model.explains;
     this.#sayWhyUnseen();
   }
 
-  /** reason: Why there is no answer. mayPass: whether there may be one another time. */
+  /** reason: why there is no prediction. mayPass: whether trying again may help. */
   refuse(reason, { mayPass = false } = {}) {
     this.error = reason;
     this.show("refused");
-    this.#say("no answer");
+    this.#say("no result");
     this.#reveal(".warning", reasonInWords(reason));
     this.#find(".retry").hidden = !mayPass;
     this.#sayWhyUnseen();
   }
 
-  /** Forget why there was no answer. */
+  /** Forget the error, to try again. */
   wait() {
     this.error = null;
     this.show("waiting");
     this.#find(".warning").hidden = this.#find(".retry").hidden = true;
   }
 
-  /** Let go of the image. */
+  /** Remove the card and free the image. */
   remove() {
     URL.revokeObjectURL(this.#find(".image").src);
     this.element.remove();
@@ -114,7 +114,7 @@ export class Card {
 
   #showImage() {
     const image = this.#find(".image");
-    if (this.url) return this.#showNone("Fetched by the server; not shown here.");
+    if (this.url) return this.#showNone("No preview: fetched by the server.");
     image.alt = short(this.name);
     image.addEventListener("error", () => {
       this.#showNone("");
@@ -128,15 +128,15 @@ export class Card {
     this.#reveal(".gone", why);
   }
 
-  /** Whether it is an image at all is known only when the server has answered. */
+  /** Only the server's answer tells whether it is an image at all. */
   #sayWhyUnseen() {
     if (this.url || !this.isDone || !this.#find(".image").hidden) return;
-    this.#find(".gone").textContent = this.error === null ? "This browser cannot show it." : "Nothing to show.";
+    this.#find(".gone").textContent = this.error === null ? "This browser cannot show this image." : "No preview.";
   }
 
   #showProbs() {
     const ranked = this.#ranked();
-    // The first share is rounded down; of two the other must make it a whole.
+    // The first share is rounded down. With two classes, the other is rounded up, so that they add up to 100%.
     const shareOf = (prob, place) => percent(prob, !place ? Math.floor : ranked.length === 2 ? Math.ceil : Math.round);
     const rows = ranked.map(([name, prob], place) => bar(name, prob, shareOf(prob, place)));
     const [first, rest] = this.element.querySelectorAll(".probs");
@@ -171,7 +171,7 @@ export class Card {
     map.alt = `Where it looked in ${short(this.name)}`;
     const orange = made("span", { className: "for", textContent: "Orange" });
     const blue = made("span", { className: "against", textContent: "blue" });
-    this.#find(".legend").replaceChildren(orange, ` speaks for ${short(heatMap.label)}, `, blue, " against it.");
+    this.#find(".legend").replaceChildren(orange, ` is evidence for ${short(heatMap.label)}, `, blue, " against it.");
   }
 }
 

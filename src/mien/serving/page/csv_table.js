@@ -1,18 +1,18 @@
-// The answers as a CSV table, written as `mien predict --csv` does.
+// The results as a CSV table, in the format of `mien predict --csv`.
 
-// A spreadsheet takes a cell that begins so for a formula; some begin a cell at a semicolon, a tab or a new line too.
+// Spreadsheets read such cells as formulas. Some also start a cell at a semicolon, a tab or a new line.
 // https://owasp.org/www-community/attacks/CSV_Injection
 const FORMULA = /(?<![^;\t\r\n])(?=[=+\-@＝＋－＠'\t]|\r(?!\n))/g;
 
-// Excel takes a file without this mark at its start for one in the system's old encoding.
+// Without this mark at its start, Excel reads a file in the system's legacy encoding.
 const MARK = "\ufeff";
 
-/** Return a whole table of texts as CSV; what a spreadsheet would take for a formula gets an apostrophe. */
+/** Return a table of texts as CSV, with an apostrophe before anything that looks like a formula. */
 export function tableText(rows) {
   return MARK + rows.map((row) => `${row.map(cell).join(",")}\r\n`).join("");
 }
 
-/** Return the table of images that have an answer, or a reason why not. */
+/** Return the table of images that have a prediction or an error. */
 export function answersTable(classNames, cards) {
   const columns = ["source", "label", ...classNames.map((name) => `prob_${name}`), "out_of_distribution", "error"];
   return tableText([columns, ...cards.map((card) => answerRow(classNames, card))]);

@@ -1,4 +1,4 @@
-// Elements of the page, found and made.
+// Finding and making elements of the page.
 
 /** Return the element with an id. */
 export function byId(id) {

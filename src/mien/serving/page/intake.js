@@ -1,8 +1,8 @@
-// What is dropped on the page: files, and folders of them.
+// Files and folders dropped on the page.
 
-/** Return the files in what was dropped, and those in folders, to the bottom, that are images by their names. */
+/** Return the dropped files, and all files in dropped folders and subfolders that are images by their names. */
 export async function filesOf(transfer) {
-  // Entries can be had only until the event ends: all of them first.
+  // Entries are only available during the event, so get all of them first.
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry?.());
   const files = [...transfer.files];
   if (!entries.some((entry) => entry?.isDirectory)) return files.map((file) => ({ file, name: file.name }));

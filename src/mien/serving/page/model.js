@@ -1,16 +1,16 @@
-// What the classifier is, and how far it is to be trusted, in words.
+// Describes the classifier, and how reliable it is.
 
 import { byId, made } from "./elements.js";
 import { exact, short, visible } from "./names.js";
 
 const LONGEST_TITLE = 48;
-// An answer shows the others.
+// The results name any others.
 const MOST_NAMED = 20;
 const KEPT_IN = { "cross-validation": "out_of_fold", "test split": "test" };
 const NUMBERS = ["three", "four", "five", "six", "seven", "eight", "nine"];
 const TIMES = [null, "once", "twice", ...NUMBERS.map((number) => `${number} times`)];
 
-/** Fill in the page what depends on the model alone. */
+/** Fill in the parts of the page that describe the model. */
 export function showModel(model) {
   const names = model.class_names.map(short);
   const question = `${listed(names)}?`;
@@ -29,7 +29,7 @@ function someOf(names) {
   return numMore > 0 ? `${names.slice(0, MOST_NAMED).join(", ")} and ${numMore} more` : listed(names);
 }
 
-/** Return a number of bytes in words. */
+/** Return a number of bytes with its unit. */
 export function size(numBytes) {
   const mebibytes = numBytes / 1024 ** 2;
   return mebibytes < 1 ? `${Math.ceil(numBytes / 1024)} KB` : `${Number(mebibytes.toFixed(1))} MB`;
@@ -39,8 +39,8 @@ function summary(model) {
   const { accuracy, threshold } = model;
   const judge = judgeOf(accuracy, model.evaluations);
   const row = rowOf(judge, threshold);
-  const parts = threshold > 0 ? [`Where it is less than ${exact(threshold)} sure, it says “unsure”.`] : [];
-  if (row && !row.accuracy.num_images) parts.unshift("It answered none of the images that it was judged by.");
+  const parts = threshold > 0 ? [`If it is less than ${exact(threshold)} sure, it says “unsure”.`] : [];
+  if (row && !row.accuracy.num_images) parts.unshift("It was unsure about all images it was tested on.");
   else if (accuracy) parts.unshift(rightInWords(row, row?.accuracy ?? accuracy, judge));
   if (model.weakness) parts.push(model.weakness);
   return parts.join(" ");
@@ -49,19 +49,19 @@ function summary(model) {
 function rightInWords(row, score, judge) {
   const doubt = score.low <= judge?.baseline.value ? ", which may be no better than guessing" : "";
   if (!row) return `Right ${often(score)}${doubt}.`;
-  return `It answers about ${rounded(row.answered.value)} of the images, and then is right ${often(score)}${doubt}.`;
+  return `It is sure about ${rounded(row.answered.value)} of images, and then right ${often(score)}${doubt}.`;
 }
 
-/** Say how often it is right: that nothing is wrong is said of images that were counted alone. */
+/** Say how often it is right. “All” refers to the tested images only, never to images in general. */
 function often({ value, num_images }) {
-  if (value === 1) return `for all ${num_images} images that it was judged by`;
+  if (value === 1) return `for all ${num_images} images it was tested on`;
   const [tenths, hundredths] = [Math.round(10 * value), Math.min(99, Math.round(100 * value))];
   return TIMES[tenths] ? `about ${TIMES[tenths]} in ten` : `about ${hundredths} times in 100`;
 }
 
 function showTrust(model) {
   if (model.accuracy) showAccuracy(model.accuracy, judgeOf(model.accuracy, model.evaluations), model.threshold);
-  else put("accuracy", "Nothing is known of how often it is right: it carries no scores.");
+  else put("accuracy", "Its accuracy is unknown, because the model contains no scores.");
   byId("not-for").replaceChildren(...model.not_for.map((text) => made("li", { textContent: visible(text) })));
   const card = new DOMParser().parseFromString(model.model_card_html, "text/html");
   byId("model-card").replaceChildren(...card.body.childNodes);
@@ -73,31 +73,32 @@ function showAccuracy(accuracy, judge, threshold) {
   put("accuracy", row ? answeredInWords(row) : allInWords(accuracy));
   const score = row?.accuracy ?? accuracy;
   if (score.num_images) showScale(score, judge);
-  const judged = accuracy.judged_by === "test split" ? "the test" : accuracy.judged_by;
+  const judged = accuracy.judged_by === "test split" ? "on the test split" : `by ${accuracy.judged_by}`;
   const parts = [
-    `Found by ${judged}, on images from the same source as those of the training;`,
-    "on others it may be right less often.",
+    `Measured ${judged}, with images from the same source as the training images.`,
+    "It may be less accurate on other images.",
   ];
   if (row) parts.unshift(unsureInWords(row, accuracy, threshold));
   put("how-judged", parts.join(" "));
 }
 
 function allInWords(accuracy) {
-  const told = `It was right for ${rightOf(accuracy)} images that it had not seen.`;
-  return `${told} Of many more like these it would be right for ${interval(accuracy)}.`;
+  const told = `It classified ${rightOf(accuracy)} unseen images correctly.`;
+  return `${told} Its true accuracy on images like these is probably ${interval(accuracy)}.`;
 }
 
 function answeredInWords({ answered, accuracy }) {
-  const told = `It answered ${rightOf(answered)} images that it had not seen`;
+  const told = `It was sure about ${rightOf(answered)} unseen images`;
   if (!accuracy.num_images) return `${told}.`;
-  const right = `${told}, and was right for ${rightOf(accuracy)}.`;
-  return `${right} Of many more such answers ${interval(accuracy)} would be right.`;
+  const right = `${told}, and got ${rightOf(accuracy)} right.`;
+  return `${right} Its true accuracy when it is sure is probably ${interval(accuracy)}.`;
 }
 
 function unsureInWords({ answered }, accuracy, threshold) {
   return (
-    `Of the others it was less than ${exact(threshold)} sure. Of many more it would answer ${interval(answered)}. ` +
-    `If it had to answer all, it would have been right for ${rightOf(accuracy)}.`
+    `It was less than ${exact(threshold)} sure about the others. Of images like these, it is probably sure about ` +
+    `${rounded(answered.low)} to ${rounded(answered.high)}. Without a threshold, it would have got ` +
+    `${rightOf(accuracy)} right.`
   );
 }
 
@@ -105,10 +106,10 @@ function showScale({ value, low, high }, judge) {
   byId("interval").style.left = `${100 * low}%`;
   byId("interval").style.width = `${100 * (high - low)}%`;
   byId("value").style.left = `${100 * value}%`;
-  const parts = ["The dot is how often it was right; the bar is the interval of 95%"];
+  const parts = ["The dot is the accuracy; the bar is its 95% interval"];
   if (judge) {
     const { baseline, baseline_label: label } = judge;
-    parts.push(`the dashed line is what always saying ${short(label)} gets, ${rounded(baseline.value)}`);
+    parts.push(`the dashed line is always guessing ${short(label)} (${rounded(baseline.value)})`);
     byId("guessing").style.left = `${100 * baseline.value}%`;
   }
   byId("guessing").hidden = !judge;
@@ -116,7 +117,7 @@ function showScale({ value, low, high }, judge) {
   put("scale-says", `${parts.join("; ")}.`);
 }
 
-/** What was found at the threshold of the classifier; nothing where it left no image without an answer. */
+/** Return the scores at the classifier's threshold, or undefined if no image was below it. */
 function rowOf(judge, threshold) {
   return judge?.coverage.find((row) => row.threshold === threshold && row.answered.value < 1);
 }

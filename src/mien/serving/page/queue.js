@@ -1,10 +1,10 @@
-// The queue of images that wait for their answer: a few are asked about at a time, and all come to an end.
+// The queue of images: a few are sent at a time, and all get a result in the end.
 
 import { ask, Busy, Unreachable } from "./requests.js";
 
-// A browser opens six connections to a server at most; the page needs some for itself.
+// Browsers open at most six connections to a server, and the page needs some of them.
 const MOST_AT_ONCE = 4;
-// So often in a row may the server be busy before somebody is asked whether to go on.
+// Busy responses in a row before the user has to decide whether to continue.
 const MOST_REFUSALS = 30;
 
 export class Queue extends EventTarget {
@@ -12,15 +12,15 @@ export class Queue extends EventTarget {
   #asking = new Map();
   #timer = null;
   #refusals = 0;
-  /** Why nothing is asked at the moment; null where all goes on. */
+  /** Why the queue is stopped, or null. */
   stopped = null;
 
-  /** How many images wait or are asked about. */
+  /** Number of images waiting or being classified. */
   get length() {
     return this.#waiting.length + this.#asking.size;
   }
 
-  /** Whether the server asked to be left alone for a while. */
+  /** Whether the server asked to wait. */
   get isHeld() {
     return this.#timer !== null;
   }
@@ -30,7 +30,7 @@ export class Queue extends EventTarget {
     this.#fill();
   }
 
-  /** Ask nothing more until `resume`; what is asked about now waits again. */
+  /** Stop until `resume`. Images being classified go back to waiting. */
   stop(reason) {
     this.stopped = reason;
     this.#release();

@@ -1,6 +1,6 @@
-// Requests to the server, and what can come of them.
+// Requests to the server, and their errors.
 
-/** Nothing can be asked until something changes: the server is gone, or wants another key. */
+/** No request will work until something changes: the server is gone, or needs another key. */
 export class Unreachable extends Error {
   constructor(message, { wantsKey = false } = {}) {
     super(message);
@@ -8,7 +8,7 @@ export class Unreachable extends Error {
   }
 }
 
-/** The server has too much to do, and says when to come back. */
+/** The server is busy, and says when to try again. */
 export class Busy extends Error {
   constructor(waitSeconds) {
     super("the server is busy");
@@ -16,35 +16,35 @@ export class Busy extends Error {
   }
 }
 
-/** The server does not answer this one question. */
+/** The server refuses this one request. */
 export class Refused extends Error {
   constructor(message, { mayPass = false } = {}) {
     super(message);
-    /** Whether the same question may be answered another time. */
+    /** Whether trying again may help. */
     this.mayPass = mayPass;
   }
 }
 
 const BUSY = [429, 503];
 const SLOW = 408;
-const GONE = "The server does not answer. Is it still running?";
+const GONE = "The server is not responding. Is it still running?";
 let key = "";
 
-/** Send this key from now on. It is kept in memory alone. */
+/** Send this key from now on. It is kept in memory only. */
 export function useKey(text) {
   key = text;
 }
 
-/** Return what the server says of its classifier. */
+/** Return the server's description of its classifier. */
 export function askModel() {
   return send("model", {});
 }
 
 /**
- * Return what the classifier says of one image.
+ * Classify one image.
  *
- * image: with a `file` and its `name`, or a `url`.
- * options: `explain` asks for a map of where it looked; `signal` ends the request.
+ * image: has a `file` and its `name`, or a `url`.
+ * options: `explain` also asks for a heat map; `signal` cancels the request.
  */
 export async function ask(image, { explain = false, signal } = {}) {
   const options = { method: "POST", signal, headers: {} };
@@ -69,8 +69,8 @@ async function send(address, { file, ...options }) {
     answer = await response.json().catch(() => null);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    if (file && !(await canRead(file))) throw new Refused("it cannot be read any more: it was moved or changed");
-    throw (await isAlive()) ? new Refused("the connection broke", { mayPass: true }) : new Unreachable(GONE);
+    if (file && !(await canRead(file))) throw new Refused("cannot read the file: it was moved or changed");
+    throw (await isAlive()) ? new Refused("the connection was lost", { mayPass: true }) : new Unreachable(GONE);
   }
   if (options.signal?.aborted) throw new DOMException("stopped", "AbortError");
   if (response.ok && answer !== null) return answer;
@@ -79,7 +79,7 @@ async function send(address, { file, ...options }) {
 
 function problem(response, message) {
   if (response.status === 401)
-    return new Unreachable(key ? "That is not the key." : "Give the key first.", { wantsKey: true });
+    return new Unreachable(key ? "Wrong API key." : "Enter the API key first.", { wantsKey: true });
   if (BUSY.includes(response.status)) return new Busy(Number(response.headers.get("Retry-After")) || 2);
   return new Refused(message, { mayPass: response.status === SLOW || response.status >= 500 });
 }
@@ -88,7 +88,7 @@ function keyHeader() {
   return key ? { "X-API-Key": key } : {};
 }
 
-/** A browser reads a file again when it is sent, and refuses one that is another by then. */
+/** Return whether a file is still readable. Browsers read it when it is sent, and fail if it has changed. */
 async function canRead(file) {
   return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 }

@@ -1,4 +1,4 @@
-// The page: images come in, cards with answers come out. They stay in memory. Read this first.
+// The page: images come in, cards with predictions come out. All of it stays in memory. Read this first.
 
 import { setUpCamera, useCameraProgram } from "./camera.js";
 import { Card } from "./card.js";
@@ -11,17 +11,17 @@ import { Queue } from "./queue.js";
 import { askModel, useKey } from "./requests.js";
 
 const STOPPED = new Error("stopped");
-// So many more answers are announced at once, while others are still to come.
+// How many results to announce at a time while others are still to come.
 const MANY = 25;
 const MOST_KINDS = 4;
 const queue = new Queue();
 let model = null;
 let hasKey = false;
-/** In the order in which they are seen: the newest first. */
+/** In the order shown: the newest first. */
 let cards = [];
-/** Why nothing can be asked; null where all is well. */
+/** The current problem, or null. */
 let problem = null;
-/** The cards that were spoken of when all was done, and how many more since. */
+/** The cards announced when all was done, and the number announced since. */
 const atRest = new Set();
 let numTold = 0;
 
@@ -36,17 +36,17 @@ async function start() {
   showProblem(null);
 }
 
-/** Ask about images: objects with a `name`, and a `file` or a `url`. */
+/** Classify images: objects with a `name`, and a `file` or a `url`. */
 function take(images) {
   if (!model || !images.length) return;
   const added = images.map((image) => new Card(image, model, askAgain));
-  // Those that came together stay in the order in which they came.
+  // Images that were added together keep their order.
   cards.unshift(...added);
   byId("cards").prepend(...added.map((card) => card.element));
   const most = model.limits.max_file_bytes;
   const tooLarge = added.filter(({ file }) => file?.size > most);
   for (const card of tooLarge)
-    card.refuse(`it has ${size(card.file.size)}; at most ${size(most)} are taken, so it was not sent`);
+    card.refuse(`it is ${size(card.file.size)}, and the limit is ${size(most)}, so it was not sent`);
   queue.add(added.filter((card) => !card.isDone));
 }
 
@@ -65,7 +65,7 @@ function showAll() {
   byId("counts").textContent = summary(done);
   byId("save").disabled = !done.length;
   byId("stop").hidden = byId("progress").hidden = !isBusy;
-  byId("stop").textContent = queue.stopped === null ? "Stop" : "Go on";
+  byId("stop").textContent = queue.stopped === null ? "Stop" : "Resume";
   byId("progress").max = Math.max(1, cards.length);
   byId("progress").value = done.length;
   if (model) showProblem(queue.stopped === STOPPED ? null : queue.stopped);
@@ -82,18 +82,18 @@ function summary(done) {
   const ranked = [...numOf].sort((one, other) => other[1] - one[1]);
   const told = ranked.slice(0, MOST_KINDS).map(([kind, count]) => `${count} ${kind}`);
   const numOthers = ranked.slice(MOST_KINDS).reduce((sum, [, count]) => sum + count, 0);
-  if (numOthers) told.push(`${numOthers} others`);
-  if (answered.length < done.length) told.push(`${done.length - answered.length} without an answer`);
+  if (numOthers) told.push(`${numOthers} other`);
+  if (answered.length < done.length) told.push(`${done.length - answered.length} without a result`);
   if (done.length < cards.length) told.unshift(`${done.length} of ${cards.length}${delay()}`);
   return told.join(" · ");
 }
 
 function delay() {
   if (queue.stopped !== null) return queue.stopped === STOPPED ? ", stopped" : ", waiting";
-  return queue.isHeld ? ", the server is busy: going on soon" : "";
+  return queue.isHeld ? ", server busy, retrying soon" : "";
 }
 
-/** Say what is new once all is done, and on the way now and then: who listens is not to be talked to all the time. */
+/** Announce what is new when all is done, and only now and then before, so as not to overwhelm screen readers. */
 function announce(done, isBusy) {
   const fresh = done.filter((card) => !atRest.has(card));
   if (fresh.length < numTold + (isBusy ? MANY : 1)) return;
@@ -105,7 +105,7 @@ function announce(done, isBusy) {
 }
 
 function showProblem(error) {
-  // What is shown already is not written again: it would be read out again.
+  // Do not set the same text twice, or screen readers would announce it again.
   if (error === problem) return;
   problem = error;
   byId("notice").hidden = error === null;
@@ -116,7 +116,7 @@ function showProblem(error) {
   byId("key").select();
 }
 
-/** Without a key nothing is answered: as long as it is asked for, nothing else is. */
+/** Ask for the key, and hide everything else until there is one. */
 function askForKey(isAsked) {
   byId("key-form").hidden = !isAsked;
   byId("drop").hidden = isAsked;
@@ -150,7 +150,7 @@ function takeFiles(files) {
   take(Array.from(files, (file) => ({ file, name: file.name })));
 }
 
-/** Take the addresses in a text; say whether there was one. */
+/** Classify the images at the URLs in a text, and return whether there were any. */
 function takeAddresses(text) {
   const found = text.split(/\s+/).filter((word) => /^https?:\/\//i.test(word));
   take(found.map((url) => ({ name: url, url })));

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import math
 import random
 import re
 import time
@@ -130,6 +131,115 @@ def test_the_page_is_quiet_and_everybody_can_use_it(page: "Page", url: str, data
     chosen(page, data / "sad" / "01.jpg", data / "sad" / "02.jpg")
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert violations(page) == []
+    page.locator(".enlarge").nth(1).click()
+    assert violations(page) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 800), (1280, 800)])
+def test_many_images_come_in_a_list_with_at_least_six_rows_on_a_screen(
+    wide: "Page", url: str, data: Path, width: int, height: int
+) -> None:
+    wide.set_viewport_size({"width": width, "height": height})
+    telling(wide, allows_urls=False)
+    chosen(opened(wide, url), *sorted(data.rglob("*.jpg"))[:12])
+    rows = wide.locator(".card")
+    boxes = [box for row in rows.all() if (box := row.bounding_box())]
+    assert sum(box["y"] >= 0 and box["y"] + box["height"] <= height for box in boxes) >= 6
+    for part in (".image", ".name", ".answer", ".sureness", ".rail"):
+        assert rows.nth(2).locator(part).first.is_visible(), part
+
+
+def test_the_slider_makes_results_unsure_and_says_how_many(wide: "Page", url: str, run: "Run", data: Path) -> None:
+    paths = sorted(data.rglob("*.jpg"))[:12]
+    predictions = list(mien.predict(mien.load(run.path), paths))
+    chosen(opened(wide, url), *paths)
+    assert wide.locator(".threshold").inner_text().strip() == "Unsure below 0%: 0 of 12"
+    threshold = math.ceil(100 * sorted(max(prediction.probs.values()) for prediction in predictions)[6]) / 100
+    wide.locator("#threshold").fill(str(threshold))
+    expected = [each.label for each in mien.predict(mien.load(run.path), paths, threshold=threshold)]
+    assert texts(wide, ".answer") == expected
+    assert wide.locator(".card[data-state=unsure]").count() == expected.count("unsure") > 0
+    count = f"{threshold:.0%}: {expected.count('unsure')} of 12"
+    assert wide.locator(".threshold").inner_text().strip() == f"Unsure below {count}"
+    assert wide.locator("#threshold").get_attribute("aria-valuetext") == count
+    assert f"{expected.count('unsure')} unsure" in wide.locator("#counts").inner_text()
+    with wide.expect_download() as download:
+        wide.click("#save")
+    text = download.value.path().read_text("utf-8-sig")
+    assert [row["label"] for row in csv.DictReader(text.splitlines())] == expected
+    chosen(wide, data / "happy" / "00.jpg")
+    assert texts(wide, ".answer")[1:] == expected
+
+
+def test_the_slider_starts_at_the_classifier_s_threshold_and_finds_back_to_it(
+    wide: "Page", url: str, data: Path
+) -> None:
+    telling(wide, threshold=0.985)
+    chosen(opened(wide, url), data / "happy" / "00.jpg", data / "happy" / "01.jpg")
+    slider, told = wide.locator("#threshold"), wide.locator("#threshold-value")
+    assert told.inner_text().startswith("98.5%: ")
+    slider.press("ArrowLeft")
+    assert not told.inner_text().startswith("98.5%: ")
+    slider.press("ArrowRight")
+    assert told.inner_text().startswith("98.5%: ")
+    slider.press("Home")
+    assert told.inner_text() == "0%: 0 of 2"
+    wide.click("#clear")
+    chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg")
+    assert told.inner_text().startswith("98.5%: ")
+
+
+def test_without_several_images_or_with_a_class_named_unsure_there_is_no_slider(
+    wide: "Page", url: str, data: Path
+) -> None:
+    chosen(opened(wide, url), data / "happy" / "00.jpg")
+    assert wide.locator("#threshold").is_hidden()
+    chosen(wide, data / "happy" / "01.jpg")
+    assert wide.locator("#threshold").is_visible()
+    telling(wide, class_names=["happy", "unsure"])
+    opened(wide, url)
+    answer = {"source": "a.jpg", "label": "unsure", "probs": {"happy": 0.4, "unsure": 0.6}, "error": None}
+    answer |= {"out_of_distribution": False, "unlike": ""}
+    wide.route("**/predict", lambda route: route.fulfill(json={"predictions": [answer]}))
+    chosen(wide, data / "happy" / "00.jpg", data / "happy" / "01.jpg")
+    assert wide.locator("#threshold").is_hidden()
+    assert wide.locator(".card[data-state=answered]").count() == 2
+
+
+def test_a_row_is_enlarged_by_a_click_and_closed_again(wide: "Page", url: str, data: Path) -> None:
+    chosen(opened(wide, url), *sorted((data / "happy").iterdir())[:4])
+    names = texts(wide, ".card .name")
+    before = wide.locator(".card .image").nth(1).bounding_box()
+    wide.locator(".card").nth(1).click()
+    enlarged = wide.locator("#enlarged")
+    assert texts(wide, "#enlarged .name") == [names[1]] and enlarged.locator(".look button").is_visible()
+    after = enlarged.locator(".image").bounding_box()
+    assert before and after and after["width"] > 5 * before["width"]
+    wide.click("#enlarged-close")
+    assert enlarged.is_hidden() and texts(wide, "#cards .card .name") == names
+
+
+def test_the_keyboard_enlarges_a_row_goes_to_its_neighbours_and_comes_back(wide: "Page", url: str, data: Path) -> None:
+    chosen(opened(wide, url), *sorted((data / "happy").iterdir())[:3])
+    names = texts(wide, ".card .name")
+    wide.locator("#clear").press("Tab")
+    wide.keyboard.press("Tab")
+    assert focused(wide) == f"Enlarge {names[0]}"
+    wide.keyboard.press("Enter")
+    seen = texts(wide, "#enlarged .name")
+    for key in ("ArrowLeft", "ArrowRight", "ArrowRight", "ArrowRight"):
+        wide.keyboard.press(key)
+        seen += texts(wide, "#enlarged .name")
+    assert seen == [names[0], names[0], names[1], names[2], names[2]]
+    assert wide.locator("#next").is_disabled() and wide.locator("#previous").is_enabled()
+    wide.keyboard.press("Escape")
+    assert texts(wide, "#cards .card .name") == names
+    assert focused(wide) == f"Enlarge {names[2]}"
+
+
+def focused(page: "Page") -> str | None:
+    label: str | None = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    return label
 
 
 def test_of_very_many_classes_some_are_named(wide: "Page", url: str) -> None:

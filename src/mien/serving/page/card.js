@@ -12,14 +12,16 @@ export class Card {
   prediction = null;
   /** Why there is no prediction, or null. */
   error = null;
+  #threshold;
 
   /**
    * source: has a `name`, and a `file` or a `url`. model: the server's description of its classifier.
-   * askAgain: called with the card to try again.
+   * askAgain, enlarge: called with the card when its buttons are pressed.
    */
-  constructor({ name, file = null, url = null }, model, askAgain) {
+  constructor({ name, file = null, url = null }, model, { askAgain, enlarge }) {
     Object.assign(this, { name, file, url });
     this.model = model;
+    this.#threshold = model.threshold;
     this.element = byId("card").content.firstElementChild.cloneNode(true);
     const shown = this.#find(".name bdi");
     shown.textContent = short(name);
@@ -27,17 +29,32 @@ export class Card {
     this.#showImage();
     this.#find(".look button").addEventListener("click", () => this.#look());
     this.#find(".retry").addEventListener("click", () => askAgain(this));
+    this.#find(".enlarge").setAttribute("aria-label", `Enlarge ${short(name)}`);
+    this.#find(".enlarge").addEventListener("click", () => enlarge(this));
   }
 
   get isDone() {
     return this.prediction !== null || this.error !== null;
   }
 
+  /** The predicted class, or "unsure"; null without a prediction. */
+  get label() {
+    if (this.prediction === null) return null;
+    // At its own threshold, the classifier has decided already.
+    if (this.#threshold === this.model.threshold) return this.prediction.label;
+    const [[likeliest, prob]] = this.#ranked();
+    return prob < this.#threshold ? "unsure" : likeliest;
+  }
+
+  get isUnsure() {
+    return this.prediction !== null && !Object.hasOwn(this.prediction.probs, this.label);
+  }
+
   /** The result in one sentence, for screen readers. */
   get sentence() {
     if (this.error !== null) return `${short(this.name)}: ${reasonInWords(this.error)}`;
     const doubt = this.prediction.out_of_distribution ? `; unlike the training images: ${this.prediction.unlike}` : "";
-    return `${short(this.name)}: ${short(this.prediction.label)}, ${this.#sureness()}${doubt}`;
+    return `${short(this.name)}: ${short(this.label)}, ${this.#sureness()}${doubt}`;
   }
 
   show(state) {
@@ -47,16 +64,25 @@ export class Card {
 
   answer(prediction) {
     this.prediction = prediction;
-    this.show(this.#isUnsure() ? "unsure" : "answered");
-    this.#say(short(prediction.label));
-    this.#find(".sureness").textContent = this.#sureness();
+    this.judgeBy(this.#threshold);
     if (prediction.out_of_distribution) {
       this.element.classList.add("doubtful");
-      this.#reveal(".warning", `Unlike the training images: ${this.prediction.unlike}. The result may be unreliable.`);
+      this.#reveal(".warning", "Unlike the training images");
+      const why = `: ${prediction.unlike}. The result may be unreliable.`;
+      this.#find(".warning").append(made("span", { className: "why", textContent: why }));
     }
     this.#showProbs();
     this.#find(".look").hidden = !this.model.explains;
     this.#sayWhyUnseen();
+  }
+
+  /** Show the result at a threshold. */
+  judgeBy(threshold) {
+    this.#threshold = threshold;
+    if (this.prediction === null) return;
+    this.show(this.isUnsure ? "unsure" : "answered");
+    this.#say(short(this.label));
+    this.#find(".sureness").textContent = this.#sureness();
   }
 
   /** reason: why there is no prediction. mayPass: whether trying again may help. */
@@ -74,6 +100,11 @@ export class Card {
     this.error = null;
     this.show("waiting");
     this.#find(".warning").hidden = this.#find(".retry").hidden = true;
+  }
+
+  /** Move the focus to the card, and the card into view. */
+  focus() {
+    this.#find(".enlarge").focus();
   }
 
   /** Remove the card and free the image. */
@@ -98,18 +129,15 @@ export class Card {
     element.hidden = false;
   }
 
-  #isUnsure() {
-    return !Object.hasOwn(this.prediction.probs, this.prediction.label);
-  }
-
   #sureness() {
     const [[likeliest, prob]] = this.#ranked();
-    const sure = `${percentBeside(prob, this.model.threshold)} sure`;
-    return this.#isUnsure() ? `perhaps ${short(likeliest)}, ${sure}` : sure;
+    const sure = `${percentBeside(prob, this.#threshold)} sure`;
+    return this.isUnsure ? `perhaps ${short(likeliest)}, ${sure}` : sure;
   }
 
   #ranked() {
-    return Object.entries(this.prediction.probs).sort((one, other) => other[1] - one[1]);
+    const probs = this.model.class_names.map((name) => [name, this.prediction.probs[name]]);
+    return probs.sort((one, other) => other[1] - one[1]);
   }
 
   #showImage() {

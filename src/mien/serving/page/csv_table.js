@@ -18,9 +18,9 @@ export function answersTable(classNames, cards) {
   return tableText([columns, ...cards.map((card) => answerRow(classNames, card))]);
 }
 
-function answerRow(classNames, { name, prediction, error }) {
+function answerRow(classNames, { name, label, prediction, error }) {
   const probs = classNames.map((className) => (prediction ? prediction.probs[className].toFixed(6) : ""));
-  return [name, prediction?.label ?? "", ...probs, prediction?.out_of_distribution ? "yes" : "", error ?? ""];
+  return [name, label ?? "", ...probs, prediction?.out_of_distribution ? "yes" : "", error ?? ""];
 }
 
 function cell(text) {

@@ -4,17 +4,21 @@ import { setUpCamera, useCameraProgram } from "./camera.js";
 import { Card } from "./card.js";
 import { answersTable } from "./csv_table.js";
 import { byId, made } from "./elements.js";
+import { Enlarged } from "./enlarged.js";
 import { filesOf } from "./intake.js";
 import { showModel, size } from "./model.js";
 import { short } from "./names.js";
 import { Queue } from "./queue.js";
 import { askModel, useKey } from "./requests.js";
+import { Threshold } from "./threshold.js";
 
 const STOPPED = new Error("stopped");
 // How many results to announce at a time while others are still to come.
 const MANY = 25;
 const MOST_KINDS = 4;
 const queue = new Queue();
+const enlarged = new Enlarged(() => cards);
+const threshold = new Threshold();
 let model = null;
 let hasKey = false;
 /** In the order shown: the newest first. */
@@ -32,6 +36,7 @@ async function start() {
     return showProblem(error);
   }
   showModel(model);
+  threshold.reset(model.threshold);
   askForKey(model.needs_key && !hasKey);
   showProblem(null);
 }
@@ -39,7 +44,9 @@ async function start() {
 /** Classify images: objects with a `name`, and a `file` or a `url`. */
 function take(images) {
   if (!model || !images.length) return;
-  const added = images.map((image) => new Card(image, model, askAgain));
+  const actions = { askAgain, enlarge: (card) => enlarged.open(card) };
+  const added = images.map((image) => new Card(image, model, actions));
+  for (const card of added) card.judgeBy(threshold.value);
   // Images that were added together keep their order.
   cards.unshift(...added);
   byId("cards").prepend(...added.map((card) => card.element));
@@ -62,7 +69,9 @@ function showAll() {
   document.body.classList.toggle("has-answers", cards.length > 0);
   byId("answers").hidden = !cards.length;
   byId("cards").classList.toggle("single", cards.length === 1);
+  byId("cards").classList.toggle("list", cards.length > 1);
   byId("counts").textContent = summary(done);
+  showThreshold(done.filter((card) => card.prediction !== null));
   byId("save").disabled = !done.length;
   byId("stop").hidden = byId("progress").hidden = !isBusy;
   byId("stop").textContent = queue.stopped === null ? "Stop" : "Resume";
@@ -72,11 +81,19 @@ function showAll() {
   announce(done, isBusy && queue.stopped === null);
 }
 
+function showThreshold(answered) {
+  // A class named "unsure" rules a threshold out.
+  byId("threshold-row").hidden = cards.length < 2 || model.class_names.includes("unsure");
+  byId("cards").style.setProperty("--threshold", `${100 * threshold.value}%`);
+  byId("cards").classList.toggle("has-threshold", threshold.value > 0);
+  threshold.show(answered.filter((card) => card.isUnsure).length, answered.length);
+}
+
 function summary(done) {
   const numOf = new Map();
   const answered = done.filter((card) => card.error === null);
   for (const card of answered) {
-    const kind = short(card.prediction.label);
+    const kind = short(card.label);
     numOf.set(kind, (numOf.get(kind) ?? 0) + 1);
   }
   const ranked = [...numOf].sort((one, other) => other[1] - one[1]);
@@ -134,6 +151,7 @@ function clearAll() {
   atRest.clear();
   numTold = 0;
   byId("live").textContent = byId("url").value = "";
+  threshold.reset(model.threshold);
   queue.clear();
   byId("choose").focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -169,6 +187,10 @@ function onSubmit(id, act) {
 }
 
 queue.addEventListener("change", showAll);
+threshold.addEventListener("change", () => {
+  for (const card of cards) card.judgeBy(threshold.value);
+  showAll();
+});
 on("stop", "click", () => (queue.stopped === null ? queue.stop(STOPPED) : goOn()));
 on("again", "click", goOn);
 on("save", "click", saveTable);

@@ -1,4 +1,4 @@
-"""Calibration: whether probabilities mean what they say, and how much is answered right above a threshold."""
+"""Calibration: how far the probabilities can be trusted, and what a threshold would answer correctly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from mien.core.scores import Score, wilson_score
 
 _THRESHOLDS = (*(step / 40 for step in range(1, 40)), 0.99)
 _MAX_RESAMPLES, _MAX_DRAWN = 1000, 10_000_000
-# So many images in a bin say something about it; and more bins than this nobody looks at.
+# A bin with fewer images says too little; nobody reads a chart with more bins.
 _BIN_SIZE, _MAX_BINS = 40, 10
-# A threshold that leaves fewer answers than this was not tried enough to be relied on.
+# With fewer answers above it than this, a threshold has not been tested well enough.
 _FEW_ANSWERS = 10
-# So many parts, of which one after another is answered with a threshold that the others chose.
+# Each part is answered with a threshold chosen on the other parts.
 _NUM_PARTS = 5
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Images of which the classifier was about as sure.
+    """Images with a similar top probability.
 
     Attributes:
-        confidence: Mean probability of the label given.
-        accuracy: Share answered right.
+        confidence: Mean probability of the predicted class.
+        accuracy: Share of correct predictions.
     """
 
     confidence: float
@@ -33,13 +33,13 @@ class Bin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Whether a classifier is right as often as it says.
+    """How well the probabilities match the accuracy.
 
     Attributes:
-        confidence: Mean probability of the label given; to be compared with the accuracy.
-        error: Expected calibration error: how far the two lie apart in a bin, averaged over the images.
-        chance: A classifier that is right exactly as often as it says has an error below this 19 times in 20.
-        bins: By confidence, the least sure first; as many images in each.
+        confidence: Mean probability of the predicted class, to compare with the accuracy.
+        error: Expected calibration error: the gap between confidence and accuracy in a bin, averaged over the images.
+        chance: A perfectly calibrated classifier would have an error below this 19 times out of 20.
+        bins: Bins of about equal size, from the least to the most confident.
     """
 
     confidence: float
@@ -47,15 +47,22 @@ class Calibration:
     chance: float
     bins: tuple[Bin, ...]
 
+    @property
+    def error_text(self) -> str:
+        """The error with its 95% interval; "below 1%" if both ends would round to 0%."""
+        if round(100 * self.error.high) == 0:
+            return "below 1%"
+        return f"{self.error.value:.0%} (95% interval {self.error.low:.0%} to {self.error.high:.0%})"
+
 
 @dataclass(frozen=True)
 class Coverage:
-    """What is left when a classifier answers only where it is sure enough.
+    """What a threshold leaves.
 
     Attributes:
-        threshold: Least probability of the label.
+        threshold: Lowest probability at which the classifier answers.
         answered: Share of the images that get an answer.
-        accuracy: Share of those answered right.
+        accuracy: Share of those answers that are correct.
     """
 
     threshold: float
@@ -64,11 +71,11 @@ class Coverage:
 
 
 def round_thresholds(coverage: Sequence[Coverage], room: float) -> list[Coverage]:
-    """Return the rows to name in a drawing of what thresholds leave: those of 5%, 10% ..., as far as they have room.
+    """Return the rows to label in a chart of thresholds: 5%, 10% and so on, where there is room.
 
     Args:
         coverage: What `measure_coverage` returned.
-        room: How far apart they must be at least, as a share of the images.
+        room: The smallest distance between two labels, as a share of the images.
     """
     chosen: list[Coverage] = []
     for row in coverage:
@@ -86,22 +93,22 @@ def measure_calibration(
     num_folds: int = 0,
     groups: NDArray[np.int64] | None = None,
 ) -> Calibration:
-    """Compare the probabilities of the labels given with how often they are right.
+    """Compare how confident the predictions are with how often they are correct.
 
     Args:
         probs: (N, C); N is at least 1.
         labels: True class numbers, (N,).
-        num_folds: Of the cross-validation that judged them, if any.
-        groups: A number for each image, (N,), which those of one group share.
+        num_folds: Folds of the cross-validation that made the predictions; 0 for none.
+        groups: Group number of each image, (N,).
 
     Source:
         M. P. Naeini et al., Obtaining well calibrated probabilities using Bayesian binning, AAAI 2015 (error);
         J. Broecker, L. A. Smith, Increasing the reliability of reliability diagrams, Weather and Forecasting 22, 2007
-        (what is chance).
+        (chance).
     """
     confidence, right = probs.max(axis=1).astype(np.float64), probs.argmax(axis=1) == labels
     num_bins = int(np.clip(len(labels) // _BIN_SIZE, 1, _MAX_BINS))
-    # Images of which it is exactly as sure stay together.
+    # Images with exactly the same confidence stay together.
     ends = np.unique(np.quantile(confidence, np.arange(1, num_bins) / num_bins))
     places = np.unique(np.searchsorted(ends, confidence, side="right"), return_inverse=True)[1]
     bins = tuple(
@@ -128,17 +135,17 @@ def measure_coverage(
     num_folds: int = 0,
     groups: NDArray[np.int64] | None = None,
 ) -> tuple[Coverage, ...]:
-    """Say for thresholds from 0 up how much is answered, and how much of that is right.
+    """Measure, for thresholds from 0 up, how many images get an answer and how many of those answers are correct.
 
     Args:
         probs: (N, C); N is at least 1.
         labels: True class numbers, (N,).
-        threshold: One that is to be among them.
-        num_folds: Of the cross-validation that judged them, if any.
-        groups: A number for each image, (N,), which those of one group share.
+        threshold: A threshold to include.
+        num_folds: Folds of the cross-validation that made the predictions; 0 for none.
+        groups: Group number of each image, (N,).
     """
     confidence, right = probs.max(axis=1), probs.argmax(axis=1) == labels
-    # Below one over the number of classes nothing is unsure.
+    # The top probability is never below one over the number of classes.
     thresholds = {0.0, threshold, *(value for value in _THRESHOLDS if value > 1 / probs.shape[1])}
     return tuple(
         Coverage(
@@ -157,21 +164,21 @@ def measure_coverage(
 
 
 def choose_threshold(coverage: Sequence[Coverage], target_precision: float, *, least: float = 0.0) -> Coverage | None:
-    """Return the lowest threshold above which that share of the answers was right; None where there is none.
+    """Return the lowest threshold that reaches a precision; None if there is none.
 
-    Fewer than ten answers count for nothing.
+    Thresholds that leave fewer than ten answers are ignored.
 
     Args:
         coverage: What `measure_coverage` returned.
-        target_precision: Share of the answers that is to be right.
-        least: No threshold below this one.
+        target_precision: Share of the answers that should be correct.
+        least: The lowest threshold to consider.
     """
     tried = [row for row in coverage if row.accuracy.num_images >= _FEW_ANSWERS and row.threshold >= least]
     return next((row for row in tried if (row.accuracy.value or 0.0) >= target_precision), None)
 
 
 def closest_threshold(coverage: Sequence[Coverage], *, least: float = 0.0) -> Coverage:
-    """Return the threshold, not below `least`, above which most answers are surely right, where none is good enough."""
+    """Return the threshold, at least `least`, with the highest lower bound of the accuracy."""
     tried = [row for row in coverage if row.threshold >= least]
     return max(tried, key=lambda row: (row.accuracy.low, row.threshold))
 
@@ -185,17 +192,17 @@ def try_thresholds(
     num_folds: int = 0,
     groups: NDArray[np.int64] | None = None,
 ) -> tuple[Score, Score]:
-    """Return how much is answered, and how much of that is right, where the threshold is chosen on other images.
+    """Return the share answered, and the share of those that are correct, with thresholds chosen on other images.
 
-    In five parts: each in turn is answered with the threshold that the other four would choose.
+    The images are divided into five parts. Each part is answered with the threshold chosen on the other four.
 
     Args:
-        probs: (N, C), of images that were not trained on.
+        probs: (N, C), for held-out images.
         labels: True class numbers, (N,).
-        target_precision: As for `choose_threshold`; where none is good enough, `closest_threshold` is taken.
-        least: No threshold below this one.
-        num_folds: Of the cross-validation that judged the images, if any.
-        groups: A number for each image, (N,), which those of one group share.
+        target_precision: As for `choose_threshold`. If no threshold reaches it, `closest_threshold` is used.
+        least: The lowest threshold to consider.
+        num_folds: Folds of the cross-validation that made the predictions; 0 for none.
+        groups: Group number of each image, (N,).
     """
     names = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
     parts = np.random.default_rng(0).permutation(names.max() + 1)[names] % _NUM_PARTS
@@ -220,7 +227,7 @@ def _error(
     labels: NDArray[np.int64],
     groups: NDArray[np.int64] | None,
 ) -> tuple[Score, float]:
-    """Return the expected calibration error of images whose bins are `places`, (N,), and what may be chance."""
+    """Return the expected calibration error of images in the bins `places`, (N,), and what chance alone would give."""
     rng = np.random.default_rng(0)
     gaps = confidence - right
     found = _mean_gap(gaps, places)
@@ -234,7 +241,7 @@ def _error(
             drawn = np.concatenate([of_group[place] for place in rng.integers(0, len(of_group), len(of_group))])
         again[number] = _mean_gap(gaps[drawn], places[drawn])
         by_chance[number] = _mean_gap(confidence - (rng.random(len(labels)) < confidence), places)
-    # Few images make it too large by chance, and resamples of them more so: the larger side is the honest one.
+    # With few images the error is biased upwards, and more so in resamples: only the upper half-width is meaningful.
     half = float(np.quantile(again, 0.975)) - found
     chance = float(np.quantile(by_chance, 0.95))
     low = 0.0 if found <= chance else max(0.0, found - half)

@@ -1,4 +1,4 @@
-"""Candidates: several classifiers for the same job, compared on images that none of them had seen."""
+"""Candidates: several classifiers for the same job, compared on held-out images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.probabilities import cross_entropies
+from mien.core.text import counted
 
-# What candidates are called on screen and in the report.
+# Names of the candidates on screen and in the report.
 WORDS = {
-    "fast": "the head of the preset fast",
-    "finetuned": "the network trained on",
-    "cnn": "the network of the preset classic",
+    "fast": "the linear head (preset fast)",
+    "finetuned": "the fine-tuned network",
+    "cnn": "the small network (preset classic)",
 }
 
 
@@ -21,11 +22,11 @@ class Selection:
     """Which of several candidates is kept, and why.
 
     Attributes:
-        kept: Its name.
-        losses: Mean cross-entropy of each, in nats, by name; that of the simplest comes first.
-        accuracies: Share of the images that each gets right.
-        standard_errors: Of the difference of each loss from that of the first.
-        num_images: How many images these are of.
+        kept: Name of the candidate that is kept.
+        losses: Mean cross-entropy in nats, by name, the simplest candidate first.
+        accuracies: Share of correct predictions, by name.
+        standard_errors: Standard error of each loss difference from the first candidate.
+        num_images: Number of held-out images.
     """
 
     kept: str
@@ -37,11 +38,11 @@ class Selection:
     def __post_init__(self) -> None:
         names = set(self.losses)
         if not names == set(self.accuracies) == set(self.standard_errors) or not {self.kept} <= names <= set(WORDS):
-            raise ValueError(f"the candidates are {sorted(self.losses)}, and what is kept is {self.kept!r}")
+            raise ValueError(f"the candidates are {sorted(self.losses)}, but {self.kept!r} is kept")
 
     @property
     def sentence(self) -> str:
-        """Which candidate is kept, and why, in words; "" where there was only one."""
+        """Which candidate is kept and why; "" if there was only one."""
         first, *others = self.losses
         if not others:
             return ""
@@ -50,24 +51,23 @@ class Selection:
             for name, loss in self.losses.items()
         )
         why = (
-            f"no other is better by more than a standard error ({max(self.standard_errors.values()):.3f})"
+            f"no other loss is lower by more than one standard error ({max(self.standard_errors.values()):.3f})"
             if self.kept == first
-            else f"it is better by {self.losses[first] - self.losses[self.kept]:.3f}, more than a standard error "
-            f"({self.standard_errors[self.kept]:.3f})"
+            else f"its loss is lower by {self.losses[first] - self.losses[self.kept]:.3f}, more than one standard "
+            f"error ({self.standard_errors[self.kept]:.3f})"
         )
-        return f"{told} (on {self.num_images} images left out). Kept: {WORDS[self.kept]}; {why}"
+        return f"Kept {WORDS[self.kept]}: {why}. On {counted(self.num_images, 'held-out image')}: {told}"
 
 
 def select_candidate(
     probs: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64], groups: Sequence[int]
 ) -> Selection:
-    """Choose the candidate with the lowest loss; the first, unless another is lower by more than its standard error.
+    """Choose the simplest candidate unless the loss of another is lower by more than one standard error.
 
     Args:
-        probs: What each candidate says of images that it had not seen, (N, C), by name; the simplest comes first.
+        probs: Predictions of each candidate for held-out images, (N, C), by name, the simplest candidate first.
         labels: True class numbers, (N,).
-        groups: A number for each image, (N,), which copies and images of one subject share: they count as one in the
-            standard error.
+        groups: Group number of each image, (N,): copies and images of one subject count as one in the standard error.
 
     Source:
         L. Breiman, J. Friedman, R. Olshen, C. Stone, Classification and Regression Trees, 1984 (one standard error).
@@ -75,7 +75,7 @@ def select_candidate(
     numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
     losses = {name: cross_entropies(given, labels) for name, given in probs.items()}
     first = next(iter(losses.values()))
-    # Of each group one number, whose mean over the groups is that over the images.
+    # One number per group, scaled so that their mean over groups equals the mean over images.
     scale = (numbers.max() + 1) / len(labels)
     gains = {name: scale * np.bincount(numbers, first - loss) for name, loss in losses.items()}
     errors = {name: _standard_error(gain) for name, gain in gains.items()}
@@ -90,7 +90,7 @@ def select_candidate(
 
 
 def _standard_error(values: NDArray[np.float64]) -> float:
-    """Return that of a mean; of one value alone it is not known, and taken to be as large as the value."""
+    """Return the standard error of the mean; for a single value, which has none, the value itself."""
     if len(values) < 2:
         return float(np.abs(values).max())
     return float(values.std(ddof=1) / np.sqrt(len(values)))

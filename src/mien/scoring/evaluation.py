@@ -19,12 +19,12 @@ from mien.scoring.stress import Answers, Stressed, judge_stress, places_to_chang
 
 # A batch that keeps ONNX Runtime busy without holding many images at once.
 _BATCH_SIZE = 32
-# Of more images, so many tell as well what a change does.
+# More images than this hardly change what a change is found to do.
 _MAX_CHANGED = 1000
 
 
 def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Predictions:
-    """Ask a classifier about the used images of a Dataset, or of one of its splits.
+    """Predict the used images of a Dataset, or of one of its splits.
 
     Args:
         classifier: What `load` returned.
@@ -33,8 +33,8 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
-        SettingsError: The classifier looks at faces, and no faces were looked for in the Dataset.
-        TooFewImagesError: There is no image to ask about.
+        SettingsError: The classifier uses faces, but the Dataset was scanned without looking for them.
+        TooFewImagesError: There are no images to predict.
 
     Example:
         >>> import mien
@@ -46,12 +46,14 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
     unknown = sorted(set(dataset.class_names) - set(classifier.class_names))
     if unknown:
         known = ", ".join(map(repr, classifier.class_names))
-        raise NotADatasetError(f"{str(dataset.root)!r} has the classes {unknown}; the classifier knows {known}")
+        raise NotADatasetError(
+            f"{str(dataset.root)!r} has classes the classifier does not know: {unknown}. It knows {known}"
+        )
     if classifier.looks_at_faces and dataset.config.faces != "on":
-        raise SettingsError("the classifier looks at faces: scan with its own settings, classifier.facts.scan_config()")
+        raise SettingsError("the classifier uses faces: scan the folder with classifier.facts.scan_config()")
     indexes = dataset.indexes(split)
     if not len(indexes):
-        raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate on")
+        raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate")
     batches = (indexes[start : start + _BATCH_SIZE] for start in range(0, len(indexes), _BATCH_SIZE))
     predictions = [classifier.predict(inputs) for inputs in in_threads(dataset.inputs, batches)]
     probs = np.concatenate([found for found, _ in predictions])
@@ -93,22 +95,22 @@ def stress(
     may_matter: Sequence[str] = (),
     progress: Progress = SILENCE,
 ) -> tuple[Stressed, ...]:
-    """Score a classifier on changed copies of the images of a Dataset or of one of its splits: grey, blurred and so on.
+    """Score a classifier on changed copies of images: grey, blurred and so on.
 
-    Of more than 1,000 images, each change is tried on so many.
+    Each change is tried on at most 1,000 images.
 
     Args:
         classifier: What `load` returned.
         dataset: Its images have the size that the classifier takes.
         split: "train", "val" or "test"; None for all.
-        may_matter: Aspects that may tell the classes apart, such as "colour": they are left as they are.
-        progress: Told how far it is.
+        may_matter: Aspects that may tell the classes apart, such as "colour". They are left unchanged.
+        progress: Receives progress updates.
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
-        SettingsError: The classifier looks at faces, and no faces were looked for in the Dataset.
-        TooFewImagesError: There is no image to score on.
-        ImageError: An image has gone or changed since the scan.
+        SettingsError: The classifier uses faces, but the Dataset was scanned without looking for them.
+        TooFewImagesError: There are no images to score.
+        ImageError: An image is missing or has changed since the scan.
 
     Example:
         >>> import mien
@@ -129,17 +131,17 @@ def stress_beside(
     may_matter: Sequence[str] = (),
     progress: Progress = SILENCE,
 ) -> tuple[Stressed, ...]:
-    """Score a classifier on changed copies of images, beside what it said of these as they are.
+    """Score a classifier on changed copies of images whose unchanged predictions are known.
 
     Args:
         unchanged: What `predict_dataset` returned.
-        classifier: As for `stress`; likewise the others.
-        dataset: Where the images are.
+        classifier: As for `stress`.
+        dataset: The Dataset that holds the images.
         may_matter: Aspects that may tell the classes apart.
-        progress: Told how far it is.
+        progress: Receives progress updates.
 
     Raises:
-        ImageError: An image has gone or changed since the scan.
+        ImageError: An image is missing or has changed since the scan.
     """
     chosen = places_to_change(dataset, unchanged.indexes, changes_but(may_matter), _MAX_CHANGED)
     asked = changes_by_place({change: places.tolist() for change, places in chosen.items()})
@@ -169,12 +171,12 @@ def stress_beside(
 
 
 def score(classifier: Classifier, predictions: Predictions, *, threshold: float | None = None) -> Evaluation:
-    """Score predictions that were made already.
+    """Score predictions.
 
     Args:
-        classifier: Knows the classes, and its threshold.
-        predictions: What it gave, or those of its cross-validation.
-        threshold: Another one that the scores are to tell of.
+        classifier: The classifier, for its classes and threshold.
+        predictions: Its predictions, or those of its cross-validation.
+        threshold: A threshold to use instead of the classifier's.
     """
     class_names = classifier.class_names
     threshold = classifier.facts.threshold if threshold is None else threshold
@@ -182,7 +184,7 @@ def score(classifier: Classifier, predictions: Predictions, *, threshold: float 
     confusion = np.zeros((len(class_names), len(class_names)), np.int64)
     np.add.at(confusion, (predictions.labels, chosen), 1)
     largest = class_names.index(classifier.facts.largest_class)
-    # Images from elsewhere may have another largest class: then that is what one must do better than.
+    # The largest class of these images is the baseline to beat, even if it is not the largest in training.
     counts = confusion.sum(axis=1)
     largest = largest if counts[largest] == counts.max() else int(counts.argmax())
     num_folds, groups, out_of_distribution = predictions.num_folds, predictions.groups, predictions.out_of_distribution

@@ -1,4 +1,4 @@
-"""Label issues: images whose label is probably wrong, by confident learning; listed and drawn, never removed."""
+"""Label issues: images whose label is probably wrong, found by confident learning. They are listed, never removed."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +11,7 @@ from mien.core.scores import wilson_score
 from mien.data.dataset import Dataset, Problem
 from mien.scoring.results import Predictions
 
-# The method is written here, in some 50 lines, as cleanlab is under the AGPL.
+# Implemented here in some 50 lines because cleanlab is under the AGPL.
 _LIKELY = 0.5
 
 
@@ -21,9 +21,10 @@ class LabelIssue:
 
     Attributes:
         index: Its place in the Dataset.
-        label: The class that it stands under.
+        label: Its label.
         suggested: The class that it looks like.
-        prob_label: Probability of its label, from a classifier that had not seen it; likewise `prob_suggested`.
+        prob_label: Probability of its label, from a classifier not trained on it.
+        prob_suggested: Probability of the suggested class.
     """
 
     index: int
@@ -33,7 +34,7 @@ class LabelIssue:
     prob_suggested: float
 
     def to_dict(self, dataset: Dataset) -> dict[str, Any]:
-        """Return plain JSON values, with the path in the place of the index."""
+        """Return plain JSON values, with the path instead of the index."""
         found = asdict(self)
         del found["index"]
         return {"path": dataset.records[self.index].path, **found}
@@ -42,12 +43,12 @@ class LabelIssue:
 def find_label_issues(dataset: Dataset, predictions: Predictions) -> tuple[LabelIssue, ...]:
     """Return the images whose label is probably wrong, the worst first.
 
-    There are none where the answers are no better than the best constant one: nothing can be told from such. And none
-    of an image whose other class is less likely than all the rest together: of many classes, that would be a guess.
+    There are none if the predictions are no better than always guessing the largest class. An image is listed only if
+    the suggested class is more likely than all others together.
 
     Args:
-        dataset: What was asked about.
-        predictions: Given by classifiers that had not seen the image in question.
+        dataset: The Dataset that holds the images.
+        predictions: Predictions by classifiers that were not trained on the image in question.
     """
     names, probs = dataset.class_names, predictions.probs
     num_right = int((probs.argmax(axis=1) == predictions.labels).sum())
@@ -65,10 +66,10 @@ def find_label_issues(dataset: Dataset, predictions: Predictions) -> tuple[Label
 
 
 def label_issue_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.int64]:
-    """Return which labels are probably wrong, as rows, the worst first.
+    """Return the rows whose labels are probably wrong, the worst first.
 
-    How many images of each class really show each other class is estimated from the answers that are confident: at
-    least as probable as that class is on average for the images labelled so. That many are taken, by the margin.
+    How many images of each class really show another class is estimated from the confident predictions: those at least
+    as probable as the class is on average for images with that label. That many images are taken, by margin.
 
     Args:
         labels: Class numbers, (N,).
@@ -90,7 +91,7 @@ def label_issue_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> 
         if label != other:
             margins = probs[rows, other] - probs[rows, label]
             most = np.argsort(-margins, kind="stable")[: round(joint[label, other])]
-            # Where the label is the likelier of the two, the estimate was too high.
+            # If the label is the more likely of the two, the estimate was too high.
             chosen[rows[most[margins[most] > 0]]] = True
     margins = label_margins(labels, probs)
     rows = np.flatnonzero(chosen)
@@ -98,20 +99,20 @@ def label_issue_rows(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> 
 
 
 def label_margins(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the probability of each label less that of the likeliest other, (N,): the lower, the more doubtful."""
+    """Return the probability of each label minus that of the most likely other class, (N,); lower is more doubtful."""
     rows = np.arange(len(labels))
     margins: NDArray[np.floating] = probs[rows, labels] - probs[rows, _suggested(labels, probs)]
     return margins
 
 
 def confident_joint(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return how many images of each class (rows) probably show each class (columns), (C, C).
+    """Return how many images labelled as each class (rows) probably show each class (columns), (C, C).
 
-    The rows sum to the numbers of images of the classes.
+    Each row sums to the number of images with that label.
     """
     num_classes = probs.shape[1]
     counts = np.bincount(labels, minlength=num_classes)
-    # A class without images has no usual probability: nothing is confident to be of it.
+    # A class without images has no average probability, so no prediction of it counts as confident.
     usual = [probs[labels == c, c].mean() if counts[c] else np.inf for c in range(num_classes)]
     confident = np.where(probs >= usual, probs, -1)
     sure = np.flatnonzero(confident.max(axis=1) >= 0)
@@ -122,7 +123,7 @@ def confident_joint(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> N
 
 
 def _suggested(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Return the likeliest class beside the label, (N,)."""
+    """Return the most likely class other than the label, (N,)."""
     others = np.array(probs, np.float64)
     others[np.arange(len(labels)), labels] = -1
     found: NDArray[np.intp] = others.argmax(axis=1)
@@ -130,10 +131,10 @@ def _suggested(labels: NDArray[np.int64], probs: NDArray[np.floating]) -> NDArra
 
 
 def mark_label_issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Dataset:
-    """Return the same Dataset with the problem `label_issue` for the label_issues, which stay in use."""
+    """Return the Dataset with the problem `label_issue` added to these images, which stay in use."""
     records = list(dataset.records)
     for issue in label_issues:
         record = records[issue.index]
-        problem = Problem("label_issue", f"looks {issue.suggested} ({issue.prob_suggested:.0%})")
+        problem = Problem("label_issue", f"looks like {issue.suggested} ({issue.prob_suggested:.0%})")
         records[issue.index] = replace(record, problems=(*record.problems, problem))
     return dataset.with_records(records)

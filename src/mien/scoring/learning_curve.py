@@ -1,4 +1,4 @@
-"""The learning curve: what is right after learning from fewer images, and what twice as many would bring."""
+"""The learning curve: accuracy with fewer training images, and the gain expected from twice as many."""
 
 import math
 from collections.abc import Sequence
@@ -9,26 +9,26 @@ from numpy.typing import NDArray
 
 from mien.core.scores import Z_95, Score, fold_inflation, wilson_score
 
-# Below, a curve is steeper than it will ever be again, and says nothing of what comes.
+# Below this share, a curve is steeper than it will ever be again, which says nothing about what comes next.
 _LEAST_SHARE = 0.4
-# Fewer images than this, at that share, were chosen by luck more than anything.
+# With fewer images than this at that share, the result depends mostly on which ones were drawn.
 _FEWEST = 30
-# The next doubling brings this share of what the last brought, give or take as much: benchmarks/enough.py.
+# The next doubling brings this share of what the last one brought, plus or minus as much: benchmarks/enough.py.
 _NEXT = 0.6
-# Where no image was answered otherwise, that is chance, too: as if two more had been, one either way.
+# Even if no prediction changed, chance plays a part: two images are added, one changed each way.
 _NUM_ADDED = 2
 
 
 @dataclass(frozen=True)
 class AnswersByShare:
-    """What is said of images after learning from parts of the others.
+    """Which images are classified correctly after training on parts of the others.
 
     Attributes:
-        shares: Which parts of the training images of each fold, S of them, from the smallest to 1.
-        num_trained: How many images these are, in the mean of the folds.
-        right: Which images were answered right, (S, N).
-        labels: Places of their true classes, (N,).
-        groups: A number for each image, (N,), which images share that were never divided.
+        shares: Shares of the training images of each fold, S of them, from the smallest to 1.
+        num_trained: Number of training images for each share, averaged over the folds.
+        right: Which images were classified correctly, (S, N).
+        labels: True class numbers, (N,).
+        groups: Group number of each image, (N,); no group is ever divided.
     """
 
     shares: tuple[float, ...]
@@ -40,12 +40,12 @@ class AnswersByShare:
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What is right after learning from a part of the images.
+    """The accuracy after training on a part of the images.
 
     Attributes:
-        share: Of the training images of each fold.
-        num_trained: How many images these are, in the mean of the folds.
-        accuracy: Share answered right of the images left out, which are the same at each point.
+        share: Share of the training images of each fold.
+        num_trained: Number of training images, averaged over the folds.
+        accuracy: Accuracy on the held-out images, which are the same at each point.
     """
 
     share: float
@@ -58,10 +58,10 @@ class LearningCurve:
     """How the accuracy grows with the number of images.
 
     Attributes:
-        points: By the share, the smallest first; the last is of all images.
+        points: From the smallest share to all images.
         gain: What twice as many images like these would add to the accuracy; `low` and `high` are between -1 and 1.
-        is_rising: Whether the accuracy rises with the images, beyond chance.
-        is_long_enough: Whether the smaller parts have enough images to tell anything.
+        is_rising: Whether the accuracy rises with the number of images, beyond chance.
+        is_long_enough: Whether the smaller parts have enough images to draw conclusions.
         gains_most: The class that gains more than the others, beyond chance; "" for none.
     """
 
@@ -73,24 +73,24 @@ class LearningCurve:
 
     def __post_init__(self) -> None:
         if len(self.points) < 2 or min(point.num_trained for point in self.points) < 1:
-            raise ValueError(f"a learning curve has the points {self.points}")
+            raise ValueError(f"not a learning curve: {self.points}")
 
 
 def measure_learning_curve(
     answers: AnswersByShare, *, class_names: Sequence[str], num_folds: int, by_groups: bool = False
 ) -> LearningCurve:
-    """Return the learning curve of a cross-validation, and what twice as many images would bring.
+    """Return the learning curve of a cross-validation, and the gain expected from twice as many images.
 
-    What a doubling brought is the slope of the accuracy over the logarithm of the number of images, by least squares
-    from 40% of them on. By a power law the next doubling brings less: 0.6 times as much, give or take 0.6 times as
-    much. The interval joins that with the chance in the slope, and as much chance in the next doubling: the images are
-    counted by groups, and their number is that which the folds are worth.
+    The gain from a doubling so far is the slope of the accuracy over the logarithm of the number of images, by least
+    squares from 40% of them on. By a power law the next doubling brings less: 0.6 times as much, plus or minus 0.6
+    times as much. The interval combines this with the sampling error of the slope and of the next doubling, counting
+    images by group and with the effective sample size of the folds.
 
     Args:
-        answers: Of all images of the folds.
+        answers: Results for all images of the folds.
         class_names: Their classes.
-        num_folds: How many folds there are.
-        by_groups: Whether scores count groups, beside the slope, which always does.
+        num_folds: Number of folds.
+        by_groups: Whether the scores count groups; the slope always does.
 
     Source:
         J. Hestness et al., Deep learning scaling is predictable, empirically, 2017 (power law); A. Agresti, Y. Min,
@@ -103,13 +103,13 @@ def measure_learning_curve(
     ]
     slope, half = _slope(answers, num_folds)
     last, rise = accuracies[-1], max(slope, 0.0)
-    # The slope may be chance, and so may the next doubling; and the curve may turn flat, or stay straight.
+    # The slope and the next doubling both have a sampling error, and the curve may flatten or stay straight.
     room = _NEXT * math.hypot(half, half, rise)
     share_right = last.value or 0.0
     gain = Score(
         value=min(_NEXT * rise, 1 - share_right),
         low=max(_NEXT * rise - room, -share_right),
-        # No score of 100% says that there is nothing left to gain.
+        # Even 100% on a sample does not mean that nothing is left to gain.
         high=min(_NEXT * rise + room, 1 - last.low),
         num_images=num_images,
         method=f"{_NEXT} ± {_NEXT} times the slope by doubling, {num_folds} folds",
@@ -127,7 +127,7 @@ def measure_learning_curve(
 
 
 def _contrast(shares: Sequence[float]) -> NDArray[np.float64]:
-    """Return by what to multiply the accuracies, (S,), for their slope by doubling, by least squares."""
+    """Return the factors, (S,), that turn accuracies into their least-squares slope per doubling."""
     doublings = np.log2(shares)
     is_late = np.array(shares) >= _LEAST_SHARE
     apart = np.where(is_late, doublings - doublings[is_late].mean(), 0.0)
@@ -138,7 +138,7 @@ def _contrast(shares: Sequence[float]) -> NDArray[np.float64]:
 def _slope(
     answers: AnswersByShare, num_folds: int, among: NDArray[np.bool_] | slice = slice(None)
 ) -> tuple[float, float]:
-    """Return by how much the accuracy rises with a doubling, and half of the 95% interval of that."""
+    """Return the rise of the accuracy per doubling, and half the width of its 95% interval."""
     contrast = _contrast(answers.shares)
     slopes = contrast @ answers.right[:, among]
     mean = float(slopes.mean())
@@ -148,7 +148,7 @@ def _slope(
 
 
 def _gains_most(answers: AnswersByShare, class_names: Sequence[str], num_folds: int) -> str:
-    """Return the class that surely gains most, where it gains more than all others together, or ""."""
+    """Return the class whose accuracy gains most, if it clearly gains more than the others together; otherwise ""."""
     places = np.unique(answers.labels).tolist()
     if len(places) < 2:
         return ""

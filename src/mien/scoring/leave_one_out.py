@@ -1,4 +1,4 @@
-"""Leave-one-out: what a smooth classifier that was fitted on all other images says of each one, in closed form."""
+"""Leave-one-out: predictions for each image by a kernel classifier fitted on all others, in closed form."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from mien.core.parallel import threads_for
 from mien.core.probabilities import best_temperature, cross_entropy, softmax
 
-# More are answered in blocks, each from the others of its block: the time grows with the third power of their number.
+# Larger sets are split into blocks of this size, because the time grows with the cube of the number of images.
 _BLOCK_SIZE = 2000
 _ROWS = 4096
 # Width of the kernel: its square as a share of the median squared distance. Measured, see benchmarks/label_issues.py.
 _WIDTH = 0.3
 # Strengths of the penalty, as shares of the mean eigenvalue of the kernel.
 _PENALTIES = tuple(float(share) for share in np.logspace(-1.5, 2, 8))
-# Faces count as much as so many times the features of the whole image.
+# Weights of the face features relative to those of the whole image.
 _FACE_SHARES = (0.0, 0.1, 0.3)
-# Scores are about 0 and 1: so much steeper, they are logits that a temperature can put right.
+# Scores are near 0 and 1; scaled by this, they are logits that a temperature can calibrate.
 _STEEPNESS = 10.0
 
 
@@ -31,23 +31,23 @@ def leave_one_out(
     num_face_features: int = 0,
     seed: int = 0,
 ) -> NDArray[np.float32]:
-    """Return the probabilities that each image gets from a classifier fitted on all the others.
+    """Predict each image with a classifier fitted on all the others.
 
-    The classifier is least squares with a Gaussian kernel: near images count more than far ones. What it would say
-    without an image follows from one fit on all of them, so that this takes a fraction of a second for some hundred.
-    How much faces count beside the whole image is chosen by the lowest cross-entropy.
+    The classifier is least squares with a Gaussian kernel, so near images count more than far ones. Its prediction
+    without an image follows from a single fit on all of them, which takes a fraction of a second for a few hundred
+    images. The weight of the face features is the one with the lowest cross-entropy.
 
     Args:
         features: float32 (N, D).
         labels: Class numbers, (N,).
-        groups: A number for each image, (N,): those with the same number are left out together.
+        groups: Group number of each image, (N,). A group is left out as a whole.
         num_classes: C.
-        num_face_features: How many of the last features are of faces; all are 0 for an image without one, and the last
-            is 1 for one with a face.
-        seed: Decides the blocks of more than 2,000 images.
+        num_face_features: How many of the last features describe faces. All are 0 for an image without a face, and the
+            last is 1 for an image with one.
+        seed: Random seed for the blocks, used above 2,000 images.
 
     Returns:
-        float32 (N, C), each row of sum 1.
+        float32 (N, C); each row sums to 1.
 
     Source:
         G. H. Golub, M. Heath, G. Wahba, Generalized cross-validation as a method for choosing a good ridge parameter,
@@ -60,14 +60,14 @@ def leave_one_out(
     shares: tuple[float, ...] = _FACE_SHARES if faces.any() else (0.0,)
     with threads_for(len(labels)):
         for block in _blocks(labels, names, seed):
-            # As if there were so many features of faces for each of the image.
+            # Scaled as if there were this many face features per image feature.
             scales = [math.sqrt(share * images.shape[1] / max(1, faces.shape[1])) for share in shares]
             several = [np.hstack([images[block], scale * faces[block]]).astype(np.float64) for scale in scales]
             found = [_predictions(rows, labels[block], names[block], num_classes) for rows in several]
             losses = [cross_entropy(each, labels[block]) for each in found]
             best = int(np.argmin(losses))
             probs[block] = found[best]
-            # The first block has told for all.
+            # The first block chooses the weight for all blocks.
             shares = shares[best : best + 1]
     return probs
 
@@ -79,23 +79,23 @@ def accuracies_without_groups(
     *,
     num_classes: int,
 ) -> NDArray[np.float64]:
-    """Return for each of several groupings the share of images that a classifier without their group answers right.
+    """Return the accuracy under several groupings, where each image is predicted without its whole group.
 
     Args:
         features: float32 (N, D), N at most 2,000: the time grows with the third power of their number.
         labels: Class numbers, (N,).
-        groupings: For each of them a number for each image, (N,), which those of one group share.
+        groupings: Group number of each image, (N,), for each grouping.
         num_classes: C.
 
     Returns:
-        One number for each grouping.
+        One accuracy for each grouping.
     """
     rows = _standardised(features)
     with threads_for(len(labels)):
         squares, vectors = np.linalg.eigh(_kernel(rows.astype(np.float64)))
         squares, targets = np.maximum(squares, 0), np.eye(num_classes)[labels]
         influences = [_influence(squares, vectors, share) for share in _PENALTIES]
-        # The penalty that answers best where each image is left out alone: no grouping is favoured.
+        # The best penalty when each image is left out alone, so that no grouping is favoured.
         alone = np.arange(len(labels))
         right = [(_without_own(found, targets, alone).argmax(axis=1) == labels).mean() for found in influences]
         best = influences[int(np.argmax(right))]
@@ -127,7 +127,7 @@ def _standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _standardised_faces(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what is found in faces with mean 0 and variance 1 among images with one, whatever others have; no flag."""
+    """Return face features, without the flag, with mean 0 and variance 1 among images that have a face."""
     rows = np.zeros((len(features), max(0, features.shape[1] - 1)), np.float32)
     with_face = features[:, -1:].any(axis=1)
     if with_face.any():
@@ -136,14 +136,14 @@ def _standardised_faces(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _influence(squares: NDArray[np.float64], vectors: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """Return what each image's target does to each image's score, (N, N); the constant is free of any penalty."""
+    """Return the influence of each image's target on each image's score, (N, N); the constant is not penalised."""
     kept = squares / (squares + max(share * squares.mean(), 1e-12))
     influence: NDArray[np.float64] = (vectors * kept) @ vectors.T + 1 / len(squares)
     return influence
 
 
 def _blocks(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
-    """Deal out the places of the images, groups whole and classes evenly."""
+    """Divide the images into blocks, with whole groups and evenly spread classes."""
     num_blocks = -(-len(labels) // _BLOCK_SIZE)
     firsts = np.unique(groups, return_index=True)[1]
     chance = np.random.default_rng(seed).random(len(firsts))
@@ -155,7 +155,7 @@ def _blocks(labels: NDArray[np.int64], groups: NDArray[np.int64], seed: int) -> 
 def _predictions(
     rows: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64], num_classes: int
 ) -> NDArray[np.float64]:
-    """Return the probabilities (N, C) with the penalty and the temperature that fit the labels best."""
+    """Return the probabilities (N, C) for the penalty and temperature with the lowest cross-entropy."""
     squares, vectors = np.linalg.eigh(_kernel(rows))
     squares = np.maximum(squares, 0)
     targets = np.eye(num_classes)[labels]
@@ -168,7 +168,7 @@ def _predictions(
 
 
 def _kernel(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how near images are to one another, (N, N), with a mean of 0 in each row and column."""
+    """Return the centred Gaussian kernel of the images, (N, N)."""
     lengths = (rows**2).sum(axis=1)
     distances = np.maximum(lengths[:, None] + lengths - 2 * rows @ rows.T, 0)
     near = np.exp(-distances / max(2 * _WIDTH * float(np.median(distances)), 1e-12))
@@ -179,7 +179,7 @@ def _kernel(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def _without_own(
     influence: NDArray[np.float64], targets: NDArray[np.float64], groups: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Return the scores (N, C) that each image would get from a fit without it and its group."""
+    """Return the scores (N, C) that each image would get from a fit without its group."""
     errors = targets - influence @ targets
     scores = targets - errors / np.maximum(1 - np.diag(influence), 1e-9)[:, None]
     names, counts = np.unique(groups, return_counts=True)

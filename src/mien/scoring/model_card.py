@@ -1,4 +1,4 @@
-"""The model card: what a classifier can do, what it is for and not for, in Markdown, from what its file says."""
+"""The model card: what a classifier can do, and what it is and is not for, in Markdown, from its model file."""
 
 import re
 from collections.abc import Iterator
@@ -10,28 +10,31 @@ from mien.model.classifier import ModelFacts, Provenance
 from mien.model.prediction import UNSURE
 from mien.scoring.results import Evaluation, Scores, scores_from_dict
 from mien.scoring.stress import WORDS, weakness_of
+from mien.scoring.verdict import headline
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
+# Fewer training images with a face than one in twenty: the images do not show people.
+_FEW_FACES = 0.05
+_PEOPLE = (
+    "Judging people. It learnt how images look that somebody sorted into these classes, and knows nothing about the "
+    "people in them. Do not use it to decide about anyone's work, credit, care or access."
+)
 _NOT_FOR = (
-    "Judging people. What it learnt is how images look that somebody sorted into these classes; it knows nothing of "
-    "whoever is in them. Decide nothing about a person by it: no work, no credit, no care, no access.",
-    "Images unlike those that it was trained on: another camera, another source, other people or things. Score it on "
-    "some of those first.",
-    "Anything that is none of its classes: it names one of them all the same. It points out images that are unlike "
-    "those it was trained on, but not all of them.",
+    "Images unlike its training images: another camera, another source, other subjects. Evaluate it on some of those "
+    "first.",
+    "Images of none of its classes: it still names one of them. It flags many images unlike its training images, but "
+    "not all.",
 )
-_SMILE = "Reading feelings. A smile is not an emotion, and a sad face may be an actor's: it sorts looks, not moods."
-_WORK = (
-    "Inferring the emotions of people at work or in schools: the European Union forbids it (AI Act, Article 5(1)(f))."
-)
-_FACES = """## It looks at faces
+_SMILE = "Reading feelings. A smile is not an emotion, and a sad face may be an actor's. It sorts looks, not moods."
+_WORK = "Inferring the emotions of people at work or in schools. The EU AI Act forbids this (Article 5(1)(f))."
+_FACES = """## It uses faces
 
-Beside the whole image, it looks at up to three faces in it. A detector finds them, and a network that was trained to
-read expressions tells how they look, not what anybody feels. Both came with mien. The detector misses drawings, small
-faces in groups, and many that are turned away; the network was seen to err on children and on wrinkled faces that
-smile. Where no face is found, the answer is that of the whole image."""
+Besides the whole image, it looks at up to three faces. A face detector finds them, and a network trained on
+expressions describes how they look, not what anyone feels. Both networks are part of mien. The detector misses
+drawings, small faces in groups, and many faces that are turned away. The expression network is known to err on children
+and on wrinkled faces that smile. If no face is found, only the whole image counts."""
 _WITH_FACES = """
-# Without faces it judges by the whole image alone; mien finds them and cuts them out.
+# Without faces, only the whole image counts. mien finds the faces and crops them.
 inputs |= {"faces": numpy.zeros((1, 3, 64, 64), "uint8"), "face_weights": numpy.zeros((1, 3), "float32")}"""
 _USE = """## How to use it
 
@@ -43,7 +46,7 @@ $ mien predict model.onnx --about
 $ mien evaluate . other-photos
 ```
 
-To let others use it, by a page and an HTTP API: `mien serve model.onnx`.
+To share it as a web page and an HTTP API: `mien serve model.onnx`.
 
 From Python:
 
@@ -55,8 +58,8 @@ for prediction in mien.predict(classifier, ["photo.jpg"]):
     print(prediction.label, prediction.probs)
 ```
 
-Without mien, by ONNX Runtime alone; mien also turns an image upright, puts a transparent one on white, follows
-`resize_mode` for one of another shape, and shrinks large ones in its own way, so that probabilities differ a little:
+With ONNX Runtime alone, without mien. The probabilities differ slightly, because mien also rotates images upright, puts
+transparent images on a background, follows `resize_mode`, and shrinks large images with its own filter:
 
 ```python
 import json, numpy, onnxruntime, PIL.Image
@@ -70,28 +73,28 @@ print(dict(zip(facts["class_names"], probs[0].tolist())))
 ```"""
 _LICENCE = """## Licence
 
-The images are not in the file, but what it knows comes from them: who may use them, and what for, is yours to know.
+The file contains no images, but was trained on them. Check that their licence allows your use.
 """
 
 
 def model_card(facts: ModelFacts, *, use: bool = True) -> str:
-    """Return the model card of a classifier. The same facts give the same text; no name in it can become markup.
+    """Return the model card of a classifier. Names are escaped, so that none can become markup.
 
     Args:
-        facts: What its file says.
-        use: Whether it says how to use the file that it lies beside.
+        facts: The facts stored in its model file.
+        use: Whether to include how to use the model file next to the card.
 
     Raises:
         ModelFileError: The scores in the file are damaged.
 
     Source:
-        M. Mitchell and others, Model Cards for Model Reporting, FAT* 2019, in short.
+        M. Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
     """
     parts = [
-        f"# A classifier of images: {_listed(facts.class_names)}",
+        f"# Image classifier: {_listed(facts.class_names)}",
         *_judged(facts),
         *_changed(facts),
-        "## What it is for\n\nSorting images of the same kind, from the same source, as those it was trained on.",
+        "## What it is for\n\nClassifying images of the same kind, and from the same source, as its training images.",
         "## What it is not for\n\n" + "\n".join(f"- {text}" for text in limits(facts)),
         *([_FACES] if facts.faces == "on" else []),
     ]
@@ -103,16 +106,24 @@ def model_card(facts: ModelFacts, *, use: bool = True) -> str:
 
 
 def limits(facts: ModelFacts) -> tuple[str, ...]:
-    """Return what a classifier must not be used for, in sentences."""
+    """Return what a classifier must not be used for, as sentences."""
     words = {word for name in facts.class_names for word in re.findall("[a-z]+", name.lower())}
-    return (_SMILE, _WORK, *_NOT_FOR) if words & _MOODS or facts.faces == "on" else _NOT_FOR
+    if words & _MOODS or facts.faces == "on":
+        return (_SMILE, _WORK, _PEOPLE, *_NOT_FOR)
+    return (_PEOPLE, *_NOT_FOR) if _may_show_people(facts) else _NOT_FOR
+
+
+def _may_show_people(facts: ModelFacts) -> bool:
+    """Return whether training images may show people: unless faces were looked for, and hardly any were found."""
+    without = sum(count for kind, count in facts.kinds.items() if "without a face" in kind)
+    return facts.faces == "off" or without < (1 - _FEW_FACES) * sum(facts.kinds.values()) or not facts.kinds
 
 
 def scores_of(facts: ModelFacts) -> Scores | None:
-    """Return the scores that a file carries, if any.
+    """Return the scores stored in a model file, if any.
 
     Raises:
-        ModelFileError: They are damaged.
+        ModelFileError: The scores are damaged.
     """
     if not facts.scores:
         return None
@@ -123,9 +134,9 @@ def scores_of(facts: ModelFacts) -> Scores | None:
 
 
 def escaped(text: str) -> str:
-    """Return text of which Markdown makes nothing: no markup, no link, no table cell, no HTML, no new line."""
-    # Entities, and not backslashes: every reader of Markdown knows them, within tables too. What means nothing within a
-    # line stays, for those who read the file as it is. The points of a version may stay; others may make a link.
+    """Return text escaped for Markdown: no markup, links, table cells, HTML or new lines."""
+    # Entities instead of backslashes, because every Markdown renderer knows them, even in tables. Harmless characters
+    # stay as they are, for people who read the source. Dots in versions stay; others could form a link.
     return re.sub(
         r"[\"#$&*/:;<>?@\[\\\]^`{|}~]|(?<![^\W_])_|_(?![^\W_])|(?<!\d)\.|\.(?!\d)",
         lambda found: f"&#{ord(found[0])};",
@@ -136,19 +147,16 @@ def escaped(text: str) -> str:
 def _judged(facts: ModelFacts) -> Iterator[str]:
     scores = scores_of(facts)
     if scores is None:
-        yield "It carries no scores: nothing is known of how often it is right."
+        yield "The file contains no scores, so the accuracy is unknown."
         return
     best = scores.judged
-    yield (
-        f"It is right for {best.accuracy} of images that it had not seen. "
-        f"Always saying {escaped(best.baseline_label)} is right for {best.baseline}."
-        + (" That it does better than that is not shown." if best.accuracy.low <= (best.baseline.value or 0) else "")
-    )
+    yield headline(best, escaped(best.baseline_label))
     how = {
-        "test": "The test: the saved classifier, on images that were held back and read once, at the end.",
-        "out_of_fold": "Cross-validation: each image judged by a classifier made in the same way without it.",
+        "test": "on the test split (the saved classifier, on images held back until the end)",
+        "out_of_fold": "in cross-validation (each image predicted by a classifier that was not trained on it)",
     }
-    lines = [f"- {how[key]} Accuracy {evaluation.accuracy}." for key, evaluation in scores.by_source.items()]
+    lines = [f"- Accuracy {evaluation.accuracy} {how[key]}." for key, evaluation in scores.by_source.items()]
+    lines.append(f"- Always guessing {escaped(best.baseline_label)}: {best.baseline}.")
     many = len(best.classes) > MANY_CLASSES
     table = _table(
         ("class", "precision", "recall", "F1"),
@@ -158,12 +166,12 @@ def _judged(facts: ModelFacts) -> Iterator[str]:
         ],
     )
     which = f"The {MANY_CLASSES} of {len(best.classes)} classes with the lowest F1" if many else "By class"
-    source = "cross-validation" if scores.out_of_fold else "the test"
+    source = "in cross-validation" if scores.out_of_fold else "on the test split"
     yield (
-        "## How it was judged\n\n" + "\n".join(lines) + f"\n\n{which}, by {source}:\n\n{table}\n\n"
+        "## How it was evaluated\n\n" + "\n".join(lines) + f"\n\n{which}, {source}:\n\n{table}\n\n"
         f"{_sureness(facts, best, scores.test)}\n\n"
-        f"The intervals are of 95%: {best.accuracy.method}; calibration: {best.calibration.error.method}. They hold "
-        "for images from the same source, not for others. Near copies that were found never stood on both sides."
+        f"95% intervals: {best.accuracy.method}; calibration: {best.calibration.error.method}. They hold only for "
+        "images from the same source. Near-duplicates that were found are never in two splits."
     )
 
 
@@ -171,29 +179,26 @@ def _changed(facts: ModelFacts) -> Iterator[str]:
     scores = scores_of(facts)
     if scores is None or not scores.stressed:
         return
-    told = weakness_of(scores.stressed) or "No fall is beyond chance; smaller ones cannot be told with so few images."
+    told = weakness_of(scores.stressed) or "No drop in accuracy is beyond chance; small drops need more images to show."
     if any(each.before for each in scores.stressed):
-        told += " It also learnt from changed copies of its training images."
+        told += " It was also trained on changed copies of its training images."
     rows = [[WORDS[each.change], str(each.changed), f"{each.unchanged.value:.0%}"] for each in scores.stressed]
     yield (
         "## On changed images\n\n"
-        "Copies of images that it had not seen were changed in what should not matter. "
-        f"{told}\n\n{_table(('images that are', 'right', 'right where unchanged'), rows)}"
+        "Held-out images were changed in ways that should not matter. "
+        f"{told}\n\n{_table(('images that are', 'accuracy', 'unchanged'), rows)}"
     )
 
 
 def _sureness(facts: ModelFacts, best: Evaluation, test: Evaluation) -> str:
-    calibration = best.calibration
-    # A threshold that was chosen by the others is tried on the test.
+    # A threshold chosen on the other images is tested on the test split.
     was_chosen = facts.provenance is not None and "target_precision" in facts.provenance.settings
-    rows, where = (test.coverage, " of the test") if was_chosen else (best.coverage, "")
-    lines = [f"It is {calibration.confidence:.0%} sure on average; calibration error {calibration.error}."]
+    rows, where = (test.coverage, "test images") if was_chosen else (best.coverage, "images")
+    lines = [f"Calibration: {best.calibration_text}."]
     for row in rows:
         if row.threshold == facts.threshold > 0:
-            lines.append(
-                f"Below a probability of {row.threshold:g} it says {UNSURE!r}: it answers {row.answered} of the"
-            )
-            lines.append(f"images{where}, and {row.accuracy} of that is right.")
+            lines.append(f"Below a probability of {row.threshold:g} it says {UNSURE!r}.")
+            lines.append(f"It answers {row.answered} of the {where}, and {row.accuracy} of those answers are correct.")
     return " ".join(lines)
 
 
@@ -206,8 +211,8 @@ def _data(facts: ModelFacts, provenance: Provenance) -> str:
         "## The data",
         _table(("class", "training", "validation", "test"), rows[:MANY_CLASSES]),
         f"And {len(rows) - MANY_CLASSES} more classes." if len(rows) > MANY_CLASSES else "",
-        f"The smallest side of an image used has {provenance.smallest_side} pixels. "
-        + ("Files left out, and why:" if left_out else "No file was left out."),
+        f"The shortest side of any image is {provenance.smallest_side} pixels. "
+        + ("Files skipped:" if left_out else "No file was skipped."),
         "\n".join(left_out),
         f"Fingerprint of the images: `{_hash(facts.data_fingerprint)}`\\\n"
         f"Fingerprint of their split: `{_hash(provenance.split_fingerprint)}`",
@@ -220,14 +225,14 @@ def _making(facts: ModelFacts, provenance: Provenance) -> str:
     settings = [f"{escaped(name)} = {escaped(str(value))}" for name, value in provenance.settings.items()]
     versions = [f"{escaped(name)} {escaped(version)}" for name, version in provenance.versions.items()]
     lines = (
-        f"- Made on {escaped(provenance.made_on)}, by the preset {escaped(provenance.preset)} "
+        f"- Trained on {escaped(provenance.made_on)} with the preset {escaped(provenance.preset)} "
         f"(method {escaped(provenance.method)}), seed {provenance.seed}.",
-        f"- Settings other than the preset's: {', '.join(settings) or 'none'}.",
-        f"- It takes images of {width} x {height} pixels (resize mode: {facts.resize_mode}).",
+        f"- Settings changed from the preset: {', '.join(settings) or 'none'}.",
+        f"- Input: images of {width} x {height} pixels (resize mode: {facts.resize_mode}).",
         *(f"- {rule}" for rule in facts.rules),
         f"- Versions: {', '.join(versions)}.",
     )
-    return "## How it was made\n\n" + "\n".join(lines)
+    return "## How it was trained\n\n" + "\n".join(lines)
 
 
 def _table(header: tuple[str, ...], rows: list[list[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Pairs: two answers for each of some images, and what they say of the difference of two accuracies."""
+"""Paired comparison: the difference between two accuracies on the same images."""
 
 import math
 
@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 from mien.core.scores import Z_95, Score, wilson_score
 
-# The quantile that leaves 20% above it: a power of 80%.
+# The 80% quantile of the normal distribution: a power of 80%.
 _Z_POWER = 0.8416212335729143
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
-    """Return the p-value of McNemar's exact test: how likely so uneven a count is, were both equally good.
+    """Return the p-value of McNemar's exact test: how likely a split this uneven is if both are equally good.
 
-    Images on which both are right, or both wrong, say nothing; each of the others is a throw of a coin.
+    Images that both get right, or both get wrong, do not count. Each of the others is a coin toss.
 
     Args:
-        only_first: Number of images that only the first answers right.
-        only_second: Number of images that only the second answers right.
+        only_first: Number of images that only the first gets right.
+        only_second: Number of images that only the second gets right.
 
     Source:
         Q. McNemar, Note on the sampling error of the difference between correlated proportions or percentages,
@@ -32,28 +32,28 @@ def mcnemar(only_first: int, only_second: int) -> float:
     ways, term = 0, 1
     for num_right in range(min(only_first, only_second) + 1):
         ways += term
-        # The next binomial coefficient from this one: whole numbers, so nothing is lost, however many images.
+        # The next binomial coefficient follows from this one; in integers it is exact for any number of images.
         term = term * (num_apart - num_right) // (num_right + 1)
     return min(1.0, 2 * ways / (1 << num_apart))
 
 
 def p_value_text(p_value: float) -> str:
-    """Return a p-value as it is printed."""
+    """Return a p-value as text."""
     if p_value < 0.001:
         return "less than 0.001"
-    # 0.0525 must not read as 0.05, the limit.
+    # 0.0525 must not be rounded to 0.05, the significance level.
     return f"{p_value:.3f}" if p_value < 0.1 else f"{p_value:.2f}"
 
 
 def num_better(
     first: NDArray[np.bool_], second: NDArray[np.bool_], *, groups: NDArray[np.int64] | None = None
 ) -> tuple[int, int]:
-    """Return on how many images, or groups of them, the first is right more often, and on how many the second.
+    """Return on how many images, or groups, the first is right more often, and on how many the second.
 
     Args:
-        first: Which images the first answers right, (N,).
-        second: Which the second does, (N,).
-        groups: A number for each image, (N,), which those of one group share.
+        first: Which images the first gets right, (N,).
+        second: Which images the second gets right, (N,).
+        groups: Group number of each image, (N,).
     """
     apart = first.astype(np.int64) - second
     if groups is not None:
@@ -65,14 +65,14 @@ def num_better(
 def paired_difference(
     both_right: int, only_first: int, only_second: int, both_wrong: int, *, groups: NDArray[np.int64] | None = None
 ) -> Score:
-    """Return the difference of two accuracies on the same images, with a 95% interval that knows they are pairs.
+    """Return the difference between two accuracies on the same images, with a 95% interval for paired data.
 
     Args:
-        both_right: Number of images that both answer right; likewise the next three.
-        only_first: That only the first answers right.
-        only_second: That only the second answers right.
-        both_wrong: That neither answers right.
-        groups: A number for each image, which those of one group share: the interval counts groups.
+        both_right: Number of images that both get right.
+        only_first: Number of images that only the first gets right.
+        only_second: Number of images that only the second gets right.
+        both_wrong: Number of images that both get wrong.
+        groups: Group number of each image; the interval then counts groups.
 
     Source:
         R. G. Newcombe, Improved confidence intervals for the difference between binomial proportions based on paired
@@ -102,7 +102,7 @@ def _joined(first_half: float, second_half: float, phi: float) -> float:
 
 
 def _correlation(both_right: int, only_first: int, only_second: int, both_wrong: int) -> float:
-    """Return the correlation of right answers; where positive, brought nearer to 0 by Newcombe's correction."""
+    """Return the correlation of correct answers; a positive one is reduced by Newcombe's correction."""
     first, second = both_right + only_first, both_right + only_second
     num_images = first + only_second + both_wrong
     product = first * (num_images - first) * second * (num_images - second)
@@ -114,15 +114,15 @@ def _correlation(both_right: int, only_first: int, only_second: int, both_wrong:
 
 
 def num_needed(only_first: int, only_second: int, num_images: int) -> int | None:
-    """Return about how many images would show the difference that was seen, four times in five.
+    """Return about how many images are needed to confirm the observed difference with a power of 80%.
 
     Args:
-        only_first: Number of images that only the first answers right.
-        only_second: Number of images that only the second answers right.
+        only_first: Number of images that only the first gets right.
+        only_second: Number of images that only the second gets right.
         num_images: Number of all images.
 
     Returns:
-        More than `num_images`; None where there is no difference.
+        More than `num_images`; None if there is no difference.
 
     Source:
         R. J. Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43,
@@ -134,5 +134,5 @@ def num_needed(only_first: int, only_second: int, num_images: int) -> int | None
     root = Z_95 * math.sqrt(apart) + _Z_POWER * math.sqrt(apart - difference**2)
     needed = (root / difference) ** 2
     step = int(10 ** max(1, math.floor(math.log10(needed)) - 1))
-    # The formula is an approximation: what was too few for the exact test is not called enough.
+    # The formula is approximate. It must not suggest a number that was just too small for the exact test.
     return max(math.ceil(needed / step), num_images // step + 1) * step

@@ -1,5 +1,6 @@
-"""The results: Predictions, Evaluation, Scores and Finding, and what they look like as JSON."""
+"""The results: Predictions, Evaluation, Scores and Finding, and their JSON form."""
 
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -12,22 +13,36 @@ from mien.scoring.calibration import Calibration, Coverage
 from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.stress import Stressed
 
-# Who predicted: the classifier itself, on the test split; or those of its cross-validation, on all other images.
+# Who predicted: the classifier itself on the test split, or the classifiers of its cross-validation on the rest.
 Source = Literal["test", "out_of_fold"]
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage; only exact shares become 100% or 0%.
+
+    Example:
+        >>> percent(0.84), percent(0.9997), percent(1.0), percent(0.001)
+        ('84%', '99.9%', '100%', '0.1%')
+    """
+    if share is None:
+        return "–"
+    if 0.995 <= share < 1:
+        return f"{math.floor(1000 * share) / 10:.1f}%"
+    return f"{math.ceil(1000 * share) / 10:.1f}%" if 0 < share < 0.005 else f"{share:.0%}"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The probabilities given for labelled images.
+    """Predicted probabilities for labelled images.
 
     Attributes:
-        indexes: Places of the images in the Dataset, (N,).
-        labels: Places of their true classes in `class_names`, (N,).
+        indexes: Indexes of the images in the Dataset, (N,).
+        labels: True class numbers: indexes in `class_names`, (N,).
         probs: float32 (N, C).
-        out_of_distribution: Which are unlike those of the training, (N,); None where that was not asked.
-        num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
-        groups: A number for each image, (N,), which those of one group share; None where no groups are known.
-        class_names: The order of the columns of `probs`.
+        out_of_distribution: Which images are unlike the training images, (N,); None if not checked.
+        num_folds: Folds of the cross-validation; 0 if a single classifier made all predictions.
+        groups: Group number of each image, (N,); None if no groups are known.
+        class_names: The classes, in the order of the columns of `probs`.
     """
 
     indexes: NDArray[np.int64]
@@ -39,27 +54,27 @@ class Predictions:
     class_names: tuple[str, ...] = field(kw_only=True)
 
     def mistakes(self) -> NDArray[np.int64]:
-        """Return the rows of the images that were taken for another class, those first where it was surest."""
+        """Return the rows of the wrong predictions, the most confident first."""
         rows = np.flatnonzero(self.probs.argmax(axis=1) != self.labels)
         return rows[np.argsort(-self.probs[rows].max(axis=1), kind="stable")]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier scores on labelled images that it was not trained on.
+    """The scores of a classifier on labelled images that it was not trained on.
 
     Attributes:
-        class_names: The order of rows and columns.
-        confusion: Number of images, by true class (row) and answer (column).
-        accuracy: Share answered right.
-        baseline: Share answered right by always saying `baseline_label`.
-        baseline_label: The largest class of these images; among equals that of the training images.
+        class_names: The classes, in the order of rows and columns.
+        confusion: Number of images, by true class (row) and predicted class (column).
+        accuracy: Share of correct predictions.
+        baseline: Accuracy of always guessing `baseline_label`.
+        baseline_label: The largest class of these images; in a tie, the largest class in training.
         loss: Mean cross-entropy, in nats.
         classes: Scores of every class.
-        calibration: Whether the probabilities mean what they say.
-        coverage: How much is answered, and how much of that is right, by the least probability for an answer.
-        out_of_distribution: Share of images unlike those of the training; None where that was not asked.
-        num_folds: Of the cross-validation that gave the answers; 0 where one classifier gave all.
+        calibration: How well the probabilities match the accuracy.
+        coverage: Share answered, and the accuracy of those answers, for each threshold.
+        out_of_distribution: Share of images unlike the training images; None if not checked.
+        num_folds: Folds of the cross-validation; 0 if a single classifier made all predictions.
     """
 
     class_names: tuple[str, ...]
@@ -76,22 +91,28 @@ class Evaluation:
 
     @property
     def num_right(self) -> int:
-        """Number of images answered right."""
+        """Number of correct predictions."""
         return sum(row[place] for place, row in enumerate(self.confusion))
 
+    @property
+    def calibration_text(self) -> str:
+        """How confident it is, how often it is right, and the calibration error, in a few words."""
+        sure, right = percent(self.calibration.confidence), percent(self.accuracy.value)
+        return f"{sure} confident on average and {right} correct; calibration error {self.calibration.error_text}"
+
     def weakest(self, most: int) -> tuple[ClassScores, ...]:
-        """Return the scores of the classes with the lowest F1, the lowest first.
+        """Return the scores of the classes with the lowest F1, lowest first.
 
         Args:
-            most: How many classes at most.
+            most: Maximum number of classes.
         """
         return tuple(sorted(self.classes, key=lambda scores: scores.f1.value or 0)[:most])
 
     def most_confused(self, most: int) -> list[tuple[str, str, int]]:
-        """Return which class was taken for which other, and in how many images; the most frequent first.
+        """Return pairs of true and predicted class with the number of such mistakes, the most frequent first.
 
         Args:
-            most: How many pairs at most.
+            most: Maximum number of pairs.
         """
         counts = np.array(self.confusion)
         np.fill_diagonal(counts, 0)
@@ -106,38 +127,37 @@ class Evaluation:
 
 
 def evaluation_from_dict(document: Any) -> Evaluation:
-    """Read what `Evaluation.to_dict` gave, as it comes back from JSON.
+    """Read back what `Evaluation.to_dict` returned, after a round trip through JSON.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The document is not a valid evaluation.
     """
     evaluation = built(Evaluation, document)
     names = evaluation.class_names
     if len(names) < 2 or tuple(scores.label for scores in evaluation.classes) != names:
-        raise ValueError(f"the classes are {names}, and the scores of others")
+        raise ValueError(f"the scores do not belong to the classes {names}")
     if [len(row) for row in evaluation.confusion] != [len(names)] * len(names):
-        raise ValueError(f"the confusion matrix of {len(names)} classes has another size")
+        raise ValueError(f"the confusion matrix does not have {len(names)} rows and columns")
     classes = [score for c in evaluation.classes for score in (c.precision, c.recall, c.f1)]
     coverage = [score for row in evaluation.coverage for score in (row.answered, row.accuracy)]
     bins = [item.accuracy for item in evaluation.calibration.bins]
     for score in (evaluation.accuracy, evaluation.baseline, evaluation.calibration.error, *classes, *coverage, *bins):
         if not 0 <= score.low <= score.high <= 1 or not 0 <= (score.value or 0) <= 1 or score.num_images < 0:
-            raise ValueError(f"a score is {score}")
+            raise ValueError(f"impossible score: {score}")
     if not bins or not evaluation.coverage or None in [score.value for score in (evaluation.accuracy, *bins)]:
-        raise ValueError("a score that must be there is missing")
+        raise ValueError("a required score is missing")
     return evaluation
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a classifier scores on images that it had not seen.
+    """The scores of a classifier on held-out images.
 
     Attributes:
-        test: Of the classifier itself, on the test split or on another folder.
-        out_of_fold: By cross-validation on all other images, where there was one: of classifiers made in the same way.
-        stressed: On changed images: of the cross-validation or, where that tried none, of the test.
-        learning_curve: By cross-validation after learning from fewer images, and what more would bring; None where that
-            was not tried.
+        test: Scores of the classifier itself, on the test split or on another folder.
+        out_of_fold: Scores of classifiers trained in the same way, in cross-validation on all other images, if any.
+        stressed: Scores on changed images, from the cross-validation if it tried any, otherwise from the test split.
+        learning_curve: Accuracy with fewer training images, and the gain expected from more; None if not measured.
     """
 
     test: Evaluation
@@ -147,12 +167,12 @@ class Scores:
 
     @property
     def judged(self) -> Evaluation:
-        """The scores to judge by, which rest on most images; by cross-validation where there was one, else the test."""
+        """The scores to judge by, based on the most images: cross-validation if there is one, otherwise the test."""
         return self.out_of_fold or self.test
 
     @property
     def by_source(self) -> dict[Source, Evaluation]:
-        """The scores by where they come from; those to judge by come first."""
+        """The scores by source; the ones to judge by come first."""
         found: dict[Source, Evaluation] = {"out_of_fold": self.out_of_fold} if self.out_of_fold else {}
         return {**found, "test": self.test}
 
@@ -166,13 +186,13 @@ class Scores:
 
 
 def scores_from_dict(document: Any) -> Scores:
-    """Read what `Scores.to_dict` gave, as it comes back from JSON; what stands beside it is passed over.
+    """Read back what `Scores.to_dict` returned, after a round trip through JSON. Other keys are ignored.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The document does not hold valid scores.
     """
     if not isinstance(document, dict) or not document.get("test"):
-        raise ValueError("there are no scores of the test")
+        raise ValueError("the scores of the test split are missing")
     out_of_fold, curve = document.get("out_of_fold"), document.get("learning_curve")
     return Scores(
         evaluation_from_dict(document["test"]),
@@ -184,7 +204,7 @@ def scores_from_dict(document: Any) -> Scores:
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence of the verdict, and what to do next.
+    """One sentence of the verdict, and what to do about it.
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "weak", "fine",

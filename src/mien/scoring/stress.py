@@ -1,4 +1,4 @@
-"""Stress: how often a classifier is right on changed copies of images, beside the same images as they are."""
+"""Stress: the accuracy on changed copies of images, compared with the same images unchanged."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
@@ -14,7 +14,7 @@ from mien.core.scores import Score, wilson_score
 from mien.data.dataset import Dataset
 from mien.scoring.paired import mcnemar
 
-# Beyond chance is what happens by chance once in twenty times, in any of the changes that are tested together.
+# Significance level, shared by all the changes tested together.
 _LEVEL = 0.05
 WORDS = {change.name: change.words for change in CHANGES}
 ASPECTS_OF: dict[str, tuple[Aspect, ...]] = {change.name: change.aspects for change in CHANGES}
@@ -22,14 +22,14 @@ ASPECTS_OF: dict[str, tuple[Aspect, ...]] = {change.name: change.aspects for cha
 
 @dataclass(frozen=True)
 class Answers:
-    """What is said of N images that were not trained on, as they are and changed in one way.
+    """Predictions for N held-out images, unchanged and changed in one way.
 
     Attributes:
         change: Name of the change.
         labels: True class numbers, (N,).
-        unchanged: Probabilities, (N, C), for the images as they are.
-        changed: Likewise, for the changed ones.
-        groups: A number for each image, (N,), which copies and images of one subject share.
+        unchanged: Probabilities, (N, C), for the unchanged images.
+        changed: Probabilities, (N, C), for the changed images.
+        groups: Group number of each image, (N,), shared by copies and images of one subject.
     """
 
     change: str
@@ -40,13 +40,13 @@ class Answers:
 
     @property
     def gain(self) -> NDArray[np.int64]:
-        """Of each image 1 where only the changed one is answered right, -1 where only the other is, otherwise 0."""
+        """For each image, 1 if only the changed version is correct, -1 if only the unchanged one is, otherwise 0."""
         return right(self.changed, self.labels).astype(np.int64) - right(self.unchanged, self.labels)
 
     def is_worse(self) -> bool:
-        """Return whether changed images are answered worse than unchanged ones: less often right, beyond chance.
+        """Return whether predictions get worse on changed images, beyond chance.
 
-        Or with a cross-entropy that is higher by more than a standard error, where a group counts as one.
+        Either the accuracy is lower, or the cross-entropy is higher by more than one standard error (by group).
         """
         rise = cross_entropies(self.changed, self.labels) - cross_entropies(self.unchanged, self.labels)
         sums = np.bincount(np.unique(self.groups, return_inverse=True)[1], rise)
@@ -54,7 +54,7 @@ class Answers:
 
     @property
     def share_right(self) -> float:
-        """Share of the changed images that are answered right."""
+        """Accuracy on the changed images."""
         return float(right(self.changed, self.labels).mean())
 
     @property
@@ -64,7 +64,7 @@ class Answers:
 
 
 def joined(answers: Iterable[Answers], names: Sequence[str]) -> Answers:
-    """Return what is said of images that are changed in one of several ways, as if that were one."""
+    """Merge the predictions for several changes into one."""
     some = [each for each in answers if each.change in names]
     columns = zip(*((each.labels, each.unchanged, each.changed, each.groups) for each in some), strict=True)
     return Answers("", *(np.concatenate(column) for column in columns))
@@ -72,16 +72,16 @@ def joined(answers: Iterable[Answers], names: Sequence[str]) -> Answers:
 
 @dataclass(frozen=True)
 class Stressed:
-    """How often a classifier is right on images that are changed in one way.
+    """The accuracy on images that are changed in one way.
 
     Attributes:
         change: Name of the change, as in `mien.core.changes.CHANGES`.
-        unchanged: Share of these images that it answers right as they are.
-        changed: Share that it answers right when they are changed.
-        baseline: Share that is answered right by always saying the class that most of them have.
-        is_lower: Whether it falls beyond chance, by McNemar's exact test, corrected for the number of changes.
-        before: What `changed` would be without changed copies among the images trained on; None where there are none.
-        was_lower: Whether that falls beyond chance.
+        unchanged: Accuracy on these images unchanged.
+        changed: Accuracy on these images changed.
+        baseline: Accuracy of always guessing their largest class.
+        is_lower: Whether the accuracy drops beyond chance, by McNemar's exact test, corrected for multiple changes.
+        before: What `changed` would be without changed copies in training; None if there are none in training.
+        was_lower: Whether `before` is a drop beyond chance.
     """
 
     change: str
@@ -94,16 +94,16 @@ class Stressed:
 
     def __post_init__(self) -> None:
         if self.change not in WORDS or not 0 <= self.baseline <= 1:
-            raise ValueError(f"there is no change {self.change!r} with a baseline of {self.baseline}")
+            raise ValueError(f"unknown change {self.change!r}, or impossible baseline {self.baseline}")
         for score in (self.unchanged, self.changed, *([self.before] if self.before else [])):
             shares_fit = 0 <= score.low <= score.high <= 1 and 0 <= (-1 if score.value is None else score.value) <= 1
             if not shares_fit or score.num_images < 1:
-                raise ValueError(f"a score of {self.change} images is {score}")
+                raise ValueError(f"impossible score on {self.change} images: {score}")
 
     @property
     def sentence(self) -> str:
-        """What falls, in words that go on after "it does worse on images that are"."""
-        told = f"{WORDS[self.change]}: right for {self.changed.value:.0%} instead of {self.unchanged.value:.0%}"
+        """The drop, as the end of the sentence "Accuracy drops on images that are"."""
+        told = f"{WORDS[self.change]}: {self.changed.value:.0%} instead of {self.unchanged.value:.0%}"
         if not self.changed.low <= self.baseline < 1:
             return told
         is_sure = (self.changed.value or 0) <= self.baseline
@@ -113,16 +113,16 @@ class Stressed:
 def places_to_change(
     dataset: Dataset, places: NDArray[np.int64], changes: Sequence[Change], most: int
 ) -> dict[Change, NDArray[np.int64]]:
-    """Choose for each change some images that it applies to.
+    """Choose some images for each change, among those that it applies to.
 
-    Their content decides, so that most are the same again where images are added. A change that applies to none of them
-    is passed over.
+    The choice depends on their content, so that it stays mostly the same when images are added. A change that applies
+    to none of them is skipped.
 
     Args:
-        dataset: Where the images are.
-        places: Which to choose from.
-        changes: What is to be done to them.
-        most: How many at most for each change.
+        dataset: The Dataset that holds the images.
+        places: Indexes of the images to choose from.
+        changes: The changes.
+        most: Maximum number of images for each change.
     """
     boxes = dataset.face_boxes(places)
     chosen = {}
@@ -138,18 +138,18 @@ def places_to_change(
 
 
 def right(probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which answers are right, (N,)."""
+    """Return which predictions are correct, (N,)."""
     is_right: NDArray[np.bool_] = probs.argmax(axis=1) == labels
     return is_right
 
 
 def is_beyond_chance(gains: NDArray[np.int64], groups: NDArray[np.int64], *, num_tests: int = 1) -> bool:
-    """Return whether answers are more often lost than won, and not by chance.
+    """Return whether more predictions become wrong than become correct, beyond chance.
 
     Args:
-        gains: Of each image 1 for an answer won, -1 for one lost, (N,).
-        groups: A number for each image, (N,): those of a group count as one.
-        num_tests: How many such questions are asked at a time.
+        gains: For each image, 1 if it becomes correct, -1 if it becomes wrong, otherwise 0, (N,).
+        groups: Group number of each image, (N,); a group counts as one.
+        num_tests: Number of tests made together.
 
     Source:
         C. Bonferroni, Teoria statistica delle classi e calcolo delle probabilita, 1936.
@@ -160,9 +160,9 @@ def is_beyond_chance(gains: NDArray[np.int64], groups: NDArray[np.int64], *, num
 
 
 def weakness_of(stressed: Sequence[Stressed]) -> str:
-    """Return in one sentence in which changed images a classifier is right less often, beyond chance; "" for none."""
+    """Return one sentence that names the changes with a drop in accuracy beyond chance; "" for none."""
     lower = [each.sentence for each in stressed if each.is_lower]
-    return f"It does worse on images that are {'; '.join(lower)}." if lower else ""
+    return f"Accuracy drops on images that are {'; '.join(lower)}." if lower else ""
 
 
 def judge_stress(
@@ -173,14 +173,14 @@ def judge_stress(
     num_folds: int = 0,
     by_groups: bool = False,
 ) -> tuple[Stressed, ...]:
-    """Score what is said of changed images; first the changes by which a shortcut would be seen.
+    """Score predictions for changed images. Changes that would reveal a known shortcut come first.
 
     Args:
-        answers: For each change.
-        before: Likewise, of classifiers that were trained on no changed copies.
-        shortcuts: Aspects that are known to give the class away: of changes in these a fall is expected, and takes less
-            to be told than among all.
-        num_folds: Of the cross-validation that gave them; 0 where one classifier gave all.
+        answers: Predictions for each change.
+        before: The same by classifiers trained without changed copies.
+        shortcuts: Aspects known to give the class away. A drop is expected for changes in these, so they are tested
+            separately, which takes fewer images.
+        num_folds: Folds of the cross-validation; 0 if a single classifier made all predictions.
         by_groups: Whether the intervals count groups.
     """
     earlier = {each.change: each for each in before}

@@ -1,1 +1,1 @@
-"""A run: its folder, its files written and read in one place, its report."""
+"""A run: its folder, the files in it, and its report."""

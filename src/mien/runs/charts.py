@@ -1,4 +1,4 @@
-"""Charts: results -> SVG, for a page or a figure. Colours come from the style of what they stand in."""
+"""Charts: results -> SVG, for a page or a figure. Colours come from the surrounding style sheet."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from html import escape
 
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
-from mien.core.text import MANY_CLASSES, shorten, visible
+from mien.core.text import MANY_CLASSES, counted, shorten, visible
 from mien.scoring.calibration import round_thresholds
 from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.results import Evaluation
@@ -16,14 +16,14 @@ from mien.scoring.results import Evaluation
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
-# Of the width, what a threshold needs beside the next; and how much of the height all of them take.
+# Space for threshold labels: the distance between two as a share of the width, and their share of the height.
 _LABEL_ROOM, _LABEL_HEIGHT = 0.13, 0.1
 Point = tuple[float, float]
 _ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end"))
 
 
 class Svg(str):
-    """SVG that a template takes as it is, since it was made here."""
+    """SVG made here, which a template may include unescaped."""
 
     def __html__(self) -> str:
         return self
@@ -31,13 +31,14 @@ class Svg(str):
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart. A template takes it as it is.
+    """A chart, which a template may include unescaped.
 
     Attributes:
-        title: What it shows, in some words.
-        told: The same at length, for those who cannot see it.
+        title: A short title.
+        told: A full description for screen readers.
         parts: SVG elements.
-        width: Of the paper, in units of which letters are twelve high; likewise `height`.
+        width: Width of the drawing, in units in which text is 12 high.
+        height: Height of the drawing.
     """
 
     title: str
@@ -57,11 +58,11 @@ class Chart:
 
 @dataclass(frozen=True)
 class _Plane:
-    """The part of a chart on which things are drawn; turns values into places.
+    """The plotting area of a chart, which maps values to coordinates.
 
     Attributes:
-        across: From which value to which, left to right.
-        up: From which value to which, bottom to top.
+        across: Lowest and highest value on the x-axis.
+        up: Lowest and highest value on the y-axis.
     """
 
     across: Point
@@ -76,12 +77,12 @@ class _Plane:
         return round(_HEIGHT - _BOTTOM - share * (_HEIGHT - _TOP - _BOTTOM), 1)
 
     def line(self, points: Sequence[Point], name: str) -> str:
-        """Draw a line through points; `name` is its class in the style."""
+        """Draw a line through points; `name` is its CSS class."""
         places = " ".join(f"{self.x(across)},{self.y(up)}" for across, up in points)
         return f'<polyline class="line {name}" points="{places}"/>'
 
     def upright(self, across: float, low: float, high: float, name: str) -> str:
-        """Draw an upright line, such as an interval."""
+        """Draw a vertical line, such as an interval."""
         x = self.x(across)
         return f'<line class="{name}" x1="{x}" x2="{x}" y1="{self.y(low)}" y2="{self.y(high)}"/>'
 
@@ -92,7 +93,7 @@ class _Plane:
     def frame(
         self, x_label: str, y_label: str, x_ticks: Sequence[float], *, x_percent: bool = True, y_percent: bool = True
     ) -> Iterator[str]:
-        """Draw the grid, its numbers, as percentages or as they are, and what they mean."""
+        """Draw the grid, the tick labels and the axis labels."""
         yield f'<text class="axis" x="{_LEFT - 38}" y="13">{escape(y_label)}</text>'
         for value in ticks(*self.up):
             y = self.y(value)
@@ -106,7 +107,7 @@ class _Plane:
 
 
 def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> list[float]:
-    """Return round numbers within a range, at most about as many as asked for.
+    """Return round numbers within a range, about `most` at most.
 
     Example:
         >>> ticks(0.43, 1.0)
@@ -115,7 +116,7 @@ def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> lis
         [5.0, 10.0, 15.0, 20.0]
     """
     span = high - low
-    # Of the smallest numbers there is no sixth part.
+    # The smallest floating-point numbers cannot be divided further.
     if not span / most > sys.float_info.min:
         return [low]
     power = 10.0 ** math.floor(math.log10(span / most))
@@ -126,7 +127,7 @@ def ticks(low: float, high: float, *, most: int = 6, whole: bool = False) -> lis
 
 
 def plot_accuracy(evaluation: Evaluation) -> Chart:
-    """Draw the accuracy with its interval on a line from 0% to 100%, and the baseline beside it."""
+    """Draw the accuracy with its interval, and the baseline, on a line from 0% to 100%."""
     accuracy, baseline = evaluation.accuracy, evaluation.baseline
     value, always = accuracy.value or 0.0, baseline.value or 0.0
     x = {
@@ -134,10 +135,10 @@ def plot_accuracy(evaluation: Evaluation) -> Chart:
         for share in (0, 0.25, 0.5, 0.75, 1, value, always, accuracy.low, accuracy.high)
     }
     told = (
-        f"On a line from 0% to 100%: right for {value:.0%}, with an interval from {accuracy.low:.0%} to "
-        f"{accuracy.high:.0%}; the baseline at {always:.0%} lies {_side(always, accuracy)}."
+        f"Accuracy {value:.0%}, 95% interval {accuracy.low:.0%} to {accuracy.high:.0%}. The baseline of {always:.0%} "
+        f"is {_side(always, accuracy)}."
     )
-    # The word stays on the paper, and away from the number above the dot.
+    # Keep the label inside the drawing.
     anchor = "start" if always < 0.15 else "end" if always > 0.85 else "middle"
     return Chart(
         "Accuracy and baseline",
@@ -156,7 +157,7 @@ def plot_accuracy(evaluation: Evaluation) -> Chart:
 
 
 def plot_epochs(history: Sequence[Epoch], measure: str) -> Chart:
-    """Draw the loss or the accuracy of every epoch, in training and validation; the lowest validation loss is marked.
+    """Draw the loss or accuracy of every epoch, in training and validation. The lowest validation loss is marked.
 
     Args:
         history: At least one epoch.
@@ -169,8 +170,8 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Chart:
     plane = _Plane((history[0].epoch, history[-1].epoch), (0, 1 if measure == "accuracy" else highest * 1.05 or 1.0))
     first, last = history[0], history[-1]
     told = (
-        f"{measure.capitalize()} in training and in validation: {_epoch(first, measure)}; that of the "
-        f"lowest validation loss, {_epoch(best, measure)}; the last, {_epoch(last, measure)}."
+        f"{measure.capitalize()} in training and validation. First: {_epoch(first, measure)}. Best, with the lowest "
+        f"validation loss: {_epoch(best, measure)}. Last: {_epoch(last, measure)}."
     )
     epochs = ticks(*plane.across, whole=True)
     parts = [*plane.frame("epoch", measure, epochs, x_percent=False, y_percent=measure == "accuracy")]
@@ -183,25 +184,26 @@ def plot_epochs(history: Sequence[Epoch], measure: str) -> Chart:
 
 
 def plot_sureness(evaluation: Evaluation) -> Chart:
-    """Draw how often it is right by how sure it is, with intervals, and the line of being as sure as it is right."""
+    """Draw a reliability diagram: accuracy by confidence, with intervals, and the line of perfect calibration."""
     bins = evaluation.calibration.bins
     left = min(1 / len(evaluation.class_names), 0.5)
     low = min(left, *(item.accuracy.low for item in bins))
     plane = _Plane((left, 1.0), (math.floor(low * 10) / 10, 1.0))
     told = "; ".join(
-        f"{item.confidence:.0%} sure: right for {item.accuracy.value:.0%} of {item.accuracy.num_images} images"
+        f"{item.confidence:.0%} confident: {item.accuracy.value:.0%} of {counted(item.accuracy.num_images, 'image')} "
+        "correct"
         for item in bins
     )
-    parts = [*plane.frame("probability of the prediction", "share right", ticks(*plane.across))]
+    parts = [*plane.frame("predicted probability", "accuracy", ticks(*plane.across))]
     parts.append(plane.line([(max(left, plane.up[0]), max(left, plane.up[0])), (1, 1)], "ideal"))
     for item in bins:
         parts.append(plane.upright(item.confidence, item.accuracy.low, item.accuracy.high, "whisker a"))
         parts.append(plane.dot(item.confidence, item.accuracy.value or 0.0, "a"))
-    return Chart("How often it is right, by how sure it is", f"{told}.", tuple(parts))
+    return Chart("Accuracy by confidence", f"{told}.", tuple(parts))
 
 
 def plot_coverage(evaluation: Evaluation) -> Chart:
-    """Draw how often it is right among the images that a threshold leaves, by how many those are."""
+    """Draw the accuracy of the answers that a threshold leaves, by the share of images answered."""
     rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
     least = math.floor(min(row.accuracy.low for row in rows) * 10) / 10
     plane = _Plane((0.0, 1.0), (least - _LABEL_HEIGHT * (1 - least), 1.0))
@@ -211,53 +213,53 @@ def plot_coverage(evaluation: Evaluation) -> Chart:
     outline = " ".join(f"{plane.x(across)},{plane.y(up)}" for across, up in edge)
     first, last = rows[0], rows[-1]
     told = (
-        f"Answering every image it is right for {first.accuracy.value:.0%}. Answering only where it is at least "
-        f"{last.threshold:.0%} sure leaves {last.answered.value:.0%} of the images, and it is right for "
-        f"{last.accuracy.value:.0%} of those."
+        f"Without a threshold, {first.accuracy.value:.0%} of the answers are correct. With a threshold of "
+        f"{last.threshold:.0%}, {last.answered.value:.0%} of the images get an answer, and {last.accuracy.value:.0%} "
+        "of those answers are correct."
     )
-    parts = [*plane.frame("share of the images answered", "share right", ticks(0, 1))]
+    parts = [*plane.frame("share of images answered", "accuracy", ticks(0, 1))]
     parts.append(f'<polygon class="area" points="{outline}"/>')
     parts += _thresholds(evaluation, plane)
     parts.append(plane.line(points, "a"))
     parts += [plane.dot(*point, "a") for point in points]
-    return Chart("What answering less buys", told, tuple(parts))
+    return Chart("Accuracy by share of images answered", told, tuple(parts))
 
 
 def plot_learning_curve(curve: LearningCurve) -> Chart:
-    """Draw how often it is right by how many images it learnt from, and what twice as many may bring."""
+    """Draw the accuracy by the number of training images, and what twice as many may bring."""
     points = [(float(point.num_trained), point.accuracy.value or 0.0) for point in curve.points]
     (most, reached), gain = points[-1], curve.gain
     doubled, low, high = (min(max(reached + by, 0.0), 1.0) for by in (gain.value or 0.0, gain.low, gain.high))
     lowest = min(low, *(point.accuracy.low for point in curve.points))
     plane = _Plane((0.0, 2.1 * most), (math.floor(lowest * 10) / 10, 1.0))
-    by_number = "; ".join(f"{number:,.0f} images: right for {share:.0%}" for number, share in points)
-    told = f"Learnt from {by_number}. From {2 * most:,.0f} it may be {low:.0%} to {high:.0%}."
+    by_number = "; ".join(f"{share:.0%} with {counted(round(number), 'image')}" for number, share in points)
+    told = f"Accuracy by training images: {by_number}. With {2 * most:,.0f}, expect {low:.0%} to {high:.0%}."
     numbers = ticks(*plane.across, most=4, whole=True)
-    parts = [*plane.frame("images learnt from", "share right", numbers, x_percent=False)]
+    parts = [*plane.frame("training images", "accuracy", numbers, x_percent=False)]
     for point, (number, _) in zip(curve.points, points, strict=True):
         parts.append(plane.upright(number, point.accuracy.low, point.accuracy.high, "whisker a"))
     parts.append(plane.line([(most, reached), (2 * most, doubled)], "b"))
     parts.append(plane.upright(2 * most, low, high, "whisker b"))
     parts.append(plane.line(points, "a"))
     parts += [*(plane.dot(*point, "a") for point in points), plane.dot(2 * most, doubled, "b")]
-    return Chart("How often it is right, by how many images it learnt from", told, tuple(parts))
+    return Chart("Accuracy by number of training images", told, tuple(parts))
 
 
 def plot_matrix(evaluation: Evaluation) -> Chart:
-    """Draw the confusion matrix: true classes down, predictions across, numbers of images in the cells.
+    """Draw the confusion matrix, with true classes as rows and predicted classes as columns.
 
-    Of more than 20 classes, those that are most often confused are listed.
+    With more than 20 classes, list the most confused pairs instead.
     """
     num_classes, num_images = len(evaluation.class_names), evaluation.accuracy.num_images
-    title = f"{num_images:,} images that it had not seen"
+    title = f"Confusion matrix, {counted(num_images, 'image')}"
     if num_classes > MANY_CLASSES:
-        return _plot_pairs(evaluation, title)
+        return _plot_pairs(evaluation)
     names = [_short(name) for name in evaluation.class_names]
     longest = max(len(f"{count:,}") for counts in evaluation.confusion for count in counts)
     side = max(46 if num_classes < 8 else 30, 8 * longest + 8)
     left, turned = _room_for(names), _room_for(names) > side + 12
     top = 46 + (_room_for(names) if turned else 0)
-    parts = ['<text class="axis" x="0" y="12">down: truth; across: predicted</text>']
+    parts = ['<text class="axis" x="0" y="12">rows: true class; columns: predicted</text>']
     for place, name in enumerate(names):
         middle = round(side * (place + 0.5))
         parts.append(f'<text x="{left - 6}" y="{top + middle + 4}" text-anchor="end">{escape(name)}</text>')
@@ -275,20 +277,20 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
         f"{name}: " + ", ".join(f"{count} as {other}" for other, count in zip(names, counts, strict=True) if count)
         for name, counts in zip(names, evaluation.confusion, strict=True)
     )
-    # The last name leans out to the right.
+    # The last column label is rotated and sticks out to the right.
     width = max(left + side * num_classes + 4 + (top - 46) // 2, 200)
-    told = f"Truth, and what it was taken for. {rows}."
+    told = f"True class, and what was predicted. {rows}."
     return Chart(title, told, tuple(parts), width, top + side * num_classes + 4)
 
 
-def _plot_pairs(evaluation: Evaluation, title: str) -> Chart:
-    """Draw which classes are most often taken for which others, with a bar for each."""
+def _plot_pairs(evaluation: Evaluation) -> Chart:
+    """Draw a bar for each of the most confused pairs of classes."""
     pairs, line = evaluation.most_confused(MANY_CLASSES), 20
     num_wrong = evaluation.accuracy.num_images - evaluation.num_right
-    title = f"{num_wrong:,} of {title} taken for another class"
-    said = [f"{_short(label)} taken for {_short(predicted)}" for label, predicted, _ in pairs]
+    title = f"{counted(num_wrong, 'mistake')} in {counted(evaluation.accuracy.num_images, 'image')}"
+    said = [f"{_short(label)} mistaken for {_short(predicted)}" for label, predicted, _ in pairs]
     left, most = _room_for(said), max((count for *_, count in pairs), default=1)
-    parts = ['<text class="axis" x="0" y="12">most often confused, and in how many images</text>']
+    parts = ['<text class="axis" x="0" y="12">most confused classes, with the number of images</text>']
     for place, (text, (*_, count)) in enumerate(zip(said, pairs, strict=True)):
         y, length = 24 + line * place, round(200 * count / most)
         parts.append(f'<text x="{left - 6}" y="{y + 13}" text-anchor="end">{escape(text)}</text>')
@@ -296,7 +298,7 @@ def _plot_pairs(evaluation: Evaluation, title: str) -> Chart:
         parts.append(f'<text x="{left + length + 6}" y="{y + 13}">{count:,}</text>')
     told = "; ".join(f"{text}: {count}" for text, (*_, count) in zip(said, pairs, strict=True))
     if not pairs:
-        told = f"None of the {len(evaluation.class_names)} classes was taken for another"
+        told = f"None of the {len(evaluation.class_names)} classes was mistaken for another"
         parts.append(f'<text x="0" y="36">{told}</text>')
     return Chart(title, f"{told}.", tuple(parts), max(left, 100) + 260, 30 + line * max(len(pairs), 1))
 
@@ -306,12 +308,12 @@ def _short(name: str) -> str:
 
 
 def _room_for(lines: Sequence[str]) -> int:
-    """Return how much room lines of text take in most fonts, and some to spare."""
+    """Return the width that lines of text take in most fonts, with a margin."""
     return round(max((sum(12 if ord(letter) > 0x1100 else 7.2 for letter in line) for line in lines), default=0)) + 12
 
 
 def _thresholds(evaluation: Evaluation, plane: _Plane) -> Iterator[str]:
-    """Write the round thresholds at the foot of the chart, where no line is, each straight below its dot."""
+    """Label round thresholds at the bottom of the chart, each below its point."""
     foot = plane.y(plane.up[0]) - 5
     for row in round_thresholds(evaluation.coverage, _LABEL_ROOM):
         across = row.answered.value or 0.0
@@ -323,11 +325,11 @@ def _thresholds(evaluation: Evaluation, plane: _Plane) -> Iterator[str]:
 
 
 def interval_bar(score: Score, *, mark: float | None = None) -> Svg:
-    """Draw a score with its interval on a short line from 0% to 100%, for a table that has the numbers beside it.
+    """Draw a score with its interval on a short line from 0% to 100%, to go next to its numbers in a table.
 
     Args:
-        score: With a value.
-        mark: A share to compare with.
+        score: The score.
+        mark: A share to compare it with.
     """
     if score.value is None:
         return Svg()
@@ -350,7 +352,7 @@ def _side(share: float, score: Score) -> str:
 
 
 def _epoch(epoch: Epoch, measure: str) -> str:
-    """Say what an epoch came to, in training and in validation."""
+    """Return what an epoch reached, in training and validation."""
     shape = ".0%" if measure == "accuracy" else ".3g"
     values = " and ".join(format(getattr(epoch, name), shape) for name in (measure, f"val_{measure}"))
     return f"epoch {epoch.epoch}, {values}"

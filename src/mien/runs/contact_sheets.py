@@ -1,4 +1,4 @@
-"""Contact sheets: images of a Dataset in rows, each with a caption. Drawn with Pillow alone."""
+"""Contact sheets: images of a Dataset in rows with captions, drawn with Pillow."""
 
 import io
 import math
@@ -14,57 +14,57 @@ from PIL import Image, ImageDraw
 from mien.config import expect
 from mien.core import files
 from mien.core.fonts import fitting, load_font
-from mien.core.text import shorten, visible
+from mien.core.text import counted, shorten, visible
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.scoring.results import Predictions
 
-# In pixels: the paper is about as wide as a page on a screen.
+# In pixels; about as wide as a web page.
 _PAPER_WIDTH = 1400
 _MARGIN, _GAP = 16, 12
 _TITLE_SIZE, _LINE_SIZE = 13, 11
 _SAMPLE_SIDE, _ISSUE_SIDE = 160, 212
-# Of a folder full of copies, so many sets are drawn, and so many of each.
+# The most sets of copies to draw, and the most images of each.
 _MAX_SETS, _MAX_OF_SET = 30, 4
 _INK, _GREY, _FRAME, _GROUND = "#111111", "#666666", "#d8d8d8", "#f3f3f3"
-# Width by height: a frame has the shape of most of its images, within these.
+# Limits on the aspect ratio of a frame, which follows that of most images.
 _NARROWEST, _WIDEST = 0.6, 4.0
-# From so many times its size, an image is shown pixel by pixel, and not smoothed.
+# An image enlarged by this factor or more is not smoothed.
 _MUCH_LARGER = 3
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A drawn contact sheet. A notebook shows it where it is the last value of a cell; nothing else does.
+    """A contact sheet. A notebook displays it as the last value of a cell.
 
     Attributes:
-        image: What is drawn.
-        captions: The lines above each image, as they are drawn: shortened where they are too long.
+        image: The drawing.
+        captions: The caption lines above each image, shortened to fit.
     """
 
     image: Image.Image
     captions: tuple[tuple[str, ...], ...]
 
     def png(self) -> bytes:
-        """Return it as the content of a PNG file."""
+        """Return the content of a PNG file."""
         content = io.BytesIO()
         self.image.save(content, "PNG", compress_level=1)
         return content.getvalue()
 
     def savefig(self, path: str | Path) -> None:
-        """Write it to a file.
+        """Save the sheet to a file.
 
         Args:
-            path: Its ending decides the format: .png, .jpg, .webp, .pdf; without an ending, PNG.
+            path: The extension sets the format: .png, .jpg, .webp or .pdf. Default: PNG.
 
         Raises:
-            SettingsError: There is no such format.
-            OutputError: It cannot be written.
+            SettingsError: The format is not supported.
+            OutputError: The file cannot be written.
         """
         suffix = Path(path).suffix.lower()
         formats = Image.registered_extensions()
         if suffix and formats.get(suffix) not in Image.SAVE:
-            raise SettingsError(f"{str(path)!r} cannot be an image: expected an ending such as .png, .jpg or .pdf")
+            raise SettingsError(f"cannot save an image as {str(path)!r}. Use an extension such as .png, .jpg or .pdf")
         kind = formats[suffix or ".png"]
         with files.replacing(Path(path)) as temporary:
             self.image.save(temporary, kind, **({"compress_level": 1} if kind == "PNG" else {}))
@@ -74,12 +74,12 @@ class Sheet:
 
 
 def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> Sheet:
-    """Draw a contact sheet of used images with their labels, as many of each class as can be.
+    """Draw a contact sheet of used images with their labels, with the same number of each class if possible.
 
     Args:
         dataset: What `clean` or `split` returned.
-        num_images: How many images at most.
-        seed: Decides which images.
+        num_images: Maximum number of images.
+        seed: Random seed for the choice of images.
 
     Raises:
         SettingsError: `num_images` is below 1, or `seed` below 0.
@@ -95,7 +95,7 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> Sh
 
 
 def _samples(dataset: Dataset, num_images: int, seed: int) -> NDArray[np.int64]:
-    """Return the places of some used images, as many of each class as can be."""
+    """Return the indexes of some used images, with the same number of each class if possible."""
     indexes = dataset.indexes()
     labels = dataset.labels(indexes)
     rng = np.random.default_rng(seed)
@@ -106,7 +106,7 @@ def _samples(dataset: Dataset, num_images: int, seed: int) -> NDArray[np.int64]:
 
 
 def plot_check(dataset: Dataset) -> Sheet:
-    """Draw used images of each class, as `plot_samples` does, and then the sets of what was called copies.
+    """Draw used images of each class, as `plot_samples` does, and then the sets of copies.
 
     Args:
         dataset: What `clean` returned.
@@ -115,38 +115,38 @@ def plot_check(dataset: Dataset) -> Sheet:
     lines = [(dataset.records[index].label, dataset.records[index].path) for index in samples]
     places = {record.path: place for place, record in enumerate(dataset.records)}
     pairs: list[int] = []
-    # Those under two classes before others.
+    # Sets with conflicting labels come first.
     for copies in sorted(dataset.groups(), key=lambda copies: len({copy.label for copy in copies}) < 2)[:_MAX_SETS]:
         for number, copy in enumerate(sorted(copies, key=lambda copy: not copy.used)[:_MAX_OF_SET]):
             pairs.append(places[copy.path])
-            title = f"{'again' if number else 'copies'}: {copy.label}"
-            lines.append((title if copy.used else f"{title}, left out", copy.path))
+            title = f"{'copy' if number else 'image'}: {copy.label}"
+            lines.append((title if copy.used else f"{title}, skipped", copy.path))
     return _sheet(dataset, np.array([*samples, *pairs], np.int64), lines, side=_SAMPLE_SIDE)
 
 
 def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> Sheet:
-    """Draw a contact sheet of some images, each with its file and a title.
+    """Draw a contact sheet of some images, each with a title and its path.
 
     Args:
-        dataset: Where they are.
-        titles: What to write above each, by its place; in the order of drawing.
+        dataset: The Dataset that holds the images.
+        titles: The title of each image, by index, in drawing order.
     """
     lines = [(title, dataset.records[index].path) for index, title in titles.items()]
     return _sheet(dataset, np.array(list(titles), np.int64), lines, side=_ISSUE_SIDE)
 
 
 def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int = 24) -> Sheet:
-    """Draw a contact sheet of the images whose prediction is wrong, those of which it was surest first.
+    """Draw a contact sheet of the wrong predictions, the most confident first.
 
-    Above each stand the prediction and its probability, the label, and the file.
+    Above each image are the prediction, its probability, the label and the path.
 
     Args:
-        dataset: Where the images are.
-        predictions: Those of a run, or what `predict_dataset` returned.
-        num_images: How many images at most.
+        dataset: The Dataset that holds the images.
+        predictions: The predictions of a run, or what `predict_dataset` returned.
+        num_images: Maximum number of images.
 
     Raises:
-        SettingsError: `num_images` is below 1, or the predictions are about other images.
+        SettingsError: `num_images` is below 1, or the predictions are for other images.
 
     Example:
         >>> import mien
@@ -159,19 +159,19 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
     labels = dict(enumerate(record.label for record in dataset.records))
     asked = zip(predictions.indexes.tolist(), predictions.labels.tolist(), strict=True)
     if any(labels.get(place) != predictions.class_names[label] for place, label in asked):
-        raise SettingsError("these predictions are about other images: name the Dataset that was asked about")
+        raise SettingsError("these predictions are for other images. Pass the Dataset that was predicted")
     chosen, sure = predictions.probs.argmax(axis=1), predictions.probs.max(axis=1)
     wrong = np.flatnonzero(chosen != predictions.labels)
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
     if not len(worst):
-        return _note(f"No mistake among {len(sure)} predictions")
+        return _note(f"No mistakes in {counted(len(sure), 'prediction')}")
     names = [shorten(visible(name), 10) for name in predictions.class_names]
     titles = [f"{names[chosen[i]]} {sure[i]:.0%}, not {names[predictions.labels[i]]}" for i in worst]
     return plot_label_issues(dataset, dict(zip(predictions.indexes[worst].tolist(), titles, strict=True)))
 
 
 def _sheet(dataset: Dataset, indexes: NDArray[np.int64], lines: Sequence[tuple[str, ...]], *, side: int) -> Sheet:
-    """Draw images in frames of one size, of about `side` pixels squared, in rows of the same length."""
+    """Draw images in equal frames of about `side` pixels squared, in rows of equal length."""
     if not len(indexes):
         return _note("No images")
     shapes = [_shape(dataset, index) for index in indexes]
@@ -192,7 +192,7 @@ def _sheet(dataset: Dataset, indexes: NDArray[np.int64], lines: Sequence[tuple[s
 
 
 def _shape(dataset: Dataset, index: int) -> float:
-    """Return width by height as an image is to be shown: one that was stretched gets its own shape back."""
+    """Return the aspect ratio at which to show an image; a stretched image gets its own back."""
     record, (height, width) = dataset.records[index], dataset.config.image_size
     if dataset.config.resize_mode == "stretch" and record.width and record.height:
         return record.width / record.height
@@ -200,7 +200,7 @@ def _shape(dataset: Dataset, index: int) -> float:
 
 
 def _draw_caption(paper: Image.Image, corner: tuple[int, int], lines: tuple[str, ...], width: int) -> tuple[str, ...]:
-    """Draw lines below one another, the first in the larger letters; return them as they are drawn."""
+    """Draw caption lines, the first one larger, and return them as drawn."""
     (left, top), pen, drawn = corner, ImageDraw.Draw(paper), []
     for place, line in enumerate(lines):
         font = load_font(_size(place))
@@ -211,7 +211,7 @@ def _draw_caption(paper: Image.Image, corner: tuple[int, int], lines: tuple[str,
 
 
 def _draw_image(paper: Image.Image, frame: tuple[int, int, int, int], pixels: NDArray[np.uint8], shape: float) -> None:
-    """Draw an image as large as a frame allows, in its middle."""
+    """Draw an image centred in a frame, as large as it fits."""
     left, top, right, bottom = frame
     across, down = right - left, bottom - top
     width = max(1, min(across, round(down * shape)))
@@ -224,7 +224,7 @@ def _draw_image(paper: Image.Image, frame: tuple[int, int, int, int], pixels: ND
 
 
 def _note(text: str) -> Sheet:
-    """Draw a sentence in the place of images."""
+    """Draw a sentence instead of images."""
     font = load_font(_TITLE_SIZE)
     size = (math.ceil(font.getlength(text)) + 4 * _MARGIN, _line_height(0) + 2 * _MARGIN)
     paper = Image.new("RGB", size, "white")
@@ -237,5 +237,5 @@ def _size(place: int) -> int:
 
 
 def _line_height(place: int) -> int:
-    # Letters of any font that `load_font` finds are within this.
+    # High enough for any font that `load_font` finds.
     return round(_size(place) * 1.35)

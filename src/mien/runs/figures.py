@@ -1,4 +1,4 @@
-"""Figures: results -> charts beside one another, as SVG. They are returned, never shown by themselves."""
+"""Figures: results -> charts side by side, as SVG. They are returned, not shown."""
 
 import re
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ _PNG_ZOOM = 2
 
 @dataclass(frozen=True)
 class Figure:
-    """Charts beside one another. A notebook shows them where they are the last value of a cell; nothing else does.
+    """Charts side by side. A notebook displays them as the last value of a cell.
 
     Attributes:
-        charts: From left to right.
-        legend: What the lines mean: their styles, and words.
+        charts: The charts, from left to right.
+        legend: The legend, as pairs of CSS class and text.
     """
 
     charts: tuple[Chart, ...]
@@ -32,12 +32,12 @@ class Figure:
 
     @property
     def svg(self) -> str:
-        """The figure as an SVG document that needs nothing else."""
+        """The figure as a self-contained SVG document."""
         height = _HEAD + max(chart.height for chart in self.charts) + (_FOOT if self.legend else 0) + _GAP
         x, parts = float(_GAP), []
         for chart in self.charts:
             parts.append(f'<text class="strong" x="{x:g}" y="{_HEAD - 6}">{escape(chart.title)}</text>')
-            # Numbers at the edges stand out a little.
+            # Numbers at the edges overflow slightly.
             paper = f'x="{x:g}" y="{_HEAD}" width="{chart.width:g}" height="{chart.height:g}" overflow="visible"'
             parts.append(f"<svg {paper}>{''.join(chart.parts)}</svg>")
             x += chart.width + _GAP
@@ -62,19 +62,19 @@ class Figure:
         return bytes(resvg_py.svg_to_bytes(svg_string=self.svg, zoom=_PNG_ZOOM))
 
     def savefig(self, path: str | Path) -> None:
-        """Write it to a file.
+        """Save the figure to a file.
 
         Args:
-            path: Its ending decides the format: .svg or .png.
+            path: The extension sets the format: .svg or .png.
 
         Raises:
-            SettingsError: It has another ending.
-            OutputError: It cannot be written.
-            MissingExtraError: It is to be a PNG file, and the package resvg-py is not installed.
+            SettingsError: The extension is neither .svg nor .png.
+            OutputError: The file cannot be written.
+            MissingExtraError: A PNG file needs the package resvg-py, which is not installed.
         """
         suffix = Path(path).suffix.lower()
         if suffix not in (".svg", ".png"):
-            raise SettingsError(f"{str(path)!r} cannot be a figure: expected the ending .svg or .png")
+            raise SettingsError(f"cannot save a figure as {str(path)!r}. Use the extension .svg or .png")
         content = self.png() if suffix == ".png" else self.svg.encode("utf-8")
         with files.replacing(Path(path)) as temporary:
             temporary.write_bytes(content)
@@ -84,13 +84,13 @@ class Figure:
 
 
 def plot_history(history: Sequence[Epoch]) -> Figure:
-    """Draw loss and accuracy by epoch, for training and validation; the lowest validation loss is marked.
+    """Draw loss and accuracy by epoch, for training and validation. The lowest validation loss is marked.
 
     Args:
-        history: That of a run whose network was trained by epochs, or what `load_history` read.
+        history: The history of a run, or what `load_history` returned.
 
     Raises:
-        SettingsError: There are no epochs, as in a run of the preset fast.
+        SettingsError: There are no epochs, as in a run with the preset fast.
 
     Example:
         >>> import mien
@@ -99,18 +99,18 @@ def plot_history(history: Sequence[Epoch]) -> Figure:
         >>> mien.plot_history(history).savefig("curves.svg")
     """
     if not history:
-        raise SettingsError("there are no epochs to draw: the preset fast has none; classic and best have")
+        raise SettingsError("there are no epochs to plot. The preset fast has none; classic and best do")
     legend = (("line a", "training"), ("line b", "validation"), ("mark", "lowest validation loss"))
     return Figure((plot_epochs(history, "loss"), plot_epochs(history, "accuracy")), legend)
 
 
 def plot_confusion(evaluation: Evaluation) -> Figure:
-    """Draw the confusion matrix: true classes down, predictions across, numbers of images in the cells.
+    """Draw the confusion matrix, with true classes as rows and predicted classes as columns.
 
-    Of more than 20 classes, those that are most often confused are listed.
+    With more than 20 classes, list the most confused pairs instead.
 
     Args:
-        evaluation: That of a run, or what `evaluate` returned.
+        evaluation: The evaluation of a run, or what `evaluate` returned.
 
     Example:
         >>> import mien
@@ -122,18 +122,18 @@ def plot_confusion(evaluation: Evaluation) -> Figure:
 
 
 def plot_reliability(evaluation: Evaluation) -> Figure:
-    """Draw how often it is right by how sure it is, and how often among the answers that a threshold leaves.
+    """Draw the accuracy by confidence, and the accuracy by share of images answered.
 
     Args:
-        evaluation: That of a run, or what `evaluate` returned.
+        evaluation: The evaluation of a run, or what `evaluate` returned.
     """
-    legend = (("line ideal", "right as often as it says"), ("band", "interval of 95%"))
+    legend = (("line ideal", "perfect calibration"), ("band", "95% interval"))
     return Figure((plot_sureness(evaluation), plot_coverage(evaluation)), legend)
 
 
 @cache
 def _style() -> str:
-    """Return the style of charts with the light colours of the pages written out: a file of its own has no page."""
+    """Return the chart style with the light colours inlined, because a separate file has no page style."""
     base = (package_files("mien.core") / "base.css").read_text("utf-8")
     colours = dict(re.findall(r"(--[\w-]+): (#\w+);", base[: base.index("@media")]))
     css = (package_files("mien.runs") / "page" / "charts.css").read_text("utf-8")

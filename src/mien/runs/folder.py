@@ -1,4 +1,4 @@
-"""The run folder: where a run is written, how its place is chosen, and how an unfinished one is found again."""
+"""The run folder: the files of a run, how a new folder is chosen, and how an unfinished run is found."""
 
 import json
 from collections.abc import Iterator
@@ -28,63 +28,63 @@ class RunFolder:
 
     @property
     def config_path(self) -> Path:
-        """Every setting used, where the images lie, and the versions."""
+        """Every setting, the folder of the images, and package versions."""
         return self.path / "config.json"
 
     @property
     def decisions_path(self) -> Path:
-        """The decisions on labels that the run was made with, where there were any."""
+        """The label decisions that the run was trained with, if any."""
         return self.path / "relabel.csv"
 
     @property
     def journal_path(self) -> Path:
-        """The decisions on labels that were made since, one by one, in mien review."""
+        """The label decisions made since then in mien review."""
         return self.path / "decisions.csv"
 
     @property
     def manifest_path(self) -> Path:
-        """Every file of the Dataset, with its problem and its split."""
+        """Every file of the Dataset, with its problems and its split."""
         return self.path / "manifest.csv"
 
     @property
     def looks_path(self) -> Path:
-        """What each file of the Dataset looks like, made very small: copies of it are told by that."""
+        """A tiny version of each image, used to recognise copies."""
         return self.path / "looks.npy"
 
     @property
     def history_path(self) -> Path:
-        """What each epoch of the training came to."""
+        """Loss and accuracy of each epoch."""
         return self.path / "history.csv"
 
     @property
     def checkpoint_path(self) -> Path:
-        """Where an unfinished training stands; gone when the run is whole."""
+        """The checkpoint of an unfinished training; deleted when the run is finished."""
         return self.path / "checkpoint.npz"
 
     def fold_path(self, number: int) -> Path:
-        """The answers of one fold of an unfinished cross-validation; gone when the run is whole."""
+        """The predictions of one fold of an unfinished cross-validation; deleted when the run is finished."""
         return self.path / f"fold{number}.npz"
 
     @property
     def logs_path(self) -> Path:
-        """What TensorBoard shows."""
+        """TensorBoard logs."""
         return self.path / "logs"
 
     @property
     def metrics_path(self) -> Path:
-        """The scores; written last, so that a folder that has them is whole."""
+        """The scores; written last, so that a run with scores is complete."""
         return self.path / "metrics.json"
 
     @property
     def model_path(self) -> Path:
-        """The Classifier."""
+        """The Classifier, as an ONNX file."""
         return self.path / "model.onnx"
 
     def save_config(self, config: TrainConfig, data_dir: Path, versions: dict[str, str]) -> None:
-        """Write config.json, which names the decisions on labels by their copy in this folder, and by its hash.
+        """Write config.json, which refers to the label decisions by their copy in this folder and its hash.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
         """
         document = {**to_json(config), "data": address_of(data_dir), "versions": versions}
         if config.labels.relabel:
@@ -93,23 +93,23 @@ class RunFolder:
         self.save_json(self.config_path, document)
 
     def save_json(self, path: Path, document: dict[str, Any]) -> None:
-        """Write one JSON document.
+        """Write a JSON document.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
         """
         files.write_text(path, json.dumps(document, indent=2) + "\n")
 
     def tidy(self) -> None:
-        """Remove what only an unfinished run needs, and the half-written files of runs that were killed."""
+        """Delete the files that only an unfinished run needs, and temporary files of killed runs."""
         for leftover in (self.checkpoint_path, *self.path.glob("fold*.npz"), *self.path.glob(".*.tmp.*")):
             leftover.unlink(missing_ok=True)
 
     def config_of(self, document: Any) -> TrainConfig:
-        """Return the settings that a config.json holds; decisions on labels are those in this folder.
+        """Return the settings of a config.json, with the label decisions of this folder.
 
         Raises:
-            SettingsError: A setting is unknown, or its value is wrong.
+            SettingsError: A setting is unknown or has an invalid value.
         """
         config = from_json(document)
         if not config.labels.relabel:
@@ -117,46 +117,46 @@ class RunFolder:
         return replace(config, labels=replace(config.labels, relabel=str(self.path / config.labels.relabel)))
 
     def check_finished(self) -> None:
-        """Make sure that the run is there and whole.
+        """Make sure that this is a finished run.
 
         Raises:
-            SourceNotFoundError: It is not.
+            SourceNotFoundError: There is no run, or it is not finished.
         """
         if not self.path.is_dir():
-            raise SourceNotFoundError(
-                f"{str(self.path)!r} is no run folder: name one that mien train made, such as runs/train"
-            )
+            raise SourceNotFoundError(f"{str(self.path)!r} is not a run folder. Name one, e.g. runs/train")
         if not self.metrics_path.is_file():
             if not self.config_path.is_file():
-                raise SourceNotFoundError(f"{str(self.path)!r} holds no run: name a folder that mien train made")
+                raise SourceNotFoundError(
+                    f"{str(self.path)!r} does not contain a run. Name a run folder, e.g. runs/train"
+                )
             raise SourceNotFoundError(
-                f"{str(self.path)!r} holds no finished run: finish it by mien train DATA --out RUN --resume"
+                f"the run in {str(self.path)!r} is not finished. To finish it: mien train DATA --out RUN --resume"
             )
 
     def data_dir(self) -> Path:
-        """Return the folder of the images that the run was made from; of a store, the copy on this machine.
+        """Return the folder of the training images; for an object store, the local copy.
 
         Raises:
             SourceNotFoundError: config.json is missing or damaged.
         """
         document = read_json(self.config_path)
         if not isinstance(document, dict) or not isinstance(document.get("data"), str):
-            raise SourceNotFoundError(f"{str(self.config_path)!r} does not say where the images lie: name their folder")
+            raise SourceNotFoundError(f"{str(self.config_path)!r} does not name the image folder. Name it yourself")
         return place_of(document["data"])
 
 
 def run_of(path: Path) -> RunFolder:
-    """Return the run that a path names: by its folder, or by the model.onnx that lies there."""
+    """Return the run that a path refers to: a run folder, or its model.onnx."""
     run = RunFolder(path.parent)
     return run if path == run.model_path and run.manifest_path.is_file() else RunFolder(path)
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read the settings of a config.json; decisions on labels are those in its folder.
+    """Read the settings of a config.json, with the label decisions in its folder.
 
     Raises:
-        SourceNotFoundError: It is missing, or no JSON.
-        SettingsError: A setting is unknown, its value is wrong, or the decisions have changed since.
+        SourceNotFoundError: The file is missing or not JSON.
+        SettingsError: A setting is unknown or has an invalid value, or the label decisions have changed since.
     """
     document = read_json(path)
     try:
@@ -169,22 +169,22 @@ def load_config(path: Path) -> TrainConfig:
     expected = document.get("relabel_sha256")
     if expected and files.sha256_of(decisions_path) != expected:
         raise SettingsError(
-            f"{str(decisions_path)!r} is gone, or not as it was when {str(path)!r} was written: put it back, or copy "
-            "it and name the copy with --relabel"
+            f"{str(decisions_path)!r} is missing or has changed since {str(path)!r} was written. Restore it, or pass a "
+            "copy with --relabel"
         )
     return config
 
 
 @contextmanager
 def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
-    """Make a folder for a run, and take it away again where the block fails before anything is in it.
+    """Create a run folder, and delete it again if the block fails while it is still empty.
 
     Args:
-        out: Where; None for the first free one of runs/train, runs/train2, ...
-        data_dir: The folder of the images, in which nothing may be written.
+        out: The folder. Default: the first free one of runs/train, runs/train2, ...
+        data_dir: The folder of the images, which must not contain the run.
 
     Raises:
-        OutputError: It cannot be made, something is there already, or it would lie among the images.
+        OutputError: The folder cannot be created, is not empty, or is inside the image folder.
     """
     files.refuse_among(out or RUNS_DIR / "train", data_dir, "--out")
     path = _made(out) if out is not None else _made_next()
@@ -198,23 +198,23 @@ def new_run(out: Path | None, data_dir: Path) -> Iterator[RunFolder]:
 
 
 def find_unfinished(out: Path | None) -> RunFolder:
-    """Return the run to go on with: the one named, or the newest unfinished one in runs/.
+    """Return the run to resume: the given one, or the newest unfinished one in runs/.
 
     Raises:
-        SourceNotFoundError: There is none.
-        OutputError: The one named is finished.
+        SourceNotFoundError: There is no unfinished run.
+        OutputError: The given run is already finished.
     """
     if out is None:
         found = [RunFolder(path.parent) for path in RUNS_DIR.glob("*/config.json")]
         found = [run for run in found if not run.metrics_path.exists()]
         if not found:
-            raise SourceNotFoundError(f"no unfinished run in {str(RUNS_DIR)!r}: leave --resume out to start one")
+            raise SourceNotFoundError(f"there is no unfinished run in {str(RUNS_DIR)!r}. Omit --resume to start one")
         return max(found, key=lambda run: run.config_path.stat().st_mtime)
     run = RunFolder(out)
     if run.metrics_path.exists():
-        raise OutputError(f"the run in {str(out)!r} is finished: leave --resume out, and name another --out")
+        raise OutputError(f"the run in {str(out)!r} is already finished. Omit --resume and choose another --out")
     if not run.config_path.exists():
-        raise SourceNotFoundError(f"{str(out)!r} holds no run that was begun: leave --resume out to start one")
+        raise SourceNotFoundError(f"there is no run to resume in {str(out)!r}. Omit --resume to start one")
     return run
 
 
@@ -222,8 +222,8 @@ def _made(path: Path) -> Path:
     with files.writing(path):
         path.mkdir(parents=True, exist_ok=True)
         if any(entry.name != files.LOCK_NAME for entry in path.iterdir()):
-            raise OutputError(f"the folder {str(path)!r} is not empty: name another --out, or add --resume")
-        # A folder that may not be written to is better known now than after the training.
+            raise OutputError(f"the folder {str(path)!r} is not empty. Choose another --out, or add --resume")
+        # Better to find out now than after the training that the folder is not writable.
         (probe := path / ".probe").touch()
         probe.unlink()
     return path

@@ -1,4 +1,4 @@
-"""Highlights: which images of a run are worth looking at, and where the classifier looked in some of them."""
+"""Highlights: the images of a run that are worth a look, and where the classifier looked in some of them."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ from mien.scoring.label_issues import LabelIssue
 from mien.scoring.results import Predictions, Source
 
 _SIDE = 240
-# Of the mistakes, and of the hits. A map by occlusion asks the classifier some hundred times.
+# For mistakes and correct predictions each. An occlusion map needs hundreds of predictions.
 _MOST_OF_EACH: dict[Method, int] = {"class activation": 3, "occlusion": 1}
 _MAX_SAMPLES, _MAX_SAMPLES_OF_CLASS = 48, 12
 _MAX_GROUPS, _MAX_OF_GROUP = 12, 4
@@ -26,14 +26,15 @@ _MAX_LABEL_ISSUES, _MAX_MISTAKES, _MAX_HITS = 12, 12, 6
 
 @dataclass(frozen=True)
 class LabelledPrediction:
-    """What was predicted for one labelled image that the classifier had not seen.
+    """A prediction for a labelled image that was held out.
 
     Attributes:
-        path: Of the image, as in the manifest.
-        label: Its class.
-        predicted: The class that it was taken for.
-        prob_predicted: Probability of that class; likewise `prob_label`.
-        source: Who predicted: the classifier itself ("test"), or one of its cross-validation ("out_of_fold").
+        path: Path of the image, as in the manifest.
+        label: Its label.
+        predicted: The predicted class.
+        prob_predicted: Probability of the predicted class.
+        prob_label: Probability of the label.
+        source: Who predicted: the classifier itself ("test"), or a classifier of its cross-validation ("out_of_fold").
     """
 
     path: str
@@ -49,10 +50,10 @@ class Look:
     """Where the classifier looked in one image.
 
     Attributes:
-        prediction: What it predicted; the map is of what speaks for that.
-        image: As it is.
-        overlaid: With the map on it.
-        method: By what the map was made.
+        prediction: The prediction; the map shows the evidence for it.
+        image: The image.
+        overlaid: The image with the map on top.
+        method: How the map was made.
     """
 
     prediction: LabelledPrediction
@@ -63,13 +64,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Group:
-    """Copies and near copies of one image.
+    """Copies and near-duplicates of one image.
 
     Attributes:
-        records: Some of them: those that are used first.
+        records: Some of them, used ones first.
         size: How many there are.
         num_used: How many of them are used.
-        conflicting: Whether they stand under two or more classes.
+        conflicting: Whether they have different labels.
     """
 
     records: tuple[ImageRecord, ...]
@@ -80,15 +81,15 @@ class Group:
 
 @dataclass(frozen=True)
 class Highlights:
-    """The images of a run that are worth looking at.
+    """The images of a run that are worth a look.
 
     Attributes:
-        samples: Used images of each class, spread evenly over it, by its name; the largest classes where not all fit.
-        groups: Copies of one image: those under two classes first, then the largest groups.
-        num_groups: How many groups there are.
+        samples: Used images by class, spread evenly over the class; only the largest classes if not all fit.
+        groups: Groups of copies: those with conflicting labels first, then the largest.
+        num_groups: Number of all groups.
         label_issues: Images whose label is probably wrong, the worst first.
-        mistakes: Wrong predictions, the surest first.
-        hits: Right predictions, the surest first, of each class in turn.
+        mistakes: Wrong predictions, the most confident first.
+        hits: Correct predictions, the most confident first, from each class in turn.
     """
 
     samples: dict[str, tuple[ImageRecord, ...]]
@@ -100,7 +101,7 @@ class Highlights:
 
 
 def find_highlights(run: Run) -> Highlights:
-    """Choose the images of a run that are worth looking at; the same run gives the same ones."""
+    """Choose the images of a run that are worth a look. The choice is deterministic."""
     groups, predictions = _groups(run.dataset.records), labelled(run)
     return Highlights(
         samples=_samples(run.dataset.records),
@@ -113,9 +114,9 @@ def find_highlights(run: Run) -> Highlights:
 
 
 def labelled(run: Run) -> list[LabelledPrediction]:
-    """Return each prediction of a run with its image, those for the test first.
+    """Return every prediction of a run with its image, those for the test split first.
 
-    Probabilities have the six decimals of the files, so that a run ranks them alike in memory and read back.
+    Probabilities are rounded to six decimals, as in the files, so that a run in memory and one read back rank alike.
     """
     by_source = run.predictions_by_source.items()
     return [found for source, given in by_source for found in _labelled(run.dataset, given, source)]
@@ -140,7 +141,7 @@ def _samples(records: Iterable[ImageRecord]) -> dict[str, tuple[ImageRecord, ...
 
 
 def _spread(records: Sequence[ImageRecord], most: int) -> tuple[ImageRecord, ...]:
-    """Return so many of the records, from all over them: neighbours in a folder are often alike."""
+    """Return up to `most` records, evenly spaced, because neighbours in a folder are often alike."""
     count = min(most, len(records))
     return tuple(records[place * len(records) // count] for place in range(count))
 
@@ -157,12 +158,12 @@ def _group(copies: list[ImageRecord]) -> Group:
 
 
 def surest(predictions: Iterable[LabelledPrediction], most: int) -> list[LabelledPrediction]:
-    """Return the predictions of which it was surest, at most so many."""
+    """Return the most confident predictions, up to `most`."""
     return heapq.nlargest(most, predictions, key=lambda prediction: prediction.prob_predicted)
 
 
 def _hits(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]:
-    """Return the surest right predictions, of each class in turn."""
+    """Return the most confident correct predictions, from each class in turn."""
     right: dict[str, list[LabelledPrediction]] = {}
     for prediction in predictions:
         if prediction.predicted == prediction.label:
@@ -173,9 +174,9 @@ def _hits(predictions: Sequence[LabelledPrediction]) -> list[LabelledPrediction]
 
 
 def find_looks(run: Run) -> tuple[Look, ...]:
-    """Show where the classifier looked in the images of the test of which it was surest: wrong ones, then right ones.
+    """Show where the classifier looked in test images: the most confident mistakes, then correct predictions.
 
-    Only the test is predicted by the classifier itself. Images that have gone or changed are passed over.
+    Only the test split was predicted by the classifier itself. Missing and changed images are skipped.
     """
     if run.test_predictions is None:
         return ()

@@ -1,4 +1,4 @@
-"""What a training leaves in its run folder after every epoch: history.csv, TensorBoard's logs, and a checkpoint."""
+"""What a training writes to its run folder after every epoch: history.csv, TensorBoard logs, and a checkpoint."""
 
 import json
 import zipfile
@@ -24,14 +24,15 @@ _COLUMNS = [field.name for field in fields(Epoch)]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a training needs to go on after a kill as if nothing had happened.
+    """Everything a training needs to resume after a kill as if nothing had happened.
 
-    Keras' BackupAndRestore keeps neither the state of dropout nor the best weights, and a kill can part its two files.
+    Keras' BackupAndRestore saves neither the dropout state nor the best weights, and a kill can leave its two files out
+    of step.
 
     Attributes:
         history: The epochs so far, at least one.
-        state: Every variable of the network and of its optimizer, in order.
-        best_weights: The weights after the epoch with the lowest validation loss, in order.
+        state: Every variable of the network and its optimizer, in order.
+        best_weights: The weights of the epoch with the lowest validation loss, in order.
     """
 
     history: tuple[Epoch, ...]
@@ -40,26 +41,26 @@ class Checkpoint:
 
 
 class Recorder:
-    """Writes down each epoch in a run folder; the checkpoint last, so that it never speaks of what is not there."""
+    """Records each epoch in a run folder, the checkpoint last, so that it never refers to missing files."""
 
     def __init__(self, run_folder: RunFolder) -> None:
         self._run_folder = run_folder
         self._logs = {name: EventFile(run_folder.logs_path / name) for name in ("train", "validation")}
 
     def checkpoint(self) -> Checkpoint | None:
-        """Return the checkpoint of a training that was cut off here, if there is one.
+        """Return the checkpoint of an interrupted training, if there is one.
 
         Raises:
-            SourceNotFoundError: There is one, but it cannot be read.
+            SourceNotFoundError: The checkpoint cannot be read.
         """
         path = self._run_folder.checkpoint_path
         return _load(path) if path.exists() else None
 
     def record(self, checkpoint: Checkpoint) -> None:
-        """Write down where a training stands after an epoch.
+        """Record the state of a training after an epoch.
 
         Raises:
-            OutputError: There is no room.
+            OutputError: The disk is full.
         """
         epoch = checkpoint.history[-1]
         self._log("train", epoch.epoch, loss=epoch.loss, accuracy=epoch.accuracy)
@@ -70,15 +71,15 @@ class Recorder:
     def _log(self, name: str, epoch: int, *, loss: float, accuracy: float) -> None:
         with needing("keras"):
             from tensorboard.plugins.scalar.summary_v2 import scalar_pb
-        # The tags of Keras' own callback, so that runs of both stand in one chart.
+        # The tags of Keras' own callback, so that runs of both appear in one chart.
         self._logs[name].add([scalar_pb("epoch_loss", loss), scalar_pb("epoch_accuracy", accuracy)], step=epoch)
 
 
 def load_history(path: Path) -> tuple[Epoch, ...]:
-    """Read history.csv back.
+    """Read history.csv.
 
     Raises:
-        SourceNotFoundError: It is missing or damaged.
+        SourceNotFoundError: The file is missing or damaged.
     """
     try:
         with files.open_text(path) as file:
@@ -90,7 +91,7 @@ def load_history(path: Path) -> tuple[Epoch, ...]:
 def _epoch(row: dict[str, str]) -> Epoch:
     number = int(row["epoch"])
     if not 0 < number <= _MAX_EPOCHS:
-        raise ValueError(f"an epoch is {row['epoch'][:20]!r}")
+        raise ValueError(f"impossible epoch {row['epoch'][:20]!r}")
     return Epoch(number, *(float(row[name]) for name in _COLUMNS[1:]))
 
 
@@ -109,7 +110,7 @@ def _load(path: Path) -> Checkpoint:
             return Checkpoint(history, _numbered(arrays, "state"), _numbered(arrays, "best"))
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise SourceNotFoundError(
-            f"cannot read the checkpoint {str(path)!r}: {error}. Delete it to train this run from the start."
+            f"cannot read the checkpoint {str(path)!r}: {error}. Delete it to restart this training."
         ) from error
 
 

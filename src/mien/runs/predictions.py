@@ -1,4 +1,4 @@
-"""predictions.csv and out_of_fold.csv of a run: written and read here alone."""
+"""Reading and writing predictions.csv and out_of_fold.csv of a run."""
 
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +11,7 @@ from mien.core.csv_tables import read_records, table_text
 from mien.data.dataset import Dataset
 from mien.scoring.results import Predictions, Source
 
-# The file of each source, and the splits whose images it holds.
+# The file for each source, and the splits that it covers.
 _FILES: dict[Source, tuple[str, tuple[str, ...]]] = {
     "test": ("predictions.csv", ("test",)),
     "out_of_fold": ("out_of_fold.csv", ("train", "val")),
@@ -19,7 +19,7 @@ _FILES: dict[Source, tuple[str, tuple[str, ...]]] = {
 
 
 def write_predictions(folder: Path, dataset: Dataset, predictions: Predictions, source: Source) -> None:
-    """Write the table of a run's predictions.
+    """Write the predictions of a run as a CSV file.
 
     Raises:
         OutputError: The file cannot be written.
@@ -28,7 +28,7 @@ def write_predictions(folder: Path, dataset: Dataset, predictions: Predictions, 
 
 
 def predictions_text(dataset: Dataset, predictions: Predictions) -> str:
-    """Return one row of CSV per image: path, label, predicted class, and the probability of every class."""
+    """Return CSV with a row per image: path, label, predicted class, and the probability of every class."""
     names = predictions.class_names
     rows = [["path", "label", "predicted", *(f"prob_{name}" for name in names)]]
     for index, probs in zip(predictions.indexes, predictions.probs, strict=True):
@@ -39,16 +39,16 @@ def predictions_text(dataset: Dataset, predictions: Predictions) -> str:
 
 
 def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_folds: int = 0) -> Predictions | None:
-    """Read back what `write_predictions` wrote; None where the file is missing.
+    """Read back what `write_predictions` wrote; None if the file is missing.
 
     Args:
-        folder: That of the run.
-        dataset: What the run was made from, with its split.
-        source: Which of the two files.
-        num_folds: Of the cross-validation that made them.
+        folder: The run folder.
+        dataset: The Dataset of the run, with its split.
+        source: Which of the two files to read.
+        num_folds: Folds of the cross-validation.
 
     Raises:
-        ValueError: The file is damaged, or is about other images or classes.
+        ValueError: The file is damaged, or covers other images or classes.
     """
     name, splits = _FILES[source]
     if not (folder / name).exists():
@@ -63,7 +63,7 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
             for row in read_records(file):
                 path, label = row["path"], row["label"]
                 if path not in places or label != dataset.records[places[path]].label:
-                    raise ValueError(f"the manifest has no image {path!r} of class {label!r} in {' or '.join(splits)}")
+                    raise ValueError(f"the manifest has no image {path!r} labelled {label!r} in {' or '.join(splits)}")
                 indexes.append(places[path])
                 predicted.append(numbers.get(row["predicted"], -1))
                 probs.append(np.array(probs_of(row), np.float32))
@@ -71,12 +71,12 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
         paths = [dataset.records[place].path for place in indexes]
         outside = ~((table >= 0) & (table <= 1)).all(axis=1)
         if outside.any():
-            raise ValueError(f"the probabilities of {paths[int(outside.argmax())]!r} are not from 0 to 1")
+            raise ValueError(f"the probabilities of {paths[int(outside.argmax())]!r} are not between 0 and 1")
         _let_win(table, np.array(predicted, np.int64), paths)
         if sorted(indexes) != sorted(places.values()):
-            raise ValueError(f"it is about {len(set(indexes))} images in {len(indexes)} rows; expected {len(places)}")
+            raise ValueError(f"{len(indexes)} rows cover {len(set(indexes))} images; expected {len(places)}")
     except KeyError as error:
-        raise ValueError(f"{name}: it has no column {error}") from error
+        raise ValueError(f"{name}: missing column {error}") from error
     except (OSError, ValueError) as error:
         raise ValueError(f"{name}: {files.reason_of(error)}") from error
     found = np.array(indexes, np.int64)
@@ -91,11 +91,11 @@ def read_predictions(folder: Path, dataset: Dataset, source: Source, *, num_fold
 
 
 def _let_win(probs: NDArray[np.float32], predicted: NDArray[np.int64], paths: list[str]) -> None:
-    """Make the probability of each predicted class the highest of its row, also where another one equals it."""
+    """Make the probability of each predicted class the highest in its row, breaking ties."""
     rows = np.arange(len(probs))
     of_predicted = probs[rows, predicted]
     wrong = (predicted < 0) | (of_predicted < probs.max(axis=1))
     if wrong.any():
-        raise ValueError(f"the class predicted for {paths[int(wrong.argmax())]!r} is not the most probable one")
+        raise ValueError(f"the class predicted for {paths[int(wrong.argmax())]!r} is not the most likely one")
     tied = probs.argmax(axis=1) != predicted
     probs[rows[tied], predicted[tied]] = np.nextafter(of_predicted[tied], np.float32(2))

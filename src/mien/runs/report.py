@@ -1,8 +1,7 @@
-"""Reporting: a finished run -> report.html, one page that needs no network, no script and no other file."""
+"""Reporting: a finished run -> report.html, one self-contained page without scripts."""
 
 import base64
 import hashlib
-import math
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mien.core import files
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
-from mien.core.text import MANY_CLASSES, shorten, visible
+from mien.core.text import MANY_CLASSES, counted, shorten, visible
 from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.fetching.stored_folders import how_to_have_again
@@ -27,8 +26,9 @@ from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.candidates import WORDS
 from mien.scoring.model_card import limits
-from mien.scoring.results import Evaluation
+from mien.scoring.results import Evaluation, percent
 from mien.scoring.stress import WORDS as CHANGE_WORDS
+from mien.scoring.verdict import headline
 from mien.version import __version__
 
 if TYPE_CHECKING:
@@ -45,41 +45,41 @@ _DRAWN: tuple[Callable[..., charts.Chart | charts.Svg], ...] = (
 )
 _FACTS = {
     "backbone": "Pretrained network",
-    "strength": "Strength of the regularisation, chosen by cross-validation",
-    "temperature": "Temperature: what the logits are divided by, so that it is as sure as it is right",
-    "precision": "Numbers that the network was trained in",
-    "flip": "Asks about the mirrored image too",
-    "onnx_max_difference": "Most that a probability of model.onnx differs from what was trained",
+    "strength": "Regularisation strength C, chosen by cross-validation",
+    "temperature": "Calibration temperature (divides the logits)",
+    "precision": "Numeric precision of the training",
+    "flip": "Averages the image and its mirror image",
+    "onnx_max_difference": "Largest difference between model.onnx and the trained model",
 }
 _MAX_PAIRS, _MAX_EPOCHS = 20, 200
 _LONG_NAME = 56
-# What joins letters and emoji into one, and is no letter itself.
+# Invisible characters that join letters and emoji.
 _JOINERS = "\u200c\u200d"
 _TITLES = {
     "subjects": "It may have learnt the subjects",
-    "weak": "Better than guessing",
+    "weak": "Better than guessing, but often wrong",
     "fine": "Clearly better than guessing",
-    "one_class": "Images of one class alone",
-    "too_little_data": "Too little data to tell",
-    "underfitting": "Underfitting: it has not learnt enough",
-    "overfitting": "Overfitting: it learnt its images by heart",
-    "stopped_in_time": "Kept in time, before it learnt its images by heart",
+    "one_class": "Images of a single class",
+    "too_little_data": "Too few images to tell",
+    "underfitting": "Underfitting",
+    "overfitting": "Overfitting",
+    "stopped_in_time": "Stopped before it overfitted",
     "miscalibrated": "Its probabilities are off",
-    "out_of_distribution": "Some images are unlike those of the training",
-    "mended": "It learnt from changed images",
-    "changed": "It does worse on changed images",
+    "out_of_distribution": "Some images are unlike the training images",
+    "mended": "It also learnt from changed images",
+    "changed": "Accuracy drops on changed images",
     "more_images": "More images would probably help",
     "enough_images": "More of the same will hardly help",
-    "short_curve": "Whether more images would help",
-    "threshold": "When it says that it is not sure",
-    "threshold_tried": "What that comes to on other images",
-    "out_of_reach": "The target is out of reach",
+    "short_curve": "Would more images help?",
+    "threshold": "When it answers “unsure”",
+    "threshold_tried": "The threshold on other images",
+    "out_of_reach": "The target precision is out of reach",
 }
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """The files of one class: how many there are, are used, and stand in each split."""
+    """The files of one class: how many there are, how many are used, and how many are in each split."""
 
     label: str
     num_files: int
@@ -88,21 +88,21 @@ class ClassCounts:
 
 
 def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
-    """Write the report.html of a finished run anew: what it can do, and how that is known, on one page.
+    """Write report.html of a finished run again: how good the classifier is, and how we know.
 
-    The page is one file with everything in it, small images too. It is made from the folder of the run, and from the
-    photos, if these are still where they were; the place of one that has gone or changed says so.
+    The page is one self-contained file, with thumbnails. It is made from the run folder and the photos. A photo that is
+    missing or has changed is marked as such.
 
     Args:
-        run: The folder of the run.
-        progress: Told how many photos have gone.
+        run: The run folder.
+        progress: Told how many photos are missing.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
-        SourceNotFoundError: The run is not finished, or a file of it is missing or damaged; or every photo has gone,
-            and a page that shows them would be written over.
+        SourceNotFoundError: The run is not finished, or one of its files is missing or damaged; or all photos are
+            missing, and a page that shows them would be overwritten.
         OutputError: The page cannot be written.
 
     Example:
@@ -116,16 +116,16 @@ def report(run: str | Path, *, progress: Progress = SILENCE) -> Path:
     num_gone = sum(not os.path.exists(os.path.join(data_dir, record.path)) for record in used)
     if num_gone == len(used) and page.exists():
         raise SourceNotFoundError(
-            f"no photo is in {data_dir!r} any longer, and {str(page)!r} may show them: "
-            f"{how_to_have_again(found.dataset.root)}, or remove that page to have one without them"
+            f"the photos are no longer in {data_dir!r}, and {str(page)!r} may show them: "
+            f"{how_to_have_again(found.dataset.root)}, or delete that page to get one without photos"
         )
     if num_gone:
-        progress.say(f"{num_gone} of {len(used)} photos are no longer in {data_dir!r}: the page says where")
+        progress.say(f"{num_gone} of {counted(len(used), 'photo')} missing from {data_dir!r}; the page shows which")
     return write_report(found)
 
 
 def write_report(run: Run) -> Path:
-    """Write the report.html of a run into its folder.
+    """Write report.html of a run into its folder.
 
     Raises:
         OutputError: The page cannot be written.
@@ -136,11 +136,11 @@ def write_report(run: Run) -> Path:
 
 
 def render(run: Run, *, elsewhere: str = "") -> str:
-    """Return the page of a run, with the images that its Dataset keeps, or those that lie where they lay.
+    """Return the report of a run, with the images its Dataset keeps in memory, or those still on disk.
 
     Args:
         run: The run.
-        elsewhere: The folder that it was judged by, where its Dataset and its scores are of other images than its own.
+        elsewhere: The folder that it was evaluated on, if its Dataset and scores are not those of its training.
     """
     highlights, facts = find_highlights(run), run.classifier.facts
     by_path = {record.path: record for record in run.dataset.records}
@@ -153,6 +153,7 @@ def render(run: Run, *, elsewhere: str = "") -> str:
         elsewhere=elsewhere,
         judged=run.scores.judged,
         num_right=run.scores.judged.num_right,
+        headline=headline(run.scores.judged),
         facts=facts,
         highlights=highlights,
         thumbnails=thumbnails,
@@ -179,37 +180,20 @@ def render(run: Run, *, elsewhere: str = "") -> str:
 
 
 def shown(value: Any) -> Any:
-    """Return text that cannot harm a page: what has no form of its own, such as half a letter, is written as an escape.
-
-    Signs that turn the direction of writing around are among that. Markup is left to the template, which escapes it.
-    """
-    # Markup is text too; it was made here. And the images are long texts, all of it printable.
+    """Return text with invisible and direction-changing characters escaped. The template escapes markup itself."""
+    # Markup made here stays as it is. The images are long, printable texts.
     if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
         return value
     return visible(value, kept=f"\n{_JOINERS}")
 
 
 def short(name: str) -> str:
-    """Return a name for beneath an image: of a long one the start and the end."""
+    """Return a name to show below an image, shortened in the middle if it is long."""
     return shorten(name, _LONG_NAME, end=18)
 
 
-def percent(share: float | None) -> str:
-    """Return a share as a percentage; 100% and 0% stand for themselves alone.
-
-    Example:
-        >>> percent(0.84), percent(0.9997), percent(1.0), percent(0.001)
-        ('84%', '99.9%', '100%', '0.1%')
-    """
-    if share is None:
-        return "–"
-    if 0.995 <= share < 1:
-        return f"{math.floor(1000 * share) / 10:.1f}%"
-    return f"{math.ceil(1000 * share) / 10:.1f}%" if 0 < share < 0.005 else f"{share:.0%}"
-
-
 def interval(score: Score) -> str:
-    """Return the interval of a score in words."""
+    """Return the 95% interval of a score as text."""
     return f"{score.low:.0%} to {score.high:.0%}"
 
 
@@ -230,6 +214,7 @@ def _environment() -> "Environment":
         "percent": percent,
         "interval": interval,
         "count": "{:,}".format,
+        "counted": counted,
         "basis": _basis,
         "exact": lambda share: f"{100 * share:g}%",
     }
@@ -243,7 +228,7 @@ def _basis(score: Score) -> str:
 
 
 def _shown(run: Run, highlights: Highlights, by_path: dict[str, ImageRecord]) -> list[ImageRecord]:
-    """Return every image that the page shows."""
+    """Return all images that the page shows."""
     samples = [record for some in highlights.samples.values() for record in some]
     copies = [record for group in highlights.groups for record in group.records]
     label_issues = [run.dataset.records[issue.index] for issue in highlights.label_issues]
@@ -252,7 +237,7 @@ def _shown(run: Run, highlights: Highlights, by_path: dict[str, ImageRecord]) ->
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return the settings of a run by name; decisions on labels are named as in its folder, wherever that lies."""
+    """Return the settings of a run by name; label decisions are named as in its folder."""
     settings = run.config.flat()
     return settings | {"relabel": Path(settings["relabel"] and RunFolder(run.path).decisions_path).name}
 
@@ -268,17 +253,17 @@ def _class_counts(run: Run) -> list[ClassCounts]:
 
 
 def _left_out(records: tuple[ImageRecord, ...]) -> list[tuple[str, int, list[str]]]:
-    """Return why files were left out: the reason in words, how many, and some of them; the most frequent first."""
+    """Return why files were skipped: the reason, the number of files, and examples; the most frequent first."""
     paths: dict[str, list[str]] = {}
     for record in records:
         if not record.used:
             paths.setdefault(record.problems[-1].code if record.problems else "", []).append(record.path)
     ranked = sorted(paths.items(), key=lambda item: -len(item[1]))
-    return [(PROBLEMS.get(code, code or "not said"), len(found), found[:5]) for code, found in ranked]
+    return [(PROBLEMS.get(code, code or "unknown"), len(found), found[:5]) for code, found in ranked]
 
 
 def _training(details: dict[str, Any]) -> dict[str, Any]:
-    """Return how the training went, by names that say what they are; what the page says in sentences is left out."""
+    """Return details of the training by readable names, without those that the page gives in sentences."""
     return {name: _worded(details[key]) for key, name in _FACTS.items() if key in details}
 
 
@@ -289,6 +274,6 @@ def _worded(value: Any) -> Any:
 
 
 def _telling_row(evaluation: Evaluation) -> Any:
-    """Return the threshold to speak of: that which leaves the most accurate half or more of the images."""
+    """Return the threshold to suggest: the most accurate one that still answers at least half of the images."""
     rows = [row for row in evaluation.coverage if row.threshold and (row.answered.value or 0) >= 0.5]
     return max(rows, key=lambda row: row.accuracy.value or 0.0, default=None)

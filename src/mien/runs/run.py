@@ -1,4 +1,4 @@
-"""The Run: what one training made, in memory while it is made and read back from its folder later."""
+"""The Run: the result of one training, in memory or read back from its folder."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,29 +22,29 @@ from mien.schema import built
 from mien.scoring.label_issues import LabelIssue
 from mien.scoring.results import Evaluation, Finding, Predictions, Scores, Source, scores_from_dict
 
-# The splits that a run is trained and chosen on.
+# The splits used to train a run and to choose its settings.
 SEEN = ("train", "val")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one training made.
+    """The result of one training.
 
     Attributes:
-        path: Its folder.
+        path: The run folder.
         config: The settings.
-        versions: Of the packages that the results may depend on, by name.
+        versions: Versions of the packages that the results may depend on, by name.
         dataset: The images, and the split of each.
-        classifier: What was trained.
-        scores: On images that the classifier had not seen.
-        findings: What the scores mean, and what to do.
-        training: How the training went.
-        history: Its epochs, where it had any.
-        label_issues: Images whose label is probably wrong, the worst first; those of the test are not asked about.
+        classifier: The trained classifier.
+        scores: Scores on held-out images.
+        findings: What the scores mean, and what to do about it.
+        training: Details of the training.
+        history: Its epochs, if it had any.
+        label_issues: Images whose label is probably wrong, the worst first. Test images are not checked.
         shortcuts: Facts about files, such as their size, that give the label away.
-        test_predictions: For the test split; None where their file has gone.
-        out_of_fold_predictions: By cross-validation for all other images; None where there was none, or their file has
-            gone.
+        test_predictions: Predictions for the test split; None if their file is missing.
+        out_of_fold_predictions: Predictions by cross-validation for all other images; None if there was none, or their
+            file is missing.
     """
 
     path: Path
@@ -68,12 +68,12 @@ class Run:
 
     @property
     def predictions(self) -> Predictions | None:
-        """The predictions that `scores.judged` is of; None where their file has gone."""
+        """The predictions behind `scores.judged`; None if their file is missing."""
         return self.out_of_fold_predictions if self.scores.out_of_fold else self.test_predictions
 
     @property
     def predictions_by_source(self) -> dict[Source, Predictions]:
-        """The predictions whose files are there, by who predicted."""
+        """The available predictions, by source."""
         found: dict[Source, Predictions] = {}
         if self.test_predictions is not None:
             found["test"] = self.test_predictions
@@ -82,7 +82,7 @@ class Run:
         return found
 
     def metrics(self) -> dict[str, Any]:
-        """Return metrics.json: the scores, the verdict, the data, how the training went, and what may be wrong."""
+        """Return the content of metrics.json: scores, verdict, data, training details, and possible problems."""
         return {
             **self.scores.to_dict(),
             "verdict": [asdict(finding) for finding in self.findings],
@@ -99,15 +99,15 @@ class Run:
 
 
 def load_run(path: str | Path, *, with_predictions: bool = True) -> Run:
-    """Read a finished run back from its folder.
+    """Load a finished run from its folder.
 
     Args:
-        path: The folder.
-        with_predictions: Whether to read the predictions, too; without, they are None as if their files had gone.
+        path: The run folder.
+        with_predictions: Whether to load the predictions. If not, they are None.
 
     Raises:
-        SourceNotFoundError: It is not finished, or a file that it cannot do without is missing or damaged.
-        SettingsError: A setting is unknown, or its value is wrong.
+        SourceNotFoundError: The run is not finished, or a required file is missing or damaged.
+        SettingsError: A setting is unknown or has an invalid value.
         ModelFileError: Its model.onnx is damaged.
     """
     run_folder = RunFolder(Path(path))
@@ -136,12 +136,12 @@ def load_run(path: str | Path, *, with_predictions: bool = True) -> Run:
         raise
     except (OSError, ArithmeticError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise SourceNotFoundError(
-            f"{str(path)!r} is damaged, or was made by another version of mien: {error}. Train again."
+            f"{str(path)!r} is damaged, or was made by another version of mien: {error}. Train it again."
         ) from error
 
 
 def _dataset(run_folder: RunFolder, classifier: Classifier) -> Dataset:
-    """Read the Dataset that a run was made from; its images must lie in the folder of the data."""
+    """Load the Dataset of a run; its images must be inside the data folder."""
     records = load_records(run_folder.manifest_path)
     if not records:
         raise ValueError("manifest.csv is empty")
@@ -149,7 +149,7 @@ def _dataset(run_folder: RunFolder, classifier: Classifier) -> Dataset:
     for record in records:
         is_outside = record.path.startswith(("/", "\\")) or ".." in record.path.split("/")
         if is_outside and record.path not in added:
-            raise ValueError(f"manifest.csv names {record.path!r}, outside of the folder")
+            raise ValueError(f"manifest.csv names {record.path!r}, which is outside the data folder")
     return Dataset(run_folder.data_dir(), classifier.class_names, records, classifier.facts.scan_config())
 
 
@@ -158,13 +158,13 @@ def _read_out_of_fold(run_folder: RunFolder, dataset: Dataset, scores: Evaluatio
 
 
 def _read_metrics(document: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """Return what metrics.json says, by the attributes of a Run."""
+    """Return the content of metrics.json as attributes of a Run."""
     places = {record.path: place for place, record in enumerate(dataset.records)}
     scores = scores_from_dict(document)
     if any(evaluation.class_names != dataset.class_names for evaluation in scores.by_source.values()):
-        raise ValueError("metrics.json has scores of other classes than those of model.onnx")
+        raise ValueError("metrics.json and model.onnx have different classes")
     if document["data"]["fingerprint"] != dataset.fingerprint():
-        raise ValueError("metrics.json is about other images than manifest.csv")
+        raise ValueError("metrics.json and manifest.csv describe different images")
     label_issues = [dict(found) for found in document["label_issues"]]
     return {
         "scores": scores,
@@ -178,10 +178,10 @@ def _read_metrics(document: Mapping[str, Any], dataset: Dataset) -> dict[str, An
 
 
 def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
-    """Return what a run was trained or chosen on, with the copies of it that were left out, from its manifest.
+    """Return the training and validation images of a run, with their skipped copies, from its manifest.
 
     Raises:
-        SourceNotFoundError: As `load_split`.
+        SourceNotFoundError: As for `load_split`.
     """
     records = load_split(run_folder)
     groups = {record.group for record in records if record.split in SEEN} - {None}
@@ -189,47 +189,47 @@ def load_seen(run_folder: RunFolder) -> list[ImageRecord]:
 
 
 def load_split(run_folder: RunFolder) -> list[ImageRecord]:
-    """Return what a run knows of every file, with its split and what it looks like, from its manifest.
+    """Return every file of a run with its split and its thumbnail for finding copies, from its manifest.
 
     Raises:
-        SourceNotFoundError: There is no run, or its manifest is damaged, or not what its model was made from.
+        SourceNotFoundError: There is no run, its manifest is damaged, or its manifest does not match its model.
     """
     if not run_folder.manifest_path.is_file():
         raise SourceNotFoundError(
-            f"{str(run_folder.path)!r} holds no manifest.csv, which says what was trained on: name a run folder"
+            f"{str(run_folder.path)!r} has no manifest.csv, which lists the training images. Name a run folder"
         )
     records = load_records(run_folder.manifest_path)
     made = load(run_folder.model_path).facts.provenance if run_folder.model_path.is_file() else None
     if made is not None and made.split_fingerprint != split_fingerprint(records):
         raise SourceNotFoundError(
-            f"{str(run_folder.manifest_path)!r} is not what model.onnx was made from: it was changed, so that what was "
-            "trained on cannot be told"
+            f"{str(run_folder.manifest_path)!r} does not match model.onnx: it was changed, so the training images are "
+            "unknown"
         )
     return with_looks(run_folder.looks_path, records)
 
 
 def groups_are_known(run_folder: RunFolder) -> bool:
-    """Say whether the user told the groups of a run. Those that it noticed by itself mean nothing in another folder."""
+    """Return whether the user set the groups of a run. Groups that mien guessed mean nothing in another folder."""
     if not run_folder.metrics_path.is_file():
         return True
     return all(finding.get("kind") != "subjects" for finding in read_json(run_folder.metrics_path).get("verdict", ()))
 
 
 def settings_of(run_folder: RunFolder) -> TrainConfig:
-    """Return the settings of a run, which hold for the images that it is judged by, too; else the defaults.
+    """Return the settings of a run, to apply to the images that it is evaluated on; otherwise the defaults.
 
     Raises:
-        SettingsError: Its config.json holds a setting that is wrong.
+        SettingsError: Its config.json has an invalid setting.
     """
     return load_config(run_folder.config_path) if run_folder.config_path.is_file() else TrainConfig()
 
 
 def as_trained(labels: LabelConfig, trained: LabelConfig) -> LabelConfig:
-    """Return which labels of a folder count that a run is judged by: classes are put together as in the training.
+    """Return the label settings for a folder that a run is evaluated on, merging classes as in the training.
 
     Args:
-        labels: What the user says.
-        trained: The settings of the run.
+        labels: The user's label settings.
+        trained: The label settings of the run.
     """
     default = LabelConfig()
     names = ("exclude", "merge_classes")

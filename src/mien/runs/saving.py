@@ -1,4 +1,4 @@
-"""What a run leaves in its folder, in the order in which it is written."""
+"""Writing the files of a run, in order."""
 
 import platform
 from collections import Counter
@@ -35,14 +35,14 @@ _PACKAGES = (*_KERAS_PACKAGES, "onnxruntime", "numpy", "pillow")
 def save_data(
     run_folder: RunFolder, dataset: Dataset, config: TrainConfig, *, decisions: Mapping[str, str] | None = None
 ) -> None:
-    """Write what is known before the training: relabel.csv where there are decisions, config.json and samples.png.
+    """Write what is known before the training: relabel.csv if there are label decisions, config.json and samples.png.
 
     manifest.csv comes last.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    # A run can be gone on with from its config.json; a manifest says that the rest is there too.
+    # config.json makes a run resumable; manifest.csv says that the other files are there.
     if config.labels.relabel:
         files.write_text(run_folder.decisions_path, decisions_csv(decisions or {}))
     run_folder.save_config(config, dataset.root, installed_versions())
@@ -52,12 +52,12 @@ def save_data(
 
 
 def save_run(run: Run, *, decisions: Mapping[str, str], progress: Progress = SILENCE) -> None:
-    """Write all that is known after the training; metrics.json last, which makes the run whole.
+    """Write the results of the training; metrics.json last, which completes the run.
 
     Args:
-        run: What to write; its `path` has what `save_data` wrote.
-        decisions: On labels, by path, that the run was made with.
-        progress: Told why there is no report.html, if it cannot be written.
+        run: The run; `save_data` has already written to its `path`.
+        decisions: The label decisions it was trained with, by path.
+        progress: Told if report.html cannot be written, and why.
 
     Raises:
         OutputError: A file cannot be written.
@@ -79,22 +79,22 @@ def save_run(run: Run, *, decisions: Mapping[str, str], progress: Progress = SIL
 
 
 def _save_report(run: Run, progress: Progress) -> None:
-    """Write report.html. Whatever keeps a page from being written is no reason to lose a training."""
+    """Write report.html. If that fails for any reason, the training is still saved."""
     try:
         write_report(run)
     except Exception as error:
         reason = files.reason_of(error).rstrip(".")
-        progress.say(f"report.html is missing: {reason}. To write it: mien report {run.path}")
+        progress.say(f"report.html could not be written: {reason}. To try again: mien report {run.path}")
 
 
 def provenance(dataset: Dataset, config: TrainConfig, *, method: str, limits: tuple[str, ...]) -> Provenance:
-    """Return what a classifier is to carry of its making: the images, their split, the settings, the versions.
+    """Return the provenance to store in a classifier: images, split, settings and versions.
 
     Args:
-        dataset: What it was made from.
+        dataset: The Dataset it was trained on.
         config: The settings.
-        method: How it was fitted in the end.
-        limits: What must not be expected of it, in sentences.
+        method: The method that was used in the end.
+        limits: What it must not be used for, as sentences.
     """
     used = [dataset.records[index] for index in dataset.indexes()]
     split = {name: dict.fromkeys(SPLITS, 0) for name in dataset.class_names}
@@ -102,7 +102,7 @@ def provenance(dataset: Dataset, config: TrainConfig, *, method: str, limits: tu
         split[record.label][record.split] += 1
     versions = installed_versions()
     if method == "linear":
-        # Keras had no part in it.
+        # Keras was not involved.
         versions = {name: found for name, found in versions.items() if name not in _KERAS_PACKAGES}
     began_as = PRESETS.get(config.preset, TrainConfig()).flat()
     return Provenance(
@@ -121,7 +121,7 @@ def provenance(dataset: Dataset, config: TrainConfig, *, method: str, limits: tu
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the version of mien and of every package that the results may depend on."""
+    """Return the versions of mien and of every package that the results may depend on."""
     found = {"mien": __version__}
     for package in _PACKAGES:
         try:
@@ -137,13 +137,14 @@ def save_label_issues(
     label_issues: Sequence[LabelIssue],
     decisions: Mapping[str, str],
 ) -> None:
-    """Write label_issues.csv, in which decisions can be filled in, and label_issues.png; nothing where there are none.
+    """Write label_issues.csv, with a column for decisions, and label_issues.png; nothing if there are no label issues.
 
     Args:
-        folder: Where to.
-        dataset: Where they are.
+        folder: The folder to write to.
+        dataset: The Dataset that holds the images.
         label_issues: What `find_label_issues` returned.
-        decisions: Those of this training, by path: they stand in the table too, so that the next one keeps them.
+        decisions: The label decisions of this training, by path. They are included, so that the next training keeps
+            them.
 
     Raises:
         OutputError: A file cannot be written.
@@ -169,9 +170,9 @@ def save_label_issues(
 
 
 def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> str:
-    """Say in one line how many label issues there are, and what can be done; "" where there are none."""
+    """Say in one line how many label issues there are, and how to fix them; "" if there are none."""
     if not label_issues:
         return ""
     count = "1 label may be" if len(label_issues) == 1 else f"{len(label_issues)} labels may be"
     path = folder / "label_issues.csv"
-    return f"{count} wrong: put them right with mien review {folder}, or fill in {path} and train with --relabel {path}"
+    return f"{count} wrong. Check with: mien review {folder}. Or edit {path} and train with --relabel {path}"

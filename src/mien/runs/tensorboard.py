@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: event files, written before one goes on, so that a full disk is noticed."""
+"""TensorBoard event files of a run, written synchronously, so that a full disk is noticed."""
 
 import io
 import time
@@ -25,19 +25,19 @@ _FORMAT = "brain.Event:2"
 
 
 class EventFile:
-    """A new event file in a folder; both are made when the first event comes.
+    """A new event file in a folder; both are created with the first event.
 
-    TensorBoard's own writers work in a thread, where nobody hears of an error, and load TensorFlow.
+    TensorBoard's own writers load TensorFlow, and work in a thread, where errors get lost.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / f"events.out.tfevents.{time.time_ns()}.mien"
 
     def add(self, summaries: Iterable["Summary"], *, step: int = 0) -> None:
-        """Write down what there is to see at a step, each as an event of its own.
+        """Write the summaries of a step, each as its own event.
 
         Raises:
-            OutputError: There is no room.
+            OutputError: The disk is full.
             MissingExtraError: The package tensorboard is not installed.
         """
         with needing("keras"):
@@ -55,19 +55,19 @@ class EventFile:
 
 
 def log_run(run_folder: RunFolder, config: TrainConfig, scores: Scores) -> None:
-    """Write down for TensorBoard the samples of a run, its settings, and its scores, drawn and in numbers.
+    """Log the samples, settings and scores of a run for TensorBoard, as charts and numbers.
 
-    The settings and scores stand in the tab HParams too, in which several runs can be compared.
+    Settings and scores also appear in the HParams tab, where runs can be compared.
 
     Args:
-        run_folder: Its samples.png is shown as it is.
+        run_folder: The run folder, which has samples.png.
         config: The settings.
-        scores: Of the run.
+        scores: The scores.
 
     Raises:
-        OutputError: There is no room for the logs.
+        OutputError: The disk is full.
     """
-    # A run that was cut off here writes them again.
+    # A run that was interrupted here writes them again.
     with files.writing(run_folder.logs_path):
         for earlier in run_folder.logs_path.glob("events.out.tfevents.*"):
             earlier.unlink()
@@ -102,7 +102,7 @@ def _numbers(evaluation: Evaluation) -> dict[str, float]:
 
 
 def _image(name: str, png: bytes) -> "Summary":
-    """Return the content of a PNG file as TensorBoard takes it: width, height, content."""
+    """Return a PNG file as a TensorBoard summary."""
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.image.metadata import create_summary_metadata
     from tensorboard.util.tensor_util import make_tensor_proto
@@ -122,7 +122,7 @@ def _settings_table(settings: Mapping[str, Any]) -> str:
 
 def _scores_table(source: str, evaluation: Evaluation) -> str:
     rows = [f"| accuracy | {evaluation.accuracy} |"]
-    rows.append(f"| always saying {escaped(evaluation.baseline_label)} | {evaluation.baseline} |")
+    rows.append(f"| always guessing {escaped(evaluation.baseline_label)} | {evaluation.baseline} |")
     rows.append(f"| calibration error | {evaluation.calibration.error} |")
     for item in evaluation.classes:
         for name, score in (("precision", item.precision), ("recall", item.recall), ("F1", item.f1)):

@@ -1,4 +1,4 @@
-"""Thumbnails: images of a folder, small, as text that a page can hold."""
+"""Thumbnails: small images as data URIs, to embed in a page."""
 
 import base64
 import hashlib
@@ -24,12 +24,13 @@ _QUALITY = 80
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A small image, or why there is none.
+    """A small image, or the reason why there is none.
 
     Attributes:
-        uri: The image as a `data:` address; empty where there is none.
-        width: Pixels; likewise `height`.
-        missing: Why there is none, in a few words.
+        uri: The image as a `data:` URI; empty if there is none.
+        width: Width in pixels.
+        height: Height in pixels.
+        missing: Why there is no image, in a few words.
     """
 
     uri: str = ""
@@ -39,15 +40,15 @@ class Thumbnail:
 
 
 def load_thumbnails(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[str, Thumbnail]:
-    """Make a thumbnail of each image, by its path; one that has gone or changed since gets one that says so.
+    """Return a thumbnail of each image, by path; that of a missing or changed image says so.
 
     Args:
-        dataset: Images that it keeps are shown as the classifier gets them, and need not be decoded again.
-        records: Those to show.
+        dataset: The Dataset. Images that it keeps in memory are not decoded again.
+        records: The images to show.
     """
     wanted = list({record.path: record for record in records}.values())
     places = {record.path: place for place, record in enumerate(dataset.records)}
-    # No larger than it must be: JPEGs are decoded at a fraction of their size.
+    # As small as possible, because JPEGs can be decoded at a fraction of their size.
     small = replace(dataset.config, image_size=(SIDE, SIDE), faces="off")
 
     def make(record: ImageRecord) -> Thumbnail:
@@ -60,7 +61,7 @@ def load_thumbnails(dataset: Dataset, records: Iterable[ImageRecord]) -> dict[st
 
 
 def thumbnail_of(image: Image.Image | NDArray[np.uint8], *, side: int = SIDE) -> Thumbnail:
-    """Make a thumbnail: at most `side` pixels in each direction, in the image's own shape."""
+    """Return a thumbnail of at most `side` pixels in each direction, with the image's aspect ratio."""
     small = image.copy() if isinstance(image, Image.Image) else Image.fromarray(image)
     small.thumbnail((side, side), Image.Resampling.BICUBIC)
     file = io.BytesIO()
@@ -69,25 +70,25 @@ def thumbnail_of(image: Image.Image | NDArray[np.uint8], *, side: int = SIDE) ->
 
 
 def image_of(folder: Path, record: ImageRecord, config: ScanConfig) -> Image.Image:
-    """Decode the image of a record, where it is as it was.
+    """Decode the image of a record, if it is still unchanged.
 
     Raises:
-        ImageError: It has gone, or changed, or cannot be decoded; in a few words.
+        ImageError: The image is missing, has changed, or cannot be decoded.
     """
     path = folder / record.path
     if not os.path.exists(path):
-        raise ImageError("unreadable", "no longer there")
+        raise ImageError("unreadable", "file missing")
     try:
         content = images.read(path)
         if hashlib.sha256(content).hexdigest() == record.sha256:
             return images.decode(content, config).rgb
     except ImageError as error:
         raise ImageError(error.problem, "cannot be shown") from error
-    raise ImageError("unreadable", "changed since")
+    raise ImageError("unreadable", "file changed")
 
 
 def _unfitted(pixels: NDArray[np.uint8], record: ImageRecord, config: ScanConfig) -> Thumbnail:
-    """Make a thumbnail of an image that has the size of the classifier; one that was stretched gets its own shape."""
+    """Return a thumbnail of an image resized for the classifier; a stretched one gets its own aspect ratio back."""
     if config.resize_mode != "stretch":
         return thumbnail_of(pixels)
     scale = min(SIDE / max(record.width, record.height), 1)

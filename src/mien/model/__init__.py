@@ -1,1 +1,1 @@
-"""The classifier: one ONNX file; ask it, and see where it looked."""
+"""The classifier: one ONNX file, its predictions, and where it looked."""

@@ -1,4 +1,4 @@
-"""The Classifier: one ONNX file with everything in it, run by ONNX Runtime alone."""
+"""The Classifier: one self-contained ONNX file, run by ONNX Runtime."""
 
 import hashlib
 import json
@@ -27,30 +27,30 @@ FACE_EVIDENCE = "face_evidence"
 FORMAT_VERSION = 4
 MODEL_NAME = "model.onnx"
 _METADATA_KEY = "mien"
-# In an ONNX file for programs without mien: of which classifier it is the network.
+# In an ONNX file for programs without mien: the classifier it was exported from.
 EXPORTED_KEY = "mien_export_of"
-# Why an image is unlike those of the training, where no plain fact says it.
+# Why an image is unlike the training images, if no simple fact explains it.
 _FAR = "it looks unlike all of them"
-# No network's logits are as large; with larger ones nothing could be reckoned.
+# No real network has logits this large, and larger ones would overflow.
 _MOST_HEAT = 1e6
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a classifier was made from and how.
+    """What a classifier was trained on, and how.
 
     Attributes:
-        made_on: The day, in UTC, such as "2026-01-31".
-        preset: The settings that its own began as.
-        method: How it was fitted.
-        settings: Those that differ from the preset's, by name, as JSON values.
-        seed: Decided the split.
+        made_on: The date in UTC, such as "2026-01-31".
+        preset: The preset.
+        method: The training method.
+        settings: Settings changed from the preset, by name, as JSON values.
+        seed: Random seed of the split.
         split: Number of images by class, then by split.
         split_fingerprint: Hash of the images with the split of each (see `mien.data.dataset.split_fingerprint`).
-        left_out: Number of files that were not used, by problem code.
-        smallest_side: Of all images used, in pixels.
-        versions: Of Python and of every package that the answers may depend on.
-        limits: What must not be expected of it, in sentences.
+        left_out: Number of skipped files, by problem code.
+        smallest_side: The shortest side of all used images, in pixels.
+        versions: Versions of Python and of every package that the predictions may depend on.
+        limits: What it must not be used for, as sentences.
     """
 
     made_on: str
@@ -68,28 +68,27 @@ class Provenance:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What the file says about its classifier, beside the network.
+    """What a model file says about its classifier.
 
     Attributes:
         class_names: The classes, in the order of the probabilities.
         image_size: (height, width), in pixels.
-        resize_mode: How an image of another shape is brought to that size.
-        faces: "on" where it looks at faces beside the whole image; "unused" where these told nothing in the training,
-            whose images were decoded at the size for faces.
-        levels: The values that become black and white in images of more than 8 bits a channel; None where there were
-            none in the training, and each image's own values tell.
-        ground: What transparent images are put on; "auto" where there were none, and each image itself tells.
-        largest_class: The class with most training images: the baseline's answer.
-        data_fingerprint: Hash of the content of the images that it was made from.
-        threshold: Where the label is less probable than this, the answer is "unsure".
-        max_distance: Images whose distance is greater are unlike those of the training; None where the file has
-            no distances.
-        kinds: How many of the training images, or of 2,000 of them, are of each kind, by what they are in words (see
-            `mien.core.kinds`); empty where that is not known.
-        scores: What it scored on the test split and in cross-validation, as JSON values.
-        mien_version: The version that wrote it.
-        provenance: What it was made from and how; None where it was made without a run.
-        format_version: Of these facts; another one is refused.
+        resize_mode: How an image with another aspect ratio is resized.
+        faces: "on" if it uses faces besides the whole image; "unused" if faces did not help in training, whose images
+            were still decoded at the size for faces.
+        levels: The values that become black and white in images with more than 8 bits per channel; None if there were
+            none in training, in which case each image's own values decide.
+        ground: The background for transparent images; "auto" if there were none, in which case each image decides.
+        largest_class: The class with the most training images, which the baseline always guesses.
+        data_fingerprint: Hash of the content of the images.
+        threshold: If the top probability is below this, the label is "unsure".
+        max_distance: Images further away than this are unlike the training images; None if the file has no distances.
+        kinds: Number of training images (of up to 2,000) of each kind, by description (see `mien.core.kinds`); empty if
+            unknown.
+        scores: Scores on the test split and in cross-validation, as JSON values.
+        mien_version: The version that wrote the file.
+        provenance: What it was trained on, and how; None if it was made without a run.
+        format_version: Format version of these facts; others are rejected.
     """
 
     class_names: tuple[str, ...]
@@ -110,20 +109,20 @@ class ModelFacts:
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """How images are decoded that could be decoded otherwise, in sentences."""
+        """Rules for decoding special images, as sentences."""
         rules = []
         if self.levels:
             black, white = map(in_words, self.levels)
-            rules.append(f"In images of more than 8 bits a channel, {black} is black and {white} is white.")
+            rules.append(f"In images with more than 8 bits per channel, {black} is black and {white} is white.")
         if self.ground != "auto":
-            rules.append(f"Transparent images are put on {self.ground}.")
+            rules.append(f"Transparent images get a {self.ground} background.")
         return tuple(rules)
 
     def scan_config(self, max_pixels: int = ScanConfig.max_pixels) -> ScanConfig:
-        """Return the settings by which images were decoded for training.
+        """Return the settings for decoding images as in training.
 
         Args:
-            max_pixels: Larger images are refused.
+            max_pixels: Reject larger images.
         """
         faces: Faces = "off" if self.faces == "off" else "on"
         return ScanConfig(
@@ -137,17 +136,17 @@ class ModelFacts:
 
 
 class Classifier:
-    """Says how probable each class is for images.
+    """Predicts the probability of each class for images.
 
     Attributes:
-        facts: What the file says about it.
+        facts: What the model file says about it.
     """
 
     def __init__(self, content: bytes) -> None:
-        """Take the content of an ONNX file. No code in it can run: it is a graph of known operators.
+        """Load the content of an ONNX file. It cannot run code: it is a graph of known operators.
 
         Raises:
-            ModelFileError: It is not a classifier that this version of mien can read.
+            ModelFileError: The file is not a classifier that this version of mien can read.
         """
         self._content = content
         self._graph = Graph(content)
@@ -160,41 +159,41 @@ class Classifier:
 
     @property
     def content(self) -> bytes:
-        """The ONNX file."""
+        """The content of the ONNX file."""
         return self._content
 
     @property
     def sha256(self) -> str:
-        """The hash of the ONNX file, by which two classifiers are told apart."""
+        """Hash of the ONNX file, which identifies the classifier."""
         return hashlib.sha256(self._content).hexdigest()
 
     @property
     def looks_at_faces(self) -> bool:
-        """Whether its answers depend on the faces in an image, beside the whole of it."""
+        """Whether its predictions use faces, besides the whole image."""
         return self.facts.faces == "on"
 
     @property
     def tells_what_is_unlike(self) -> bool:
-        """Whether it knows what the images of the training were like."""
+        """Whether it can tell that an image is unlike the training images."""
         return self.facts.max_distance is not None or bool(self.facts.kinds)
 
     def prepare(self, content: bytes, *, max_pixels: int = ScanConfig.max_pixels) -> Inputs:
-        """Decode an image file in the way of the training, and look for faces where they count.
+        """Decode an image file as in training, and find faces if they are used.
 
         Args:
-            content: The file, whole.
-            max_pixels: Larger images are refused.
+            content: The content of the file.
+            max_pixels: Reject larger images.
 
         Returns:
             Inputs of length 1.
 
         Raises:
-            ImageError: It is not an image that can be used.
+            ImageError: The file is not a usable image.
         """
         return self.inputs_of(images.decode(content, self.facts.scan_config(max_pixels)).rgb)
 
     def inputs_of(self, rgb: Image.Image) -> Inputs:
-        """Return what the network is shown of a decoded image, mode RGB, of any size: Inputs of length 1."""
+        """Return the network inputs for a decoded RGB image of any size: Inputs of length 1."""
         config = self.facts.scan_config()
         return inputs_of(rgb, config if self.looks_at_faces else replace(config, faces="off"))
 
@@ -202,7 +201,7 @@ class Classifier:
         """Return the probability of every class.
 
         Args:
-            inputs: What `prepare` returned, or many such; `Inputs.of` makes them of arrays of the size in `facts`.
+            inputs: What `prepare` returned, or several joined. `Inputs.of` makes them from arrays of the right size.
 
         Returns:
             float32 (N, C); each row sums to 1.
@@ -210,37 +209,37 @@ class Classifier:
         return self._checked(self._graph.run(["probs"], inputs.by_name())[0])
 
     def predict(self, inputs: Inputs) -> tuple[NDArray[np.float32], list[str]]:
-        """Return the probability of every class, and in what each image is unlike those of the training.
+        """Return the probability of every class, and how each image differs from the training images.
 
         Args:
             inputs: As for `probs`.
 
         Returns:
-            float32 (N, C), and N reasons in words: "" for an image that is like them.
+            float32 (N, C), and N reasons: "" for an image like the training images.
         """
         reasons = [rarity(kinds, self.facts.kinds) for kinds in kinds_of(inputs, faces=self.looks_at_faces)]
         if self.facts.max_distance is None:
             return self.probs(inputs), reasons
         probs, distances = self._graph.run(["probs", "distance"], inputs.by_name())
         is_far = distances.reshape(len(inputs), -1)[:, 0] > self.facts.max_distance
-        # What can be said in words says more than a distance.
+        # A reason in words says more than a distance.
         return self._checked(probs), [
             reason or (_FAR if far else "") for reason, far in zip(reasons, is_far, strict=True)
         ]
 
     def heat(self, inputs: Inputs) -> NDArray[np.float32] | None:
-        """Return the logit of every class at every place of the network's last map.
+        """Return the logit of every class at every position of the network's last feature map.
 
-        Their mean is the logit of the image; where faces count, of the image without its faces.
+        Their mean is the logit of the image (without its faces, if faces are used).
 
         Args:
-            inputs: Of length 1.
+            inputs: Inputs of length 1.
 
         Returns:
-            float32 (C, h, w); None where the file has no such maps.
+            float32 (C, h, w); None if the file has no such maps.
 
         Raises:
-            ModelFileError: What the file gives is no map.
+            ModelFileError: The file returns something that is not a map.
         """
         if HEAT not in self._graph.ends:
             return None
@@ -248,9 +247,9 @@ class Classifier:
         most = (1, len(self.class_names), *inputs.images.shape[1:3])
         shape = heat.shape
         if len(shape) != 4 or shape[:2] != most[:2] or not all(0 < n <= m for n, m in zip(shape, most, strict=True)):
-            raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected {most} or coarser")
+            raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected at most {most}")
         if heat.dtype != np.float32 or not (np.abs(heat) <= _MOST_HEAT).all():
-            raise ModelFileError(f"it is damaged: its map is not made of numbers up to {_MOST_HEAT:g}")
+            raise ModelFileError(f"it is damaged: its map has values that are not numbers up to {_MOST_HEAT:g}")
         values: NDArray[np.float32] = heat[0]
         return values
 
@@ -258,42 +257,42 @@ class Classifier:
         """Return what each face adds to the logit of every class.
 
         Args:
-            inputs: Of length 1.
+            inputs: Inputs of length 1.
 
         Returns:
-            float32 (3, C); 0 where there is no face. None where faces do not count.
+            float32 (3, C), with 0 for missing faces; None if faces are not used.
 
         Raises:
-            ModelFileError: What the file gives is not that.
+            ModelFileError: The file returns something else.
         """
         if not self.looks_at_faces:
             return None
         evidence = self._graph.run([FACE_EVIDENCE], inputs.by_name())[0]
         shape = (1, MAX_FACES, len(self.class_names))
         if evidence.dtype != np.float32 or evidence.shape != shape or not (np.abs(evidence) <= _MOST_HEAT).all():
-            raise ModelFileError("it is damaged: what it says of faces is not made of numbers, one for each class")
+            raise ModelFileError("it is damaged: its face evidence is not one number per face and class")
         values: NDArray[np.float32] = evidence[0]
         return values
 
     def _checked(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         if probs.shape[1:] != (len(self.class_names),):
-            raise ModelFileError(f"the network answers in the shape {probs.shape}, for {len(self.class_names)} classes")
+            raise ModelFileError(f"the network returns the shape {probs.shape} for {len(self.class_names)} classes")
         return probs
 
     def telling(self, **facts: Any) -> "Classifier":
-        """Return the same classifier with some of its facts replaced, such as its scores."""
+        """Return this classifier with some facts replaced, such as its scores."""
         told = object.__new__(Classifier)
         told.__dict__ |= self.__dict__
-        # As they will come back from the file; the network stays as it is, and ready.
+        # The facts as they will be read back from the file. The network is kept, and stays loaded.
         told.facts = _checked_facts(json.loads(_facts_text(replace(self.facts, **facts))))
         told._content = with_facts(self._content, told.facts)
         return told
 
     def save(self, path: str | Path) -> None:
-        """Write the ONNX file in one piece.
+        """Write the ONNX file atomically.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The file cannot be written.
         """
         with files.replacing(Path(path)) as temporary:
             temporary.write_bytes(self._content)
@@ -303,11 +302,11 @@ def load(path: str | Path) -> Classifier:
     """Load a classifier.
 
     Args:
-        path: Its ONNX file, or the folder of the run that made it.
+        path: A run folder, or a model.onnx.
 
     Raises:
         SourceNotFoundError: There is no classifier.
-        ModelFileError: It is not a classifier that this version of mien can read.
+        ModelFileError: The file is not a classifier that this version of mien can read.
 
     Example:
         >>> import mien
@@ -317,16 +316,15 @@ def load(path: str | Path) -> Classifier:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
-            begun = f"; it is not finished: mien train DATA --out {path} --resume goes on"
             raise SourceNotFoundError(
-                f"the folder {str(path)!r} holds no {MODEL_NAME}: name a finished run, such as runs/train"
-                + (begun if (path / "manifest.csv").is_file() else "")
+                f"the run in {str(path)!r} is not finished. To finish it: mien train DATA --out {path} --resume"
+                if (path / "manifest.csv").is_file()
+                else f"the folder {str(path)!r} has no {MODEL_NAME}. Name a finished run, e.g. runs/train"
             )
         path = path / MODEL_NAME
     elif not path.exists():
         raise SourceNotFoundError(
-            f"no classifier at {str(path)!r}: name a run folder, such as runs/train, or its model; mien train DATA "
-            "makes one"
+            f"there is no classifier at {str(path)!r}. Name a run folder, e.g. runs/train. To make one: mien train DATA"
         )
     try:
         return Classifier(files.read_regular(path, max_bytes=2 * 1024**3))
@@ -356,9 +354,9 @@ def _facts(graph: Graph) -> ModelFacts:
     text = graph.metadata.get(_METADATA_KEY)
     if text is None or not {"images", "probs"} <= graph.ends:
         raise ModelFileError(
-            "it was written by mien export, for programs without mien: name the run, or its model.onnx"
+            "it was written by mien export for programs without mien. Name the run or its model.onnx instead"
             if EXPORTED_KEY in graph.metadata
-            else "it is an ONNX file, but not one that mien made"
+            else "it is an ONNX file, but not a mien classifier"
         )
     try:
         facts = _checked_facts(json.loads(text))
@@ -367,9 +365,9 @@ def _facts(graph: Graph) -> ModelFacts:
             raise
         raise ModelFileError(f"its description is damaged: {error}") from error
     if "faces" in graph.ends and not {"face_weights", FACE_EVIDENCE} <= graph.ends:
-        raise ModelFileError(f"it is damaged: it takes faces, but not 'face_weights', or has no {FACE_EVIDENCE!r}")
+        raise ModelFileError(f"it is damaged: it uses faces, but has no 'face_weights' or no {FACE_EVIDENCE!r}")
     if ("faces" in graph.ends) != (facts.faces == "on"):
-        raise ModelFileError(f"it is damaged: what it says of faces is {facts.faces!r}, and its inputs say otherwise")
+        raise ModelFileError(f"it is damaged: its metadata says faces={facts.faces!r}, but its inputs do not match")
     if facts.max_distance is not None and "distance" not in graph.ends:
         raise ModelFileError("it is damaged: it has no output 'distance'")
     return facts
@@ -378,16 +376,16 @@ def _facts(graph: Graph) -> ModelFacts:
 def _checked_facts(document: dict[str, Any]) -> ModelFacts:
     found = document["format_version"]
     if found > FORMAT_VERSION:
-        raise ModelFileError(f"it has format {found}, newer than this mien knows: pip install --upgrade mien")
+        raise ModelFileError(f"its format {found} is too new for this version. Run: pip install --upgrade mien")
     if found < FORMAT_VERSION:
-        raise ModelFileError(f"it has format {found}, older than this mien reads: train again")
+        raise ModelFileError(f"its format {found} is too old for this version. Train it again")
     facts = built(ModelFacts, document)
     class_names = facts.class_names
     if len(set(class_names)) != len(class_names) or len(class_names) < 2 or facts.largest_class not in class_names:
-        raise ValueError(f"the classes are {class_names}, the largest {facts.largest_class!r}")
+        raise ValueError(f"impossible classes {class_names} with the largest class {facts.largest_class!r}")
     if any(count < 0 for count in facts.kinds.values()):
-        raise ValueError("the kinds of the training images are counted below 0")
-    # Both have limits, which they check themselves.
+        raise ValueError("a kind of training images has a negative count")
+    # These check their own limits.
     facts.scan_config()
     PredictConfig(facts.threshold)
     return facts

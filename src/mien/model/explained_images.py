@@ -1,4 +1,4 @@
-"""Explained images: sources -> a PNG file for each, with a map of where the classifier looked."""
+"""Explained images: sources -> a PNG file for each, showing where the classifier looked."""
 
 import math
 import os
@@ -24,25 +24,25 @@ from mien.model.classifier import MODEL_NAME, Classifier
 from mien.model.explanation import COOL, WARM, FaceEvidence, HeatMap, check_label, explain_inputs, fair_size, overlay
 from mien.model.prediction import Prediction, predict_image
 
-# So wide may a label be in letters of 13 pixels, to stand twice below the narrowest image.
+# The maximum width of a label at font size 13, so that two fit below the narrowest image.
 _MOST_LABEL_WIDTH = 135
-# By this a file is known as one of ours: no other is written over.
+# Marks files made by mien explain. Other files are never overwritten.
 _MAKER = ("Software", "mien explain")
 _GAP = 16
-# So many letters of a class fit twice below the narrowest paper.
+# The maximum number of characters of a label, so that two fit below the narrowest image.
 _MOST_LETTERS = 20
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What came out for one image.
+    """The explanation of one image.
 
     Attributes:
-        prediction: Its answer; has `error` set where the image could not be read.
-        label: The class that is explained; None with an error.
-        method: How; None with an error.
-        png: Where the image with its map is; None with an error.
-        faces: What the faces in it say, where the classifier looks at faces.
+        prediction: The prediction; `error` is set if the image could not be read.
+        label: The class that is explained; None after an error.
+        method: How it was explained; None after an error.
+        png: The PNG file with the map; None after an error.
+        faces: The evidence of each face, if the classifier uses faces.
     """
 
     prediction: Prediction
@@ -67,27 +67,27 @@ def explain_sources(
     limits: FetchLimits = FetchLimits(),
     progress: Progress = SILENCE,
 ) -> Iterator[Explained]:
-    """Write where a classifier looked, a PNG file for each image, and say what it answered, in order.
+    """Write a PNG file for each image that shows where a classifier looked, and return its predictions, in order.
 
     Args:
         classifier: What `load` returned.
-        sources: Image files, folders (searched to the bottom, but for files made here), http(s) URLs, or
-            "-" for standard input.
-        out: A folder, which is made where it is missing; or for a single image a file that ends in .png. It must
-            not lie among the images, unless it is explained/ of a run.
-        label: The class to explain; by default for each image the one that is most probable.
-        max_pixels: Larger images are refused.
-        limits: What may be fetched from a URL.
-        progress: Told how far it is.
+        sources: Image files, folders (searched recursively, except for files made here), http(s) URLs, or "-" for
+            standard input.
+        out: A folder, which is created if needed; or a .png file for a single image. It must not be inside the image
+            folder, unless it is explained/ of a run.
+        label: The class to explain. Default: the most likely class of each image.
+        max_pixels: Reject larger images.
+        limits: Limits for downloads.
+        progress: Receives progress updates.
 
     Yields:
         Explained(prediction, label, method, png, faces).
 
     Raises:
         SourceNotFoundError: A path does not exist. Raised before any image is read.
-        SettingsError: There is no such class. Raised before any image is read.
-        OutputError: A PNG file cannot be written, one that is not from here is in the way, or it would lie among the
-            images.
+        SettingsError: The class does not exist. Raised before any image is read.
+        OutputError: A PNG file cannot be written, would overwrite a file not made here, or would be inside the image
+            folder.
     """
     check_label(classifier, label)
     asked_for = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
@@ -106,16 +106,16 @@ def explain_sources(
 
 
 def draw_explanation(image: NDArray[np.uint8], heat_map: HeatMap, title: str) -> Image.Image:
-    """Draw an image, beside it the same with its map, and below what the colours mean.
+    """Draw an image, the same image with its map, and a legend.
 
     Args:
-        image: uint8 (H, W, 3), the whole image.
+        image: The whole image, uint8 (H, W, 3).
         heat_map: What `explain` returned for it.
-        title: What stands above.
+        title: The title.
     """
     height, width = image.shape[:2]
     across = max(2 * width, 480) + 3 * _GAP
-    # A wide paper is shown smaller: its letters are as large in proportion.
+    # A wide drawing is displayed smaller, so its text is proportionally larger.
     letters = max(15, across // 45)
     line = 2 * letters
     paper = Image.new("RGB", (across, height + 2 * _GAP + 2 * line), "white")
@@ -128,7 +128,7 @@ def draw_explanation(image: NDArray[np.uint8], heat_map: HeatMap, title: str) ->
 
 
 def _draw_legend(paper: Image.Image, corner: tuple[int, int], label: str, letters: int) -> None:
-    """Draw the colours from "against" to "for", with these words, in letters so many pixels high, at both ends."""
+    """Draw a colour scale from "against" to "for", with text of a given height in pixels at both ends."""
     (left, top), pen, font = corner, ImageDraw.Draw(paper), load_font(letters)
     share = np.linspace(-1, 1, 9 * letters)[None, :, None]
     colours = np.where(share > 0, np.array(WARM), np.array(COOL))
@@ -153,7 +153,7 @@ def _explained(
     prediction = predict_image(classifier, inputs, source=name, hidden=image.hidden_by(config))
     heat_map = explain_inputs(classifier, inputs, image.rgb.size, label=label)
     shown = fair_size(image.rgb)
-    # Rounded down, as the answers are.
+    # Rounded down, like the predictions.
     percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
     faces = "; frames: what a face adds" if heat_map.faces else ""
     title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method}{faces})"
@@ -162,34 +162,34 @@ def _explained(
 
 
 def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:
-    """Make sure that no map would lie among the images, where it would be taken for one of them."""
+    """Make sure that no map is written into an image folder, where it would be mistaken for an image."""
     if out.name == "explained" and (out.parent / MODEL_NAME).is_file():
         return
     place = out.resolve()
     for folder in map(Path, filter(os.path.isdir, sources)):
         files.refuse_among(out, folder, "--out")
         if folder.resolve().is_relative_to(place):
-            raise OutputError(f"{str(out)!r} holds the images of {str(folder)!r}: name another --out")
+            raise OutputError(f"{str(out)!r} contains the images of {str(folder)!r}. Choose another --out")
     for folder in {Path(name).parent for name in names if name != "-"}:
         if folder.resolve() == place:
-            raise OutputError(f"the maps would lie among the images of {str(out)!r}: name another --out")
+            raise OutputError(f"the output folder {str(out)!r} contains the images. Choose another --out")
 
 
 def _not_ours(names: list[str], asked_for: frozenset[str]) -> list[str]:
-    """Leave out what was drawn here, unless it was asked for by name."""
+    """Skip files made by mien explain, unless they were named explicitly."""
     return [name for name in names if name in asked_for or not (name.lower().endswith(".png") and _is_ours(Path(name)))]
 
 
 def _targets(names: list[str], out: Path) -> list[Path]:
-    """Return where the PNG file of each image is to be: in the place of none that is not from here."""
+    """Return the path of the PNG file for each image, never one of a file that was not made here."""
     is_folder, suffix = out.is_dir(), out.suffix.lower()
     if suffix in EXTENSIONS and suffix != ".png" and not is_folder:
-        raise OutputError(f"{str(out)!r} is no name for a map: name a file that ends in .png, or a folder")
+        raise OutputError(f"{str(out)!r} does not end in .png. Name a .png file or a folder")
     if suffix == ".png" and not is_folder:
         if len(names) > 1:
-            raise OutputError(f"{str(out)!r} is one file, and these are {len(names)} images: name a folder by --out")
+            raise OutputError(f"{str(out)!r} is one file, but there are {len(names)} images. Set --out to a folder")
         if not _may_write(out):
-            raise OutputError(f"{str(out)!r} is there already, and not from mien explain: name another --out")
+            raise OutputError(f"{str(out)!r} already exists and was not made by mien explain. Choose another --out")
         return [out] * len(names)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ def _targets(names: list[str], out: Path) -> list[Path]:
 
 
 def _free(folder: Path, stem: str, taken: set[Path], last: dict[str, int]) -> Path:
-    """Return the first of stem.png, stem-2.png, ... that is not taken, and take it; go on behind the last of a stem."""
+    """Return the first free path of stem.png, stem-2.png, ... and reserve it."""
     while True:
         last[stem] = number = last.get(stem, 0) + 1
         path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
@@ -209,7 +209,7 @@ def _free(folder: Path, stem: str, taken: set[Path], last: dict[str, int]) -> Pa
 
 
 def _save(drawn: Image.Image, path: Path) -> None:
-    """Write a PNG file in one piece, marked as one of ours."""
+    """Write a PNG file atomically, marked as made by mien explain."""
     facts = PngInfo()
     facts.add_text(*_MAKER)
     with files.replacing(path) as temporary:
@@ -224,7 +224,7 @@ def _is_ours(path: Path) -> bool:
     try:
         with files.open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
             return image.info.get(_MAKER[0]) == _MAKER[1]
-    except Exception:  # On hostile files Pillow raises whatever it happens upon.
+    except Exception:  # Pillow can raise anything on hostile files.
         return False
 
 

@@ -1,4 +1,4 @@
-"""Explanation: where in an image a classifier looked, as a map of what speaks for a class and what against it."""
+"""Explanation: a map of the evidence for and against a class in an image."""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -19,11 +19,11 @@ from mien.model.classifier import Classifier
 Method = Literal["class activation", "occlusion"]
 Box = tuple[float, float, float, float]
 _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
-# Places that are hidden in turn, along each side; and how many places wide the patch is that hides them.
+# Number of cells along each side for occlusion, and the size of the patch that hides them, in cells.
 _NUM_PLACES, _PATCH = 12, 3
-# Where a probability is below this, its logarithm is rounding.
+# Below this probability, the logarithm is mostly rounding error.
 _LEAST_PROB = 1e-7
-# Orange speaks for, blue against: told apart by those who cannot tell red from green.
+# Orange for, blue against: safe for people with red-green colour blindness.
 WARM, COOL = (230, 97, 0), (26, 93, 204)
 _MOST_COVERED = 0.75
 _SMOOTH = Image.Resampling.BICUBIC
@@ -33,11 +33,11 @@ _LEAST_ACROSS, _MOST_ACROSS = 320, 640
 
 @dataclass(frozen=True)
 class FaceEvidence:
-    """What a face says.
+    """The evidence of a face.
 
     Attributes:
-        box: Where it is: left, top, right and bottom, as shares of the image's width and height.
-        log_odds: What it adds to the log-odds of the label: above 0 it speaks for it, below 0 against.
+        box: Its position: left, top, right and bottom, as shares of the image's width and height.
+        log_odds: What it adds to the log-odds of the label: above 0 for it, below 0 against it.
     """
 
     box: Box
@@ -46,17 +46,17 @@ class FaceEvidence:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """What speaks for a label in an image, place by place.
+    """The evidence for a label at each position of an image.
 
     Attributes:
         label: The class.
-        method: "class activation" is exact: the mean of the values, and what the faces say, add up to the log-odds of
-            the label (for more than two classes, up to the entropy of the others). "occlusion" tries: how far the
-            log-odds fall where a place is hidden.
-        values: Evidence at each place, float32 (h, w): above 0 it speaks for the label, below 0 against it.
-        box: What the values cover, which is what the classifier saw: left, top, right and bottom, as shares of the
-            image's width and height. Where it was padded, that is more than the image.
-        faces: What the faces in it say, where the classifier looks at faces: the values are then of the rest.
+        method: "class activation" is exact: the mean of the values plus the evidence of the faces is the log-odds of
+            the label (with more than two classes, up to the entropy of the others). "occlusion" is measured: how far
+            the log-odds drop when a position is hidden.
+        values: Evidence at each position, float32 (h, w): above 0 for the label, below 0 against it.
+        box: The area that the values cover, which is what the classifier saw: left, top, right and bottom, as shares of
+            the image's width and height. With padding, it is larger than the image.
+        faces: The evidence of each face, if the classifier uses faces. The values then cover the rest.
     """
 
     label: str
@@ -66,11 +66,11 @@ class HeatMap:
     faces: tuple[FaceEvidence, ...] = ()
 
     def at(self, height: int, width: int) -> NDArray[np.float32]:
-        """Return the values at every pixel of the image, float32 (height, width); 0 where it was cut off."""
+        """Return the values at every pixel of the image, float32 (height, width); 0 where it was cropped."""
         rows, columns = self.values.shape
         left, right, first_column, last_column = _seen(self.box[0], self.box[2], width, columns)
         top, bottom, first_row, last_row = _seen(self.box[1], self.box[3], height, rows)
-        # Only what lies over the image is drawn: around a thin image the map may be a thousand times as large.
+        # Draw only the part over the image: for a very thin image, the padded map may be a thousand times as large.
         part = (first_column, first_row, last_column, last_row)
         covered = Image.fromarray(self.values).resize((right - left, bottom - top), _SMOOTH, box=part)
         whole = Image.new("F", (width, height))
@@ -81,18 +81,19 @@ class HeatMap:
 def explain(
     classifier: Classifier, image: NDArray[np.uint8], *, label: str | None = None, method: Method | None = None
 ) -> HeatMap:
-    """Say what in an image speaks for a class, and what against it.
+    """Show the evidence for and against a class in an image.
 
     Args:
         classifier: What `load` returned.
-        image: uint8 (H, W, 3), upright, of any size: it is brought to that of the classifier as in the training.
-        label: The class; by default the one that is most probable.
-        method: By default class activation where the classifier's file has such maps: for a linear layer on the means
-            of a map they are exact. Occlusion serves any classifier; it asks about the image 196 times.
+        image: uint8 (H, W, 3), upright, of any size. It is resized as in training.
+        label: The class. Default: the most likely one.
+        method: Default: class activation if the model file has such maps, which are exact for a linear layer on an
+            averaged feature map. Occlusion works for any classifier, with 196 predictions.
 
     Raises:
-        SettingsError: There is no such class or method, the file has no class activation maps, or the image is none.
-        ModelFileError: The file gives no map where it claims to.
+        SettingsError: The class or method does not exist, the file has no class activation maps, or the image is
+            invalid.
+        ModelFileError: The file does not return a valid map.
 
     Source:
         B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016 (class activation mapping);
@@ -109,7 +110,7 @@ def explain(
     """
     check_label(classifier, label)
     if method not in (None, *get_args(Method)):
-        raise SettingsError(f"there is no method {method!r}: name one of {', '.join(map(repr, get_args(Method)))}")
+        raise SettingsError(f"unknown method {method!r}. Use one of {', '.join(map(repr, get_args(Method)))}")
     _check_image(image)
     rgb = Image.fromarray(image)
     return explain_inputs(classifier, classifier.inputs_of(rgb), rgb.size, label=label, method=method)
@@ -124,25 +125,25 @@ def explain_inputs(
     method: Method | None = None,
     num_threads: int | None = None,
 ) -> HeatMap:
-    """Do what `explain` does, for an image that is brought to size already.
+    """Do what `explain` does, for an image that is already resized.
 
     Args:
         classifier: What `load` returned.
         inputs: What its `prepare` returned.
-        size: (width, height) of the image before that, in any unit.
+        size: (width, height) of the image before resizing, in any unit.
         label: As for `explain`.
         method: As for `explain`.
-        num_threads: How many threads occlusion takes; by default one for each core.
+        num_threads: Number of threads for occlusion. Default: one per core.
 
     Raises:
         SettingsError: The file has no class activation maps.
-        ModelFileError: The file gives no map where it claims to.
+        ModelFileError: The file does not return a valid map.
     """
     probs = classifier.probs(inputs)[0]
     number = int(probs.argmax()) if label is None else classifier.class_names.index(label)
     heat = None if method == "occlusion" else classifier.heat(inputs)
     if heat is None and method == "class activation":
-        raise SettingsError("this classifier has no class activation maps: leave out the method, or name 'occlusion'")
+        raise SettingsError("this classifier has no class activation maps. Omit the method, or use 'occlusion'")
     found: Method = "occlusion" if heat is None else "class activation"
     values = _by_occlusion(classifier, inputs, number, num_threads) if heat is None else _evidence(heat, probs, number)
     box, faces = _box(size, classifier.facts.scan_config()), _face_evidence(classifier, inputs, probs, number)
@@ -150,35 +151,35 @@ def explain_inputs(
 
 
 def check_label(classifier: Classifier, label: str | None) -> None:
-    """Make sure that a classifier knows a class; None is the most probable one.
+    """Make sure that a classifier knows a class; None stands for the most likely one.
 
     Raises:
-        SettingsError: It does not.
+        SettingsError: The class does not exist.
     """
     if label is not None and label not in classifier.class_names:
-        raise SettingsError(f"there is no class {label!r}: name one of {', '.join(map(repr, classifier.class_names))}")
+        raise SettingsError(f"unknown class {label!r}. Use one of {', '.join(map(repr, classifier.class_names))}")
 
 
 def overlay(image: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
-    """Lay a map over its image: orange where it speaks for the label, blue where against, grey where neither.
+    """Draw a map over its image: orange for the label, blue against it, grey for neither.
 
-    The strongest place of the map has the full colour, whatever its value. Faces that count have a frame in the colour
-    for what they say, and their log-odds.
+    The strongest position of the map has full colour, whatever its value. Faces that count are framed in the same
+    colours, with their log-odds.
 
     Args:
-        image: uint8 (H, W, 3), the whole image, at any size.
+        image: The whole image at any size, uint8 (H, W, 3).
         heat_map: What `explain` returned for it.
 
     Returns:
         uint8 (H, W, 3).
 
     Raises:
-        SettingsError: The image is none.
+        SettingsError: The image is invalid.
     """
     _check_image(image)
     values = heat_map.at(*image.shape[:2])
     strength = np.clip(values / max(float(np.abs(heat_map.values).max()), 1e-9), -1, 1)[..., None]
-    # The image is grey beneath: what is orange in a photo must not be taken for the map's.
+    # The image is drawn in grey, so that orange in the photo is not mistaken for evidence.
     grey = np.asarray(Image.fromarray(image).convert("L"), np.float32)[..., None]
     colour = np.where(strength > 0, np.array(WARM, np.float32), np.array(COOL, np.float32))
     covered = _MOST_COVERED * np.abs(strength)
@@ -187,7 +188,7 @@ def overlay(image: NDArray[np.uint8], heat_map: HeatMap) -> NDArray[np.uint8]:
 
 
 def _framed(pixels: NDArray[np.uint8], faces: tuple[FaceEvidence, ...]) -> NDArray[np.uint8]:
-    """Draw a frame round each face, and its log-odds."""
+    """Draw a frame around each face, with its log-odds."""
     if not faces:
         return pixels
     drawn = Image.fromarray(pixels)
@@ -197,7 +198,7 @@ def _framed(pixels: NDArray[np.uint8], faces: tuple[FaceEvidence, ...]) -> NDArr
         colour = WARM if face.log_odds > 0 else COOL
         left, top, right, bottom = np.multiply(face.box, (*drawn.size, *drawn.size)).round().astype(int).tolist()
         pen.rectangle((left, top, right, bottom), outline=colour, width=line)
-        # The number stands on the frame, or below it where it would be cut off.
+        # The number goes above the frame, or below it if there is no room above.
         said, pad = signed(face.log_odds, 1), line + 1
         x, y, x_end, y_end = pen.textbbox((0, 0), said, font)
         across, down = x_end - x + 2 * pad, y_end - y + 2 * pad
@@ -209,7 +210,7 @@ def _framed(pixels: NDArray[np.uint8], faces: tuple[FaceEvidence, ...]) -> NDArr
 
 
 def fair_size(rgb: Image.Image) -> NDArray[np.uint8]:
-    """Bring an image to a size at which a map on it can be looked at: uint8 (H, W, 3), 320 to 640 pixels long."""
+    """Resize an image for display with a map: uint8 (H, W, 3), with a longer side of 320 to 640 pixels."""
     longest = max(rgb.size)
     scale = min(max(longest, _LEAST_ACROSS), _MOST_ACROSS) / longest
     width, height = (max(round(side * scale), 1) for side in rgb.size)
@@ -225,13 +226,13 @@ def _check_image(image: object) -> None:
 
 
 def _seen(start: float, end: float, side: int, num_places: int) -> tuple[int, int, float, float]:
-    """Return along one side which pixels of an image a map covers, and which places of the map lie over them.
+    """Return which pixels a map covers along one side of an image, and which part of the map is over them.
 
     Args:
-        start: Where the map begins, as a share of the side.
-        end: Where it ends, likewise.
-        side: Of the image, in pixels.
-        num_places: Of the map.
+        start: Start of the map, as a share of the side.
+        end: End of the map, as a share of the side.
+        side: Length of the side in pixels.
+        num_places: Length of the map along that side.
     """
     first = round(start * side)
     length = max(round(end * side) - first, 1)
@@ -240,9 +241,9 @@ def _seen(start: float, end: float, side: int, num_places: int) -> tuple[int, in
 
 
 def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int) -> NDArray[np.float32]:
-    """Return what speaks for a class and against the others, (...), from the logits of all, (C, ...).
+    """Return the evidence for a class against the others, (...), from the logits of all, (C, ...).
 
-    The others count as they are probable: then a change of the mean is one of the log-odds.
+    The others are weighted by their probability, so that a change in the mean is a change in the log-odds.
     """
     others = np.delete(np.log(np.maximum(probs, _LEAST_PROB)), number)
     values = heat[number] - np.tensordot(softmax(others[None])[0], np.delete(heat, number, axis=0), axes=1)
@@ -252,7 +253,7 @@ def _evidence(heat: NDArray[np.float32], probs: NDArray[np.float32], number: int
 def _face_evidence(
     classifier: Classifier, inputs: Inputs, probs: NDArray[np.float32], number: int
 ) -> tuple[FaceEvidence, ...]:
-    """Return what each face says for a class and against the others."""
+    """Return the evidence of each face for a class against the others."""
     evidence = classifier.face_evidence(inputs)
     if evidence is None:
         return ()
@@ -264,7 +265,7 @@ def _face_evidence(
 
 
 def _by_occlusion(classifier: Classifier, inputs: Inputs, number: int, num_threads: int | None) -> NDArray[np.float32]:
-    """Return how far the log-odds of a class fall where a place is hidden, (h, w): the mean over the patches there."""
+    """Return how far the log-odds of a class drop when a cell is hidden, (h, w), averaged over the patches there."""
     image = inputs.images[0]
     height, width = image.shape[:2]
     rows, columns = (np.linspace(0, side, min(_NUM_PLACES, side) + 1).round().astype(int) for side in (height, width))
@@ -298,12 +299,12 @@ def _log_odds(probs: NDArray[np.float32], number: int) -> float:
 
 
 def _box(size: tuple[int, int], config: ScanConfig) -> Box:
-    """Return which part of an image of some size, (width, height), the classifier sees."""
+    """Return which part of an image of size (width, height) the classifier sees."""
     if config.resize_mode == "stretch":
         return _WHOLE
     width, height = size
     across, down = config.image_size[1] / width, config.image_size[0] / height
     scale = max(across, down) if config.resize_mode == "crop" else min(across, down)
-    # What is seen, in widths and heights of the image, lies in its middle.
+    # The visible part is centred; its size is in image widths and heights.
     half_width, half_height = across / scale / 2, down / scale / 2
     return (0.5 - half_width, 0.5 - half_height, 0.5 + half_width, 0.5 + half_height)

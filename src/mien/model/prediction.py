@@ -1,4 +1,4 @@
-"""Prediction: files, folders, URLs and stores -> one Prediction per image, in order."""
+"""Prediction: files, folders, URLs and object stores -> one Prediction per image, in order."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,15 +24,15 @@ Source = str | Path | Image.Image | NDArray[Any]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the classifier says of one image.
+    """The prediction for one image.
 
     Attributes:
         source: The file, URL, or "-".
-        label: A class name; "unsure" where none is probable enough; None where `error` is set.
+        label: The most likely class; "unsure" if it is below the threshold; None after an error.
         probs: Probability of every class.
-        error: Why there is no answer.
-        out_of_distribution: The image is unlike those of the training: the probabilities may mean little.
-        unlike: In what, in words.
+        error: Why there is no prediction.
+        out_of_distribution: Whether the image is unlike the training images, so that the probabilities may mean little.
+        unlike: How it differs from them, in words.
     """
 
     source: str
@@ -56,28 +56,27 @@ def predict(
     limits: FetchLimits = FetchLimits(),
     progress: Progress = SILENCE,
 ) -> Iterator[Prediction]:
-    """Say which class each image belongs to: one Prediction per image, in order.
+    """Classify images: yields one Prediction per image, in order.
 
-    An image that cannot be read gives a Prediction with `error` set; the others go on.
+    An image that cannot be read gets a Prediction with `error` set; the others continue.
 
     Args:
-        classifier: What `load` returned, or what it takes: a run folder or a model.onnx.
-        sources: Image files, folders (searched to the bottom), http(s) URLs, addresses in object stores such as
-            s3://bucket/photos, or "-" for standard input; images of Pillow, and arrays, uint8 (H, W, 3) or (H, W),
-            whose values are from 0 to 255. One of these, or several.
-        threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
-        max_pixels: Larger images are refused, as bombs that fill the memory may be.
-        limits: What may be fetched from a URL.
-        progress: Told how many files of the folders are no images.
+        classifier: What `load` returned, or a run folder, or a model.onnx.
+        sources: One or several of: image files, folders (searched recursively), http(s) URLs, object store addresses
+            such as s3://bucket/photos, "-" for standard input, Pillow images, and arrays (uint8, (H, W, 3) or (H, W),
+            values 0 to 255).
+        threshold: Return "unsure" if the top probability is below this. Default: the classifier's own threshold.
+        max_pixels: Reject larger images, which could fill all memory.
+        limits: Limits for downloads.
+        progress: Told how many files in folders are not images.
 
     Yields:
         Prediction(source, label, probs, error, out_of_distribution, unlike); the probabilities sum to 1.
 
     Raises:
-        SourceNotFoundError: A path does not exist: raised before any image is read. Or a store refuses, or cannot be
-            reached, on the way.
-        SettingsError: A source is none of these; the threshold is not between 0 and 1; or a class is called "unsure"
-            too.
+        SourceNotFoundError: A path does not exist (raised before any image is read), or an object store denies access
+            or cannot be reached.
+        SettingsError: A source has the wrong type, the threshold is not between 0 and 1, or a class is named "unsure".
 
     Example:
         >>> import mien
@@ -91,7 +90,7 @@ def predict(
     threshold = threshold_in_force(asked, threshold)
     given = [sources] if isinstance(sources, str | Path | Image.Image | np.ndarray) else list(sources)
     opened = {f"image {number}": _image_of(one) for number, one in enumerate(given) if not isinstance(one, str | Path)}
-    # All at once: what is wrong with paths is said of all of them.
+    # Expand all paths together, so that one error names everything that is wrong.
     names = intake.expand([one for one in given if isinstance(one, str | Path)], progress)
     if opened:
         each = (
@@ -111,15 +110,15 @@ def predict_each(
     limits: FetchLimits = FetchLimits(),
     opened: Mapping[str, Image.Image] = MappingProxyType({}),
 ) -> Iterator[Prediction]:
-    """Say which class each of some named images belongs to, as `predict` does, but take the names as they are.
+    """Classify named images as `predict` does, without expanding the names.
 
     Args:
         classifier: What `load` returned.
         names: What `mien.fetching.sources.expand` returned.
         threshold: As `predict_image` takes it.
-        max_pixels: Larger images are refused.
-        limits: What may be fetched from a URL.
-        opened: Images that are here already, by name.
+        max_pixels: Reject larger images.
+        limits: Limits for downloads.
+        opened: Images that are already open, by name.
     """
     config = classifier.facts.scan_config(max_pixels)
 
@@ -128,7 +127,7 @@ def predict_each(
         try:
             image = images.of_pillow(opened[name], config) if name in opened else images.decode(content(), config)
         except (ImageError, FetchError) as error:
-            # The source is named already.
+            # The source is already named.
             return Prediction(name, None, {}, error.reason if isinstance(error, FetchError) else str(error))
         inputs, hidden = classifier.inputs_of(image.rgb), image.hidden_by(config)
         return predict_image(classifier, inputs, source=name, threshold=threshold, hidden=hidden)
@@ -137,47 +136,45 @@ def predict_each(
 
 
 def _image_of(image: Image.Image | NDArray[Any]) -> Image.Image:
-    """Return an array as an image, and an image as it is."""
+    """Convert an array to an image; return an image unchanged."""
     if isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3, 4)):
             raise SettingsError(
-                f"an array is {image.dtype} {image.shape}; expected uint8 (H, W, 3) or (H, W), values from 0 to 255"
+                f"an array is {image.dtype} {image.shape}; expected uint8 (H, W, 3) or (H, W), with values 0 to 255"
             )
         image = Image.fromarray(image.squeeze(axis=2) if image.ndim == 3 and image.shape[2] == 1 else image)
     if not isinstance(image, Image.Image):
-        raise SettingsError(
-            f"a source is {type(image).__name__}; expected a path, a URL, an image of Pillow or an array"
-        )
+        raise SettingsError(f"a source is {type(image).__name__}; expected a path, a URL, a Pillow image or an array")
     return image
 
 
 def threshold_in_force(classifier: Classifier, threshold: float | None = None) -> float:
-    """Return how probable the label must be.
+    """Return the threshold to use.
 
     Args:
         classifier: What `load` returned.
-        threshold: What was asked for; None takes what the classifier was made with.
+        threshold: The requested threshold; None for the classifier's own.
 
     Raises:
-        SettingsError: The threshold is not between 0 and 1, or a class is called "unsure" too.
+        SettingsError: The threshold is not between 0 and 1, or a class is named "unsure".
     """
     least = classifier.facts.threshold if threshold is None else PredictConfig(threshold=threshold).threshold
     if least and UNSURE in classifier.class_names:
-        raise SettingsError(f"a class is called {UNSURE!r}, which mien uses for 'no prediction': give no threshold")
+        raise SettingsError(f"a class is named {UNSURE!r}, so no threshold can be used. Omit --threshold, or rename it")
     return least
 
 
 def predict_image(
     classifier: Classifier, inputs: Inputs, *, source: str, threshold: float | None = None, hidden: str = ""
 ) -> Prediction:
-    """Say which class one decoded image belongs to.
+    """Classify one decoded image.
 
     Args:
         classifier: What `load` returned.
         inputs: What its `prepare` returned.
-        source: Where it is from.
-        threshold: Say "unsure" where no class is as probable as this; by default what the classifier was made with.
-        hidden: Why hardly anything is seen of it, where that is so (see `mien.core.images.DecodedImage.hidden_by`).
+        source: Name of the source.
+        threshold: Return "unsure" if the top probability is below this. Default: the classifier's own threshold.
+        hidden: Why the image is hardly visible, if so (see `mien.core.images.DecodedImage.hidden_by`).
     """
     rows, reasons = classifier.predict(inputs)
     return prediction_of(classifier, rows[0], source=source, threshold=threshold, unlike=hidden or reasons[0])
@@ -191,14 +188,14 @@ def prediction_of(
     threshold: float | None = None,
     unlike: str = "",
 ) -> Prediction:
-    """Return in words what a classifier said of one image.
+    """Return the Prediction for the probabilities of one image.
 
     Args:
-        classifier: Names the classes.
-        row: The probability of each, (C,).
-        source: Where the image is from.
+        classifier: The classifier, for its class names.
+        row: The probability of each class, (C,).
+        source: Name of the source.
         threshold: As `predict_image` takes it.
-        unlike: In what the image is unlike those of the training, in words.
+        unlike: How the image differs from the training images, in words.
     """
     probs = dict(zip(classifier.class_names, map(float, row), strict=True))
     label = max(probs, key=probs.__getitem__)
@@ -208,7 +205,7 @@ def prediction_of(
 
 
 def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> list[list[str]]:
-    """Return answers as rows of a table, the names of the columns first."""
+    """Return predictions as table rows, starting with the column names."""
     rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
     for prediction in predictions:
         probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]

@@ -1,1 +1,1 @@
-"""The commands that need several rooms, such as train and compare: read train.py first."""
+"""The commands that need several packages, such as train and compare. Read train.py first."""

@@ -1,4 +1,4 @@
-"""Checking: a folder of images -> all that can be said of it before a training, and gates that refuse it."""
+"""Checking: a folder of images -> its problems before a training, and gates that reject it."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -7,6 +7,7 @@ from typing import Any
 
 from mien.config import CleanConfig, DecodeConfig, LabelConfig, ScanConfig
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.data.dataset import Dataset
 from mien.data.decisions import decisions_of
 from mien.data.leaks import Leak, find_leaks
@@ -20,7 +21,7 @@ from mien.model.classifier import load
 from mien.runs.folder import run_of
 from mien.runs.run import groups_are_known, load_seen, settings_of
 
-# What a user may refuse, and the problem codes of files that each name stands for; the last two are of the folder.
+# The gates, and the problem codes of files that each stands for. The last two apply to the whole folder.
 GATES: dict[str, set[str]] = {
     "unreadable": {"unreadable", "not_an_image", "empty", "too_many_pixels"},
     "duplicates": {"exact_duplicate", "near_duplicate"},
@@ -32,14 +33,14 @@ GATES: dict[str, set[str]] = {
 
 @dataclass(frozen=True)
 class Check:
-    """What was found in a folder.
+    """The result of a check.
 
     Attributes:
-        dataset: Every file, what is wrong with it, and whether it is used.
+        dataset: Every file, its problems, and whether it is used.
         shortcuts: Facts about files that give the label away.
-        leaks: Images of which a run was trained on a copy; None where it was compared with none.
-        group_by: By what the paths seem to form groups, as --group-by takes it; None where they do not, or are known.
-        too_few: Why this is not enough to train on; an empty text where it is.
+        leaks: Images with a copy in the training images of a run; None without a run to compare with.
+        group_by: How paths seem to form groups, as a value for --group-by; None if they do not, or groups are known.
+        too_few: Why there are too few images to train on; "" if there are enough.
     """
 
     dataset: Dataset
@@ -65,18 +66,18 @@ def check(
     against: str | Path | None = None,
     progress: Progress = SILENCE,
 ) -> Check:
-    """Check a folder of images for problems. Nothing is changed.
+    """Check a folder of images for problems, without changing anything.
 
     Args:
         folder: As `scan` takes it.
-        config: Which images are used; by default those limits that the run to compare with was made with.
-        labels: Where the labels are, where that is not to be found out; and decisions on them.
-        decoding: How the images are decoded; by default as those of the run to compare with were.
-        against: A run: its folder or its model.onnx; what it was trained on is looked for among the images.
-        progress: Told how far it is.
+        config: Which images to use. Default: the settings of the run to compare with.
+        labels: Where to find the labels, if not detected automatically, and label decisions.
+        decoding: How to decode the images. Default: as for the run to compare with.
+        against: A run folder or a model.onnx, whose training images to look for.
+        progress: Receives progress updates.
 
     Raises:
-        UserError: A path or a decision is not as it must be.
+        UserError: A path or a label decision is invalid.
 
     Example:
         >>> import mien
@@ -88,7 +89,7 @@ def check(
     run_folder = run_of(Path(against)) if against else None
     seen = load_seen(run_folder) if run_folder else None
     settings = settings_of(run_folder) if run_folder else None
-    # A run that is not finished has none yet.
+    # An unfinished run has no model yet.
     if run_folder and run_folder.model_path.is_file():
         facts = load(run_folder.path).facts
         ground = facts.ground if decoding.ground == "auto" else decoding.ground
@@ -114,36 +115,40 @@ def _too_few(dataset: Dataset) -> str:
 
 
 def find_gates(names: str, *, against: bool = False) -> tuple[str, ...]:
-    """Return the gates that a text such as "unreadable,conflicts" names, and the gate leak where there is a run.
+    """Return the gates in a list such as "unreadable,conflicts", plus leak if there is a run to compare with.
 
     Raises:
-        SettingsError: A name is not in GATES, or leak is asked for without a run to compare with.
+        SettingsError: A gate is not in GATES, or leak is used without a run to compare with.
     """
     gates = tuple(name.strip() for name in names.split(",") if name.strip())
     unknown = [gate for gate in gates if gate not in GATES]
     if unknown:
-        raise SettingsError(f"unknown gate {unknown[0]!r}; known: {', '.join(GATES)}")
+        raise SettingsError(f"unknown gate {unknown[0]!r}. Use some of {', '.join(GATES)}")
     if "leak" in gates and not against:
-        raise SettingsError("the gate leak needs a run to compare with: add --against RUN")
+        raise SettingsError("the gate leak needs a run to compare with. Add --against RUN")
     return (*gates, "leak") if against and "leak" not in gates else gates
 
 
 def refuse(found: Check, gates: Sequence[str]) -> None:
-    """Say no to a folder in which something was found that must not be there.
+    """Reject a folder that fails a gate.
 
     Args:
         found: What `check` returned.
         gates: Names from GATES.
 
     Raises:
-        GateError: Something was found; the message says what, and how often.
+        GateError: A gate failed; the message says which, and how often.
     """
     dataset, num_leaks = found.dataset, len(found.leaks or ())
     codes = [problem.code for record in dataset.records for problem in record.problems]
     counts = {gate: sum(code in GATES[gate] for code in codes) for gate in gates}
     counts |= {gate: num for gate, num in (("shortcuts", len(found.shortcuts)), ("leak", num_leaks)) if gate in gates}
-    units = {"shortcuts": "found", "leak": "images that the run was trained on, or copies"}
-    listed = ", ".join(f"{gate} ({count} {units.get(gate, 'files')})" for gate, count in counts.items() if count)
+    units = {"shortcuts": "found", "leak": "training images of the run, or copies of them"}
+    listed = ", ".join(
+        f"{gate} ({f'{count} {units[gate]}' if gate in units else counted(count, 'file')})"
+        for gate, count in counts.items()
+        if count
+    )
     if listed:
         kind = LeakError if "leak" in gates and num_leaks else GateError
         raise kind(f"{str(dataset.root)!r} has {listed}")

@@ -1,4 +1,4 @@
-"""Comparison: two finished runs -> which is better on images that both held out, or whether that may be chance."""
+"""Comparison: two finished runs -> which one is better on images that both held out, or whether that may be chance."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,22 +22,22 @@ _MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs on the images that both were judged on, and neither was trained on when it answered.
+    """Two runs on the images that both held out.
 
     Attributes:
-        names: What the runs are called.
-        accuracies: Share of these images that each answers right.
-        difference: The first accuracy less the second, with an interval for pairs; from -1 to 1.
-        both_right: Number of images that both answer right; likewise the next three.
-        only_first: Only the first run.
-        only_second: Only the second run.
-        both_wrong: Neither.
-        p_value: Of McNemar's exact test.
-        num_needed: About how many images would show a difference as large as this one, four times in five; None
-            where it shows now, or there is none.
-        sources: Number of images by where both answers come from, such as "test of both".
-        notes: What was left out and why, and what the figures cannot tell.
-        settings: What differs between the runs: name -> value of the first, value of the second.
+        names: The names of the runs.
+        accuracies: The accuracy of each on these images.
+        difference: The first accuracy minus the second, with a paired interval; from -1 to 1.
+        both_right: Number of images that both get right.
+        only_first: Number of images that only the first gets right.
+        only_second: Number of images that only the second gets right.
+        both_wrong: Number of images that both get wrong.
+        p_value: The p-value of McNemar's exact test.
+        num_needed: About how many images would confirm a difference this large with a power of 80%; None if it is
+            already significant, or there is none.
+        sources: Number of images by the source of both predictions, such as "test of both".
+        notes: What was skipped and why, and limits of the comparison.
+        settings: Settings that differ: name -> value of the first, value of the second.
     """
 
     names: tuple[str, str]
@@ -55,24 +55,24 @@ class Comparison:
 
     @property
     def sentence(self) -> str:
-        """What the test says, in words, and no more."""
+        """The result of the test, in words."""
         first, second = self.names
         test = f"(p = {p_value_text(self.p_value)}, McNemar's exact test)"
-        compared = "this image" if self.difference.num_images == 1 else f"these {self.difference.num_images} images"
-        apart = f"{self.only_first} that only {first} gets right, {self.only_second} that only {second} does"
+        compared = counted(self.difference.num_images, "image")
+        apart = f"only {first} is right on {self.only_first}, only {second} on {self.only_second}"
         if self.only_first == self.only_second:
-            return f"{first} and {second} are right equally often on {compared}: {apart} {test}."
+            return f"{first} and {second} are equally accurate on {compared}: {apart} {test}."
         if self.p_value > _LEVEL:
-            text = f"{first} and {second} cannot be told apart on {compared}: {apart} {test}."
+            text = f"No clear difference between {first} and {second} on {compared}: {apart} {test}."
             if self.num_needed:
-                text += f" To prove so small a difference takes about {self.num_needed:,} images."
+                text += f" To confirm a difference this small takes about {self.num_needed:,} images."
             if self.difference.low > 0 or self.difference.high < 0:
-                text += " (The interval alone would tell them apart; the exact test is stricter for so few.)"
+                text += " (The interval excludes zero, but the exact test is stricter for so few images.)"
             return text
         most, least = max(self.only_first, self.only_second), min(self.only_first, self.only_second)
         better, worse = self.names if self.only_first > self.only_second else (second, first)
-        right_for = f"{counted(most, 'image')} that {worse} gets wrong"
-        return f"{better} is better: right for {right_for}, {least} the other way {test}."
+        wins = f"it is right on {counted(most, 'image')} that {worse} gets wrong"
+        return f"{better} is better: {wins}, against {least} the other way {test}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -81,11 +81,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """What a run did not train on.
+    """The held-out images of a run.
 
     Attributes:
         run: The run.
-        judged: The images that it was judged on, by content hash.
+        judged: Its held-out images, by content hash.
     """
 
     run: Run
@@ -94,7 +94,7 @@ class _HeldOut:
 
 @dataclass(frozen=True)
 class _Judged:
-    """One image that a run was judged on, and had not been trained on when it answered."""
+    """One held-out image of a run, and whether its prediction is right."""
 
     record: ImageRecord
     right: bool
@@ -102,10 +102,10 @@ class _Judged:
 
 
 def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
-    """Say whether one of two runs is better on the same images, or whether they cannot be told apart.
+    """Say which of two runs is better on the same images, or whether the difference may be chance.
 
-    Only images that both runs held out count: of the test split, or answered by cross-validation. Images are the
-    same where their content is.
+    Only images that both runs held out count: test images, or images predicted in cross-validation. Images are matched
+    by content.
 
     Args:
         first_dir: The folder of a finished run.
@@ -113,8 +113,8 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
 
     Raises:
         SourceNotFoundError: A file of a run is missing or damaged.
-        SettingsError: The runs have other classes, or are one.
-        TooFewImagesError: There is no image that both held out.
+        SettingsError: The runs have different classes, or are the same run.
+        TooFewImagesError: There are no images that both held out.
 
     Example:
         >>> import mien
@@ -128,8 +128,7 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
     if class_names[0] != class_names[1]:
         listed = [", ".join(map(repr, sorted(names))) for names in class_names]
         raise SettingsError(
-            f"{names[0]} has the classes {listed[0]}, {names[1]} has {listed[1]}: only runs with the same classes "
-            "can be compared"
+            f"the runs must have the same classes, but {names[0]} has {listed[0]} and {names[1]} has {listed[1]}"
         )
     shared, notes = _shared(first, second, names)
     pairs = [(first.judged[content], second.judged[content]) for content in shared]
@@ -157,14 +156,14 @@ def compare(first_dir: str | Path, second_dir: str | Path) -> Comparison:
 
 
 def _groups(held_out: _HeldOut, shared: Sequence[str]) -> NDArray[np.int64] | None:
-    """Return a number for each image, which those of one group share; None where the run knows no groups."""
+    """Return the group number of each image; None if the run has no groups."""
     dataset = held_out.run.dataset
     places = {record.sha256: place for place, record in enumerate(dataset.records)}
     return dataset.subject_numbers(np.array([places[content] for content in shared], np.int64))
 
 
 def _accuracy(held_out: _HeldOut, judged: Sequence[_Judged], groups: NDArray[np.int64] | None) -> Score:
-    """Return the share that a run got right; answers of a cross-validation count for less than as many of a test."""
+    """Return the accuracy of a run; cross-validation counts with its smaller effective sample size."""
     by_folds = any(image.source != "test" for image in judged)
     num_right = sum(image.right for image in judged)
     folds = held_out.run.scores.out_of_fold
@@ -173,20 +172,20 @@ def _accuracy(held_out: _HeldOut, judged: Sequence[_Judged], groups: NDArray[np.
 
 def _names(first_dir: Path, second_dir: Path) -> tuple[str, str]:
     if first_dir.resolve() == second_dir.resolve():
-        raise SettingsError(f"both runs are {str(first_dir)!r}: name two")
+        raise SettingsError(f"both runs are {str(first_dir)!r}. Name two different runs")
     names = (first_dir.resolve().name, second_dir.resolve().name)
     return names if names[0] != names[1] else (str(first_dir), str(second_dir))
 
 
 def _held_out(run: Run) -> _HeldOut:
-    """Return what a run was judged on.
+    """Return the held-out images of a run.
 
     Raises:
-        SourceNotFoundError: Its predictions.csv has gone, or its manifest.csv is damaged.
+        SourceNotFoundError: Its predictions.csv is missing, or its manifest.csv is damaged.
     """
     if run.test_predictions is None:
         raise SourceNotFoundError(
-            f"{str(run.path)!r} has no predictions.csv, which says what it got right: train again"
+            f"{str(run.path)!r} has no predictions.csv, which is needed to compare it. Train it again"
         )
     judged = {}
     for source, predictions in run.predictions_by_source.items():
@@ -194,35 +193,33 @@ def _held_out(run: Run) -> _HeldOut:
         for index, is_right in zip(predictions.indexes.tolist(), right.tolist(), strict=True):
             record = run.dataset.records[index]
             if not record.sha256:
-                raise SourceNotFoundError(
-                    f"the manifest.csv of {str(run.path)!r} is damaged: {record.path!r} has no hash"
-                )
+                raise SourceNotFoundError(f"manifest.csv of {str(run.path)!r} is damaged: {record.path!r} has no hash")
             judged[record.sha256] = _Judged(record, is_right, "test" if source == "test" else "cross-validation")
     return _HeldOut(run, judged)
 
 
 def _shared(first: _HeldOut, second: _HeldOut, names: tuple[str, str]) -> tuple[list[str], list[str]]:
-    """Return the content hashes of the images to compare on, and what is to be said of the choice."""
+    """Return the content hashes of the images to compare on, and notes on that choice."""
     both = sorted(set(first.judged) & set(second.judged))
     other_label = [c for c in both if first.judged[c].record.label != second.judged[c].record.label]
     notes = []
     if other_label:
         listed = _listed(first, other_label)
         left_out = counted(len(other_label), "image")
-        notes.append(f"{left_out} left out, whose label is another in the other run: {listed}")
+        notes.append(f"{left_out} skipped because the two runs have different labels: {listed}")
     shared = [content for content in both if content not in set(other_label)]
     for name, held_out in zip(names, (first, second), strict=True):
         if num_alone := len(set(held_out.judged) - set(both)):
-            notes.append(f"{counted(num_alone, 'image')} not counted, which only {name} held out")
+            notes.append(f"{counted(num_alone, 'image')} skipped because only {name} held them out")
     if not shared:
         raise TooFewImagesError(
-            f"there is no image that both {names[0]} and {names[1]} were judged on ({'; '.join(notes)}): train both "
-            "on the same images with the same --seed, or with --folds 5"
+            f"{names[0]} and {names[1]} have no held-out images in common ({'; '.join(notes)}). Train both on the same "
+            "images with the same --seed, or with --folds 5"
         )
     if any(held_out.judged[content].source != "test" for held_out in (first, second) for content in shared):
         notes.append(
-            "Predictions by cross-validation come from classifiers trained as the saved one was, on fewer images: they "
-            "compare the ways of training"
+            "Cross-validation predictions come from classifiers trained like the saved one on fewer images, so they "
+            "compare training settings, not the saved files"
         )
     return shared, notes
 
@@ -238,7 +235,7 @@ def _both_sources(first: _Judged, second: _Judged, names: tuple[str, str]) -> st
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Return the settings of a run by name, with the place of its images and the versions."""
+    """Return the settings of a run by name, with its image folder and package versions."""
     versions = {f"version of {name}": version for name, version in run.versions.items()}
     return {**run.config.flat(), "data": str(run.dataset.root), **versions}
 

@@ -1,4 +1,4 @@
-"""Evaluating: a finished run, scored again on its own test images or on another labelled folder."""
+"""Evaluating: score a finished run again, on its own test images or on another labelled folder."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from mien.config import CleanConfig, LabelConfig, ScanConfig, TrainConfig
 from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import counted
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.decisions import decisions_of
 from mien.data.leaks import Leak, find_leaks, refuse_leaks
@@ -33,16 +34,16 @@ from mien.scoring.verdict import JUDGE_BY_ALL, judge_changes, judge_learning_cur
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a finished run scores.
+    """The evaluation of a finished run.
 
     Attributes:
-        path: Its folder.
-        classifier: What it made.
-        dataset: The images that it was asked about, among others.
-        predictions: What it said of these.
-        scores: On the test split or on the other folder; for the test split those by cross-validation too, as the run
-            has them.
-        findings: What the scores mean, and what to do.
+        path: The run folder.
+        classifier: Its classifier.
+        dataset: The Dataset that holds the evaluated images.
+        predictions: Predictions for these images.
+        scores: Scores on the test split or on the other folder; for the test split, with the run's scores in
+            cross-validation.
+        findings: What the scores mean, and what to do about it.
     """
 
     path: Path
@@ -77,21 +78,21 @@ def evaluate_run(
     """Score a finished run again.
 
     Args:
-        run_dir: The folder of the run.
-        folder: Labelled images, as `scan` takes them: none that the run was trained on, of some of its classes or of
-            all. By default the test split of the run.
-        labels: Where the labels are, where that is not to be found out; classes are put together as in the training.
-        only_known: Leave out images of classes that the run does not know.
-        leave_out_seen: Where the run was trained on some of them, or on near copies, score the others.
-        stress: Score it on changed copies of the images too: grey, blurred and so on.
-        max_pixels: Larger images are left out.
-        progress: Told how far it is.
+        run_dir: The run folder.
+        folder: Labelled images of some or all of its classes, as `scan` takes them, without training images of the run.
+            Default: the test split of the run.
+        labels: Where to find the labels, if not detected automatically. Classes are merged as in the training.
+        only_known: Skip images of classes that the run does not know.
+        leave_out_seen: Skip training images of the run and near-duplicates of them, instead of raising LeakError.
+        stress: Also score it on changed copies of the images: grey, blurred and so on.
+        max_pixels: Skip larger images.
+        progress: Receives progress updates.
 
     Raises:
-        SourceNotFoundError: The run or the images are not there, or a test image has changed since.
+        SourceNotFoundError: The run or the images are missing, or a test image has changed.
         NotADatasetError: The folder has a class that the classifier does not know.
-        LeakError: The run was trained on some of its images, or on near copies.
-        TooFewImagesError: The run was trained on every image of the folder.
+        LeakError: The folder contains training images of the run, or near-duplicates of them.
+        TooFewImagesError: The folder contains nothing but training images of the run.
     """
     run_folder = run_of(Path(run_dir))
     if folder is None:
@@ -114,7 +115,7 @@ def evaluate_run(
     if reasons:
         told = ", ".join(f"{count} {code}" for code, count in reasons.items())
         flag = "" if max_pixels == ScanConfig.max_pixels else f" --max-pixels {max_pixels}"
-        progress.say(f"left out: {told} (mien check {folder}{flag} names them)")
+        progress.say(f"skipped: {told} (to list them: mien check {folder}{flag})")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     predictions, scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
     findings = verdict(scores.test, on_other_images=True) + judge_changes(scores.stressed)
@@ -123,20 +124,20 @@ def evaluate_run(
 
 
 def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool, progress: Progress) -> Dataset:
-    """Refuse images of classes that a classifier does not know, or leave them out."""
+    """Reject or skip images of classes that a classifier does not know."""
     counts = {f"{name!r} ({count})": name for name, count in dataset.counts().items() if name not in known}
     if not counts:
         return dataset
     told = f"{str(dataset.root)!r} has images of classes that the classifier does not know: {listed(counts)}"
     if not leave_out:
         raise NotADatasetError(
-            f"{told}. It knows {listed(known)}. To leave the others out, add --only-known; if a class has another name "
-            "here, --merge-classes KNOWN=OTHER"
+            f"{told}. It knows {listed(known)}. To skip the others, add --only-known. If a class only has another name "
+            "here, add --merge-classes KNOWN=OTHER"
         )
     places = np.array([place for place, record in enumerate(dataset.records) if record.label in known], np.int64)
     if not len(places):
-        raise NotADatasetError(f"{told}, and none of those that it knows: {listed(known)}")
-    progress.say(f"left out: {told}")
+        raise NotADatasetError(f"{told}. It has none of the known classes: {listed(known)}")
+    progress.say(f"skipped: {told}")
     return replace(
         dataset,
         class_names=tuple(name for name in dataset.class_names if name in known),
@@ -161,10 +162,10 @@ def refuse_below(evaluated: Evaluated, least: float) -> None:
 
 
 def write_evaluation(evaluated: Evaluated, path: Path) -> None:
-    """Write a page on what a run makes of other images than its own: scores, mistakes, and where it looked.
+    """Write a report on the evaluation of a run on another folder: scores, mistakes, and where it looked.
 
     Raises:
-        SourceNotFoundError: The run is not finished, or damaged.
+        SourceNotFoundError: The run is not finished or is damaged.
         OutputError: The page cannot be written.
     """
     run = load_run(evaluated.path, with_predictions=False)
@@ -192,7 +193,7 @@ def _scored(
     stress: bool,
     progress: Progress,
 ) -> tuple[Predictions, Scores]:
-    """Score a classifier on images and, where that is asked, on changed copies of them."""
+    """Score a classifier on images and, with `stress`, on changed copies of them."""
     predictions = predict_dataset(classifier, dataset, split=split)
     evaluation = score(classifier, predictions)
     if not stress:
@@ -203,10 +204,10 @@ def _scored(
 
 
 def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, progress: Progress) -> Evaluated:
-    """Score a run on its own test split; the classifiers of its cross-validation are gone, but not their scores."""
+    """Score a run on its own test split; the scores of its cross-validation are read back."""
     if not run_folder.path.is_dir():
         load(run_dir)
-        raise SourceNotFoundError(f"{str(run_dir)!r} is a model alone: name its run folder, or a labelled folder too")
+        raise SourceNotFoundError(f"{str(run_dir)!r} is only a model. Name its run folder, or add a labelled folder")
     run = load_run(run_folder.path, with_predictions=False)
     _refuse_changed(run.dataset, run_folder)
     predictions, scores = _scored(
@@ -217,7 +218,7 @@ def _on_own_test(run_folder: RunFolder, run_dir: str | Path, *, stress: bool, pr
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=run.config)
     findings += judge_changes(scores.stressed)
     findings += judge_learning_curve(scores.learning_curve, num_label_issues=len(run.label_issues))
-    # Not on those that it may have been chosen by.
+    # Not on the images that the threshold may have been chosen on.
     findings += judge_threshold(scores.test, run.classifier.facts.threshold)
     return Evaluated(run.path, run.classifier, run.dataset, predictions, scores, findings)
 
@@ -227,35 +228,35 @@ def _refuse_changed(dataset: Dataset, run_folder: RunFolder) -> None:
     changed = [r.path for r in dataset.records if r.split == "test" and sha256_of(root / r.path) != r.sha256]
     if changed:
         raise SourceNotFoundError(
-            f"{len(changed)} test images of {str(run_folder.path)!r} are gone from {str(root)!r} or changed, such as "
-            f"{changed[0]!r}: {how_to_have_again(root)}, or name another labelled folder"
+            f"{counted(len(changed), 'test image')} of {str(run_folder.path)!r} missing or changed in {str(root)!r}, "
+            f"e.g. {changed[0]!r}: {how_to_have_again(root)}, or name another labelled folder"
         )
 
 
 def _unseen(
     dataset: Dataset, run_folder: RunFolder, config: CleanConfig, *, leave_out_seen: bool, progress: Progress
 ) -> Dataset:
-    """Refuse images that the run was trained or chosen on, and copies of them; or leave them out."""
+    """Reject or skip training and validation images of the run, and copies of them."""
     if not run_folder.manifest_path.is_file():
-        progress.say("a model without its run folder: whether it was trained on these images cannot be told")
+        progress.say("without the run folder, mien cannot tell whether the model was trained on these images")
         return dataset
     used = {record.path for record in dataset.records if record.used}
     found = find_leaks(dataset.records, load_seen(run_folder), config.near_bits, groups=groups_are_known(run_folder))
     leaks = [leak for leak in found if leak.path in used]
-    told = f"{len(leaks)} of {len(used)} images of {str(dataset.root)!r}, or copies of them,"
+    told = f"{len(leaks)} of {counted(len(used), 'image')} in {str(dataset.root)!r}, or copies of them,"
     if not leave_out_seen:
         refuse_leaks(
             leaks,
-            f"{told} were trained on by {str(run_folder.path)!r}",
-            "To score the others alone, add --leave-out-seen.",
+            f"{told} were used to train {str(run_folder.path)!r}",
+            "To score only the others, add --leave-out-seen.",
         )
         return dataset
     if leaks and len(leaks) == len(used):
         raise TooFewImagesError(
-            f"the run in {str(run_folder.path)!r} was trained on every image of {str(dataset.root)!r}"
+            f"the run in {str(run_folder.path)!r} was trained on every image in {str(dataset.root)!r}"
         )
     if leaks:
-        progress.say(f"left out: {told} which were trained on")
+        progress.say(f"skipped: {told} which were used in training")
     leaked = {leak.path: leak for leak in leaks}
     return dataset.with_records(
         [_seen(record, leaked[record.path]) if record.path in leaked else record for record in dataset.records]

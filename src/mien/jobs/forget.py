@@ -1,4 +1,4 @@
-"""Forgetting: the image that came from a URL is removed, with its line in the source log."""
+"""Forgetting: delete an image that came from a URL, with its entry in the source log."""
 
 import os
 from collections.abc import Iterable
@@ -23,13 +23,13 @@ from mien.learning.feature_cache import FeatureCache
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was forgotten, and what is left.
+    """What was deleted, and what was kept.
 
     Attributes:
-        urls: The URLs whose lines were removed from the log.
-        removed: The images that were removed, below the folder.
-        shared: Images that stay because they also came from other URLs: those URLs, by image.
-        copies: Files that stay and are copies of what was removed, below the folder.
+        urls: The URLs that were removed from the log.
+        removed: The deleted images, relative to the folder.
+        shared: Images kept because they also came from other URLs, with those URLs.
+        copies: Files kept that are copies of a deleted image, relative to the folder.
     """
 
     urls: tuple[str, ...]
@@ -38,7 +38,7 @@ class Forgotten:
     copies: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the same as JSON values."""
+        """Return plain JSON values."""
         shared = {path: list(urls) for path, urls in self.shared.items()}
         return {"urls": list(self.urls), "removed": list(self.removed), "shared": shared, "copies": list(self.copies)}
 
@@ -51,25 +51,25 @@ def forget(
     near_bits: int = CleanConfig.near_bits,
     progress: Progress = SILENCE,
 ) -> Forgotten:
-    """Remove the image that came from a URL, its features in the cache, and its line in the source log.
+    """Delete the image that came from a URL, its cached features, and its entry in the source log.
 
-    An image that came from other URLs too stays, as do copies of it: both are named.
+    Images that also came from other URLs are kept, and so are copies; both are listed.
 
     Args:
-        url: As the log has it; that of an archive or a repository, or its file, stands for all of its images.
+        url: The URL as in the log. The URL or file of an archive or a repository stands for all of its images.
         folder: A folder that was filled by `take_in`.
-        cache_dir: Where features of images are kept.
-        near_bits: Copies are looked for among images whose hashes differ in at most this many bits.
-        progress: Warned where the cache cannot be read.
+        cache_dir: The folder of the feature cache.
+        near_bits: Images whose hashes differ in at most this many bits are checked for being copies.
+        progress: Warned if the cache cannot be read.
 
     Raises:
-        SourceNotFoundError: Nothing came from there.
-        OutputError: An image was changed since it was stored, or it or its features cannot be removed; then nothing
-            is removed.
+        SourceNotFoundError: No image came from this URL.
+        OutputError: An image has changed since it was stored, or it or its features cannot be deleted. Nothing is
+            deleted then.
     """
     root = Path(folder)
     if not (root / LOG_NAME).is_file():
-        raise SourceNotFoundError(f"{str(folder)!r} has no {LOG_NAME}: nothing was fetched into it")
+        raise SourceNotFoundError(f"{str(folder)!r} has no {LOG_NAME}, so nothing was fetched into it")
     with open_folder(root) as opened:
         gone = _found(url, opened)
         urls = {record.url for record in gone}
@@ -83,7 +83,7 @@ def forget(
         if cache_dir:
             hashes = [record.sha256 for record in gone if record.path and not shared[record.path]]
             _drop_features(hashes, FeatureCache(cache_dir), progress)
-        # The images first: a kill in between leaves lines that can be forgotten again, and no image without one.
+        # Images first: after a kill in between, the remaining log entries can be forgotten again.
         with files.writing(root):
             for path in removed:
                 (root / path).unlink()
@@ -96,27 +96,27 @@ def _found(url: str, folder: ImageFolder) -> list[SourceRecord]:
     names = {url} if "://" in url else {url, source_url(url)}
     gone = [r for r in folder.records.values() if r.url in names or r.url.partition("#")[0] in names]
     if not gone:
-        raise SourceNotFoundError(f"{url!r} is not in {str(folder.path / LOG_NAME)!r}: nothing came from there")
+        raise SourceNotFoundError(f"{url!r} is not in {str(folder.path / LOG_NAME)!r}")
     return gone
 
 
 def _refuse_links(doomed: list[SourceRecord], folder: ImageFolder) -> None:
     problems = {folder.class_problem(record.path.split("/")[0]) for record in doomed} - {""}
     if problems:
-        raise OutputError(f"nothing was removed: {'; '.join(sorted(problems))}")
+        raise OutputError(f"nothing was deleted: {'; '.join(sorted(problems))}")
 
 
 def _refuse_changed(doomed: list[SourceRecord], root: Path) -> None:
     changed = [record.path for record in doomed if files.sha256_of(root / record.path) != record.sha256]
     if changed:
         raise OutputError(
-            f"{counted(len(changed), 'image')} changed since the fetch, such as {changed[0]!r}; nothing was "
-            "removed. Remove them yourself if that is what you mean, then forget the URL again."
+            f"{counted(len(changed), 'image')} changed since the fetch, e.g. {changed[0]!r}. Nothing was deleted. "
+            "If you are sure, delete them yourself, then forget the URL again."
         )
 
 
 def _drop_features(hashes: Iterable[str], cache: FeatureCache, progress: Progress) -> None:
-    """Remove features where there are some: a cache without them need not be writable."""
+    """Delete cached features, if there are any; otherwise the cache need not be writable."""
     try:
         kept = cache.kept(hashes)
     except OutputError as error:
@@ -126,11 +126,11 @@ def _drop_features(hashes: Iterable[str], cache: FeatureCache, progress: Progres
         try:
             cache.drop(kept)
         except OutputError as error:
-            raise OutputError(f"nothing was removed: {error}") from error
+            raise OutputError(f"nothing was deleted: {error}") from error
 
 
 def _copies(removed: tuple[str, ...], root: Path, near_bits: int) -> tuple[str, ...]:
-    """Return the other images in the folder that are copies of one that is removed."""
+    """Return the other images in the folder that are copies of a deleted one."""
     if not removed:
         return ()
     others = [path for path in files.walk(root) if path.relative_to(root).as_posix() not in set(removed)]

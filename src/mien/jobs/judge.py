@@ -1,4 +1,4 @@
-"""Judging: what was trained -> a Run with its scores and what they mean. The test images are read here, once."""
+"""Judging: a trained classifier -> a Run with its scores and verdict. This is the only time test images are read."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,18 +35,18 @@ def judge(
     shortcuts: Sequence[Shortcut],
     progress: Progress = SILENCE,
 ) -> Run:
-    """Score what was trained on the test images, and say what the scores mean.
+    """Score a trained classifier on the test images, and say what the scores mean.
 
     Args:
-        fitted: What was trained.
-        dataset: What it was trained on, with its split.
+        fitted: The trained classifier.
+        dataset: The Dataset it was trained on, with its split.
         config: The settings.
-        path: The folder of the run.
-        unseen: What was predicted of images left out: by cross-validation of all but those of the test, or of some, for
-            a threshold to be chosen by; None where nothing was.
+        path: The run folder.
+        unseen: Predictions for held-out images: by cross-validation for all but the test images, or for some, to choose
+            a threshold on; None if there are none.
         label_issues: Images whose label is probably wrong.
         shortcuts: Facts about files that give the label away.
-        progress: Told how far it is.
+        progress: Receives progress updates.
     """
     out_of_fold = unseen if unseen and unseen.num_folds else None
     test = predict_dataset(fitted.classifier, dataset, split="test")
@@ -64,7 +64,7 @@ def judge(
         provenance=provenance(
             dataset,
             config,
-            # A method may have kept the head of another.
+            # The method finetune may have kept the linear head.
             method="linear" if fitted.model is None else config.fit.method,
             limits=limits(fitted.classifier.facts),
         ),
@@ -94,7 +94,7 @@ def _findings(
     label_issues: Sequence[LabelIssue],
     config: TrainConfig,
 ) -> tuple[float, tuple[Finding, ...]]:
-    """Return below which probability to say "unsure", and what the scores mean in words."""
+    """Return the threshold below which to say "unsure", and the verdict."""
     epochs = fitted.details.kept_epochs(fitted.history)
     findings = verdict(scores.judged, epochs, remedy="" if scores.out_of_fold else JUDGE_BY_ALL, config=config)
     findings += judge_changes(scores.stressed)
@@ -103,7 +103,7 @@ def _findings(
         return 0.0, findings
     judged = scores.out_of_fold
     if judged is None:
-        # The test is read once, and nothing is chosen by it.
+        # The test split is read once, and nothing is chosen on it.
         chosen_by = predict_dataset(fitted.classifier, dataset, split="val") if unseen is None else unseen
         judged = score(fitted.classifier, chosen_by, threshold=config.predict.threshold)
     threshold, consequences = decide_threshold(config.predict, judged)

@@ -1,4 +1,4 @@
-"""Which images to label next: of a folder without labels, those first that would teach the classifier of a run most."""
+"""Active learning: rank unlabelled images by how much their labels would help the classifier of a run."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -32,11 +32,11 @@ from mien.model.prediction import Prediction, prediction_of
 from mien.runs.folder import RunFolder, run_of
 from mien.runs.run import SEEN, load_split, settings_of
 
-# The pixels of so many images are held at a time.
+# Number of images whose pixels are held in memory at a time.
 _PORTION = 64
-# Of the images that were trained on, so many tell what is known: each is held against each that has no label.
+# Maximum number of training images to compare with; each is compared with each unlabelled image.
 _MAX_KNOWN = 2000
-# By less than this the likeliest class is ahead where the classifier is called unsure.
+# With a smaller margin than this, the classifier is called unsure.
 _UNSURE = 0.5
 
 
@@ -45,10 +45,10 @@ class NextImage:
     """An image to label, or a file that cannot be read.
 
     Attributes:
-        rank: 1 for the first to label; None for a file that cannot be read.
-        prediction: What the classifier says of it so far, or the `error`.
-        reason: What of that makes it worth a label, in words.
-        record: What a scan says of it, without a label.
+        rank: 1 for the first image to label; None for a file that cannot be read.
+        prediction: The current prediction, or the `error`.
+        reason: Why it is worth labelling.
+        record: Its scan record, without a label.
     """
 
     rank: int | None
@@ -66,13 +66,13 @@ class NextImages:
     """Which images to label next.
 
     Attributes:
-        images: The first of them, in order.
+        images: The first images to label, in order.
         unreadable: Files that cannot be read.
-        num_files: How many files were looked at.
-        num_ranked: How many are worth a label, of which `images` are the first.
-        class_names: Of the classifier, in its order.
-        data_dir: Where the images lie that the run was trained on.
-        relabelled_by: The file of decisions that the run was made with; None for none.
+        num_files: Number of files examined.
+        num_ranked: Number of images worth labelling, of which `images` are the first.
+        class_names: The classes, in the classifier's order.
+        data_dir: The folder of the training images.
+        relabelled_by: The file of label decisions that the run was trained with, if any.
     """
 
     images: tuple[NextImage, ...]
@@ -86,13 +86,13 @@ class NextImages:
 
 @dataclass(frozen=True)
 class _Looked:
-    """What is kept of N images: about three kilobytes each.
+    """What is kept of N images, about three kilobytes each.
 
     Attributes:
-        records: What a scan says of each, (N,).
-        probs: What the classifier says of each, float32 (N, C); 0 for one that cannot be read.
-        unlike: In what each is unlike the images of the training, in words, (N,).
-        features: What `narrowed` returned of each, float32 (N, R).
+        records: Scan records, (N,).
+        probs: Predicted probabilities, float32 (N, C); 0 for unreadable files.
+        unlike: How each image differs from the training images, in words, (N,).
+        features: Features from `narrowed`, float32 (N, R).
     """
 
     records: list[ImageRecord]
@@ -110,21 +110,20 @@ def next_images(
     cache_dir: str | Path | None = None,
     progress: Progress = SILENCE,
 ) -> NextImages:
-    """Say which images without labels to label next: those first that would teach the classifier of a run most.
+    """Rank unlabelled images by how much their labels would help the classifier of a run.
 
-    Left out are images that the run knows, copies of these and of one another, and what a training would leave out. No
-    image is changed.
+    Images that the run already knows, copies, and images that a training would skip are omitted. No image is changed.
 
     Args:
-        run_dir: The folder of a finished run, by any preset.
-        sources: Image files, and folders, which are searched to the bottom; patterns such as `photos/*.jpg`.
-        config: By what the images are ranked, and how many are wanted.
-        max_pixels: Larger images are refused, as bombs that fill the memory may be.
-        cache_dir: Where the features of images are kept, so that the next time need not make them again.
-        progress: Told how far it is, and how many are left out and why.
+        run_dir: The folder of a finished run, with any preset.
+        sources: Image files, folders (searched recursively), and patterns such as `photos/*.jpg`.
+        config: How to rank the images, and how many to return.
+        max_pixels: Reject larger images, which could fill all memory.
+        cache_dir: The folder of the feature cache.
+        progress: Receives progress updates, and how many images are skipped and why.
 
     Raises:
-        SourceNotFoundError: A path does not exist, or the run is not there or not whole.
+        SourceNotFoundError: A path does not exist, or the run is missing or not finished.
         SettingsError: A source is a URL or standard input.
 
     Example:
@@ -155,7 +154,7 @@ def next_images(
 
 
 def _feature_maker(classifier: Classifier) -> Backbone:
-    """Return the built-in backbone, as a training would use it on images that are read likewise: their cache is one."""
+    """Return the built-in backbone as a training would use it, so that both share the cache."""
     backbone = load_backbone(BackboneConfig(), classifier.facts.image_size)
     if classifier.facts.scan_config().faces != "on":
         return backbone
@@ -163,9 +162,9 @@ def _feature_maker(classifier: Classifier) -> Backbone:
 
 
 def _features(dataset: Dataset, maker: Backbone, cache: FeatureCache | None, progress: Progress) -> NDArray[np.float32]:
-    """Return what is kept of the features of images, those of faces left out."""
+    """Return the narrowed features of images, without those of faces."""
     if dataset.config.image_size != maker.image_size:
-        # What was kept is of another size: they are decoded anew.
+        # The images in memory have another size, so they are decoded again.
         dataset = replace(dataset, config=replace(dataset.config, image_size=maker.image_size), kept=None)
     return narrowed(extract(dataset, maker, cache=cache, progress=progress)[:, : maker.num_features])
 
@@ -179,14 +178,14 @@ def _known_features(
     cache: FeatureCache | None,
     progress: Progress,
 ) -> NDArray[np.float32]:
-    """Return the features of images that were trained on, (M, R): of those that are still where they were."""
+    """Return the features of the training images that are still there, (M, R)."""
     root, trained = run_folder.data_dir(), [record for record in labelled if record.used and record.split in SEEN]
     some = np.sort(np.random.default_rng(0).permutation(len(trained))[:_MAX_KNOWN])
     there = [r for r in (trained[place] for place in some) if sha256_of(root / r.path) == r.sha256]
     if len(there) < len(some):
         progress.say(
-            f"{len(some) - len(there)} of {counted(len(some), 'image')} that the run was trained on are gone from "
-            f"{str(root)!r} or changed: images like those may come too early"
+            f"{len(some) - len(there)} of {counted(len(some), 'training image')} missing or changed in "
+            f"{str(root)!r}, so images like those may rank too high"
         )
     return _features(Dataset(root, ("",), tuple(there), classifier.facts.scan_config()), maker, cache, progress)
 
@@ -200,7 +199,7 @@ def _look(
     max_pixels: int,
     progress: Progress,
 ) -> _Looked:
-    """Look at images, a portion at a time: what a network is shown of them would fill the memory."""
+    """Predict images in portions, because all network inputs together could fill the memory."""
     config, num_classes = classifier.facts.scan_config(max_pixels), len(classifier.class_names)
     records: list[ImageRecord] = []
     unlike: list[str] = []
@@ -222,7 +221,7 @@ def _look(
 def _looked_at(
     names: Sequence[str], kept: Inputs, classifier: Classifier, config: ScanConfig, place: int
 ) -> tuple[ImageRecord, NDArray[np.float32] | float, str]:
-    """Return what a scan and the classifier say of one image, and in what it is unlike those of the training."""
+    """Return the scan record and prediction of one image, and how it differs from the training images."""
     inputs = kept[place : place + 1]
     record = scan_file(Path(), Entry(names[place], ""), config, inputs)
     if not record.phash:
@@ -234,9 +233,9 @@ def _looked_at(
 def _worth_labelling(
     records: Sequence[ImageRecord], labelled: Sequence[ImageRecord], config: CleanConfig, progress: Progress
 ) -> NDArray[np.int64]:
-    """Return the places of images that a training would use and the run does not know, one of each set of copies."""
+    """Return the indexes of images that a training would use and the run does not know, one per set of copies."""
     dataset = clean(Dataset(Path(), ("",), tuple(records)), replace(config, keep="largest"))
-    # A copy is one whatever its class: the labels of the others are not known.
+    # Copies count whatever their class, because the labels here are unknown.
     others = [replace(record, label="") for record in labelled]
     known = {leak.path for leak in find_leaks(dataset.records, others, config.near_bits, groups=False)}
     if known:
@@ -254,7 +253,7 @@ def _next_image(number: int, classifier: Classifier, looked: _Looked, place: int
     likeliest = [f"{probs[column]:.0%} {classifier.class_names[column]}" for column in np.argsort(-probs)[:2]]
     reason = f"unsure: {', '.join(likeliest)}" if margins(probs[None])[0] < _UNSURE else likeliest[0]
     if config.strategy == "diverse":
-        reason = f"unlike those before it; {reason}"
+        reason = f"unlike the images before it; {reason}"
     told = f"{reason}; unlike the training images: {unlike}" if unlike else reason
     return NextImage(number, prediction, told, looked.records[place])
 

@@ -1,4 +1,4 @@
-"""Preparing: what a scan found -> a Dataset that is clean, labelled as decided, and split."""
+"""Preparing: a scanned Dataset -> cleaned, relabelled and split."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -21,9 +21,9 @@ from mien.runs.run import load_split
 
 
 def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str], progress: Progress) -> Dataset:
-    """Clean and split what was scanned; decisions on labels move no other image to another split.
+    """Clean and split a scanned Dataset. Label decisions never move other images to another split.
 
-    What decisions bring in, images of other folders and copies in several classes, is trained on, and judges nothing.
+    Images added by label decisions, from other folders or from conflicting copies, are used only for training.
     """
     decisions = below(scanned.root, decisions)
     scanned = _without_known(with_subjects(scanned, config.split.group_by, progress=progress), config)
@@ -34,10 +34,10 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
         before = load_split(run_of(Path(config.split.split)))
         sides = sides_with_copies(dataset, before, config.clean.near_bits)
         rest = leave_out_joining(dataset, sides, before)
-        # Copies are looked for again only where some image was left out.
+        # Look for copies again only if an image was skipped.
         dataset = dataset if rest == dataset else clean(rest, config.clean)
     elif decisions and not is_given(dataset, config.split):
-        # Where that is possible: decisions may be what brings enough of a class.
+        # This may fail if only the decisions bring enough images of a class.
         with suppress(TooFewImagesError):
             sides = sides_of(split(_without_added(dataset), config.split).records)
     placed = {} if is_given(dataset, config.split) else _for_training(dataset, decisions) | sides
@@ -48,13 +48,14 @@ def prepared(scanned: Dataset, config: TrainConfig, decisions: Mapping[str, str]
         progress.say(f"split of {config.split.split}: {describe_kept(dataset, before, sides)}")
     if UNSURE in dataset.class_names and config.predict != PredictConfig():
         raise SettingsError(
-            f"a class is called {UNSURE!r}, which mien uses for 'no prediction': rename it, or ask for no threshold"
+            f"a class is named {UNSURE!r}, which mien uses for predictions below the threshold. Rename it, or set no "
+            "threshold"
         )
     return dataset
 
 
 def _without_known(dataset: Dataset, config: TrainConfig) -> Dataset:
-    """Leave out images of other folders that are copies of images here, which have a label and a split of their own."""
+    """Skip images of other folders that are copies of images here, which have their own label and split."""
     if not any(is_elsewhere(record.path) for record in dataset.records):
         return dataset
     others = [_left_out(r) if is_elsewhere(r.path) else r for r in dataset.records]
@@ -74,7 +75,7 @@ def _left_out(record: ImageRecord) -> ImageRecord:
 
 
 def _for_training(dataset: Dataset, decisions: Mapping[str, str]) -> dict[str, str]:
-    """Return the side of images that were asked about, by their content: they are chosen, and not by chance."""
+    """Put images with label decisions in the training split, by content hash: they were not chosen at random."""
     asked = [r for r in dataset.records if r.path in decisions and (is_elsewhere(r.path) or not r.used)]
     return {record.sha256: "train" for record in asked if record.phash}
 
@@ -84,10 +85,10 @@ def _without_added(dataset: Dataset) -> Dataset:
 
 
 def split_as_before(config: TrainConfig) -> TrainConfig:
-    """Take shares and groups from the run whose split is kept, where the user says nothing else.
+    """Take shares and groups from the run whose split is reused, unless the user set them.
 
     Raises:
-        SettingsError: There is no such run, or it is not finished.
+        SettingsError: The run does not exist or is not finished.
     """
     mine, default = config.split, SplitConfig()
     if not is_kept(mine):
@@ -97,7 +98,7 @@ def split_as_before(config: TrainConfig) -> TrainConfig:
         run_folder.check_finished()
         theirs = load_config(run_folder.config_path).split
     except SourceNotFoundError as error:
-        raise SettingsError(f"--split, or the settings of --config, ask for the split of a run: {error}") from error
+        raise SettingsError(f"cannot reuse the split of --split (or of --config): {error}") from error
     taken = {
         name: getattr(theirs, name)
         for name in ("val_fraction", "test_fraction", "group_by")

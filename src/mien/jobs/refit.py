@@ -1,4 +1,4 @@
-"""Refitting: heads fitted anew on the features of a run's images, with labels as they are decided now."""
+"""Refitting: fit a new linear head on the images of a run with the current label decisions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,12 +26,12 @@ _NOTHING = np.empty(0, np.int64), np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Refit:
-    """What is said of the images of a run by a head that learnt from labels as they are decided.
+    """A head fitted with the current labels, and its predictions for the images of a run.
 
     Attributes:
         dataset: The images with these labels, and the split of the run.
-        method: What fitted the head.
-        test: Answers for the test split.
+        method: The method that fitted the head.
+        test: Predictions for the test split.
     """
 
     dataset: Dataset
@@ -40,13 +40,13 @@ class Refit:
 
     @cached_property
     def others(self) -> Predictions:
-        """Answers for all other images, each by what the others look like; made when they are asked for."""
+        """Predictions for all other images, each from the rest; computed on first use."""
         found = predict_labels(self.method, self.dataset, None)
         return found or Predictions(*_NOTHING, self.test.probs[:0], class_names=self.dataset.class_names)
 
     @cached_property
     def label_issues(self) -> tuple[LabelIssue, ...]:
-        """Images among the others whose label is probably wrong, the worst first."""
+        """Images outside the test split whose label is probably wrong, the worst first."""
         return find_label_issues(self.dataset, self.others)
 
 
@@ -58,20 +58,20 @@ def refit(
     cache_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Refit:
-    """Fit a head on the images of a run with other decisions on labels.
+    """Fit a linear head on the images of a run with other label decisions.
 
-    It takes seconds where the features are in the cache, as a training leaves them. Changed copies of images are not
-    learnt from, as a training does where that helps: two refits differ in the labels alone.
+    It takes seconds if the features are in the cache, as they are after a training. Unlike a training, it does not use
+    changed copies of images, so that two refits differ only in the labels.
 
     Args:
-        run: Whose images, settings and split are taken. Networks are not trained: a run of one gets a head, too.
-        decisions: By path: a class name, or "leave-out".
-        elsewhere: Images of other folders, which come after those of the run; those that have a class are trained on.
-        cache_dir: Where the features are.
-        progress: Told how far it is.
+        run: The run whose images, settings and split to use. Networks are not retrained; they get a linear head too.
+        decisions: Label decisions by path: a class name, or "leave-out".
+        elsewhere: Images of other folders, added after those of the run. Those with a class are used for training.
+        cache_dir: The folder of the feature cache.
+        progress: Receives progress updates.
 
     Raises:
-        UserError: As `train`, such as TooFewImagesError where nothing is left of a class.
+        UserError: As for `train`, such as TooFewImagesError if a class has no images left.
     """
     config = split_as_before(linear_settings(run))
     backbone = find_backbone(config)
@@ -89,7 +89,7 @@ def refit(
 
 
 def _as_decided(record: ImageRecord, decisions: Mapping[str, str]) -> ImageRecord:
-    """Return an image of another folder with its class; without one it is left out."""
+    """Return an image of another folder with its class; without one it is skipped."""
     label = decisions.get(record.path, LEAVE_OUT)
     if label != LEAVE_OUT:
         return replace(record, label=label)
@@ -97,7 +97,7 @@ def _as_decided(record: ImageRecord, decisions: Mapping[str, str]) -> ImageRecor
 
 
 def linear_settings(run: Run) -> TrainConfig:
-    """Return the settings of a run for the method linear, so that its images stay in their splits."""
+    """Return the settings of a run for the method linear, with the same split."""
     config = run.config
     if config.fit.method != "linear":
         fit = FitConfig(may_matter=config.fit.may_matter, class_weights=config.fit.class_weights)

@@ -1,4 +1,4 @@
-"""Shards: predictions of very many images, in parts of some thousand, none of which is made a second time."""
+"""Shards: predictions for very many images, in files of some thousand each, which can be resumed."""
 
 import hashlib
 import json
@@ -28,14 +28,14 @@ _MAX_ABOUT_BYTES = 16 * 1024**2
 
 @dataclass(frozen=True)
 class Shards:
-    """What was written, and what was there.
+    """What was written, and what was already there.
 
     Attributes:
-        place: The folder, or its address.
-        num_written: Shards that this call wrote.
-        num_there: Shards that were there.
-        num_images: Images in the shards that this call wrote.
-        num_errors: Those of them that could not be read.
+        place: The output folder or address.
+        num_written: Number of shards that this call wrote.
+        num_there: Number of shards that were already there.
+        num_images: Number of images in the shards that this call wrote.
+        num_errors: Number of those that could not be read.
     """
 
     place: str
@@ -45,11 +45,11 @@ class Shards:
     num_errors: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the same as JSON values."""
+        """Return plain JSON values."""
         return asdict(self)
 
     def with_another(self, found: Sequence[Prediction]) -> "Shards":
-        """Return the same with one more shard that this call wrote."""
+        """Return a copy that counts one more written shard."""
         num_errors = self.num_errors + sum(prediction.error is not None for prediction in found)
         num_images = self.num_images + len(found)
         return replace(self, num_written=self.num_written + 1, num_images=num_images, num_errors=num_errors)
@@ -64,25 +64,26 @@ def predict_shards(
     progress: Progress = SILENCE,
     **settings: Any,
 ) -> Shards:
-    """Say which class each image belongs to, and write that in shards. Called again, it goes on where it was cut off.
+    """Classify images and write the predictions in shards. Call it again to resume after an interruption.
 
-    The images are taken in the order of `mien.predict`; each shard has the next of them, and a hash of their names in
-    its own: where it is there already, it is not made again. Sources are looked through only as far as the next shard
-    needs. `predictions.json` says what the answers were made with, and at the end that they are whole.
+    The images are in the order of `mien.predict`. The name of each shard contains a hash of the names of its images, so
+    that a shard that already exists is not made again. Sources are listed only as far as the next shard needs.
+    `predictions.json` records how the predictions were made and, at the end, that they are complete.
 
     Args:
         run_dir: A run folder, or a model.onnx.
         sources: Files, folders, URLs and addresses, as `mien.predict` takes them.
-        to: A folder, or an address in a store: new, empty, or one that an earlier call has begun to fill.
-        config: How large shards are, and of what kind.
-        progress: Told how far it is.
-        settings: As `mien.predict` takes them: `threshold`, `max_pixels` and `limits`.
+        to: A folder, or an address in an object store: new, empty, or with shards of an earlier call.
+        config: Size and format of the shards.
+        progress: Receives progress updates.
+        settings: As for `mien.predict`: `threshold`, `max_pixels` and `limits`.
 
     Raises:
-        SourceNotFoundError: A path does not exist, or a store refuses or cannot be reached. What is written stays.
-        SettingsError: There are answers of another classifier, by other settings or of other images.
-        OutputError: The place cannot be written to, or holds something else.
-        MissingExtraError: pyarrow is needed for Parquet, or the library of a store.
+        SourceNotFoundError: A path does not exist, or an object store denies access or cannot be reached. Shards
+            already written are kept.
+        SettingsError: There are shards made with another classifier, other settings or other images.
+        OutputError: The output cannot be written, or contains something else.
+        MissingExtraError: pyarrow (for Parquet) or the library of an object store is not installed.
     """
     if config.shard_format == "parquet":
         require("tables", "pyarrow")
@@ -112,7 +113,7 @@ def predict_shards(
 
 
 def _shared_out(names: Iterator[str], config: ShardConfig) -> Iterator[tuple[str, list[str]]]:
-    """Yield for each shard its name and those of its images."""
+    """Yield for each shard its name and the names of its images."""
     for number in count():
         images = list(islice(names, config.images_per_shard))
         if not images:
@@ -135,39 +136,39 @@ def _about(
 
 
 def _begun(place: str, about: dict[str, Any]) -> set[str]:
-    """Return the names of the shards that are in a place; an empty one is told what will be.
+    """Return the names of the existing shards; if there are none, write predictions.json first.
 
     Raises:
-        SettingsError: They were made with something else.
-        OutputError: It holds something else.
+        SettingsError: They were made with other settings.
+        OutputError: The place contains something else.
     """
     there = {name for name in _names_in(place) if not name.startswith(".")}
     if ABOUT_NAME not in there:
         if there:
-            raise OutputError(f"{place!r} is not empty, and holds no predictions: name another --to")
+            raise OutputError(f"{place!r} is not empty and contains no predictions. Choose another --to")
         _write(place, ABOUT_NAME, _as_json(about))
         return set()
     try:
         begun = json.loads(_read(place, ABOUT_NAME))
         changed = [name for name, value in about.items() if begun.get(name) != value]
     except (ValueError, AttributeError) as error:
-        raise OutputError(f"{ABOUT_NAME} in {place!r} is damaged: name another --to") from error
+        raise OutputError(f"{ABOUT_NAME} in {place!r} is damaged. Choose another --to") from error
     if changed:
         raise SettingsError(
-            f"{place!r} has predictions that were made with another {', '.join(changed)}: name another --to, or say "
-            "the same as then"
+            f"{place!r} has predictions made with another {', '.join(changed)}. Use the same settings to resume, or "
+            "choose a new --to"
         )
     return {name for name in there if name.startswith("part-")}
 
 
 def _refuse_others(waiting: Iterable[str], name: str, place: str) -> None:
-    """Make sure that no shard has the name but for its hash: it would be of other images than there are now."""
+    """Make sure that no shard has this name with another hash, which would mean that the images have changed."""
     start = name.rpartition("-")[0]
     other = next((name for name in sorted(waiting) if name.startswith(start)), None)
     if other:
         raise SettingsError(
-            f"{other!r} in {place!r} is of other images than there are now: some were added, removed or renamed. Name "
-            "another --to"
+            f"the images have changed since {other!r} in {place!r} was written: some were added, removed or renamed. "
+            "Choose a new --to"
         )
 
 
@@ -192,7 +193,7 @@ def _content(found: Sequence[Prediction], class_names: Sequence[str], config: Sh
 
 
 def _claimed(place: str, sources: Sequence[str | Path]) -> AbstractContextManager[None]:
-    """Keep other processes out of a folder for the block; of a store nobody can be kept out."""
+    """Lock a folder against other processes for the block; an object store cannot be locked."""
     if is_address(place):
         return nullcontext()
     for source in sources:

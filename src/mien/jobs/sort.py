@@ -1,4 +1,4 @@
-"""Sorting: images are put into class folders by the answer of a classifier; doubtful ones into the folder unsure."""
+"""Sorting: put images into class folders by prediction, and doubtful ones into the folder unsure."""
 
 import hashlib
 import os
@@ -25,12 +25,12 @@ class Sorted:
     """What was sorted, or would be.
 
     Attributes:
-        folder: Where to.
-        class_folders: The name of the folder of each class, by class.
-        files: What was put there, in order.
+        folder: The output folder.
+        class_folders: Folder name by class.
+        files: The sorted files, in order.
         unreadable: Why files cannot be read, by path.
-        num_there: How many images had been sorted before.
-        threshold: How probable a class must be; 0 where any will do.
+        num_there: Number of images that were already sorted.
+        threshold: The lowest probability for a class folder; 0 for none.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Sorted:
     threshold: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the same as JSON values."""
+        """Return plain JSON values."""
         unreadable = [{"source": source, "error": error} for source, error in self.unreadable.items()]
         return {
             "folder": str(self.folder),
@@ -63,24 +63,25 @@ def sort_images(
     max_pixels: int = ScanConfig.max_pixels,
     progress: Progress = SILENCE,
 ) -> Sorted:
-    """Put copies of images, or links to them, into class folders by the answer of a classifier. Originals stay.
+    """Copy or link images into class folders by prediction. The originals are not changed.
 
-    Images of which no class is probable enough, and images unlike those of the training, go to the folder unsure.
-    Called again, it goes on: what it has put there once, and has not changed since, it does not put there again.
+    Images below the threshold, and images unlike the training images, go to the folder unsure. Called again, it
+    resumes: unchanged images that were already sorted are skipped.
 
     Args:
         run_dir: A run folder, or a model.onnx.
-        sources: Image files, and folders, which are searched to the bottom; patterns such as `photos/*.jpg`.
-        to: The folder of the class folders, not among the images: new, empty, or one that images were sorted into.
-        config: What is doubtful, and how files are made.
-        dry_run: Only say what would be done.
-        max_pixels: Larger images are refused, as bombs that fill the memory may be.
-        progress: Told how far it is.
+        sources: Image files, folders (searched recursively), and patterns such as `photos/*.jpg`.
+        to: The output folder, outside the image folders: new, empty, or one that images were sorted into before.
+        config: The threshold, and whether to copy or link.
+        dry_run: Only report what would be done.
+        max_pixels: Reject larger images, which could fill all memory.
+        progress: Receives progress updates.
 
     Raises:
-        SourceNotFoundError: A path does not exist, the run is not there or not whole, or the journal is damaged.
-        SettingsError: A source is a URL or standard input; or the threshold has no meaning.
-        OutputError: The folder lies among the images or they in it, or it cannot be written: what is there stays.
+        SourceNotFoundError: A path does not exist, the run is missing or not finished, or the journal is damaged.
+        SettingsError: A source is a URL or standard input, or the threshold is invalid.
+        OutputError: The output folder is inside an image folder or contains the images, or cannot be written. Files
+            already there are kept.
     """
     classifier = load(run_dir)
     threshold, class_folders = threshold_in_force(classifier, config.threshold), folders_of(classifier.class_names)
@@ -104,14 +105,14 @@ def sort_images(
 
 
 def folders_of(class_names: Sequence[str]) -> dict[str, str]:
-    """Return the name of a folder for each class: its own, or a like one where that cannot be a folder's everywhere."""
+    """Return a folder name for each class: its own name, or a similar one if that is not portable."""
     counts = Counter(map(folded, (*class_names, UNSURE, JOURNAL_NAME)))
     fit = {name for name in class_names if not class_name_problem(name) and counts[folded(name)] == 1}
     return {name: name if name in fit else _like(name) for name in class_names}
 
 
 def _like(name: str) -> str:
-    """Return a name that no other class has, and that every system takes."""
+    """Return a unique, portable name."""
     return f"{safe_stem(name)}-{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
@@ -125,19 +126,19 @@ def _opened(to: str | Path, *, dry_run: bool) -> Iterator[SortedFolder]:
 
 
 def _refuse_places(sources: Iterable[str | Path], names: Iterable[str], to: Path) -> None:
-    """Make sure that no image would be sorted again by the next call because this one put it there."""
+    """Make sure that the next call would not sort the output of this one again."""
     for source in sources:
         if os.path.isdir(source):
             files.refuse_among(to, Path(source), "--to")
     inside = next((name for name in names if Path(os.path.realpath(name)).is_relative_to(to.resolve())), None)
     if inside is not None:
-        raise OutputError(f"{inside!r} lies in {str(to)!r} itself: name another --to")
+        raise OutputError(f"the output folder {str(to)!r} contains the image {inside!r}. Choose another --to")
 
 
 def _file(
     folder: SortedFolder, prediction: Prediction, *, class_folders: dict[str, str], threshold: float, link: Link | None
 ) -> SortedFile:
-    """Return what is to be made of an image, and where."""
+    """Return where to put an image, and why."""
     label = max(prediction.probs, key=prediction.probs.__getitem__)
     reasons = [f"below the threshold of {threshold:g}"] if prediction.probs[label] < threshold else []
     reasons += [f"unlike the training images: {prediction.unlike}"] if prediction.unlike else []

@@ -1,7 +1,7 @@
-"""Suspicion: whether the classifier learns subjects, such as patients, whose images are named alike.
+"""Suspicion: whether the classifier learns subjects, such as patients, whose images have similar names.
 
-Where the images of one subject stand on both sides of a split, a classifier can know the subject again, and its score
-says nothing about subjects that are new.
+If images of one subject are in both the training and the test split, a classifier can recognise the subject, and its
+score says nothing about new subjects.
 """
 
 from dataclasses import dataclass
@@ -15,23 +15,23 @@ from mien.learning.methods import Method
 from mien.scoring.leave_one_out import accuracies_without_groups
 from mien.scoring.results import Finding
 
-# More images take too long: the time grows with the third power of their number.
+# More images take too long: the time grows with the cube of their number.
 _MAX_IMAGES = 2000
-# The groups are told from as many random ones of the same sizes: they must do worse than all of these but a few.
+# The groups are compared with random groups of the same sizes, and must do worse than all but a few of them.
 _NUM_RANDOM, _MAX_WORSE = 99, 2
-# And by so much, which a user would notice.
+# The smallest drop in accuracy that a user would notice.
 _LEAST_LOSS = 0.03
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """That images of one subject are known again.
+    """The suspicion that the classifier recognises subjects.
 
     Attributes:
-        rule: By what the subjects are told, as --group-by takes it.
-        num_groups: How many of them there are.
-        by_images: Share answered right where other images of the subject were learnt from.
-        by_groups: Share answered right where none was.
+        rule: How to find the subjects in paths, as a value for --group-by.
+        num_groups: Number of subjects.
+        by_images: Accuracy when other images of the subject were used in training.
+        by_groups: Accuracy when none were.
     """
 
     rule: str
@@ -40,34 +40,34 @@ class Suspicion:
     by_groups: float
 
     def finding(self, *, kept_together: bool) -> Finding:
-        """Return it as a sentence of the verdict.
+        """Return the suspicion as a finding.
 
         Args:
-            kept_together: Whether the split and the scores keep the subjects together.
+            kept_together: Whether the split and the scores keep subjects together.
         """
         text = (
-            f"{self.by_images:.0%} by images, {self.by_groups:.0%} by what look like {self.num_groups} subjects: "
-            "it may have learnt the subjects, and not the classes."
+            f"It may have learnt the subjects instead of the classes: {self.by_images:.0%} accurate on known subjects, "
+            f"{self.by_groups:.0%} on new ones (the names suggest {self.num_groups} subjects)."
         )
         advice = (
-            f"The scores keep these subjects together, as --group-by '{self.rule}' does. If they are none: "
+            f"The scores already keep subjects together (--group-by '{self.rule}'). If these are not subjects, add "
             "--group-by none."
         )
         if not kept_together:
             advice = (
-                "The scores do not keep them together: there are too few for a split, or --split keeps one that "
-                f"divides them. With images of more subjects, train with --group-by '{self.rule}', without --split."
+                "The scores do not keep subjects together, because there are too few for a split, or --split divides "
+                f"them. With more subjects, train with --group-by '{self.rule}' and without --split."
             )
         return Finding("subjects", text, advice)
 
 
 def suspect(method: Method, dataset: Dataset, *, seed: int = 0) -> Suspicion | None:
-    """Say whether a classifier is better at images of subjects that it knows than chance allows; None if it is not.
+    """Return a suspicion if the classifier is better on known subjects than chance allows; otherwise None.
 
     Args:
-        method: What `prepare` returned; without features it cannot tell.
+        method: What `prepare` returned. Without features, there is no result.
         dataset: What `clean` returned.
-        seed: Decides the random groups, and which images where there are very many.
+        seed: Random seed for the random groups, and for sampling if there are very many images.
     """
     rule = guess_rule(dataset)
     if rule is None:
@@ -93,7 +93,7 @@ def suspect(method: Method, dataset: Dataset, *, seed: int = 0) -> Suspicion | N
 
 
 def _shuffled(groups: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return groups of the same sizes within each class, of images that chance put together."""
+    """Return random groups with the same sizes within each class."""
     shuffled = groups.copy()
     for label in np.unique(labels):
         places = np.flatnonzero(labels == label)

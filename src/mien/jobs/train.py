@@ -1,4 +1,4 @@
-"""The whole job, from a folder of class folders to a finished run: read this file first."""
+"""The whole job, from a dataset folder to a finished run. Read this file first."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,7 +41,7 @@ from mien.runs.saving import save_data, save_run
 from mien.scoring.label_issues import LabelIssue, find_label_issues, mark_label_issues
 from mien.scoring.results import Predictions
 
-# Of few groups the parts of a split are to be as large.
+# With few groups, the validation and test splits get at least this share.
 _LARGER = 0.2
 
 
@@ -57,25 +57,25 @@ def train(
     preset: str = "fast",
     **settings: Any,
 ) -> Run:
-    """Turn a folder of labelled images into a classifier with honest scores, in a run folder.
+    """Train a classifier on a folder of labelled images, with honest scores, in a run folder.
 
     The test images are read once, at the end. Nothing in `folder` is changed.
 
     Args:
-        folder: As `scan` takes it: class folders, splits, a table of labels, an archive.
-        config: Every setting; by default those of the preset.
-        out: The run folder; by default the first free one of runs/train, runs/train2, ...
-        resume: Go on with a run that was cut off: the one in `out`, or the newest unfinished one in runs/.
-        save_h5: Write model.h5 too, where the classifier is a Keras network.
-        cache_dir: Where the features of images are kept, so that the next training need not make them again.
-        progress: Told how far it is.
-        preset: Where there is no `config`: the name of one of PRESETS.
-        settings: Single settings by their own names, such as `epochs=5`, which count before those of `config`.
+        folder: As `scan` takes it: class folders, splits, a table of labels, or an archive.
+        config: All settings. Default: those of the preset.
+        out: The run folder. Default: the first free one of runs/train, runs/train2, ...
+        resume: Resume an interrupted run: the one in `out`, or the newest unfinished one in runs/.
+        save_h5: Also write model.h5, if the classifier is a Keras network.
+        cache_dir: The folder of the feature cache, which makes the next training faster.
+        progress: Receives progress updates.
+        preset: The preset to use without a `config`; one of PRESETS.
+        settings: Single settings by name, such as `epochs=5`. They take precedence over `config`.
 
     Raises:
-        UserError: A path, a class or a setting is not as it must be; what to do is in the message.
-        LeakError: A copy of an image stands on two sides of a split: a last check, before anything is trained.
-        ExportMismatchError: The saved model would not answer as the trained one does.
+        UserError: A path, a class or a setting is invalid; the message says what to do.
+        LeakError: Copies of an image are in two splits. This is a final check before training.
+        ExportMismatchError: The saved model does not match the trained one.
 
     Example:
         >>> import mien
@@ -115,7 +115,7 @@ def train(
         dataset = mark_label_issues(dataset, label_issues)
         fitted = method.fit(dataset, run_folder.path, selection)
         save_training(run_folder, fitted, save_h5=save_h5, progress=progress)
-        # Where there was no time for what was chosen, the folds say nothing of what was kept instead.
+        # If there was no time for the chosen candidate, the folds say nothing about the one that was kept.
         unseen = out_of_fold if fitted.details.selection in (None, selection) else None
         judged = judge(
             fitted,
@@ -137,20 +137,20 @@ def _label_issues(method: Method, dataset: Dataset, out_of_fold: Predictions | N
 
 
 def _to_choose_by(method: Method, fitted: Fitted, dataset: Dataset, config: TrainConfig) -> Predictions | None:
-    """Return what is said of images left out, where a threshold is to be chosen; None where the validation split does.
+    """Return predictions for held-out images to choose a threshold on; None if the validation split can be used.
 
-    A linear head is fitted on the validation images, too.
+    A linear head is fitted on the validation images too, so it cannot use them.
     """
     return hold_out(method, dataset, config) if config.predict.target_precision and fitted.model is None else None
 
 
 def _left_out(dataset: Dataset, config: TrainConfig) -> list[str]:
-    """Return in sentences what is left out in large numbers or for a given split, and which limit is not applied."""
+    """Say which files are skipped in large numbers or for a given split, and which limit is ignored."""
     lines = describe_losses(dataset)
     if is_given(dataset, config.split):
         lines += describe_given(dataset)
     if min_bytes_of(dataset, config.clean) != config.clean.min_bytes:
-        lines.append(f"--min-bytes {config.clean.min_bytes} would leave nothing of a class, and is not applied")
+        lines.append(f"--min-bytes {config.clean.min_bytes} is ignored, because a class would lose all its images")
     return lines
 
 
@@ -160,11 +160,11 @@ def _say(progress: Progress, *lines: str) -> None:
 
 
 def _told(run: Run, suspicion: Suspicion | None) -> Run:
-    """Let the verdict begin with a suspicion."""
+    """Put a suspicion right after the verdict."""
     if suspicion is None:
         return run
     finding = suspicion.finding(kept_together=run.config.split.group_by == suspicion.rule)
-    return replace(run, findings=(finding, *run.findings))
+    return replace(run, findings=(run.findings[0], finding, *run.findings[1:]))
 
 
 def _regrouped(
@@ -175,12 +175,12 @@ def _regrouped(
     decisions: dict[str, str],
     progress: Progress,
 ) -> tuple[TrainConfig, Dataset]:
-    """Split again by the subjects that are suspected, where there are some, and enough of them."""
+    """Split again by the suspected subjects, if there are enough of them."""
     if suspicion is None or is_kept(config.split) or is_given(dataset, config.split):
         return config, dataset
     given, rule = config.split, suspicion.rule
     larger = (max(given.val_fraction, _LARGER), max(given.test_fraction, _LARGER))
-    # Few subjects are still enough for larger parts.
+    # With few subjects, larger splits may still work.
     for val_fraction, test_fraction in ((given.val_fraction, given.test_fraction), larger):
         shares = replace(given, group_by=rule, val_fraction=val_fraction, test_fraction=test_fraction)
         with suppress(TooFewImagesError):
@@ -189,12 +189,12 @@ def _regrouped(
 
 
 def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *, save_h5: bool) -> None:
-    """Say before any work that a package is missing, or that what is asked for cannot be."""
+    """Fail before any work if a package is missing or the settings are impossible."""
     require_packages(config)
     find_rule(config.split.group_by)
     if save_h5 and config.fit.method == "linear":
         raise SettingsError(
-            "model.h5 holds a Keras network, and the method linear makes none: add --preset classic or best"
+            "--save-h5 needs a Keras network, which the method linear does not make. Add --preset classic or best"
         )
     if cache_dir:
         files.refuse_among(cache_dir, folder, "--cache-dir")
@@ -207,7 +207,7 @@ def _stoppable(run_folder: RunFolder, progress: Progress) -> Iterator[None]:
     except KeyboardInterrupt:
         if run_folder.config_path.exists():
             path = run_folder.path
-            progress.say(f"what is done stays in {path}: the same command with --out {path} --resume goes on")
+            progress.say(f"progress is saved in {path}. To resume, run the same command with --out {path} --resume")
         raise
 
 
@@ -221,11 +221,13 @@ def _opened(config: TrainConfig, out: Path | None, data_dir: Path, *, resume: bo
     begun = load_config(run_folder.config_path)
     same = begun.split
     if config.split.group_by == "auto":
-        # What was found by itself is found again: groups, and the larger parts that few of them need.
+        # Groups found automatically, and the larger splits they need, will be found again.
         found = {name: getattr(config.split, name) for name in ("group_by", "val_fraction", "test_fraction")}
         same = replace(begun.split, **found)
     labels = replace(begun.labels, relabel=config.labels.relabel)
     if replace(begun, labels=labels, split=same) != config or decisions_of(begun.labels) != decisions_of(config.labels):
-        raise SettingsError(f"the run in {str(run_folder.path)!r} was begun with other settings: see config.json there")
+        raise SettingsError(
+            f"the run in {str(run_folder.path)!r} was started with other settings. Use those in its config.json"
+        )
     with files.claimed(run_folder.path):
         yield run_folder

@@ -1,4 +1,4 @@
-"""Activation maps: where in an image a network finds what speaks for a class, as one more output of its graph."""
+"""Activation maps: the evidence for each class at each position of an image, as an extra output of a network."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
     import onnx
 
 _ACTIVATIONS = {"Softmax", "Sigmoid"}
-# What may stand between the mean of a map and the last activation; what is not linear all the same, the proof finds.
+# Operators allowed between the pooling and the last activation. The proof catches uses of them that are not linear.
 _LINEAR = {
     *("Add", "BatchNormalization", "Cast", "Div", "Dropout", "Flatten", "Gemm", "Identity", "MatMul"),
     *("Mul", "Reshape", "Squeeze", "Sub", "Unsqueeze"),
 }
 _TOLERANCE = 1e-3
-# ONNX Runtime computes every output, asked for or not: for so many classes this costs 1% of the built-in network.
+# ONNX Runtime computes every output, requested or not. For this many classes, that costs 1% of the built-in network.
 MAX_CLASSES = 64
 _LEFTMOST = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)
 class _Branch:
-    """The way from a map to probabilities; a network that is asked about the mirrored image too has two.
+    """The path from a feature map to probabilities; a network that also sees the mirror image has two.
 
     Attributes:
-        pool: The node that makes features of the map: their mean over its places.
+        pool: The node that averages the map over its positions.
         layers: The nodes from there to the logits, in order.
-        activation: The node that makes probabilities of the logits.
-        mirrored: Whether it sees the mirrored image.
+        activation: The node that turns logits into probabilities.
+        mirrored: Whether it sees the mirror image.
     """
 
     pool: "onnx.NodeProto"
@@ -44,19 +44,19 @@ class _Branch:
 
 
 def add_heat(model: "onnx.ModelProto") -> bool:
-    """Give a network the output "heat", float32 (N, C, h, w): the logit of each class at each place of its last map.
+    """Add the output "heat", float32 (N, C, h, w): the logit of each class at each position of the last feature map.
 
-    That is possible where the features are the mean of a map over its places and only linear layers follow, which are
-    then asked about every place by itself. So the mean of "heat" over the places is the logit of the class, bias and
-    all (of a sigmoid unit, the logit of the first class is 0). Where a network averages over the mirrored image too,
-    "heat" is the mean of both maps, the second turned back.
+    This works if the features are the mean of a map and only linear layers follow, which are then applied to every
+    position separately. The mean of "heat" over the positions is the logit of the class, including the bias (for a
+    sigmoid unit, the logit of the first class is 0). If a network also averages over the mirror image, "heat" is the
+    mean of both maps, the second mirrored back.
 
     Args:
-        model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C); stays as it is where "heat" is not
-            possible, or would make predicting slower, for more than 64 classes.
+        model: From `images` uint8 (N, H, W, 3) to `probs` float32 (N, C). It is unchanged if "heat" is impossible, or
+            would slow down prediction (more than 64 classes).
 
     Returns:
-        Whether it has the output now: it was compared with the logits.
+        Whether it has the output now, proved against the logits.
 
     Source:
         B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016 (class activation mapping).
@@ -69,10 +69,10 @@ def add_heat(model: "onnx.ModelProto") -> bool:
 
 
 def with_heat(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
-    """Return a copy of a network with the output "heat"; whether that is what `add_heat` says is still to be proved.
+    """Return a copy of a network with the output "heat", not yet proved against the logits.
 
     Returns:
-        None where the network does not end in the mean of a map and linear layers.
+        None if the network does not end in the mean of a map followed by linear layers.
     """
     import onnx
 
@@ -88,7 +88,7 @@ def with_heat(model: "onnx.ModelProto") -> "onnx.ModelProto | None":
 
 
 def is_mean_of_heat(heat: NDArray[np.float32], logits: NDArray[np.float32]) -> bool:
-    """Say whether logits, (N, C) or (N, 1) for two classes, are the means of the maps (N, C, h, w)."""
+    """Return whether logits, (N, C) or (N, 1) for two classes, are the means of the maps (N, C, h, w)."""
     if heat.ndim != 4 or heat.shape[1] > MAX_CLASSES:
         return False
     found = heat.mean(axis=(2, 3))
@@ -97,18 +97,18 @@ def is_mean_of_heat(heat: NDArray[np.float32], logits: NDArray[np.float32]) -> b
 
 
 def noise(image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return two images of noise, uint8 (2, H, W, 3), each its own mirror image: by them a map is proved."""
+    """Return two symmetric noise images, uint8 (2, H, W, 3), for proving a map."""
     images = np.random.default_rng(0).integers(0, 256, (2, *image_size, 3), dtype=np.uint8)
     return np.maximum(images, images[:, :, ::-1])
 
 
 def _logits(graph: "onnx.GraphProto") -> list[str]:
-    """Return the tensors that the last activations make probabilities of."""
+    """Return the input tensors of the last activations."""
     return list(dict.fromkeys(branch.activation.input[0] for branch in _branches(graph)))
 
 
 def _branches(graph: "onnx.GraphProto") -> list[_Branch]:
-    """Return the ways from maps to probabilities; none where one of them is not linear."""
+    """Return the paths from maps to probabilities; none if one of them is not linear."""
     makers = {output: node for node in graph.node for output in node.output}
     constant = {item.name for item in graph.initializer} | {""}
     for node in graph.node:
@@ -140,7 +140,7 @@ def _activations(makers: "dict[str, onnx.NodeProto]") -> "list[onnx.NodeProto]":
 
 
 def _chain(name: str, makers: "dict[str, onnx.NodeProto]", constant: set[str]) -> "list[onnx.NodeProto]":
-    """Return the linear nodes that lead to a tensor, in order, and before them the one that they begin with."""
+    """Return the chain of linear nodes that leads to a tensor, preceded by the first non-linear node."""
     chain: list[onnx.NodeProto] = []
     while name in makers:
         chain.insert(0, makers[name])
@@ -154,7 +154,7 @@ def _chain(name: str, makers: "dict[str, onnx.NodeProto]", constant: set[str]) -
 
 
 def _pooled_shape(node: "onnx.NodeProto") -> list[int] | None:
-    """Return the shape that a node makes of maps, the mean over places; 0 is their number, None is another node."""
+    """Return the output shape of a pooling node, with 0 for the batch size; None for other nodes."""
     options = {item.name: list(item.ints) or item.i for item in node.attribute}
     if node.op_type == "GlobalAveragePool":
         return [0, -1, 1, 1]
@@ -170,7 +170,7 @@ def _channels_first(node: "onnx.NodeProto") -> bool:
 
 
 def _is_mirrored(node: "onnx.NodeProto", makers: "dict[str, onnx.NodeProto]") -> bool:
-    """Say whether images are turned round on the way to a node; this is what `keras.ops.flip` is in ONNX."""
+    """Return whether images are mirrored on the way to a node (`keras.ops.flip` in ONNX)."""
     seen: set[str] = set()
     waiting = list(node.input)
     while waiting:
@@ -184,7 +184,7 @@ def _is_mirrored(node: "onnx.NodeProto", makers: "dict[str, onnx.NodeProto]") ->
 
 
 def _write_map(graph: "onnx.GraphProto", branch: _Branch, prefix: str) -> str:
-    """Ask the layers of a branch about every place of its map; return the name of the logits, (N, C, h, w)."""
+    """Apply the layers of a branch to every position of its map; return the name of the logits, (N, C, h, w)."""
     places = branch.pool.input[0]
     if _channels_first(branch.pool):
         places = write_node(graph, "Transpose", [places], f"{prefix}places", perm=[0, 2, 3, 1])
@@ -202,7 +202,7 @@ def _write_map(graph: "onnx.GraphProto", branch: _Branch, prefix: str) -> str:
 
 
 def _write_layout(graph: "onnx.GraphProto", branch: _Branch, prefix: str, places: str, logits: str) -> str:
-    """Bring logits, a row for every place, into the layout of a map; return its name, (N, C, h, w)."""
+    """Reshape logits with a row per position into a map; return its name, (N, C, h, w)."""
     ends = [
         write_constant(graph, f"{prefix}{name}", [value]) for name, value in (("first", 0), ("fourth", 3), ("rest", -1))
     ]
@@ -222,7 +222,7 @@ def _write_layout(graph: "onnx.GraphProto", branch: _Branch, prefix: str, places
 
 
 def _is_proved(longer: "onnx.ModelProto", logits: list[str]) -> bool:
-    """Say whether the mean of the map goes into each activation."""
+    """Return whether the mean of the map is the input of each activation."""
     import onnx
 
     asked = onnx.ModelProto()
@@ -233,6 +233,6 @@ def _is_proved(longer: "onnx.ModelProto", logits: list[str]) -> bool:
     try:
         heat, *found = Graph(asked.SerializeToString()).run([HEAT, *logits], {"images": noise((height, width))})
     except (ModelFileError, ValueError):
-        # Another version of the operators, or shapes that are not those of a map.
+        # Another operator version, or the shapes are not those of a map.
         return False
     return all(is_mean_of_heat(heat, rows) for rows in found)

@@ -1,4 +1,4 @@
-"""Augmentation: training images -> the same images varied, one affine warp each, then colour."""
+"""Augmentation: random variations of training images, one affine warp each, then colour."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,18 +7,18 @@ from mien.config import AugmentConfig
 
 
 def augment(images: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Vary every image on its own, within the limits of the settings; what a move lays bare is filled from the edge.
+    """Vary each image randomly, within the limits of the settings. Uncovered areas are filled from the edge.
 
     Args:
         images: uint8 (N, H, W, 3).
         config: The limits.
-        rng: Where the chance comes from: the same state gives the same images.
+        rng: The random generator; the same state gives the same images.
 
     Returns:
         A new array, uint8 (N, H, W, 3).
     """
-    # Pillow does not fill from the edge: with padded images an epoch of the preset classic took about 20% longer, with
-    # Keras' affine_transform 27%, and with its layers for augmentation three times as long.
+    # Pillow cannot fill from the edge. With padded images an epoch of the preset classic took about 20% longer, with
+    # Keras' affine_transform 27% longer, and with its augmentation layers three times as long.
     import cv2
 
     height, width = images.shape[1:3]
@@ -31,7 +31,7 @@ def augment(images: NDArray[np.uint8], config: AugmentConfig, rng: np.random.Gen
 
 
 def _affine(height: int, width: int, config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return the (2, 3) matrix that turns, zooms and mirrors about the middle, then shifts."""
+    """Return the (2, 3) matrix that rotates, zooms and mirrors about the centre, then shifts."""
     angle = np.radians(rng.uniform(-config.rotation, config.rotation))
     scale = 1 + rng.uniform(-config.zoom, config.zoom)
     mirror = -1.0 if config.flip and rng.random() < 0.5 else 1.0
@@ -43,7 +43,7 @@ def _affine(height: int, width: int, config: AugmentConfig, rng: np.random.Gener
 
 
 def _levels(config: AugmentConfig, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return what each of the 256 levels becomes."""
+    """Return the new value of each of the 256 levels."""
     contrast = 1 + rng.uniform(-config.contrast, config.contrast)
     brightness = 255 * rng.uniform(-config.brightness, config.brightness)
     levels = (np.arange(256) - 127.5) * contrast + 127.5 + brightness

@@ -1,4 +1,4 @@
-"""The backbone: a pretrained network that turns images into features, as one ONNX file from pixels to features."""
+"""The backbone: a pretrained network that turns images into features, as one ONNX file."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 2 * 1024**3
 _MAX_SIDE = 2048
-# From this version of ONNX's operators on, those of `mien.learning.face_features` are written in one way.
+# The lowest opset version that supports the operators of `mien.learning.face_features`.
 _LEAST_OPSET_OF_FACES = 13
 
 
@@ -31,11 +31,12 @@ class Backbone:
     """A feature extractor.
 
     Attributes:
-        name: "lite0", or the file that it came from.
-        image_size: (height, width) of the images that it takes, in pixels.
-        num_features: D, of the whole image.
+        name: "lite0", or the path of its file.
+        image_size: (height, width) of its input images, in pixels.
+        num_features: Number of features of the whole image, D.
         content: ONNX: `images` uint8 (N, H, W, 3) -> `features` float32 (N, D).
-        num_face_features: F, behind those; 0 where it does not look at faces (see `mien.learning.face_features`).
+        num_face_features: Number of face features after those, F; 0 without faces (see
+            `mien.learning.face_features`).
     """
 
     name: str
@@ -46,7 +47,7 @@ class Backbone:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of everything that the features of an image depend on."""
+        """Hash of everything that the features depend on."""
         return hashlib.sha256(self.content).hexdigest()
 
     @cached_property
@@ -59,7 +60,7 @@ class Backbone:
 
     @cached_property
     def graph(self) -> Graph:
-        """Itself, ready to run."""
+        """The loaded network."""
         return Graph(self.content)
 
     def features(self, inputs: Inputs) -> NDArray[np.float32]:
@@ -69,14 +70,14 @@ class Backbone:
 
 
 def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
-    """Load the backbone that the settings name.
+    """Load the backbone of the settings.
 
     Args:
-        config: Names the built-in one or an ONNX file, and says how to scale for the latter.
-        image_size: (height, width) to use where the file leaves it open.
+        config: The built-in backbone or an ONNX file, and the pixel scaling for the latter.
+        image_size: (height, width) to use if the file does not specify it.
 
     Raises:
-        BackboneError: The file is not there, or not a network from images to features.
+        BackboneError: The file is missing, or not a network from images to features.
     """
     if config.backbone == BUILT_IN_BACKBONE:
         content = package_files("mien.learning").joinpath("lite0.onnx").read_bytes()
@@ -88,7 +89,7 @@ def load_backbone(config: BackboneConfig, image_size: tuple[int, int]) -> Backbo
 
 
 def is_file_name(name: str) -> bool:
-    """Tell whether a setting names an ONNX file, not a network by its name."""
+    """Return whether a setting names an ONNX file rather than a known network."""
     return name.lower().endswith(".onnx")
 
 
@@ -98,12 +99,12 @@ def _read(path: Path) -> "onnx.ModelProto":
     try:
         content = files.read_regular(path, max_bytes=_MAX_BYTES)
     except OSError as error:
-        raise ModelFileError(f"cannot be opened: {files.reason_of(error)}") from error
+        raise ModelFileError(f"cannot open it: {files.reason_of(error)}") from error
     try:
         model = onnx.load_from_string(content)
-        # Large networks keep their weights in files beside it; onnx refuses those that lie elsewhere.
+        # Large networks keep their weights in separate files in the same folder; onnx rejects files elsewhere.
         onnx.load_external_data_for_model(model, str(path.parent))
-    except Exception as error:  # Protobuf and onnx raise whatever they happen upon in a damaged file.
+    except Exception as error:  # Protobuf and onnx can raise anything on a damaged file.
         raise ModelFileError("it is not a complete ONNX file") from error
     if not model.graph.node:
         raise ModelFileError("it is not a complete ONNX file")
@@ -111,17 +112,17 @@ def _read(path: Path) -> "onnx.ModelProto":
 
 
 def _adapted(model: "onnx.ModelProto", config: BackboneConfig, image_size: tuple[int, int]) -> Backbone:
-    """Wrap a network, so that it takes images as they are and gives one row of features for each."""
+    """Wrap a network to take unscaled images and return one row of features for each."""
     from onnx import TensorProto, compose, helper
 
-    # Whatever names it uses, none of them is one that is added here.
+    # A prefix keeps its names apart from those added here.
     model = compose.add_prefix(model, "own/")
     graph = model.graph
     weights = {weight.name for weight in graph.initializer}
     inputs = [item for item in graph.input if item.name not in weights]
     if len(inputs) != 1:
         names = ", ".join(repr(item.name.removeprefix("own/")) for item in inputs)
-        raise ModelFileError(f"it has {len(inputs)} inputs ({names}); expected one, for images. Export that part alone")
+        raise ModelFileError(f"it has {len(inputs)} inputs ({names}); expected one, for images. Export only that part")
     given = inputs[0]
     channels_first, size = _layout(given, image_size)
     before = _scaling(given, config, channels_first)
@@ -142,21 +143,21 @@ def _serialised(model: "onnx.ModelProto") -> bytes:
     try:
         return cast(bytes, model.SerializeToString())
     except Exception as error:  # Protobuf's own errors.
-        raise ModelFileError("with its weights it is larger than 2 GiB") from error
+        raise ModelFileError("it is larger than 2 GiB, including its weights") from error
 
 
 def _layout(given: "onnx.ValueInfoProto", image_size: tuple[int, int]) -> tuple[bool, tuple[int, int]]:
     """Return whether channels come first, and the (height, width) of the images."""
     dims = given.type.tensor_type.shape.dim
     if len(dims) != 4:
-        raise ModelFileError(f"its input has {len(dims)} axes; images have 4")
+        raise ModelFileError(f"its input has {len(dims)} dimensions; images need 4")
     sizes = [dim.dim_value for dim in dims]
     if 3 not in (sizes[1], sizes[3]) and 0 not in (sizes[1], sizes[3]):
         raise ModelFileError(f"its input has the shape {sizes}; expected 3 channels, first or last")
     channels_first = sizes[3] != 3 or sizes[1] == 3
     height, width = sizes[2:4] if channels_first else sizes[1:3]
     if max(height, width) > _MAX_SIDE:
-        raise ModelFileError(f"it takes images of {height} x {width} pixels; at most {_MAX_SIDE} each way are possible")
+        raise ModelFileError(f"it takes images of {height} x {width} pixels; the limit is {_MAX_SIDE} x {_MAX_SIDE}")
     return channels_first, (height or image_size[0], width or image_size[1])
 
 
@@ -189,8 +190,8 @@ def _pooling(
 ) -> "tuple[int, list[onnx.NodeProto]]":
     """Return the number of features, and the nodes between the network's output and `features`.
 
-    A row for each image is taken as it is; of a map the mean over its places; of a row of tokens the first, which
-    is the class token of vision transformers.
+    A row per image is used unchanged, a feature map is averaged over its positions, and from a row of tokens the first
+    is used, which is the class token of vision transformers.
     """
     from onnx import TensorProto, numpy_helper
 
@@ -212,19 +213,19 @@ def _pooling(
 
 
 def _chosen_output(shapes: dict[str, tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
-    """Return the first output that is a row for each image, or else a map, or else tokens."""
+    """Return the first output that is a row per image, otherwise a feature map, otherwise tokens."""
     for rank in (2, 4, 3):
         for name, shape in shapes.items():
             if len(shape) == rank and min(shape) > 0:
                 return name, shape
     found = ", ".join(str(list(shape)) for shape in shapes.values())
-    raise ModelFileError(f"for one image its outputs have the shapes {found}; expected a row of features")
+    raise ModelFileError(f"its outputs for one image have the shapes {found}; expected a row of features")
 
 
 def _output_shapes(
     model: "onnx.ModelProto", given: "onnx.ValueInfoProto", channels_first: bool, size: tuple[int, int]
 ) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of the outputs for one image, by trying: what the file says of them is often left open."""
+    """Return the output shapes for one image by running the network, because files often leave them open."""
     from onnx import helper
 
     dtype = helper.tensor_dtype_to_np_dtype(given.type.tensor_type.elem_type)
@@ -237,4 +238,4 @@ def _try(backbone: Backbone) -> None:
     image = np.full((1, *backbone.image_size, 3), 200, np.uint8)
     backbone.graph.output_shapes({"images": image})
     if not np.isfinite(backbone.features(Inputs.of(image))).all():
-        raise ModelFileError("its features are not finite; are --pixel-mean and --pixel-std those of its training?")
+        raise ModelFileError("its features are not finite. Do --pixel-mean and --pixel-std match its training?")

@@ -1,4 +1,4 @@
-"""The method finetune: a network that is trained on, and the head of the preset fast; what is better is kept."""
+"""The method finetune: train both a fine-tuned network and the head of the preset fast, and keep the better one."""
 
 import math
 import time
@@ -21,36 +21,35 @@ from mien.learning.methods import Fitted
 from mien.scoring.candidates import Selection, select_candidate
 
 FINETUNED = "finetuned"
-# A training in a fold may take so much of the time that is left: that of the classifier itself comes after it.
+# The share of the remaining time for the training of a fold, so that enough is left for the classifier itself.
 _SHARE = 0.5
 
 
 class Best:
-    """Tries both on images left out. The head is kept, unless the network is better by more than a standard error."""
+    """Compares both on held-out images. The head is kept unless the network is better by over one standard error."""
 
     takes_long = True
 
     def __init__(self, fast: Linear | None, finetuned: Finetuned, config: TrainConfig, progress: Progress) -> None:
-        """Take both, made ready; without the head where images have another size than its backbone takes."""
+        """Take both methods; without the head if the images do not have the size of its backbone."""
         self._fast, self._finetuned, self._config, self._progress = fast, finetuned, config, progress
         limit_s = 60 * config.fit.time_limit or math.inf
         self._ends, self._longest_s, self._in_time = time.monotonic() + limit_s, 0.0, True
         if config.fit.time_limit:
             progress.say(
-                f"the trainings of the folds and of the classifier itself may take {config.fit.time_limit:g} minutes "
-                "together (--time-limit)"
+                f"training, including cross-validation, may take up to {config.fit.time_limit:g} minutes (--time-limit)"
             )
 
     def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
-        """Let the head try changed copies of images, and learn from them where that helps; the network takes long."""
+        """Try changed copies of images with the head only, because training the network takes long."""
         if self._fast:
             self._fast.withstand(parts, shortcuts)
 
     def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
-        """Do nothing: the network takes long."""
+        """Do nothing, because training the network takes long."""
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
-        """Train what is kept; where nothing was compared before, on the first of five folds."""
+        """Train the better candidate; if they have not been compared yet, compare them on the first of five folds."""
         if self._fast is None:
             return _telling(self._finetuned.fit(dataset, run_dir, time_limit_s=self._left()), selection)
         selection = selection or self._compared(dataset)
@@ -60,7 +59,7 @@ class Best:
             try:
                 return _telling(self._finetuned.fit(dataset, run_dir, time_limit_s=self._left()), selection)
             except OutOfTimeError as error:
-                self._progress.say(f"{error}; the head of the preset fast is kept")
+                self._progress.say(f"{error}. Keeping the linear head instead")
                 selection = replace(selection, kept=FAST)
         self._in_time = False
         return _telling(self._fast.fit(dataset), selection)
@@ -76,22 +75,22 @@ class Best:
                 if self._fast is None and not self._longest_s:
                     raise
                 self._in_time = False
-                self._progress.say(f"{error}; it goes on without the network")
+                self._progress.say(f"{error}. Continuing without the network")
         elif self._in_time:
             self._in_time = False
-            self._progress.say("the other folds are done without the network: there is no time for it (--time-limit)")
+            self._progress.say("skipping the network in the other folds, because time is short (--time-limit)")
         self._longest_s = max(self._longest_s, time.monotonic() - started)
         return answers
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
+        """Return the probabilities, (N, C), for training and validation images, each predicted from the others.
 
-        They come from the features of the backbone as it is.
+        They use the features of the unchanged backbone.
         """
         return (self._fast or self._finetuned).predict_from_others(dataset)
 
     def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features that the backbone as it is makes of the images at some places, (N, D)."""
+        """Return the features of some images by the unchanged backbone, (N, D)."""
         return (self._fast or self._finetuned).features_of(places)
 
     def _compared(self, dataset: Dataset) -> Selection:

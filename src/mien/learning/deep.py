@@ -1,4 +1,4 @@
-"""The methods cnn and finetune: networks that are trained with Keras."""
+"""The methods cnn and finetune: networks trained with Keras."""
 
 import math
 from collections.abc import Sequence
@@ -35,10 +35,10 @@ class _Network:
     """A trained network in float32.
 
     Attributes:
-        model: With one sigmoid unit, or one softmax unit per class.
-        whole: The same with a probability for each class; what becomes the Classifier.
-        trained: How the training went.
-        choices: What was decided on the validation images.
+        model: The network, with one sigmoid unit or one softmax unit per class.
+        whole: The same network with a probability for each class, which becomes the Classifier.
+        trained: The course of the training.
+        choices: What was chosen on the validation images.
     """
 
     model: keras.Model
@@ -48,7 +48,7 @@ class _Network:
 
 
 class Cnn:
-    """The tutorial's network, from random weights."""
+    """The tutorial's network, trained from scratch."""
 
     takes_long = True
 
@@ -56,10 +56,10 @@ class Cnn:
         self._config, self._progress = config, progress
 
     def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
-        """Do nothing: it takes long."""
+        """Do nothing, because training takes long."""
 
     def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
-        """Do nothing, likewise."""
+        """Do nothing, because training takes long."""
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
         """Train on the training split; the validation split chooses the epoch."""
@@ -67,14 +67,14 @@ class Cnn:
         return _fitted(self._network(dataset, run_dir), dataset, self._progress)
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
-        """Train likewise; return the probabilities, (N, C), for the test split."""
+        """Train in the same way; return the probabilities, (N, C), for the test split."""
         return {"cnn": _predictions(self._network(dataset, None), dataset)}
 
     def predict_from_others(self, dataset: Dataset) -> None:
-        """Return nothing: it has no features."""
+        """Return nothing, because it has no features."""
 
     def features_of(self, places: NDArray[np.int64]) -> None:
-        """Return nothing, likewise."""
+        """Return nothing, because it has no features."""
 
     def _network(self, dataset: Dataset, run_dir: Path | None) -> _Network:
         announce(dataset, self._config.fit, self._progress)
@@ -95,7 +95,7 @@ class Cnn:
 
 
 class Finetuned:
-    """A pretrained backbone: first a linear head on it as it is, then all of it trained on."""
+    """A pretrained backbone: a linear head is fitted on it first, then the whole network is fine-tuned."""
 
     def __init__(
         self,
@@ -105,38 +105,38 @@ class Finetuned:
         features: NDArray[np.float32] | None,
         progress: Progress,
     ) -> None:
-        """Take the features that the backbone as it is makes of all images, (num_records, D), or make them by Keras."""
+        """Take the features of all images by the unchanged backbone, (num_records, D), or make them with Keras."""
         self._config, self._backbone, self._progress = config, backbone, progress
         self._image_size = dataset.config.image_size
         self._features = _extracted(self._body("float32"), dataset, progress) if features is None else features
 
     def fit(self, dataset: Dataset, run_dir: Path | None, *, time_limit_s: float) -> Fitted:
-        """Train on the training split; the validation split chooses the epoch, and how far to go from the backbone.
+        """Train on the training split. The validation split chooses the epoch and how much of the tuning to keep.
 
         Raises:
-            OutOfTimeError: Not even the first epoch would end in time.
+            OutOfTimeError: Not even the first epoch would finish in time.
         """
         network = self._network(dataset, run_dir, time_limit_s)
         self._progress.say(network.choices.choice)
         return _fitted(network, dataset, self._progress)
 
     def fit_predict(self, dataset: Dataset, *, time_limit_s: float) -> NDArray[np.float32]:
-        """Train likewise; return the probabilities, (N, C), for the test split.
+        """Train in the same way; return the probabilities, (N, C), for the test split.
 
         Raises:
-            OutOfTimeError: Not even the first epoch would end in time.
+            OutOfTimeError: Not even the first epoch would finish in time.
         """
         return _predictions(self._network(dataset, None, time_limit_s), dataset)
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others.
+        """Return the probabilities, (N, C), for training and validation images, each predicted from the others.
 
-        They come from the features of the backbone as it is.
+        They use the features of the unchanged backbone.
         """
         return predict_from_others(dataset, self._features, places_seen(dataset), self._config)
 
     def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features that the backbone as it is makes of the images at some places, (N, D)."""
+        """Return the features of some images by the unchanged backbone, (N, D)."""
         return self._features[places]
 
     def _network(self, dataset: Dataset, run_dir: Path | None, time_limit_s: float) -> _Network:
@@ -186,13 +186,13 @@ def _train(
 
 
 def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Dataset) -> TrainingDetails:
-    """Give a network those of several weights that do best on the validation images, and calibrate it on them.
+    """Give a network the candidate weights that do best on the validation images, and calibrate it on them.
 
-    Half-way between the pretrained weights and the trained ones often does better on images from elsewhere than
-    either: M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
+    The average of pretrained and fine-tuned weights often does better than either on images from elsewhere:
+    M. Wortsman et al., Robust fine-tuning of zero-shot models, CVPR 2022.
 
     Returns:
-        What was chosen and why.
+        What was chosen, and why.
     """
     labels = dataset.labels(dataset.indexes("val"))
     probs = {}
@@ -215,7 +215,7 @@ def _choose(model: keras.Model, candidates: dict[str, list[Any]], dataset: Datas
 
 
 def _calibrate(model: keras.Model, dataset: Dataset) -> float:
-    """Make a network as sure as it is right on the validation images; return the temperature that does it."""
+    """Calibrate a network on the validation images; return the temperature."""
     labels = dataset.labels(dataset.indexes("val"))
     logits = np.log(np.maximum(_probs(model, dataset, "val"), 1e-7))
     temperature = best_temperature(logits, labels)
@@ -224,9 +224,9 @@ def _calibrate(model: keras.Model, dataset: Dataset) -> float:
 
 
 def _predictions(network: _Network, dataset: Dataset) -> NDArray[np.float32]:
-    """Return the probabilities that the network of a fold gives, (N, C), for the test split; then forget it."""
+    """Return the probabilities of the network of a fold for its test split, (N, C), and free the network."""
     if network.trained.interrupted:
-        # Half a fold says nothing.
+        # Half a fold is useless.
         raise KeyboardInterrupt
     probs = _probs(network.whole, dataset, "test")
     keras.utils.clear_session()
@@ -237,7 +237,7 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
     if network.trained.interrupted:
         num_epochs = len(network.trained.history)
         progress.say(
-            f"stopped after epoch {num_epochs}; going on with the best weights so far. Ctrl-C again ends the run"
+            f"stopped after epoch {num_epochs}. Continuing with the best weights so far; press Ctrl-C again to quit"
         )
     progress.say("saving the classifier")
     classifier = export(network.whole, dataset)
@@ -245,7 +245,7 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
         (np.asarray(network.whole.predict_on_batch(images)) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
         (classifier.probs(Inputs.of(images)) for images, _ in dataset.batches(_BATCH_SIZE, split="val")),
     )
-    progress.say(f"model.onnx answers as the Keras network does: probabilities differ by at most {difference:.1e}")
+    progress.say(f"model.onnx matches the Keras network: probabilities differ by at most {difference:.1e}")
     history = network.trained.history
     details = replace(
         network.choices,
@@ -258,14 +258,14 @@ def _fitted(network: _Network, dataset: Dataset, progress: Progress) -> Fitted:
 
 
 def _probs(model: keras.Model, dataset: Dataset, split: str, *, flip: bool = False) -> NDArray[np.float32]:
-    """Return the probability of every class, (N, C), for the images of a split or for the mirrored images."""
+    """Return the probability of every class, (N, C), for the images of a split, or for their mirror images."""
     batches = (images[:, :, ::-1] if flip else images for images, _ in dataset.batches(_BATCH_SIZE, split=split))
     probs = np.concatenate([np.asarray(model.predict_on_batch(images)) for images in batches])
     return probs if probs.shape[1] > 1 else np.hstack([1 - probs, probs])
 
 
 def _extracted(body: keras.Model, dataset: Dataset, progress: Progress) -> NDArray[np.float32]:
-    """Return the features that a Keras backbone makes of the used images, float32 (num_records, D)."""
+    """Return the features of the used images by a Keras backbone, float32 (num_records, D)."""
     indexes = dataset.indexes()
     table = np.zeros((len(dataset.records), body.output_shape[-1]), np.float32)
     for start in range(0, len(indexes), _BATCH_SIZE):
@@ -277,6 +277,6 @@ def _extracted(body: keras.Model, dataset: Dataset, progress: Progress) -> NDArr
 
 def _summary(model: keras.Model) -> str:
     lines: list[str] = []
-    # Of one width, however narrow the terminal is.
+    # A fixed width, even on a narrow terminal.
     model.summary(line_length=80, print_fn=lines.append)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Exporting: what was trained -> one ONNX file, proved to give the same answers."""
+"""Exporting: a trained model -> one ONNX file, proved to give the same predictions."""
 
 import os
 import subprocess
@@ -45,16 +45,16 @@ model = keras.models.load_model(sys.argv[1], compile=False)
 model(np.zeros((1, *model.input_shape[1:]), np.uint8))
 model.export(sys.argv[2], format="onnx", verbose=False)
 """
-# How the training images are distributed is learnt from at most this many images.
+# Maximum number of images for learning the distribution of the training images.
 _MAX_FEATURES = 1000
-# Of what kinds they are is counted in at most so many.
+# Maximum number of images whose kinds are counted.
 _MAX_KINDS = 2000
 
 
 def facts_of(dataset: Dataset) -> ModelFacts:
-    """Return what a classifier trained on a split Dataset is to say about itself."""
+    """Return the facts to store in a classifier trained on a split Dataset."""
     seen = places_seen(dataset)
-    # By content, so that the same images are taken whatever their order.
+    # Sorted by content, so that the choice does not depend on their order.
     some = sorted(seen.tolist(), key=lambda place: dataset.records[place].sha256)[:_MAX_KINDS]
     faces = dataset.config.faces == "on"
     kinds = in_threads(lambda place: kinds_of(dataset.inputs(np.array([place])), faces=faces)[0], some)
@@ -74,15 +74,15 @@ def facts_of(dataset: Dataset) -> ModelFacts:
 
 
 def join(backbone: Backbone, head: Head, distribution: Distribution, facts: ModelFacts) -> Classifier:
-    """Put a linear head on a backbone: a Classifier, one ONNX file, from uint8 images to probabilities.
+    """Join a backbone and a linear head into a Classifier: one ONNX file, from uint8 images to probabilities.
 
-    It looks at faces where the head gives weight to what they say.
+    It uses faces if the head gives weight to their features.
 
     Args:
-        backbone: Gives D features.
-        head: Takes D features, or behind them F of faces.
-        distribution: What features are like those of the training.
-        facts: What the file is to say about itself.
+        backbone: The backbone, which returns D features.
+        head: The head, which takes D features, optionally followed by F face features.
+        distribution: The distribution of the training images.
+        facts: The facts to store in the file.
     """
     import onnx
 
@@ -102,7 +102,7 @@ def join(backbone: Backbone, head: Head, distribution: Distribution, facts: Mode
             if made is not None:
                 add_face_logits(made, of_faces)
     if longer is not None:
-        # Wrong shapes within a graph of the user's own are found when it is made ready, or run.
+        # Wrong shapes in a user's own graph show up when it is loaded or run.
         with suppress(ModelFileError, ValueError):
             classifier = _with_distance(longer, "features", distribution, facts)
             if _is_proved(classifier, backbone, of_images, head.bias):
@@ -113,7 +113,7 @@ def join(backbone: Backbone, head: Head, distribution: Distribution, facts: Mode
 def _is_proved(
     classifier: Classifier, backbone: Backbone, weights: NDArray[np.float32], bias: NDArray[np.float32]
 ) -> bool:
-    """Say whether the means of a classifier's maps are the logits that a layer makes of the features of an image."""
+    """Return whether the means of a classifier's maps are the logits of the head."""
     inputs = Inputs.of(noise(backbone.image_size))
     ones = (inputs[place : place + 1] for place in range(len(inputs)))
     heat = np.stack([maps for one in ones if (maps := classifier.heat(one)) is not None])
@@ -121,17 +121,17 @@ def _is_proved(
 
 
 def export(network: "keras.Model", dataset: Dataset) -> Classifier:
-    """Turn a Keras network into a Classifier: one ONNX file, from uint8 images to probabilities.
+    """Convert a Keras network into a Classifier: one ONNX file, from uint8 images to probabilities.
 
     Args:
-        network: Takes uint8 (N, H, W, 3); gives a probability for each class, float32 (N, C).
-        dataset: What it was trained on, and with its validation split a measure of how far away new images lie.
+        network: The network, from uint8 (N, H, W, 3) to probabilities, float32 (N, C).
+        dataset: The Dataset it was trained on. Its validation split shows how far away new images are.
     """
     import onnx
 
     network(np.zeros((1, *network.input_shape[1:]), np.uint8))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # The converter speaks to its own developers.
+        # The converter's warnings are for its own developers.
         warnings.simplefilter("ignore")
         path = Path(folder, "model.onnx")
         _write_onnx(network, path)
@@ -147,7 +147,7 @@ def export(network: "keras.Model", dataset: Dataset) -> Classifier:
 
 
 def _features_name(graph: "onnx.GraphProto") -> str:
-    """Return what goes into the last layer that has weights."""
+    """Return the input of the last layer that has weights."""
     makers = {output: node for node in graph.node for output in node.output}
     weights = {item.name for item in graph.initializer}
     waiting = ["probs"]
@@ -157,11 +157,11 @@ def _features_name(graph: "onnx.GraphProto") -> str:
         if node.op_type in ("MatMul", "Gemm") and weights & set(node.input):
             return str(inputs[0])
         waiting += inputs
-    raise ExportMismatchError("the network has no last layer with weights: its features cannot be found")
+    raise ExportMismatchError("cannot find the features of the network: it has no layer with weights")
 
 
 def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str) -> NDArray[np.float32]:
-    """Return what a tensor of a network is for the images of a split, or as many as are needed: (N, D)."""
+    """Return the values of a tensor for the images of a split, or as many as are needed, (N, D)."""
     import onnx
 
     asked = onnx.ModelProto()
@@ -177,7 +177,7 @@ def _features(model: "onnx.ModelProto", name: str, dataset: Dataset, split: str)
 def _with_distance(
     model: "onnx.ModelProto", features: str, distribution: Distribution, facts: ModelFacts
 ) -> Classifier:
-    """Give a network the output "distance", float32 (N, 1): how far images are from those of the training."""
+    """Add the output "distance", float32 (N, 1): how far images are from the training images."""
     arrays = {
         "plane_mean": distribution.mean,
         "plane_directions": distribution.directions,
@@ -207,7 +207,7 @@ def _with_distance(
 
 
 def _write_onnx(model: "keras.Model", path: Path) -> None:
-    """Let Keras write an ONNX file. Its way there is TensorFlow: with another backend, in a process of its own."""
+    """Let Keras write an ONNX file. This needs TensorFlow, so other backends use a separate process."""
     import keras
 
     if keras.backend.backend() == "tensorflow":
@@ -219,27 +219,27 @@ def _write_onnx(model: "keras.Model", path: Path) -> None:
     command = [sys.executable, "-c", _WRITE_ONNX, str(saved), str(path)]
     done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ExportMismatchError(f"the network cannot be written as ONNX: {done.stderr.strip()[-2000:]}")
+        raise ExportMismatchError(f"cannot convert the network to ONNX: {done.stderr.strip()[-2000:]}")
 
 
 def prove_equal(expected: Iterable[NDArray[np.float32]], given: Iterable[NDArray[np.float32]]) -> float:
-    """Return the largest difference between the probabilities of what was trained and of its Classifier.
+    """Return the largest difference in a probability between a trained model and its Classifier.
 
     Args:
-        expected: What was trained says: batches, each float32 (N, C).
-        given: What the Classifier says of the same images.
+        expected: Probabilities of the trained model: batches of float32 (N, C).
+        given: Probabilities of the Classifier for the same images.
 
     Raises:
-        ExportMismatchError: A probability differs by more than 1e-3, or a label does.
+        ExportMismatchError: A probability differs by more than 1e-3, or a label differs.
     """
     agreement = compare_answers(expected, given)
     if not agreement.holds:
-        raise ExportMismatchError(f"model.onnx does not answer as what was trained does: {agreement}")
+        raise ExportMismatchError(f"model.onnx does not match the trained model: {agreement}")
     return agreement.max_difference
 
 
 def _name_ends(graph: "onnx.GraphProto") -> None:
-    """Call the input "images" and the output "probs", and their first axis "N"."""
+    """Name the input "images", the output "probs", and their first dimension "N"."""
     new_names = {graph.input[0].name: "images", graph.output[0].name: "probs"}
     for node in graph.node:
         for names in (node.input, node.output):
@@ -250,20 +250,20 @@ def _name_ends(graph: "onnx.GraphProto") -> None:
 
 
 def save_keras(model: "keras.Model", folder: Path, *, save_h5: bool = False) -> None:
-    """Write model.keras, and model.h5 where asked for: both load in plain Keras.
+    """Write model.keras, and model.h5 if requested. Both load in plain Keras.
 
     Raises:
         OutputError: A file cannot be written.
     """
     for suffix in (".keras", ".h5") if save_h5 else (".keras",):
         with files.replacing(folder / f"model{suffix}") as temporary, warnings.catch_warnings():
-            # Keras calls HDF5 a legacy format; the user asked for it.
+            # Keras warns that HDF5 is a legacy format, but the user asked for it.
             warnings.simplefilter("ignore")
             model.save(temporary)
 
 
 def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool, progress: Progress = SILENCE) -> None:
-    """Write, for a Keras network, curves.svg, model.keras and where asked for model.h5; nothing for others.
+    """For a Keras network, write curves.svg, model.keras and, if requested, model.h5; otherwise nothing.
 
     Raises:
         OutputError: A file cannot be written.
@@ -273,4 +273,4 @@ def save_training(run_folder: RunFolder, fitted: Fitted, *, save_h5: bool, progr
     if fitted.model is not None:
         save_keras(fitted.model, run_folder.path, save_h5=save_h5)
     elif save_h5:
-        progress.say("model.h5 is not written: what is kept is no network of Keras, but a linear head")
+        progress.say("model.h5 was not written, because the linear head was kept instead of the Keras network")

@@ -1,4 +1,4 @@
-"""Face features: what a network that reads expressions, which is built in, finds in the faces of an image."""
+"""Face features: the output of a built-in expression network for the faces in an image."""
 
 from dataclasses import replace
 from importlib.resources import files as package_files
@@ -15,22 +15,22 @@ from mien.model.classifier import FACE_EVIDENCE
 if TYPE_CHECKING:
     import onnx
 
-# A logit for angry, disgusted, afraid, happy, sad, surprised and neutral; and whether there is a face.
+# Logits for angry, disgusted, afraid, happy, sad, surprised and neutral, and whether there is a face.
 NUM_FACE_FEATURES = 8
 _NUM_EXPRESSIONS = NUM_FACE_FEATURES - 1
 _EXPRESSIONS, _SHARES, _ROW_OF_SHARES, _FLAG = "face/expressions", "face/shares", "face/row_of_shares", "face/flag"
 
 
 def with_faces(backbone: Backbone) -> Backbone:
-    """Return a backbone that gives features of faces too, behind those of the whole image.
+    """Return a backbone that also returns face features, after those of the whole image.
 
-    These are seven logits, each the mean over the faces by their weights, and 1; for an image without a face all are 0.
+    These are seven logits, averaged over the faces by weight, and a 1. Without a face, all are 0.
 
     Args:
-        backbone: One that `takes_faces`.
+        backbone: A backbone that `takes_faces`.
 
     Returns:
-        Also takes the inputs `faces`, uint8 (N, 3, 64, 64), and `face_weights`, float32 (N, 3).
+        A backbone with the additional inputs `faces`, uint8 (N, 3, 64, 64), and `face_weights`, float32 (N, 3).
     """
     import onnx
 
@@ -46,14 +46,14 @@ def with_faces(backbone: Backbone) -> Backbone:
 
 
 def add_face_logits(model: "onnx.ModelProto", weights: NDArray[np.float32]) -> None:
-    """Let a classifier's graph look at faces: what they say is added to its logits.
+    """Make a classifier's graph use faces, by adding their evidence to its logits.
 
     It gets the inputs `faces` and `face_weights`, and the output `face_evidence`, float32 (N, 3, C): what each face
     adds to each logit.
 
     Args:
-        model: From `images` to `probs`, which one softmax makes of logits.
-        weights: Of the layer on the face features, float32 (8, C).
+        model: From `images` to `probs`, ending in one softmax.
+        weights: Weights of the layer on the face features, float32 (8, C).
     """
     graph = model.graph
     softmax = next(node for node in graph.node if "probs" in node.output)
@@ -73,9 +73,9 @@ def add_face_logits(model: "onnx.ModelProto", weights: NDArray[np.float32]) -> N
 
 
 def _add_expressions(graph: "onnx.GraphProto") -> None:
-    """Add the inputs, and what is found in every face: logits (N, 3, 7), shares (N, 3, 1) and (N, 1, 3), flag (N, 1).
+    """Add the inputs and the results for each face: logits (N, 3, 7), shares (N, 3, 1) and (N, 1, 3), flag (N, 1).
 
-    The network runs on the faces that are there, and always on the first: on no row at all it cannot.
+    The network runs on the faces that exist, and always on the first one, because it cannot run on zero rows.
     """
     import onnx
 

@@ -1,4 +1,4 @@
-"""The feature cache: what a backbone made of an image, kept on disk by the content of both."""
+"""The feature cache: features on disk, keyed by the content of the image and of the backbone."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,23 +10,23 @@ from numpy.typing import NDArray
 
 from mien.errors import OutputError
 
-# joblib and diskcache keep pickles, which can run code.
+# joblib and diskcache store pickles, which can run code.
 _NAME = "features.sqlite"
 _SCHEMA = "CREATE TABLE IF NOT EXISTS features (maker TEXT, sha256 TEXT, row BLOB, PRIMARY KEY (maker, sha256))"
 _FIND = "SELECT sha256, row FROM features WHERE maker = ? AND sha256 = ?"
 _FORGET = "DELETE FROM features WHERE rowid <= (SELECT (MIN(rowid) + MAX(rowid)) / 2 FROM features)"
-# About 400,000 images with the built-in backbone. Beyond it the older half goes.
+# About 400,000 images with the built-in backbone. Above this, the older half is deleted.
 _MAX_BYTES = 2 * 1024**3
 
 
 class FeatureCache:
-    """Rows of features in one SQLite file, which several runs may use at a time, and which a kill does not harm.
+    """Features in one SQLite file, safe for concurrent runs and after a kill.
 
-    It is an aid, not a store: a damaged file is begun anew, and features that are not there are made again. Once it
-    could not be used, it gives and keeps nothing more.
+    It is only a cache: a damaged file is recreated, and missing features are computed again. After a failure, it
+    returns and stores nothing more.
 
     Attributes:
-        is_usable: Whether it could be used so far.
+        is_usable: False after a failure.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -34,14 +34,14 @@ class FeatureCache:
         self.is_usable = True
 
     def get(self, maker: str, hashes: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-        """Return the rows that are there, by the hash of the image.
+        """Return the cached rows, by image hash.
 
         Args:
-            maker: What made the features: everything beside the image that they depend on.
-            hashes: SHA-256 of the images' files.
+            maker: Everything that the features depend on besides the image.
+            hashes: SHA-256 of the image files.
 
         Raises:
-            OutputError: The file cannot be read or made.
+            OutputError: The file cannot be read or created.
         """
         found: dict[str, NDArray[np.float32]] = {}
         if not self.is_usable:
@@ -53,7 +53,7 @@ class FeatureCache:
         return found
 
     def put(self, maker: str, rows: Mapping[str, NDArray[np.float32]]) -> None:
-        """Keep rows, by the hash of the image.
+        """Store rows, by image hash.
 
         Raises:
             OutputError: The file cannot be written.
@@ -67,7 +67,7 @@ class FeatureCache:
             database.executemany("INSERT OR REPLACE INTO features VALUES (?, ?, ?)", items)
 
     def kept(self, hashes: Iterable[str]) -> set[str]:
-        """Return the images of which there is a row, whatever made it; where there is no cache, none is made.
+        """Return which of the images have a row by any maker. Never creates a cache.
 
         Raises:
             OutputError: The file cannot be read.
@@ -78,14 +78,14 @@ class FeatureCache:
             return set(hashes) & {sha256 for (sha256,) in database.execute("SELECT DISTINCT sha256 FROM features")}
 
     def drop(self, hashes: Iterable[str]) -> None:
-        """Remove what was made of images, whatever made it; where there is no cache, none is made.
+        """Delete the rows of images by any maker. Never creates a cache.
 
         Raises:
             OutputError: The file cannot be written.
         """
         if self._exists():
             with self._opened() as database:
-                # Else the bytes stay in the file until something else needs the room.
+                # Otherwise the bytes stay in the file until the space is reused.
                 database.execute("PRAGMA secure_delete = ON")
                 database.executemany("DELETE FROM features WHERE sha256 = ?", [(sha256,) for sha256 in hashes])
 
@@ -115,7 +115,7 @@ class FeatureCache:
         except (sqlite3.DatabaseError, ValueError) as error:
             # Not a database, or a damaged one.
             self._path.unlink(missing_ok=True)
-            raise OutputError(f"the feature cache {str(self._path)!r} was damaged; it is begun anew") from error
+            raise OutputError(f"the feature cache {str(self._path)!r} was damaged and has been reset") from error
         except OSError as error:
             raise self._refusal(str(error.strerror)) from error
 

@@ -1,4 +1,4 @@
-"""Features: images of a Dataset -> one row of numbers each, made by a backbone or found in the cache; and a head."""
+"""Features: images of a Dataset -> one row of numbers each, from a backbone or the cache; and fitting a head."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from mien.learning.heads import Head, fit_head
 from mien.scoring.leave_one_out import leave_one_out
 from mien.version import __version__
 
-# So many are made between two visits to the cache: a kill loses no more.
+# Number of images between two writes to the cache, and so the most that a kill can lose.
 _PORTION = 1024
 
 
@@ -35,10 +35,10 @@ def extract(
     """Return the features of the used images: float32 (num_records, D + F), rows of other files all zero.
 
     Args:
-        dataset: Its images have the size that the backbone takes.
-        backbone: What makes the features.
-        cache: Where they are looked for first, and kept. One that cannot be used is warned of once, and done without.
-        progress: Told how far it is.
+        dataset: The Dataset, with images of the size that the backbone takes.
+        backbone: The backbone.
+        cache: The feature cache. If it cannot be used, there is one warning.
+        progress: Receives progress updates.
     """
     maker = _maker(dataset, backbone)
     places = dataset.indexes().tolist()
@@ -71,8 +71,8 @@ class ChangedImages:
     """Features of images that were changed in one way.
 
     Attributes:
-        change: In which.
-        places: Which images, (M,).
+        change: The change.
+        places: Indexes of the images, (M,).
         features: float32 (M, D + F).
     """
 
@@ -89,15 +89,14 @@ def extract_changed(
     cache: FeatureCache | None = None,
     progress: Progress = SILENCE,
 ) -> tuple[ChangedImages, ...]:
-    """Return the features of changed images. Each image is decoded once, however many changes are made of it.
+    """Return the features of changed images. Each image is decoded once for all its changes.
 
     Args:
-        dataset: Its images have the size that the backbone takes.
-        backbone: What makes the features.
-        places: Which images to change, by the change.
-        cache: Where features are looked for first, and kept. One that cannot be used is warned of once, and done
-            without.
-        progress: Told how far it is, and of images that have gone or changed since the scan, which are left out.
+        dataset: The Dataset, with images of the size that the backbone takes.
+        backbone: The backbone.
+        places: Indexes of the images to change, by change.
+        cache: The feature cache. If it cannot be used, there is one warning.
+        progress: Receives progress updates, and which images are skipped because they are missing or have changed.
     """
     makers = {change: f"{_maker(dataset, backbone)} {change.name}" for change in places}
     found = {
@@ -118,7 +117,7 @@ def extract_changed(
         zip(missing, spread(partial(_changed_features, backbone), asked, folder=dataset.root), strict=True), start=1
     ):
         if isinstance(rows, ImageError):
-            progress.say(f"no changed copies of {dataset.records[place].path}: {rows}")
+            progress.say(f"cannot change {dataset.records[place].path}: {rows}")
         else:
             for change, row in zip(missing[place], rows, strict=True):
                 made[change][names[place]] = row
@@ -138,7 +137,7 @@ def extract_changed(
 
 
 def _alone(dataset: Dataset, place: int) -> Dataset:
-    """Return the record at one place as a Dataset of its own, small enough to be sent to another process."""
+    """Return a Dataset of one image, small enough to send to another process."""
     kept = None if dataset.kept is None else dataset.kept[place : place + 1]
     return Dataset(dataset.root, dataset.class_names, (dataset.records[place],), dataset.config, kept)
 
@@ -157,7 +156,7 @@ def _features(backbone: Backbone, image: Dataset) -> NDArray[np.float32]:
 def _changed_features(
     backbone: Backbone, asked: tuple[Dataset, Sequence[Change]]
 ) -> list[NDArray[np.float32]] | ImageError:
-    """Return the features of the one image of a Dataset as it is changed in some ways; or why there are none."""
+    """Return the features of the only image of a Dataset after some changes, or an error."""
     image, changes = asked
     try:
         return [backbone.features(inputs)[0] for inputs in image.changed_inputs(0, changes)]
@@ -175,16 +174,16 @@ def fit_head_on(
     num_face_features: int = 0,
     progress: Progress = SILENCE,
 ) -> Head:
-    """Fit a linear head on the features of the images at some places; near copies are never divided.
+    """Fit a linear head on the features of some images. Near-duplicates always stay in the same fold.
 
     Args:
-        dataset: Knows their labels and which of them are copies.
+        dataset: The Dataset, for labels and groups of copies.
         features: A row for each record, (num_records, D + F).
-        places: Which images to fit on.
-        changed: Changed images; those that were made of the images at these places are fitted on as well.
-        config: Whether the classes are weighed, and the seed.
-        num_face_features: F, how many of the features are of faces.
-        progress: Told how many strengths were tried.
+        places: Indexes of the images to fit on.
+        changed: Changed images. Those made from the images at `places` are also used.
+        config: The settings, for class weights and the seed.
+        num_face_features: Number of face features, F.
+        progress: Receives progress updates.
     """
     originals, among = places, [np.isin(some.places, places) for some in changed]
     copied = [some.features[is_among] for some, is_among in zip(changed, among, strict=True)]
@@ -214,14 +213,14 @@ def predict_from_others(
     *,
     num_face_features: int = 0,
 ) -> NDArray[np.float32]:
-    """Return the probabilities, (N, C), that each of some images gets from the features and labels of the others.
+    """Return the probabilities, (N, C), of each image, predicted from the features and labels of the others.
 
     Args:
-        dataset: Knows their labels and which of them are copies, which are left out together.
+        dataset: The Dataset, for labels and groups of copies, which are left out together.
         features: A row for each record, (num_records, D + F).
-        places: Which images.
-        config: The seed.
-        num_face_features: F, how many of the features are of faces.
+        places: Indexes of the images.
+        config: The settings, for the seed.
+        num_face_features: Number of face features, F.
     """
     return leave_one_out(
         features[places],
@@ -254,7 +253,7 @@ def _found(
 
 
 def _maker(dataset: Dataset, backbone: Backbone) -> str:
-    """Return what decides the features of an image, in one line."""
+    """Return everything that the features depend on besides the image, as one line."""
     config = dataset.config
     rules = f"levels {config.levels} ground {config.ground}"
     shown = f"{config.resize_mode} {config.image_size} faces {config.faces} {rules} recipe {RECIPE}"
@@ -274,5 +273,5 @@ def _keep(made: dict[str, NDArray[np.float32]], maker: str, cache: FeatureCache 
 
 
 def _warn(error: OutputError, cache: FeatureCache, progress: Progress) -> None:
-    advice = "" if cache.is_usable else ". Features are made anew each time; --cache-dir names another folder for them"
+    advice = "" if cache.is_usable else ". Features will not be cached. To use another folder, add --cache-dir FOLDER"
     progress.say(f"WARNING: {error}{advice}")

@@ -1,4 +1,4 @@
-"""Learning from fewer images: what heads say that were fitted on parts of the training images of each fold."""
+"""Learning from fewer images: fit heads on parts of the training images of each fold, for the learning curve."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from mien.learning.heads import Head
 from mien.learning.methods import places_seen
 from mien.scoring.learning_curve import AnswersByShare, LearningCurve, measure_learning_curve
 
-# A fit takes as long as there are images times classes: of more, one part tells what twice as many would bring.
+# The time for a fit grows with images times classes. Above this product, only one smaller part is tried.
 _SHARES, _FEW_SHARES = (0.2, 0.4, 0.6), (0.4,)
 _MAX_CELLS = 5000
 
@@ -20,16 +20,16 @@ _MAX_CELLS = 5000
 def learn_from_fewer(
     parts: Sequence[Dataset], features: NDArray[np.float32], fit: Callable[[Dataset], Head], *, seed: int = 0
 ) -> LearningCurve:
-    """Fit heads on a part of the training images of each fold, and ask them about the same images as ever.
+    """Fit heads on parts of the training images of each fold, and evaluate them on the same held-out images.
 
-    A part is of every class, and holds the smaller parts; images that belong together are in it together. Of many
-    images or classes there is only one part, for it takes long.
+    Each part has images of every class and contains the smaller parts. Images of a group stay together. With many
+    images or classes there is only one part, because it takes long.
 
     Args:
-        parts: Folds: each says which images are fitted on, and which are asked about.
+        parts: The folds, each with its images to fit on and to hold out.
         features: A row for each record.
-        fit: Fits a head on the images of a fold that are not asked about.
-        seed: Decides which images are in the parts.
+        fit: Fits a head on the images of a fold that are not held out.
+        seed: Random seed for the parts.
     """
     few = len(parts[0].indexes()) * len(parts[0].class_names) <= _MAX_CELLS
     shares = (*(_SHARES if few else _FEW_SHARES), 1.0)
@@ -55,12 +55,12 @@ def learn_from_fewer(
 
 
 def thinned(fold: Dataset, share: float, *, seed: int | Sequence[int] = 0) -> Dataset:
-    """Return a fold with a share of its training and validation images; those to be asked about are the same.
+    """Return a fold with a share of its training and validation images, and the same held-out images.
 
     Args:
         fold: What `folds` yielded.
-        share: Of the images or groups of each class, at least one of which is kept.
-        seed: Decides which. The same one keeps more of the same for a larger share.
+        share: Share of the images or groups of each class; at least one is kept.
+        seed: Random seed. With the same seed, a larger share contains the smaller ones.
     """
     if share == 1:
         return fold

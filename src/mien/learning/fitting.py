@@ -1,4 +1,4 @@
-"""Fitting: a split Dataset -> a trained Classifier, by the method of the settings; cross-validation of a method."""
+"""Fitting: a split Dataset -> a trained Classifier; and cross-validation."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -27,8 +27,8 @@ from mien.scoring.results import Predictions
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
 # Settings of a fit that heads know too.
 _FOR_HEADS = ("method", "class_weights", "may_matter")
-# The time that a head takes grows with the images and with the classes: at most so many of the one times the other,
-# where ten classes or fewer count as ten.
+# The time for fitting a head grows with images times classes. Above this product, there is no cross-validation by
+# default; ten classes or fewer count as ten.
 _MAX_CROSS_VALIDATED, _FEW_CLASSES = 20_000 * 10, 10
 
 
@@ -40,25 +40,25 @@ def fit(
     run_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Fitted:
-    """Train a classifier; the same images, settings and seed give the same one.
+    """Train a classifier. The same images, settings and seed give the same classifier.
 
-    Ctrl-C after the first epoch of a network ends its training and keeps the best weights so far.
+    Ctrl-C after the first epoch of a network stops its training and keeps the best weights so far.
 
     Args:
-        dataset: What `split` returned; its images have the size that the backbone takes.
+        dataset: What `split` returned, with images of the size that the backbone takes.
         config: The method and its settings.
-        cache_dir: Where features are kept for the next time.
-        run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint of a network. Where it holds a
-            checkpoint, training goes on from there.
-        progress: Told how far it is.
+        cache_dir: The folder of the feature cache.
+        run_dir: A folder for history.csv, TensorBoard logs and a checkpoint of a network. If it contains a checkpoint,
+            training resumes from there.
+        progress: Receives progress updates.
 
     Raises:
         MissingExtraError: A package that the method needs is not installed.
         BackboneError: The backbone cannot be used.
-        SettingsError: The images are of another size than the backbone takes.
-        OutputError: There is no room for the checkpoint or the logs.
-        SourceNotFoundError: The checkpoint is of another network, or damaged.
-        ExportMismatchError: The classifier would not answer as what was trained does.
+        SettingsError: The images do not have the size that the backbone takes.
+        OutputError: The disk is full.
+        SourceNotFoundError: The checkpoint is damaged, or of another network.
+        ExportMismatchError: The saved classifier does not match the trained one.
 
     Example:
         >>> import mien
@@ -70,8 +70,8 @@ def fit(
     backbone = find_backbone(config)
     if backbone is not None and dataset.config.image_size != backbone.image_size:
         raise SettingsError(
-            f"the images were scanned with image_size {dataset.config.image_size}; "
-            f"the backbone {backbone.name} takes {backbone.image_size}"
+            f"the images were scanned with image_size {dataset.config.image_size}, but the backbone {backbone.name} "
+            f"takes {backbone.image_size}"
         )
     method = prepare(dataset, config, backbone, cache_dir=cache_dir, progress=progress)
     parts = list(folds(dataset, num_folds(dataset, config), config.split))
@@ -80,10 +80,10 @@ def fit(
 
 
 def require_packages(config: TrainConfig) -> None:
-    """Make sure that what a training with these settings imports is installed, without importing it.
+    """Make sure that the packages for a training are installed, without importing them.
 
     Args:
-        config: The method decides: linear needs no Keras, networks do.
+        config: The settings. The method linear does not need Keras; networks do.
 
     Raises:
         MissingExtraError: A package is not installed; the message says what to type.
@@ -93,59 +93,61 @@ def require_packages(config: TrainConfig) -> None:
 
 
 def find_backbone(config: TrainConfig) -> Backbone | None:
-    """Return the backbone that the settings name; None where the method has none, or Keras is to build it.
+    """Return the backbone of the settings; None if the method has none, or Keras builds it.
 
     Raises:
-        BackboneError: It cannot be used.
-        SettingsError: It is not one for the method, or the settings contradict one another.
+        BackboneError: The backbone cannot be used.
+        SettingsError: The backbone does not fit the method, or the settings contradict each other.
     """
     name, method = config.backbone.backbone, config.fit.method
     in_onnx = name == BUILT_IN_BACKBONE or is_file_name(name)
     if method == "linear" and not in_onnx:
         raise SettingsError(
-            f"the method linear takes lite0 or a FILE.onnx as --backbone, not {name!r}; or --preset best"
+            f"the method linear cannot use --backbone {name}. Use lite0 or a FILE.onnx, or add --preset best"
         )
     if method == "linear" and (useless := _settings_of_networks(config)):
-        raise SettingsError(f"{', '.join(useless)}: the preset fast has no use for it; add --preset classic or best")
+        raise SettingsError(f"the preset fast cannot use {', '.join(useless)}. Add --preset classic or best")
     if method == "finetune" and is_file_name(name):
-        raise SettingsError(f"an ONNX file such as {name!r} cannot be trained on; use it with --preset fast")
+        raise SettingsError(f"the ONNX file {name!r} cannot be fine-tuned. Use it with --preset fast")
     if method == "cnn" or not in_onnx:
         return None
     asked = config.scan.image_size
     backbone = load_backbone(config.backbone, asked)
     if asked not in (ScanConfig.image_size, backbone.image_size):
-        raise SettingsError(f"image_size is {asked}; the backbone {name} takes {backbone.image_size}: leave it out")
+        raise SettingsError(
+            f"the backbone {name} takes image_size {backbone.image_size}, not {asked}. Omit --image-size"
+        )
     return backbone
 
 
 def _settings_of_networks(config: TrainConfig) -> list[str]:
-    """Return the flags of settings that were changed and that only networks trained with Keras know."""
+    """Return the changed flags that only apply to networks trained with Keras."""
     for_networks = [field.name for field in fields(FitConfig) if field.name not in _FOR_HEADS]
     changed = [name for name in for_networks if getattr(config.fit, name) != getattr(FitConfig, name)]
     return [f"--{name.replace('_', '-')}" for name in (*changed, *(["augment"] if config.augment.augment else []))]
 
 
 def scan_config(config: TrainConfig, backbone: Backbone | None) -> ScanConfig:
-    """Return how images are to be read: the backbone decides their size where it has one of its own.
+    """Return how to read the images. A backbone with a fixed size sets the image size.
 
     Raises:
-        SettingsError: Faces are to be looked at, and the method or the backbone cannot.
+        SettingsError: Faces are on, but the method or the backbone cannot use them.
     """
     size = config.scan.image_size if backbone is None else backbone.image_size
     why = _why_no_faces(config, backbone) if config.scan.faces != "off" else ""
     if why and config.scan.faces == "on":
-        raise SettingsError(f"faces is on, but {why}: leave it out, or set it to off")
+        raise SettingsError(f"--faces on cannot be used: {why}. Omit it, or use --faces off")
     return replace(config.scan, image_size=size, faces="off" if why else config.scan.faces)
 
 
 def _why_no_faces(config: TrainConfig, backbone: Backbone | None) -> str:
-    """Return why faces cannot be looked at, or nothing where they can."""
+    """Return why faces cannot be used; "" if they can."""
     if config.fit.method == "cnn":
-        return "the method cnn looks at whole images alone"
+        return "the method cnn uses only whole images"
     if backbone is None:
-        return f"the network {config.backbone.backbone} looks at whole images alone"
+        return f"the network {config.backbone.backbone} uses only whole images"
     if not backbone.takes_faces:
-        return f"{backbone.name} is written in an old version of ONNX's operators (export it with opset 13 or later)"
+        return f"{backbone.name} uses an old ONNX opset (export it with opset 13 or later)"
     return ""
 
 
@@ -157,10 +159,10 @@ def prepare(
     cache_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Method:
-    """Make the method of the settings ready for the images of a Dataset.
+    """Prepare the method of the settings for the images of a Dataset.
 
     Raises:
-        BackboneError: Keras does not know the backbone, or cannot get its weights.
+        BackboneError: Keras does not know the backbone, or cannot load its weights.
     """
     cache = FeatureCache(cache_dir) if cache_dir else None
     if config.fit.method == "linear" and backbone is not None:
@@ -168,11 +170,11 @@ def prepare(
 
         return Linear(dataset, config, backbone, cache, progress)
     progress.say("loading Keras")
-    # It takes seconds: not before the images are known to be good.
+    # Loading takes seconds, so the images are checked first.
     try:
         import keras  # noqa: F401
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"Keras cannot be loaded: {error}; is KERAS_BACKEND set to what is installed?") from error
+        raise SettingsError(f"cannot load Keras: {error}. Is the backend in KERAS_BACKEND installed?") from error
     from mien.learning.best import Best
     from mien.learning.deep import Cnn, Finetuned
     from mien.learning.linear import Linear
@@ -183,13 +185,13 @@ def prepare(
     fast = None
     if built_in.image_size == dataset.config.image_size:
         fast = Linear(dataset, config, built_in, cache, progress)
-    # The features of the backbone as it is are made once.
+    # The features of the unchanged backbone are computed once.
     features = fast.image_features if fast and backbone else None
     return Best(fast, Finetuned(dataset, config, backbone, features, progress), config, progress)
 
 
 def num_folds(dataset: Dataset, config: TrainConfig) -> int:
-    """Return with how many folds to cross-validate; 0 for not at all."""
+    """Return the number of cross-validation folds; 0 for none."""
     if config.split.folds != "auto":
         return config.split.folds
     cells = len(dataset.indexes()) * max(len(dataset.class_names), _FEW_CLASSES)
@@ -200,27 +202,27 @@ def num_folds(dataset: Dataset, config: TrainConfig) -> int:
 
 
 def some_fold(dataset: Dataset, config: TrainConfig) -> list[Dataset]:
-    """Return one fold, to try things by where there is no cross-validation; none where a class has one image."""
+    """Return one fold, for tests without cross-validation; none if a class has only one image."""
     return [first_fold(dataset, config.split)] if usual_folds(dataset) >= 2 else []
 
 
 def cross_validate(
     method: Method, parts: Sequence[Dataset], *, run_folder: RunFolder, progress: Progress = SILENCE
 ) -> tuple[Predictions | None, Selection | None]:
-    """Ask about every image that is not for the test, each time a classifier that has not seen it.
+    """Predict every image outside the test split with a classifier that was not trained on it.
 
-    A fold that is done is kept in the run folder: after a kill it is not done again. Of several candidates the one that
-    is kept is chosen by all folds; the predictions for each fold are those of the candidate that the others choose.
+    Finished folds are saved in the run folder and reused after a kill. With several candidates, all folds together
+    choose the one to keep. The predictions for each fold are those of the candidate that the other folds choose.
 
     Args:
         method: What `prepare` returned.
         parts: What `folds` yielded.
-        run_folder: Where finished folds are kept.
-        progress: Told how far it is.
+        run_folder: The run folder, for finished folds.
+        progress: Receives progress updates.
 
     Returns:
-        The out-of-fold predictions, in the order of the images; None where there are no folds, or there was no time for
-        those of what is kept. And which candidate is kept; None where there are no folds.
+        The out-of-fold predictions in the order of the images; None if there are no folds, or no time for the chosen
+        candidate. And the selection; None if there are no folds.
     """
     if not parts:
         return None, None
@@ -237,7 +239,7 @@ def cross_validate(
                     np.savez(file, names=np.array(list(given)), probs=np.stack(list(given.values())))
         answers.append(given)
     if method.takes_long:
-        progress.say("folds done; now the classifier itself")
+        progress.say("cross-validation done; training the classifier itself")
     progress.step("Cross-validation", len(parts), len(parts))
     selection = _compared(answers, parts)
     chosen = [_chosen(answers, parts, selection, place) for place in range(len(parts))]
@@ -257,12 +259,12 @@ def cross_validate(
 
 
 def hold_out(method: Method, dataset: Dataset, config: TrainConfig) -> Predictions:
-    """Return what the simplest candidate says of a fifth of the images that are not for the test, learnt from the rest.
+    """Predict a fifth of the images outside the test split with the simplest candidate, trained on the rest.
 
     Args:
         method: What `prepare` returned.
         dataset: What `split` returned.
-        config: How images are shared out.
+        config: The settings, for the split.
     """
     fold = first_fold(dataset, config.split)
     places = fold.indexes("test")
@@ -272,7 +274,7 @@ def hold_out(method: Method, dataset: Dataset, config: TrainConfig) -> Predictio
 
 
 def _compared(answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset]) -> Selection:
-    """Compare the candidates on the folds in which all were trained."""
+    """Compare the candidates on the folds for which all were trained."""
     names = list({name: None for given in answers for name in given})
     places = [place for place, given in enumerate(answers) if len(given) == len(names)]
     probs = {name: np.concatenate([answers[place][name] for place in places]) for name in names}
@@ -283,7 +285,7 @@ def _compared(answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence
 def _chosen(
     answers: Sequence[dict[str, NDArray[np.float32]]], parts: Sequence[Dataset], selection: Selection, place: int
 ) -> NDArray[np.float32] | None:
-    """Return what is said of the images of a fold by the candidate that the other folds choose; None without time."""
+    """Return the predictions for a fold by the candidate that the other folds choose; None if it had no time."""
     if all(len(given) == len(selection.losses) for given in answers) and len(answers) > 1:
         others = [number for number in range(len(answers)) if number != place]
         selection = _compared([answers[number] for number in others], [parts[number] for number in others])
@@ -291,10 +293,10 @@ def _chosen(
 
 
 def predict_labels(method: Method, dataset: Dataset, out_of_fold: Predictions | None) -> Predictions | None:
-    """Return answers to hold the labels against; None where there are none. The test images are not asked about.
+    """Return predictions for checking the labels outside the test split; None if there are none.
 
-    Those of a cross-validation of networks are used where there are any, otherwise what each image looks like by the
-    features of all others. The linear head always takes these: they tell wrong labels better, and cost little.
+    For networks, they come from cross-validation if there was one. Otherwise, each image is predicted from the features
+    of all others. The linear head always does that, because it finds wrong labels better and costs little.
 
     Args:
         method: What `prepare` returned.

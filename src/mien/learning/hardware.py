@@ -1,4 +1,4 @@
-"""The hardware: which precision the training is to compute in on this machine, and in how many threads."""
+"""The hardware: which numeric precision the training should use on this machine."""
 
 from functools import cache
 from pathlib import Path
@@ -9,18 +9,18 @@ _INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 
 def chosen_precision(config: FitConfig) -> str:
-    """Return "float32" or "bfloat16": what the settings say, or what is faster here."""
+    """Return "float32" or "bfloat16": the setting, or what is faster here."""
     if config.precision != "auto":
         return config.precision
     if has_gpu():
         return "bfloat16"
-    # Convolutions within a channel, of which pretrained backbones are full, are slower in bfloat16 on a CPU.
+    # Depthwise convolutions, which pretrained backbones use a lot, are slower in bfloat16 on a CPU.
     return "bfloat16" if config.method == "cnn" and cpu_has_bfloat16() else "float32"
 
 
 @cache
 def cpu_has_bfloat16() -> bool:
-    """Tell whether the processor has instructions for bfloat16, where the system tells it."""
+    """Return whether the processor is known to support bfloat16."""
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
     except OSError:
@@ -30,7 +30,7 @@ def cpu_has_bfloat16() -> bool:
 
 @cache
 def has_gpu() -> bool:
-    """Tell whether Keras computes on a GPU."""
+    """Return whether Keras uses a GPU."""
     import keras
 
     if keras.backend.backend() == "jax":

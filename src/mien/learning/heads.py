@@ -1,4 +1,4 @@
-"""The linear head: features -> probabilities, by logistic regression whose strength cross-validation chooses."""
+"""The linear head: features -> probabilities, by regularised logistic regression."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -12,26 +12,26 @@ from mien.core.probabilities import best_temperature, best_weights, cross_entrop
 from mien.core.progress import SILENCE, Progress
 from mien.scoring.leave_one_out import moments
 
-# Inverse strengths of the penalty, for features with mean 0 and variance 1; the largest penalty first.
+# Inverse penalty strengths for standardised features, the largest penalty first.
 _STRENGTHS = tuple(float(c) for c in np.logspace(-4.5, 0, 10))
 _NUM_FOLDS = 5
-# More images than this hardly change which strength is the best.
+# More images than this hardly change which strength is best.
 _MAX_CHOOSING = 4000
-# A fit takes as long as there are images times classes. In all folds together at most so many, or fewer are fitted.
+# The time for a fit grows with images times classes. Above this product over all folds, fewer folds are fitted.
 _MAX_CELLS = 300_000
 _MAX_STEPS = 1000
-# With fewer images with a face than this, or of a class, a layer of its own says little.
+# With fewer images that have a face, in total or per class, a separate face layer is useless.
 _MIN_FACES, _MIN_OF_CLASS = 20, 5
-# All copies together count at most so many times as much as the images that they were made of.
+# The maximum total weight of all changed copies, relative to the images they were made from.
 _MOST_COPIED = 2.0
-# A fit is done where a step lowers the loss by a smaller share: one whose loss is only compared, and the last. A
-# hundredth of that takes half as long again, and does no better on other images.
+# Relative tolerances for fits that are only compared, and for the final fit. A hundred times less takes 50% longer, and
+# is no better on other images.
 _ROUGH, _FINE = 1e-5, 1e-6
-# What a search for weights may seem to gain by rounding.
+# Smaller gains may be rounding error.
 _LEAST_GAIN = 1e-6
 _LEAST_LOGIT = np.float32(-50)
 _STAGE = "Fitting"
-# A search seldom tries more strengths than this; the last fit takes about as long as one more.
+# A search rarely tries more strengths than this. The final fit takes about as long as one of them.
 _USUAL_TRIES = 6
 Coefficients = NDArray[np.float32]
 
@@ -43,8 +43,8 @@ class Head:
     Attributes:
         weights: float32 (D, C).
         bias: float32 (C,).
-        strength: Inverse of the penalty on the weights, as scikit-learn counts it ("C") for more than two classes.
-        temperature: What the layer was divided by, so that the probabilities are neither too sure nor too unsure.
+        strength: Inverse regularisation strength, as "C" in scikit-learn for more than two classes.
+        temperature: Calibration temperature; the layer is already divided by it.
     """
 
     weights: NDArray[np.float32]
@@ -59,13 +59,13 @@ class Head:
 
 @dataclass(frozen=True)
 class _Examples:
-    """What a fit learns from.
+    """The data for a fit.
 
     Attributes:
-        inputs: float32 (N, R + 1): features with mean 0 and variance 1, and a column of ones.
+        inputs: float32 (N, R + 1): standardised features, and a column of ones.
         labels: Class numbers, (N,).
-        weights: How much each image counts, float32 (N,).
-        groups: Images with the same number are never divided, (N,).
+        weights: Weight of each image, float32 (N,).
+        groups: Group number of each image, (N,); groups are never divided.
     """
 
     inputs: NDArray[np.float32]
@@ -79,14 +79,14 @@ class _Examples:
 
 @dataclass(frozen=True)
 class _Layer:
-    """A linear layer, and what it says of images that were left out of its fit.
+    """A linear layer, and the logits of held-out images.
 
     Attributes:
         weights: float64 (D, C).
         bias: float64 (C,).
-        strength: As that of a Head.
-        places: Of the images that were left out in turn, (M,).
-        logits: What layers of this strength say of them, each fitted without the image, (M, C).
+        strength: As for Head.
+        places: Indexes of the held-out images, (M,).
+        logits: Their logits by layers of the same strength, each fitted without the image, (M, C).
     """
 
     weights: NDArray[np.float64]
@@ -110,26 +110,25 @@ def fit_head(
 ) -> Head:
     """Fit a regularised logistic regression, choose its strength by cross-validation, and calibrate it.
 
-    Strength and temperature are those with the lowest cross-entropy on images that were left out of the fit. Of more
-    than 4,000 images a part decides on them; with very many classes, fewer than five folds. Changed copies of images
-    count twice as much as these at most, however many there are, and nothing for the temperature.
+    Strength and temperature minimise the cross-entropy of held-out images. Above 4,000 images, a part of them is used
+    for that; with very many classes, fewer than five folds. Changed copies of images count at most twice as much as the
+    originals in total, and not at all for the temperature.
 
-    Where some features are of faces, a second layer is fitted on them alone, on images with a face. Both are weighed by
-    the least cross-entropy on images that were left out, and added. The second counts for nothing where that is not
-    lower by it, or with fewer than 20 images with a face, or 5 of a class.
+    If there are face features, a second layer is fitted on them, using only images with a face. Both layers are
+    weighted to minimise the cross-entropy of held-out images, and added. The second is dropped if it does not lower the
+    cross-entropy, or with fewer than 20 images that have a face, or 5 per class.
 
     Args:
         features: float32 (N, D).
-        labels: Class numbers, (N,); every class is there.
-        groups: A number for each image, (N,): images with the same number are never divided. By default each
-            image is alone.
+        labels: Class numbers, (N,); every class must occur.
+        groups: Group number of each image, (N,); groups are never divided. Default: no groups.
         num_classes: C.
-        num_face_features: How many of the last features are of faces; all are 0 for an image without one, and the last
-            is 1 for one with a face.
-        num_copies: How many of the last images are changed copies of others, in whose groups they are.
-        balanced: Weigh the classes so that each counts the same.
-        seed: Decides the folds.
-        progress: Told how far it is.
+        num_face_features: How many of the last features describe faces. All are 0 for an image without a face, and the
+            last is 1 for an image with one.
+        num_copies: How many of the last images are changed copies of others, with the same groups.
+        balanced: Weight the classes equally.
+        seed: Random seed for the folds.
+        progress: Receives progress updates.
 
     Raises:
         MissingExtraError: The package scipy is not installed.
@@ -168,7 +167,7 @@ def fit_head(
 def _temperature(
     logits: NDArray[np.floating], places: NDArray[np.int64], labels: NDArray[np.int64], is_copy: NDArray[np.bool_]
 ) -> float:
-    """Return what to divide logits by, (M, C), of images left out; copies are no images to be as sure of."""
+    """Return the temperature for the logits of held-out images, (M, C), ignoring changed copies."""
     kept = ~is_copy[places]
     return best_temperature(logits[kept], labels[places[kept]]) if kept.any() else 1.0
 
@@ -180,18 +179,18 @@ def _weighed(
     labels: NDArray[np.int64],
     is_copy: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float64], bool]:
-    """Return by what to multiply the logits of two layers before they are added, and whether that is better than one.
+    """Return the weights for adding the logits of two layers, and whether that is better than the first alone.
 
     Args:
-        whole: Fitted on all images.
-        with_face: The places of those with a face, which `faces` was fitted on.
-        faces: What it says is 0 for all others.
-        labels: Of all images, (N,).
-        is_copy: Which are changed copies of others, (N,).
+        whole: The layer fitted on all images.
+        with_face: Indexes of the images with a face, on which `faces` was fitted.
+        faces: The face layer, whose logits are 0 for all other images.
+        labels: Class numbers of all images, (N,).
+        is_copy: Which images are changed copies of others, (N,).
     """
     said = np.zeros((len(labels), whole.logits.shape[1]))
     said[with_face[faces.places]] = faces.logits
-    # Of a part of the images, one layer may have left out an image with a face that the other has not.
+    # If only a part was held out, the layers may have held out different images with a face.
     unsaid = np.setdiff1d(with_face, with_face[faces.places])
     asked = ~np.isin(whole.places, unsaid)
     places = whole.places[asked]
@@ -255,9 +254,9 @@ def _image_weights(labels: NDArray[np.int64], num_classes: int, *, balanced: boo
 def _chosen(
     examples: _Examples, num_classes: int, seed: int, progress: Progress
 ) -> tuple[float, Coefficients, NDArray[np.int64], NDArray[np.float32]]:
-    """Return the strength that does best on images left out, a fit by it, the places of these, and their logits."""
+    """Return the best strength on held-out images, a fit with it, the indexes of these images, and their logits."""
     places = np.arange(len(examples.labels))
-    # Of the rarest class, some must be in each fold of a part.
+    # Each fold of a part needs images of the rarest class.
     num_parts = min(-(-len(examples.labels) // _MAX_CHOOSING), _num_units(examples, num_classes) // _NUM_FOLDS)
     if num_parts > 1:
         chosen = _folds(examples.labels, examples.groups, num_parts, seed) == 0
@@ -274,7 +273,7 @@ def _chosen(
 
 
 def _num_units(examples: _Examples, num_classes: int) -> int:
-    """Return how many images that are no copies of one another the smallest class has."""
+    """Return the number of groups in the smallest class."""
     labels = np.unique(np.stack([examples.labels, examples.groups]), axis=1)[0]
     return int(np.bincount(labels, minlength=num_classes).min())
 
@@ -282,17 +281,17 @@ def _num_units(examples: _Examples, num_classes: int) -> int:
 def _search(
     examples: _Examples, folds: NDArray[np.int64], num_classes: int, progress: Progress
 ) -> tuple[dict[int, list[Coefficients]], dict[int, NDArray[np.float32]], dict[int, float]]:
-    """Try strengths from the middle on, in the direction in which the loss falls, in steps of two and then of one.
+    """Try strengths from the middle in the direction of falling loss, in steps of two and then one.
 
     Args:
-        examples: What to fit on.
-        folds: In which fold each image is left out, (N,); -1 for none.
+        examples: The data.
+        folds: The fold that holds out each image, (N,); -1 for none.
         num_classes: C.
-        progress: Told how many strengths were tried.
+        progress: Receives progress updates.
 
     Returns:
-        By the place of each strength that was tried: a fit for each fold; logits (M, C) of the images with a fold, each
-        from a fit without it; and their loss.
+        For the index of each strength tried: a fit for each fold; the logits of the held-out images, (M, C); and their
+        loss.
     """
     parts = [(examples[folds != number], folds == number) for number in range(folds.max() + 1)]
     asked = folds >= 0
@@ -300,7 +299,7 @@ def _search(
     logits, losses = dict[int, NDArray[np.float32]](), dict[int, float]()
 
     def attempt(place: int) -> None:
-        # Each fit begins where the nearest one ended.
+        # Each fit starts from the nearest earlier one.
         near = min(found, key=lambda other: abs(other - place))
 
         def fit(number: int) -> Coefficients:
@@ -328,12 +327,12 @@ def _search(
 
 
 def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], num_folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the number of the fold of each image, (N,): each class is shared out evenly, and no group divided."""
+    """Return the fold of each image, (N,), with classes spread evenly and groups undivided."""
     rng = np.random.default_rng(seed)
     sizes = np.zeros((labels.max() + 1, num_folds))
     firsts, group_of, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)[1:]
     fold_of = np.zeros(len(firsts), np.int64)
-    # The large groups first: the small ones fill up what they leave.
+    # Large groups first, so that small ones fill the gaps.
     for group in sorted(rng.permutation(len(firsts)), key=lambda group: -counts[group]):
         label = labels[firsts[group]]
         fold_of[group] = np.argmin(sizes[label] + 1e-9 * sizes.sum(axis=0))
@@ -342,16 +341,16 @@ def _folds(labels: NDArray[np.int64], groups: NDArray[np.int64], num_folds: int,
 
 
 def _fit(examples: _Examples, strength: float, start: Coefficients, precision: float) -> Coefficients:
-    """Return the coefficients (R + 1, C), the bias last, with the lowest penalised loss, by L-BFGS from a start.
+    """Return the coefficients, (R + 1, C), bias last, that minimise the penalised loss, by L-BFGS from a start.
 
-    The loss is the sum of the weighted cross-entropies and of the squared slopes over twice the strength. It is small
-    enough to be written down here, in float32: scikit-learn takes a second to load, and this runs in each training.
+    The loss is the sum of the weighted cross-entropies plus the squared weights over twice the strength. It is written
+    here in float32, because scikit-learn takes a second to load and this runs in every training.
     """
     from scipy.optimize import minimize
 
     inputs, rows = examples.inputs, np.arange(len(examples.labels))
     penalty = np.full((inputs.shape[1], 1), 1 / (strength * len(rows)), np.float32)
-    # The bias is free.
+    # The bias is not penalised.
     penalty[-1] = 0
     weights = examples.weights[:, None] / np.float32(len(rows))
 
@@ -360,7 +359,7 @@ def _fit(examples: _Examples, strength: float, start: Coefficients, precision: f
         probs = inputs @ coefficients
         probs -= probs.max(axis=1, keepdims=True)
         of_label = probs[rows, examples.labels]
-        # Still smaller ones would come to numbers so small that processors take fifty times as long over them.
+        # Smaller values would become subnormal numbers, on which processors are fifty times slower.
         np.exp(np.maximum(probs, _LEAST_LOGIT, out=probs), out=probs)
         sums = probs.sum(axis=1, keepdims=True)
         entropies = (np.log(sums[:, 0]) - of_label) * weights[:, 0]

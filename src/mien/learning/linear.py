@@ -1,4 +1,4 @@
-"""The method linear: the features of a pretrained backbone, and a linear head on them."""
+"""The method linear: a linear head on the features of a pretrained backbone."""
 
 import time
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mien.config import TrainConfig
 from mien.core.changes import Change
 from mien.core.progress import Progress
-from mien.core.text import in_points
+from mien.core.text import counted, in_points
 from mien.data.dataset import Dataset
 from mien.data.shortcuts import Shortcut
 from mien.learning.backbone import Backbone
@@ -28,14 +28,14 @@ from mien.scoring.candidates import Selection
 from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.stress import WORDS, Stressed, joined, judge_stress
 
-# The name of its one candidate.
+# The name of its only candidate.
 FAST = "fast"
-# The joined file is shown to answer as the head does on at most this many images.
+# The number of images on which the saved file is compared with the head.
 _NUM_PROOFS = 64
 
 
 class Linear:
-    """Its features are made once; a fit takes a fraction of a second after that."""
+    """Computes the features once; after that, a fit takes a fraction of a second."""
 
     takes_long = False
 
@@ -52,10 +52,10 @@ class Linear:
         self._learning_curve: LearningCurve | None = None
 
     def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
-        """Try changed copies of images on heads that had not seen them; from now on heads learn from those that help.
+        """Evaluate on changed copies of held-out images; from then on, heads also learn from those that help.
 
         Args:
-            parts: Folds, or one of them; none where there are too few images.
+            parts: The folds, or one of them; none if there are too few images.
             shortcuts: Facts that give the class away.
         """
         if not parts:
@@ -89,7 +89,7 @@ class Linear:
         self._progress.say(_told(withstood, time.monotonic() - started))
 
     def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
-        """Try how much is right after learning from a part of the images, of the folds of a cross-validation."""
+        """Measure the accuracy after training on parts of the images, for the learning curve."""
         if len(parts) < 2:
             return
         started = time.monotonic()
@@ -101,10 +101,10 @@ class Linear:
         )
         shares = ", ".join(f"{point.share:.0%}" for point in self._learning_curve.points)
         seconds = time.monotonic() - started
-        self._progress.say(f"whether more images would help: learnt from {shares} of them in {seconds:.1f} s")
+        self._progress.say(f"learning curve: trained on {shares} of the images in {seconds:.1f} s")
 
     def fit(self, dataset: Dataset, run_dir: Path | None = None, selection: Selection | None = None) -> Fitted:
-        """Fit the head on the training and validation splits; strength and temperature are chosen within them."""
+        """Fit the head on the training and validation splits, choosing strength and temperature within them."""
         head = self._head(dataset, self._learnt_from)
         seen = places_seen(dataset)
         groups, seed = dataset.group_numbers(seen), self._config.split.seed
@@ -112,11 +112,11 @@ class Linear:
         classifier = join(self._backbone, head, distribution, facts_of(dataset))
         some = dataset.indexes("val")[:_NUM_PROOFS]
         difference = prove_equal([head.probs(self._features[some])], [classifier.probs(dataset.inputs(some))])
-        self._progress.say(f"saved model checked: same answers (probabilities differ by {difference:.1e})")
+        self._progress.say(f"model.onnx matches the trained model: probabilities differ by at most {difference:.1e}")
         if self._num_face_features:
             num_with_face = int((self._features[seen, -1] > 0).sum())
-            said = "it looks at them too" if classifier.looks_at_faces else "they do not help, and are not looked at"
-            self._progress.say(f"faces: found in {num_with_face} of {len(seen)} images; {said}")
+            said = "they help, so it uses them" if classifier.looks_at_faces else "they do not help, so it ignores them"
+            self._progress.say(f"faces found in {num_with_face} of {counted(len(seen), 'image')}; {said}")
         details = TrainingDetails(
             backbone=self._backbone.name,
             strength=head.strength,
@@ -126,11 +126,11 @@ class Linear:
         return Fitted(classifier, details, stressed=self._stressed, learning_curve=self._learning_curve)
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
-        """Fit the head likewise; return the probabilities, (N, C), for the test split."""
+        """Fit the head in the same way; return the probabilities, (N, C), for the test split."""
         return {FAST: self._head(dataset, self._learnt_from).probs(self._features[dataset.indexes("test")])}
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32]:
-        """Return the probabilities, (N, C), for the training and validation splits, each judged by the others."""
+        """Return the probabilities, (N, C), for training and validation images, each predicted from the others."""
         num_face_features = self._num_face_features
         return predict_from_others(
             dataset, self._features, places_seen(dataset), self._config, num_face_features=num_face_features
@@ -138,16 +138,16 @@ class Linear:
 
     @property
     def image_features(self) -> NDArray[np.float32]:
-        """The features of all images, (num_records, D), without those of faces."""
+        """The features of all images, (num_records, D), without face features."""
         return self._features[:, : self._backbone.num_features]
 
     def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the features of the images at some places, (N, D), without those of faces."""
+        """Return the features of some images, (N, D), without face features."""
         return self.image_features[places]
 
     def _head(self, dataset: Dataset, learnt_from: Sequence[ChangedImages]) -> Head:
         places = places_seen(dataset)
-        # The same is asked for when changed images are tried and when all are judged.
+        # Trying changed images and cross-validation need the same heads.
         key = places.tobytes(), tuple(each.change for each in learnt_from)
         if key not in self._heads:
             self._heads[key] = fit_head_on(
@@ -163,16 +163,16 @@ class Linear:
 
 
 def _told(withstood: Withstood, seconds: float) -> str:
-    """Say what trying changed images cost, and what it gained."""
+    """Say how long trying changed images took, and what it gained."""
     num_tried = sum(len(each.labels) for each in withstood.answers)
-    told = f"{num_tried} changed images (grey, blurred and so on) tried in {seconds:.1f} s"
+    told = f"tried {counted(num_tried, 'changed image')} (grey, blurred and so on) in {seconds:.1f} s"
     names = [each.change.name for each in withstood.learnt_from]
     words = [WORDS[name] for name in names]
     if not names:
-        return f"{told}: to learn from them would not help"
+        return f"{told}; training on them would not help"
     after, before = (joined(answers, names) for answers in (withstood.answers, withstood.before))
     return (
-        f"{told}. It learns from images that are {'; '.join(words)}: loss {after.loss:.2f} instead of "
-        f"{before.loss:.2f}, accuracy {after.share_right:.0%} instead of {before.share_right:.0%}; "
-        f"on unchanged images {in_points(withstood.gain, 1)}"
+        f"{told}. Also training on images that are {', '.join(words)}: loss {after.loss:.2f} instead of "
+        f"{before.loss:.2f}, accuracy {after.share_right:.0%} instead of {before.share_right:.0%} on those; "
+        f"{in_points(withstood.gain, 1)} on unchanged images"
     )

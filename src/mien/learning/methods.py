@@ -1,4 +1,4 @@
-"""What every method of fitting has in common: it is prepared once for a Dataset, and says how a fit went."""
+"""The common interface of all training methods: prepared once for a Dataset, then fitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A classifier that was trained, and how that went.
+    """A trained classifier, with the details of its training.
 
     Attributes:
-        classifier: Ready to predict; it has no scores yet.
-        details: How the training went.
-        history: Its epochs, where it had any.
-        model: The same as a Keras network, where it is one.
-        stressed: What it answers of changed images, where that was tried.
-        learning_curve: How its accuracy grows with the number of images, where that was tried.
+        classifier: The classifier, without scores yet.
+        details: Details of the training.
+        history: Its epochs, if it had any.
+        model: The Keras network, if it is one.
+        stressed: Scores on changed images, if measured.
+        learning_curve: Accuracy by number of training images, if measured.
     """
 
     classifier: Classifier
@@ -43,33 +43,33 @@ class Fitted:
 
 
 def places_seen(dataset: Dataset) -> NDArray[np.int64]:
-    """Return the places of the images that are in training or validation, in order."""
+    """Return the indexes of the training and validation images, in order."""
     return np.sort(np.concatenate([dataset.indexes("train"), dataset.indexes("val")]))
 
 
 class Method(Protocol):
-    """A way of fitting, made ready for the images of one Dataset, however they are split.
+    """A training method, prepared for the images of one Dataset with any split.
 
     Attributes:
-        takes_long: A fit is a matter of minutes, in which one wants to know where it is.
+        takes_long: Whether a fit takes minutes, so that progress messages are useful.
     """
 
     takes_long: bool
 
     def withstand(self, parts: Sequence[Dataset], shortcuts: Sequence[Shortcut] = ()) -> None:
-        """Try changed copies of images, where that costs little; learn from them from now on where that helps.
+        """Evaluate on changed copies of images if that is cheap; from then on, learn from them if that helps.
 
         Args:
-            parts: Folds, or one of them; none where there are too few images.
+            parts: The folds, or one of them; none if there are too few images.
             shortcuts: Facts that give the class away.
         """
         ...
 
     def learn_from_fewer(self, parts: Sequence[Dataset]) -> None:
-        """Try how much is right after learning from fewer images, where that costs little.
+        """Measure the accuracy with fewer training images, if that is cheap.
 
         Args:
-            parts: The folds of a cross-validation; none where there is none.
+            parts: The folds of a cross-validation; none without one.
         """
         ...
 
@@ -78,25 +78,25 @@ class Method(Protocol):
 
         Args:
             dataset: What `split` returned.
-            run_dir: A run folder, which gets the records of the training.
-            selection: Which of its candidates to train; a method that has several chooses where it is not told.
+            run_dir: A run folder, for checkpoints and logs.
+            selection: Which candidate to train. Without it, a method with several candidates chooses itself.
         """
         ...
 
     def fit_predict(self, dataset: Dataset) -> dict[str, NDArray[np.float32]]:
         """Train on the training and validation splits; return the probabilities, (N, C), for the test split.
 
-        They are by the name of the candidate, the simplest first; one that had no time is missing.
+        The keys are the names of the candidates, the simplest first. A candidate that had no time is missing.
         """
         ...
 
     def predict_from_others(self, dataset: Dataset) -> NDArray[np.float32] | None:
-        """Return quick probabilities, (N, C), for the training and validation splits, each judged by the others.
+        """Return quick probabilities, (N, C), for training and validation images, each predicted from the others.
 
-        None where the method has no features to judge by.
+        None if the method has no features.
         """
         ...
 
     def features_of(self, places: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """Return the features of the images at some places, (N, D); None where the method has none."""
+        """Return the features of some images, (N, D); None if the method has none."""
         ...

@@ -16,16 +16,16 @@ from mien.learning.heads import Head
 
 
 def build_cnn(image_size: tuple[int, int], num_classes: int, *, dropout: float = 0.0) -> keras.Model:
-    """Build the tutorial's network: three convolutions, each with a max-pool, then two dense layers.
+    """Build the tutorial's network: three convolutions, each with max-pooling, then two dense layers.
 
     Args:
         image_size: (height, width), in pixels.
-        num_classes: Two give one sigmoid unit, more give a softmax.
-        dropout: Share of the hidden dense layer that is switched off at random in training.
+        num_classes: Two classes give one sigmoid unit, more give a softmax.
+        dropout: Dropout rate of the hidden layer.
 
     Returns:
-        A model, not compiled. Input: uint8 (N, H, W, 3), scaled to 0..1 inside. Output: float32 (N, 1), the
-        probability of the second class; or (N, num_classes).
+        An uncompiled model. Input: uint8 (N, H, W, 3), scaled to 0..1 inside. Output: float32 (N, 1), the probability
+        of the second class; or (N, num_classes).
     """
     images = keras.Input((*image_size, 3), dtype="uint8", name="images")
     features = layers.Rescaling(1 / 255, name="rescale")(images)
@@ -37,17 +37,17 @@ def build_cnn(image_size: tuple[int, int], num_classes: int, *, dropout: float =
 
 
 def build_lite0(backbone: Backbone) -> keras.Model:
-    """Build the built-in backbone in Keras, layer for layer as the ONNX file has it, with its weights.
+    """Build the built-in backbone in Keras from its ONNX file, layer by layer, with its weights.
 
-    Its normalisations are part of the convolutions: their statistics are frozen for good.
+    Batch normalisation is folded into the convolutions, so its statistics are frozen.
 
     Returns:
-        A model, not compiled. Input: uint8 (N, 224, 224, 3). Output: features (N, 1984).
+        An uncompiled model. Input: uint8 (N, 224, 224, 3). Output: features (N, 1984).
     """
     graph = onnx.load_from_string(backbone.content).graph
     weights = {item.name: onnx.numpy_helper.to_array(item).astype(np.float32) for item in graph.initializer}
     images = keras.Input((*backbone.image_size, 3), dtype="uint8", name="images")
-    # (x - 127) / 128, in one layer for the first few nodes of the file.
+    # (x - 127) / 128, as one layer instead of the first nodes of the file.
     values = {"channels_first": layers.Rescaling(1 / 128, -127 / 128, name="rescale")(images)}
     for node in graph.node:
         name = node.output[0]
@@ -59,7 +59,7 @@ def build_lite0(backbone: Backbone) -> keras.Model:
     return keras.Model(images, values["features"], name="lite0")
 
 
-# What the nodes of the file are in Keras, beside convolutions; "features" is flat after the pooling already.
+# Keras layers for the other nodes of the file; "features" is already flat after the pooling.
 _LAYERS: dict[str, Callable[[str], layers.Layer]] = {
     "Clip": lambda name: layers.ReLU(6.0, name=name),
     "Add": lambda name: layers.Add(name=name),
@@ -84,7 +84,7 @@ def _convolution(node: onnx.NodeProto, weights: dict[str, NDArray[np.float32]], 
 
 
 def build_application(name: str, image_size: tuple[int, int], weights: str = "imagenet") -> keras.Model:
-    """Build a network of keras.applications as a backbone; its normalisations keep their statistics.
+    """Build a network from keras.applications as a backbone, with frozen batch normalisation statistics.
 
     Args:
         name: Such as "MobileNetV3Small".
@@ -92,23 +92,22 @@ def build_application(name: str, image_size: tuple[int, int], weights: str = "im
         weights: "imagenet", which Keras downloads once; or a file.
 
     Returns:
-        A model, not compiled. Input: uint8 (N, H, W, 3), scaled inside as the network wants it. Output: features
-        (N, D).
+        An uncompiled model. Input: uint8 (N, H, W, 3), scaled inside as the network expects. Output: features (N, D).
 
     Raises:
-        BackboneError: There is no such network, or its weights cannot be had.
+        BackboneError: The network does not exist, or its weights cannot be loaded.
     """
     builder = getattr(keras.applications, name, None)
     if not name[:1].isupper() or not callable(builder):
         known = ", ".join(sorted(item for item in dir(keras.applications) if item[:1].isupper()))
-        raise BackboneError(f"unknown backbone {name!r}; known: lite0, and of keras.applications {known}")
+        raise BackboneError(f"unknown backbone {name!r}. Use lite0, or one of keras.applications: {known}")
     try:
         network = builder(include_top=False, pooling="avg", input_shape=(*image_size, 3), weights=weights)
-    except Exception as error:  # Keras raises a bare Exception where a download fails, and much else for a file.
+    except Exception as error:  # Keras raises a bare Exception if a download fails, and many others for a file.
         reason = " ".join(str(error).split())
-        advice = "name a file that has them by --weights" if weights == "imagenet" else "name another file by --weights"
+        advice = "Pass a file with --weights" if weights == "imagenet" else "Pass another file with --weights"
         raise BackboneError(
-            f"cannot get the weights of {name} ({reason}): {advice}, or use the built-in --backbone lite0"
+            f"cannot load the weights of {name} ({reason}). {advice}, or use the built-in --backbone lite0"
         ) from error
     for layer in network.layers:
         layer.trainable = layer.trainable and not isinstance(layer, layers.BatchNormalization)
@@ -119,9 +118,9 @@ def build_application(name: str, image_size: tuple[int, int], weights: str = "im
 
 
 def _scaling(preprocess: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> layers.Layer:
-    """Return the layer that makes of colours from 0 to 1 what a network's own function makes of them from 0 to 255.
+    """Return a layer that does for colours from 0 to 1 what a network's own function does for colours from 0 to 255.
 
-    Each of these functions is affine in the three colours: what it makes of black and of pure colours tells it all.
+    Each of these functions is affine in the three colours, so its values for black and the pure colours define it.
     """
     black, *colours = [
         preprocess(np.array(colour, np.float32).reshape(1, 1, 1, 3)).ravel() for colour in [[0] * 3, *(255 * np.eye(3))]
@@ -134,10 +133,10 @@ def _scaling(preprocess: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -
 
 
 def with_head(backbone: keras.Model, num_classes: int, *, dropout: float = 0.0) -> keras.Model:
-    """Return a backbone with a dropout and a dense layer on it, for the classes.
+    """Return a backbone with dropout and a dense layer for the classes.
 
     Returns:
-        A model, not compiled. Output: float32 (N, 1), the probability of the second class; or (N, num_classes).
+        An uncompiled model. Output: float32 (N, 1), the probability of the second class; or (N, num_classes).
     """
     return keras.Model(backbone.input, _classes(backbone.output, num_classes, dropout), name=backbone.name)
 
@@ -151,7 +150,7 @@ def _classes(features: KerasTensor, num_classes: int, dropout: float) -> KerasTe
 
 
 def set_head(model: keras.Model, head: Head) -> None:
-    """Give the last layer of a network the weights of a linear head."""
+    """Copy the weights of a linear head to the last layer of a network."""
     kernel, bias = head.weights, head.bias
     if model.output_shape[-1] == 1:
         kernel, bias = kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]
@@ -159,17 +158,17 @@ def set_head(model: keras.Model, head: Head) -> None:
 
 
 def cool(model: keras.Model, temperature: float) -> None:
-    """Divide what goes into the last activation of a network by a temperature."""
+    """Divide the logits of a network by a temperature."""
     layer = model.get_layer("classes")
     layer.set_weights([weights / temperature for weights in layer.get_weights()])
 
 
 def with_all_probs(model: keras.Model, *, flip: bool = False) -> keras.Model:
-    """Return the same network with one probability per class, (N, C), also where it has a single sigmoid unit.
+    """Return the network with one probability per class, (N, C), even if it has a single sigmoid unit.
 
     Args:
-        model: What was trained.
-        flip: Average over each image and the mirrored one.
+        model: The trained network.
+        flip: Average over each image and its mirror image.
     """
     images = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     probs = model(images)
@@ -183,7 +182,7 @@ def with_all_probs(model: keras.Model, *, flip: bool = False) -> keras.Model:
 
 @contextmanager
 def computing_in(precision: str) -> Iterator[None]:
-    """Build the networks of the block so that they compute in "float32", or in "bfloat16" with weights in float32."""
+    """Build the networks in the block with "float32", or with "bfloat16" and float32 weights."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     try:

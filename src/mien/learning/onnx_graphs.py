@@ -1,4 +1,4 @@
-"""ONNX graphs: nodes, constants and outputs, written into one."""
+"""ONNX graphs: adding nodes, constants and outputs."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def made_node(kind: str, inputs: Sequence[str], output: str, **options: object) -> "onnx.NodeProto":
-    """Return a node with one output; its options are as in `write_node`."""
+    """Return a node with one output; options are as for `write_node`."""
     import onnx
 
     node = onnx.helper.make_node(kind, inputs, [output])
@@ -20,14 +20,14 @@ def made_node(kind: str, inputs: Sequence[str], output: str, **options: object) 
 
 
 def write_node(graph: "onnx.GraphProto", kind: str, inputs: Sequence[str], output: str, **options: object) -> str:
-    """Append a node with one output, and return the name of that.
+    """Append a node with one output, and return the name of the output.
 
     Args:
-        graph: What it is written into.
-        kind: Its operator, such as "MatMul".
-        inputs: Names of tensors.
-        output: Name of what it makes, and its own.
-        options: Its attributes.
+        graph: The graph.
+        kind: The operator, such as "MatMul".
+        inputs: Names of the input tensors.
+        output: Name of the output, and of the node.
+        options: Attributes of the node.
     """
     node = made_node(kind, inputs, output, **options)
     node.name = output
@@ -44,7 +44,7 @@ def write_constant(graph: "onnx.GraphProto", name: str, value: ArrayLike) -> str
 
 
 def write_output(graph: "onnx.GraphProto", name: str, shape: Sequence[str | int] | None = None) -> None:
-    """Make an output of a tensor of float32; of any shape, where none is given."""
+    """Make a float32 tensor an output, with any shape if none is given."""
     import onnx
 
     graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))

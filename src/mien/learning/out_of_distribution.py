@@ -1,4 +1,4 @@
-"""Out of distribution: how far the features of an image lie from those of the images that were trained on."""
+"""Out of distribution: how far the features of an image are from those of the training images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,22 +12,22 @@ _NUM_FOLDS = 5
 _MAX_DIRECTIONS = 32
 # More images than this hardly change the directions.
 _MAX_IMAGES = 2000
-# One image in fifty like those of the training is called unlike them, if their distances are normally distributed.
+# If distances are normally distributed, one in fifty images like the training images is flagged as unlike them.
 _DEVIATIONS = 2.05
-# Two rows of length 1 are no further apart.
+# The maximum distance between two unit vectors.
 _FURTHEST = 2.0
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """The directions in which the images of a training differ from one another.
+    """The main directions in which the training images vary.
 
-    An image is as far from them as its features, brought to length 1, lie from the plane of these directions.
+    The distance of an image is that of its unit-length features from the plane of these directions.
 
     Attributes:
-        mean: Of the features at length 1, float32 (D,).
-        directions: Orthogonal, float32 (D, R).
-        limit: Images further away than this are unlike those of the training.
+        mean: Mean of the unit-length features, float32 (D,).
+        directions: Orthogonal directions, float32 (D, R).
+        limit: Images further away than this are unlike the training images.
     """
 
     mean: NDArray[np.float32]
@@ -35,7 +35,7 @@ class Distribution:
     limit: float
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return how far images are from those of the training, float32 (N,), by their features (N, D)."""
+        """Return the distances of images from the training images, float32 (N,), by their features (N, D)."""
         return _distances(features, self.mean, self.directions)
 
 
@@ -46,14 +46,14 @@ def fit_distribution(
     held_out: NDArray[np.float32] | None = None,
     seed: int = 0,
 ) -> Distribution:
-    """Learn how the training images are distributed.
+    """Learn the distribution of the training images.
 
     Args:
-        features: Of the training images, float32 (N, D).
-        groups: A number for each image, (N,): images with the same number are near copies.
-        held_out: Features of images that their maker was not trained on, (M, D): where it was trained, only these
-            tell how far away new images lie. By default cross-validation tells it.
-        seed: Decides the folds, and which images where there are very many.
+        features: Features of the training images, float32 (N, D).
+        groups: Group number of each image, (N,), shared by near-duplicates.
+        held_out: Features of images that the network was not trained on, (M, D). If it was trained, only these show how
+            far away new images are. Default: use cross-validation.
+        seed: Random seed for the folds, and for sampling if there are very many images.
 
     Source:
         H. Wang et al., ViM: Out-Of-Distribution with Virtual-logit Matching, CVPR 2022 (the residual).
@@ -75,7 +75,7 @@ def fit_distribution(
 
 
 def _left_out(features: NDArray[np.float32], folds: NDArray[np.int64], num_directions: int) -> NDArray[np.float32]:
-    """Return how far images, (N,), are from those of the other folds."""
+    """Return the distances of images, (N,), from those of the other folds."""
     distances = np.empty(len(features), np.float32)
     for fold in np.unique(folds):
         distances[folds == fold] = _distances(features[folds == fold], *_plane(features[folds != fold], num_directions))
@@ -83,12 +83,12 @@ def _left_out(features: NDArray[np.float32], folds: NDArray[np.int64], num_direc
 
 
 def _plane(features: NDArray[np.float32], num_directions: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the mean, (D,), and the directions, (D, R), in which features vary most."""
+    """Return the mean, (D,), and the directions of greatest variance, (D, R)."""
     units = _units(features).astype(np.float64)
     mean = units.mean(axis=0)
     rows = units - mean
     if len(rows) < rows.shape[1]:
-        # By the products of the rows with one another: a smaller matrix.
+        # Via the Gram matrix of the rows, which is smaller.
         squares, left = np.linalg.eigh(rows @ rows.T)
         lengths = np.sqrt(np.maximum(squares[-num_directions:], 1e-12))
         directions = rows.T @ (left[:, -num_directions:] / lengths)

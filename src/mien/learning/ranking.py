@@ -1,16 +1,16 @@
-"""Ranking: images without labels, those first that would teach a classifier most."""
+"""Ranking: unlabelled images by how much their labels would help a classifier."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.config import Strategy
 
-# So many numbers an image are kept: of 100,000 images 100 MB.
+# Numbers kept per image: 100 MB for 100,000 images.
 NUM_DIMENSIONS = 256
 _PORTION = 1024
-# So many images are chosen one after the other, each unlike those before it: more than a person labels at a time.
+# The maximum number of images chosen one by one, each unlike those before it; more than anyone labels at a time.
 _MAX_SPREAD = 500
-# What no image comes to that is not chosen yet.
+# The score of images already chosen, below that of all others.
 _CHOSEN = -1.0
 
 
@@ -22,23 +22,23 @@ def rank(
     *,
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """Return the places of all images, (N,), in the order in which to label them.
+    """Return the indexes of all images, (N,), in labelling order.
 
-    The time grows with the number of images, and with that of the known ones times it.
+    The time grows with the number of images times the number of known images.
 
     Args:
-        strategy: random; uncertain: the smallest margin first; diverse: each the furthest from the known ones and from
-            those before it; both: likewise, its squared distance weighed by one less its margin.
-        probs: What the classifier says of them, (N, C).
-        features: What `narrowed` returned of them, (N, R).
-        known: The same of images that the classifier has learnt from, (M, R); may be none.
-        seed: Decides the order of `random`; the others leave nothing to chance.
+        strategy: random; uncertain: the smallest margin first; diverse: the furthest from the known images and from
+            those already chosen; both: the same, with squared distances weighted by one minus the margin.
+        probs: Predicted probabilities, (N, C).
+        features: Features from `narrowed`, (N, R).
+        known: Features of the training images, (M, R); may be empty.
+        seed: Random seed for the strategy random; the others are deterministic.
 
     Source:
         T. Scheffer et al., Active Hidden Markov Models for Information Extraction, IDA 2001 (margin); O. Sener and
         S. Savarese, Active Learning for Convolutional Neural Networks: A Core-Set Approach, ICLR 2018 (diverse, as
         k-center-greedy); J. Ash et al., Deep Batch Active Learning by Diverse, Uncertain Gradient Lower Bounds, ICLR
-        2020 (that both belong into one distance).
+        2020 (combining both in one distance).
     """
     if strategy == "random":
         return np.random.default_rng(seed).permutation(len(probs))
@@ -49,10 +49,10 @@ def rank(
 
 
 def margins(probs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return by how much the likeliest class is ahead of the next, (N,); 0 where the classifier is torn.
+    """Return the probability of the most likely class minus that of the next, (N,).
 
     Args:
-        probs: Of every class, (N, C).
+        probs: Predicted probabilities, (N, C).
     """
     ordered = np.sort(probs, axis=1)
     ahead: NDArray[np.float32] = ordered[:, -1] - ordered[:, -2]
@@ -60,7 +60,7 @@ def margins(probs: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def narrowed(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features at length 1 in 256 dimensions, float32 (N, 256): distances stay the same to a few percent.
+    """Return unit-length features projected to 256 dimensions, float32 (N, 256). Distances change by a few percent.
 
     Args:
         features: float32 (N, D).
@@ -78,7 +78,7 @@ def narrowed(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def _spread(
     weights: NDArray[np.float32], features: NDArray[np.float32], known: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """Return places so that each is the furthest from what is known and from those before it, by weighed distance."""
+    """Return indexes so that each is furthest, by weighted distance, from the known images and those before it."""
     squares = (features**2).sum(axis=1)
     distances = _nearest(features, known)
     scores = weights * distances
@@ -95,7 +95,7 @@ def _spread(
 
 
 def _nearest(features: NDArray[np.float32], known: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the squared distance to the nearest known image, (N,); 1 where none is known."""
+    """Return the squared distance to the nearest known image, (N,); 1 if there is none."""
     distances = np.ones(len(features), np.float32)
     if not len(known):
         return distances

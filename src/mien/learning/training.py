@@ -1,4 +1,4 @@
-"""Training: a Keras network, trained on the training split and watched on the validation split, epoch by epoch."""
+"""Training: train a Keras network epoch by epoch, with a validation split."""
 
 import math
 import time
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mien.config import AugmentConfig, FitConfig, SplitConfig
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Epoch, Progress, best_epoch
+from mien.core.text import counted
 from mien.data.dataset import Dataset
 from mien.errors import OutOfTimeError, SettingsError, SourceNotFoundError
 from mien.learning.augmentation import augment as vary
@@ -21,7 +22,7 @@ from mien.learning.hardware import has_gpu
 from mien.runs.folder import RunFolder
 from mien.runs.history import Checkpoint, Recorder
 
-# One batch of training: images (an array, or a tensor on the GPU), class numbers, and how much each counts.
+# One batch: images (an array, or a tensor on the GPU), class numbers, and weights.
 _Batch = tuple[Any, NDArray[np.float32], NDArray[np.float32]]
 _WEIGHT_DECAY = 0.01
 _WARM_UP_EPOCHS = 1
@@ -30,11 +31,11 @@ _MAX_GPU_BYTES = 4 * 1024**3
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training went.
+    """The course of a training.
 
     Attributes:
-        history: What each epoch came to.
-        interrupted: The user stopped it before its last epoch.
+        history: The epochs.
+        interrupted: Whether the user stopped it.
     """
 
     history: tuple[Epoch, ...]
@@ -51,26 +52,26 @@ def train_network(
     run_dir: Path | None = None,
     progress: Progress = SILENCE,
 ) -> Trained:
-    """Train a network; it ends with the weights of its best epoch: the one with the lowest validation loss.
+    """Train a network, and give it the weights of its best epoch: the one with the lowest validation loss.
 
-    The same network, images, settings and seed give the same weights. Ctrl-C after the first epoch ends the
-    training and keeps the best weights so far.
+    The same network, images, settings and seed give the same weights. Ctrl-C after the first epoch stops the training
+    and keeps the best weights so far.
 
     Args:
-        model: Takes uint8 (N, H, W, 3); gives one sigmoid unit, or one softmax unit per class. It is changed.
+        model: The network, from uint8 (N, H, W, 3) to one sigmoid unit, or one softmax unit per class. It is changed.
         dataset: What `split` returned.
-        config: How to train.
-        augment: How the training images are varied.
-        seed: Decides the order, and what chance does to the images.
-        run_dir: A folder for history.csv, TensorBoard's logs and a checkpoint. Where it holds a checkpoint,
-            training goes on from there.
-        progress: Told how far it is.
+        config: The training settings.
+        augment: The augmentation settings.
+        seed: Random seed for the order of images and for augmentation.
+        run_dir: A folder for history.csv, TensorBoard logs and a checkpoint. If it contains a checkpoint, training
+            resumes from there.
+        progress: Receives progress updates.
 
     Raises:
-        OutOfTimeError: Not even the first epoch would end in time.
-        OutputError: There is no room for the checkpoint or the logs.
-        SettingsError: The loss of the first epoch is no longer a number.
-        SourceNotFoundError: The checkpoint is of another network, or damaged.
+        OutOfTimeError: Not even the first epoch would finish in time.
+        OutputError: The disk is full.
+        SettingsError: The training diverged in the first epoch.
+        SourceNotFoundError: The checkpoint is damaged, or of another network.
     """
     training = _Training(model, dataset.keeping_images(), config, augment, seed)
     recorder = Recorder(RunFolder(run_dir)) if run_dir else None
@@ -91,12 +92,12 @@ def train_network(
 
 
 def announce(dataset: Dataset, config: FitConfig, progress: Progress) -> None:
-    """Show that a training begins: building and compiling a network, before the first step, take a while.
+    """Show that a training is starting, because building and compiling a network takes a while.
 
     Args:
-        dataset: What will be trained on.
-        config: How.
-        progress: Told that nothing of it is done yet.
+        dataset: The Dataset to train on.
+        config: The training settings.
+        progress: Receives the first update.
     """
     progress.step("Training", 0, config.epochs * _num_batches(dataset, config, "train"), "preparing")
 
@@ -106,10 +107,10 @@ def _num_batches(dataset: Dataset, config: FitConfig, split: str) -> int:
 
 
 class _Training:
-    """A training under way: the network, what its epochs came to, and the best weights so far.
+    """A training in progress: the network, its epochs, and the best weights so far.
 
-    Keras' own `fit` takes its batches from tf.data, which brings images from the memory of a GPU back to the host. On
-    two cores an epoch took at least 13% longer with it in the preset classic, from a PyDataset 25%, and in best 21%.
+    Keras' own `fit` reads batches through tf.data, which copies images from GPU memory back to the host. On two cores,
+    an epoch took at least 13% longer with it in the preset classic (25% with a PyDataset), and 21% longer in best.
     """
 
     def __init__(
@@ -124,19 +125,19 @@ class _Training:
         self._best_weights: list[NDArray[np.float32]] = []
 
     def resume(self, checkpoint: Checkpoint, progress: Progress) -> None:
-        """Go on from where a training stood."""
+        """Resume from a checkpoint."""
         variables = self._variables()
         if [v.shape for v in variables] != [state.shape for state in checkpoint.state]:
-            raise SourceNotFoundError("the checkpoint is of another network; delete it to train from the start")
+            raise SourceNotFoundError("the checkpoint is of another network. Delete it to restart the training")
         for variable, value in zip(variables, checkpoint.state, strict=True):
             variable.assign(value)
         self.history = list(checkpoint.history)
         self._best_weights = list(checkpoint.best_weights)
-        progress.say(f"going on after epoch {len(self.history)}")
+        progress.say(f"resuming after epoch {len(self.history)}")
         progress.epoch(checkpoint.history, self._config.epochs)
 
     def epochs(self, progress: Progress) -> Iterator[Checkpoint]:
-        """Train until it is done, and stop after every epoch to say where it stands."""
+        """Train to the end, yielding a checkpoint after every epoch."""
         while not self._done():
             epoch = self._run_epoch(progress)
             if not math.isfinite(epoch.loss + epoch.val_loss):
@@ -149,16 +150,17 @@ class _Training:
             state = [variable.numpy() for variable in self._variables()]
             yield Checkpoint(tuple(self.history), state, self._best_weights)
         if self._waited():
-            progress.say(f"stopped: no better on validation for {self._config.patience} epochs (--patience)")
+            waited = counted(self._config.patience, "epoch")
+            progress.say(f"stopped: no improvement on the validation images for {waited} (--patience)")
         elif len(self.history) < self._config.epochs:
-            progress.say("stopped: there is no time for another epoch (--time-limit)")
+            progress.say("stopped: no time for another epoch (--time-limit)")
 
     def _refuse_to_diverge(self, epoch: Epoch, progress: Progress) -> None:
-        text = f"the training diverged: in epoch {epoch.epoch} its loss is {epoch.loss}, on validation {epoch.val_loss}"
-        advice = f"lower --learning-rate, which is {self._config.learning_rate:g}"
+        text = f"the training diverged in epoch {epoch.epoch}: loss {epoch.loss}, validation loss {epoch.val_loss}"
+        advice = f"Lower --learning-rate (now {self._config.learning_rate:g})"
         if not self.history:
-            raise SettingsError(f"{text}; {advice}")
-        progress.say(f"{text}. Going on with the best weights before that; {advice}")
+            raise SettingsError(f"{text}. {advice}")
+        progress.say(f"{text}. Continuing with the best weights before that. {advice}")
 
     def restore_best(self) -> None:
         """Give the network the weights of its best epoch."""
@@ -171,19 +173,19 @@ class _Training:
         return len(self.history) >= self._config.epochs or self._waited() or is_late
 
     def _waited(self) -> bool:
-        """Say whether nothing has got better for as many epochs as one is to wait."""
+        """Return whether there was no improvement for `patience` epochs."""
         return 0 < self._config.patience <= len(self.history) - best_epoch(self.history).epoch
 
     def _refuse_to_begin(self, step: int, started: float) -> None:
-        """Give up in the first epoch where it would not end in time."""
+        """Give up during the first epoch if it would not finish in time."""
         if self.history or not 2 <= step < self._num_steps("train"):
             return
-        # The first step is compiled.
+        # The first step includes compilation, so it is not counted.
         left = (self._num_steps("train") - step) * (time.monotonic() - started) / (step - 1)
         if time.monotonic() + left > self._ends:
             raise OutOfTimeError(
-                f"to go over {len(self._dataset.indexes('train'))} images once takes {left:.0f} s more: longer than "
-                "--time-limit allows"
+                f"the first epoch over {counted(len(self._dataset.indexes('train')), 'image')} would take another "
+                f"{left:.0f} s, which exceeds --time-limit"
             )
 
     def _run_epoch(self, progress: Progress) -> Epoch:
@@ -198,11 +200,11 @@ class _Training:
         return Epoch(number + 1, loss, accuracy, val_loss, val_accuracy, time.monotonic() - started)
 
     def _means(self, split: str) -> Iterator[tuple[float, float]]:
-        """Go over a split once; yield after every step the mean loss and accuracy over the images so far."""
+        """Run through a split once, yielding the mean loss and accuracy so far after every step."""
         run = self._model.train_on_batch if split == "train" else self._model.test_on_batch
         totals = np.zeros(3)
         for images, labels, weights in self._batches(split):
-            # Keras gives the means of one batch, and the last batch is a small one.
+            # Keras returns the means of one batch, and the last batch may be smaller.
             found = run(images, labels, weights, return_dict=True)
             totals += len(images) * np.array([found["loss"], found["accuracy"], 1])
             loss, accuracy, _ = (totals / totals[2]).tolist()
@@ -219,7 +221,7 @@ class _Training:
         return _num_batches(self._dataset, self._config, split)
 
     def _batches(self, split: str) -> Iterator[_Batch]:
-        """Yield the batches of one epoch, made ready in threads while the network works on those before."""
+        """Yield the batches of one epoch, prepared in threads while the network processes earlier ones."""
         indexes = self._dataset.indexes(split)
         epoch = len(self.history)
         if split == "train":
@@ -229,7 +231,7 @@ class _Training:
             chosen = indexes[step * self._config.batch_size :][: self._config.batch_size]
             images, labels = self._pixels(chosen), self._dataset.labels(chosen)
             if split == "train" and self._augment.augment:
-                # A generator for each batch: the images do not depend on which thread is first.
+                # One generator per batch, so that the result does not depend on thread timing.
                 images = vary(images, self._augment, np.random.default_rng([self._seed, epoch, step]))
             return images, labels.astype(np.float32), self._class_weights[labels]
 
@@ -237,7 +239,7 @@ class _Training:
 
 
 def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.int64]], Any]:
-    """Return what gives the images at some places: from the memory of the GPU, where there is one and they fit."""
+    """Return a function that returns images by index, from GPU memory if there is a GPU and they fit."""
     kept = dataset.kept
     if kept is None or kept.images.nbytes > _MAX_GPU_BYTES or not has_gpu() or augment.augment:
         return dataset.pixels
@@ -246,7 +248,7 @@ def _pixels(dataset: Dataset, augment: AugmentConfig) -> Callable[[NDArray[np.in
 
 
 def _class_weights(dataset: Dataset, config: FitConfig) -> NDArray[np.float32]:
-    """Return how much an image of each class counts, (C,): the mean over the training images is 1."""
+    """Return the weight of an image of each class, (C,), with a mean of 1 over the training images."""
     num_classes = len(dataset.class_names)
     counts = np.bincount(dataset.labels(dataset.indexes("train")), minlength=num_classes)
     weights = counts.sum() / (num_classes * counts) if config.class_weights else np.ones(num_classes)
@@ -260,12 +262,12 @@ def _compile(model: keras.Model, config: FitConfig, num_steps: int) -> None:
         metrics=["accuracy"],
         jit_compile=_prepare_backend(),
     )
-    # Its variables are part of a checkpoint: they must be there before the first step.
+    # Optimizer variables are part of a checkpoint, so they must exist before the first step.
     model.optimizer.build(model.trainable_variables)
 
 
 def _optimizer(config: FitConfig, num_steps: int) -> keras.Optimizer:
-    """Return Adam for a network from random weights; for a pretrained one AdamW, gentler from step to step."""
+    """Return Adam for a network trained from scratch; for a pretrained one, AdamW with a decaying learning rate."""
     if config.method == "cnn":
         return keras.optimizers.Adam(config.learning_rate)
     warm_up = min(_WARM_UP_EPOCHS, config.epochs - 1) * num_steps
@@ -279,7 +281,7 @@ def _optimizer(config: FitConfig, num_steps: int) -> keras.Optimizer:
 
 
 def _prepare_backend() -> bool | str:
-    """Let a GPU's memory grow with need; return whether the graph is to be compiled by XLA."""
+    """Let GPU memory grow as needed; return whether to compile the graph with XLA."""
     if keras.backend.backend() != "tensorflow":
         return "auto"
     import tensorflow
@@ -287,5 +289,5 @@ def _prepare_backend() -> bool | str:
     gpus = tensorflow.config.list_physical_devices("GPU")
     for gpu in gpus:
         tensorflow.config.experimental.set_memory_growth(gpu, True)
-    # XLA compiles this network to code that is several times slower than oneDNN's on CPUs.
+    # On CPUs, XLA is several times slower than oneDNN for this network.
     return "auto" if gpus else False

@@ -1,4 +1,4 @@
-"""Withstanding: what heads say of changed images that they had not seen, and whether learning from such helps."""
+"""Withstanding: how heads do on changed copies of held-out images, and whether training on such copies helps."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,22 +12,22 @@ from mien.learning.features import ChangedImages
 from mien.learning.heads import Head
 from mien.scoring.stress import Answers, joined, places_to_change
 
-# Each change is tried on so many images or, of more than eight times as many, on an eighth of them, up to a limit: all
-# changes together take about half as long as the images as they are.
+# Each change is tried on 40 images, or on an eighth of them if that is more, up to a limit. All changes together take
+# about half as long as the unchanged images.
 _NUM_TRIED, _SHARE, _MAX_TRIED = 40, 8, 1000
-# Whether they help, fewer folds tell where heads take long: a fit grows with the images and with the classes.
+# The time for a fit grows with images times classes. Above this product, fewer folds decide whether copies help.
 _MAX_CELLS = 100_000
 
 
 @dataclass(frozen=True)
 class Withstood:
-    """What came of it.
+    """The result of trying changed images.
 
     Attributes:
-        learnt_from: Changed images that heads are to be fitted on as well.
-        answers: What heads say of changed images of other folds, for each change.
-        before: Likewise, of heads that were fitted on no changed images.
-        gain: By how much the share of unchanged images that are answered right rises as changed ones are learnt from.
+        learnt_from: Changed images to add to the training of heads.
+        answers: Predictions for held-out changed images, for each change.
+        before: The same by heads trained without changed images.
+        gain: Change of the accuracy on unchanged images from training on changed ones.
     """
 
     learnt_from: tuple[ChangedImages, ...]
@@ -40,8 +40,8 @@ def images_to_change(dataset: Dataset, may_matter: Sequence[str]) -> dict[Change
     """Choose some images for each change that must not matter.
 
     Args:
-        dataset: One fold: of those in its splits, none is for the locked test.
-        may_matter: Aspects that may.
+        dataset: One fold, which contains no image of the locked test split.
+        may_matter: Aspects that may tell the classes apart.
     """
     seen = np.sort(np.concatenate([dataset.indexes(name) for name in SPLITS]))
     num_tried = min(max(_NUM_TRIED, len(seen) // _SHARE), _MAX_TRIED)
@@ -56,19 +56,19 @@ def withstand(
     *,
     shortcuts: Collection[str] = (),
 ) -> Withstood:
-    """Ask about changed images heads that have not seen them; let heads learn from such images where that helps.
+    """Evaluate heads on changed copies of held-out images, and decide whether to train on such copies.
 
-    They are learnt from where that lowers the cross-entropy of changed images, while unchanged ones are answered right
-    no less often, beyond chance, and their cross-entropy rises by no more than a standard error: all of them, or else
-    those alone that helped with images that are changed likewise. Where a shortcut was found, the score on unchanged
-    images owes something to it: there it may fall, by less than that on changed images rises.
+    They are used if that lowers the cross-entropy of changed images, while the accuracy on unchanged ones does not drop
+    beyond chance and their cross-entropy rises by no more than one standard error. First all changes are tried
+    together, then only those that helped with images changed in the same way. If a shortcut was found, the accuracy on
+    unchanged images partly depends on it, so it may drop by less than that on changed images rises.
 
     Args:
         copies: Changed images, for each change.
-        parts: Folds: each says which images are fitted on, and which are asked about.
-        features: Of the unchanged images: a row for each record.
-        fit: Fits a head on the images of a fold that are not asked about, and on changed ones made of these.
-        shortcuts: Aspects that give the class away, as `mien.data.shortcuts` found.
+        parts: The folds, each with its images to fit on and to hold out.
+        features: Features of the unchanged images: a row for each record.
+        fit: Fits a head on the images of a fold that are not held out, and on changed copies of them.
+        shortcuts: Aspects that give the class away, as found by `mien.data.shortcuts`.
     """
 
     def ask(some: Sequence[Dataset], learnt_from: Sequence[ChangedImages]) -> tuple[dict[str, Answers], Answers]:
@@ -100,16 +100,16 @@ def withstand(
 def ask_about(
     copies: Sequence[ChangedImages], parts: Sequence[Dataset], features: NDArray[np.float32], heads: Sequence[Head]
 ) -> tuple[dict[str, Answers], Answers]:
-    """Ask heads about images that they have not seen.
+    """Predict held-out images with heads.
 
     Args:
-        copies: Changed images, for each change; those of which no part asks are passed over.
-        parts: Folds: each says which images are asked about.
-        features: Of the unchanged images: a row for each record.
-        heads: One for each part.
+        copies: Changed images, for each change. Images that no part holds out are ignored.
+        parts: The folds, each with its images to hold out.
+        features: Features of the unchanged images: a row for each record.
+        heads: One head for each part.
 
     Returns:
-        The answers by the name of the change, and those for all unchanged images, in the place of changed ones too.
+        The predictions by name of the change, and those for all unchanged images (given as the changed ones too).
     """
     places = [part.indexes("test") for part in parts]
     unchanged = np.full((len(features), heads[0].bias.shape[0]), np.nan, np.float32)

@@ -1,4 +1,4 @@
-"""What is printed of a run: its scores, its verdict, its answers, and what lies in its folder."""
+"""Printing a run: its verdict, scores, predictions, and the files in its folder."""
 
 import math
 import os
@@ -26,89 +26,105 @@ if TYPE_CHECKING:
     from mien.runs.run import Run
 
 RUN_FILES = {
-    "report.html": "start here: what it can do and how that is known, on one page",
-    "model.onnx": "the classifier: one file with everything in it",
-    "model.keras": "the same, for Keras",
-    "MODEL_CARD.md": "what it can do, what it is for and not for",
-    "metrics.json": "every score",
-    "predictions.csv": "the test images, one by one",
-    "out_of_fold.csv": "all others, each answered by a classifier that had not seen it",
-    "manifest.csv": "every file, what is wrong with it, and its split",
-    "looks.npy": "what each file looks like, very small: copies are told by it",
-    "config.json": "every setting, and the versions",
-    "label_issues.csv": "images whose label may be wrong, with room for your decisions",
+    "report.html": "the report: start here",
+    "model.onnx": "the classifier, in one file",
+    "model.keras": "the classifier, for Keras",
+    "MODEL_CARD.md": "what it can do, and what it is and is not for",
+    "metrics.json": "all scores",
+    "predictions.csv": "predictions for the test images",
+    "out_of_fold.csv": "predictions for all other images, by cross-validation",
+    "manifest.csv": "every file, with its problems and its split",
+    "looks.npy": "tiny versions of the images, to recognise copies",
+    "config.json": "all settings and package versions",
+    "label_issues.csv": "images whose label may be wrong, with a column for decisions",
     "label_issues.png": "those images",
-    "decisions.csv": "what was decided in mien review, one decision in each row",
+    "decisions.csv": "your decisions in mien review",
     "history.csv": "loss and accuracy by epoch",
-    "samples.png": "images with their labels",
-    "curves.svg": "loss and accuracy, drawn",
-    "confusion.svg": "which class was taken for which",
-    "reliability.svg": "whether its probabilities mean what they say, and what a threshold leaves",
-    "explained/": "where it looked, drawn by mien explain",
-    "logs/": "for TensorBoard: curves, images, settings, scores",
+    "samples.png": "sample images with their labels",
+    "curves.svg": "chart of loss and accuracy",
+    "confusion.svg": "the confusion matrix",
+    "reliability.svg": "charts of calibration and thresholds",
+    "explained/": "where it looked, from mien explain",
+    "logs/": "TensorBoard logs",
 }
-_NUM_WEAKEST = 10
-# A matrix of more classes is wider than a terminal.
+_NUM_WEAKEST, _NUM_CONFUSED = 10, 5
+# A confusion matrix with more classes is wider than a terminal.
 _MAX_COLUMNS, _MAX_MISTAKES = 6, 10
+_WARNINGS = "subjects underfitting overfitting miscalibrated out_of_distribution changed out_of_reach".split()
 DEMO_FILES = {
-    "data/": "the drawn people, with some bad files among them: {check} shows them",
-    "unseen/": "people drawn apart, some in a style that was not trained on",
-    "fast/": "the run of the preset fast: start with fast/report.html",
-    "classic/": "that of the tutorial's network: classic/report.html",
+    "data/": "drawn people, including some bad files: {check} lists them",
+    "unseen/": "more drawn people, some in a style not used in training",
+    "fast/": "the run with the preset fast: start with fast/report.html",
+    "classic/": "the run with the tutorial's network: classic/report.html",
 }
 
 
 def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
-    """Print the scores, each with its interval and the baseline, and the verdict; those with most images first."""
-    headline, by_folds = scores.judged, scores.out_of_fold is not None
-    calibration, unlike = headline.calibration, scores.test.out_of_distribution
-    tested = "test images" if by_folds else "images"
+    """Print the verdict and the most important warning, then the scores with their intervals, then other findings."""
+    verdict, *others = findings
+    warning = next((finding for finding in others if finding.kind in _WARNINGS), None)
     OUT.print()
-    for name, text in (
-        ("accuracy", str(headline.accuracy)),
-        ("baseline", f"{headline.baseline}: always saying {headline.baseline_label}"),
-        ("test", str(scores.test.accuracy) if by_folds else ""),
-        ("sure", f"{calibration.confidence:.0%} on average; calibration error {calibration.error}"),
-        ("unlike", f"{unlike} of the {tested} are unlike those of the training" if unlike else ""),
-    ):
-        if text:
-            show_prose(printable(text), head=f"{name:<10}")
-    OUT.print()
-    table = new_table("class", "precision", "recall", "F1")
-    many = len(headline.classes) > MANY_CLASSES
-    for found in headline.weakest(_NUM_WEAKEST) if many else headline.classes:
-        table.add_row(
-            printable(found.label), _cell(found.precision), _cell(found.recall, "no image of it"), _cell(found.f1)
-        )
-    OUT.print(table)
-    if many:
-        show_prose(f"These are the {_NUM_WEAKEST} of {len(headline.classes)} classes with the lowest F1.")
-        confused = headline.most_confused(_NUM_WEAKEST)
-        pairs = [f"{label} for {other} ({count})" for label, other, count in confused if count > 1]
-        show_prose(f"Most often taken for one another: {printable(', '.join(pairs) or 'no two of them twice')}.")
-    methods = f"{headline.accuracy.method}; calibration: {calibration.error.method}"
-    show_prose(f"Below each score, its 95% interval: {printable(methods)}.")
-    show_prose("n: the images called so (precision), of the class (recall), and either of the two (F1).")
-    if by_folds:
-        show_prose(
-            "Accuracy and table are by cross-validation: each image judged by a classifier that had not seen it."
-        )
-        show_prose(
-            "The test is of the saved classifier, on images that were never used to train it or to choose anything."
-        )
+    for finding in (verdict, warning):
+        if finding:
+            _show_finding(finding)
+    _show_summary(scores)
+    _show_classes(scores.judged)
     _show_stressed(scores.stressed)
     OUT.print()
-    for finding in findings:
-        show_prose(printable(finding.text))
-        show_prose(f"What to do: {printable(finding.advice)}", head="  ")
+    for finding in others:
+        if finding is not warning:
+            _show_finding(finding)
+
+
+def _show_finding(finding: Finding) -> None:
+    show_prose(printable(finding.text))
+    show_prose(printable(finding.advice), head="  ")
+
+
+def _show_summary(scores: Scores) -> None:
+    """Print the accuracy, the baseline and the calibration."""
+    judged, by_folds, unlike = scores.judged, scores.out_of_fold is not None, scores.test.out_of_distribution
+    OUT.print()
+    for name, text in (
+        ("accuracy", f"{judged.accuracy}{' in cross-validation' if by_folds else ''}"),
+        ("test", str(scores.test.accuracy) if by_folds else ""),
+        ("baseline", f"{judged.baseline} for always guessing {judged.baseline_label!r}"),
+        ("calibration", judged.calibration_text),
+        ("unlike", f"{unlike} of the {'test ' * by_folds}images are unlike the training images" if unlike else ""),
+    ):
+        if text:
+            show_prose(printable(text), head=f"{name:<13}")
+    if by_folds:
+        show_prose("In cross-validation, each image is predicted by a classifier that was not trained on it.")
+        show_prose("The test images were never used for training or for choosing anything.")
+
+
+def _show_classes(judged: Evaluation) -> None:
+    """Print the scores of each class; with many classes, only the weakest, and the most confused pairs."""
+    num_classes = len(judged.classes)
+    many = num_classes > MANY_CLASSES
+    table = new_table("class", "precision", "recall", "F1")
+    for found in judged.weakest(_NUM_WEAKEST) if many else judged.classes:
+        table.add_row(printable(found.label), _cell(found.precision), _cell(found.recall, "no images"), _cell(found.f1))
+    OUT.print()
+    OUT.print(table)
+    if many:
+        show_prose(f"The {_NUM_WEAKEST} of {num_classes} classes with the lowest F1.")
+    if num_classes > _MAX_COLUMNS:
+        pairs = [(label, other, count) for label, other, count in judged.most_confused(_NUM_CONFUSED) if count > 1]
+        told = ", ".join(f"{label!r} mistaken for {other!r} ({count})" for label, other, count in pairs)
+        show_prose(f"Most confused: {printable(told) or 'no pair of classes more than once'}.")
+    methods = f"{judged.accuracy.method}; calibration: {judged.calibration.error.method}"
+    show_prose(f"Below each score is its 95% interval ({printable(methods)}).")
+    show_prose("n: images predicted as the class (precision), images of the class (recall), or either (F1).")
 
 
 def _show_stressed(stressed: Sequence[Stressed]) -> None:
-    """Print how often changed images are answered right, beside the same images as they are."""
+    """Print the accuracy on changed images, next to that on the same images unchanged."""
     if not stressed:
         return
     num_before = sum(each.before is not None for each in stressed)
-    table = new_table("right on images that are", "changed", "unchanged", *(["without such"] if num_before else []))
+    table = new_table("right on images that are", "changed", "unchanged", *(["untrained"] if num_before else []))
     for each in stressed:
         changed, *others = (score for score in (each.changed, each.unchanged, each.before) if score)
         interval = f"{changed.value:.0%} ({changed.low:.0%} to {changed.high:.0%})"
@@ -118,38 +134,40 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
     counts = sorted({each.changed.num_images for each in stressed})
     several = f"{counts[0]} to {counts[-1]} images" if len(counts) > 1 else counted(counts[0], "image")
     show_prose(
-        f"Each change was tried on {several} that it had not seen, not always the same ones. It should not "
-        "matter; what may matter in yours, say with --may-matter."
+        f"Accuracy on {several} per change, all held out. None of these changes should matter. If one does for your "
+        "classes, add --may-matter when you train."
     )
     if num_before:
-        show_prose("Without such: if it did not learn from changed copies of other images.")
+        show_prose("Untrained: accuracy on changed images without training on changed copies.")
 
 
 def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predictions) -> None:
-    """Print which class was taken for which, and the mistakes of which the classifier was surest."""
+    """Print the confusion matrix, and the most confident mistakes."""
     names = [printable(name) for name in evaluation.class_names]
     rows = predictions.mistakes()
     if not len(rows):
         return
     OUT.print()
     if len(names) <= _MAX_COLUMNS:
-        table = new_table("true class", *(f"called {name}" for name in names))
+        table = new_table("true class", *(f"predicted {name}" for name in names))
         for name, counts in zip(names, evaluation.confusion, strict=True):
             table.add_row(name, *map(str, counts))
         OUT.print(table)
-    show_prose(f"Mistakes, those first of which it was surest ({len(rows)} of {len(predictions.labels)}):")
+    show_prose(f"{counted(len(rows), 'mistake')} in {counted(len(predictions.labels), 'image')}, most confident first:")
     for row in rows[:_MAX_MISTAKES]:
         record, place = dataset.records[predictions.indexes[row]], predictions.probs[row].argmax()
-        told = f"{printable(record.label)}, called {names[place]} with {predictions.probs[row, place]:.0%}"
+        told = f"{printable(record.label)}, predicted {names[place]} ({predictions.probs[row, place]:.0%})"
         OUT.print(f"  {printable(record.path)}: {told}")
     if len(rows) > _MAX_MISTAKES:
-        OUT.print(f"  and {len(rows) - _MAX_MISTAKES} more (--csv writes all)")
+        OUT.print(f"  and {len(rows) - _MAX_MISTAKES} more; to list all, add --csv FILE.csv")
 
 
 def show_comparison(comparison: "Comparison") -> None:
-    """Print two runs side by side: accuracies, where they differ, what the test says, and settings that differ."""
+    """Print the verdict on two runs, then their accuracies, where they disagree, and settings that differ."""
     first, second = map(printable, comparison.names)
     width = max(len(first), len(second), len("difference"))
+    OUT.print()
+    show_prose(printable(comparison.sentence))
     OUT.print()
     for name, accuracy in zip((first, second), comparison.accuracies, strict=True):
         OUT.print(f"{name:<{width}}  {accuracy}")
@@ -161,19 +179,24 @@ def show_comparison(comparison: "Comparison") -> None:
     counts = (comparison.both_right, comparison.only_first, comparison.only_second, comparison.both_wrong)
     table.add_row(str(difference.num_images), *map(str, counts))
     OUT.print(table)
-    show_prose(printable(comparison.sentence))
-    OUT.print("\nThe images, by where the answers come from:")
+    OUT.print("Source of the predictions:")
     for source, count in comparison.sources.items():
-        OUT.print(f"  {count} by the {printable(source)}")
+        OUT.print(f"  {counted(count, 'image')}: {printable(source)}")
     for note in comparison.notes:
         show_prose(printable(note), head="  ")
-    OUT.print("\nDifferent settings:" if comparison.settings else "\nAll settings are the same.")
+    OUT.print(
+        f"\nSettings that differ ({first} / {second}):" if comparison.settings else "\nAll settings are the same."
+    )
     for setting, (one, other) in comparison.settings.items():
-        OUT.print(f"  {printable(f'{setting}: {one} / {other}')}")
+        OUT.print(f"  {printable(f'{setting}: {_setting(one)} / {_setting(other)}')}")
+
+
+def _setting(value: object) -> str:
+    return "none" if value in ("", None, (), []) else str(value)
 
 
 def show_run(run: "Run") -> None:
-    """Print the scores of a run, and what lies in its folder."""
+    """Print the verdict and scores of a run, the files in its folder, and what to do next."""
     show_scores(run.scores, run.findings)
     if run.label_issues:
         from mien.runs.saving import describe_label_issues
@@ -181,33 +204,36 @@ def show_run(run: "Run") -> None:
         show_prose(f"\n{printable(describe_label_issues(run.label_issues, run.path))}")
     _show_files(run.path, RUN_FILES)
     path = printable(str(run.path))
-    OUT.print(f"\nUse it: mien predict {path} photo.jpg\nLet others use it: mien serve {path}")
+    show_prose(f"\nNext: open {path}/report.html, or: mien predict {path} photo.jpg")
+    show_prose(f"To share it as a web page: mien serve {path}")
 
 
 def show_about(facts: "ModelFacts") -> None:
-    """Print what a classifier's file says about it."""
+    """Print the facts stored in a model file."""
     from mien.scoring.model_card import scores_of
 
     OUT.print(f"classes      {printable(', '.join(first_few(facts.class_names, MANY_CLASSES)))}")
     scores = scores_of(facts)
     for source, evaluation in scores.by_source.items() if scores else ():
-        how = "cross-validation" if source == "out_of_fold" else "test"
-        OUT.print(f"accuracy     {evaluation.accuracy}: {how}")
-        OUT.print(f"baseline     {evaluation.baseline}: always saying {printable(evaluation.baseline_label)}")
-        OUT.print(f"calibration  error {evaluation.calibration.error}: {how}")
+        how = "in cross-validation" if source == "out_of_fold" else "on the test split"
+        OUT.print(f"accuracy     {evaluation.accuracy} {how}")
+        OUT.print(
+            f"baseline     {evaluation.baseline} for always guessing {printable(repr(evaluation.baseline_label))}"
+        )
+        show_prose(evaluation.calibration_text, head="calibration  ")
     if weakness := weakness_of(scores.stressed if scores else ()):
-        show_prose(weakness, head="weak         ")
+        show_prose(weakness, head="weakness     ")
     if facts.threshold:
-        OUT.print(f"unsure       where no class has a probability of {facts.threshold:g}")
+        OUT.print(f"unsure       below a probability of {facts.threshold:g}")
     height, width = facts.image_size
-    OUT.print(f"takes        images of {width} x {height} pixels, resize mode {facts.resize_mode}")
+    OUT.print(f"input        images of {width} x {height} pixels, resize mode {facts.resize_mode}")
     for rule in facts.rules:
         OUT.print(f"             {rule}")
     if facts.faces == "on":
-        OUT.print("faces        looks at them, beside the whole image")
+        OUT.print("faces        used, in addition to the whole image")
     OUT.print(f"images       fingerprint {printable(facts.data_fingerprint)}")
     if facts.provenance is None:
-        OUT.print(f"made         by mien {printable(facts.mien_version)}; the file says no more of it")
+        OUT.print(f"trained      with mien {printable(facts.mien_version)}; no other details are stored")
     else:
         _show_provenance(facts.provenance)
 
@@ -223,14 +249,14 @@ def _show_provenance(provenance: "Provenance") -> None:
     settings = ", ".join(f"{name} {value}" for name, value in provenance.settings.items())
     versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
     for name, text in (
-        ("left out", left_out or "nothing"),
+        ("skipped", left_out or "nothing"),
         ("split", f"seed {provenance.seed}, fingerprint {provenance.split_fingerprint}"),
-        ("made", f"on {provenance.made_on}, preset {provenance.preset}, method {provenance.method}"),
-        ("settings", settings or "the preset's"),
+        ("trained", f"on {provenance.made_on}, preset {provenance.preset}, method {provenance.method}"),
+        ("settings", settings or "those of the preset"),
         ("versions", versions),
     ):
         show_prose(printable(text), head=f"{name:<12} ")
-    OUT.print("\nIt is not for:")
+    OUT.print("\nNot for:")
     for limit in provenance.limits:
         show_prose(printable(limit), head="  ")
 
@@ -238,17 +264,17 @@ def _show_provenance(provenance: "Provenance") -> None:
 def show_predictions(
     predictions: Iterable[Prediction], class_names: Sequence[str], *, json: bool, csv_path: Path | None, top: int = 1
 ) -> int:
-    """Print answers as they come, as a table or as JSON lines, or write them to a CSV file.
+    """Print predictions as they arrive, as text or as JSON lines, or write them to a CSV file.
 
     Args:
-        predictions: The answers.
-        class_names: Those of the classifier, in their order.
-        json: As JSON lines, with all that there is.
-        csv_path: Where to write them, with all that there is.
-        top: How many classes to name for each image, the likeliest first.
+        predictions: The predictions.
+        class_names: The classes, in the classifier's order.
+        json: Print JSON lines with all details.
+        csv_path: The CSV file to write, with all details.
+        top: Number of classes to print per image, the most likely first.
 
     Returns:
-        How many images could not be read; 1 where there was none.
+        The number of images that could not be read; 1 if there were no images.
 
     Raises:
         OutputError: The CSV file cannot be written.
@@ -271,10 +297,10 @@ def show_predictions(
 
 
 def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[str], *, json: bool) -> int:
-    """Print for each image the answer, and below it where the PNG file with the map is, or all as JSON lines.
+    """Print for each image the prediction and the path of its map, or print both as JSON lines.
 
     Returns:
-        How many images could not be read; 1 where there was none.
+        The number of images that could not be read; 1 if there were no images.
     """
     width = max(map(len, map(printable, (*class_names, "error", UNSURE))))
     num_images, num_errors = 0, 0
@@ -293,7 +319,7 @@ def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[st
 
 
 def failures_of(num_errors: int, num_images: int) -> int:
-    """Say how many images could not be read, and return it; 1 where there was none."""
+    """Print how many images could not be read, and return that number; 1 if there were no images."""
     if num_errors:
         ERR.print(f"{num_errors} of {counted(num_images, 'image')} could not be read")
     if not num_images:
@@ -302,7 +328,7 @@ def failures_of(num_errors: int, num_images: int) -> int:
 
 
 def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: int = 1) -> None:
-    """Print one line: the answer, its probability, the source, and remarks, such as the next classes of the `top`."""
+    """Print one line: the prediction, its probability, the source, and remarks such as the next most likely classes."""
     source = f"{mark}  {printable(prediction.source)}".lstrip()
     if prediction.label is None:
         OUT.print(f"{'error':<{width}}        {source}: {printable(str(prediction.error))}")
@@ -317,7 +343,7 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
 
 
 def percent(probability: float) -> str:
-    """Return a probability rounded down: what is below a threshold must not read as if it were not."""
+    """Return a probability rounded down, so that one below a threshold never appears to reach it."""
     percent = math.floor(100 * probability + 1e-9)
     return f"{percent}%" if percent or not probability else "<1%"
 
@@ -373,7 +399,7 @@ def _opened_in_browser(path: Path) -> bool:
     return False
 
 
-def _cell(score: Score, if_none: str = "none called so") -> str:
+def _cell(score: Score, if_none: str = "never predicted") -> str:
     if score.value is None:
         return if_none
     basis = score.basis.replace(" images", "").replace(" image", "")

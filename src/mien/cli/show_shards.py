@@ -1,4 +1,4 @@
-"""What is printed of predictions that are written in shards."""
+"""Printing what was written in shards."""
 
 from mien.cli.show_run import failures_of
 from mien.core.terminal import OUT, printable, show_json
@@ -7,14 +7,14 @@ from mien.jobs.shards import Shards
 
 
 def show_shards(made: Shards, *, json: bool) -> int:
-    """Print how many shards there are.
+    """Print how many shards were written.
 
     Args:
-        made: What was written, and what was there.
+        made: What was written, and what was already there.
         json: Print one JSON document.
 
     Returns:
-        The exit code: 1 where an image could not be read, or there is none.
+        The exit code: 1 if an image could not be read, or there were no images.
     """
     show_json(made.to_dict()) if json else _show(made)
     if made.num_there and not made.num_errors:
@@ -25,9 +25,7 @@ def show_shards(made: Shards, *, json: bool) -> int:
 def _show(made: Shards) -> None:
     place, there = printable(made.place), counted(made.num_there, "shard")
     if made.num_there and not made.num_written:
-        OUT.print(f"nothing is left to do: {there} had been written to {place} before")
+        OUT.print(f"nothing to do: {place} already has {there}")
         return
-    before = f"; {there} had been written before" if made.num_there else ""
-    OUT.print(
-        f"written to {place}: {counted(made.num_written, 'shard')} with {counted(made.num_images, 'image')}{before}"
-    )
+    before = f"; {there} already there" if made.num_there else ""
+    OUT.print(f"wrote {counted(made.num_written, 'shard')} with {counted(made.num_images, 'image')} to {place}{before}")

@@ -114,7 +114,7 @@ def test_seen_is_what_was_trained_or_chosen_on_and_its_copies(tmp_path: Path) ->
 
 
 def test_a_folder_without_a_manifest_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match=r"holds no manifest.csv.*: name a run folder"):
+    with pytest.raises(SourceNotFoundError, match=r"has no manifest\.csv.*Name a run folder"):
         load_seen(RunFolder(tmp_path))
 
 

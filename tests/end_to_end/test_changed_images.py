@@ -41,10 +41,12 @@ def test_a_classifier_that_goes_by_colour_is_found_out(coloured: "Run", command:
     grey = next(each for each in coloured.scores.stressed if each.change == "grey")
     assert (grey.unchanged.value or 0) > 0.9 and (grey.changed.value or 1) < 0.8 and grey.is_lower
     (finding,) = (finding for finding in coloured.findings if finding.kind == "changed")
-    assert "in grey: right for" in finding.text and "colour" in finding.advice
-    assert "in grey: right for" in command("predict", coloured.path, "--about")[1].replace("\n", " ")
+    assert "Accuracy drops on images that are in grey" in finding.text and "colour" in finding.advice
+    assert "Accuracy drops on images that are in grey" in command("predict", coloured.path, "--about")[1].replace(
+        "\n", " "
+    )
     assert "| in grey | " in (coloured.path / "MODEL_CARD.md").read_text("utf-8")
-    assert "What should not matter" in (coloured.path / "report.html").read_text("utf-8")
+    assert "Changed images" in (coloured.path / "report.html").read_text("utf-8")
     assert load_run(coloured.path).scores.stressed == coloured.scores.stressed
 
 

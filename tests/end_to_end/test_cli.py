@@ -232,7 +232,7 @@ def test_next_prints_a_line_per_image_and_what_to_do(
     first, second, *rest = out.splitlines()
     assert re.fullmatch(r" +1  .+/\d\.jpg  .*\d% (happy|sad).*", first)
     assert second.split()[0] == "2"
-    assert "These are 2 of 4 images that the run does not know." in rest
+    assert "2 of 4 images that the run does not know yet." in rest
     assert f"mien train {shlex.quote(str(data))}" in out
     assert code == 1 and re.search(r"cannot read .*bad\.jpg: a web page", err)
 
@@ -262,7 +262,7 @@ def test_next_says_that_nothing_is_left_or_nothing_is_there(
     command: Mien, data: Path, run_dir: Path, tmp_path: Path
 ) -> None:
     code, out, _ = command("next", run_dir, data)
-    assert (code, out) == (0, "There is nothing to label here that the run does not know.\n")
+    assert (code, out) == (0, "Nothing to label: the run already knows all usable images here.\n")
     code, _, err = command("next", run_dir, tmp_path)
     assert code == 1 and "no images found" in err
 
@@ -338,7 +338,7 @@ def test_explain_refuses_an_empty_out(
 def test_explain_names_the_classes_that_there_are(command: Mien, data: Path, run_dir: Path, tmp_path: Path) -> None:
     code, _, err = command("explain", run_dir, data, "--class", "calm", "--out", tmp_path / "maps")
     assert code == 2
-    assert "no class 'calm': name one of 'happy', 'sad'" in err
+    assert "unknown class 'calm'. Use one of 'happy', 'sad'" in err
     assert command("explain", run_dir)[0] == 2
 
 
@@ -366,11 +366,11 @@ def test_evaluate_is_a_gate_where_it_is_told_what_is_enough(
 def test_evaluate_refuses_what_was_trained_on_and_scores_the_others(command: Mien, data: Path, run_dir: Path) -> None:
     code, out, err = command("evaluate", run_dir, data)
     assert (code, out) == (3, "")
-    assert "LeakError: 22 of 24 images of " in err
-    assert "  and 12 more\nTo score the others alone, add --leave-out-seen.\n" in err
+    assert "LeakError: 22 of 24 images in " in err
+    assert "  and 12 more\nTo score only the others, add --leave-out-seen.\n" in err
     code, out, err = command("evaluate", run_dir, data, "--leave-out-seen")
     assert (code, "n = 2)" in out) == (0, True)
-    assert err.startswith("left out: 22 of 24 images")
+    assert err.startswith("skipped: 22 of 24 images")
 
 
 def test_check_against_a_run_names_what_was_trained_on(
@@ -404,15 +404,15 @@ def test_the_model_in_a_run_folder_names_the_run_too(command: Mien, data: Path, 
         assert command(*arguments)[0] == 3
     shutil.copy(run_dir / "model.onnx", tmp_path)
     code, _, err = command("evaluate", tmp_path / "model.onnx", data)
-    assert (code, "cannot be told" in err) == (0, True)
+    assert (code, "mien cannot tell whether" in err) == (0, True)
     code, _, err = command("evaluate", tmp_path / "model.onnx")
-    assert (code, "is a model alone" in err) == (2, True)
+    assert (code, "is only a model" in err) == (2, True)
 
 
 def test_check_against_what_is_no_run_says_so(command: Mien, data: Path) -> None:
     code, out, err = command("check", data, "--against", data)
     assert (code, out) == (2, "")
-    assert "holds no manifest.csv" in err
+    assert "has no manifest.csv" in err
 
 
 def test_compare_puts_two_runs_side_by_side(command: Mien, run: "Run", run_dir: Path, tmp_path: Path) -> None:
@@ -434,7 +434,7 @@ def test_predict_tells_what_a_bare_model_says_of_itself(command: Mien, run_dir: 
     code, out, err = command("predict", model, "--about")
     assert (code, err) == (0, "")
     assert "95% interval" in out
-    assert "It is not for:" in out
+    assert "Not for:" in out
     code, out, _ = command("predict", model, "--about", "--json")
     document = json.loads(out)
     assert document["class_names"] == ["happy", "sad"]
@@ -512,8 +512,8 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--save-h5"], "add --preset classic or best"),
         (["train", "{data}", "--image-size", "100"], "the backbone lite0 takes (224, 224): leave it out"),
         (["train", "{data}", "--backbone", "nowhere.onnx"], "cannot use 'nowhere.onnx' as a backbone"),
-        (["train", "{data}", "--backbone", "ResNet50"], "or --preset best"),
-        (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be trained on"),
+        (["train", "{data}", "--backbone", "ResNet50"], "or add --preset best"),
+        (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be fine-tuned"),
         (["train", "{data}", "--folds", "1"], "folds is 1; expected auto, 0, or 2 to 100"),
         (["train", "{data}", "--folds", "50"], "50 folds need at least 50 distinct images"),
         (["train", "{data}", "--out", "{data}/run"], "must be outside the folder of images"),
@@ -528,8 +528,8 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["check", "{data}", "--fail-on", "leak"], "add --against RUN"),
         (["predict", "{run}", "{data}", "--csv", "{run}/model.onnx"], "the file name must end in .csv"),
         (["predict", "{run}", "{data}", "--threshold", "90"], "threshold is 90"),
-        (["predict", "nowhere", "x.jpg"], "no classifier at 'nowhere'"),
-        (["predict", "{data}", "x.jpg"], "holds no model.onnx"),
+        (["predict", "nowhere", "x.jpg"], "there is no classifier at 'nowhere'"),
+        (["predict", "{data}", "x.jpg"], "has no model.onnx"),
         (["predict", "{run}", "x.jpg", "y.jpg"], "2 of 2 sources cannot be read"),
         (["predict", "{run}"], "expected at least one SOURCE"),
         (["explain", "{run}"], "expected at least one SOURCE"),
@@ -782,11 +782,11 @@ def test_evaluate_shows_mistakes_and_writes_a_table_and_a_page(command: Mien, ru
         (others / name).rename(others / new)
     page, table = tmp_path / "page.html", tmp_path / "answers.csv"
     code, out, _ = command("evaluate", run_dir, others, "--csv", table, "--report", page)
-    assert code == 0 and "true class" in out and "Mistakes, those first" in out
+    assert code == 0 and "true class" in out and "most confident first:" in out
     with table.open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 8 and set(rows[0]) == {"path", "label", "predicted", "prob_happy", "prob_sad"}
     text = page.read_text("utf-8")
-    assert "judged by the images of" in text and "How it was made" not in text
+    assert "evaluated on" in text and "How it was trained" not in text
     shutil.rmtree(others / "sad")
-    assert "All images are of one class, 'happy'" in " ".join(command("evaluate", run_dir, others)[1].split())
+    assert "of the 'happy' images" in " ".join(command("evaluate", run_dir, others)[1].split())

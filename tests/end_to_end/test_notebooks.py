@@ -181,5 +181,5 @@ def test_a_cell_that_fails_fails_the_run(tmp_path: Path) -> None:
     notebook["cells"][2]["source"] = ["import mien\n", "mien.load('nowhere')"]
     broken = tmp_path / "broken.ipynb"
     broken.write_text(json.dumps(notebook))
-    with pytest.raises(AssertionError, match="no classifier at 'nowhere'"):
+    with pytest.raises(AssertionError, match="there is no classifier at 'nowhere'"):
         run(tmp_path / "out", str(broken))

@@ -189,10 +189,10 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
     heard = Heard()
     mixed = evaluate_run(run.path, tmp_path / "mixed", leave_out_seen=True, progress=heard)
     assert mixed.scores.test.accuracy.num_images == 4 + run.scores.test.accuracy.num_images
-    told = f"22 of 28 images of {str(tmp_path / 'mixed')!r}, or copies of them,"
-    assert heard.lines == [f"left out: {told} which were trained on"]
+    told = f"22 of 28 images in {str(tmp_path / 'mixed')!r}, or copies of them,"
+    assert heard.lines == [f"skipped: {told} which were used in training"]
     with pytest.raises(
-        LeakError, match=rf"{told} were trained on .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
+        LeakError, match=rf"{told} were used to train .*:\n  happy.*the same file as happy(.*\n)*.*leave-out"
     ):
         evaluate_run(run.path, tmp_path / "mixed")
     save_image(fresh / "angry" / "1.jpg", draw_image(5))

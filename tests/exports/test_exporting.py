@@ -80,8 +80,8 @@ def test_the_command_says_how_near_it_is_and_where(small_run: "Run", tmp_path: P
     code, out, _ = command("export", small_run.path, "--to", "onnx", "--out", path)
     num_images = len(small_run.dataset.indexes())
     assert code == 0
-    assert f"All of {num_images} images get the label that the run gives them; the probabilities are the same" in out
-    assert out.endswith(f"{path}: copy it with moods.onnx.json; the JSON file says how to ask it\n")
+    assert f"Same labels as the run for {num_images} images; probabilities are identical" in out
+    assert out.endswith(f"{path}: copy it together with moods.onnx.json; the JSON file says how to call it\n")
     code, out, _ = command("export", small_run.path, "--to", "onnx", "--out", path, "--json")
     assert json.loads(out) == json.loads(path.with_name("moods.onnx.json").read_text("utf-8"))["proof"] | {
         name: json.loads(out)[name] for name in ("milliseconds", "milliseconds_of_onnx")
@@ -114,7 +114,7 @@ def test_a_name_that_is_not_of_the_format_is_refused(small_run: "Run", tmp_path:
 def test_a_file_for_programs_without_mien_is_told_from_others(small_run: "Run", tmp_path: Path, command: Mien) -> None:
     mien.export(small_run, "onnx", out=tmp_path / "moods.onnx")
     code, _, err = command("predict", tmp_path / "moods.onnx", "--about")
-    assert code == 2 and "it was written by mien export, for programs without mien: name the run" in err
+    assert code == 2 and "it was written by mien export for programs without mien. Name the run" in err
 
 
 def test_what_is_no_run_is_refused(small_run: "Run", tmp_path: Path, command: Mien) -> None:
@@ -219,7 +219,7 @@ def test_a_classifier_of_faces_is_exported_as_one_of_whole_images(tmp_path: Path
     told = json.loads((run.path / "exported" / "model.onnx.json").read_text("utf-8"))
     whole, both = (told["proof"][name]["value"] for name in ("accuracy", "accuracy_with_faces"))
     assert 0.5 < whole <= both == run.scores.judged.accuracy.value
-    assert out.startswith("It looks at whole images alone")
+    assert out.startswith("The exported file uses only the whole image")
     session = onnxruntime.InferenceSession(run.path / "exported" / "model.onnx")
     assert [item.name for item in session.get_inputs()] == ["images"]
     assert {name: content for name, content in contents(run.path).items() if "exported" not in name} == before

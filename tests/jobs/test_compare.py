@@ -90,12 +90,13 @@ def test_a_better_run_is_called_better_and_chance_is_called_chance(tmp_path: Pat
     found = compare(poor, best)
     assert (found.both_right, found.only_first, found.only_second, found.both_wrong) == (10, 1, 9, 0)
     assert found.sentence == (
-        "best is better: right for 9 images that poor gets wrong, 1 the other way (p = 0.021, McNemar's exact test)."
+        "best is better: it is right on 9 images that poor gets wrong, against 1 the other way (p = 0.021, McNemar's "
+        "exact test)."
     )
     assert found.num_needed is None
     assert [accuracy.num_images for accuracy in found.accuracies] == [20, 20]
     unclear = compare(best, same)
-    assert "best and same cannot be told apart on these 20 images" in unclear.sentence
+    assert "No clear difference between best and same on 20 images" in unclear.sentence
     assert unclear.num_needed is not None and unclear.num_needed > 20
     assert json.loads(json.dumps(unclear.to_dict()))["sentence"] == unclear.sentence
 
@@ -105,12 +106,13 @@ def test_runs_that_are_right_equally_often_differ_by_nothing(tmp_path: Path, cap
     second = save_run(tmp_path / "b", images("test"), IMAGES[1:2])
     found = compare(first, second)
     assert found.sentence == (
-        "a and b are right equally often on these 20 images: 1 that only a gets right, 1 that only b does (p = 1.00, "
-        "McNemar's exact test)."
+        "a and b are equally accurate on 20 images: only a is right on 1, only b on 1 (p = 1.00, McNemar's exact test)."
     )
-    show_comparison(found)
+    show_comparison(replace(found, settings={"relabel": ("", "labels.csv")}))
     out = capfd.readouterr().out
+    assert out.lstrip().startswith(found.sentence)
     assert "difference  no difference (95% interval -" in out and "-0 " not in out
+    assert "relabel: none / labels.csv" in out
 
 
 @pytest.mark.parametrize(
@@ -134,8 +136,11 @@ def test_one_image_is_no_images(tmp_path: Path) -> None:
     first = save_run(tmp_path / "a", [*images("test", IMAGES[:1]), *images("test", IMAGES[10:11])])
     second = save_run(tmp_path / "b", [*images("train", IMAGES[:1]), *images("test", IMAGES[10:12])])
     found = compare(first, second)
-    assert " on this image: " in found.sentence
-    assert found.notes == ("1 image not counted, which only a held out", "1 image not counted, which only b held out")
+    assert " on 1 image: " in found.sentence
+    assert found.notes == (
+        "1 image skipped because only a held them out",
+        "1 image skipped because only b held them out",
+    )
 
 
 def test_only_images_that_both_held_out_count(tmp_path: Path) -> None:
@@ -144,19 +149,19 @@ def test_only_images_that_both_held_out_count(tmp_path: Path) -> None:
     found = compare(first, second)
     assert found.sources == {"test of both": 3}
     assert found.notes == (
-        "5 images not counted, which only a held out",
-        "12 images not counted, which only b held out",
+        "5 images skipped because only a held them out",
+        "12 images skipped because only b held them out",
     )
     folded = [*images("train", IMAGES[:5]), *images("test", IMAGES[5:])]
     found = compare(first, save_run(tmp_path / "c", folded, by_folds=True))
     assert found.sources == {"test of a, cross-validation of c": 5, "test of both": 3}
-    assert "compare the ways of training" in found.notes[-1]
+    assert "compare training settings, not the saved files" in found.notes[-1]
 
 
 def test_runs_that_held_out_other_images_are_refused(tmp_path: Path) -> None:
     first = save_run(tmp_path / "a", [*images("test", IMAGES[:8]), *images("train", IMAGES[8:])])
     second = save_run(tmp_path / "b", [*images("train", IMAGES[:8]), *images("val", IMAGES[8:])])
-    with pytest.raises(TooFewImagesError, match="train both on the same images with the same --seed"):
+    with pytest.raises(TooFewImagesError, match="Train both on the same images with the same --seed"):
         compare(first, second)
 
 
@@ -173,7 +178,7 @@ def test_an_image_with_another_label_is_left_out_and_named(tmp_path: Path) -> No
     moved = [replace(r, label="sad") if r.path == IMAGES[0] else r for r in images("test")]
     found = compare(save_run(tmp_path / "a", images("test")), save_run(tmp_path / "b", moved))
     assert found.difference.num_images == 19
-    assert found.notes == (f"1 image left out, whose label is another in the other run: {IMAGES[0]}",)
+    assert found.notes == (f"1 image skipped because the two runs have different labels: {IMAGES[0]}",)
 
 
 def test_of_grouped_images_the_groups_are_compared(tmp_path: Path) -> None:
@@ -203,7 +208,7 @@ def test_runs_of_one_name_are_told_apart_by_their_place(tmp_path: Path) -> None:
         save_run(tmp_path / parent / "train", images("test"))
     found = compare(tmp_path / "one/train", tmp_path / "two/train")
     assert found.names == (str(tmp_path / "one/train"), str(tmp_path / "two/train"))
-    with pytest.raises(SettingsError, match="name two"):
+    with pytest.raises(SettingsError, match="Name two different runs"):
         compare(tmp_path / "one/train", tmp_path / "two/../one/train")
 
 
@@ -211,7 +216,7 @@ def test_runs_with_other_classes_are_refused(tmp_path: Path) -> None:
     first = save_run(tmp_path / "a", images("test"))
     calm = [replace(r, label="sadder") if r.label == "sad" else r for r in images("test")]
     second = save_run(tmp_path / "b", calm, class_names=("happy", "sadder"))
-    with pytest.raises(SettingsError, match="only runs with the same classes"):
+    with pytest.raises(SettingsError, match="the runs must have the same classes"):
         compare(first, second)
 
 
@@ -258,7 +263,7 @@ def test_a_manifest_without_hashes_is_refused(tmp_path: Path) -> None:
         compare(first, save_run(tmp_path / "b", images("test", sha256="")))
     with pytest.raises(SourceNotFoundError, match="has the invalid phash 'zz'"):
         compare(first, save_run(tmp_path / "c", images("test", phash="zz")))
-    with pytest.raises(SourceNotFoundError, match="name one that mien train made"):
+    with pytest.raises(SourceNotFoundError, match=r"is not a run folder\. Name one, e\.g\. runs/train"):
         compare(first, tmp_path / "nowhere")
 
 

@@ -117,7 +117,9 @@ def test_another_classifier_and_other_settings_are_refused(
         (small_run.path, ShardConfig(images_per_shard=5), {}, "shard_format"),
     ]
     for other, config, settings, told in changes:
-        with pytest.raises(SettingsError, match=f"with another {told}: name another --to"):
+        with pytest.raises(
+            SettingsError, match=f"with another {told}. Use the same settings to resume, or choose a new --to"
+        ):
             predict_shards(other, [photos], to=out, config=config, **settings)
     with pytest.raises(SettingsError, match="another sources"):
         predict_shards(small_run.path, [photos / "sad"], to=out, config=SMALL)
@@ -127,19 +129,19 @@ def test_another_classifier_and_other_settings_are_refused(
 def test_images_that_were_added_or_removed_since_are_noticed(small_run: Run, photos: Path, tmp_path: Path) -> None:
     predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
     save_image(photos / "happy/025.jpg", draw_image(3))
-    with pytest.raises(SettingsError, match=r"part-000000-\w+.csv.* is of other images than there are now"):
+    with pytest.raises(SettingsError, match=r"the images have changed since '?part-000000-\w+.csv"):
         predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
     (photos / "happy/025.jpg").unlink()
     for name in ("04.jpg", "05.jpg", "zz.jpg"):
         (photos / "sad" / name).unlink()
-    with pytest.raises(SettingsError, match=r"part-000002-\w+.csv.* is of other images"):
+    with pytest.raises(SettingsError, match=r"the images have changed since '?part-000002-\w+.csv"):
         predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(small_run: Run, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
-    with pytest.raises(OutputError, match="not empty, and holds no predictions"):
+    with pytest.raises(OutputError, match="is not empty and contains no predictions"):
         predict_shards(small_run.path, [photos], to=tmp_path / "mine")
     with pytest.raises(OutputError, match="must be outside the folder of images"):
         predict_shards(small_run.path, [photos], to=photos / "out")
@@ -152,7 +154,7 @@ def test_a_folder_with_something_else_in_it_is_left_alone(small_run: Run, photos
 def test_the_command_says_what_was_written(command: Mien, small_run: Run, photos: Path, tmp_path: Path) -> None:
     typed = ("predict", small_run.path, photos, "--to", tmp_path / "out", "--images-per-shard", 5)
     code, out, err = command(*typed)
-    assert (code, out) == (1, f"written to {tmp_path / 'out'}: 3 shards with 13 images\n")
+    assert (code, out) == (1, f"wrote 3 shards with 13 images to {tmp_path / 'out'}\n")
     assert err == "2 of 13 images could not be read\n"
     code, out, err = command(*typed, "--json")
     assert (code, json.loads(out)["num_there"], err) == (0, 3, "")
@@ -234,7 +236,7 @@ def test_after_a_kill_the_same_command_asks_for_no_image_whose_answer_is_written
     first = {row["source"] for row in rows_of(store.content(there[0]))}
     store.requests.clear()
     done = subprocess.run(typed, capture_output=True, text=True)
-    assert done.returncode == 1 and "1 shard had been written before" in done.stdout
+    assert done.returncode == 1 and "1 shard already there" in done.stdout
     read = {
         f"s3:/{path}" for method, path in store.requests if method == "GET" and path.startswith(f"/{BUCKET}/photos/")
     }

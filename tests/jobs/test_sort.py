@@ -149,7 +149,7 @@ def test_a_class_called_unsure_is_not_what_is_doubtful(model: Path, photos: Path
     colour_classifier().telling(class_names=("dark", "unsure", "green")).save(model)
     folders = set(where_to(sort_images(model, [photos], to=tmp_path / "sorted")).values())
     assert len(folders) == 3 and "unsure" not in folders
-    with pytest.raises(SettingsError, match="a class is called 'unsure'"):
+    with pytest.raises(SettingsError, match="a class is named 'unsure'"):
         sort_images(model, [photos], to=tmp_path / "again", config=SortConfig(threshold=0.8))
 
 

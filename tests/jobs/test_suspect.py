@@ -56,7 +56,7 @@ def test_subjects_that_are_known_again_are_noticed() -> None:
     assert found is not None
     assert found.num_groups == 24 and found.by_images > 0.9 and found.by_groups < 0.7
     finding = found.finding(kept_together=True)
-    assert finding.kind == "subjects" and finding.text.startswith(f"{found.by_images:.0%} by images, ")
+    assert finding.kind == "subjects" and f": {found.by_images:.0%} accurate on known subjects, " in finding.text
     assert f"--group-by '{found.rule}'" in finding.advice
 
 

@@ -67,7 +67,7 @@ def test_an_image_that_has_gone_is_told(app: FastAPI, review: Review, tmp_path: 
     image = first(app)
     review.dataset = type(review.dataset)(tmp_path, review.dataset.class_names, review.dataset.records)
     found = ask(app, "GET", f"/thumbnail/{image['id']}/{image['version']}")
-    assert (found.status_code, found.json()) == (404, {"error": "no longer there"})
+    assert (found.status_code, found.json()) == (404, {"error": "file missing"})
 
 
 @pytest.mark.parametrize(

@@ -107,11 +107,11 @@ def test_files_of_old_and_new_operators_work(tmp_path: Path, opset: int) -> None
     [
         (b"", "not a complete ONNX file"),
         (b"\x08\x08half", "not a complete ONNX file"),
-        (two_input_network(), "2 inputs .*input_ids.*Export that part alone"),
+        (two_input_network(), "2 inputs .*input_ids.*Export only that part"),
         (pooling_network(shape=["N", 1, 8, 8]), "expected 3 channels"),
-        (pooling_network(shape=["N", 192]), "has 2 axes; images have 4"),
+        (pooling_network(shape=["N", 192]), "has 2 dimensions; images need 4"),
         (pooling_network(output="number"), "expected a row of features"),
-        (pooling_network(shape=["N", 3, 10**6, 10**6]), "at most 2048 each way"),
+        (pooling_network(shape=["N", 3, 10**6, 10**6]), "the limit is 2048 x 2048"),
     ],
 )
 def test_a_file_that_is_no_feature_extractor_is_refused_in_words(tmp_path: Path, content: bytes, message: str) -> None:

@@ -100,8 +100,8 @@ def test_the_network_is_kept_where_it_is_clearly_better(clock: Clock, dataset: D
     fitted = method.fit(dataset, None, selection)
     assert fitted.details.backbone == "0.9" and fitted.details.selection == selection
     assert network.num_fits == 6 and clock.now == 360
-    assert told.lines[0].endswith("may take 10 minutes together (--time-limit)")
-    assert "Kept: the network trained on" in told.lines[-1]
+    assert told.lines[0].endswith("may take up to 10 minutes (--time-limit)")
+    assert "Kept the fine-tuned network" in told.lines[-1]
 
 
 def test_the_head_is_kept_where_the_network_is_no_better(clock: Clock, dataset: Dataset, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_where_time_runs_short_one_fold_decides_and_the_head_is_judged_by_all(
     predictions, selection = judged(method, dataset, tmp_path)
     assert selection.kept == "fast" and selection.num_images == 18 and network.num_fits == 1
     assert predictions is not None and len(predictions.probs) == 90
-    assert "there is no time for it (--time-limit)" in told.lines[1]
+    assert "because time is short (--time-limit)" in told.lines[1]
 
 
 def test_a_network_that_only_one_fold_chose_is_judged_by_the_test_alone(
@@ -140,7 +140,7 @@ def test_a_network_of_which_no_epoch_ends_in_time_is_left_out(clock: Clock, data
     predictions, selection = judged(method, dataset, tmp_path)
     assert predictions is not None and selection.losses.keys() == {"fast"} and network.num_fits == 0
     assert method.fit(dataset, None, selection).details.backbone == "0.6"
-    assert told.lines[1] == "it takes too long; it goes on without the network"
+    assert told.lines[1] == "it takes too long. Continuing without the network"
 
 
 def test_without_folds_the_first_of_five_decides(clock: Clock, dataset: Dataset) -> None:

@@ -41,7 +41,7 @@ def test_an_image_that_has_gone_or_changed_is_left_out_and_said(dataset: Dataset
     heard, cache = Heard(), FeatureCache(tmp_path / "cache")
     (copies,) = extract_changed(dataset, LITE0, {GREY: np.array([0, 1])}, cache=cache, progress=heard)
     assert copies.places.tolist() == [0]
-    assert len(heard.lines) == 1 and heard.lines[0].startswith("no changed copies of happy/01.jpg: ")
+    assert len(heard.lines) == 1 and heard.lines[0].startswith("cannot change happy/01.jpg: ")
     with pytest.raises(ImageError):
         dataset.changed_inputs(1, [GREY])
 

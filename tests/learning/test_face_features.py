@@ -130,7 +130,7 @@ def test_a_classifier_with_half_of_what_faces_need_is_refused(missing: str) -> N
             ends.remove(end)
     if missing == "face_weights":
         model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros((1, 3), np.float32), missing))
-    with pytest.raises(ModelFileError, match="takes faces, but"):
+    with pytest.raises(ModelFileError, match="uses faces, but"):
         Classifier(model.SerializeToString())
 
 
@@ -149,14 +149,14 @@ def test_a_backbone_of_any_newer_version_of_onnx_looks_at_faces(tmp_path: Path, 
 def test_a_backbone_of_an_old_version_of_onnx_is_used_without_faces(tmp_path: Path) -> None:
     config, backbone = TrainConfig(), own_backbone(tmp_path / "own.onnx", 11)
     assert scan_config(config, backbone).faces == "off"
-    with pytest.raises(SettingsError, match=r"faces is on, but .* opset 13"):
+    with pytest.raises(SettingsError, match=r"--faces on cannot be used: .* opset 13"):
         scan_config(replace(config, scan=ON), backbone)
 
 
 def test_the_presets_that_look_at_whole_images_alone_say_so() -> None:
     classic = PRESETS["classic"]
     assert scan_config(classic, None).faces == "off"
-    with pytest.raises(SettingsError, match="the method cnn looks at whole images alone"):
+    with pytest.raises(SettingsError, match="the method cnn uses only whole images"):
         scan_config(classic.changed(faces="on"), None)
 
 

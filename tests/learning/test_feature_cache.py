@@ -80,7 +80,7 @@ def test_a_damaged_file_is_begun_anew(tmp_path: Path, damage: bytes | None) -> N
     cache.put("lite0", rows(*range(500)))
     (path,) = tmp_path.glob("*.sqlite")
     path.write_bytes(path.read_bytes()[:100] + b"\xff" * 20000 if damage is None else damage)
-    with pytest.raises(OutputError, match="begun anew"):
+    with pytest.raises(OutputError, match="has been reset"):
         cache.get("lite0", ["image 1"])
     cache.put("lite0", rows(1))
     assert list(cache.get("lite0", ["image 1"])) == ["image 1"]

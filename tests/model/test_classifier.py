@@ -84,9 +84,9 @@ def test_a_network_with_another_number_of_classes_is_refused(tmp_path: Path) -> 
 
 
 def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match="name a run folder"):
+    with pytest.raises(SourceNotFoundError, match="Name a run folder"):
         load(tmp_path / "nothing")
-    with pytest.raises(SourceNotFoundError, match=r"holds no model\.onnx"):
+    with pytest.raises(SourceNotFoundError, match=r"has no model\.onnx"):
         load(tmp_path)
 
 
@@ -97,10 +97,10 @@ def test_a_missing_file_says_what_to_name(tmp_path: Path) -> None:
         (b"hello", "not a complete ONNX file"),
         (b"\x80\x04\x95pickle", "not a complete ONNX file"),
         (make_graph()[:-20], "not a complete ONNX file"),
-        (make_graph(), "not one that mien made"),
-        (with_facts(make_graph(input_name="x"), FACTS), "not one that mien made"),
-        (with_metadata(lambda d: d.update(format_version=FORMAT_VERSION + 1)), "newer than this mien"),
-        (with_metadata(lambda d: d.update(format_version=2)), "older than this mien reads: train again"),
+        (make_graph(), "but not a mien classifier"),
+        (with_facts(make_graph(input_name="x"), FACTS), "but not a mien classifier"),
+        (with_metadata(lambda d: d.update(format_version=FORMAT_VERSION + 1)), "is too new for this version"),
+        (with_metadata(lambda d: d.update(format_version=2)), "is too old for this version. Train it again"),
         (with_metadata(lambda d: d.update(format_version="1")), "damaged"),
         (with_metadata(lambda d: d.update(image_size=[10**6, 10**6])), "damaged"),
         (with_metadata(lambda d: d.update(image_size="big")), "damaged"),

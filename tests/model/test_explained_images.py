@@ -41,7 +41,7 @@ def test_no_image_of_the_users_is_written_over(tmp_path: Path) -> None:
     (found,) = explain_sources(colour_classifier(), [tmp_path / "one.png"], tmp_path / "maps")
     assert found.png == tmp_path / "maps" / "one-2.png" and found.png.exists()
     assert (tmp_path / "maps" / "one.png").read_bytes() == before
-    with pytest.raises(OutputError, match="not from mien explain"):
+    with pytest.raises(OutputError, match="was not made by mien explain"):
         list(explain_sources(colour_classifier(), [tmp_path / "one.png"], tmp_path / "one.png"))
     assert (tmp_path / "one.png").read_bytes() == before
 
@@ -50,10 +50,10 @@ def test_a_single_image_may_name_its_file_and_several_may_not(tmp_path: Path) ->
     photos = draw_folder(tmp_path / "photos", 1)
     (found,) = explain_sources(colour_classifier(), [photos / "happy"], tmp_path / "map.png", label="green")
     assert (found.png, found.label) == (tmp_path / "map.png", "green")
-    with pytest.raises(OutputError, match="2 images: name a folder"):
+    with pytest.raises(OutputError, match=r"there are 2 images\. Set --out to a folder"):
         list(explain_sources(colour_classifier(), [photos], tmp_path / "map.png"))
     for name in ("map.jpg", "map.TIFF"):
-        with pytest.raises(OutputError, match=r"name a file that ends in \.png, or a folder"):
+        with pytest.raises(OutputError, match=r"Name a \.png file or a folder"):
             list(explain_sources(colour_classifier(), [photos / "happy"], tmp_path / name))
         assert not (tmp_path / name).exists()
     # A folder may be called so, if it is there.
@@ -84,7 +84,7 @@ def test_no_map_is_put_among_the_images(source: str, out: str, tmp_path: Path) -
     (tmp_path / "holiday" / "linked").symlink_to(tmp_path / "elsewhere" / "happy")
     before = sorted(tmp_path.rglob("*"))
     out = "elsewhere/happy" if out == "elsewhere" else out
-    with pytest.raises(OutputError, match="name another --out"):
+    with pytest.raises(OutputError, match=r"another --out|outside it"):
         list(explain_sources(colour_classifier(), [tmp_path / source], tmp_path / out))
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -108,7 +108,7 @@ def test_what_is_no_file_under_the_name_of_a_map_is_in_the_way_and_never_waited_
     make_pipe(tmp_path / "pipe.png")
     make_pipe(tmp_path / "maps" / "one.png")
     (tmp_path / "maps" / "one-2.png").symlink_to("/dev/zero")
-    with pytest.raises(OutputError, match="not from mien explain"):
+    with pytest.raises(OutputError, match="was not made by mien explain"):
         list(explain_sources(colour_classifier(), [tmp_path / "one.jpg"], tmp_path / "pipe.png"))
     (found,) = explain_sources(colour_classifier(), [tmp_path / "one.jpg"], tmp_path / "maps")
     assert found.png == tmp_path / "maps" / "one-3.png"
@@ -135,7 +135,7 @@ def test_many_images_of_one_name_are_told_apart_without_trying_all_names_for_eac
 def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError):
         list(explain_sources(colour_classifier(), [tmp_path / "nothing"], tmp_path / "maps"))
-    with pytest.raises(SettingsError, match="no class 'calm'"):
+    with pytest.raises(SettingsError, match="unknown class 'calm'"):
         list(explain_sources(colour_classifier(), [tmp_path], tmp_path / "maps", label="calm"))
     assert not (tmp_path / "maps").exists()
 

@@ -68,7 +68,7 @@ def test_the_mean_of_an_exact_map_is_the_log_odds_of_the_label() -> None:
 
 
 def test_a_class_that_is_not_there_is_refused_with_the_names() -> None:
-    with pytest.raises(SettingsError, match="no class 'calm': name one of 'dark', 'red', 'green'"):
+    with pytest.raises(SettingsError, match=r"unknown class 'calm'\. Use one of 'dark', 'red', 'green'"):
         explain(colour_classifier(), np.zeros((9, 9, 3), np.uint8), label="calm")
     with pytest.raises(SettingsError, match="no class activation maps"):
         explain(colour_classifier(heat=None), np.zeros((9, 9, 3), np.uint8), method="class activation")
@@ -123,7 +123,7 @@ def test_a_file_whose_map_is_a_list_is_refused() -> None:
 
 
 def test_a_method_that_is_not_there_is_refused_with_the_names() -> None:
-    with pytest.raises(SettingsError, match="no method 'nope': name one of 'class activation', 'occlusion'"):
+    with pytest.raises(SettingsError, match=r"unknown method 'nope'\. Use one of 'class activation', 'occlusion'"):
         explain(colour_classifier(), np.zeros((9, 9, 3), np.uint8), method="nope")  # type: ignore[arg-type]
 
 

@@ -88,7 +88,7 @@ def test_below_the_threshold_the_answer_is_unsure(classifier: Classifier, data: 
 def test_a_threshold_and_a_class_called_unsure_exclude_one_another(classifier: Classifier, data: Path) -> None:
     odd = classifier.telling(class_names=("sad", "unsure"))
     assert next(predict(odd, [next(data.rglob("*.jpg"))])).label == "sad"
-    with pytest.raises(SettingsError, match="a class is called 'unsure'"):
+    with pytest.raises(SettingsError, match="a class is named 'unsure'"):
         predict(odd, [], threshold=0.5)
 
 

@@ -84,7 +84,7 @@ def test_the_curves_mark_the_epoch_of_the_lowest_validation_loss_and_tell_it() -
     (mark,) = [line for line in parts(CHARTS["loss by epoch"], "line") if line.get("class") == "mark"]
     kept = parts(CHARTS["loss by epoch"], "circle")[3]
     assert mark.get("x1") == mark.get("x2") == kept.get("cx")
-    assert "that of the lowest validation loss, epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
+    assert "Best, with the lowest validation loss: epoch 4, 0.25 and 0.5" in CHARTS["loss by epoch"]
 
 
 def test_one_epoch_or_a_loss_that_is_no_number_is_drawn_too() -> None:
@@ -140,5 +140,5 @@ def test_ticks_of_epochs_are_whole() -> None:
 
 def test_a_learning_curve_says_what_twice_as_many_images_may_bring() -> None:
     chart = plot_learning_curve(CURVE).__html__()
-    assert "80 images: right for 90%. From 160 it may be 89% to 100%." in chart
+    assert "90% with 80 images. With 160, expect 89% to 100%." in chart
     assert len(parts(chart, "circle")) == 5

@@ -99,7 +99,7 @@ def test_answers_about_other_images_and_odd_numbers_are_refused(dataset: Dataset
 
 def test_where_there_is_nothing_to_show_that_is_said(dataset: Dataset) -> None:
     sheet = mien.plot_mistakes(dataset, predictions_about([0], [0], [[0.9, 0.1]]))
-    assert sheet.captions == (("No mistake among 1 predictions",),)
+    assert sheet.captions == (("No mistakes in 1 prediction",),)
     assert plot_label_issues(dataset, {}).captions == (("No images",),)
 
 
@@ -135,7 +135,7 @@ def test_a_sheet_is_saved_in_the_format_that_its_name_says(dataset: Dataset, tmp
             assert (saved.format, saved.size) == (expected, sheet.image.size)
     with Image.open(io.BytesIO(sheet.png())) as shown:
         assert np.array_equal(np.asarray(shown), np.asarray(sheet.image))
-    with pytest.raises(SettingsError, match=r"a\.txt' cannot be an image"):
+    with pytest.raises(SettingsError, match=r"cannot save an image as '.*a\.txt'"):
         sheet.savefig(tmp_path / "a.txt")
     with pytest.raises(OutputError, match="nowhere"):
         sheet.savefig(str(tmp_path / "nowhere" / "a.png"))
@@ -162,5 +162,5 @@ def test_the_sheet_of_a_check_shows_what_was_called_copies(tmp_path: Path) -> No
     again = Image.open(tmp_path / "data" / "happy" / "00.jpg")
     again.resize((70, 70)).save(tmp_path / "data" / "happy" / "small.png")
     captions = plot_check(mien.clean(mien.scan(tmp_path / "data"))).captions
-    assert [title for title, _ in captions[-2:]] == ["copies: happy", "again: happy, left out"]
+    assert [title for title, _ in captions[-2:]] == ["image: happy", "copy: happy, skipped"]
     assert {path for _, path in captions[-2:]} == {"happy/00.jpg", "happy/small.png"}

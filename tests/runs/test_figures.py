@@ -53,7 +53,7 @@ def test_curves_stand_beside_one_another_above_a_legend() -> None:
 
 
 def test_without_epochs_there_are_no_curves() -> None:
-    with pytest.raises(SettingsError, match="the preset fast has none"):
+    with pytest.raises(SettingsError, match="The preset fast has none"):
         mien.plot_history([])
 
 
@@ -63,7 +63,7 @@ def test_the_confusion_matrix_has_the_truth_down_and_the_prediction_across() -> 
     places = {e.text: (float(e.get("x", 0)), float(e.get("y", 0))) for e in root.iter(f"{SVG}text")}
     assert places["5"][1] == places["2"][1] < places["0"][1] == places["7"][1]
     assert places["5"][0] == places["0"][0] < places["2"][0] == places["7"][0]
-    assert "down: truth; across: predicted" in places
+    assert "rows: true class; columns: predicted" in places
 
 
 def test_of_many_classes_those_confused_most_often_are_listed() -> None:
@@ -71,9 +71,9 @@ def test_of_many_classes_those_confused_most_often_are_listed() -> None:
     counts[3, 4], counts[4, 3], counts[7, 1] = 5, 2, 1
     found = texts(mien.plot_confusion(evaluation_of(counts.tolist(), tuple(f"class {n}" for n in range(30)))))
     listed = [text for text in found if text.startswith("class ")]
-    assert listed == ["class 3 taken for class 4", "class 4 taken for class 3", "class 7 taken for class 1"]
+    assert listed == ["class 3 mistaken for class 4", "class 4 mistaken for class 3", "class 7 mistaken for class 1"]
     assert {"5", "2", "1"} <= {*found}
-    assert found[0] == "8 of 278 images that it had not seen taken for another class"
+    assert found[0] == "8 mistakes in 278 images"
     assert any("None of the 30 classes" in text for text in texts(FIGURES["no mistake"]))
 
 

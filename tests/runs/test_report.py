@@ -22,9 +22,9 @@ from mien.config import TrainConfig
 from mien.core.progress import Silence
 from mien.errors import OutputError, SourceNotFoundError
 from mien.runs.charts import plot_learning_curve
-from mien.runs.report import _TITLES, percent, render, report, shown
+from mien.runs.report import _TITLES, render, report, shown
 from mien.runs.run import Run, load_run
-from mien.scoring.results import Scores
+from mien.scoring.results import Scores, percent
 from mien.scoring.verdict import judge_learning_curve
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
@@ -131,12 +131,12 @@ def test_the_sections_stand_in_order_and_no_heading_skips_a_level(run: Run) -> N
     headings = page_of(run.path).headings
     assert [words for level, words in headings if level == 2] == [
         "What it means, and what to do next",
-        "The worst mistakes",
-        "The data",
+        "The most confident mistakes",
+        "Data",
         "Training",
-        "The test",
+        "Scores",
         "Where it looked",
-        "How it was made",
+        "How it was trained",
     ]
     levels = [level for level, _ in headings]
     assert levels.count(1) == 1 and levels[0] == 1
@@ -160,9 +160,10 @@ def test_the_first_sentence_has_the_numbers_of_the_run(run: Run) -> None:
     assert judged
     num_right = sum(row[place] for place, row in enumerate(judged.confusion))
     text = " ".join(page.text.split())
-    assert page.headings[0][1] == f"Right for {num_right} of {judged.accuracy.num_images} images that it had not seen"
-    assert f"between {judged.accuracy.low:.0%} and {judged.accuracy.high:.0%}" in text
-    assert f"always saying {judged.baseline_label} would get {judged.baseline.value:.0%}" in text
+    told = f"{num_right} of {judged.accuracy.num_images} held-out images classified correctly"
+    assert page.headings[0][1] == told
+    assert f"95% interval {judged.accuracy.low:.0%} to {judged.accuracy.high:.0%}" in text
+    assert f"always guessing {judged.baseline_label!r} ({judged.baseline.value:.0%})" in text
     for finding in run.findings:
         assert finding.text in text and finding.advice in text
 
@@ -171,7 +172,7 @@ def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
     rows = csv.DictReader((run.path / "out_of_fold.csv").read_text("utf-8-sig").splitlines())
     wrong = [row for row in rows if row["predicted"] != row["label"]]
     worst = max(wrong, key=lambda row: float(row[f"prob_{row['predicted']}"]))
-    told = f"{worst['path']}, labelled {worst['label']}, answered {worst['predicted']} with "
+    told = f"{worst['path']}, labelled {worst['label']}, predicted {worst['predicted']} with "
     probability = percent(float(worst[f"prob_{worst['predicted']}"]))
     assert f"{told}{probability}" in [image["alt"] for image in page_of(run.path).all("img")]
 
@@ -187,7 +188,7 @@ def test_hostile_names_leave_the_page_intact(tmp_path: Path, place: int, small: 
     run = mien.train(tmp_path / "data", small, out=tmp_path / "run")
     text, plain = (run.path / "report.html").read_text("utf-8"), page_of(run.path)
     assert plain.open == []
-    assert [words for level, words in plain.headings if level == 2][-1] == "How it was made"
+    assert [words for level, words in plain.headings if level == 2][-1] == "How it was trained"
     assert {"script", "b"} & {tag for tag, _ in plain.elements} == set()
     assert "\u202e" not in text and "\x1b" not in text
     assert "{{ 7 * 7 }} {% raw %}" in plain.text
@@ -209,8 +210,8 @@ def test_photos_that_have_gone_or_changed_are_said_to_be(copied: Path, data: Pat
     save_image(moved / "sad" / "00.jpg", draw_image(999))
     page = Page(report(copied).read_text("utf-8"))
     words = [found["aria-label"] for found in page.all("span") if "gone" in found.get("class", "")]
-    assert any(said.startswith("happy/00.jpg") and said.endswith("no longer there") for said in words)
-    assert any(said.startswith("sad/00.jpg") and said.endswith("changed since") for said in words)
+    assert any(said.startswith("happy/00.jpg") and said.endswith("file missing") for said in words)
+    assert any(said.startswith("sad/00.jpg") and said.endswith("file changed") for said in words)
     shutil.rmtree(moved)
     (copied / "report.html").unlink()
     assert not Page(report(copied).read_text("utf-8")).all("img")
@@ -225,7 +226,7 @@ def test_parts_that_are_missing_are_left_out_with_a_word(copied: Path) -> None:
 def test_an_unfinished_run_has_no_report(copied: Path) -> None:
     (copied / "metrics.json").unlink()
     (copied / "report.html").unlink()
-    with pytest.raises(SourceNotFoundError, match="finish it by mien train DATA --out RUN --resume"):
+    with pytest.raises(SourceNotFoundError, match="To finish it: mien train DATA --out RUN --resume"):
         report(copied)
     assert not (copied / "report.html").exists()
 
@@ -234,9 +235,9 @@ def test_the_curves_mark_the_best_epoch(copied: Path) -> None:
     rows = ["epoch,loss,accuracy,val_loss,val_accuracy,seconds", "1,0.7,0.5,0.6,0.5,1.5", "2,0.5,0.8,0.7,0.6,1.5"]
     (copied / "history.csv").write_text("\n".join(rows))
     page = Page(report(copied).read_text("utf-8"))
-    assert "It went over the training images 2 times. The best epoch was 1" in page.text
+    assert "Trained for 2 epochs. Epoch 1 was best" in page.text
     assert "Its weights were kept." in page.text
-    assert "Loss by epoch" in page.text and "1, best" in page.text and "3 s, in 2 epochs" in page.text
+    assert "Loss by epoch" in page.text and "1, best" in page.text and "3 s for 2 epochs" in page.text
 
 
 def test_weights_that_are_of_no_epoch_are_not_called_so(copied: Path) -> None:
@@ -249,18 +250,18 @@ def test_weights_that_are_of_no_epoch_are_not_called_so(copied: Path) -> None:
     (copied / "metrics.json").write_text(json.dumps(metrics))
     text = Page(report(copied).read_text("utf-8")).text
     assert "Its weights were kept" not in text
-    assert "What was kept, for the lowest loss on 9 validation images: the pretrained backbone" in text
+    assert "The training kept the pretrained backbone with a linear head, for the lowest loss on 9 validation" in text
 
 
 def test_a_page_with_photos_is_not_lost_with_them(run: Run, copied: Path, tmp_path: Path) -> None:
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps(config | {"data": str(tmp_path / "gone")}))
     before = (copied / "report.html").read_bytes()
-    with pytest.raises(SourceNotFoundError, match="no photo is in"):
+    with pytest.raises(SourceNotFoundError, match="the photos are no longer in"):
         report(copied)
     assert (copied / "report.html").read_bytes() == before
     (copied / "report.html").unlink()
-    assert "no longer there" in report(copied).read_text("utf-8")
+    assert "file missing" in report(copied).read_text("utf-8")
 
 
 def test_a_network_without_its_history_says_so(copied: Path) -> None:
@@ -284,7 +285,7 @@ def test_what_the_preset_best_tried_is_listed_and_needs_no_epochs(copied: Path, 
     (copied / "config.json").write_text(json.dumps(config))
     (copied / "metrics.json").write_text(json.dumps(metrics))
     text = Page(report(copied).read_text("utf-8")).text
-    assert "the head of the preset fast" in text and "0.266" in text and "82%" in text and "0.055" in text
+    assert "the linear head (preset fast)" in text and "0.266" in text and "82%" in text and "0.055" in text
     assert ("history.csv is missing" in text) == (kept == "finetuned")
 
 
@@ -300,7 +301,7 @@ def test_very_many_classes_are_listed_and_not_drawn_as_a_matrix(run: Run) -> Non
         )
     )
     assert not any("matrix" in table.get("class", "") for table in page.all("table"))
-    assert "30 classes, of 0 to 0 used images each" in page.text
+    assert "30 classes with 0 to 0 used images each" in page.text
     assert "The most frequent mistakes" in page.text
 
 
@@ -323,7 +324,7 @@ def test_a_report_that_cannot_be_written_loses_no_run(
     run = mien.train(data, small, out=tmp_path / "run", progress=Heard())
     assert mien.load(run.path).class_names == ("happy", "sad")
     assert (run.path / "metrics.json").exists()
-    assert "no room" in said[-1] and f"To write it: mien report {run.path}" in said[-1]
+    assert "no room" in said[-1] and f"To try again: mien report {run.path}" in said[-1]
 
 
 def test_a_percentage_is_never_rounded_to_all_or_nothing() -> None:
@@ -361,10 +362,10 @@ def test_the_wheel_holds_the_page(tmp_path: Path) -> None:
 
 def test_where_nothing_has_judged_the_labels_the_page_says_so(run: Run) -> None:
     found = replace(load_run(run.path), label_issues=())
-    assert "None was found." in Page(render(found)).text
+    assert "None found." in Page(render(found)).text
     config = replace(found.config, fit=replace(found.config.fit, method="cnn"))
     alone = replace(found, config=config, scores=Scores(found.scores.test))
-    assert "They were not looked for" in Page(render(alone)).text
+    assert "Not checked: a network trained from scratch" in Page(render(alone)).text
 
 
 def test_the_learning_curve_is_drawn_below_what_it_means(run: Run) -> None:
@@ -373,10 +374,10 @@ def test_the_learning_curve_is_drawn_below_what_it_means(run: Run) -> None:
     assert curve is not None
     (finding,) = judge_learning_curve(curve)
     assert finding in run.findings and finding.text in text
-    assert "judged by classifiers that learnt from fewer" in text
+    assert "after training on fewer others" in text
     assert plot_learning_curve(curve).__html__() in render(run)
     without = replace(run, scores=replace(run.scores, learning_curve=None))
-    assert "learnt from fewer" not in Page(render(without)).text
+    assert "training on fewer" not in Page(render(without)).text
 
 
 def test_every_finding_has_a_title_of_its_own() -> None:

@@ -80,7 +80,7 @@ def test_a_file_that_is_missing_is_named(copied: Path, name: str) -> None:
 
 
 def test_a_folder_that_is_none_is_no_run(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match="no run folder"):
+    with pytest.raises(SourceNotFoundError, match="is not a run folder"):
         load_run(tmp_path / "nowhere")
 
 

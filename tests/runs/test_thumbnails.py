@@ -41,7 +41,7 @@ def test_an_image_that_has_gone_or_changed_says_so(tmp_path: Path) -> None:
     records = (gone, changed, damaged)
     found = load_thumbnails(Dataset(tmp_path, ("happy",), records), records)
     missing = [found[r.path].missing for r in (gone, changed, damaged)]
-    assert missing == ["no longer there", "changed since", "cannot be shown"]
+    assert missing == ["file missing", "file changed", "cannot be shown"]
     assert not any(thumbnail.uri for thumbnail in found.values())
 
 
@@ -66,7 +66,7 @@ def test_images_that_a_dataset_keeps_are_not_read_again(tmp_path: Path) -> None:
     kept = load_thumbnails(dataset, dataset.records)
     for path, before in from_files.items():
         assert (kept[path].width, kept[path].height) == (before.width, before.height)
-    assert kept["sad/text.jpg"].missing == "no longer there"
+    assert kept["sad/text.jpg"].missing == "file missing"
     pixels = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(found["sad/high.png"].uri.split(",")[1]))), int)
         for found in (kept, from_files)

@@ -23,7 +23,7 @@ def test_the_choice_names_what_was_kept_and_how_the_others_compare() -> None:
         val_accuracy={"frozen": 1.0, "finetuned": 0.75},
     )
     assert details.choice == (
-        "kept, for the lowest loss on 9 validation images: the pretrained backbone with a linear head "
+        "kept the pretrained backbone with a linear head, for the lowest loss on 9 validation images "
         "(loss 0.250, accuracy 100%); the fine-tuned network: loss 0.500, accuracy 75%"
     )
     assert TrainingDetails(strength=0.1).choice == ""

@@ -21,14 +21,16 @@ def test_another_is_kept_where_it_is_clearly_better() -> None:
     found = select_candidate({"fast": sure_by(0.7), "finetuned": sure_by(0.9)}, LABELS, range(40))
     assert found.kept == "finetuned" and found.num_images == 40
     assert found.losses == pytest.approx({"fast": -np.log(0.7), "finetuned": -np.log(0.9)})
-    assert "Kept: the network trained on; it is better by 0.251" in found.sentence
+    assert "Kept the fine-tuned network: its loss is lower by 0.251" in found.sentence
 
 
 @pytest.mark.parametrize("other", [sure_by(0.8), sure_by(0.6), sure_by(0.8, noise=0.15), sure_by(0.95, num_wrong=4)])
 def test_the_first_is_kept_where_they_cannot_be_told_apart(other: NDArray[np.float32]) -> None:
     found = select_candidate({"fast": sure_by(0.8), "finetuned": other}, LABELS, range(40))
     assert found.kept == "fast"
-    assert "Kept: the head of the preset fast; no other is better by more than a standard error" in found.sentence
+    assert (
+        "Kept the linear head (preset fast): no other loss is lower by more than one standard error" in found.sentence
+    )
 
 
 def test_copies_of_one_image_count_as_one() -> None:

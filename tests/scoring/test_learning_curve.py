@@ -41,9 +41,7 @@ def test_a_curve_that_rises_promises_less_than_the_last_doubling_brought() -> No
     assert 0 < (curve.gain.value or 0) < last_doubling
     assert curve.gain.low < (curve.gain.value or 0) < curve.gain.high
     (finding,) = judge_learning_curve(curve)
-    assert finding.text.startswith(
-        "With twice as many images like these, the accuracy would change by about +6 points ("
-    )
+    assert finding.text.startswith("Twice as many images like these would change the accuracy by about +6 points (")
 
 
 def test_a_flat_curve_says_that_more_will_hardly_help() -> None:

@@ -51,7 +51,7 @@ def test_the_same_training_gives_the_same_card(small_run: Run, small: TrainConfi
 
 
 def _undated(run: Run) -> str:
-    return re.sub(r"Made on [\d-]+", "Made on", (run.path / "MODEL_CARD.md").read_text("utf-8"))
+    return re.sub(r"Trained on [\d-]+", "Trained on", (run.path / "MODEL_CARD.md").read_text("utf-8"))
 
 
 def test_the_python_of_the_card_works_as_it_stands(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -133,21 +133,33 @@ def test_classes_that_are_moods_are_told_that_a_smile_is_no_emotion() -> None:
     assert not any("smile" in text or "AI Act" in text for text in limits(animals))
 
 
+def test_only_images_that_may_show_people_are_warned_of_judging_them() -> None:
+    fruit = replace(FACTS, class_names=("apples", "pears"))
+    without, with_faces = {"in colour, without a face": 99}, {"in colour, of a face close up": 9}
+    for facts, warned in (
+        (fruit, True),
+        (replace(fruit, faces="unused", kinds=without), False),
+        (replace(fruit, faces="unused", kinds=without | with_faces), True),
+        (replace(fruit, faces="on", kinds=without), True),
+    ):
+        assert any(text.startswith("Judging people") for text in limits(facts)) == warned
+
+
 @pytest.mark.parametrize("faces", ["on", "off", "unused"])
 def test_a_classifier_that_looks_at_faces_says_so_and_what_it_reads_off_them(
     faces: Literal["on", "off", "unused"],
 ) -> None:
     facts = replace(FACTS, class_names=("cats", "crusaders"), faces=faces)
     card = model_card(facts)
-    assert ("## It looks at faces" in card) == ("AI Act" in card) == ('"face_weights"' in card) == (faces == "on")
+    assert ("## It uses faces" in card) == ("AI Act" in card) == ('"face_weights"' in card) == (faces == "on")
     assert "FACES" not in card
     if faces == "on":
-        assert "not what anybody feels" in card and "drawings" in card
+        assert "not what anyone feels" in card and "drawings" in card
 
 
 def test_a_file_without_scores_and_provenance_has_a_card_too() -> None:
     card = model_card(FACTS)
-    assert "It carries no scores" in card
+    assert "The file contains no scores" in card
     assert "## What it is not for" in card
 
 
@@ -163,7 +175,7 @@ def test_a_card_claims_no_more_than_the_scores_show() -> None:
     for num_right, claim in ((19, False), (11, True)):
         evaluation = evaluation_of([[10, 0], [20 - num_right, num_right - 10]], FACTS.class_names)
         card = model_card(replace(FACTS, scores={"test": json.loads(json.dumps(evaluation.to_dict()))}))
-        assert ("is not shown" in card) == claim
+        assert ("not clearly better than" in card) == claim
 
 
 @pytest.mark.medium
@@ -176,7 +188,7 @@ def test_of_many_classes_a_card_names_the_weakest() -> None:
     card = model_card(
         replace(facts, scores={"test": json.loads(json.dumps(evaluation_of(counts.tolist(), names).to_dict()))})
     )
-    assert "The 20 of 100 classes with the lowest F1, by the test:" in card
+    assert "The 20 of 100 classes with the lowest F1, on the test split:" in card
     assert card.index("| kind 042 |") < card.index("| kind 043 |")
     assert "kind 019, and 80 more" in card and "And 80 more classes." in card
     assert len(card) < 10_000

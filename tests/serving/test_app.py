@@ -157,11 +157,11 @@ def test_who_asks_may_choose_when_the_answer_is_unsure() -> None:
 
 def test_a_threshold_and_a_class_called_unsure_exclude_one_another() -> None:
     odd = colour_classifier(replace(FACTS, class_names=("dark", "red", "unsure"), largest_class="dark"))
-    with pytest.raises(SettingsError, match="give no threshold"):
+    with pytest.raises(SettingsError, match="so no threshold can be used"):
         create_app(odd, ServeConfig(threshold=0.9))
     app = create_app(odd, ServeConfig(access_log=False))
     refused = ask(app, "POST", "/predict?threshold=0.9", files={"a": JPEG})
-    assert refused.status_code == 422 and "give no threshold" in refused.json()["error"]
+    assert refused.status_code == 422 and "so no threshold can be used" in refused.json()["error"]
     assert ask(app, "POST", "/predict?threshold=0", files={"a": JPEG}).status_code == 200
 
 

@@ -317,7 +317,8 @@ def load(path: str | Path) -> Classifier:
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
             raise SourceNotFoundError(
-                f"the run in {str(path)!r} is not finished. To finish it: mien train DATA --out {path} --resume"
+                f"the run in {str(path)!r} has no {MODEL_NAME} and is not finished. To finish it: mien train DATA "
+                f"--out {path} --resume"
                 if (path / "manifest.csv").is_file()
                 else f"the folder {str(path)!r} has no {MODEL_NAME}. Name a finished run, e.g. runs/train"
             )

@@ -26,7 +26,7 @@ _NOT_FOR = (
     "not all.",
 )
 _SMILE = "Reading feelings. A smile is not an emotion, and a sad face may be an actor's. It sorts looks, not moods."
-_WORK = "Inferring the emotions of people at work or in schools. The EU AI Act forbids this (Article 5(1)(f))."
+_WORK = "Inferring the emotions of people at work or in schools. The EU forbids this (AI Act, Article 5(1)(f))."
 _FACES = """## It uses faces
 
 Besides the whole image, it looks at up to three faces. A face detector finds them, and a network trained on

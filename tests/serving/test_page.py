@@ -615,7 +615,7 @@ def test_what_is_known_of_the_classifier_is_told_in_words(wide: "Page", url: str
     assert "the dashed line is always guessing" in wide.locator("#scale-says").inner_text()
     assert "Judging people." in wide.locator("#not-for").inner_text()
     wide.click("#model summary")
-    assert "How it was judged" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 3
+    assert "How it was evaluated" in texts(wide, "#model-card h4") and wide.locator("#model-card table").count() == 3
 
 
 @pytest.mark.parametrize(

@@ -70,10 +70,11 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
     _show_summary(scores)
     _show_classes(scores.judged)
     _show_stressed(scores.stressed)
-    OUT.print()
-    for finding in others:
-        if finding is not warning:
-            _show_finding(finding)
+    rest = [finding for finding in others if finding is not warning]
+    if rest:
+        OUT.print()
+    for finding in rest:
+        _show_finding(finding)
 
 
 def _show_finding(finding: Finding) -> None:
@@ -124,7 +125,7 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
     if not stressed:
         return
     num_before = sum(each.before is not None for each in stressed)
-    table = new_table("right on images that are", "changed", "unchanged", *(["untrained"] if num_before else []))
+    table = new_table("right on images that are", "changed", "unchanged", *(["without copies"] if num_before else []))
     for each in stressed:
         changed, *others = (score for score in (each.changed, each.unchanged, each.before) if score)
         interval = f"{changed.value:.0%} ({changed.low:.0%} to {changed.high:.0%})"
@@ -138,7 +139,7 @@ def _show_stressed(stressed: Sequence[Stressed]) -> None:
         "classes, add --may-matter when you train."
     )
     if num_before:
-        show_prose("Untrained: accuracy on changed images without training on changed copies.")
+        show_prose("Without copies: if it were not also trained on changed copies of the images.")
 
 
 def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predictions) -> None:

@@ -13,12 +13,12 @@ from mien.scoring.stress import WORDS, weakness_of
 from mien.scoring.verdict import headline
 
 _MOODS = frozenset("angry anger calm cry crying disgust fear happy joy laugh mood neutral sad smile smiling".split())
-# Fewer training images with a face than one in twenty: the images do not show people.
-_FEW_FACES = 0.05
+
 _PEOPLE = (
     "Judging people. It learnt how images look that somebody sorted into these classes, and knows nothing about the "
     "people in them. Do not use it to decide about anyone's work, credit, care or access."
 )
+_IF_PEOPLE = "People, if the images show any. Do not use it to decide about anyone's work, credit, care or access."
 _NOT_FOR = (
     "Images unlike its training images: another camera, another source, other subjects. Evaluate it on some of those "
     "first.",
@@ -110,13 +110,8 @@ def limits(facts: ModelFacts) -> tuple[str, ...]:
     words = {word for name in facts.class_names for word in re.findall("[a-z]+", name.lower())}
     if words & _MOODS or facts.faces == "on":
         return (_SMILE, _WORK, _PEOPLE, *_NOT_FOR)
-    return (_PEOPLE, *_NOT_FOR) if _may_show_people(facts) else _NOT_FOR
-
-
-def _may_show_people(facts: ModelFacts) -> bool:
-    """Return whether training images may show people: unless faces were looked for, and hardly any were found."""
-    without = sum(count for kind, count in facts.kinds.items() if "without a face" in kind)
-    return facts.faces == "off" or without < (1 - _FEW_FACES) * sum(facts.kinds.values()) or not facts.kinds
+    # Fruit needs no paragraph about people. Where faces were found, whether they help or not, there are people.
+    return (_PEOPLE, *_NOT_FOR) if facts.faces == "unused" else (*_NOT_FOR, _IF_PEOPLE)
 
 
 def scores_of(facts: ModelFacts) -> Scores | None:

@@ -155,11 +155,11 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
     found = []
     if mended:
         told = "; ".join(
-            f"{WORDS[each.change]} ({each.changed.value:.0%}, without them {each.before.value:.0%})"
+            f"{WORDS[each.change]} (to {each.before.value:.0%}, now {each.changed.value:.0%})"
             for each in mended
             if each.before
         )
-        text = f"As it was trained on changed copies too, accuracy no longer drops on images that are {told}."
+        text = f"Without training on changed copies too, accuracy would clearly drop on images that are {told}."
         found.append(Finding("mended", text, "Nothing to do: it no longer relies on what was changed."))
     if not lower:
         return tuple(found)

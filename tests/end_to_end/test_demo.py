@@ -1,5 +1,6 @@
 """The demo: it trains fast alone unless asked for more, tests both presets on the same images, and opens its report."""
 
+import os
 import re
 import subprocess
 import sys
@@ -115,5 +116,5 @@ def test_the_demo_with_classic_asks_for_keras_before_it_draws(tmp_path: Path) ->
     code += "sys.argv[1:] = ['demo', '--all']\nfrom mien.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert re.search(r'needs the package keras. To install it: pip install --editable ".+\[keras\]"', done.stderr)
+    assert re.search(r'keras is not installed. To install it: pip install --editable ".+\[keras\]"', done.stderr)
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,6 @@ from PIL import ImageOps
 import mien
 from conftest import Heard, draw_folder, draw_image, save_image
 from mien.config import NextConfig, Strategy, TrainConfig
-from mien.data.dataset import PROBLEMS
 from mien.errors import SourceNotFoundError
 from mien.jobs.next_images import NextImages, next_images
 

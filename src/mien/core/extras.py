@@ -30,7 +30,7 @@ def needing(extra: str) -> Iterator[None]:
         if find_spec(package) is not None:
             raise
         raise MissingExtraError(
-            f"this needs the package {package}. To install it: pip install {_installed_from(extra)}"
+            f"{package} is not installed. To install it: pip install {_installed_from(extra)}"
         ) from error
 
 
@@ -51,7 +51,7 @@ def require(extra: str, *modules: str) -> None:
 
 
 def _installed_from(extra: str) -> str:
-    """Return what pip is to be told for mien with an extra: the folder or file that mien was installed from, if any.
+    """Return what to pass to pip for mien with an extra: the folder or file it was installed from, if there is one.
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url/
     """

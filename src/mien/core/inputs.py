@@ -104,7 +104,7 @@ def joined(parts: Sequence[Inputs], config: ScanConfig) -> Inputs:
 
 
 def fits_in_memory(num_images: int, config: ScanConfig) -> bool:
-    """Say whether what a network is shown of so many images may be kept in memory."""
+    """Return whether the inputs of a number of images may be kept in memory."""
     num_bytes = 3 * config.image_size[0] * config.image_size[1]
     if config.faces == "on":
         num_bytes += MAX_FACES * CROP_SIDE**2
@@ -112,7 +112,7 @@ def fits_in_memory(num_images: int, config: ScanConfig) -> bool:
 
 
 def room_for(num_images: int, config: ScanConfig) -> Inputs:
-    """Return empty arrays for what a network is shown of images."""
+    """Allocate Inputs for a number of images."""
     pixels = np.empty((num_images, *config.image_size, 3), np.uint8)
     if config.faces != "on":
         return Inputs.of(pixels)

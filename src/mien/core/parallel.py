@@ -54,7 +54,7 @@ def count_cores() -> int:
 
 
 def single_threaded() -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread, as where several threads of our own do it."""
+    """Limit linear algebra in the block to one thread, e.g. if it runs in several threads of our own."""
     from threadpoolctl import threadpool_limits
 
     limits: AbstractContextManager[object] = threadpool_limits(1)
@@ -62,5 +62,5 @@ def single_threaded() -> AbstractContextManager[object]:
 
 
 def threads_for(num_rows: int) -> AbstractContextManager[object]:
-    """Keep the algebra of the block to one thread where there is little of it: several would wait for one another."""
+    """Limit linear algebra in the block to one thread for small data: more threads would only wait for each other."""
     return single_threaded() if num_rows < _FEW_ROWS else nullcontext()

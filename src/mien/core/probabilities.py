@@ -47,9 +47,9 @@ def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64
 
 
 def best_temperature(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Return what to divide logits (N, C) by, from a quarter to eight, for the lowest cross-entropy."""
+    """Return the temperature, 1/4 to 8, to divide logits (N, C) by for the lowest cross-entropy."""
     from scipy.optimize import minimize_scalar
 
-    # Of the inverse, the cross-entropy is a convex function.
+    # The cross-entropy is a convex function of the inverse temperature.
     found = minimize_scalar(lambda inverse: cross_entropy(softmax(logits * inverse), labels), bounds=(1 / 8, 4))
     return float(1 / found.x)

@@ -55,17 +55,17 @@ def scan(
     Files that are not images are recorded with their problem. The folder is not changed.
 
     Args:
-        folder: Class folders, alone or within those of splits; a folder with a table of labels, or such a table; a zip
-            or tar archive of these; or the address of one of these in an object store, such as s3://bucket/photos.
-        config: How files become arrays. Whether faces are looked for is decided here where it says "auto"; the
-            Dataset's own `config` says "on" or "off".
-        labels: Where the labels are, where that is not to be found out.
-        known: The classes that a classifier knows: images of one of them are enough then, and what its training left
-            open of how images are decoded stays so.
-        elsewhere: Images of other folders to add: their classes by whole path. Those of this one are here already.
-        keep_images: Keep what a network is shown of the images as `Dataset.kept`, so that nothing is decoded again;
-            unless that takes more memory than `config.max_memory_mb`.
-        progress: Told how far it is.
+        folder: Class folders, optionally inside split folders; a folder with a table of labels, or such a table; a zip
+            or tar archive of these; or the address of one of these in an object store, e.g. s3://bucket/photos.
+        config: How to decode files. If `faces` is "auto", the scan decides; the Dataset's `config` then says "on" or
+            "off".
+        labels: Where to find the labels; detected by default.
+        known: The classes of an existing classifier. Images of a single class are then enough, and decoding options
+            that its training left open stay open.
+        elsewhere: Images in other folders to add: their classes by absolute path. Images inside `folder` are ignored.
+        keep_images: Keep the network inputs as `Dataset.kept`, so that nothing needs decoding again, unless they take
+            more memory than `config.max_memory_mb`.
+        progress: Receives progress updates.
 
     Raises:
         SourceNotFoundError: The folder, or a folder in it, does not exist or cannot be read.

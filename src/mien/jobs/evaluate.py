@@ -147,11 +147,11 @@ def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool
 
 
 def refuse_below(evaluated: Evaluated, least: float) -> None:
-    """Refuse a classifier that is not accurate enough.
+    """Refuse a classifier whose accuracy is too low.
 
     Args:
         evaluated: What `evaluate_run` returned.
-        least: The lowest accuracy that is enough, from 0 to 1.
+        least: The lowest accuracy to accept, from 0 to 1.
 
     Raises:
         GateError: The accuracy is lower.

@@ -43,7 +43,7 @@ def extract(
     maker = _maker(dataset, backbone)
     places = dataset.indexes().tolist()
     table, missing = np.zeros((len(dataset.records), _num_columns(backbone)), np.float32), list[int]()
-    # In portions: of 100,000 images all rows take most of a GB, beside the table.
+    # In portions: for 100,000 images, all rows take most of a GB in addition to the table.
     for start in range(0, len(places), _PORTION):
         some = places[start : start + _PORTION]
         found = _found(dataset, some, backbone, maker, cache, progress)
@@ -143,11 +143,10 @@ def _alone(dataset: Dataset, place: int) -> Dataset:
 
 
 def _features(backbone: Backbone, image: Dataset) -> NDArray[np.float32]:
-    """Return the features of the one image of a Dataset."""
+    """Return the features of the only image of a Dataset."""
     try:
         row: NDArray[np.float32] = backbone.features(image.inputs(np.array([0])))[0]
     except ImageError as error:
-        # It was kept as a file alone.
         path = str(image.root / image.records[0].path)
         raise SourceNotFoundError(f"{path!r}: {error}. Leave the images as they are, and run this again") from error
     return row
@@ -189,7 +188,7 @@ def fit_head_on(
     copied = [some.features[is_among] for some, is_among in zip(changed, among, strict=True)]
     places = np.concatenate([places, *(some.places[is_among] for some, is_among in zip(changed, among, strict=True))])
     rows = np.empty((len(places), features.shape[1]), np.float32)
-    # Straight into their place: of 100,000 images each copy takes most of a GB.
+    # Written in place: for 100,000 images, every copy takes most of a GB.
     np.take(features, originals, axis=0, out=rows[: len(originals)], mode="clip")
     np.concatenate([rows[:0], *copied], out=rows[len(originals) :])
     return fit_head(
@@ -240,7 +239,7 @@ def _found(
     cache: FeatureCache | None,
     progress: Progress,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the rows of images at some places that the cache holds and that can be right, by the hash of the image."""
+    """Return the valid rows in the cache for the images at some places, keyed by the hash of the image."""
     if cache is None:
         return {}
     try:

@@ -23,9 +23,9 @@ from mien.runs.folder import RunFolder
 from mien.scoring.candidates import Selection, select_candidate
 from mien.scoring.results import Predictions
 
-# What each kind of training imports at some time; jinja2 and resvg_py are for what a run shows.
+# What training a network imports at some time.
 _KERAS_MODULES = ("keras", "tf2onnx", "cv2", "tensorboard")
-# Settings of a fit that heads know too.
+# Fit settings that also apply to heads.
 _FOR_HEADS = ("method", "class_weights", "may_matter")
 # The time for fitting a head grows with images times classes. Above this product, there is no cross-validation by
 # default; ten classes or fewer count as ten.

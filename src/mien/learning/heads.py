@@ -212,9 +212,9 @@ def _fit_layer(
     seed: int,
     progress: Progress,
 ) -> _Layer:
-    """Fit a layer whose strength cross-validation chooses."""
+    """Fit a layer and choose its strength by cross-validation."""
     mean, scale = moments(features)
-    # Written once, where it stays: of 100,000 images each copy takes most of a GB.
+    # Written in place: for 100,000 images, every copy takes most of a GB.
     inputs = np.ones((len(features), features.shape[1] + 1), np.float32)
     np.subtract(features, mean.astype(np.float32), out=inputs[:, :-1])
     inputs[:, :-1] /= scale.astype(np.float32)
@@ -229,15 +229,15 @@ def _fit_layer(
 
 
 def _rotated(inputs: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
-    """Return inputs in as few dimensions as they span, (N, R + 1), and the way back, (D, R); None for none.
+    """Return the inputs in the dimensions that they span, (N, R + 1), and the matrix back, (D, R); None if unchanged.
 
-    The last column, of ones, stays. A penalty on the length of the weights does not see a rotation, so the fit is the
-    same, and takes half as long or less where there are fewer images than features.
+    The last column, of ones, stays. An L2 penalty is invariant to rotation, so the fit is the same, in half the time or
+    less if there are fewer images than features.
     """
     if len(inputs) >= inputs.shape[1] - 1:
         return inputs, None
     rows = inputs[:, :-1]
-    # By the products of the rows with one another: a small matrix, unlike the one that a SVD would take apart.
+    # Via the Gram matrix of the rows, which is smaller than the matrix for an SVD.
     squares, left = np.linalg.eigh((rows @ rows.T).astype(np.float64))
     kept = squares > 1e-6 * squares[-1]
     lengths = np.sqrt(squares[kept])

@@ -105,10 +105,10 @@ def accuracies_without_groups(
 def moments(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean and the standard deviation of each feature, (D,) each.
 
-    A feature that hardly ever moves gets a larger deviation than it has: it must not count for much where it does move.
+    A nearly constant feature gets a larger deviation, so that it does not count for much if it varies later.
 
     Args:
-        features: (N, D). A few rows at a time are looked at, since a table of doubles could fill the memory.
+        features: (N, D), read a few rows at a time: as doubles, all of them could fill the memory.
     """
     mean = features.mean(axis=0, dtype=np.float64)
     squares = np.zeros_like(mean)
@@ -119,7 +119,7 @@ def moments(features: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray
 
 
 def _standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return features (N, D) with mean 0 and variance 1, except those that hardly move."""
+    """Return features (N, D) with mean 0 and variance 1, except for nearly constant ones."""
     mean, deviation = moments(features)
     rows: NDArray[np.float32] = features - mean.astype(np.float32)
     rows /= deviation.astype(np.float32)

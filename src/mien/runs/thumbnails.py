@@ -18,7 +18,8 @@ from mien.core.parallel import in_threads
 from mien.data.dataset import Dataset, ImageRecord
 from mien.errors import ImageError
 
-SIDE = 160
+# As large as most classifiers see an image.
+SIDE = 224
 _QUALITY = 80
 
 

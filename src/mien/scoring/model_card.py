@@ -110,7 +110,7 @@ def limits(facts: ModelFacts) -> tuple[str, ...]:
     words = {word for name in facts.class_names for word in re.findall("[a-z]+", name.lower())}
     if words & _MOODS or facts.faces == "on":
         return (_SMILE, _WORK, _PEOPLE, *_NOT_FOR)
-    # Fruit needs no paragraph about people. Where faces were found, whether they help or not, there are people.
+    # Fruit needs no paragraph about people. If faces were found, helpful or not, the images show some.
     return (_PEOPLE, *_NOT_FOR) if facts.faces == "unused" else (*_NOT_FOR, _IF_PEOPLE)
 
 

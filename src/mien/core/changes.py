@@ -112,11 +112,11 @@ CHANGES = (
     Change("darker", "darkened to half", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT)),
     Change("brighter", "brightened by half", ("brightness",), lambda rgb: _brightened(rgb, _HALF_AS_BRIGHT_AGAIN)),
     Change("blurred", "blurred", ("sharpness",), _blurred),
-    Change("recompressed", "compressed far more", ("sharpness",), _recompressed),
+    Change("recompressed", "heavily compressed", ("sharpness",), _recompressed),
     Change("mirrored", "mirrored", ("mirror",), ImageOps.mirror, mirrors=True),
-    Change("middle", "cut to their middle", ("surroundings",), cut=_middle),
-    Change("close_up", "cut to a face", ("surroundings",), cut=_close_up),
-    Change("grey_close_up", "cut to a face, in grey", ("surroundings", "colour"), _grey, _close_up),
+    Change("middle", "cropped to the centre", ("surroundings",), cut=_middle),
+    Change("close_up", "cropped to a face", ("surroundings",), cut=_close_up),
+    Change("grey_close_up", "cropped to a face, in grey", ("surroundings", "colour"), _grey, _close_up),
 )
 
 

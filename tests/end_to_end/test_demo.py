@@ -46,7 +46,6 @@ def test_the_demo_trains_fast_alone_without_keras_and_tells_it_in_four_lines(tmp
 
 
 @pytest.mark.medium
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize(
     ("environment", "exit_code", "has_opened"),
     [
@@ -63,6 +62,8 @@ def test_the_demo_trains_fast_alone_without_keras_and_tells_it_in_four_lines(tmp
 def test_the_demo_opens_the_report_if_there_is_a_screen(
     small_run: "Run", tmp_path: Path, environment: dict[str, str], exit_code: int, has_opened: bool
 ) -> None:
+    if sys.platform == "win32":
+        pytest.skip("there are no pseudo-terminals")
     browser = tmp_path / "browser"
     browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\nexit {exit_code}\n')
     browser.chmod(0o755)

@@ -335,7 +335,7 @@ PUBLIC: tuple[Callable[[Layout], None], ...] = (
 def flags_in(refusal: str) -> LabelConfig | None:
     """Return the settings of the first way that a refusal names; None where it names none."""
     for line in refusal.splitlines():
-        if found := re.search(r"(?:^|\s)(--[a-z-]+ .*?)(?: takes | for the | to leave |$|\. |: )", line.strip()):
+        if found := re.search(r"(?:^|\s)(--[a-z-]+ .*?)(?: takes | uses | for the | to leave |$|\. |: )", line.strip()):
             words = shlex.split(found[1])
             settings = {
                 flag.removeprefix("--").replace("-", "_"): int(value) if value.isdecimal() else value

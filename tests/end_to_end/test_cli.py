@@ -379,7 +379,7 @@ def test_check_against_a_run_names_what_was_trained_on(
     code, out, err = command("check", data, "--against", run_dir)
     assert code == 3
     assert "\nleaks: the run was trained on it, or on a copy (22 of 24 files)\n  happy/" in out
-    assert "has leak (22 images that the run was trained on, or copies)" in err
+    assert "has leak (22 training images of the run, or copies of them)" in err
     assert "No problems found" not in out
     code, out, _ = command("check", data, "--against", run_dir, "--json")
     leaks = json.loads(out)["leaks"]
@@ -487,19 +487,19 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["check", "{data}", "--bogus"], "Unknown option: --bogus"),
         (["check", "{data}", "--min-bytes", "many"], 'unable to convert "many" into int'),
         (["check", "{data}", "--min-bytes", "-1"], "min_bytes is -1; expected 0 or more"),
-        (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'; known: unreadable"),
+        (["check", "{data}", "--fail-on", "ugly"], "unknown gate 'ugly'. Use some of unreadable"),
         (["next", "{run}"], "expected at least one SOURCE"),
-        (["next", "{run}", "http://127.0.0.1/x.jpg"], "save it first, or mien fetch"),
-        (["next", "{run}", "-"], "save it first, or mien fetch"),
+        (["next", "{run}", "http://127.0.0.1/x.jpg"], "Save it first, e.g. with mien fetch"),
+        (["next", "{run}", "-"], "Save it first, e.g. with mien fetch"),
         (["next", "{run}", "nowhere"], "'nowhere': No such file or directory"),
         (["next", "{run}", "{data}", "--strategy", "best"], "Invalid value"),
         (["sort"], "expected RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
         (["sort", "{run}", "{data}"], "expected RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
         (["sort", "{run}", "--to", "x"], "expected at least one SOURCE"),
         (["sort", "--undo", "x", "--dry-run"], "expected RUN, SOURCE and --to FOLDER, or --undo FOLDER"),
-        (["sort", "--undo", "{data}"], "is no folder that mien sort filled"),
-        (["sort", "{run}", "{data}", "--to", "{data}/sorted"], "would lie among the images"),
-        (["sort", "{run}", "-", "--to", "x"], "save it first, or mien fetch"),
+        (["sort", "--undo", "{data}"], "was not filled by mien sort"),
+        (["sort", "{run}", "{data}", "--to", "{data}/sorted"], "must be outside the folder of images"),
+        (["sort", "{run}", "-", "--to", "x"], "Save it first, e.g. with mien fetch"),
         (["sort", "{run}", "{data}", "--to", "x", "--link", "soft"], "Invalid value"),
         (["sort", "{run}", "{data}", "--to", "/proc/x"], "cannot write '/proc/x'"),
         (["train", "{data}", "--preset", "huge"], "unknown preset 'huge'. Choose from fast, best, classic"),
@@ -509,8 +509,8 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--out", "/dev/null/run"], "cannot write '/dev/null/run': Not a directory"),
         (["train", "{data}", "--out", "/proc/run"], "cannot write '/proc/run'"),
         (["train", "{data}", "--min-bytes", "1000000"], "To use small files, add --min-bytes 0."),
-        (["train", "{data}", "--save-h5"], "add --preset classic or best"),
-        (["train", "{data}", "--image-size", "100"], "the backbone lite0 takes (224, 224): leave it out"),
+        (["train", "{data}", "--save-h5"], "Add --preset classic or best"),
+        (["train", "{data}", "--image-size", "100"], "the backbone lite0 takes image_size (224, 224), not (100, 100). Omit --image-size"),
         (["train", "{data}", "--backbone", "nowhere.onnx"], "cannot use 'nowhere.onnx' as a backbone"),
         (["train", "{data}", "--backbone", "ResNet50"], "or add --preset best"),
         (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be fine-tuned"),
@@ -524,8 +524,8 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--cache-dir", "{data}/happy"], "must be outside the folder of images"),
         (["train", "{data}", "--threshold", "1.5"], "threshold is 1.5; expected 0 to 1"),
         (["check", "{data}", "--sheet", "{data}/happy/00.jpg"], "the file name must end in .png"),
-        (["check", "{data}", "--sheet", "{data}/happy/00.png"], "would lie among the images"),
-        (["check", "{data}", "--fail-on", "leak"], "add --against RUN"),
+        (["check", "{data}", "--sheet", "{data}/happy/00.png"], "must be outside the folder of images"),
+        (["check", "{data}", "--fail-on", "leak"], "Add --against RUN"),
         (["predict", "{run}", "{data}", "--csv", "{run}/model.onnx"], "the file name must end in .csv"),
         (["predict", "{run}", "{data}", "--threshold", "90"], "threshold is 90"),
         (["predict", "nowhere", "x.jpg"], "there is no classifier at 'nowhere'"),
@@ -743,7 +743,7 @@ def test_check_ends_with_what_to_type_next(command: Mien, data: Path, tmp_path: 
             ["train", "my", "photos"],
             "unexpected argument 'photos'. If it is part of a name with spaces, put the name in quotes",
         ),
-        (["train", "{data}", "--out", "/proc/x"], "Name another place."),
+        (["train", "{data}", "--out", "/proc/x"], "Choose another place."),
         (["predict", "{run}", "no*.jpg"], "'no*.jpg': No such file"),
         (["predict", "{run}", "-x.jpg"], "To use the file of that name, write ./-x.jpg"),
         (["evaluate", "{run}", "--report", "page.html"], "--report is for other images"),

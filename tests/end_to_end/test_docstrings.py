@@ -44,6 +44,7 @@ WITH_EXAMPLES = {
     "mien.scoring.evaluation",
     "mien.scoring.label_issues",
     "mien.scoring.paired",
+    "mien.scoring.results",
     "mien.serving.access_log",
 }
 

@@ -121,7 +121,7 @@ def test_what_is_no_run_is_refused(small_run: "Run", tmp_path: Path, command: Mi
     model = tmp_path / "model.onnx"
     model.write_bytes(small_run.classifier.content)
     code, _, err = command("export", model, "--to", "openvino")
-    assert code == 2 and "only a run can be exported to openvino" in err
+    assert code == 2 and "is not a run folder. --to openvino needs one" in err
 
 
 def test_where_it_cannot_be_written_nothing_is_left(small_run: "Run", tmp_path: Path) -> None:

@@ -306,7 +306,7 @@ def test_what_needs_files_says_what_to_do_with_an_address_in_a_store() -> None:
 )
 def test_what_needs_a_folder_of_this_machine_says_so_of_an_address(command: Mien, words: tuple[str, ...]) -> None:
     code, _, err = command(*words)
-    assert (code, "name a file or a folder of this machine" in err) == (2, True), err
+    assert (code, "expected a file or a folder on this machine" in err) == (2, True), err
 
 
 @pytest.mark.medium

@@ -84,7 +84,7 @@ def test_no_map_is_put_among_the_images(source: str, out: str, tmp_path: Path) -
     (tmp_path / "holiday" / "linked").symlink_to(tmp_path / "elsewhere" / "happy")
     before = sorted(tmp_path.rglob("*"))
     out = "elsewhere/happy" if out == "elsewhere" else out
-    with pytest.raises(OutputError, match=r"another --out|outside it"):
+    with pytest.raises(OutputError, match=r"another --out|must be outside"):
         list(explain_sources(colour_classifier(), [tmp_path / source], tmp_path / out))
     assert sorted(tmp_path.rglob("*")) == before
 

@@ -76,7 +76,7 @@ def test_a_bad_image_among_several_stops_no_other_and_alone_is_refused() -> None
     large = post(app_of(max_pixels=100), ("large.jpg", JPEG))
     assert (large.status_code, large.json()) == (
         413,
-        {"error": "96 x 96 pixels; at most 100 are decoded"},
+        {"error": "96 x 96 pixels exceed the limit of 100"},
     )
 
 

@@ -40,4 +40,4 @@ def test_a_classifier_whose_scores_are_none_or_cannot_be_read_is_served_without_
     for scores in ({}, {"test": {"accuracy": 2}}):
         told = ask(create_app(colour_classifier().telling(scores=scores)), "GET", "/model").json()
         assert (told["accuracy"], told["evaluations"]) == (None, {})
-        assert "It carries no scores" in told["model_card"]
+        assert "The file contains no scores" in told["model_card"]

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from mien.errors import MissingExtraError
 
@@ -55,6 +54,9 @@ def _installed_from(extra: str) -> str:
 
     Source: https://packaging.python.org/en/latest/specifications/direct-url/
     """
+    # Loads ssl.
+    from urllib.request import url2pathname
+
     try:
         origin = json.loads(distribution("mien").read_text("direct_url.json") or "{}")
     except PackageNotFoundError:

@@ -66,7 +66,8 @@ def refuse_among(path: Path, folder: Path, flag: str) -> None:
         OutputError: `path` is inside `folder`.
     """
     if path.resolve().is_relative_to(folder.resolve()):
-        beside = Path(os.path.relpath(folder.resolve().parent)) / path.resolve().relative_to(folder.resolve())
+        parent = folder.resolve().parent
+        beside = Path(min(os.path.relpath(parent), str(parent), key=len), path.resolve().relative_to(folder.resolve()))
         raise OutputError(
             f"the output {str(path)!r} must be outside the folder of images {str(folder)!r}, e.g. {flag} {beside}"
         )

@@ -54,7 +54,7 @@ def extract(
             else:
                 table[place] = row
     if len(missing) < len(places):
-        progress.say(f"features of {counted(len(places) - len(missing), 'image')} were found in the cache")
+        progress.say(f"found features of {counted(len(places) - len(missing), 'image')} in the cache")
     rows = spread(partial(_features, backbone), map(partial(_alone, dataset), missing), folder=dataset.root)
     made = {}
     for done, (place, row) in enumerate(zip(missing, rows, strict=True), start=1):

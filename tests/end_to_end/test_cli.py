@@ -467,7 +467,7 @@ def test_train_prints_results_on_stdout_and_progress_on_stderr(data: Path, tmp_p
 def test_a_run_that_cannot_begin_leaves_no_folder(command: Mien, data: Path, tmp_path: Path) -> None:
     code, _, err = command("train", data, "--preset", "best", "--backbone", "NoNet", "--out", tmp_path / "run")
     assert code == 2
-    assert "unknown backbone 'NoNet'; known: lite0" in err
+    assert "unknown backbone 'NoNet'. Use lite0" in err
     assert not (tmp_path / "run").exists()
 
 

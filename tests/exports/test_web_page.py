@@ -276,5 +276,5 @@ def test_without_the_runtime_it_says_what_to_type(
     small_run: "Run", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(web_page, "_RUNTIME", tmp_path)
-    with pytest.raises(MissingExtraError, match="Run, in the mien source folder: make web"):
+    with pytest.raises(MissingExtraError, match="Run in the mien folder: make web"):
         web_page.web_page(mien.load(small_run.path))

@@ -96,7 +96,7 @@ def _require_runtime() -> None:
     if not (_RUNTIME / _BINARY).is_file():
         # A copy of mien installed before `make web` lacks it too.
         raise MissingExtraError(
-            f"ONNX Runtime Web is missing from {str(_RUNTIME)!r}. Run, in the mien source folder: make web && "
+            f"ONNX Runtime Web is missing from {str(_RUNTIME)!r}. Run in the mien folder: make web && "
             "pip install --editable ."
         )
 

@@ -27,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # An environment that happens to be active is none of ours; IPython warns where it is another one.
 unexport VIRTUAL_ENV
 
-.PHONY: setup web demo demo-all quick test slow extras coverage proxy browser check notebooks docs release bench fuzz kills overload domains format lock clean
+.PHONY: setup web demo demo-all quick test slow extras coverage proxy browser check notebooks docs docs-write docs-check docs-notebooks release bench fuzz kills overload domains format lock clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -138,11 +138,22 @@ bench: .venv/ready .venv-bench/ready $(filter mien-demo/data,$(PHOTOS)) ## time 
 	$(BIN)/python benchmarks/epochs.py "$(PHOTOS)"
 	$(BIN)/python benchmarks/serve.py "$(PHOTOS)" --litserve-python .venv-bench/bin/python
 
-docs: .venv/ready ## build the documentation into docs/_build/html, warnings being errors, and follow its links
-	@echo "this takes some minutes: the commands and notebooks in the pages are run"
-	@$(BIN)/python tools/build_docs.py --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
+docs: .venv/ready ## check that the pages say what their commands print, build the site into docs/_build/html, follow its links
+	@echo "this takes some minutes: the commands in the pages and the notebooks are run"
+	@$(MAKE) --no-print-directory --jobs 2 docs-check docs-notebooks
+	@$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet --fresh-env docs docs/_build/html
 	@$(BIN)/pytest --quiet -m site
 	@echo "the site is in docs/_build/html; begin with docs/_build/html/index.html"
+
+docs-write: .venv/ready ## write what their commands print into the pages, and draw the pictures
+	@$(BIN)/python docs/written.py
+
+docs-check: .venv/ready
+	@$(BIN)/python docs/written.py --check
+
+docs-notebooks: .venv/ready
+	@rm -rf docs/_build/notebooks
+	@$(BIN)/python tools/execute_notebooks.py docs/_build/notebooks notebooks/*.ipynb
 
 release: .venv/ready $(RUNTIME)/$(WASM) ## build the wheel and the source archive into dist/, and try each in a new environment
 	rm -rf dist
@@ -181,4 +192,4 @@ lock: ## work out requirements.lock anew, and what the demo and a server need of
 	$(COMPILE) --extra serve --constraint requirements.lock pyproject.toml --output-file deploy/requirements.lock
 
 clean: ## remove what make has made
-	rm -rf .venv .venv-bench dist docs/_build docs/_made tests/browser/node_modules $(RUNTIME)/ort* mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf .venv .venv-bench dist docs/_build tests/browser/node_modules $(RUNTIME)/ort* mien-demo runs fuzz-failures .pytest_cache .mypy_cache .ruff_cache .coverage*

@@ -21,7 +21,7 @@ from mien.data.scanning import scan
 from mien.data.shortcuts import find_shortcuts
 from mien.scoring.calibration import choose_threshold, measure_calibration, measure_coverage
 
-Numbers = dict[str, str]
+Figures = tuple[str, ...]
 BLUE, ORANGE, GREY = "#3f8fd0", "#e07b39", "#808080"
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
@@ -38,21 +38,26 @@ STYLE: dict[Any, Any] = {
     "text.color": GREY,
     "xtick.color": GREY,
     "ytick.color": GREY,
+    "font.sans-serif": ["DejaVu Sans", "sans-serif"],
+    # Letters as text: their outlines take more bytes.
+    "svg.fonttype": "none",
     "svg.hashsalt": "mien",
 }
 NUM_IMAGES, NUM_BATCHES, BATCH_SIZE, NUM_EPOCHS = 301, 10, 32, 20
 
 
-def draw(folder: Path) -> Numbers:
-    """Draw every figure as an SVG file; return the numbers for the text, by their names there."""
-    numbers: Numbers = {}
+def draw(folder: Path) -> dict[str, Figures]:
+    """Draw every figure into `folder`/pictures as an SVG file; return the numbers that a page with it must give."""
+    figures: dict[str, Figures] = {}
+    (folder / "pictures").mkdir()
     with mpl.rc_context(STYLE):
-        for image in IMAGES:
+        for picture in PICTURES:
+            name = f"{picture.__name__.replace('_', '-')}.svg"
             figure = Figure(figsize=(7, 3), layout="constrained")
-            numbers |= image(figure, folder)
-            # Without a date, the same figure has the same bytes.
-            figure.savefig(folder / f"{image.__name__.replace('_', '-')}.svg", metadata={"Date": None})
-    return numbers
+            figures[name] = picture(figure, folder)
+            # Without a date, the same picture has the same bytes.
+            figure.savefig(folder / "pictures" / name, metadata={"Date": None})
+    return figures
 
 
 def _faces(folder: Path, label: str, num_faces: int) -> list[Image.Image]:
@@ -62,13 +67,15 @@ def _faces(folder: Path, label: str, num_faces: int) -> list[Image.Image]:
 
 
 def _show(axes: Axes, face: Image.Image, *, frame: str = "") -> None:
-    axes.imshow(np.asarray(face))
+    # Few pixels and colours: the picture is kept in git.
+    small = face.resize((112, 112)).quantize(32, dither=Image.Dither.NONE).convert("RGB")
+    axes.imshow(np.asarray(small), interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set(visible=bool(frame), color=frame or GREY, linewidth=4)
 
 
-def copies(figure: Figure, folder: Path) -> Numbers:
+def copies(figure: Figure, folder: Path) -> Figures:
     """A training image, and its mirrored, darker copy among the test images."""
     happy, sad = _faces(folder, "happy", 4), _faces(folder, "sad", 3)
     copy = ImageEnhance.Brightness(ImageOps.mirror(happy[1])).enhance(0.7)
@@ -79,10 +86,10 @@ def copies(figure: Figure, folder: Path) -> Numbers:
         axes = figure.add_subplot(grid[place])
         _show(axes, face, frame=ORANGE if face in (happy[1], copy) else "")
         axes.set_title({(0, 1): "training", (0, 4): "test"}.get(place, ""))
-    return {}
+    return ()
 
 
-def reshuffled(figure: Figure, _folder: Path) -> Numbers:
+def reshuffled(figure: Figure, _folder: Path) -> Figures:
     """How much of the tutorial's test set was trained on, since it reshuffles in every epoch."""
     rng = np.random.default_rng(0)
     trained, shares = np.zeros(NUM_IMAGES, bool), []
@@ -96,10 +103,10 @@ def reshuffled(figure: Figure, _folder: Path) -> Numbers:
     axes.set(xlabel="epochs", ylabel="test images\ntrained on", xticks=range(0, NUM_EPOCHS + 1, 5))
     _percents(axes, "y")
     axes.legend(loc="center right")
-    return {"reshuffled_first": f"{shares[0]:.0%}", "reshuffled_last": f"{shares[-1]:.0%}"}
+    return (f"{shares[0]:.0%}", f"{shares[-1]:.0%}")
 
 
-def learnt_by_heart(figure: Figure, _folder: Path) -> Numbers:
+def learnt_by_heart(figure: Figure, _folder: Path) -> Figures:
     """What a classifier seems to know if labels are coin tosses, so that there is nothing to know."""
     shares = np.linspace(0, 1, 6)
     rng = np.random.default_rng(1)
@@ -111,7 +118,7 @@ def learnt_by_heart(figure: Figure, _folder: Path) -> Numbers:
     axes.set(xlabel="images that have a copy", ylabel="score", ylim=(0.4, 1.02))
     _percents(axes, "xy")
     axes.legend(loc="upper left")
-    return {"heart_half": f"{np.interp(0.5, shares, leaking):.0%}", "heart_apart": f"{np.mean(honest):.0%}"}
+    return (f"{np.interp(0.5, shares, leaking):.0%}", f"{np.mean(honest):.0%}")
 
 
 def _score_by_nearest(rng: np.random.Generator, share: float, *, apart: bool, num_images: int = 200) -> float:
@@ -127,7 +134,7 @@ def _score_by_nearest(rng: np.random.Generator, share: float, *, apart: bool, nu
     return float((labels[~for_test][gaps.argmin(axis=1)] == labels[for_test]).mean())
 
 
-def intervals(figure: Figure, _folder: Path) -> Numbers:
+def intervals(figure: Figure, _folder: Path) -> Figures:
     """Sixty tests of one classifier whose true accuracy is 85%, each on thirty images."""
     rng, true, num_images = np.random.default_rng(4), 0.85, 30
     scores = [wilson_score(int(rng.binomial(num_images, true)), num_images) for _ in range(60)]
@@ -144,16 +151,10 @@ def intervals(figure: Figure, _folder: Path) -> Numbers:
     held = np.mean([ends[right].low <= true <= ends[right].high for right in many.tolist()])
     values = [_share(score) for score in scores]
     missed = sum(not score.low <= true <= score.high for score in scores)
-    return {
-        "interval_27": str(wilson_score(27, 30)),
-        "tests_from": f"{min(values):.0%}",
-        "tests_to": f"{max(values):.0%}",
-        "tests_missed": str(missed),
-        "intervals_held": f"{held:.0%}",
-    }
+    return (str(wilson_score(27, 30)), f"{min(values):.0%}", f"{max(values):.0%}", str(missed), f"{held:.0%}")
 
 
-def widths(figure: Figure, _folder: Path) -> Numbers:
+def widths(figure: Figure, _folder: Path) -> Figures:
     """The interval around 90%, by the number of test images."""
     counts = (10, 30, 100, 300, 1000, 3000)
     scores = [wilson_score(count * 9 // 10, count) for count in counts]
@@ -165,10 +166,10 @@ def widths(figure: Figure, _folder: Path) -> Numbers:
     axes.set(xlabel="test images", ylabel="interval around 90%", xlim=(-0.6, len(counts) - 0.4))
     axes.set_xticks(range(len(counts)), [f"{count:,}" for count in counts])
     _percents(axes, "y")
-    return {}
+    return ()
 
 
-def baseline(figure: Figure, _folder: Path) -> Numbers:
+def baseline(figure: Figure, _folder: Path) -> Figures:
     """The same score against two different baselines."""
     axes = figure.add_subplot()
     for place, share in enumerate((0.5, 0.9)):
@@ -180,10 +181,10 @@ def baseline(figure: Figure, _folder: Path) -> Numbers:
     axes.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="accuracy")
     axes.set_yticks([0, 1], ["150 happy,\n150 sad", "270 happy,\n30 sad"])
     _percents(axes, "x")
-    return {}
+    return ()
 
 
-def folds(figure: Figure, _folder: Path) -> Numbers:
+def folds(figure: Figure, _folder: Path) -> Figures:
     """Five trainings, each of which holds out a different fifth."""
     axes = figure.add_subplot()
     for turn in range(5):
@@ -195,7 +196,7 @@ def folds(figure: Figure, _folder: Path) -> Numbers:
         axes.text(-0.15, 0.4 - turn, f"training {turn + 1}", ha="right", va="center")
     axes.set(xlim=(-1.2, 5), ylim=(-4.1, 0.9))
     axes.set_axis_off()
-    return {}
+    return ()
 
 
 def _predictions(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -206,12 +207,12 @@ def _predictions(num_images: int) -> tuple[NDArray[np.float64], NDArray[np.int64
     return np.stack([-meant, meant], axis=1), labels
 
 
-def sureness(figure: Figure, _folder: Path) -> Numbers:
+def sureness(figure: Figure, _folder: Path) -> Figures:
     """Confidence against accuracy, before and after dividing by a temperature."""
     logits, labels = _predictions(4000)
     fit, rest = slice(0, 2000), slice(2000, None)
     temperature = best_temperature(logits[fit], labels[fit])
-    numbers = {"temperature": f"{temperature:.1f}"}
+    figures = [f"{temperature:.1f}"]
     for place, (name, by, color) in enumerate((("before", 1.0, ORANGE), ("after", temperature, BLUE))):
         found = measure_calibration(softmax(logits[rest] / by).astype(np.float32), labels[rest])
         axes = figure.add_subplot(1, 2, place + 1)
@@ -220,12 +221,12 @@ def sureness(figure: Figure, _folder: Path) -> Numbers:
         axes.set(title=name, xlabel="confidence", ylabel="accuracy")
         axes.set(xlim=(0.48, 1.02), ylim=(0.48, 1.02))
         _percents(axes, "xy")
-        numbers |= {f"sure_{name}": f"{found.confidence:.0%}", f"error_{name}": f"{found.error.value:.0%}"}
+        figures += [f"{found.confidence:.0%}", f"{found.error.value:.0%}"]
     right = (logits[rest].argmax(axis=1) == labels[rest]).mean()
-    return {**numbers, "sure_right": f"{right:.0%}"}
+    return (*figures, f"{right:.0%}")
 
 
-def unsure(figure: Figure, _folder: Path) -> Numbers:
+def unsure(figure: Figure, _folder: Path) -> Figures:
     """What a threshold costs and gains."""
     logits, labels = _predictions(4000)
     probs = softmax(logits / best_temperature(logits, labels)).astype(np.float32)
@@ -240,14 +241,10 @@ def unsure(figure: Figure, _folder: Path) -> Numbers:
     chosen = choose_threshold(coverage, 0.9)
     if chosen is None:
         raise ValueError("no threshold reaches 90%")
-    return {
-        "threshold_90": f"{chosen.threshold:g}",
-        "answered_90": f"{chosen.answered.value:.0%}",
-        "answered_right": f"{coverage[0].accuracy.value:.0%}",
-    }
+    return (f"{chosen.threshold:g}", f"{chosen.answered.value:.0%}", f"{coverage[0].accuracy.value:.0%}")
 
 
-def shortcut(figure: Figure, folder: Path) -> Numbers:
+def shortcut(figure: Figure, folder: Path) -> Figures:
     """Drawn people, the sad ones made darker, and what brightness alone predicts."""
     data = folder / "darker"
     for label, light in (("happy", 1.0), ("sad", 0.75)):
@@ -266,10 +263,10 @@ def shortcut(figure: Figure, folder: Path) -> Numbers:
     axes.set(xlabel="brightness", ylabel="images")
     _percents(axes, "x")
     axes.legend()
-    return {"shortcut_told": str(found.accuracy), "shortcut_baseline": f"{found.baseline.value:.0%}"}
+    return (str(found.accuracy), f"{found.baseline.value:.0%}")
 
 
-def best(figure: Figure, _folder: Path) -> Numbers:
+def best(figure: Figure, _folder: Path) -> Figures:
     """The best score among classifiers that toss a coin, on one test of thirty images."""
     rng = np.random.default_rng(3)
     counts = (1, 3, 10, 30, 100, 300)
@@ -281,7 +278,7 @@ def best(figure: Figure, _folder: Path) -> Numbers:
     axes.set(xlabel="classifiers tried on the same test", ylabel="score", ylim=(0.4, 1.0))
     _percents(axes, "y")
     axes.legend(loc="upper left")
-    return {"best_of_100": f"{scores[counts.index(100)]:.0%}"}
+    return (f"{scores[counts.index(100)]:.0%}",)
 
 
 def _share(score: Score) -> float:
@@ -296,7 +293,7 @@ def _percents(axes: Axes, which: str) -> None:
         axis.set_major_formatter(lambda value, _place: f"{value:.0%}")
 
 
-IMAGES = (
+PICTURES = (
     copies,
     reshuffled,
     learnt_by_heart,

@@ -1,24 +1,38 @@
-"""Writes the parts of the reference that no docstring holds: commands, presets, problem codes, files of a run."""
+"""Makes the parts of the reference that are no docstrings: commands, presets, problem codes, files of a run."""
 
 import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from functools import cache
+from inspect import getdoc
+from textwrap import indent
 
 from pydantic import BaseModel
 
+import api
 from mien import errors
 from mien.cli.main import app
-from mien.cli.show_run import DEMO_FILES, RUN_FILES
+from mien.cli.show_run import RUN_FILES
 from mien.config import PRESETS
 from mien.data.dataset import PROBLEMS
 from mien.jobs.check import GATES
 from mien.serving.openapi import REFUSED_FOR, ModelDocument, PredictionDocument
 
+DEMO_FILES = {
+    "data/": "drawn people, including some bad files: `mien check mien-demo/data` lists them",
+    "unseen/": "more drawn people, some in a style not used in training",
+    "fast/": "the run with the preset fast: start with fast/report.html",
+    "classic/": "the run with the tutorial's network: classic/report.html",
+}
 
-def write(folder: Path) -> None:
-    """Write every part as Markdown that a page includes."""
-    folder.mkdir(exist_ok=True)
-    parts = {
+
+def part(name: str) -> str:
+    """Return what a page shows between `<!-- made: name -->` and `<!-- end -->`."""
+    return api.described(name) if "." in name else _parts()[name].strip()
+
+
+@cache
+def _parts() -> dict[str, str]:
+    return {
         "commands": commands(),
         "errors": error_tree(),
         "presets": presets(),
@@ -26,12 +40,10 @@ def write(folder: Path) -> None:
         "gates": table(("gate", "problem codes"), ((f"`{gate}`", _codes(codes)) for gate, codes in GATES.items())),
         "run-files": table(("file", "what it holds"), ((f"`{name}`", meaning) for name, meaning in RUN_FILES.items())),
         "statuses": table(("status", "what it means"), ((f"`{code}`", text) for code, text in REFUSED_FOR.items())),
-        "prediction": described(PredictionDocument),
-        "model": described(ModelDocument),
+        "prediction": fields(PredictionDocument),
+        "model": fields(ModelDocument),
         "demo-files": table(("file", "what it is"), ((f"`{name}`", meaning) for name, meaning in DEMO_FILES.items())),
     }
-    for name, text in parts.items():
-        (folder / f"{name}.md").write_text(text, "utf-8")
 
 
 def commands() -> str:
@@ -48,9 +60,9 @@ def _examples(found: re.Match[str]) -> str:
 def error_tree() -> str:
     """Return the tree of errors as `mien.errors` draws it, and then each with what its docstring says."""
     _, tree = str(errors.__doc__).split("\n\n")
-    classes = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    described = "".join(f".. autoexception:: mien.errors.{kind.__name__}\n" for kind in classes)
-    return f"```text\n{tree}```\n\n```{{eval-rst}}\n{described}```\n"
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    described = (f"- `{kind.__name__}`: {indent(api.prose(getdoc(kind)), '  ').strip()}" for kind in kinds)
+    return f"```text\n{tree}```\n\n" + "\n".join(described)
 
 
 def presets() -> str:
@@ -61,10 +73,10 @@ def presets() -> str:
     return table(("setting", *(f"`{name}`" for name in PRESETS)), rows)
 
 
-def described(document: type[BaseModel]) -> str:
+def fields(document: type[BaseModel]) -> str:
     """Return the fields of a document of the API, and what they say."""
-    fields = document.model_fields.items()
-    return table(("field", "what it says"), ((f"`{name}`", field.description or "") for name, field in fields))
+    rows = ((f"`{name}`", field.description or "") for name, field in document.model_fields.items())
+    return table(("field", "what it says"), rows)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

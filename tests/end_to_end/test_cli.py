@@ -510,7 +510,10 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["train", "{data}", "--out", "/proc/run"], "cannot write '/proc/run'"),
         (["train", "{data}", "--min-bytes", "1000000"], "To use small files, add --min-bytes 0."),
         (["train", "{data}", "--save-h5"], "Add --preset classic or best"),
-        (["train", "{data}", "--image-size", "100"], "the backbone lite0 takes image_size (224, 224), not (100, 100). Omit --image-size"),
+        (
+            ["train", "{data}", "--image-size", "100"],
+            "the backbone lite0 takes image_size (224, 224), not (100, 100). Omit --image-size",
+        ),
         (["train", "{data}", "--backbone", "nowhere.onnx"], "cannot use 'nowhere.onnx' as a backbone"),
         (["train", "{data}", "--backbone", "ResNet50"], "or add --preset best"),
         (["train", "{data}", "--preset", "best", "--backbone", "own.onnx"], "cannot be fine-tuned"),

@@ -19,7 +19,7 @@ import mien
 REPOSITORY = Path(__file__).parents[2]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
 # Those that `make docs` ran last.
-EXECUTED = [REPOSITORY / "docs" / "_build" / "jupyter_execute" / "tutorial" / path.name for path in NOTEBOOKS]
+EXECUTED = [REPOSITORY / "docs" / "_build" / "notebooks" / path.name for path in NOTEBOOKS]
 # The steps that each is there for, in order.
 TRAIN_STEPS = """
     samples.draw mien.scan mien.clean Image.open dataset.batches mien.plot_samples mien.split mien.build_cnn
@@ -181,5 +181,5 @@ def test_a_cell_that_fails_fails_the_run(tmp_path: Path) -> None:
     notebook["cells"][2]["source"] = ["import mien\n", "mien.load('nowhere')"]
     broken = tmp_path / "broken.ipynb"
     broken.write_text(json.dumps(notebook))
-    with pytest.raises(AssertionError, match="there is no classifier at 'nowhere'"):
+    with pytest.raises(AssertionError, match="no classifier at 'nowhere'"):
         run(tmp_path / "out", str(broken))

@@ -51,12 +51,6 @@ _NUM_WEAKEST, _NUM_CONFUSED = 10, 5
 # A confusion matrix with more classes is wider than a terminal.
 _MAX_COLUMNS, _MAX_MISTAKES = 6, 10
 _WARNINGS = "subjects underfitting overfitting miscalibrated out_of_distribution changed out_of_reach".split()
-DEMO_FILES = {
-    "data/": "drawn people, including some bad files: {check} lists them",
-    "unseen/": "more drawn people, some in a style not used in training",
-    "fast/": "the run with the preset fast: start with fast/report.html",
-    "classic/": "the run with the tutorial's network: classic/report.html",
-}
 
 
 def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:

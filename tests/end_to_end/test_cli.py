@@ -57,7 +57,7 @@ def test_check_says_so_where_nothing_is_wrong(command: Mien, tmp_path: Path) -> 
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_image(number).save(path)
     code, out, _ = command("check", tmp_path / "data")
-    assert (code, "No problems found." in out) == (0, True)
+    assert (code, "No problems found" in out) == (0, True)
 
 
 def test_check_names_the_groups_that_it_sees(command: Mien, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_next_prints_a_line_per_image_and_what_to_do(
     assert second.split()[0] == "2"
     assert "2 of 4 images that the run does not know yet." in rest
     assert f"mien train {shlex.quote(str(data))}" in out
-    assert code == 1 and re.search(r"cannot read .*bad\.jpg: a web page", err)
+    assert code == 1 and re.search(r"cannot be read: .*bad\.jpg: a web page", err)
 
 
 def test_next_json_is_one_document_per_image_and_bad_files_come_last(

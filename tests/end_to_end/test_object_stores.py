@@ -103,7 +103,7 @@ def test_predict_answers_the_same_of_a_store(command: Mien, store: Store, run: R
     there = command("predict", run.path, address("data"), "--json")
     assert there[0] == here[0] == 1
     assert without_places(there[1], address("data")) == without_places(here[1], photos)
-    assert "passed over: 1 file" in there[2]
+    assert "skipped 1 file" in there[2]
 
 
 def test_progress_is_told_while_a_store_is_listed_and_copied(store: Store, photos: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mien.jobs.forget import Forgotten
 
 MAX_LINES = 10
-_LEAKED = "the run was trained on it, or on a copy"
+_LEAKED = "in the run's training data, or copies of it"
 IN_JSON = "more (add --json for all)"
 
 
@@ -89,18 +89,19 @@ def show_check(found: Check, next_command: str) -> None:
 def _worst_problem(found: Check) -> str:
     """Return what a user must know first: why it cannot be trained on, or else what is most wrong."""
     dataset = found.dataset
+    has_problems = any(record.problems for record in dataset.records) or found.leaks or found.shortcuts
     if found.too_few:
-        return f"That is too few to train:\n{found.too_few}"
+        return f"{'That' if has_problems else 'No problems found, but that'} is too few to train:\n{found.too_few}"
+    if not has_problems:
+        return "No problems found."
     if losses := describe_losses(dataset):
         return "\n".join(losses)
     if found.leaks:
-        return f"But {counted(len(found.leaks), 'image')} must not be used to judge the run: {_LEAKED}."
+        return f"{counted(len(found.leaks), 'file')} must not be used to judge the run: {_LEAKED}."
     if found.shortcuts:
         return "But a model could cheat: see the shortcut below."
     skipped = [record for record in dataset.records if not record.used]
     counts = Counter(record.problems[-1].code for record in skipped or dataset.records if record.problems)
-    if not counts:
-        return "No problems found."
     ((code, count),) = counts.most_common(1)
     return f"Main problem: {PROBLEMS[code]} ({counted(count, 'file')})."
 

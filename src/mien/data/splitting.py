@@ -324,8 +324,7 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
         advice = dict.fromkeys([_more(dataset), *(sentence for code in codes for sentence in REMEDIES[code])])
-        what_to_do = "\n  ".join(["\nWhat to do:", *advice]) if len(advice) > 1 else f" {_more(dataset)}"
-        raise TooFewImagesError("\n".join(first_few(lines, _MAX_NAMED)) + what_to_do)
+        raise TooFewImagesError(" ".join(["\n".join(first_few(lines, _MAX_NAMED)), *advice]))
 
 
 def _more(dataset: Dataset) -> str:

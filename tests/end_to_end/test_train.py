@@ -420,8 +420,8 @@ def test_how_many_decisions_took_effect_is_said_be_it_none(
         out=tmp_path / "run",
         progress=heard,
     )
-    said = [line for line in heard.lines if line.startswith("by decision")]
-    assert said == [f"by decision: {counts[0]} relabelled, {counts[1]} left out"]
+    said = [line for line in heard.lines if line.startswith("label decisions")]
+    assert said == [f"label decisions: {counts[0]} relabelled, {counts[1]} excluded"]
 
 
 @pytest.mark.slow

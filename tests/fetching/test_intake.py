@@ -150,7 +150,7 @@ def test_classes_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
 def test_lists_beyond_a_limit_are_stopped(tmp_path: Path) -> None:
     with gallery({f"/{number}.jpg": jpeg(number) for number in range(20)}) as shown:
         happy = write_list(tmp_path / "happy.txt", shown, list(shown.contents))
-        with pytest.raises(SettingsError, match=r"20 images, more than the limit of 19 \(see --max-files\)"):
+        with pytest.raises(SettingsError, match=r"20 images in the lists exceed the limit of 19 \(see --max-files\)"):
             take(happy, to=tmp_path / "data", limits=IntakeLimits(max_files=19))
         made = take(happy, to=tmp_path / "data", limits=IntakeLimits(max_total_bytes=3000, workers=1))
         assert 1 <= made.new["happy"] < 5 and "Run again to continue" in made.unusable["lists"]

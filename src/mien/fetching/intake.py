@@ -102,8 +102,7 @@ def take_in(
         progress: Receives progress updates.
 
     Raises:
-        SourceNotFoundError: Sources do not exist, or lists have invalid lines. Raised before anything is fetched; the
-            message lists all of them.
+        SourceNotFoundError: Sources do not exist, or lists have invalid lines. Nothing is fetched then.
         OutputError: The folder is not writable.
 
     Example:
@@ -116,7 +115,7 @@ def take_in(
     wanted, others = sort_out([os.fspath(source) for source in sources])
     if len(wanted) > limits.max_files:
         raise SettingsError(
-            f"the lists contain {len(wanted)} images, more than the limit of {limits.max_files} (see --max-files)"
+            f"{len(wanted)} images in the lists exceed the limit of {limits.max_files} (see --max-files)"
         )
     with open_folder(Path(folder)) as images:
         refuse(_contradictions(wanted, images))
@@ -182,9 +181,7 @@ class _Work:
                     )
                 self.progress.step("Fetching", number, len(labels))
                 if num_bytes > self.limits.max_total_bytes:
-                    self.made.unusable["lists"] = (
-                        f"more than {self.limits.max_total_bytes} bytes. Run again to continue"
-                    )
+                    self.made.unusable["lists"] = f"over {self.limits.max_total_bytes} bytes. Run again to continue"
                     return
 
     def take_source(self, source: str) -> None:

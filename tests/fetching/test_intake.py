@@ -238,7 +238,7 @@ def test_an_archive_that_was_fetched_is_no_image_of_a_list(tmp_path: Path) -> No
     with gallery({"/a.zip": (tmp_path / "a.zip").read_bytes()}) as shown:
         take(f"{shown.url}/a.zip", to=tmp_path / "data")
         listed = write_text(tmp_path / "happy.txt", f"{shown.url}/a.zip")
-        with pytest.raises(SourceNotFoundError, match="an archive or a repository, not an image"):
+        with pytest.raises(SourceNotFoundError, match="an archive or repository, not an image"):
             take(listed, to=tmp_path / "data")
 
 

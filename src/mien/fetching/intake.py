@@ -142,9 +142,7 @@ def _contradictions(wanted: Sequence[Wanted], images: ImageFolder) -> list[str]:
         if record and record.path and record.path.split("/")[0] != image.label:
             problem = f"{shorten(image.url, 200)!r} is stored as {record.path!r}, in another class: --forget it first"
         if record and record.is_ok and not record.path:
-            problem = (
-                f"{shorten(image.url, 200)!r} is an archive or a repository, not an image: remove it from the list"
-            )
+            problem = f"{shorten(image.url, 200)!r} is an archive or repository, not an image: remove it from the list"
         if problem:
             found.setdefault(problem, f"{image.place}: {problem}")
     return list(found.values())

@@ -31,7 +31,8 @@ def execute(path: Path, folder: Path) -> float:
         )
         client = NotebookClient(notebook, km=kernel, timeout=_TIMEOUT_S, resources={"metadata": {"path": str(folder)}})
         try:
-            client.execute()
+            # Otherwise a kernel lives as long as this process, which runs others.
+            client.execute(cleanup_kc=True)
         finally:
             nbformat.write(notebook, folder / path.name)  # type: ignore[no-untyped-call]
     return time.monotonic() - started

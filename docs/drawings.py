@@ -68,7 +68,7 @@ def _faces(folder: Path, label: str, num_faces: int) -> list[Image.Image]:
 
 def _show(axes: Axes, face: Image.Image, *, frame: str = "") -> None:
     # Few pixels and colours: the picture is kept in git.
-    small = face.resize((112, 112)).quantize(32, dither=Image.Dither.NONE).convert("RGB")
+    small = face.resize((112, 112)).quantize(64, method=Image.Quantize.FASTOCTREE).convert("RGB")
     axes.imshow(np.asarray(small), interpolation="none")
     axes.set_xticks([])
     axes.set_yticks([])

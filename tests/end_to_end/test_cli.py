@@ -234,7 +234,7 @@ def test_next_prints_a_line_per_image_and_what_to_do(
     assert second.split()[0] == "2"
     assert "2 of 4 images that the run does not know yet." in rest
     assert f"mien train {shlex.quote(str(data))}" in out
-    assert code == 1 and re.search(r"cannot be read: .*bad\.jpg: a web page", err)
+    assert code == 1 and re.search(r"cannot read .*bad\.jpg: a web page", err)
 
 
 def test_next_json_is_one_document_per_image_and_bad_files_come_last(
@@ -378,7 +378,7 @@ def test_check_against_a_run_names_what_was_trained_on(
 ) -> None:
     code, out, err = command("check", data, "--against", run_dir)
     assert code == 3
-    assert "\nleaks: the run was trained on it, or on a copy (22 of 24 files)\n  happy/" in out
+    assert "\nleaks: in the run's training data, or copies of it (22 of 24 files)\n  happy/" in out
     assert "has leak (22 training images of the run, or copies of them)" in err
     assert "No problems found" not in out
     code, out, _ = command("check", data, "--against", run_dir, "--json")

@@ -14,7 +14,11 @@ import zipfile
 from pathlib import Path
 
 MAX_MB = 20
-BUNDLED = ("mien/learning/lite0.onnx", "mien/core/face_detector.onnx", "mien/exports/runtime/ort-wasm-simd-threaded.wasm")
+BUNDLED = (
+    "mien/learning/lite0.onnx",
+    "mien/core/face_detector.onnx",
+    "mien/exports/runtime/ort-wasm-simd-threaded.wasm",
+)
 LICENCES = ("licenses/LICENSE", "licenses/NOTICE")
 
 

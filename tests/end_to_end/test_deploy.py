@@ -128,7 +128,9 @@ def test_the_steps_of_the_container_file_give_a_server_that_answers(
     shutil.copytree(Path(mien.__file__).parent, site / "mien", ignore=shutil.ignore_patterns("__pycache__"))
     subprocess.run([python, "-m", "compileall", "-q", site / "mien"], check=True)
 
-    code = "from importlib.util import find_spec as f; print([n for n in ('keras', 'tensorflow', 'sklearn', 'pip') if f(n)])"
+    code = (
+        "from importlib.util import find_spec as f\nprint([n for n in ('keras', 'tensorflow', 'ray', 'pip') if f(n)])"
+    )
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     with served(run.path, python=python) as service:

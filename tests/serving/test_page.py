@@ -207,6 +207,7 @@ def test_without_several_images_or_with_a_class_named_unsure_there_is_no_slider(
 
 def test_a_row_is_enlarged_by_a_click_and_closed_again(wide: "Page", url: str, data: Path) -> None:
     chosen(opened(wide, url), *sorted((data / "happy").iterdir())[:4])
+    wide.locator(".card[data-state=answered]").nth(3).wait_for()
     names = texts(wide, ".card .name")
     before = wide.locator(".card .image").nth(1).bounding_box()
     wide.locator(".card").nth(1).click()
@@ -220,6 +221,7 @@ def test_a_row_is_enlarged_by_a_click_and_closed_again(wide: "Page", url: str, d
 
 def test_the_keyboard_enlarges_a_row_goes_to_its_neighbours_and_comes_back(wide: "Page", url: str, data: Path) -> None:
     chosen(opened(wide, url), *sorted((data / "happy").iterdir())[:3])
+    wide.locator(".card[data-state=answered]").nth(2).wait_for()
     names = texts(wide, ".card .name")
     wide.locator("#clear").press("Tab")
     wide.keyboard.press("Tab")

@@ -207,7 +207,6 @@ def test_without_several_images_or_with_a_class_named_unsure_there_is_no_slider(
 
 def test_a_row_is_enlarged_by_a_click_and_closed_again(wide: "Page", url: str, data: Path) -> None:
     chosen(opened(wide, url), *sorted((data / "happy").iterdir())[:4])
-    wide.locator(".card[data-state=answered]").nth(3).wait_for()
     names = texts(wide, ".card .name")
     before = wide.locator(".card .image").nth(1).bounding_box()
     wide.locator(".card").nth(1).click()
@@ -216,12 +215,12 @@ def test_a_row_is_enlarged_by_a_click_and_closed_again(wide: "Page", url: str, d
     after = enlarged.locator(".image").bounding_box()
     assert before and after and after["width"] > 5 * before["width"]
     wide.click("#enlarged-close")
+    wide.locator("#cards .card").nth(3).wait_for()
     assert enlarged.is_hidden() and texts(wide, "#cards .card .name") == names
 
 
 def test_the_keyboard_enlarges_a_row_goes_to_its_neighbours_and_comes_back(wide: "Page", url: str, data: Path) -> None:
     chosen(opened(wide, url), *sorted((data / "happy").iterdir())[:3])
-    wide.locator(".card[data-state=answered]").nth(2).wait_for()
     names = texts(wide, ".card .name")
     wide.locator("#clear").press("Tab")
     wide.keyboard.press("Tab")
@@ -234,6 +233,7 @@ def test_the_keyboard_enlarges_a_row_goes_to_its_neighbours_and_comes_back(wide:
     assert seen == [names[0], names[0], names[1], names[2], names[2]]
     assert wide.locator("#next").is_disabled() and wide.locator("#previous").is_enabled()
     wide.keyboard.press("Escape")
+    wide.locator("#cards .card").nth(2).wait_for()
     assert texts(wide, "#cards .card .name") == names
     assert focused(wide) == f"Enlarge {names[2]}"
 

@@ -272,7 +272,7 @@ def test_an_image_that_has_changed_since_the_scan_is_refused_where_it_is_decoded
     dataset = scan(folder, SMALL)
     save_image(folder / dataset.records[0].path, draw_image(900))
     for decoded_again in (dataset.pixels, dataset.inputs):
-        with pytest.raises(ImageError, match="changed since the scan"):
+        with pytest.raises(ImageError, match=rf"{dataset.records[0].path}': .*changed since the scan"):
             decoded_again(np.array([0]))
         decoded_again(np.array([1]))
 

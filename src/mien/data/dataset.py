@@ -227,8 +227,8 @@ class Dataset:
         Raises:
             ImageError: The file is gone or has changed since the scan.
         """
-        rgb = self._rgb(index)
-        unchanged = self.inputs(np.array([index]))
+        rgb = images.decode(self.content(index), self.config).rgb
+        unchanged = inputs_of(rgb, self.config) if self.kept is None else self.kept[index : index + 1]
         return [change.inputs_of(rgb, unchanged, self.config) for change in changes]
 
     def content(self, index: int) -> bytes:
@@ -326,7 +326,11 @@ class Dataset:
         return images.resize(self._rgb(index), self.config)
 
     def _rgb(self, index: int) -> Image.Image:
-        return images.decode(self.content(index), self.config).rgb
+        try:
+            return images.decode(self.content(index), self.config).rgb
+        except ImageError as error:
+            path = str(self.root / self.records[index].path)
+            raise ImageError(error.problem, f"{path!r}: {error}") from error
 
 
 def split_fingerprint(records: Iterable[ImageRecord]) -> str:

@@ -80,6 +80,11 @@ class ChangedImages:
     places: NDArray[np.int64]
     features: NDArray[np.float32]
 
+    def made_from(self, places: NDArray[np.int64]) -> "ChangedImages":
+        """Return those of the images at these indexes."""
+        is_among = np.isin(self.places, places)
+        return ChangedImages(self.change, self.places[is_among], self.features[is_among])
+
 
 def extract_changed(
     dataset: Dataset,
@@ -147,8 +152,7 @@ def _features(backbone: Backbone, image: Dataset) -> NDArray[np.float32]:
     try:
         row: NDArray[np.float32] = backbone.features(image.inputs(np.array([0])))[0]
     except ImageError as error:
-        path = str(image.root / image.records[0].path)
-        raise SourceNotFoundError(f"{path!r}: {error}. Leave the images as they are, and run this again") from error
+        raise SourceNotFoundError(f"{error}. Leave the images as they are, and run this again") from error
     return row
 
 
@@ -184,20 +188,16 @@ def fit_head_on(
         num_face_features: Number of face features, F.
         progress: Receives progress updates.
     """
-    originals, among = places, [np.isin(some.places, places) for some in changed]
-    copied = [some.features[is_among] for some, is_among in zip(changed, among, strict=True)]
-    places = np.concatenate([places, *(some.places[is_among] for some, is_among in zip(changed, among, strict=True))])
-    rows = np.empty((len(places), features.shape[1]), np.float32)
-    # Written in place: for 100,000 images, every copy takes most of a GB.
-    np.take(features, originals, axis=0, out=rows[: len(originals)], mode="clip")
-    np.concatenate([rows[:0], *copied], out=rows[len(originals) :])
+    copies = [some.made_from(places) for some in changed]
+    numbers = np.concatenate([places, *(some.places for some in copies)])
     return fit_head(
-        rows,
-        dataset.labels(places),
-        groups=dataset.group_numbers(places),
+        # Not by a name: for 100,000 images, every copy takes most of a GB.
+        np.concatenate([features[places], *(some.features for some in copies)]),
+        dataset.labels(numbers),
+        groups=dataset.group_numbers(numbers),
         num_classes=len(dataset.class_names),
         num_face_features=num_face_features,
-        num_copies=len(places) - len(originals),
+        num_copies=len(numbers) - len(places),
         balanced=config.fit.class_weights,
         seed=config.split.seed,
         progress=progress,

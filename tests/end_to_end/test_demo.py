@@ -92,7 +92,7 @@ def show_demo_of(run: "Run", environment: dict[str, str], *, stdout: int) -> sub
     """Show what a demo would that had made this run."""
     code = f"""
 from pathlib import Path
-from mien.cli.show_run import show_demo
+from mien.cli.show_demo import show_demo
 from mien.core.scores import wilson_score
 from mien.jobs.demo import Demo, Trial
 from mien.jobs.evaluate import evaluate_run

@@ -81,7 +81,7 @@ def test_the_commands_of_the_card_work_as_they_stand(run: Run, data: Path, tmp_p
 
 def test_to_tell_what_a_file_says_loads_onnx_runtime_alone(run: Run) -> None:
     code = (
-        "import sys; from mien.cli.run_commands import predict; from pathlib import Path\n"
+        "import sys; from mien.cli.use_commands import predict; from pathlib import Path\n"
         f"predict(Path({str(run.path)!r}), about=True)\n"
         "print(sorted({'onnx', 'keras', 'tensorflow', 'matplotlib', 'cv2'} & set(sys.modules)))"
     )

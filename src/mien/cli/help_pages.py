@@ -42,6 +42,7 @@ class ShortHelp:
     def __call__(self, console: "Console", options: "ConsoleOptions", panel: HelpPanel) -> None:
         """Print a panel of cyclopts, or keep its main flags until all of them have been found."""
         render = DefaultFormatter()
+        # cyclopts does not say which of its help flags was typed.
         if ALL_FLAG in sys.argv or all(entry.positional_label for entry in panel.entries):
             render(console, options, panel)
             return

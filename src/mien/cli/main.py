@@ -19,7 +19,8 @@ from mien.cli.export_commands import export
 from mien.cli.flags import fill_in_settings, spelled_out
 from mien.cli.help_pages import ALL_FLAG, HELP_FLAGS, MAIN_FLAGS, ShortHelp
 from mien.cli.label_commands import next_, review, sort
-from mien.cli.run_commands import compare, demo, evaluate, explain, predict, report, serve, train
+from mien.cli.run_commands import compare, demo, evaluate, report, train
+from mien.cli.use_commands import explain, predict, serve
 from mien.core.streams import open_missing_streams, silence_native_libraries
 from mien.errors import GateError, MienError, UserError
 from mien.version import __version__

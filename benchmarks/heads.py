@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mien.core.probabilities import cross_entropy
 from mien.learning.heads import _NUM_FOLDS, _STRENGTHS, fit_head
-from timing import MIEN, run_with_peak, seconds_for
+from timing import MIEN, run_with_usage, seconds_for
 
 SHAPES = [
     *((number, 10, 1280) for number in (300, 1000, 3000)),
@@ -89,7 +89,7 @@ def main() -> None:
         return
     print("images  classes  features   seconds  peak MiB")
     for shape in [*SHAPES, *([LARGE] if options.large else [])]:
-        done = run_with_peak([MIEN[0], Path(__file__), "--fit", *map(str, shape)])
+        done = run_with_usage([MIEN[0], Path(__file__), "--fit", *map(str, shape)])
         print(f"{shape[0]:6,} {shape[1]:8} {shape[2]:9,} {float(done.stdout):9.2f} {done.peak_mb:9.0f}", flush=True)
     num_worse = sum(not compare(shape) for shape in COMPARED)
     if num_worse:

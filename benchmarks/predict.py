@@ -25,7 +25,7 @@ from timing import (
     by_turns,
     readable,
     run,
-    run_with_peak,
+    run_with_usage,
     seconds_for,
     show_rates,
     show_ratio,
@@ -145,7 +145,7 @@ def measure_memory(run_dir: Path, photos: list[str], rounds: int) -> None:
         folders = {number: repeat(photos, number, Path(work_dir, str(number))) for number in peaks}
         for _ in range(rounds):
             for number, folder in folders.items():
-                peaks[number].append(run_with_peak([*MIEN, "predict", run_dir, folder, "--json"]).peak_mb)
+                peaks[number].append(run_with_usage([*MIEN, "predict", run_dir, folder, "--json"]).peak_mb)
     medians = {number: statistics.median(values) for number, values in peaks.items()}
     for number, values in peaks.items():
         print(f"peak memory, {number} images: {medians[number]:.0f} MiB (from {min(values):.0f} to {max(values):.0f})")

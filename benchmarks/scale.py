@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from timing import MIEN, Finished, arguments, run_with_peak, seconds_for
+from timing import MIEN, Finished, arguments, run_with_usage, seconds_for
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -123,7 +123,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         draw(folder, given.num_images)
-        checks = [run_with_peak([*MIEN, "check", folder, "--json"]) for _ in range(given.rounds)]
+        checks = [run_with_usage([*MIEN, "check", folder, "--json"]) for _ in range(given.rounds)]
         show_check(checks, given.num_images)
         show_stages(folder, given.rounds)
 

@@ -14,14 +14,14 @@ from pathlib import Path
 MIEN = [sys.executable, "-m", "mien"]
 
 
-# Runs a command, and writes the peak of its memory to the file that is named first. A process counts as its own the
-# memory of the one that starts it, until it is under way; so that one must be small.
+# Runs a command, and writes its peak of memory and its seconds of processor time to the file that is named first. A
+# process counts as its own the memory of the one that starts it, until it is under way; so that one must be small.
 _SMALL_STARTER = """
 import os, subprocess, sys
 process = subprocess.Popen(sys.argv[2:])
 _, status, usage = os.wait4(process.pid, 0)
 with open(sys.argv[1], "w") as file:
-    print(usage.ru_maxrss, file=file)
+    print(usage.ru_maxrss, usage.ru_utime + usage.ru_stime, file=file)
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
@@ -34,11 +34,13 @@ class Finished:
         seconds: From its start to its end.
         stdout: What it printed.
         peak_mb: The most memory that it had resident at a time, in MiB, where that was asked for.
+        processor_s: Its seconds on all cores together, where that was asked for; other work hardly changes them.
     """
 
     seconds: float
     stdout: str
     peak_mb: float = 0.0
+    processor_s: float = 0.0
 
 
 def run(command: Sequence[str | Path]) -> Finished:
@@ -52,14 +54,15 @@ def run(command: Sequence[str | Path]) -> Finished:
     return Finished(seconds, done.stdout.decode())
 
 
-def run_with_peak(command: Sequence[str | Path]) -> Finished:
-    """Run a command to its end, and tell its peak of memory too; it starts some hundredths of a second later."""
+def run_with_usage(command: Sequence[str | Path]) -> Finished:
+    """Run a command to its end, and tell its usage too; it starts some hundredths of a second later."""
     with tempfile.TemporaryDirectory() as folder:
-        peak_path = Path(folder, "peak.txt")
-        done = run([sys.executable, "-c", _SMALL_STARTER, peak_path, *command])
-        # Linux counts in KiB, macOS in bytes.
-        peak_mb = int(peak_path.read_text("utf-8")) / (1024**2 if sys.platform == "darwin" else 1024)
-    return replace(done, peak_mb=peak_mb)
+        usage_path = Path(folder, "usage.txt")
+        done = run([sys.executable, "-c", _SMALL_STARTER, usage_path, *command])
+        peak, processor_s = map(float, usage_path.read_text("utf-8").split())
+    # Linux counts in KiB, macOS in bytes.
+    peak_mb = peak / (1024**2 if sys.platform == "darwin" else 1024)
+    return replace(done, peak_mb=peak_mb, processor_s=processor_s)
 
 
 def seconds_for(action: Callable[[], object]) -> float:

@@ -3,9 +3,10 @@
     python benchmarks/whole_job.py [--num-images 10000 100000] [--num-classes 100] [--folder FOLDER]
 
 Draws small images: the class is the colour and the size of the blobs in them. Then runs check, train, evaluate, predict
-and report as processes, and prints the seconds and the peak memory of each. The training is killed (SIGKILL) once a
-third of the features are there; begun again, it makes the others. Of each stage of the killed training that takes a
-minute or more, printed is what was said to be left after a tenth of it, and what it then took.
+and report as processes, and prints the seconds, the processor time on all cores and the peak memory of each. The
+training is killed (SIGKILL) once a third of the features are there; begun again, it makes the others. Of each stage of
+the killed training that takes a minute or more, printed is what was said to be left after a tenth of it, and what it
+then took.
 
 FOLDER is kept and used again, the images and the runs; without it all is in a temporary folder. Let nothing else run.
 """
@@ -25,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from timing import MIEN, run_with_peak
+from timing import MIEN, run_with_usage
 
 SIDE = 96
 # Blobs of the size of the image down to a thirtieth of it.
@@ -122,8 +123,11 @@ def show_time_left(lines: list[Told]) -> None:
 
 def show(what: str, command: Sequence[str | Path]) -> None:
     """Run a command, and print what it took."""
-    done = run_with_peak(command)
-    print(f"{what}: {done.seconds:.1f} s, {done.peak_mb:.0f} MiB", flush=True)
+    done = run_with_usage(command)
+    print(
+        f"{what}: {done.seconds:.1f} s, {done.processor_s:.1f} s on the processor, {done.peak_mb:.0f} MiB",
+        flush=True,
+    )
 
 
 def whole_job(folder: Path, num_images: int, num_classes: int) -> None:

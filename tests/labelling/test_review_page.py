@@ -338,7 +338,7 @@ def test_who_makes_the_window_smaller_goes_on_at_the_same_image(wide: "Page", re
     press(wide, "End", *["PageUp"] * 5)
     place = current(wide)
     wide.set_viewport_size({"width": 390, "height": 800})
-    wide.wait_for_function("document.getElementById('grid').clientWidth < 400")
+    wide.wait_for_function("() => document.getElementById('grid').clientWidth < 400")
     wide.wait_for_timeout(100)
     assert current(wide) == place and is_in_view(wide)
     wide.set_viewport_size({"width": 1280, "height": 800})
@@ -427,7 +427,7 @@ def test_an_enlarged_image_takes_the_same_keys_and_arrows_go_on(wide: "Page", re
     press(wide, "ArrowRight", "Space")
     name = wide.locator("#enlarged-name")
     assert name.inner_text() == "happy/01.jpg"
-    wide.wait_for_function("document.getElementById('enlarged-image').naturalWidth > 0")
+    wide.wait_for_function("() => document.getElementById('enlarged-image').naturalWidth > 0")
     press(wide, "2")
     assert name.inner_text() == "happy/02.jpg"
     press(wide, "ArrowRight", "ArrowRight", "ArrowLeft", "x")

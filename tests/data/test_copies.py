@@ -1,6 +1,8 @@
 """Copies: what was saved again is proved to be a copy, and what only looks alike is none."""
 
+import errno
 import io
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +16,7 @@ from conftest import bits_apart
 from mien.data import copies
 from mien.data.copies import Copy, find_copies
 from mien.data.dataset import ImageRecord
-from mien.data.looks import look_of, save_looks, with_looks
+from mien.data.looks import in_file, look_of, save_looks, with_looks
 from mien.data.near_copies import FLIPS, bits_between, perceptual_hash
 from mien.errors import SourceNotFoundError
 
@@ -186,6 +188,25 @@ def test_blank_images_are_copies_if_they_are_of_one_grey() -> None:
     greys = [record_of(Image.new("RGB", (64, 64), (level,) * 3), f"sad/{level}") for level in (0, 0, 128, 255)]
     found = find_copies(greys, NEAR_BITS)
     assert [copy and copy.of for copy in found] == [None, 0, None, None]
+
+
+def test_copies_are_found_as_well_where_the_looks_are_in_a_file() -> None:
+    drawn = [painted(number) for number in range(4)]
+    records = [record_of(image, f"sad/{number}") for number, image in enumerate([*drawn, *drawn])]
+    records.append(ImageRecord("sad/no image", "sad", phash=records[0].phash))
+    stored = in_file(records)
+    assert [bytes(record.look) for record in stored] == [bytes(record.look).ljust(1152, b"\0") for record in records]
+    assert all(isinstance(record.look, memoryview) for record in stored)
+    assert find_copies(stored, NEAR_BITS) == find_copies(records, NEAR_BITS)
+
+
+def test_looks_stay_in_memory_where_the_disk_has_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    records = [record_of(painted(5), "sad/a")]
+    assert in_file(records) is records
 
 
 def test_looks_are_read_back_and_a_damaged_file_is_told(tmp_path: Path) -> None:

@@ -258,6 +258,20 @@ def test_faces_are_looked_for_in_images_from_all_over_the_classes(
     assert max(path.name for path in tried if path.parent.name == "many") > "400.jpg"
 
 
+def test_very_many_images_leave_their_looks_in_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scan(folder, SMALL)
+    monkeypatch.setattr(scanning, "_IN_MEMORY", 5)
+    after = scan(folder, SMALL)
+    assert after.records == before.records
+    num_stored = len(after.records) // 5 * 5
+    stored, others = after.records[:num_stored], after.records[num_stored:]
+    assert {type(record.look) for record in stored} == {memoryview} and {type(record.look) for record in others} == {
+        bytes
+    }
+    looks = [bytes(record.look) or bytes(1152) for record in before.records]
+    assert [bytes(record.look) for record in stored] == looks[:num_stored]
+
+
 def test_a_disk_without_room_for_the_images_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -46,8 +46,10 @@ def clean(dataset: Dataset, config: CleanConfig = CleanConfig()) -> Dataset:
     copies = find_copies([records[place] for place in images], config.near_bits)
     sets: dict[int, list[tuple[int, Copy | None]]] = {}
     for place, copy in zip(images, copies, strict=True):
-        sets.setdefault(place if copy is None else images[copy.of], []).append((place, copy))
-    members = sorted(sorted(found, key=itemgetter(0)) for found in sets.values() if len(found) > 1)
+        if copy:
+            original = images[copy.of]
+            sets.setdefault(original, [(original, None)]).append((place, copy))
+    members = sorted(sorted(found, key=itemgetter(0)) for found in sets.values())
     for group, found in enumerate(members):
         for place, _ in found:
             records[place] = replace(records[place], group=group)

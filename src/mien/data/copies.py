@@ -67,7 +67,7 @@ def find_copies(
         near_bits: Maximum number of differing hash bits for two images to be compared.
         flips: The flips to look for besides upright copies: some of FLIPS.
     """
-    firsts: dict[tuple[str, str, bytes], int] = {}
+    firsts: dict[tuple[str, str, bytes | memoryview], int] = {}
     for place, record in enumerate(records):
         firsts.setdefault((record.label, record.phash, record.look), place)
     places = list(firsts.values())

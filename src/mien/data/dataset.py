@@ -76,7 +76,7 @@ class Problem:
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageRecord:
     """One file of a Dataset.
 
@@ -116,7 +116,7 @@ class ImageRecord:
     subject: str = ""
     split: str = ""
     given: str = field(default="", compare=False)
-    look: bytes = field(default=b"", repr=False, compare=False)
+    look: bytes | memoryview = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True)

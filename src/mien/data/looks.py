@@ -5,6 +5,7 @@ They are small enough that size and compression hardly matter, and large enough 
 
 from collections.abc import Sequence
 from dataclasses import replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from mien.core import files
 from mien.data.dataset import ImageRecord
-from mien.errors import SourceNotFoundError
+from mien.errors import OutputError, SourceNotFoundError
 
 _SIDE, _CELLS = 32, 8
 _NUM_LEVELS = _SIDE**2
@@ -76,9 +77,26 @@ def with_looks(path: Path, records: Sequence[ImageRecord]) -> list[ImageRecord]:
     return [replace(record, look=look.tobytes()) for record, look in zip(records, looks, strict=True)]
 
 
+def in_file(records: Sequence[ImageRecord]) -> Sequence[ImageRecord]:
+    """Return the records with their looks in a temporary file, which the system reads when needed.
+
+    The file has no name, and is gone with the records. Without room for it, the looks stay in memory.
+    """
+    content = _looks(records)
+    try:
+        with files.temporary_file(content.nbytes) as file:
+            file.write(content.data)
+            file.flush()
+            stored = memoryview(mmap(file.fileno(), content.nbytes, access=ACCESS_READ))
+    except OutputError:
+        return records
+    looks = (stored[start : start + _NUM_BYTES] for start in range(0, len(stored), _NUM_BYTES))
+    return [replace(record, look=look) for record, look in zip(records, looks, strict=True)]
+
+
 def _looks(records: Sequence[ImageRecord]) -> NDArray[np.uint8]:
     """Return the looks of records, uint8 (N, 1152), with zeros for missing ones, so that their hashes decide."""
-    joined = b"".join(record.look.ljust(_NUM_BYTES, b"\0") for record in records)
+    joined = b"".join(bytes(record.look).ljust(_NUM_BYTES, b"\0") for record in records)
     return np.frombuffer(joined, np.uint8).reshape(-1, _NUM_BYTES)
 
 

@@ -23,7 +23,7 @@ from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
 from mien.core.text import counted
 from mien.data.dataset import Dataset, ImageRecord, Problem
-from mien.data.looks import look_of
+from mien.data.looks import in_file, look_of
 from mien.data.near_copies import perceptual_hash
 from mien.errors import ImageError
 from mien.fetching.stored_folders import brought
@@ -38,6 +38,8 @@ _NEARLY_BLACK = 16
 # How many images to try, and how many must show a face, before faces are detected in all. In sets without faces, 1% of
 # images reach this score (`benchmarks/faces.py`); at the detector's minimum score it can be 20%.
 _NUM_TRIED, _LEAST_WITH_FACE, _SURE = 64, 5, 0.7
+# Looks of so many images go to a file together.
+_IN_MEMORY = 2**15
 
 
 def scan(
@@ -92,6 +94,8 @@ def scan(
             found[len(records)] = traits
         _keep(inputs, kept, len(records))
         records.append(record)
+        if len(records) % _IN_MEMORY == 0:
+            records[-_IN_MEMORY:] = in_file(records[-_IN_MEMORY:])
         progress.step("Reading", len(records), len(entries))
     # So far each image was decoded by its own rule.
     asked, config = config, config if known else images.settled(config, found.values())

@@ -52,6 +52,26 @@ def test_the_tables_of_two_classes_fit_a_phone(browser: "Browser", report: Path)
         assert [found for table in tables if (found := table.evaluate(wide))] == []
 
 
+def test_an_image_is_enlarged_with_its_caption_one_at_a_time_and_escape_closes_it(
+    browser: "Browser", report: Path
+) -> None:
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(report.as_uri())
+        first, second = (page.locator(".gallery figure").nth(number) for number in (0, 1))
+        small = first.locator("img").bounding_box()
+        first.locator("button").click()
+        large = first.locator("img").bounding_box()
+        assert small and large and large["width"] > 1.5 * small["width"] and first.locator("figcaption").is_visible()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        is_open = [figure.evaluate("figure => figure.matches(':popover-open')") for figure in (first, second)]
+        assert is_open == [False, True]
+        page.keyboard.press("Escape")
+        assert second.locator("img").is_visible()
+        assert not second.evaluate("figure => figure.matches(':popover-open')")
+
+
 def test_what_is_wrong_with_a_page_is_found(page: "Page", tmp_path: Path) -> None:
     (tmp_path / "page.html").write_text(
         "<title>a</title><h1>one</h1><h3>three</h3><img src='data:,'><div style='width: 2000px'>wide</div>"

@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import html
 import os
+import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
@@ -26,7 +28,7 @@ from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.candidates import WORDS
 from mien.scoring.model_card import limits
-from mien.scoring.results import Evaluation, percent
+from mien.scoring.results import Evaluation, Finding, percent
 from mien.scoring.stress import WORDS as CHANGE_WORDS
 from mien.scoring.verdict import headline
 from mien.version import __version__
@@ -52,7 +54,10 @@ _FACTS = {
     "onnx_max_difference": "Largest difference between model.onnx and the trained model",
 }
 _MAX_PAIRS, _MAX_EPOCHS = 20, 200
-_LONG_NAME = 56
+_LONG_NAME = 80
+# What could be better, and good news: below what is wrong with the classifier or the data.
+_LATER = {"more_images", "enough_images", "short_curve", "mended", "threshold", "threshold_tried", "stopped_in_time"}
+_COMMAND = re.compile(r"\bmien [a-z]+\b|(?<!\S)--[a-z-]+[a-z]")
 # Invisible characters that join letters and emoji.
 _JOINERS = "\u200c\u200d"
 _TITLES = {
@@ -154,6 +159,7 @@ def render(run: Run, *, elsewhere: str = "") -> str:
         judged=run.scores.judged,
         num_right=run.scores.judged.num_right,
         headline=headline(run.scores.judged),
+        findings=_by_urgency(run.findings),
         facts=facts,
         highlights=highlights,
         thumbnails=thumbnails,
@@ -214,6 +220,7 @@ def _environment() -> "Environment":
         "percent": percent,
         "interval": interval,
         "count": "{:,}".format,
+        "commands": _with_commands,
         "counted": counted,
         "basis": _basis,
         "exact": lambda share: f"{100 * share:g}%",
@@ -221,6 +228,20 @@ def _environment() -> "Environment":
     environment.globals |= {draw.__name__: draw for draw in _DRAWN}
     environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE}
     return environment
+
+
+def _by_urgency(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Return what to know first, and what to read later."""
+    known = list(findings)
+    return {
+        "first": [finding for finding in known if finding.kind not in _LATER],
+        "later": [finding for finding in known if finding.kind in _LATER],
+    }
+
+
+def _with_commands(text: str) -> str:
+    """Return text as HTML, with commands and flags set as code."""
+    return _COMMAND.sub(r"<code>\g<0></code>", html.escape(shown(text)))
 
 
 def _basis(score: Score) -> str:

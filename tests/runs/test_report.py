@@ -20,6 +20,7 @@ import mien
 from conftest import draw_image, save_image
 from mien.config import TrainConfig
 from mien.core.progress import Silence
+from mien.core.text import as_percent
 from mien.errors import OutputError, SourceNotFoundError
 from mien.runs.charts import plot_learning_curve
 from mien.runs.report import _TITLES, render, report, shown
@@ -173,7 +174,7 @@ def test_the_worst_mistake_is_shown_with_its_probability(run: Run) -> None:
     wrong = [row for row in rows if row["predicted"] != row["label"]]
     worst = max(wrong, key=lambda row: float(row[f"prob_{row['predicted']}"]))
     told = f"{worst['path']}, labelled {worst['label']}, predicted {worst['predicted']} with "
-    probability = percent(float(worst[f"prob_{worst['predicted']}"]))
+    probability = as_percent(float(worst[f"prob_{worst['predicted']}"]))
     assert f"{told}{probability}" in [image["alt"] for image in page_of(run.path).all("img")]
 
 

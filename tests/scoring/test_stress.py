@@ -27,7 +27,7 @@ def answers(num_wrong: int, change: str = "grey", groups: NDArray[np.int64] | No
 def test_a_fall_is_told_in_words() -> None:
     (stressed,) = judge_stress([answers(20)])
     assert (stressed.unchanged.value, stressed.changed.value, stressed.is_lower) == (1, 0.5, True)
-    told = "Accuracy drops on images that are in grey: 50% instead of 100%, no better than guessing."
+    told = "Accuracy drops on images that are in grey: 50% instead of 100%, no better than guessing (50%)."
     assert weakness_of([stressed]) == told
     (finding,) = judge_changes([stressed])
     assert (finding.kind, finding.text) == ("changed", told) and "--may-matter colour" in finding.advice

@@ -46,7 +46,22 @@ def test_few_test_images_are_too_little_to_tell() -> None:
 def test_a_score_that_may_be_the_baseline_is_too_little_to_tell() -> None:
     findings = verdict(judged(108, 200), GOOD_CURVES)
     assert [finding.kind for finding in findings] == ["too_little_data"]
-    assert "not clearly better than always guessing 'happy' (50%)" in findings[0].text
+    assert (
+        "200 images are too few to tell whether that is better than always guessing 'happy' (50%)" in findings[0].text
+    )
+
+
+def test_a_classifier_that_learnt_nothing_is_not_told_to_have_too_few_images() -> None:
+    finding, *_ = verdict(evaluation_of([[48, 52], [54, 46]]))
+    assert finding.kind == "no_better" and "47% accurate" in finding.text
+    assert finding.text.endswith("no better than always guessing 'happy' (50%).")
+    assert kinds(14, 30) == ["too_little_data"]
+
+
+def test_a_classifier_that_is_clearly_worse_than_guessing_is_told_to_be() -> None:
+    finding, *_ = verdict(evaluation_of([[4, 0], [36, 120]], sure=0.7))
+    assert finding.kind == "no_better"
+    assert finding.text.endswith("clearly worse than always guessing 'sad' (98%).")
 
 
 def test_a_network_that_never_learns_its_own_images_is_underfitting() -> None:

@@ -127,7 +127,8 @@ def check(
     against
         Look for images that this run was trained on, or copies of them; exit with 3 if there are any.
     sheet
-        Draw a contact sheet to this PNG file: sample images of each class, and copies side by side.
+        Draw a contact sheet to this PNG file: sample images of each class, and copies side by side. An existing
+        file is replaced.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_data import show_check

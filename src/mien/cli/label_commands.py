@@ -48,7 +48,7 @@ def next_(
         Folders of images (searched recursively), image files, or patterns. If a path does not exist, nothing is
         read.
     csv
-        Write the list to this CSV file instead of printing it.
+        Write the list to this CSV file instead of printing it. An existing file is replaced.
     json
         Print one line of JSON per image: first the images to label, then the files that could not be read,
         whose rank is null.

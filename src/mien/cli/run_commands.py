@@ -188,18 +188,20 @@ def evaluate(
         Also score changed copies of the images: grey, darker, blurred, mirrored, cropped and so on, except for
         what --may-matter named in training.
     fail_under
-        Exit with 3 if the accuracy is below this, e.g. 0.9.
+        Exit with 3 if the accuracy of the first line is below this, e.g. 0.9. Without DATA, that is the one in
+        cross-validation, if the run has it.
     csv
-        Also write the prediction for each image to this CSV file.
+        Also write the prediction for each image to this CSV file. An existing file is replaced.
     report
-        Also write a page about these images, with the mistakes, to this HTML file.
+        Also write a page about these images, with the mistakes, to this HTML file. An existing file is
+        replaced.
     json
         Print one JSON document.
     """
     from mien.cli.progress_bars import TerminalProgress
     from mien.cli.show_run import show_mistakes, show_scores
     from mien.core.files import write_text
-    from mien.core.terminal import OUT, printable, show_json
+    from mien.core.terminal import OUT, printable, show_json, show_prose
     from mien.jobs.evaluate import evaluate_run, refuse_below, write_evaluation
     from mien.runs.predictions import predictions_text
 
@@ -231,10 +233,14 @@ def evaluate(
     if json:
         show_json(evaluated.to_dict())
     else:
-        show_scores(evaluated.scores, evaluated.findings)
+        show_scores(evaluated.scores, evaluated.findings, every_change=stress)
         show_mistakes(evaluated.scores.test, evaluated.dataset, evaluated.predictions)
         for path in filter(None, (csv, report)):
             OUT.print(f"\nwritten: {printable(str(path))}")
+        if not report:
+            typed = shlex.join(["mien", "evaluate", str(run), str(folder), "--report", "mistakes.html"])
+            page = f"open {run}/report.html" if folder is None else typed
+            show_prose(f"\nNext: to see the mistakes, {printable(page)}")
     refuse_below(evaluated, fail_under)
 
 

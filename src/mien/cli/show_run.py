@@ -1,6 +1,6 @@
 """Printing a run: its verdict, scores, predictions, and the files in its folder."""
 
-import math
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
-from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
-from mien.core.text import MANY_CLASSES, counted, first_few, in_points, signed
+from mien.core.terminal import ERR, OUT, TABLE_WIDTH, new_table, printable, show_json, show_prose
+from mien.core.text import MANY_CLASSES, as_percent, counted, first_few, in_points, signed
 from mien.data.dataset import SPLITS, Dataset
 from mien.model.prediction import UNSURE, Prediction, prediction_rows
-from mien.scoring.results import Evaluation, Finding, Predictions, Scores
+from mien.scoring.results import Evaluation, Finding, Predictions, Scores, percent
 from mien.scoring.stress import WORDS, Stressed, weakness_of
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from mien.jobs.compare import Comparison
     from mien.model.classifier import ModelFacts, Provenance
     from mien.model.explained_images import Explained
@@ -43,23 +45,31 @@ RUN_FILES = {
     "explained/": "where it looked, from mien explain",
     "logs/": "TensorBoard logs",
 }
+# The ones to look at; the others are there to be read by programs, and documented.
+_MAIN_FILES = ("report.html", "model.onnx", "MODEL_CARD.md", "metrics.json", "label_issues.csv")
 _NUM_WEAKEST, _NUM_CONFUSED = 10, 5
 # A confusion matrix with more classes is wider than a terminal.
 _MAX_COLUMNS, _MAX_MISTAKES = 6, 10
 _WARNINGS = "subjects underfitting overfitting miscalibrated out_of_distribution changed out_of_reach".split()
 
 
-def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
-    """Print the verdict and the most important warning, then the scores with their intervals, then other findings."""
+def show_scores(scores: Scores, findings: Iterable[Finding], *, every_change: bool = False) -> None:
+    """Print the verdict and the most important warning, then the scores with their intervals, then other findings.
+
+    Args:
+        scores: The scores.
+        findings: What they mean, the verdict first.
+        every_change: Whether to print the scores on changed images that are no lower, too.
+    """
     verdict, *others = findings
     warning = next((finding for finding in others if finding.kind in _WARNINGS), None)
     OUT.print()
-    for finding in (verdict, warning):
-        if finding:
-            _show_finding(finding)
+    _show_finding(verdict, bold=True)
+    if warning:
+        _show_finding(warning)
     _show_summary(scores)
     _show_classes(scores.judged)
-    _show_stressed(scores.stressed)
+    _show_stressed(scores.stressed, every_change=every_change)
     rest = [finding for finding in others if finding is not warning]
     if rest:
         OUT.print()
@@ -67,8 +77,8 @@ def show_scores(scores: Scores, findings: Iterable[Finding]) -> None:
         _show_finding(finding)
 
 
-def _show_finding(finding: Finding) -> None:
-    show_prose(printable(finding.text))
+def _show_finding(finding: Finding, *, bold: bool = False) -> None:
+    show_prose(printable(finding.text), bold=bold)
     show_prose(printable(finding.advice), head="  ")
 
 
@@ -94,9 +104,11 @@ def _show_classes(judged: Evaluation) -> None:
     """Print the scores of each class; with many classes, only the weakest, and the most confused pairs."""
     num_classes = len(judged.classes)
     many = num_classes > MANY_CLASSES
-    table = new_table("class", "precision", "recall", "F1")
+    columns = ["class", "precision", "recall", "F1"][: 4 if OUT.width >= TABLE_WIDTH else 3]
+    table = new_table(*columns)
     for found in judged.weakest(_NUM_WEAKEST) if many else judged.classes:
-        table.add_row(printable(found.label), _cell(found.precision), _cell(found.recall, "no images"), _cell(found.f1))
+        cells = (printable(found.label), _cell(found.precision), _cell(found.recall, "no images"), _cell(found.f1))
+        table.add_row(*cells[: len(columns)])
     OUT.print()
     OUT.print(table)
     if many:
@@ -105,31 +117,41 @@ def _show_classes(judged: Evaluation) -> None:
         pairs = [(label, other, count) for label, other, count in judged.most_confused(_NUM_CONFUSED) if count > 1]
         told = ", ".join(f"{label!r} mistaken for {other!r} ({count})" for label, other, count in pairs)
         show_prose(f"Most confused: {printable(told) or 'no pair of classes more than once'}.")
-    methods = f"{judged.accuracy.method}; calibration: {judged.calibration.error.method}"
-    show_prose(f"Below each score is its 95% interval ({printable(methods)}).")
+    show_prose("Below each score is its 95% interval.")
     show_prose("n: images predicted as the class (precision), images of the class (recall), or either (F1).")
 
 
-def _show_stressed(stressed: Sequence[Stressed]) -> None:
+def _show_stressed(stressed: Sequence[Stressed], *, every_change: bool) -> None:
     """Print the accuracy on changed images, next to that on the same images unchanged."""
     if not stressed:
         return
-    num_before = sum(each.before is not None for each in stressed)
-    table = new_table("right on images that are", "changed", "unchanged", *(["without copies"] if num_before else []))
+    shown = [each for each in stressed if each.is_lower or every_change]
+    harmless = [WORDS[each.change] for each in stressed if each not in shown]
+    OUT.print()
+    if shown:
+        OUT.print(_table_of_changes(shown))
+    if harmless:
+        show_prose(f"No clear drop in accuracy on images that are {', '.join(harmless)}.")
+    counts = sorted({each.changed.num_images for each in stressed})
+    several = (
+        f"{counts[0]} to {counts[-1]} held-out images" if len(counts) > 1 else counted(counts[0], "held-out image")
+    )
+    show_prose(
+        f"Each change was tried on {several}. None should matter; if one does for your classes, add --may-matter when "
+        "you train."
+    )
+
+
+def _table_of_changes(stressed: Sequence[Stressed]) -> "Table":
+    before = ["untrained"] if any(each.before for each in stressed) else []
+    table = new_table("right on images that are", "changed", "unchanged", *before)
     for each in stressed:
         changed, *others = (score for score in (each.changed, each.unchanged, each.before) if score)
         interval = f"{changed.value:.0%} ({changed.low:.0%} to {changed.high:.0%})"
         table.add_row(WORDS[each.change], interval, *(f"{score.value:.0%}" for score in others))
-    OUT.print()
-    OUT.print(table)
-    counts = sorted({each.changed.num_images for each in stressed})
-    several = f"{counts[0]} to {counts[-1]} images" if len(counts) > 1 else counted(counts[0], "image")
-    show_prose(
-        f"Accuracy on {several} per change, all held out. None of these changes should matter. If one does for your "
-        "classes, add --may-matter when you train."
-    )
-    if num_before:
-        show_prose("Without copies: if it were not also trained on changed copies of the images.")
+    if before:
+        table.caption = "untrained: without training on changed copies"
+    return table
 
 
 def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predictions) -> None:
@@ -140,6 +162,7 @@ def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predict
         return
     OUT.print()
     if len(names) <= _MAX_COLUMNS:
+        OUT.print(f"On the {counted(len(predictions.labels), 'image')} that it was tested on:")
         table = new_table("true class", *(f"predicted {name}" for name in names))
         for name, counts in zip(names, evaluation.confusion, strict=True):
             table.add_row(name, *map(str, counts))
@@ -147,7 +170,9 @@ def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predict
     show_prose(f"{counted(len(rows), 'mistake')} in {counted(len(predictions.labels), 'image')}, most confident first:")
     for row in rows[:_MAX_MISTAKES]:
         record, place = dataset.records[predictions.indexes[row]], predictions.probs[row].argmax()
-        told = f"{printable(record.label)}, predicted {names[place]} ({predictions.probs[row, place]:.0%})"
+        told = (
+            f"{printable(record.label)}, predicted {names[place]} ({as_percent(float(predictions.probs[row, place]))})"
+        )
         OUT.print(f"  {printable(record.path)}: {told}")
     if len(rows) > _MAX_MISTAKES:
         OUT.print(f"  and {len(rows) - _MAX_MISTAKES} more; to list all, add --csv FILE.csv")
@@ -158,7 +183,7 @@ def show_comparison(comparison: "Comparison") -> None:
     first, second = map(printable, comparison.names)
     width = max(len(first), len(second), len("difference"))
     OUT.print()
-    show_prose(printable(comparison.sentence))
+    show_prose(printable(comparison.sentence), bold=True)
     OUT.print()
     for name, accuracy in zip((first, second), comparison.accuracies, strict=True):
         OUT.print(f"{name:<{width}}  {accuracy}")
@@ -193,10 +218,14 @@ def show_run(run: "Run") -> None:
         from mien.runs.saving import describe_label_issues
 
         show_prose(f"\n{printable(describe_label_issues(run.label_issues, run.path))}")
-    _show_files(run.path, RUN_FILES)
-    path = printable(str(run.path))
-    show_prose(f"\nNext: open {path}/report.html, or: mien predict {path} photo.jpg")
-    show_prose(f"To share it as a web page: mien serve {path}")
+    others = [name for name in RUN_FILES if (run.path / name).exists() and name not in _MAIN_FILES]
+    _show_files(run.path, {name: RUN_FILES[name] for name in _MAIN_FILES})
+    OUT.print(f"  and {counted(len(others), 'other file')}")
+    accuracy, path = run.scores.judged.accuracy, shlex.quote(str(run.path))
+    interval = f"95% interval {accuracy.low:.0%} to {accuracy.high:.0%}"
+    show_prose(f"\n{percent(accuracy.value)} accurate ({interval}).", bold=True)
+    show_prose(printable(f"Next: open {run.path}/report.html, or: mien predict {path} photo.jpg"))
+    show_prose(printable(f"To share it as a web page: mien serve {path}"))
 
 
 def show_about(facts: "ModelFacts") -> None:
@@ -326,17 +355,11 @@ def show_prediction(prediction: Prediction, width: int, *, mark: str = "", top: 
         return
     likeliest, *others = sorted(prediction.probs, key=prediction.probs.__getitem__, reverse=True)[:top]
     remarks = [f"perhaps {printable(likeliest)}"] if prediction.label == UNSURE else []
-    next_ones = ", ".join(f"{printable(name)} {percent(prediction.probs[name])}" for name in others)
+    next_ones = ", ".join(f"{printable(name)} {as_percent(prediction.probs[name])}" for name in others)
     remarks += [f"then {next_ones}"] if next_ones else []
     remarks += [f"unlike the training images: {prediction.unlike}"] if prediction.unlike else []
     remark = f"  ({'; '.join(remarks)})" if remarks else ""
-    OUT.print(f"{printable(prediction.label):<{width}}  {percent(prediction.probs[likeliest]):>4}  {source}{remark}")
-
-
-def percent(probability: float) -> str:
-    """Return a probability rounded down, so that one below a threshold never appears to reach it."""
-    percent = math.floor(100 * probability + 1e-9)
-    return f"{percent}%" if percent or not probability else "<1%"
+    OUT.print(f"{printable(prediction.label):<{width}}  {as_percent(prediction.probs[likeliest]):>4}  {source}{remark}")
 
 
 def _show_files(folder: Path, meanings: dict[str, str]) -> None:

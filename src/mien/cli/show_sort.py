@@ -4,10 +4,9 @@ import shlex
 from collections import Counter
 
 from mien.cli.show_data import IN_JSON, MAX_LINES
-from mien.cli.show_run import percent
 from mien.config import Link
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
-from mien.core.text import counted, first_few
+from mien.core.text import as_percent, counted, first_few
 from mien.data.sorted_folder import JOURNAL_NAME, Undone
 from mien.jobs.sort import Sorted
 from mien.model.prediction import UNSURE
@@ -69,7 +68,7 @@ def _show_folders(found: Sorted) -> None:
     for name in filter(counts.get, (*found.class_folders.values(), UNSURE)):
         table.add_row(printable(name), str(counts[name]))
     OUT.print(table)
-    doubtful = [f"{f.path}: {f.label} {percent(f.probability)}, {f.reason}" for f in found.files if f.reason]
+    doubtful = [f"{f.path}: {f.label} {as_percent(f.probability)}, {f.reason}" for f in found.files if f.reason]
     for line in first_few(doubtful, MAX_LINES, rest=IN_JSON):
         OUT.print(printable(line))
     if doubtful:

@@ -103,7 +103,7 @@ def predict(
     json
         Print one line of JSON per image.
     csv
-        Write the predictions to this CSV file instead of printing them.
+        Write the predictions to this CSV file instead of printing them. An existing file is replaced.
     to
         Write the predictions in shards to this folder or address, for very many images. If interrupted, run the
         same command again to resume.

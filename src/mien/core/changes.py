@@ -116,7 +116,7 @@ CHANGES = (
     Change("mirrored", "mirrored", ("mirror",), ImageOps.mirror, mirrors=True),
     Change("middle", "cropped to the centre", ("surroundings",), cut=_middle),
     Change("close_up", "cropped to a face", ("surroundings",), cut=_close_up),
-    Change("grey_close_up", "cropped to a face, in grey", ("surroundings", "colour"), _grey, _close_up),
+    Change("grey_close_up", "cropped to a face and in grey", ("surroundings", "colour"), _grey, _close_up),
 )
 
 

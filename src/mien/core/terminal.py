@@ -37,14 +37,14 @@ def printable(text: str, *, keep_lines: bool = False) -> str:
     return visible(text, kept="\n" if keep_lines else "")
 
 
-def show_prose(text: str, *, head: str = "") -> None:
+def show_prose(text: str, *, head: str = "", bold: bool = False) -> None:
     """Print sentences after a head. On a terminal, wrap between words and indent continuation lines below the head."""
     if OUT.is_terminal:
         # Keep long paths whole so that they can be copied.
         wrapper = TextWrapper(max(OUT.width - len(head), _LEAST_ROOM), break_long_words=False, break_on_hyphens=False)
         lines = [line for part in text.split("\n") for line in wrapper.wrap(part) or [""]]
         text = f"\n{' ' * len(head)}".join(lines)
-    OUT.print(f"{head}{text}")
+    OUT.print(f"{head}{text}", style="bold" if bold else None)
 
 
 def show_json(document: Any) -> None:

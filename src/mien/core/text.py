@@ -1,5 +1,6 @@
 """Text: make untrusted names safe for folders, files and screens, and shorten long texts and lists."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -136,3 +137,14 @@ def first_few(items: Sequence[object], most: int, *, rest: str = "more") -> list
     """
     others = [f"and {len(items) - most} {rest}"] if len(items) > most else []
     return [*map(str, items[:most]), *others]
+
+
+def as_percent(probability: float) -> str:
+    """Return a probability rounded down, so that one below a threshold never appears to reach it.
+
+    Example:
+        >>> as_percent(0.899), as_percent(0.001)
+        ('89%', '<1%')
+    """
+    whole = math.floor(100 * probability + 1e-9)
+    return f"{whole}%" if whole or not probability else "<1%"

@@ -158,7 +158,8 @@ def refuse_below(evaluated: Evaluated, least: float) -> None:
     """
     accuracy = evaluated.scores.judged.accuracy
     if (accuracy.value or 0) < least:
-        raise GateError(f"accuracy is {accuracy}, less than --fail-under {least:g}")
+        how = " in cross-validation" if evaluated.scores.out_of_fold else ""
+        raise GateError(f"accuracy{how} is {100 * (accuracy.value or 0):.4g}%, less than --fail-under {least:g}")
 
 
 def write_evaluation(evaluated: Evaluated, path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mien.core import files
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
-from mien.core.text import MANY_CLASSES, counted, shorten, visible
+from mien.core.text import MANY_CLASSES, as_percent, counted, shorten, visible
 from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.fetching.stored_folders import how_to_have_again
@@ -65,6 +65,7 @@ _TITLES = {
     "weak": "Better than guessing, but often wrong",
     "fine": "Clearly better than guessing",
     "one_class": "Images of a single class",
+    "no_better": "No better than guessing",
     "too_little_data": "Too few images to tell",
     "underfitting": "Underfitting",
     "overfitting": "Overfitting",
@@ -218,6 +219,7 @@ def _environment() -> "Environment":
     environment.filters |= {
         "short": short,
         "percent": percent,
+        "probability": as_percent,
         "interval": interval,
         "count": "{:,}".format,
         "commands": _with_commands,

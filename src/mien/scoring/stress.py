@@ -107,7 +107,7 @@ class Stressed:
         if not self.changed.low <= self.baseline < 1:
             return told
         is_sure = (self.changed.value or 0) <= self.baseline
-        return f"{told}, {'' if is_sure else 'perhaps '}no better than guessing"
+        return f"{told}, {'' if is_sure else 'perhaps '}no better than guessing ({self.baseline:.0%})"
 
 
 def places_to_change(

@@ -27,6 +27,10 @@ _MAX_OUT_OF_DISTRIBUTION = 0.05
 # Gains that a user would hardly notice (two points, as printed), or would; and the width of a useless interval.
 _SMALL_GAIN, _LEAST_GAIN, _WIDE_INTERVAL = 0.025, 0.01, 0.2
 _AT_HOME = "Try it on images from where you will use it; they may differ from these."
+_APART = (
+    "Check whether the labels are right, and whether the classes can be told apart in the images. If some class is "
+    "much more frequent here than in training, see the scores of each class."
+)
 _ELSEWHERE = "Look at its mistakes, and add training images of what they have in common."
 JUDGE_BY_ALL = "Or train with --folds 5, which scores all other images too."
 
@@ -70,13 +74,15 @@ def headline(evaluation: Evaluation, name: str = "") -> str:
         return f"Recognises {percent(accuracy.value)} of the {name} images {interval}; there are no other classes here."
     told = f"{percent(accuracy.value)} accurate {interval}"
     guessing = f"always guessing {name} ({percent(baseline.value)})"
+    if _is_no_better(evaluation):
+        how = "clearly worse" if accuracy.high < (baseline.value or 0) else "no better"
+        return f"{told}, {how} than {guessing}."
     if _is_too_little(evaluation):
         few = f"{counted(accuracy.num_images, 'image')}{_of_groups(accuracy)}"
         few += " is" if accuracy.num_images == 1 else " are"
         if accuracy.low > (baseline.value or 0):
             return f"{told}, better than {guessing}, but {few} too few to say by how much."
-        how = "no better than" if (accuracy.value or 0) <= (baseline.value or 0) else "not clearly better than"
-        return f"{told}, {how} {guessing}; {few} too few to tell."
+        return f"{told}; {few} too few to tell whether that is better than {guessing}."
     if accuracy.high < _HALF:
         return f"{told}: better than {guessing}, but wrong more often than right."
     return f"{told}, clearly better than {guessing}."
@@ -130,7 +136,7 @@ def judge_choice(config: PredictConfig, judged: Predictions | None, test: Evalua
     text = f"The threshold was chosen on these same images. {how} it answers {answered}{right}."
     advice = "Expect this on new images, not the figure above."
     if (accuracy.value or 0) < config.target_precision:
-        advice += " It is below your target: raise --target-precision slightly, or add images."
+        advice += f" {100 * (accuracy.value or 0):.4g}% is below your target: raise --target-precision, or add images."
     return Finding("threshold_tried", text, advice)
 
 
@@ -180,7 +186,7 @@ def judge_learning_curve(curve: LearningCurve | None, *, num_label_issues: int =
     """
     if curve is None:
         return ()
-    first = "Check the labels that may be wrong with mien review. Then look" if num_label_issues else "Look"
+    first = "Check the labels that may be wrong. Then look" if num_label_issues else "Look"
     gain, value = curve.gain, curve.gain.value or 0.0
     interval = f"{signed(100 * gain.low)} to {signed(100 * gain.high)}"
     if not curve.is_long_enough:
@@ -202,7 +208,7 @@ def judge_learning_curve(curve: LearningCurve | None, *, num_label_issues: int =
         return (Finding("enough_images", text, f"{first} at the mistakes, and add images of what they share."),)
     if not curve.is_rising or value < _LEAST_GAIN or gain.high - gain.low > _WIDE_INTERVAL:
         text = (
-            "There are too few images to tell how much more would help: twice as many would change the accuracy by "
+            "It is not clear whether more images would help: twice as many could change the accuracy by anything from "
             f"{interval} points."
         )
         return (Finding("short_curve", text, f"{first} at the mistakes, and add images of what they share."),)
@@ -219,12 +225,21 @@ def _judge_size(evaluation: Evaluation, remedy: str, if_fine: str) -> Finding:
     if evaluation.baseline.value == 1:
         advice = "Evaluate it on images of all classes too, to see how often it mistakes others for this one."
         return Finding("one_class", text, advice)
+    if _is_no_better(evaluation):
+        return Finding("no_better", text, _APART)
     if _is_too_little(evaluation):
         return Finding("too_little_data", text, f"{_add_images(evaluation)} {remedy}".rstrip())
     if evaluation.accuracy.high < _HALF:
         advice = "See which classes it confuses. Merge those that cannot be told apart, or add images."
         return Finding("weak", text, advice)
     return Finding("fine", text, if_fine)
+
+
+def _is_no_better(evaluation: Evaluation) -> bool:
+    """Whether it is worse than guessing, or at best as good, on enough images to tell."""
+    accuracy, baseline = evaluation.accuracy, evaluation.baseline.value or 0
+    is_wide = accuracy.high - accuracy.low > _WIDE_INTERVAL
+    return accuracy.high < baseline or ((accuracy.value or 0) <= baseline and not is_wide)
 
 
 def _is_too_little(evaluation: Evaluation) -> bool:

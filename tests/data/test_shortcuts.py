@@ -39,7 +39,9 @@ def test_a_fact_that_tells_the_classes_apart_is_named_with_its_direction() -> No
     found = find_shortcuts(moods(brightness=(0.7, 0.4)))
     assert {"brightness"} <= {shortcut.fact for shortcut in found} <= {"brightness", "all together"}
     (text,) = [shortcut.text for shortcut in found if shortcut.fact == "brightness"]
-    assert "sad images are darker (median 40% of full brightness) than happy ones (70% of full brightness)" in text
+    assert (
+        "'sad' images are darker (median 40% of full brightness) than 'happy' images (70% of full brightness)" in text
+    )
     assert "brightness alone predicts the label with an accuracy of 100%" in text
     lines = "\n".join(describe_shortcuts(found))
     assert "Always guessing 'happy' gets 50%" in lines
@@ -48,13 +50,13 @@ def test_a_fact_that_tells_the_classes_apart_is_named_with_its_direction() -> No
 
 def test_the_kind_of_file_is_a_fact_too() -> None:
     found = find_shortcuts(moods(format=("JPEG", "PNG")))
-    assert any("100% of happy images are JPEG, but 0% of sad images" in shortcut.text for shortcut in found)
+    assert any("100% of the 'happy' images are JPEG, but 0% of the 'sad' images" in shortcut.text for shortcut in found)
 
 
 def test_three_classes_are_told_apart() -> None:
     found = find_shortcuts(moods(names=("calm", "happy", "sad"), num_bytes=(30_000, 9_000, 60_000)))
     (text,) = [shortcut.text for shortcut in found if shortcut.fact == "file size"]
-    assert text.startswith("happy images are smaller files (median 8.8 KB) than sad ones (59 KB)")
+    assert text.startswith("'happy' images are smaller files (median 8.8 KB) than 'sad' images (59 KB)")
     assert found[0].accuracy.value == 1
     assert found[0].baseline.value == pytest.approx(1 / 3)
 
@@ -106,7 +108,7 @@ def test_the_host_that_images_came_from_is_a_fact_where_it_is_known(tmp_path: Pa
     ]
     write_sources(tmp_path, rows)
     (found,) = [shortcut for shortcut in find_shortcuts(dataset) if shortcut.fact == "source host"]
-    assert "100% of happy images are from happy.example.org, but 0% of sad images" in found.text
+    assert "100% of the 'happy' images are from happy.example.org, but 0% of the 'sad' images" in found.text
 
 
 @pytest.mark.parametrize(
@@ -138,3 +140,10 @@ def test_of_very_many_images_a_thousand_are_looked_at(monkeypatch: pytest.Monkey
     monkeypatch.setattr("mien.data.shortcuts._num_right", counted)
     find_shortcuts(moods(10_000))
     assert set(looked_at) == {1000}
+
+
+def test_the_size_of_a_png_file_is_said_to_depend_on_what_it_shows() -> None:
+    for kind, is_said in (("PNG", True), ("JPEG", False)):
+        found = find_shortcuts(moods(num_bytes=(9_000, 60_000), format=(kind, kind)))
+        (text,) = [shortcut.text for shortcut in found if shortcut.fact == "file size"]
+        assert text.endswith("(in PNG files, this also depends on what the images show)") == is_said

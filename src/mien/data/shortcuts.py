@@ -263,12 +263,19 @@ def _words(fact: str, records: list[ImageRecord], hosts: Mapping[str, str], accu
     share = f"the label with an accuracy of {accuracy}"
     for measure in _MEASURES:
         if measure.name == fact:
-            return f"{_difference(measure, records)}: {fact} alone predicts {share}"
+            return f"{_difference(measure, records)}: {fact} alone predicts {share}{_caution(fact, records)}"
     if fact == _TOGETHER:
         source = ", source" if any(hosts.values()) else ""
         return f"file size, format, dimensions{source}, brightness and colour together predict {share}"
     values = [f"from {hosts.get(r.path) or 'no known host'}" if fact == "source host" else r.format for r in records]
     return f"{_favourite(values, [r.label for r in records])}: {fact} alone predicts {share}"
+
+
+def _caution(fact: str, records: list[ImageRecord]) -> str:
+    """Say that a fact may come from what the images show, where their files are not compressed with losses."""
+    num_png = sum(record.format == "PNG" for record in records)
+    is_drawn = fact in {"file size", "bytes per pixel"} and num_png > len(records) / 2
+    return " (in PNG files, this also depends on what the images show)" if is_drawn else ""
 
 
 def _difference(measure: _Measure, records: list[ImageRecord]) -> str:
@@ -281,7 +288,7 @@ def _difference(measure: _Measure, records: list[ImageRecord]) -> str:
     shown = {name: measure.shown(value) for name, value in medians.items()}
     if shown[low] == shown[high]:
         return f"the classes differ in {measure.name}, though not in its median ({shown[low]})"
-    return f"{low} images {measure.least} (median {shown[low]}) than {high} ones ({shown[high]})"
+    return f"'{low}' images {measure.least} (median {shown[low]}) than '{high}' images ({shown[high]})"
 
 
 def _favourite(values: list[str], labels: list[str]) -> str:
@@ -298,4 +305,7 @@ def _favourite(values: list[str], labels: list[str]) -> str:
 
     name, value = max(sorted(shares), key=gap)
     other = min(sorted(counts), key=lambda label: shares[label, value])
-    return f"{shares[name, value]:.0%} of {name} images are {value}, but {shares[other, value]:.0%} of {other} images"
+    return (
+        f"{shares[name, value]:.0%} of the '{name}' images are {value}, but {shares[other, value]:.0%} of the "
+        f"'{other}' images"
+    )

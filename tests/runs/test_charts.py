@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import replace
+from importlib.resources import files as package_files
 from itertools import pairwise
 from xml.etree import ElementTree
 
@@ -17,7 +18,9 @@ from mien.runs.charts import (
     plot_coverage,
     plot_epochs,
     plot_learning_curve,
+    plot_matrix,
     plot_sureness,
+    shade,
     ticks,
 )
 from mien.scoring.calibration import Coverage
@@ -108,7 +111,26 @@ def test_a_classifier_that_is_always_right_or_always_wrong_is_drawn() -> None:
             ElementTree.fromstring(chart.__html__())
 
 
-def test_thresholds_stand_apart_and_below_all_that_is_drawn() -> None:
+@pytest.mark.parametrize("right", [True, False])
+def test_a_cell_of_the_matrix_is_empty_or_clearly_tinted(right: bool) -> None:
+    shades = [shade(count, 1000, right=right) for count in (0, 1, 100, 500, 1000)]
+    assert shades == sorted(shades) and (shades[:2], shades[-1]) == ([0, 18], 48)
+    assert shade(2, 23, right=False) > shade(2, 23, right=True)
+    assert shade(0, 0, right=right) == 0
+
+
+def test_the_page_and_the_figure_of_a_matrix_have_the_same_shades() -> None:
+    css = (package_files("mien.runs") / "page" / "report.css").read_text("utf-8")
+    shades = {shade(count, 100, right=right) for count in range(1, 101) for right in (True, False)}
+    assert {(int(name), int(part)) for name, part in re.findall(r"\.s(\d+) { --part: (\d+)%; }", css)} == {
+        (percent, percent) for percent in shades
+    }
+    drawn = parts(plot_matrix(evaluation_of([[20, 5], [0, 25]])).__html__(), "rect")
+    assert [part.get("class") for part in drawn] == ["cell a", "cell b", "cell b", "cell a"]
+    assert [part.get("fill-opacity") for part in drawn] == ["0.43", "0.33", "0.0", "0.48"]
+
+
+def test_thresholds_stand_apart_and_above_all_that_is_drawn() -> None:
     rows = tuple(
         Coverage(step / 40, wilson_score(200 - step, 200), wilson_score(step * 3, 120)) for step in range(1, 40)
     )

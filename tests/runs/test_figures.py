@@ -61,8 +61,8 @@ def test_the_confusion_matrix_has_the_truth_down_and_the_prediction_across() -> 
     evaluation = replace(evaluation_with(("happy", "sad")), confusion=((5, 2), (0, 7)))
     root = ElementTree.fromstring(mien.plot_confusion(evaluation).svg)
     places = {e.text: (float(e.get("x", 0)), float(e.get("y", 0))) for e in root.iter(f"{SVG}text")}
-    assert places["5"][1] == places["2"][1] < places["0"][1] == places["7"][1]
-    assert places["5"][0] == places["0"][0] < places["2"][0] == places["7"][0]
+    assert places["5"][1] == places["2"][1] < places["·"][1] == places["7"][1]
+    assert places["5"][0] == places["·"][0] < places["2"][0] == places["7"][0]
     assert "rows: true class; columns: predicted" in places
 
 

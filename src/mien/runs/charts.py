@@ -267,12 +267,12 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
         parts.append(f'<text x="{left + middle}" y="{top - 6}" {lean}>{escape(name)}</text>')
     for row, counts in enumerate(evaluation.confusion):
         for column, count in enumerate(counts):
-            x, y, share = left + side * column, top + side * row, count / max(sum(counts), 1)
-            cell = f'class="cell {"a" if row == column else "b"}" x="{x}" y="{y}" width="{side - 2}"'
-            parts.append(f'<rect {cell} height="{side - 2}" fill-opacity="{share:.2f}"/>')
-            ink = "inverse" if share > 0.55 else "axis" if count else "faint"
+            x, y, right = left + side * column, top + side * row, row == column
+            cell = f'class="cell {"a" if right else "b"}" x="{x}" y="{y}" width="{side - 2}" height="{side - 2}"'
+            parts.append(f'<rect {cell} fill-opacity="{shade(count, sum(counts), right=right) / 100}"/>')
             centre = f'x="{x + side // 2 - 1}" y="{y + side // 2 + 3}"'
-            parts.append(f'<text class="{ink}" {centre} text-anchor="middle">{count:,}</text>')
+            shown = f'class="count" {centre}' if count else centre
+            parts.append(f'<text {shown} text-anchor="middle">{f"{count:,}" if count else "·"}</text>')
     rows = "; ".join(
         f"{name}: " + ", ".join(f"{count} as {other}" for other, count in zip(names, counts, strict=True) if count)
         for name, counts in zip(names, evaluation.confusion, strict=True)
@@ -284,6 +284,18 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
 
 
 def _plot_pairs(evaluation: Evaluation) -> Chart:
+def shade(count: int, total: int, *, right: bool) -> int:
+    """Return how dark a cell of the confusion matrix is, in percent: 0 if it is empty, otherwise 18, 23 and so on to 48.
+
+    Args:
+        count: The images in the cell.
+        total: The images of its true class.
+        right: Whether they are predicted correctly. Mistakes are few, so they darken faster.
+    """
+    share = count / max(total, 1)
+    return 18 + 5 * round(6 * (share if right else math.sqrt(share))) if count else 0
+
+
     """Draw a bar for each of the most confused pairs of classes."""
     pairs, line = evaluation.most_confused(MANY_CLASSES), 20
     num_wrong = evaluation.accuracy.num_images - evaluation.num_right

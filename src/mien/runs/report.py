@@ -228,7 +228,7 @@ def _environment() -> "Environment":
         "exact": lambda share: f"{100 * share:g}%",
     }
     environment.globals |= {draw.__name__: draw for draw in _DRAWN}
-    environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE}
+    environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE, "shade": charts.shade}
     return environment
 
 

@@ -135,11 +135,12 @@ def test_thresholds_stand_apart_and_above_all_that_is_drawn() -> None:
         Coverage(step / 40, wilson_score(200 - step, 200), wilson_score(step * 3, 120)) for step in range(1, 40)
     )
     chart = plot_coverage(replace(EVALUATION, coverage=rows)).__html__()
-    words = [part for part in parts(chart, "text") if str(part.text).startswith("≥")]
-    places = sorted(float(str(part.get("x"))) for part in words)
-    assert len(words) > 1 and min(after - before for before, after in pairwise(places)) > 34
-    lowest = max(float(y) for y in re.findall(r",([-\d.]+)", str(parts(chart, "polygon")[0].get("points"))))
-    assert all(float(str(part.get("y"))) - 12 >= lowest for part in words)
+    (heading,) = [part for part in parts(chart, "text") if part.text == "threshold"]
+    words = [part for part in parts(chart, "text") if part.get("y") == heading.get("y")]
+    places = [float(str(part.get("x"))) for part in (heading, *reversed(words[1:]))]
+    assert len(words) > 2 and min(after - before for before, after in pairwise(places)) > 44
+    highest = min(float(y) for y in re.findall(r",([-\d.]+)", str(parts(chart, "polygon")[0].get("points"))))
+    assert float(str(heading.get("y"))) < highest
 
 
 def test_the_bar_of_a_score_spans_its_interval() -> None:

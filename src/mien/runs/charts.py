@@ -16,8 +16,9 @@ from mien.scoring.results import Evaluation
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
-# Space for threshold labels: the distance between two as a share of the width, and their share of the height.
-_LABEL_ROOM, _LABEL_HEIGHT = 0.13, 0.1
+# Space for threshold labels: the distance between two as a share of the width, their share of the height, and where
+# their heading ends.
+_LABEL_ROOM, _LABEL_HEIGHT, _HEADING_END = 0.15, 0.1, 64
 Point = tuple[float, float]
 _ENDS = ((0, "start"), (0.25, "middle"), (0.5, "middle"), (0.75, "middle"), (1, "end"))
 
@@ -206,7 +207,7 @@ def plot_coverage(evaluation: Evaluation) -> Chart:
     """Draw the accuracy of the answers that a threshold leaves, by the share of images answered."""
     rows = [row for row in evaluation.coverage if row.accuracy.value is not None]
     least = math.floor(min(row.accuracy.low for row in rows) * 10) / 10
-    plane = _Plane((0.0, 1.0), (least - _LABEL_HEIGHT * (1 - least), 1.0))
+    plane = _Plane((0.0, 1.0), (least, 1 + _LABEL_HEIGHT * (1 - least)))
     points = [(row.answered.value or 0.0, row.accuracy.value or 0.0) for row in rows]
     edge = [(row.answered.value or 0.0, row.accuracy.high) for row in rows]
     edge += [(row.answered.value or 0.0, row.accuracy.low) for row in reversed(rows)]
@@ -283,7 +284,6 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
     return Chart(title, told, tuple(parts), width, top + side * num_classes + 4)
 
 
-def _plot_pairs(evaluation: Evaluation) -> Chart:
 def shade(count: int, total: int, *, right: bool) -> int:
     """Return how dark a cell of the confusion matrix is, in percent: 0 if it is empty, otherwise 18, 23 and so on to 48.
 
@@ -296,6 +296,7 @@ def shade(count: int, total: int, *, right: bool) -> int:
     return 18 + 5 * round(6 * (share if right else math.sqrt(share))) if count else 0
 
 
+def _plot_pairs(evaluation: Evaluation) -> Chart:
     """Draw a bar for each of the most confused pairs of classes."""
     pairs, line = evaluation.most_confused(MANY_CLASSES), 20
     num_wrong = evaluation.accuracy.num_images - evaluation.num_right
@@ -325,15 +326,14 @@ def _room_for(lines: Sequence[str]) -> int:
 
 
 def _thresholds(evaluation: Evaluation, plane: _Plane) -> Iterator[str]:
-    """Label round thresholds at the bottom of the chart, each below its point."""
-    foot = plane.y(plane.up[0]) - 5
+    """Label round thresholds at the top of the chart, each above its point."""
+    y = plane.y(plane.up[1]) + 10
+    yield f'<text class="axis" x="{_LEFT - 38}" y="{y}">threshold</text>'
     for row in round_thresholds(evaluation.coverage, _LABEL_ROOM):
         across = row.answered.value or 0.0
-        yield plane.upright(
-            across, plane.up[0] + _LABEL_HEIGHT * 0.8 * (plane.up[1] - plane.up[0]), row.accuracy.value or 0.0, "grid"
-        )
-        x = min(plane.x(across), _WIDTH - 18)
-        yield f'<text x="{x}" y="{foot}" text-anchor="middle">≥{row.threshold:.0%}</text>'
+        if plane.x(across) > _HEADING_END + 30:
+            yield plane.upright(across, row.accuracy.value or 0.0, 1.0, "grid")
+            yield f'<text x="{plane.x(across)}" y="{y}" text-anchor="middle">{row.threshold:.0%}</text>'
 
 
 def interval_bar(score: Score, *, mark: float | None = None) -> Svg:

@@ -1,12 +1,15 @@
 import pytest
 
+from mien.core.fonts import load_font
 from mien.core.text import (
     class_name_problem,
     first_few,
+    fitting,
     folded,
     in_points,
     one_line,
     safe_stem,
+    short_names,
     shorten,
     signed,
     visible,
@@ -135,3 +138,35 @@ def test_a_gain_keeps_its_decimals() -> None:
 
 def test_what_rounds_to_zero_has_no_sign() -> None:
     assert [signed(number, 1) for number in (0.04, -0.04, 0.06, -0.06)] == ["0.0", "0.0", "+0.1", "-0.1"]
+
+
+@pytest.mark.parametrize("width", [0, 9, 20, 55, 120, 10_000])
+def test_a_line_is_shortened_in_its_middle_as_little_as_can_be(width: int) -> None:
+    font, line = load_font(12), "holiday/Wide and narrow.jpg"
+    shown = fitting(line, width, font.getlength)
+    begin, mark, end = shown.partition("…")
+    assert line.startswith(begin) and line.endswith(end)
+    if mark and (begin or end):
+        assert font.getlength(shown) <= width
+        wider = f"{line[: len(begin) + 1]}…{end}"
+        assert font.getlength(wider) > width - 12
+    assert shown == line or width < font.getlength(line)
+
+
+@pytest.mark.parametrize("width", range(8, 36))
+def test_a_name_is_shortened_between_words(width: int) -> None:
+    name = "Hairline crack_from the glazing-kiln"
+    begin, _, end = fitting(name, width, len, words=True).partition("…")
+    assert len(f"{begin}…{end}") <= width
+    if " " in begin:
+        assert not name[len(begin)].isalpha()
+    if " " in end:
+        assert not name[-len(end) - 1].isalpha()
+
+
+@pytest.mark.parametrize("width", [8, 12, 20, 60])
+def test_no_two_names_read_the_same(width: int) -> None:
+    names = [*(f"a crack of kind {number:02} in the glaze" for number in range(30)), "\u202e", r"\u202e", "嬉しい" * 9]
+    shown = short_names(names, width)
+    assert list(shown) == names and len({*shown.values()}) == len(names)
+    assert all(text.isprintable() and len(text) <= width for text in list(shown.values())[:30])

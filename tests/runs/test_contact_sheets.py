@@ -16,6 +16,7 @@ from mien.core.text import visible
 from mien.data.dataset import Dataset
 from mien.errors import OutputError, SettingsError
 from mien.runs.contact_sheets import plot_check, plot_label_issues
+from mien.scoring.label_issues import LabelIssue
 
 
 def predictions_about(
@@ -76,15 +77,15 @@ def test_mistakes_come_with_truth_and_answer_the_surest_first(dataset: Dataset) 
     places = dataset.indexes()[[0, 1, 12, 13]].tolist()
     predictions = predictions_about(places, [0, 0, 1, 1], [[0.3, 0.7], [0.8, 0.2], [0.95, 0.05], [0.4, 0.6]])
     assert mien.plot_mistakes(dataset, predictions).captions == (
-        ("happy 95%, not sad", "sad/00.jpg"),
-        ("sad 70%, not happy", "happy/00.jpg"),
+        ("labelled sad", "predicted happy 95%", "sad/00.jpg"),
+        ("labelled happy", "predicted sad 70%", "happy/00.jpg"),
     )
-    assert mien.plot_mistakes(dataset, predictions, num_images=1).captions == (("happy 95%, not sad", "sad/00.jpg"),)
+    assert len(mien.plot_mistakes(dataset, predictions, num_images=1).captions) == 1
 
 
 def test_names_of_a_classifier_that_knows_more_classes_are_its_own(dataset: Dataset) -> None:
     predictions = predictions_about([0], [1], [[0.9, 0.0, 0.1]], ("$x$", "happy", "sad"))
-    assert mien.plot_mistakes(dataset, predictions).captions[0][0] == "$x$ 90%, not happy"
+    assert mien.plot_mistakes(dataset, predictions).captions[0][:2] == ("labelled happy", "predicted $x$ 90%")
 
 
 def test_answers_about_other_images_and_odd_numbers_are_refused(dataset: Dataset) -> None:
@@ -100,13 +101,13 @@ def test_answers_about_other_images_and_odd_numbers_are_refused(dataset: Dataset
 def test_where_there_is_nothing_to_show_that_is_said(dataset: Dataset) -> None:
     sheet = mien.plot_mistakes(dataset, predictions_about([0], [0], [[0.9, 0.1]]))
     assert sheet.captions == (("No mistakes in 1 prediction",),)
-    assert plot_label_issues(dataset, {}).captions == (("No images",),)
+    assert plot_label_issues(dataset, ()).captions == (("No images",),)
 
 
 def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_image(tmp_path: Path) -> None:
     folder = draw_folder(tmp_path / "data", 1)
     (folder / "sad" / "00.jpg").rename(folder / "sad" / f"{'Wide' * 50}-the-end.jpg")
-    (_, (_, line)) = plot_label_issues(mien.scan(folder), {0: "first", 1: "second"}).captions
+    ((*_, line),) = plot_label_issues(mien.scan(folder), [LabelIssue(1, "sad", "happy", 0.1, 0.9)]).captions
     assert line.startswith("sad/Wide") and line.endswith("-the-end.jpg") and "…" in line
     assert load_font(11).getlength(line) <= 212
 
@@ -114,7 +115,7 @@ def test_a_long_name_keeps_its_class_and_its_end_and_stays_within_its_image(tmp_
 def test_names_in_any_script_are_drawn(dataset: Dataset) -> None:
     for title in (
         "$\\frac{1}",
-        "😀 \u202e right to left",
+        "😀 \u202e to left",
         "a\nb\x00",
         "悲しい",
         "שלום",
@@ -123,8 +124,21 @@ def test_names_in_any_script_are_drawn(dataset: Dataset) -> None:
         "e\u0301",
         "",
     ):
-        ((shown, _),) = plot_label_issues(dataset, {0: title}).captions
-        assert shown == visible(title)
+        issue = LabelIssue(0, "happy", title, 0.02, 0.98)
+        assert plot_label_issues(dataset, [issue]).captions == (
+            ("labelled happy", f"looks like {visible(title)} 98%", "happy/00.jpg"),
+        )
+
+
+def test_long_names_are_shortened_to_their_own_room_and_stay_apart(tmp_path: Path) -> None:
+    names = [f"Hairline crack from the {kind} glazing kiln" for kind in ("left", "right")]
+    for number, name in enumerate(names):
+        save_image(tmp_path / "data" / name / "a.png", draw_image(number))
+    dataset = mien.scan(tmp_path / "data")
+    assert mien.plot_samples(dataset).captions == (("Hairline…kiln #1",), ("Hairline…kiln #2",))
+    ((title, answer, _),) = plot_label_issues(dataset, [LabelIssue(0, names[0], names[1], 0.02, 0.98)]).captions
+    assert (title, answer) == ("labelled Hairline…kiln #1", "looks like Hairline…kiln #2 98%")
+    assert load_font(13).getlength(answer) <= 212
 
 
 def test_a_sheet_is_saved_in_the_format_that_its_name_says(dataset: Dataset, tmp_path: Path) -> None:

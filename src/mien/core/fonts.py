@@ -1,6 +1,5 @@
-"""Fonts: the typeface for text drawn with Pillow, and fitting a line into a width."""
+"""Fonts: the typeface for text drawn with Pillow."""
 
-from bisect import bisect_right
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,21 +27,3 @@ def load_font(size: int) -> Font:
         except OSError:
             continue
     return ImageFont.load_default(size)
-
-
-def fitting(line: str, font: Font, width: float) -> str:
-    """Shorten a line in the middle, with "…", until it fits a width.
-
-    Args:
-        line: Text without line breaks.
-        font: What `load_font` returned.
-        width: Available width in pixels.
-    """
-    if font.getlength(line) <= width:
-        return line
-
-    def shortened(num_letters: int) -> str:
-        return f"{line[: num_letters - num_letters // 2]}…{line[len(line) - num_letters // 2 :]}"
-
-    most = bisect_right(range(1, len(line)), width, key=lambda kept: font.getlength(shortened(kept)))
-    return shortened(most)

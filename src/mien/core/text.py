@@ -3,7 +3,9 @@
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 _MAX_LETTERS = 100
 _MAX_STEM = 40
@@ -82,6 +84,54 @@ def shorten(text: str, most: int, *, end: int = 0) -> str:
         ('a long na…', 'a lon….jpg')
     """
     return text if len(text) <= most else f"{text[: most - end - 1]}…{text[len(text) - end :]}"
+
+
+def fitting(text: str, width: float, measure: Callable[[str], float], *, words: bool = False) -> str:
+    """Shorten a text in the middle, with "…", until it fits a width.
+
+    Args:
+        text: Text without line breaks.
+        width: Available width.
+        measure: Returns the width of a text.
+        words: Keep only whole words if any fits.
+
+    Example:
+        >>> fitting("Three fingers, palm out", 16, len), fitting("Three fingers, palm out", 16, len, words=True)
+        ('Three fi…alm out', 'Three…palm out')
+    """
+    if measure(text) <= width:
+        return text
+
+    spans = [word.span() for word in re.finditer(r"[^\s_-]+", text)] if words else []
+
+    def shortened(kept: int) -> str:
+        begin, end = kept - kept // 2, len(text) - kept // 2
+        begin = max((stop for _, stop in spans if stop <= begin), default=begin)
+        end = min((start for start, _ in spans if start >= end), default=end)
+        return f"{text[:begin]}…{text[end:]}"
+
+    return shortened(bisect_right(range(1, len(text)), width, key=lambda kept: measure(shortened(kept))))
+
+
+def short_names(names: Sequence[str], width: float, measure: Callable[[str], float] = len) -> dict[str, str]:
+    """Make names visible and shorten them to a width, so that no two of them read the same.
+
+    Args:
+        names: Untrusted class names, in order.
+        width: Available width.
+        measure: Returns the width of a text. Default: the number of characters.
+
+    Example:
+        >>> list(short_names(["crack in the clear glaze", "crack in the matt glaze"], 14).values())
+        ['crack…glaze #1', 'crack…glaze #2']
+    """
+    short = {name: fitting(visible(name), width, measure, words=True) for name in names}
+    times = Counter(short.values())
+    for number, name in enumerate(names, start=1):
+        if times[short[name]] > 1:
+            mark = f" #{number}"
+            short[name] = fitting(visible(name), width - measure(mark), measure, words=True) + mark
+    return short
 
 
 def counted(number: int, noun: str) -> str:

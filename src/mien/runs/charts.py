@@ -8,7 +8,7 @@ from html import escape
 
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Score
-from mien.core.text import MANY_CLASSES, counted, shorten, visible
+from mien.core.text import MANY_CLASSES, counted, short_names
 from mien.scoring.calibration import round_thresholds
 from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.results import Evaluation
@@ -16,6 +16,8 @@ from mien.scoring.results import Evaluation
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
 _MAX_POINTS = 400
+# The widest class name.
+_MAX_NAME = 300
 # Space for threshold labels: the distance between two as a share of the width, their share of the height, and where
 # their heading ends.
 _LABEL_ROOM, _LABEL_HEIGHT, _HEADING_END = 0.15, 0.1, 64
@@ -255,11 +257,13 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
     title = f"Confusion matrix, {counted(num_images, 'image')}"
     if num_classes > MANY_CLASSES:
         return _plot_pairs(evaluation)
-    names = [_short(name) for name in evaluation.class_names]
+    names = list(short_names(evaluation.class_names, _MAX_NAME, _width).values())
     longest = max(len(f"{count:,}") for counts in evaluation.confusion for count in counts)
     side = max(46 if num_classes < 8 else 30, 8 * longest + 8)
-    left, turned = _room_for(names), _room_for(names) > side + 12
-    top = 46 + (_room_for(names) if turned else 0)
+    left = 12 + round(max(map(_width, names)))
+    turned = left > side + 12
+    # Names that are turned by 60° are 87% as high as they are wide, and stick out to the right by half their width.
+    top, overhang = (34 + round(0.87 * left), left // 2) if turned else (46, 0)
     parts = ['<text class="axis" x="0" y="12">rows: true class; columns: predicted</text>']
     for place, name in enumerate(names):
         middle = round(side * (place + 0.5))
@@ -278,14 +282,13 @@ def plot_matrix(evaluation: Evaluation) -> Chart:
         f"{name}: " + ", ".join(f"{count} as {other}" for other, count in zip(names, counts, strict=True) if count)
         for name, counts in zip(names, evaluation.confusion, strict=True)
     )
-    # The last column label is rotated and sticks out to the right.
-    width = max(left + side * num_classes + 4 + (top - 46) // 2, 200)
+    width = max(left + side * num_classes + 4 + overhang, 200)
     told = f"True class, and what was predicted. {rows}."
     return Chart(title, told, tuple(parts), width, top + side * num_classes + 4)
 
 
 def shade(count: int, total: int, *, right: bool) -> int:
-    """Return how dark a cell of the confusion matrix is, in percent: 0 if it is empty, otherwise 18, 23 and so on to 48.
+    """Return how dark a cell of the confusion matrix is in percent: 0 if it is empty, otherwise 18, 23 and so on to 48.
 
     Args:
         count: The images in the cell.
@@ -301,8 +304,10 @@ def _plot_pairs(evaluation: Evaluation) -> Chart:
     pairs, line = evaluation.most_confused(MANY_CLASSES), 20
     num_wrong = evaluation.accuracy.num_images - evaluation.num_right
     title = f"{counted(num_wrong, 'mistake')} in {counted(evaluation.accuracy.num_images, 'image')}"
-    said = [f"{_short(label)} mistaken for {_short(predicted)}" for label, predicted, _ in pairs]
-    left, most = _room_for(said), max((count for *_, count in pairs), default=1)
+    names = short_names(evaluation.class_names, _MAX_NAME, _width)
+    said = [f"{names[label]} mistaken for {names[predicted]}" for label, predicted, _ in pairs]
+    left = 12 + round(max(map(_width, said), default=0))
+    most = max((count for *_, count in pairs), default=1)
     parts = ['<text class="axis" x="0" y="12">most confused classes, with the number of images</text>']
     for place, (text, (*_, count)) in enumerate(zip(said, pairs, strict=True)):
         y, length = 24 + line * place, round(200 * count / most)
@@ -316,13 +321,9 @@ def _plot_pairs(evaluation: Evaluation) -> Chart:
     return Chart(title, f"{told}.", tuple(parts), max(left, 100) + 260, 30 + line * max(len(pairs), 1))
 
 
-def _short(name: str) -> str:
-    return shorten(visible(name), 24)
-
-
-def _room_for(lines: Sequence[str]) -> int:
-    """Return the width that lines of text take in most fonts, with a margin."""
-    return round(max((sum(12 if ord(letter) > 0x1100 else 7.2 for letter in line) for line in lines), default=0)) + 12
+def _width(line: str) -> float:
+    """Return the width that a line of text takes in most fonts."""
+    return sum(12 if ord(letter) > 0x1100 else 7.2 for letter in line)
 
 
 def _thresholds(evaluation: Evaluation, plane: _Plane) -> Iterator[str]:

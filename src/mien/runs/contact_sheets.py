@@ -2,8 +2,9 @@
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 
@@ -13,10 +14,11 @@ from PIL import Image, ImageDraw
 
 from mien.config import expect
 from mien.core import files
-from mien.core.fonts import fitting, load_font
-from mien.core.text import counted, shorten, visible
+from mien.core.fonts import load_font
+from mien.core.text import counted, fitting, short_names, visible
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
+from mien.scoring.label_issues import LabelIssue
 from mien.scoring.results import Predictions
 
 # In pixels; about as wide as a web page.
@@ -29,6 +31,8 @@ _MAX_SETS, _MAX_OF_SET = 30, 4
 _INK, _GREY, _FRAME, _GROUND = "#111111", "#666666", "#d8d8d8", "#f3f3f3"
 # Limits on the aspect ratio of a frame, which follows that of most images.
 _NARROWEST, _WIDEST = 0.6, 4.0
+# A line above an image: what stands before a class name, the name, and what stands after it.
+_Line = tuple[str, str, str]
 # An image enlarged by this factor or more is not smoothed.
 _MUCH_LARGER = 3
 
@@ -91,7 +95,8 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> Sh
     expect(num_images >= 1, "num_images", num_images, "1 or more")
     expect(seed >= 0, "seed", seed, "0 or more")
     chosen = _samples(dataset, num_images, seed)
-    return _sheet(dataset, chosen, [(dataset.records[index].label,) for index in chosen], side=_SAMPLE_SIDE)
+    lines = [(("", dataset.records[index].label, ""),) for index in chosen]
+    return _sheet(dataset, chosen, lines, side=_SAMPLE_SIDE, with_paths=False)
 
 
 def _samples(dataset: Dataset, num_images: int, seed: int) -> NDArray[np.int64]:
@@ -112,33 +117,35 @@ def plot_check(dataset: Dataset) -> Sheet:
         dataset: What `clean` returned.
     """
     samples = _samples(dataset, 24, 0)
-    lines = [(dataset.records[index].label, dataset.records[index].path) for index in samples]
+    lines = [(("", dataset.records[index].label, ""),) for index in samples]
     places = {record.path: place for place, record in enumerate(dataset.records)}
     pairs: list[int] = []
     # Sets with conflicting labels come first.
     for copies in sorted(dataset.groups(), key=lambda copies: len({copy.label for copy in copies}) < 2)[:_MAX_SETS]:
         for number, copy in enumerate(sorted(copies, key=lambda copy: not copy.used)[:_MAX_OF_SET]):
             pairs.append(places[copy.path])
-            title = f"{'copy' if number else 'image'}: {copy.label}"
-            lines.append((title if copy.used else f"{title}, skipped", copy.path))
+            lines.append((("copy: " if number else "image: ", copy.label, "" if copy.used else ", skipped"),))
     return _sheet(dataset, np.array([*samples, *pairs], np.int64), lines, side=_SAMPLE_SIDE)
 
 
-def plot_label_issues(dataset: Dataset, titles: Mapping[int, str]) -> Sheet:
-    """Draw a contact sheet of some images, each with a title and its path.
+def plot_label_issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Sheet:
+    """Draw a contact sheet of label issues, each with its label, the class that it looks like, and its path.
 
     Args:
         dataset: The Dataset that holds the images.
-        titles: The title of each image, by index, in drawing order.
+        label_issues: What `find_label_issues` returned, or some of it.
     """
-    lines = [(title, dataset.records[index].path) for index, title in titles.items()]
-    return _sheet(dataset, np.array(list(titles), np.int64), lines, side=_ISSUE_SIDE)
+    lines = [
+        (("labelled ", found.label, ""), ("looks like ", found.suggested, f" {found.prob_suggested:.0%}"))
+        for found in label_issues
+    ]
+    return _sheet(dataset, np.array([found.index for found in label_issues], np.int64), lines, side=_ISSUE_SIDE)
 
 
 def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int = 24) -> Sheet:
     """Draw a contact sheet of the wrong predictions, the most confident first.
 
-    Above each image are the prediction, its probability, the label and the path.
+    Above each image are the label, the prediction with its probability, and the path.
 
     Args:
         dataset: The Dataset that holds the images.
@@ -165,12 +172,22 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
     worst = wrong[np.argsort(-sure[wrong], kind="stable")][:num_images]
     if not len(worst):
         return _note(f"No mistakes in {counted(len(sure), 'prediction')}")
-    names = [shorten(visible(name), 10) for name in predictions.class_names]
-    titles = [f"{names[chosen[i]]} {sure[i]:.0%}, not {names[predictions.labels[i]]}" for i in worst]
-    return plot_label_issues(dataset, dict(zip(predictions.indexes[worst].tolist(), titles, strict=True)))
+    names = predictions.class_names
+    lines = [
+        (("labelled ", names[predictions.labels[i]], ""), ("predicted ", names[chosen[i]], f" {sure[i]:.0%}"))
+        for i in worst
+    ]
+    return _sheet(dataset, predictions.indexes[worst], lines, side=_ISSUE_SIDE)
 
 
-def _sheet(dataset: Dataset, indexes: NDArray[np.int64], lines: Sequence[tuple[str, ...]], *, side: int) -> Sheet:
+def _sheet(
+    dataset: Dataset,
+    indexes: NDArray[np.int64],
+    lines: Sequence[tuple[_Line, ...]],
+    *,
+    side: int,
+    with_paths: bool = True,
+) -> Sheet:
     """Draw images in equal frames of about `side` pixels squared, in rows of equal length."""
     if not len(indexes):
         return _note("No images")
@@ -180,15 +197,33 @@ def _sheet(dataset: Dataset, indexes: NDArray[np.int64], lines: Sequence[tuple[s
     most = max(1, (_PAPER_WIDTH - 2 * _MARGIN + _GAP) // (width + _GAP))
     num_rows = math.ceil(len(indexes) / most)
     num_columns = math.ceil(len(indexes) / num_rows)
-    head = sum(_line_height(place) for place in range(len(lines[0]))) + _GAP // 3
+    paths = [dataset.records[index].path for index in indexes if with_paths]
+    captions = _captions(dataset, lines, paths, width)
+    head = sum(_line_height(is_title=place < len(lines[0])) for place in range(len(captions[0]))) + _GAP // 3
     across, down = width + _GAP, head + height + _GAP
-    paper = Image.new("RGB", (2 * _MARGIN - _GAP + num_columns * across, 2 * _MARGIN - _GAP + num_rows * down), "white")
-    captions = []
+    size = (2 * _MARGIN - _GAP + num_columns * across, 2 * _MARGIN - _GAP + num_rows * down)
+    paper = Image.new("RGB", size, "white")
     for place, (pixels, own_shape) in enumerate(zip(dataset.pixels(indexes), shapes, strict=True)):
         left, top = _MARGIN + place % num_columns * across, _MARGIN + place // num_columns * down
-        captions.append(_draw_caption(paper, (left, top), lines[place], width))
+        _draw_caption(paper, (left, top), captions[place], len(lines[0]))
         _draw_image(paper, (left, top + head, left + width, top + head + height), pixels, own_shape)
-    return Sheet(paper, tuple(captions))
+    return Sheet(paper, captions)
+
+
+def _captions(
+    dataset: Dataset, lines: Sequence[tuple[_Line, ...]], paths: Sequence[str], width: int
+) -> tuple[tuple[str, ...], ...]:
+    """Return the lines above each image, with its path if there are `paths`, shortened to a width."""
+    font, small = load_font(_TITLE_SIZE), load_font(_LINE_SIZE)
+    class_names = [*dict.fromkeys([*dataset.class_names, *(name for titles in lines for _, name, _ in titles)])]
+
+    @cache
+    def names(before: str, after: str) -> dict[str, str]:
+        return short_names(class_names, width - font.getlength(before + after), font.getlength)
+
+    titles = [tuple(f"{before}{names(before, after)[name]}{after}" for before, name, after in some) for some in lines]
+    below = [fitting(visible(path), width, small.getlength) for path in paths]
+    return tuple((*some, *below[place : place + 1]) for place, some in enumerate(titles))
 
 
 def _shape(dataset: Dataset, index: int) -> float:
@@ -199,15 +234,13 @@ def _shape(dataset: Dataset, index: int) -> float:
     return width / height
 
 
-def _draw_caption(paper: Image.Image, corner: tuple[int, int], lines: tuple[str, ...], width: int) -> tuple[str, ...]:
-    """Draw caption lines, the first one larger, and return them as drawn."""
-    (left, top), pen, drawn = corner, ImageDraw.Draw(paper), []
+def _draw_caption(paper: Image.Image, corner: tuple[int, int], lines: tuple[str, ...], num_titles: int) -> None:
+    """Draw the lines above an image, the titles larger."""
+    (left, top), pen = corner, ImageDraw.Draw(paper)
     for place, line in enumerate(lines):
-        font = load_font(_size(place))
-        drawn.append(fitting(visible(line), font, width))
-        pen.text((left, top), drawn[-1], _GREY if place else _INK, font)
-        top += _line_height(place)
-    return tuple(drawn)
+        is_title = place < num_titles
+        pen.text((left, top), line, _INK if is_title else _GREY, load_font(_TITLE_SIZE if is_title else _LINE_SIZE))
+        top += _line_height(is_title=is_title)
 
 
 def _draw_image(paper: Image.Image, frame: tuple[int, int, int, int], pixels: NDArray[np.uint8], shape: float) -> None:
@@ -226,16 +259,12 @@ def _draw_image(paper: Image.Image, frame: tuple[int, int, int, int], pixels: ND
 def _note(text: str) -> Sheet:
     """Draw a sentence instead of images."""
     font = load_font(_TITLE_SIZE)
-    size = (math.ceil(font.getlength(text)) + 4 * _MARGIN, _line_height(0) + 2 * _MARGIN)
+    size = (math.ceil(font.getlength(text)) + 4 * _MARGIN, _line_height(is_title=True) + 2 * _MARGIN)
     paper = Image.new("RGB", size, "white")
     ImageDraw.Draw(paper).text((2 * _MARGIN, _MARGIN), text, _INK, font)
     return Sheet(paper, ((text,),))
 
 
-def _size(place: int) -> int:
-    return _LINE_SIZE if place else _TITLE_SIZE
-
-
-def _line_height(place: int) -> int:
+def _line_height(*, is_title: bool) -> int:
     # High enough for any font that `load_font` finds.
-    return round(_size(place) * 1.35)
+    return round((_TITLE_SIZE if is_title else _LINE_SIZE) * 1.35)

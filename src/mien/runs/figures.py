@@ -47,7 +47,7 @@ class Figure:
             parts.append(f'<line class="{style}" x1="{place:g}" x2="{place + 26:g}" y1="{y - 4:g}" y2="{y - 4:g}"/>')
             parts.append(f'<text x="{place + 36:g}" y="{y:g}">{escape(words)}</text>')
             place += 36 + 7 * len(words) + _GAP
-        width = max(x, place, *(_GAP + 9 * len(chart.title) for chart in self.charts))
+        width = max(x, place, *(2 * _GAP + 9 * len(chart.title) for chart in self.charts))
         told = " ".join(f"{chart.title}: {chart.told}" for chart in self.charts)
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" class="chart" width="{width:g}" height="{height:g}" '

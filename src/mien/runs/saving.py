@@ -164,9 +164,7 @@ def save_label_issues(
         if path not in listed
     ]
     files.write_text(folder / "label_issues.csv", table_text(rows))
-    drawn = label_issues[:_NUM_DRAWN]
-    titles = {s.index: f"{s.label}? {s.suggested} {s.prob_suggested:.0%}" for s in drawn}
-    plot_label_issues(dataset, titles).savefig(folder / "label_issues.png")
+    plot_label_issues(dataset, label_issues[:_NUM_DRAWN]).savefig(folder / "label_issues.png")
 
 
 def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> str:

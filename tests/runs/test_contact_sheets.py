@@ -48,8 +48,9 @@ def test_samples_show_as_many_of_each_class_with_their_labels(dataset: Dataset) 
 def test_the_grid_is_even(tmp_path: Path, num_images: int, columns: int, rows: int) -> None:
     dataset = mien.scan(draw_folder(tmp_path / "data", 24))
     sheet = mien.plot_samples(dataset, num_images=num_images)
-    head = 22
-    assert sheet.image.size == (32 - 12 + columns * 172, 32 - 12 + rows * (160 + head + 12))
+    # One image cannot show both classes, which is said below it.
+    head, foot = 22, 30 * (num_images == 1)
+    assert sheet.image.size == (32 - 12 + columns * 172, 32 - 12 + rows * (160 + head + 12) + foot)
     assert len(sheet.captions) == num_images
 
 
@@ -139,6 +140,16 @@ def test_long_names_are_shortened_to_their_own_room_and_stay_apart(tmp_path: Pat
     ((title, answer, _),) = plot_label_issues(dataset, [LabelIssue(0, names[0], names[1], 0.02, 0.98)]).captions
     assert (title, answer) == ("labelled Hairline…kiln #1", "looks like Hairline…kiln #2 98%")
     assert load_font(13).getlength(answer) <= 212
+
+
+def test_samples_of_some_of_the_classes_say_so(tmp_path: Path) -> None:
+    for number in range(30):
+        save_image(tmp_path / "data" / f"class {number:02}" / "a.png", draw_image(number))
+    dataset = mien.scan(tmp_path / "data")
+    some, all_of_them = mien.plot_samples(dataset), mien.plot_samples(dataset, num_images=30)
+    assert (some.note, all_of_them.note) == ("24 of 30 classes", "")
+    below = np.asarray(some.image.crop((0, some.image.height - 30, some.image.width, some.image.height)))
+    assert below.min() < 128
 
 
 def test_a_sheet_is_saved_in_the_format_that_its_name_says(dataset: Dataset, tmp_path: Path) -> None:

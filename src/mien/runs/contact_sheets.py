@@ -44,10 +44,12 @@ class Sheet:
     Attributes:
         image: The drawing.
         captions: The caption lines above each image, shortened to fit.
+        note: A line below all images.
     """
 
     image: Image.Image
     captions: tuple[tuple[str, ...], ...]
+    note: str = ""
 
     def png(self) -> bytes:
         """Return the content of a PNG file."""
@@ -96,7 +98,9 @@ def plot_samples(dataset: Dataset, *, num_images: int = 24, seed: int = 0) -> Sh
     expect(seed >= 0, "seed", seed, "0 or more")
     chosen = _samples(dataset, num_images, seed)
     lines = [(("", dataset.records[index].label, ""),) for index in chosen]
-    return _sheet(dataset, chosen, lines, side=_SAMPLE_SIDE, with_paths=False)
+    num_shown, num_classes = len({*lines}), len(dataset.class_names)
+    note = f"{num_shown} of {num_classes:,} classes" if num_shown < num_classes else ""
+    return _sheet(dataset, chosen, lines, side=_SAMPLE_SIDE, with_paths=False, note=note)
 
 
 def _samples(dataset: Dataset, num_images: int, seed: int) -> NDArray[np.int64]:
@@ -187,6 +191,7 @@ def _sheet(
     *,
     side: int,
     with_paths: bool = True,
+    note: str = "",
 ) -> Sheet:
     """Draw images in equal frames of about `side` pixels squared, in rows of equal length."""
     if not len(indexes):
@@ -201,13 +206,15 @@ def _sheet(
     captions = _captions(dataset, lines, paths, width)
     head = sum(_line_height(is_title=place < len(lines[0])) for place in range(len(captions[0]))) + _GAP // 3
     across, down = width + _GAP, head + height + _GAP
-    size = (2 * _MARGIN - _GAP + num_columns * across, 2 * _MARGIN - _GAP + num_rows * down)
+    foot = 2 * _MARGIN - _GAP + num_rows * down
+    size = (2 * _MARGIN - _GAP + num_columns * across, foot + (_line_height(is_title=True) + _GAP if note else 0))
     paper = Image.new("RGB", size, "white")
     for place, (pixels, own_shape) in enumerate(zip(dataset.pixels(indexes), shapes, strict=True)):
         left, top = _MARGIN + place % num_columns * across, _MARGIN + place // num_columns * down
         _draw_caption(paper, (left, top), captions[place], len(lines[0]))
         _draw_image(paper, (left, top + head, left + width, top + head + height), pixels, own_shape)
-    return Sheet(paper, captions)
+    ImageDraw.Draw(paper).text((_MARGIN, foot), note, _INK, load_font(_TITLE_SIZE))
+    return Sheet(paper, captions, note)
 
 
 def _captions(

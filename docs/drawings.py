@@ -1,8 +1,9 @@
 """Draws the figures of the ideas and computes the numbers on their pages, by small experiments.
 
-Lines and letters are mid-grey on a transparent background, so that a figure suits a light page and a dark one.
+Lines and letters are grey on a transparent background: dark on a light page, and light on a dark one.
 """
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,11 @@ from mien.data.shortcuts import find_shortcuts
 from mien.scoring.calibration import choose_threshold, measure_calibration, measure_coverage
 
 Figures = tuple[str, ...]
-BLUE, ORANGE, GREY = "#3f8fd0", "#e07b39", "#808080"
+BLUE, ORANGE, DARK = "#3f8fd0", "#d9722f", "#1c1f23"
+# Stands for the colour of lines and letters, which `draw` leaves to the page's colour scheme.
+GREY = "#808080"
+_STYLE = '<style type="text/css">'
+_SCHEMES = "svg{color:#5a6068}@media(prefers-color-scheme:dark){svg{color:#a4a9b1}}"
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -55,8 +60,11 @@ def draw(folder: Path) -> dict[str, Figures]:
             name = f"{picture.__name__.replace('_', '-')}.svg"
             figure = Figure(figsize=(7, 3), layout="constrained")
             figures[name] = picture(figure, folder)
+            drawn = io.StringIO()
             # Without a date, the same picture has the same bytes.
-            figure.savefig(folder / "pictures" / name, metadata={"Date": None})
+            figure.savefig(drawn, format="svg", metadata={"Date": None})
+            svg = drawn.getvalue().replace(GREY, "currentColor").replace(_STYLE, _STYLE + _SCHEMES)
+            (folder / "pictures" / name).write_text(svg, "utf-8")
     return figures
 
 
@@ -174,7 +182,7 @@ def baseline(figure: Figure, _folder: Path) -> Figures:
     axes = figure.add_subplot()
     for place, share in enumerate((0.5, 0.9)):
         score = wilson_score(270, 300)
-        axes.barh(place, share, height=0.5, color=GREY, alpha=0.35)
+        axes.barh(place, share, height=0.5, color=GREY, alpha=0.15)
         axes.text(0.01, place, f"always guessing happy: {share:.0%}", va="center")
         axes.plot([score.low, score.high], [place, place], color=BLUE, linewidth=3)
         axes.plot(_share(score), place, "o", color=BLUE, markersize=9)
@@ -192,7 +200,7 @@ def folds(figure: Figure, _folder: Path) -> Figures:
             color = ORANGE if part == turn else BLUE
             axes.add_patch(Rectangle((part, -turn), 0.94, 0.8, color=color))
             word = "test" if part == turn else "train"
-            axes.text(part + 0.47, 0.4 - turn, word, color="white", ha="center", va="center")
+            axes.text(part + 0.47, 0.4 - turn, word, color=DARK, ha="center", va="center")
         axes.text(-0.15, 0.4 - turn, f"training {turn + 1}", ha="right", va="center")
     axes.set(xlim=(-1.2, 5), ylim=(-4.1, 0.9))
     axes.set_axis_off()

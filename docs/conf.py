@@ -31,6 +31,7 @@ nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 html_theme = "furo"
 html_title = "mien"
 html_copy_source = False
+html_static_path = html_css_files = ["scheme.css"]
 html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#17619c", "color-brand-content": "#17619c"},
     "dark_css_variables": {"color-brand-primary": "#7fb8e6", "color-brand-content": "#7fb8e6"},

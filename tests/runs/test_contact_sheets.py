@@ -11,7 +11,7 @@ from PIL import Image
 
 import mien
 from conftest import draw_folder, draw_image, save_image
-from mien.core.fonts import load_font
+from mien.core.fonts import has_letters, load_font
 from mien.core.text import visible
 from mien.data.dataset import Dataset
 from mien.errors import OutputError, SettingsError
@@ -126,9 +126,19 @@ def test_names_in_any_script_are_drawn(dataset: Dataset) -> None:
         "",
     ):
         issue = LabelIssue(0, "happy", title, 0.02, 0.98)
+        name = visible(title) if has_letters(load_font(13), visible(title)) else "class 3"
         assert plot_label_issues(dataset, [issue]).captions == (
-            ("labelled happy", f"looks like {visible(title)} 98%", "happy/00.jpg"),
+            ("labelled happy", f"looks like {name} 98%", "happy/00.jpg"),
         )
+
+
+def test_a_name_that_no_font_has_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mien.core.fonts._FOLDERS", ())
+    load_font.cache_clear()
+    for number, name in enumerate(("happy", "悲しい")):
+        save_image(tmp_path / "data" / name / "a.png", draw_image(number))
+    assert mien.plot_samples(mien.scan(tmp_path / "data")).captions == (("happy",), ("class 2",))
+    load_font.cache_clear()
 
 
 def test_long_names_are_shortened_to_their_own_room_and_stay_apart(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from mien.config import expect
 from mien.core import files
-from mien.core.fonts import load_font
+from mien.core.fonts import Font, has_letters, load_font
 from mien.core.text import counted, fitting, short_names, visible
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
@@ -203,7 +203,9 @@ def _sheet(
     num_rows = math.ceil(len(indexes) / most)
     num_columns = math.ceil(len(indexes) / num_rows)
     paths = [dataset.records[index].path for index in indexes if with_paths]
-    captions = _captions(dataset, lines, paths, width)
+    letters = "…".join(["Aa0", *map(visible, dataset.class_names)])
+    fonts = load_font(_TITLE_SIZE, letters), load_font(_LINE_SIZE, letters)
+    captions = _captions(dataset, lines, paths, fonts=fonts, width=width)
     head = sum(_line_height(is_title=place < len(lines[0])) for place in range(len(captions[0]))) + _GAP // 3
     across, down = width + _GAP, head + height + _GAP
     foot = 2 * _MARGIN - _GAP + num_rows * down
@@ -211,22 +213,27 @@ def _sheet(
     paper = Image.new("RGB", size, "white")
     for place, (pixels, own_shape) in enumerate(zip(dataset.pixels(indexes), shapes, strict=True)):
         left, top = _MARGIN + place % num_columns * across, _MARGIN + place // num_columns * down
-        _draw_caption(paper, (left, top), captions[place], len(lines[0]))
+        _draw_caption(paper, (left, top), captions[place], num_titles=len(lines[0]), fonts=fonts)
         _draw_image(paper, (left, top + head, left + width, top + head + height), pixels, own_shape)
     ImageDraw.Draw(paper).text((_MARGIN, foot), note, _INK, load_font(_TITLE_SIZE))
     return Sheet(paper, captions, note)
 
 
 def _captions(
-    dataset: Dataset, lines: Sequence[tuple[_Line, ...]], paths: Sequence[str], width: int
+    dataset: Dataset, lines: Sequence[tuple[_Line, ...]], paths: Sequence[str], *, fonts: tuple[Font, Font], width: int
 ) -> tuple[tuple[str, ...], ...]:
     """Return the lines above each image, with its path if there are `paths`, shortened to a width."""
-    font, small = load_font(_TITLE_SIZE), load_font(_LINE_SIZE)
-    class_names = [*dict.fromkeys([*dataset.class_names, *(name for titles in lines for _, name, _ in titles)])]
+    font, small = fonts
+    class_names = dict.fromkeys([*dataset.class_names, *(name for titles in lines for _, name, _ in titles)])
+    readable = {
+        name: name if has_letters(font, visible(name)) else f"class {number}"
+        for number, name in enumerate(class_names, start=1)
+    }
 
     @cache
     def names(before: str, after: str) -> dict[str, str]:
-        return short_names(class_names, width - font.getlength(before + after), font.getlength)
+        short = short_names([*readable.values()], width - font.getlength(before + after), font.getlength)
+        return {name: short[readable[name]] for name in readable}
 
     titles = [tuple(f"{before}{names(before, after)[name]}{after}" for before, name, after in some) for some in lines]
     below = [fitting(visible(path), width, small.getlength) for path in paths]
@@ -241,12 +248,14 @@ def _shape(dataset: Dataset, index: int) -> float:
     return width / height
 
 
-def _draw_caption(paper: Image.Image, corner: tuple[int, int], lines: tuple[str, ...], num_titles: int) -> None:
+def _draw_caption(
+    paper: Image.Image, corner: tuple[int, int], lines: tuple[str, ...], *, num_titles: int, fonts: tuple[Font, Font]
+) -> None:
     """Draw the lines above an image, the titles larger."""
     (left, top), pen = corner, ImageDraw.Draw(paper)
     for place, line in enumerate(lines):
         is_title = place < num_titles
-        pen.text((left, top), line, _INK if is_title else _GREY, load_font(_TITLE_SIZE if is_title else _LINE_SIZE))
+        pen.text((left, top), line, _INK if is_title else _GREY, fonts[0] if is_title else fonts[1])
         top += _line_height(is_title=is_title)
 
 

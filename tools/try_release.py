@@ -4,6 +4,7 @@
 
 The wheel must be smaller than 20 MB and hold the licences. From an empty folder, with nothing but what `pip install`
 brought, it trains on drawn people and classifies others; the source archive says its version and checks the people.
+Of both, mypy sees the types.
 """
 
 import subprocess
@@ -15,11 +16,17 @@ from pathlib import Path
 
 MAX_MB = 20
 BUNDLED = (
+    "mien/py.typed",
     "mien/learning/lite0.onnx",
     "mien/core/face_detector.onnx",
     "mien/exports/runtime/ort-wasm-simd-threaded.wasm",
 )
 LICENCES = ("licenses/LICENSE", "licenses/NOTICE")
+# A script of a user. mypy --strict refuses an ignore that it does not need, so the second line has to be an error.
+TYPED = """import mien
+mien.train("data", out=5)  # type: ignore[arg-type]
+accuracy: float | None = mien.load_run("runs/train").scores.judged.accuracy.value
+"""
 
 
 def only(folder: Path, pattern: str) -> Path:
@@ -41,12 +48,14 @@ def look_into(wheel: Path) -> None:
 
 
 def try_out(archive: Path, folder: Path, *commands: str) -> None:
-    """Install an archive into a new environment, and run commands of mien from a folder."""
+    """Install an archive into a new environment, look at its types, and run commands of mien from a folder."""
     environment = folder / f"environment of {archive.name}"
     venv.create(environment, with_pip=True)
     scripts = environment / ("Scripts" if sys.platform == "win32" else "bin")
     pip = [scripts / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, archive], check=True)
+    types = [sys.executable, "-m", "mypy", "--strict", "--python-executable", scripts / "python", "-c", TYPED]
+    subprocess.run(types, cwd=folder, check=True)
     for command in commands:
         print(f"\n$ mien {command}   # from {archive.name}", flush=True)
         subprocess.run([scripts / "mien", *command.split()], cwd=folder, check=True)

@@ -18,6 +18,7 @@ from mien.config import (
     TrainConfig,
     expect,
     from_json,
+    starting_from,
     to_json,
 )
 from mien.errors import SettingsError
@@ -203,6 +204,40 @@ def test_the_preset_classic_is_the_tutorials() -> None:
 def test_every_preset_is_known_by_its_own_name() -> None:
     assert {name: preset.preset for name, preset in PRESETS.items()} == {name: name for name in PRESETS}
     assert PRESETS["fast"] == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("config", "preset", "expected"),
+    [
+        (None, None, PRESETS["fast"]),
+        (None, "best", PRESETS["best"]),
+        (PRESETS["best"], None, PRESETS["best"]),
+        (PRESETS["best"], "best", PRESETS["best"]),
+        (CHANGED, None, CHANGED),
+        (PRESETS["best"].changed(method="linear"), None, PRESETS["best"].changed(method="linear")),
+    ],
+)
+def test_a_training_starts_from_a_config_or_from_a_preset(
+    config: TrainConfig | None, preset: str | None, expected: TrainConfig
+) -> None:
+    assert starting_from(config, preset) == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "preset", "told"),
+    [
+        (TrainConfig(), "best", "the config has the settings of 'fast', but preset is 'best'"),
+        (PRESETS["best"], "classic", "'best', but preset is 'classic'"),
+        (TrainConfig(preset="best"), None, r"none of the settings of that preset. Start from mien.PRESETS\['best'\]"),
+        (TrainConfig(preset="classic", fit=FitConfig(epochs=3)), "classic", "named 'classic', but has none"),
+        (None, "huge", "unknown preset 'huge'"),
+    ],
+)
+def test_a_config_that_contradicts_a_preset_is_refused(
+    config: TrainConfig | None, preset: str | None, told: str
+) -> None:
+    with pytest.raises(SettingsError, match=told):
+        starting_from(config, preset)
 
 
 def test_settings_are_changed_by_their_own_names() -> None:

@@ -470,10 +470,13 @@ class ServeConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Every setting of a run, as stored in config.json."""
+    """Every setting of a run, as stored in config.json.
+
+    To start from a preset, use `mien.PRESETS["best"]` and its method `changed`. The defaults here are those of fast.
+    """
 
     preset: str = "fast"
-    """Name of the preset that these settings started from."""
+    """Name of the preset that these settings started from. It sets nothing."""
     scan: ScanConfig = field(default_factory=ScanConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -540,6 +543,35 @@ def preset_named(name: str) -> TrainConfig:
     if name not in PRESETS:
         raise SettingsError(f"unknown preset {name!r}. Choose from {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def starting_from(config: TrainConfig | None, preset: str | None = None) -> TrainConfig:
+    """Return the settings of a config or of a preset.
+
+    Args:
+        config: All settings, if given.
+        preset: The preset to use without a config. With one, it must be the preset of the config.
+
+    Raises:
+        SettingsError: The two contradict each other, the config has none of the values of its preset, or there is no
+            such preset.
+    """
+    if config is None:
+        return preset_named(preset or TrainConfig.preset)
+    if preset not in (None, config.preset):
+        raise SettingsError(
+            f"the config has the settings of {config.preset!r}, but preset is {preset!r}. Give one of them, or "
+            f"mien.PRESETS[{preset!r}].changed(...)"
+        )
+    fast, given = PRESETS["fast"].flat(), config.flat()
+    named = PRESETS.get(config.preset, PRESETS["fast"]).flat()
+    own = [name for name in fast if named[name] != fast[name] and name != "preset"]
+    if own and all(given[name] != named[name] for name in own):
+        raise SettingsError(
+            f"the config is named {config.preset!r}, but has none of the settings of that preset. Start from "
+            f"mien.PRESETS[{config.preset!r}].changed(...)"
+        )
+    return config
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:

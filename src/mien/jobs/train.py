@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mien.config import TrainConfig, preset_named
+from mien.config import TrainConfig, starting_from
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import describe_losses, min_bytes_of
@@ -54,7 +54,7 @@ def train(
     save_h5: bool = False,
     cache_dir: str | Path | None = None,
     progress: Progress = SILENCE,
-    preset: str = "fast",
+    preset: str | None = None,
     **settings: Any,
 ) -> Run:
     """Train a classifier on a folder of labelled images, with honest scores, in a run folder.
@@ -63,13 +63,13 @@ def train(
 
     Args:
         folder: As `scan` takes it: class folders, splits, a table of labels, or an archive.
-        config: All settings. Default: those of the preset.
+        config: All settings, such as `mien.PRESETS["best"]`. Default: those of the preset.
         out: The run folder. Default: the first free one of runs/train, runs/train2, ...
         resume: Resume an interrupted run: the one in `out`, or the newest unfinished one in runs/.
         save_h5: Also write model.h5, if the classifier is a Keras network.
         cache_dir: The folder of the feature cache, which makes the next training faster.
         progress: Receives progress updates.
-        preset: The preset to use without a `config`; one of PRESETS.
+        preset: The preset to use without a `config`; one of PRESETS. Default: fast.
         settings: Single settings by name, such as `epochs=5`. They take precedence over `config`.
 
     Raises:
@@ -83,7 +83,7 @@ def train(
         >>> run.scores.test.accuracy.num_images, run.scores.judged.accuracy.num_images
         (2, 22)
     """
-    config = (config or preset_named(preset)).changed(**settings)
+    config = starting_from(config, preset).changed(**settings)
     cache = Path(cache_dir) if cache_dir else None
     _refuse_at_once(config, Path(folder), cache, save_h5=save_h5)
     config = split_as_before(config)

@@ -8,7 +8,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.config import BUILT_IN_BACKBONE, PRESETS, BackboneConfig, FitConfig, ScanConfig, TrainConfig
+from mien.config import BUILT_IN_BACKBONE, PRESETS, BackboneConfig, FitConfig, ScanConfig, TrainConfig, starting_from
 from mien.core import files
 from mien.core.extras import require
 from mien.core.progress import SILENCE, Progress
@@ -55,7 +55,7 @@ def fit(
     Raises:
         MissingExtraError: A package that the method needs is not installed.
         BackboneError: The backbone cannot be used.
-        SettingsError: The images do not have the size that the backbone takes.
+        SettingsError: The images do not have the size that the backbone takes, or the settings contradict each other.
         OutputError: The disk is full.
         SourceNotFoundError: The checkpoint is damaged, or of another network.
         ExportMismatchError: The saved classifier does not match the trained one.
@@ -66,7 +66,7 @@ def fit(
         >>> fitted.classifier.class_names
         ('happy', 'sad')
     """
-    require_packages(config)
+    require_packages(starting_from(config))
     backbone = find_backbone(config)
     if backbone is not None and dataset.config.image_size != backbone.image_size:
         raise SettingsError(

@@ -34,6 +34,8 @@ from .jobs.check import Check as Check
 from .jobs.check import check as check
 from .jobs.compare import Comparison as Comparison
 from .jobs.compare import compare as compare
+from .jobs.evaluate import Evaluated as Evaluated
+from .jobs.evaluate import evaluate_run as evaluate_run
 from .jobs.next_images import NextImage as NextImage
 from .jobs.next_images import NextImages as NextImages
 from .jobs.next_images import next_images as next_images

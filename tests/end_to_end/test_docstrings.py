@@ -29,6 +29,7 @@ WITH_EXAMPLES = {
     "mien.fetching.intake",
     "mien.jobs.check",
     "mien.jobs.compare",
+    "mien.jobs.evaluate",
     "mien.jobs.next_images",
     "mien.jobs.train",
     "mien.layouts.layout",
@@ -61,6 +62,7 @@ def folder(run: "Run", data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("examples")
     shutil.copytree(data, folder / "data")
     draw_folder(folder / "unlabelled", 2, first_seed=5000)
+    draw_folder(folder / "new", 2, first_seed=6000)
     (folder / "notes.txt").write_text("no image")
     for name in ("train", "train2"):
         shutil.copytree(run.path, folder / "runs" / name)

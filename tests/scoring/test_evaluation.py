@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 
+import mien
 from conftest import evaluation_of
+from mien.errors import SettingsError
 from mien.scoring.results import evaluation_from_dict
 
 
@@ -51,3 +53,8 @@ def test_a_score_that_cannot_be_is_refused(value: object) -> None:
 def test_an_evaluation_comes_back_from_json() -> None:
     for evaluation in (evaluation_of([[8, 2], [1, 9]], num_folds=5), evaluation_of([[8, 2], [1, 9]])):
         assert evaluation_from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
+
+
+def test_a_run_and_a_folder_are_refused_with_what_scores_them() -> None:
+    with pytest.raises(SettingsError, match=r"a Dataset, not str and str\. To score .*, use mien\.evaluate_run"):
+        mien.evaluate("runs/train", "data")  # type: ignore[arg-type]

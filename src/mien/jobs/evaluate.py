@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class Evaluated:
     path: Path
     classifier: Classifier
     dataset: Dataset
-    predictions: Predictions
+    predictions: Predictions = field(repr=False)
     scores: Scores
     findings: tuple[Finding, ...]
 
@@ -93,6 +93,12 @@ def evaluate_run(
         NotADatasetError: The folder has a class that the classifier does not know.
         LeakError: The folder contains training images of the run, or near-duplicates of them.
         TooFewImagesError: The folder contains nothing but training images of the run.
+
+    Example:
+        >>> import mien
+        >>> evaluated = mien.evaluate_run("runs/train", "new")
+        >>> evaluated.scores.test.accuracy.num_images, sorted(evaluated.to_dict())
+        (4, ['evaluation', 'out_of_fold', 'stressed', 'verdict'])
     """
     run_folder = run_of(Path(run_dir))
     if folder is None:

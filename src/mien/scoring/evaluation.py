@@ -33,7 +33,8 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
-        SettingsError: The classifier uses faces, but the Dataset was scanned without looking for them.
+        SettingsError: The classifier uses faces, but the Dataset was scanned without looking for them; or these are not
+            a classifier and a Dataset.
         TooFewImagesError: There are no images to predict.
 
     Example:
@@ -43,6 +44,11 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
         >>> mien.predict_dataset(classifier, dataset).probs.shape
         (24, 2)
     """
+    if not isinstance(classifier, Classifier) or not isinstance(dataset, Dataset):
+        raise SettingsError(
+            f"expected a Classifier and a Dataset, not {type(classifier).__name__} and {type(dataset).__name__}. To "
+            "score a run on a folder, use mien.evaluate_run"
+        )
     unknown = sorted(set(dataset.class_names) - set(classifier.class_names))
     if unknown:
         known = ", ".join(map(repr, classifier.class_names))
@@ -68,6 +74,8 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
 def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = None) -> Evaluation:
     """Score a classifier on the used images of a Dataset, or of one of its splits.
 
+    To score a run on a folder, use `evaluate_run`, which also looks for images that it was trained on.
+
     Args:
         classifier: What `load` returned.
         dataset: Its images have the size that the classifier takes.
@@ -75,6 +83,7 @@ def evaluate(classifier: Classifier, dataset: Dataset, *, split: str | None = No
 
     Raises:
         NotADatasetError: The Dataset has a class that the classifier does not know.
+        SettingsError: As `predict_dataset` raises it.
         TooFewImagesError: There is no image to score on.
 
     Example:

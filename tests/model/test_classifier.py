@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto
+from PIL import Image
 
 import mien
 from mien.core.inputs import Inputs
-from mien.errors import ImageError, ModelFileError, SourceNotFoundError
+from mien.errors import ImageError, ModelFileError, SettingsError, SourceNotFoundError
 from mien.model.classifier import FORMAT_VERSION, Classifier, Provenance, load, with_facts
 from mien.schema import built
 from onnx_models import FACTS, PROVENANCE, make_graph
@@ -48,9 +49,21 @@ def test_a_file_from_before_provenance_still_loads() -> None:
     assert Classifier(with_metadata(lambda d: d.pop("provenance"))).facts == FACTS
 
 
-def test_images_are_prepared_as_the_file_says(tmp_path: Path) -> None:
-    from PIL import Image
+def test_a_classifier_is_shown_by_its_classes_and_its_size() -> None:
+    classifier = Classifier(with_facts(make_graph(), FACTS))
+    assert repr(classifier) == "Classifier(2 classes: happy, sad; 32 x 48)"
+    digits = replace(FACTS, class_names=tuple("0123456789"), largest_class="0")
+    assert repr(Classifier(with_facts(make_graph(), digits))) == "Classifier(10 classes: 0, 1, 2, and 7 more; 32 x 48)"
 
+
+def test_an_image_in_the_place_of_inputs_is_refused_with_what_takes_it() -> None:
+    classifier = Classifier(with_facts(make_graph(), FACTS))
+    for method in (classifier.predict, classifier.probs):
+        with pytest.raises(SettingsError, match=r"not Image. For images and files, use mien\.predict"):
+            method(Image.new("RGB", (10, 10)))  # type: ignore[arg-type]
+
+
+def test_images_are_prepared_as_the_file_says(tmp_path: Path) -> None:
     classifier = Classifier(with_facts(make_graph(), FACTS))
     Image.new("RGB", (10, 90), "black").save(tmp_path / "tall.png")
     prepared = classifier.prepare((tmp_path / "tall.png").read_bytes()).images[0]

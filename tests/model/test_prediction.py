@@ -117,6 +117,8 @@ def test_open_images_and_arrays_are_answered_as_their_files_are(run: "Run", data
 def test_what_is_no_image_is_refused_before_any_is_asked_about(classifier: Classifier, image: object) -> None:
     with pytest.raises(SettingsError):
         predict(classifier, [image])  # type: ignore[list-item]
+    with pytest.raises(SettingsError):
+        predict(classifier, image)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

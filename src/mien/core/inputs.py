@@ -11,6 +11,7 @@ from PIL import Image
 from mien.config import ScanConfig
 from mien.core import images
 from mien.core.faces import CROP_SIDE, MAX_FACES, Face, crops_of, find_faces
+from mien.errors import SettingsError
 
 # Increase this whenever the inputs for an image change: cached features belong to one recipe.
 RECIPE = 4
@@ -86,6 +87,19 @@ def inputs_of(rgb: Image.Image, config: ScanConfig, faces: Sequence[Face] | None
     places = np.zeros((MAX_FACES, _NUM_PLACES), np.float32)
     places[: len(faces)] = [(*face.box, *face.eyes[0], *face.eyes[1], face.score) for face in faces]
     return Inputs(whole.images, crops[None], weights[None], places[None])
+
+
+def refuse_images(inputs: object) -> None:
+    """Refuse what are no Inputs, such as an image.
+
+    Raises:
+        SettingsError: They are none; the message says what takes images.
+    """
+    if not isinstance(inputs, Inputs):
+        raise SettingsError(
+            f"expected what Classifier.prepare returns, not {type(inputs).__name__}. For images and files, use "
+            "mien.predict(classifier, images)"
+        )
 
 
 def faces_at(places: NDArray[np.float32]) -> tuple[Face, ...]:

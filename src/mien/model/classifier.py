@@ -14,9 +14,10 @@ from mien.config import Faces, Ground, PredictConfig, ResizeMode, ScanConfig
 from mien.core import files, images
 from mien.core.faces import MAX_FACES
 from mien.core.inference import Graph
-from mien.core.inputs import Inputs, inputs_of
+from mien.core.inputs import Inputs, inputs_of, refuse_images
 from mien.core.kinds import kinds_of, rarity
 from mien.core.levels import in_words
+from mien.core.text import first_few
 from mien.errors import ModelFileError, SourceNotFoundError
 from mien.schema import built
 
@@ -152,6 +153,10 @@ class Classifier:
         self._graph = Graph(content)
         self.facts = _facts(self._graph)
 
+    def __repr__(self) -> str:
+        names, (height, width) = ", ".join(first_few(self.class_names, 3)), self.facts.image_size
+        return f"Classifier({len(self.class_names)} classes: {names}; {height} x {width})"
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """The classes, in the order of the probabilities."""
@@ -205,7 +210,11 @@ class Classifier:
 
         Returns:
             float32 (N, C); each row sums to 1.
+
+        Raises:
+            SettingsError: It is something else, such as an image. `mien.predict` takes images.
         """
+        refuse_images(inputs)
         return self._checked(self._graph.run(["probs"], inputs.by_name())[0])
 
     def predict(self, inputs: Inputs) -> tuple[NDArray[np.float32], list[str]]:
@@ -217,6 +226,7 @@ class Classifier:
         Returns:
             float32 (N, C), and N reasons: "" for an image like the training images.
         """
+        refuse_images(inputs)
         reasons = [rarity(kinds, self.facts.kinds) for kinds in kinds_of(inputs, faces=self.looks_at_faces)]
         if self.facts.max_distance is None:
             return self.probs(inputs), reasons
@@ -250,8 +260,7 @@ class Classifier:
             raise ModelFileError(f"it is damaged: its map has the shape {shape}; expected at most {most}")
         if heat.dtype != np.float32 or not (np.abs(heat) <= _MOST_HEAT).all():
             raise ModelFileError(f"it is damaged: its map has values that are not numbers up to {_MOST_HEAT:g}")
-        values: NDArray[np.float32] = heat[0]
-        return values
+        return cast(NDArray[np.float32], heat[0])
 
     def face_evidence(self, inputs: Inputs) -> NDArray[np.float32] | None:
         """Return what each face adds to the logit of every class.
@@ -271,8 +280,7 @@ class Classifier:
         shape = (1, MAX_FACES, len(self.class_names))
         if evidence.dtype != np.float32 or evidence.shape != shape or not (np.abs(evidence) <= _MOST_HEAT).all():
             raise ModelFileError("it is damaged: its face evidence is not one number per face and class")
-        values: NDArray[np.float32] = evidence[0]
-        return values
+        return cast(NDArray[np.float32], evidence[0])
 
     def _checked(self, probs: NDArray[np.float32]) -> NDArray[np.float32]:
         if probs.shape[1:] != (len(self.class_names),):

@@ -20,6 +20,7 @@ from mien.model.classifier import Classifier, load
 
 UNSURE = "unsure"
 Source = str | Path | Image.Image | NDArray[Any]
+_ONE = (str, Path, Image.Image, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def predict(
     """
     asked = classifier if isinstance(classifier, Classifier) else load(classifier)
     threshold = threshold_in_force(asked, threshold)
-    given = [sources] if isinstance(sources, str | Path | Image.Image | np.ndarray) else list(sources)
+    given = list(sources) if isinstance(sources, Iterable) and not isinstance(sources, _ONE) else [sources]
     opened = {f"image {number}": _image_of(one) for number, one in enumerate(given) if not isinstance(one, str | Path)}
     # Expand all paths together, so that one error names everything that is wrong.
     names = intake.expand([one for one in given if isinstance(one, str | Path)], progress)

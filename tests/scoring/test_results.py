@@ -5,6 +5,7 @@ from typing import Any
 
 from conftest import evaluation_of
 from mien.model.prediction import Prediction
+from mien.scoring.results import Scores
 
 
 def test_results_become_json() -> None:
@@ -31,6 +32,13 @@ def test_results_become_json() -> None:
         "unlike": "",
     }
     assert json.loads(json.dumps(prediction.to_dict())) == expected
+
+
+def test_results_are_shown_in_a_line() -> None:
+    evaluation = evaluation_of([[14, 1], [2, 13]])
+    assert repr(evaluation) == "Evaluation(90% (95% interval 74% to 97%, n = 30), 2 classes)"
+    assert repr(Scores(evaluation)) == f"Scores(test: {evaluation})"
+    assert repr(Scores(evaluation, evaluation)) == f"Scores(out_of_fold: {evaluation}, test: {evaluation})"
 
 
 def test_the_most_frequent_mistakes_come_first() -> None:

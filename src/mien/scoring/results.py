@@ -89,6 +89,9 @@ class Evaluation:
     out_of_distribution: Score | None = None
     num_folds: int = 0
 
+    def __repr__(self) -> str:
+        return f"Evaluation({self.accuracy}, {len(self.class_names)} classes)"
+
     @property
     def num_right(self) -> int:
         """Number of correct predictions."""
@@ -164,6 +167,9 @@ class Scores:
     out_of_fold: Evaluation | None = None
     stressed: tuple[Stressed, ...] = ()
     learning_curve: LearningCurve | None = None
+
+    def __repr__(self) -> str:
+        return f"Scores({', '.join(f'{source}: {evaluation}' for source, evaluation in self.by_source.items())})"
 
     @property
     def judged(self) -> Evaluation:

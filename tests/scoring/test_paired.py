@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from mien.scoring.paired import mcnemar, num_needed, paired_difference
@@ -25,6 +26,13 @@ def test_the_interval_for_pairs_gives_published_values() -> None:
     assert (score.low, score.high) == pytest.approx((0.0569, 0.3404), abs=5e-5)
     score = paired_difference(14, 5, 0, 22)
     assert (score.value, score.low, score.high) == pytest.approx((0.122, 0.011, 0.226), abs=5e-4)
+
+
+def test_the_interval_for_pairs_names_its_method() -> None:
+    assert paired_difference(36, 12, 2, 0).method == "Newcombe's method 10 for pairs"
+    assert paired_difference(0, 0, 0, 0).method == "Newcombe's method 10 for pairs"
+    by_groups = paired_difference(1, 1, 0, 0, groups=np.array([0, 1]))
+    assert by_groups.method == "Newcombe's method 10 for pairs, for groups"
 
 
 def test_the_interval_for_pairs_is_symmetric_and_stays_in_range() -> None:

@@ -88,13 +88,14 @@ def paired_difference(
         wilson_score(both_right + only_first, num_images, groups=groups),
         wilson_score(both_right + only_second, num_images, groups=groups),
     )
+    method = "Newcombe's method 10 for pairs" if groups is None else "Newcombe's method 10 for pairs, for groups"
     if first.value is None or second.value is None:
-        return Score(None, -1.0, 1.0, 0)
+        return Score(None, -1.0, 1.0, 0, method)
     phi = _correlation(both_right, only_first, only_second, both_wrong)
     value = (only_first - only_second) / num_images
     below = _joined(first.value - first.low, second.high - second.value, phi)
     above = _joined(first.high - first.value, second.value - second.low, phi)
-    return Score(value, max(-1.0, value - below), min(1.0, value + above), num_images, num_groups=first.num_groups)
+    return Score(value, max(-1.0, value - below), min(1.0, value + above), num_images, method, first.num_groups)
 
 
 def _joined(first_half: float, second_half: float, phi: float) -> float:

@@ -90,7 +90,7 @@ def differences(
         name = Path(prediction.source).name
         row = rows[name]
         assert (row["error"], prediction.error) == ("", None), name
-        assert (row["out_of_distribution"] == "yes") == prediction.out_of_distribution, name
+        assert row["out_of_distribution"] == str(prediction.out_of_distribution).lower(), name
         ranked = sorted(prediction.probs.values())
         assert row["label"] == prediction.label or ranked[-1] - ranked[-2] < CLOSE, name
         yield name, max(abs(float(row[f"prob_{label}"]) - prob) for label, prob in prediction.probs.items())

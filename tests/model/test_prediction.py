@@ -13,7 +13,7 @@ from mien.core import parallel
 from mien.core.inputs import Inputs
 from mien.errors import SettingsError, SourceNotFoundError
 from mien.model.classifier import Classifier, with_facts
-from mien.model.prediction import Source, predict
+from mien.model.prediction import Source, predict, prediction_rows
 from onnx_models import FACTS, make_graph
 
 if TYPE_CHECKING:
@@ -95,6 +95,15 @@ def test_a_threshold_and_a_class_called_unsure_exclude_one_another(classifier: C
 def test_a_threshold_is_a_probability(classifier: Classifier) -> None:
     with pytest.raises(SettingsError, match="threshold is 90"):
         predict(classifier, [], threshold=90)
+
+
+def test_a_table_of_predictions_says_true_or_false_in_every_row(classifier: Classifier, tmp_path: Path) -> None:
+    (tmp_path / "bad.jpg").write_text("<html>")
+    clear = Image.new("RGBA", (32, 32), (0, 0, 0, 60))
+    sources: list[Source] = [Image.new("RGB", (32, 32)), clear, tmp_path / "bad.jpg"]
+    found = predict(classifier.telling(ground="black"), sources)
+    head, *rows = prediction_rows(found, classifier.class_names)
+    assert [row[head.index("out_of_distribution")] for row in rows] == ["false", "true", "false"]
 
 
 def test_open_images_and_arrays_are_answered_as_their_files_are(run: "Run", data: Path, tmp_path: Path) -> None:

@@ -402,7 +402,7 @@ def test_the_answers_can_be_saved_as_the_table_that_the_command_line_writes(
     for row, prediction in zip(rows, expected, strict=True):
         assert row["source"] == Path(prediction.source).name
         assert row["label"] == (prediction.label or "") and row["error"] == (prediction.error or "")
-        assert row["out_of_distribution"] == ("yes" if prediction.out_of_distribution else "")
+        assert row["out_of_distribution"] == str(prediction.out_of_distribution).lower()
         assert row["prob_happy"] == (f"{prediction.probs['happy']:.6f}" if prediction.probs else "")
 
 

@@ -210,6 +210,6 @@ def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str
     rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
     for prediction in predictions:
         probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
-        out_of_distribution = "yes" if prediction.out_of_distribution else ""
+        out_of_distribution = "true" if prediction.out_of_distribution else "false"
         rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
     return rows

@@ -20,7 +20,7 @@ export function answersTable(classNames, cards) {
 
 function answerRow(classNames, { name, label, prediction, error }) {
   const probs = classNames.map((className) => (prediction ? prediction.probs[className].toFixed(6) : ""));
-  return [name, label ?? "", ...probs, prediction?.out_of_distribution ? "yes" : "", error ?? ""];
+  return [name, label ?? "", ...probs, String(prediction?.out_of_distribution ?? false), error ?? ""];
 }
 
 function cell(text) {

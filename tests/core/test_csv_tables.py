@@ -5,9 +5,11 @@ import csv
 import io
 import random
 
+import numpy as np
 import pytest
 
-from mien.core.csv_tables import read_records, read_rows, rows_text, table_text
+from mien.core.csv_tables import prob_cells, read_records, read_rows, rows_text, table_text
+from mien.core.probabilities import softmax
 
 FORMULAS = tuple("=+-@＝＋－＠\t\r")
 LETTERS = [*FORMULAS, *"'\"`,;\n\r\0 a1é😀\u202e", "\r\n", "\udcff", "\ud800"]
@@ -26,6 +28,21 @@ def random_rows(seed: int) -> list[list[str]]:
 def test_whatever_stands_in_a_cell_is_read_back_exactly(seed: int) -> None:
     rows = random_rows(seed)
     assert back(table_text(rows)) == rows
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 100])
+def test_probabilities_are_read_back_as_what_scikit_learn_takes_without_a_warning(num_classes: int) -> None:
+    from sklearn.metrics import log_loss
+
+    logits = np.random.default_rng(num_classes).normal(size=(500, num_classes), scale=3).astype(np.float32)
+    probs = softmax(logits)
+    found = np.array([prob_cells(row) for row in probs.tolist()], np.float64)
+    assert log_loss(np.arange(500) % num_classes, found) > 0
+    np.testing.assert_allclose(found, probs, rtol=2e-6)
+
+
+def test_probabilities_that_are_all_0_are_written_as_they_are() -> None:
+    assert prob_cells([0.0, 0.0]) == ["0", "0"]
 
 
 def test_no_cell_is_a_formula_for_a_spreadsheet() -> None:

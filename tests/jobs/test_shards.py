@@ -15,6 +15,7 @@ import mien
 from conftest import Mien, draw_folder, draw_image, save_image
 from killing import Kills, is_killed
 from mien.config import ShardConfig
+from mien.core.csv_tables import prob_cells
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.jobs.shards import ABOUT_NAME, predict_shards
 from mien.runs.run import Run
@@ -172,7 +173,7 @@ def test_predictions_go_from_a_store_to_a_store(small_run: Run, photos: Path, st
         (
             address(f"photos/{Path(each.source).relative_to(photos).as_posix()}"),
             each.label or "",
-            f"{each.probs['sad']:.6f}" if each.probs else "",
+            prob_cells(list(each.probs.values()))[1] if each.probs else "",
             each.error or "",
         )
         for each in expected

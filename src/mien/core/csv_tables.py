@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain, islice
 
 from mien.core.text import counted
@@ -39,6 +39,15 @@ def rows_text(rows: Iterable[Iterable[object]]) -> str:
     """Return rows in the format of `table_text`, for appending to a table."""
     waiting = iter(rows)
     return "".join(map(_part, iter(lambda: list(islice(waiting, _NUM_ROWS)), [])))
+
+
+def prob_cells(probs: Collection[float]) -> list[str]:
+    """Return the probabilities of one image as cells, with nine digits.
+
+    They are made to sum to 1 more exactly than float32 does, since scikit-learn warns about rows that don't.
+    """
+    total = sum(probs) or 1.0
+    return [f"{prob / total:.9g}" for prob in probs]
 
 
 def read_rows(lines: Iterable[str], *, delimiter: str = ",") -> Iterator[list[str]]:

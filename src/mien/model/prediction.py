@@ -12,6 +12,7 @@ from PIL import Image
 
 from mien.config import FetchLimits, PredictConfig, ScanConfig
 from mien.core import images
+from mien.core.csv_tables import prob_cells
 from mien.core.inputs import Inputs
 from mien.core.progress import SILENCE, Progress
 from mien.errors import FetchError, ImageError, SettingsError
@@ -207,9 +208,10 @@ def prediction_of(
 
 def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> list[list[str]]:
     """Return predictions as table rows, starting with the column names."""
+    num_classes = len(class_names)
     rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
     for prediction in predictions:
-        probs = [f"{prediction.probs[name]:.6f}" if prediction.probs else "" for name in class_names]
+        probs = prob_cells([prediction.probs[name] for name in class_names]) if prediction.probs else [""] * num_classes
         out_of_distribution = "true" if prediction.out_of_distribution else "false"
         rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
     return rows

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core import files
-from mien.core.csv_tables import read_records, table_text
+from mien.core.csv_tables import prob_cells, read_records, table_text
 from mien.data.dataset import Dataset
 from mien.scoring.results import Predictions, Source
 
@@ -34,7 +34,7 @@ def predictions_text(dataset: Dataset, predictions: Predictions) -> str:
     for index, probs in zip(predictions.indexes, predictions.probs, strict=True):
         record = dataset.records[index]
         row = [record.path, record.label, names[int(probs.argmax())]]
-        rows.append([*row, *(f"{prob:.6f}" for prob in probs.tolist())])
+        rows.append([*row, *prob_cells(probs.tolist())])
     return table_text(rows)
 
 

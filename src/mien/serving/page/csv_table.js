@@ -1,4 +1,4 @@
-// The results as a CSV table, in the format of `mien predict --csv`.
+// The results as a CSV table, in the format of `mien predict --csv` but with six digits of each probability.
 
 // Spreadsheets read such cells as formulas. Some also start a cell at a semicolon, a tab or a new line.
 // https://owasp.org/www-community/attacks/CSV_Injection

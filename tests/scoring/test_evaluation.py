@@ -55,6 +55,37 @@ def test_an_evaluation_comes_back_from_json() -> None:
         assert evaluation_from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [
+        [[8, 2], [1, 9]],
+        [[90, 0], [9, 1]],
+        [[8, 2, 0], [1, 9, 1], [0, 0, 5]],
+        # A class without images that was predicted, and one that was not.
+        [[8, 2, 1], [1, 9, 0], [0, 0, 0]],
+        [[8, 2, 0], [1, 9, 0], [0, 0, 0]],
+        # A class that was never predicted.
+        [[8, 2, 0], [1, 9, 0], [3, 0, 0]],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_balanced_accuracy_and_macro_f1_are_those_of_scikit_learn(counts: list[list[int]]) -> None:
+    from sklearn.metrics import balanced_accuracy_score, f1_score
+
+    evaluation = evaluation_of(counts, ("a", "b", "c")[: len(counts)])
+    labels, answers = np.repeat(np.indices((len(counts),) * 2).reshape(2, -1), np.ravel(counts), axis=1)
+    assert evaluation.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, answers))
+    assert evaluation.macro_f1 == pytest.approx(f1_score(labels, answers, average="macro"))
+
+
+def test_the_json_of_an_evaluation_says_its_means_and_may_lack_them() -> None:
+    evaluation = evaluation_of([[8, 2], [1, 9]])
+    document = json.loads(json.dumps(evaluation.to_dict()))
+    assert document.pop("balanced_accuracy") == pytest.approx(0.85)
+    assert document.pop("macro_f1") == evaluation.macro_f1
+    assert evaluation_from_dict(document) == evaluation
+
+
 def test_a_run_and_a_folder_are_refused_with_what_scores_them() -> None:
     with pytest.raises(SettingsError, match=r"a Dataset, not str and str\. To score .*, use mien\.evaluate_run"):
         mien.evaluate("runs/train", "data")  # type: ignore[arg-type]

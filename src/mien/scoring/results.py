@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
@@ -15,6 +16,8 @@ from mien.scoring.stress import Stressed
 
 # Who predicted: the classifier itself on the test split, or the classifiers of its cross-validation on the rest.
 Source = Literal["test", "out_of_fold"]
+# What the JSON form of an Evaluation says besides its fields. They follow from these.
+_MEANS = ("balanced_accuracy", "macro_f1")
 
 
 def percent(share: float | None) -> str:
@@ -98,6 +101,16 @@ class Evaluation:
         return sum(row[place] for place, row in enumerate(self.confusion))
 
     @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the classes that have images, so that small classes count as much as large ones."""
+        return fmean(scores.recall.value for scores in self.classes if scores.recall.value is not None)
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 of the classes that have images or were predicted."""
+        return fmean(scores.f1.value for scores in self.classes if scores.f1.value is not None)
+
+    @property
     def calibration_text(self) -> str:
         """How confident it is, how often it is right, and the calibration error, in a few words."""
         sure, right = percent(self.calibration.confidence), percent(self.accuracy.value)
@@ -126,7 +139,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), **{name: getattr(self, name) for name in _MEANS}}
 
 
 def evaluation_from_dict(document: Any) -> Evaluation:
@@ -135,6 +148,8 @@ def evaluation_from_dict(document: Any) -> Evaluation:
     Raises:
         ValueError: The document is not a valid evaluation.
     """
+    if isinstance(document, dict):
+        document = {name: value for name, value in document.items() if name not in _MEANS}
     evaluation = built(Evaluation, document)
     names = evaluation.class_names
     if len(names) < 2 or tuple(scores.label for scores in evaluation.classes) != names:

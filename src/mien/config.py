@@ -238,7 +238,7 @@ class SplitConfig:
         folds_fit = self.folds == "auto" or self.folds == 0 or 2 <= self.folds <= 100
         expect(folds_fit, "folds", self.folds, "auto, 0, or 2 to 100")
         for name in ("val_fraction", "test_fraction"):
-            expect(0 < getattr(self, name) < 1, name, getattr(self, name), "between 0 and 1")
+            expect(0 < getattr(self, name) < 1, name, getattr(self, name), "more than 0 and less than 1")
         both = self.val_fraction + self.test_fraction
         expect(both < 0.999, "val_fraction + test_fraction", both, "less than 1, to leave images to train on")
         expect(0 <= self.seed < 2**32, "seed", self.seed, "0 to 4294967295")

@@ -49,6 +49,8 @@ def _parts() -> dict[str, str]:
 def commands() -> str:
     """Return what `--help` says of every command, without the list of commands, which the page's own is."""
     text = app.generate_docs(output_format="markdown", usage_name="mien")
+    # cyclopts puts the name of a command before a usage of our own, which begins with it.
+    text = re.sub(r"^mien (\w+) \1 ", r"mien \1 ", text, flags=re.MULTILINE)
     return re.sub(r"(?<=Example: )mien .+?(?=\n\n)", _examples, text[text.index("## mien ") :], flags=re.DOTALL)
 
 

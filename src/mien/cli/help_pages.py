@@ -26,6 +26,16 @@ MAIN_FLAGS = {
     "serve": "host port api-key-file allow-host allow-urls threshold",
     "export": "to out json",
 }
+# The usage of commands with arguments that may be left out, all of which cyclopts calls ARGS.
+USAGES = {
+    "fetch": "--to PATH [OPTIONS] [SOURCE...]",
+    "clean": "[OPTIONS] [DATA]",
+    "evaluate": "[OPTIONS] RUN [DATA]",
+    "predict": "[OPTIONS] RUN [SOURCE...]",
+    "explain": "[OPTIONS] RUN SOURCE...",
+    "next": "[OPTIONS] RUN SOURCE...",
+    "sort": "[OPTIONS] [RUN SOURCE...]",
+}
 
 
 @dataclass

@@ -17,7 +17,7 @@ from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
 from mien.cli.data_commands import check, clean, fetch
 from mien.cli.export_commands import export
 from mien.cli.flags import fill_in_settings, spelled_out
-from mien.cli.help_pages import ALL_FLAG, HELP_FLAGS, MAIN_FLAGS, ShortHelp
+from mien.cli.help_pages import ALL_FLAG, HELP_FLAGS, MAIN_FLAGS, USAGES, ShortHelp
 from mien.cli.label_commands import next_, review, sort
 from mien.cli.run_commands import compare, demo, evaluate, report, train
 from mien.cli.use_commands import explain, predict, serve
@@ -47,7 +47,8 @@ for place, (title, commands) in enumerate(COMMANDS.items()):
     for order, command in enumerate(commands):
         name = command.__name__.rstrip("_")
         formatter = ShortHelp(name) if name in MAIN_FLAGS else None
-        app.command(command, name=name, group=group, sort_key=order, help_formatter=formatter)
+        usage = f"mien {name} {USAGES[name]}" if name in USAGES else None
+        app.command(command, name=name, group=group, sort_key=order, help_formatter=formatter, usage=usage)
 app.register_install_completion_command(help="Install tab completion for this shell.")
 
 

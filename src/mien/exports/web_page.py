@@ -21,9 +21,9 @@ from mien.core.images import HASH_SIDE
 from mien.errors import MissingExtraError, OutputError, SettingsError
 from mien.model.classifier import Classifier, ModelFacts
 
-_PAGES = package_files("mien.serving") / "page", package_files("mien.exports") / "page"
+_SERVING, _CORE = package_files("mien.serving") / "page", package_files("mien.core")
 _RUNTIME = package_files("mien.exports") / "runtime"
-_DETECTOR = package_files("mien.core") / "face_detector.onnx"
+_DETECTOR = _CORE / "face_detector.onnx"
 _BINARY, _LIBRARY = "ort-wasm-simd-threaded.wasm", "ort.wasm.bundle.min.mjs"
 # Belongs to /docs, not to this page.
 _NOT_OF_THE_PAGE = "docs.js"
@@ -82,8 +82,7 @@ def web_page(classifier: Classifier) -> str:
         Content Security Policy Level 3: https://www.w3.org/TR/CSP3.
     """
     _require_runtime()
-    serving, _ = _PAGES
-    page = (serving / "serve.html").read_text("utf-8")
+    page = (_SERVING / "serve.html").read_text("utf-8")
     page = _replaced(r"<footer>.*</footer>", _FOOTER, page)
     page = _replaced(
         r"<noscript>.*</noscript>", '<noscript><p class="notice">This page needs JavaScript.</p></noscript>', page
@@ -107,10 +106,9 @@ def _replaced(pattern: str, new: str, page: str) -> str:
 
 def _head() -> str:
     """Return the start of the page: its policy, its styles and its modules."""
-    serving, _ = _PAGES
-    style = (package_files("mien.core") / "base.css").read_text("utf-8") + (serving / "serve.css").read_text("utf-8")
+    style = (_CORE / "base.css").read_text("utf-8") + (_SERVING / "serve.css").read_text("utf-8")
     imports = json.dumps({"imports": {name: _data_url("text/javascript", text) for name, text in _modules().items()}})
-    icon = _data_url("image/svg+xml", (serving / "icon.svg").read_text("utf-8"))
+    icon = _data_url("image/svg+xml", (_SERVING / "icon.svg").read_text("utf-8"))
     policy = (
         f"default-src 'none'; script-src {_hashed(imports)} {_hashed(_START)} data: 'wasm-unsafe-eval'; "
         f"style-src {_hashed(style)}; img-src blob: data:; base-uri 'none'; form-action 'none'"
@@ -124,7 +122,8 @@ def _head() -> str:
 
 def _modules() -> dict[str, str]:
     """Return the modules of the page by name."""
-    found = {path.name: path for folder in _PAGES for path in folder.iterdir() if path.name.endswith(".js")}
+    folders = _CORE, _SERVING, package_files("mien.exports") / "page"
+    found = {path.name: path for folder in folders for path in folder.iterdir() if path.name.endswith(".js")}
     found[_LIBRARY] = _RUNTIME / _LIBRARY
     return {
         name: _FROM_FOLDER.sub("", path.read_text("utf-8")) for name, path in found.items() if name != _NOT_OF_THE_PAGE

@@ -44,7 +44,7 @@ def routes_of_page(folder: Path, name: str) -> list[Route]:
     icon = _PAGE_DIR / "icon.svg"
     files = [("/", folder / name), ("/favicon.ico", icon)]
     own = sorted(path for path in folder.iterdir() if path.suffix not in (".html", ".svg"))
-    parts = [*own, icon, _CORE_DIR / "base.css"]
+    parts = [*own, icon, _CORE_DIR / "base.css", _CORE_DIR / "names.js"]
     return _routes([*files, *((f"/page/{path.name}", path) for path in parts)])
 
 

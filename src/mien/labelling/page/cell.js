@@ -1,6 +1,7 @@
 // A cell of the grid: an image, its label and its decision.
 
-import { badgeOf, fileName, short, visible } from "./names.js";
+import { short, visible } from "./names.js";
+import { badgeOf, fileName } from "./words.js";
 
 const KINDS = new Map([["", "none"], ["keep", "keep"], ["leave-out", "leave-out"]]);
 const STATES = { saved: "", saving: "saving: ", unsaved: "not saved: " };

@@ -7,12 +7,13 @@ import { Enlarged } from "./enlarged.js";
 import { Grid } from "./grid.js";
 import { askedBy } from "./keys.js";
 import { keysOf, showClasses, showLegend } from "./legend.js";
-import { fileName, images, inWords, short, visible } from "./names.js";
+import { short, visible } from "./names.js";
 import { markQueue, nothingIn, showQueues } from "./queues.js";
 import { get, Gone, Unable } from "./requests.js";
 import { Rows } from "./rows.js";
 import { Selection } from "./selection.js";
 import { Training } from "./training.js";
+import { fileName, images, inWords } from "./words.js";
 
 const POLL_MS = 2000;
 const TYPING_MS = 250;

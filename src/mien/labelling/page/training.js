@@ -2,8 +2,9 @@
 
 import { showImage } from "./cell.js";
 import { byId, made, on, put } from "./elements.js";
-import { images, sentence, short, visible } from "./names.js";
+import { sentence, short, visible } from "./names.js";
 import { get, post } from "./requests.js";
+import { images } from "./words.js";
 
 const PAUSE_MS = 700;
 

@@ -1,8 +1,9 @@
 // A card: one image and its prediction.
 
 import { byId, made } from "./elements.js";
-import { percent, percentBeside, reasonInWords, sentence, short, visible } from "./names.js";
+import { sentence, short, visible } from "./names.js";
 import { ask } from "./requests.js";
+import { percent, percentBeside, reasonInWords } from "./words.js";
 
 const MOST_BARS = 4;
 const STATES = { waiting: "waiting", asking: "classifying…" };

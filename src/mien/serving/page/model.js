@@ -1,7 +1,8 @@
 // Describes the classifier, and how reliable it is.
 
 import { byId, made } from "./elements.js";
-import { exact, short, visible } from "./names.js";
+import { short, visible } from "./names.js";
+import { exact } from "./words.js";
 
 const LONGEST_TITLE = 48;
 // The results name any others.
@@ -12,7 +13,7 @@ const TIMES = [null, "once", "twice", ...NUMBERS.map((number) => `${number} time
 
 /** Fill in the parts of the page that describe the model. */
 export function showModel(model) {
-  const names = model.class_names.map(short);
+  const names = model.class_names.map((name) => short(name));
   const question = `${listed(names)}?`;
   const isLong = question.length > LONGEST_TITLE;
   const title = isLong ? `Which of ${names.length} classes?` : question;

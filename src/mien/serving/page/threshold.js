@@ -1,7 +1,7 @@
 // The threshold: results below it are "unsure".
 
 import { byId } from "./elements.js";
-import { exact } from "./names.js";
+import { exact } from "./words.js";
 
 /** Dispatches `change` when somebody moves the slider. */
 export class Threshold extends EventTarget {

@@ -1,25 +1,6 @@
-// Showing untrusted text: names of files and classes may be hostile.
+// What the page says of reasons and shares.
 
-const LONGEST = 56;
-// Joiners combine emoji, and some scripts need them.
-const UNSEEN = /(?![\u200c\u200d])[\p{C}\p{Zl}\p{Zp}]/gu;
-
-/** Return text with invisible characters, and those that change the writing direction, escaped. */
-export function visible(text) {
-  return text.replace(UNSEEN, (letter) => `\\u{${letter.codePointAt(0).toString(16)}}`);
-}
-
-/** Shorten a long name to its start and end. */
-export function short(name) {
-  const letters = [...visible(name)];
-  if (letters.length <= LONGEST) return letters.join("");
-  return `${letters.slice(0, LONGEST - 20).join("")}…${letters.slice(-18).join("")}`;
-}
-
-/** Turn a message from elsewhere into a sentence. */
-export function sentence(text) {
-  return `${visible(text).replace(/^./u, (letter) => letter.toUpperCase()).replace(/[.?!]$/, "")}.`;
-}
+import { sentence } from "./names.js";
 
 /** Turn the reason for a missing prediction into a sentence for people rather than programs. */
 export function reasonInWords(text) {

@@ -178,6 +178,16 @@ def mislabelled(run_path: Path, review: Review) -> list[str]:
     return [image["path"] for image in shown]
 
 
+def test_a_doubtful_image_comes_with_the_class_that_the_classifier_would_choose(review: Review) -> None:
+    issues = review.images("issues", 0, 500)["images"]
+    doubtful = review.images("doubtful", 0, 500)["images"]
+    assert all(image["suggested"] not in ("", image["label"]) for image in issues)
+    assert doubtful and all(image["suggested"] in ("happy", "sad") for image in doubtful)
+    assert all(0.5 <= image["prob"] <= 1 for image in [*issues, *doubtful])
+    plain = review.images("class-0", 0, 1)["images"][0]
+    assert (plain["suggested"], plain["prob"], plain["note"]) == ("", 0, "")
+
+
 def test_training_again_says_what_the_decisions_changed(review: Review, copied: Path) -> None:
     mislabelled(copied, review)
     review.train()

@@ -1,11 +1,13 @@
 """Queues: which images to look at, in which order, and why."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.core.text import visible
 from mien.data.dataset import Dataset
 from mien.data.kept_splits import sides_of
 from mien.scoring.label_issues import LabelIssue, label_margins
@@ -25,6 +27,7 @@ class Queue:
         about: A sentence on what is in the queue.
         places: Positions of the images in the Dataset, in order, (N,).
         notes: Notes on some of the images, by position.
+        suggested: The class that a classifier would choose and its probability, for some of the images, by position.
     """
 
     name: str
@@ -32,6 +35,12 @@ class Queue:
     about: str
     places: NDArray[np.int64]
     notes: dict[int, str]
+    suggested: dict[int, tuple[str, float]] = field(default_factory=dict)
+
+    def about_image(self, place: int) -> dict[str, Any]:
+        """Return why an image is in the queue, as plain JSON values."""
+        suggested, prob = self.suggested.get(place, ("", 0.0))
+        return {"note": visible(self.notes.get(place, "")), "suggested": visible(suggested), "prob": prob}
 
 
 def queues_of(
@@ -89,13 +98,14 @@ def _without(places: NDArray[np.int64], hidden: Collection[int]) -> NDArray[np.i
 
 
 def _issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> Queue:
-    notes = {issue.index: f"looks like {issue.suggested} ({issue.prob_suggested:.0%})" for issue in label_issues}
+    suggested = {issue.index: (issue.suggested, issue.prob_suggested) for issue in label_issues}
     return Queue(
         "issues",
         "Labels to check",
         "Images that look like another class, the most suspicious first.",
-        np.array(list(notes), np.int64),
-        notes,
+        np.array(list(suggested), np.int64),
+        {},
+        suggested,
     )
 
 
@@ -113,16 +123,15 @@ def _doubtful(predictions: Predictions) -> Queue:
         "Wrong or unsure",
         "Images that a classifier got wrong or was unsure about without having seen them in training, worst first.",
         predictions.indexes[rows],
+        {},
         dict(zip(predictions.indexes[rows].tolist(), _answers(predictions, rows), strict=True)),
     )
 
 
-def _answers(predictions: Predictions, rows: NDArray[np.int64]) -> Iterator[str]:
-    for row in rows.tolist():
-        probs = predictions.probs[row]
+def _answers(predictions: Predictions, rows: NDArray[np.int64]) -> Iterator[tuple[str, float]]:
+    for probs in predictions.probs[rows]:
         best = int(probs.argmax())
-        said = "predicted" if best != predictions.labels[row] else "unsure:"
-        yield f"{said} {predictions.class_names[best]} ({probs[best]:.0%})"
+        yield predictions.class_names[best], float(probs[best])
 
 
 def _conflicts(dataset: Dataset) -> Queue:

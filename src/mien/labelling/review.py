@@ -117,7 +117,7 @@ class Review:
             if name:
                 records = self.dataset.records
                 places = [place for place in places if name.casefold() in records[place].path.casefold()]
-            shown = [self._shown(place, asked.notes.get(place, "")) for place in places[start : start + count]]
+            shown = [self._shown(place) | asked.about_image(place) for place in places[start : start + count]]
             return {"total": len(places), "images": shown}
 
     def record(self, number: int) -> ImageRecord:
@@ -327,14 +327,13 @@ class Review:
                 said[self.dataset.records[other].path] = KEEP if label == self._labels[other] else label
         return said
 
-    def _shown(self, place: int, note: str = "") -> dict[str, Any]:
+    def _shown(self, place: int) -> dict[str, Any]:
         record = self.dataset.records[place]
         return {
             "id": number_of(record),
             "path": visible(record.path),
             "label": visible(self._labels[place]),
             "decision": visible(self.journal.decision(record.path)),
-            "note": visible(note),
             "version": record.sha256[:16],
         }
 

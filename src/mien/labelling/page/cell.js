@@ -1,7 +1,7 @@
 // A cell of the grid: an image, its label and its decision.
 
 import { short, visible } from "./names.js";
-import { badgeOf, fileName } from "./words.js";
+import { badgeOf, fileName, inWords, rounded } from "./words.js";
 
 const KINDS = new Map([["", "none"], ["keep", "keep"], ["leave-out", "leave-out"]]);
 const STATES = { saved: "", saving: "saving: ", unsaved: "not saved: " };
@@ -16,10 +16,10 @@ export function paintCell(cell, image, told, { isSelected, isCurrent }) {
   cell.classList.toggle("current", isCurrent);
   cell.ariaBusy = String(!image);
   showThumbnail(cell, image);
-  cell.querySelector(".name").title = image ? visible(image.path) : "";
-  write(cell, ".name", image ? short(fileName(image.path)) : "loading…");
-  write(cell, ".says", image ? saidOf(image, 200, "\n") : "");
-  cell.querySelector(".says").title = image ? saidOf(image) : "";
+  write(cell, ".label", image ? visible(image.label) : "");
+  write(cell, ".suggested", image ? suggestedBy(image) : "");
+  write(cell, ".prob", image?.suggested ? rounded(image.prob) : "");
+  write(cell, ".name", image ? short(fileName(image.path)) : "loading…", image && visible(image.path));
   showBadge(cell.querySelector(".badge"), image && told);
 }
 
@@ -27,13 +27,19 @@ export function paintCell(cell, image, told, { isSelected, isCurrent }) {
 export function showBadge(badge, told) {
   const text = told ? STATES[told.state] + badgeOf(told.decision) : "";
   if (badge.textContent !== text) badge.textContent = text;
+  badge.title = told?.decision ? inWords(told.decision) : "";
   badge.dataset.state = told?.state ?? "";
   badge.dataset.kind = KINDS.get(told?.decision) ?? "class";
 }
 
-/** Return the label and the note of an image, each shortened to `most` characters. */
-export function saidOf({ label, note }, most = 200, between = " · ") {
-  return [label, note].filter(Boolean).map((text) => short(text, most)).join(between);
+/** Return the label of an image, and what a classifier would choose. */
+export function saidOf(image) {
+  const prob = image.suggested ? ` (${rounded(image.prob)})` : "";
+  return [visible(image.label), suggestedBy(image) + prob].filter(Boolean).join(" ");
+}
+
+function suggestedBy({ suggested, note }) {
+  return suggested ? `→ ${visible(suggested)}` : visible(note ?? "");
 }
 
 /** Show an image from the server, or say that it cannot be shown. */
@@ -55,7 +61,8 @@ function showThumbnail(cell, image) {
   cell.querySelector(".gone").hidden = true;
 }
 
-function write(cell, selector, text) {
+function write(cell, selector, text, title = text) {
   const element = cell.querySelector(selector);
   if (element.textContent !== text) element.textContent = text;
+  element.title = title ?? "";
 }

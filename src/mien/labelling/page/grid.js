@@ -3,7 +3,7 @@
 import { byId } from "./elements.js";
 
 const CELL_REM = 11;
-const TEXT_REM = 7.3;
+const TEXT_REM = 6.7;
 const IMAGE_SHAPE = 0.75;
 const MARGIN_ROWS = 1;
 // Browsers limit the height of an element. With more images than fit, each scroll step covers more rows.

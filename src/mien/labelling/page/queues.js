@@ -42,14 +42,14 @@ function isClass({ name }) {
 }
 
 function entryOf({ name, title, count }, choose) {
-  const label = made("bdi", { textContent: short(title, 40) });
+  const label = made("bdi", { textContent: visible(title) });
   const number = made("span", { className: "number", textContent: count.toLocaleString("en") });
-  const button = made("button", { type: "button", title: visible(title) }, label, " ", number);
+  const button = made("button", { type: "button" }, label, " ", number);
   button.dataset.queue = name;
   button.addEventListener("click", () => choose(name));
   return made("li", {}, button);
 }
 
 function optionOf({ name, title, count }) {
-  return made("option", { value: name, textContent: `${short(title, 40)} (${count.toLocaleString("en")})` });
+  return made("option", { value: name, textContent: `${visible(title)} (${count.toLocaleString("en")})` });
 }

@@ -13,7 +13,7 @@ import { get, Gone, Unable } from "./requests.js";
 import { Rows } from "./rows.js";
 import { Selection } from "./selection.js";
 import { Training } from "./training.js";
-import { fileName, images, inWords } from "./words.js";
+import { fileName, images, inWords, useClasses } from "./words.js";
 
 const POLL_MS = 2000;
 const TYPING_MS = 250;
@@ -60,6 +60,7 @@ function showState() {
   put("path", visible(state.decisions_path));
   put("train", state.run ? "Train again" : "Train");
   showNumbers(state);
+  useClasses(state.class_names);
   showQueues(state.queues, (queue) => go({ queue, name: shown.name }));
   showLegend(byId("legend"), state.class_names, act, { enlarges: true });
   showLegend(byId("enlarged-legend"), state.class_names, act, { enlarges: false });
@@ -86,7 +87,7 @@ function showQueue({ isNew = false } = {}) {
   if (!isNew && queue.name === shown.queue && name === shown.name) return;
   shown = { queue: queue.name, name };
   markQueue(queue.name);
-  put("queue-title", short(queue.title, 40));
+  put("queue-title", visible(queue.title));
   put("about", visible(queue.about));
   if (byId("name").value !== name) byId("name").value = name;
   showRows(new Rows(queue.name, name));

@@ -2,9 +2,9 @@
 
 import { showImage } from "./cell.js";
 import { byId, made, on, put } from "./elements.js";
-import { sentence, short, visible } from "./names.js";
+import { sentence, visible } from "./names.js";
 import { get, post } from "./requests.js";
-import { images } from "./words.js";
+import { chipOf, images, rounded } from "./words.js";
 
 const PAUSE_MS = 700;
 
@@ -89,8 +89,9 @@ export class Training extends EventTarget {
     const thumbnail = made("img", { alt: "", loading: "lazy" });
     const gone = made("span", { className: "gone", textContent: "cannot be shown", hidden: true });
     showImage(thumbnail, gone, `thumbnail/${image.id}/${image.version}`);
-    const answers = made("span", { textContent: `${short(image.before, 20)} → ${short(image.after, 20)}` });
-    const button = made("button", { type: "button", title: visible(image.path) }, thumbnail, gone, answers);
+    const answers = made("span", { textContent: `${chipOf(image.before)} → ${chipOf(image.after)}` });
+    const title = `${visible(image.path)}: ${visible(image.before)} → ${visible(image.after)}`;
+    const button = made("button", { type: "button", title }, thumbnail, gone, answers);
     const list = { total: changed.length, at: (at) => changed[at], want() {} };
     button.addEventListener("click", () => this.dispatchEvent(new CustomEvent("enlarge", { detail: [list, place] })));
     return made("li", {}, button);
@@ -120,8 +121,4 @@ function scoreRow(title, { value, low, high }) {
   const scale = made("div", { className: "scale", ariaHidden: "true" }, interval, dot, ...ends);
   const words = `${title}: ${rounded(value)} correct (95% interval ${rounded(low)} to ${rounded(high)})`;
   return made("div", { className: "score" }, made("p", { textContent: words }), scale);
-}
-
-function rounded(share) {
-  return `${Math.round(100 * share)}%`;
 }

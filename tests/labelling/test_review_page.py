@@ -34,6 +34,13 @@ pytestmark = pytest.mark.browser
 REFUSED = "Failed to load resource"
 JPEG = encoded(draw_image(0, width=160, height=120), "JPEG")
 SCORES = {"before": {"value": 0.8, "low": 0.6, "high": 0.9}, "after": {"value": 0.9, "low": 0.7, "high": 1.0}}
+# Their short forms are the same at first.
+LONG_NAMES = [f"Three fingers held up, {number} of them bent, palm facing out" for number in ("one", "two")]
+ON_TOP = ["Keep", "Leave out", "class 7", "class 0"]
+SMALL_TARGETS = """() => [...document.querySelectorAll("button, select, input, .zoom")]
+    .filter(element => element.checkVisibility({visibilityProperty: true}))
+    .map(element => [element.outerHTML.slice(0, 80), element.getBoundingClientRect()])
+    .filter(([, {width, height}]) => Math.min(width, height) < 44).map(([text]) => text)"""
 # From the top to the bottom, in as many frames; then how long these took, and how many elements there were at most.
 SCROLL = """async (numFrames) => {
     const grid = document.getElementById("grid"), height = grid.scrollHeight, times = [];
@@ -173,6 +180,18 @@ def very_many(page: "Page", count: int) -> None:
 
     page.route("**/images?*", images)
     page.route("**/thumbnail/**", lambda route: route.fulfill(body=JPEG, content_type="image/jpeg"))
+
+
+def suggesting(page: "Page", class_names: list[str], suggested: str = "") -> None:
+    """Let the server have these classes, and suggest one, or else the first, for its only image."""
+    image = {"id": 1, "path": "happy/0.jpg", "label": "happy", "version": "v", "decision": "", "note": ""}
+    image |= {"suggested": suggested or class_names[0], "prob": 0.86}
+    page.route("**/state?", lambda route: route.fulfill(json=route.fetch().json() | {"class_names": class_names}))
+    page.route("**/images?*", lambda route: route.fulfill(json={"total": 1, "images": [image]}))
+    for kind in ("thumbnail", "picture"):
+        page.route(f"**/{kind}/**", lambda route: route.fulfill(body=JPEG, content_type="image/jpeg"))
+    answer = {"changed": [{"id": 1, "decision": "keep"}], "revision": 1, "num_decided": 1, "can_undo": True}
+    page.route("**/decide", lambda route: route.fulfill(json=answer))
 
 
 def heap_mib(page: "Page") -> float:
@@ -422,6 +441,57 @@ def test_on_a_phone_images_are_touched_and_buttons_pressed(browser: "Browser", r
         assert page.url.endswith("#queue=class-1&name=")
 
 
+def test_a_card_says_its_label_and_what_it_looks_like_however_long_the_names_are(
+    page: "Page", reviewed: Reviewed
+) -> None:
+    suggesting(page, [LONG_NAMES[0]])
+    opened(page, reviewed)
+    cell = page.locator("#cell-0")
+    parts = [cell.locator(part) for part in (".label", ".suggestion", ".name", ".badge")]
+    boxes = [box for part in parts if (box := part.bounding_box())]
+    assert [part.inner_text() for part in parts[::2]] == ["happy", "0.jpg"]
+    assert parts[1].inner_text().split("\n") == [f"→ {LONG_NAMES[0]}", "86%"]
+    assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
+    assert {round(box["height"]) for box in boxes[:3]} == {20}
+    outer, prob = cell.bounding_box(), cell.locator(".prob").bounding_box()
+    assert outer and prob and prob["x"] + prob["width"] < outer["x"] + outer["width"]
+    assert violations(page) == []
+    page.locator("#grid").focus()
+    press(page, "Space")
+    assert page.locator("#enlarged-says").inner_text() == f"happy → {LONG_NAMES[0]} (86%)"
+
+
+def test_on_a_phone_keeping_is_always_in_reach_and_the_classes_start_with_the_suggested_one(
+    browser: "Browser", reviewed: Reviewed
+) -> None:
+    size: Any = {"width": 390, "height": 800}
+    with browser.new_context(viewport=size, has_touch=True, is_mobile=True) as context:
+        page = context.new_page()
+        suggesting(page, [*LONG_NAMES, *(f"class {number}" for number in range(10))], suggested="class 7")
+        opened(page, reviewed)
+        assert page.locator("#legend .classes button").count() == 13
+        boxes = {name: page.locator(f"#legend button:text-is('{name}')").bounding_box() for name in ON_TOP}
+        assert all(box and box["y"] + box["height"] <= 800 for box in boxes.values())
+        assert len({box["y"] for box in boxes.values() if box}) == 2
+        xs = {name: box["x"] for name, box in boxes.items() if box}
+        assert xs["class 7"] < xs["class 0"] and page.evaluate("document.scrollingElement.scrollWidth") == 390
+        assert page.evaluate(SMALL_TARGETS) == []
+        page.tap("#cell-0 .zoom")
+        assert page.evaluate(SMALL_TARGETS) == []
+        page.tap("#enlarged-legend button:text-is('Keep')")
+        saved(page, 1)
+
+
+def test_names_on_buttons_are_short_but_differ_and_lists_have_them_whole(wide: "Page", reviewed: Reviewed) -> None:
+    suggesting(wide, LONG_NAMES)
+    opened(wide, reviewed)
+    buttons = wide.locator("#legend .classes button")
+    told = [text.split("\n")[1] for text in buttons.all_inner_texts()]
+    assert told == ["Three fingers held up, on… palm facing out", "Three fingers held up, tw… palm facing out"]
+    assert [button.get_attribute("title") for button in buttons.all()] == LONG_NAMES
+    assert wide.locator("#classes option").all_inner_texts() == LONG_NAMES
+
+
 def test_an_enlarged_image_takes_the_same_keys_and_arrows_go_on(wide: "Page", reviewed: Reviewed) -> None:
     opened(wide, reviewed)
     press(wide, "ArrowRight", "Space")
@@ -495,7 +565,8 @@ def test_of_more_than_nine_classes_any_is_found_by_typing(
     names = ["constructor", *(f"mood {letter}" for letter in "abcdefghijk")]
     with served_review(draw_hostile_folder(tmp_path / "moods", names, num_images=3)) as reviewed:
         opened(wide, reviewed)
-        assert wide.locator("#legend button").all_inner_texts()[8:10] == ["9\nmood h", "c\nall 12 classes …"]
+        seen = wide.locator("#legend .classes button:visible").all_inner_texts()
+        assert seen[8:] == ["9\nmood h", "c\nAll 12 classes …"]
         press(wide, "c")
         wide.keyboard.type("mood k")
         press(wide, "Enter")
@@ -508,7 +579,7 @@ def test_of_more_than_nine_classes_any_is_found_by_typing(
 def test_a_class_that_is_called_by_a_digit_has_that_key(wide: "Page", tmp_path: Path) -> None:
     with served_review(draw_hostile_folder(tmp_path / "digits", ["0", "1", "7", "none"], num_images=3)) as reviewed:
         opened(wide, reviewed)
-        assert wide.locator("#legend button").all_inner_texts()[:4] == ["0\n0", "1\n1", "7\n7", "2\nnone"]
+        assert wide.locator("#legend .classes button").all_inner_texts() == ["0\n0", "1\n1", "7\n7", "2\nnone"]
         press(wide, "7", "2", "0", "3")
         saved(wide, 3)
         assert badges(wide, 3) == ["→ 7", "→ none", "→ 0"]

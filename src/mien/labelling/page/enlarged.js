@@ -2,6 +2,7 @@
 
 import { saidOf, showBadge, showImage } from "./cell.js";
 import { byId, on, put } from "./elements.js";
+import { showSuggested } from "./legend.js";
 import { short, visible } from "./names.js";
 
 /** Dispatches `move` when another image is shown. */
@@ -62,6 +63,7 @@ export class Enlarged extends EventTarget {
     put("enlarged-name", image ? short(image.path, 80) : "loading…");
     byId("enlarged-name").title = image ? visible(image.path) : "";
     put("enlarged-says", image ? saidOf(image) : "");
+    showSuggested(byId("enlarged-legend"), image?.suggested);
     showBadge(byId("enlarged-badge"), image && this.#decisions.of(image));
     if (image) showImage(byId("enlarged-image"), byId("enlarged-gone"), pictureOf(image));
   }

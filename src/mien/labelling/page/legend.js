@@ -1,13 +1,16 @@
 // The legend: buttons for the classes and decisions, with their keys.
 
 import { byId, made } from "./elements.js";
-import { short, visible } from "./names.js";
+import { visible } from "./names.js";
+import { chipOf } from "./words.js";
 
 const DIGITS = [..."123456789"];
+// Beyond these, only classes with a key have a button.
+const MOST_BUTTONS = 30;
 const OTHERS = [
-  ["k", "keep", ["decide", "keep"]],
-  ["x", "leave out", ["decide", "leave-out"]],
-  ["⌫", "clear", ["decide", ""]],
+  ["k", "Keep", ["decide", "keep"]],
+  ["x", "Leave out", ["decide", "leave-out"]],
+  ["⌫", "Clear", ["decide", ""]],
 ];
 
 /** Return the key of each class, or "". A class named with a digit gets that digit, the others the next free one. */
@@ -20,22 +23,36 @@ export function keysOf(classNames) {
 /** Fill an element with the buttons. act: called with the action of a button, as for a key. */
 export function showLegend(element, classNames, act, { enlarges }) {
   const keys = keysOf(classNames);
-  const numbered = classNames.map((name, place) => [keys[place], name, ["class", place]]).filter(([key]) => key);
-  const more = keys.includes("") ? [["c", `all ${classNames.length} classes …`, ["choose"]]] : [];
-  const others = enlarges ? [...OTHERS, ["Space", "enlarge", ["enlarge"]]] : OTHERS;
-  const parts = [[...numbered, ...more], others];
-  element.replaceChildren(...parts.map((part) => made("div", {}, ...part.map((entry) => button(entry, act)))));
+  const others = enlarges ? [...OTHERS, ["Space", "Enlarge", ["enlarge"]]] : OTHERS;
+  const places = [...classNames.keys()].filter((place) => keys[place] || place < MOST_BUTTONS);
+  const shown = places.map((place) => classButton(keys[place], classNames[place], () => act(["class", place])));
+  if (keys.includes("")) shown.push(button("c", `All ${classNames.length} classes …`, () => act(["choose"])));
+  const buttons = others.map(([key, text, asked]) => button(key, text, () => act(asked)));
+  element.replaceChildren(made("div", {}, ...buttons), made("div", { className: "classes" }, ...shown));
+}
+
+/** Mark the class that is suggested for an image. Where the classes are in one row, it comes first. */
+export function showSuggested(element, suggested = "") {
+  for (const button of element.querySelectorAll("[data-name]"))
+    button.classList.toggle("suggested", button.dataset.name === visible(suggested));
 }
 
 /** Fill the list of all classes. */
 export function showClasses(classNames) {
-  byId("classes").replaceChildren(...classNames.map((name) => made("option", { textContent: short(name, 24) })));
+  byId("classes").replaceChildren(...classNames.map((name) => made("option", { textContent: visible(name) })));
   byId("classes").selectedIndex = 0;
 }
 
-function button([key, text, asked], act) {
-  const element = made("button", { type: "button", title: visible(text) }, made("kbd", { textContent: key }), short(text, 20));
-  element.addEventListener("click", () => act(asked));
+function classButton(key, name, press) {
+  const element = button(key, chipOf(name), press);
+  element.title = element.dataset.name = visible(name);
+  element.classList.toggle("keyless", !key);
+  return element;
+}
+
+function button(key, text, press) {
+  const element = made("button", { type: "button" }, made("kbd", { textContent: key }), text);
+  element.addEventListener("click", press);
   // Keep the focus, so that the keys go on working.
   element.addEventListener("pointerdown", (event) => event.preventDefault());
   return element;

@@ -6,7 +6,7 @@ import { byId, on, put } from "./elements.js";
 import { Enlarged } from "./enlarged.js";
 import { Grid } from "./grid.js";
 import { askedBy } from "./keys.js";
-import { keysOf, showClasses, showLegend } from "./legend.js";
+import { keysOf, showClasses, showLegend, showSuggested } from "./legend.js";
 import { short, visible } from "./names.js";
 import { markQueue, nothingIn, showQueues } from "./queues.js";
 import { get, Gone, Unable } from "./requests.js";
@@ -128,6 +128,7 @@ function showWindow({ target }) {
 function draw() {
   if (rows.total !== null) grid.draw();
   if (enlarged.isOpen) enlarged.draw();
+  showSuggested(byId("legend"), rows.at(grid.current)?.suggested);
   const selected = selection.count ? `; ${selection.count.toLocaleString("en")} selected` : "";
   const saving = decisions.numImages > MANY ? `; ${decisions.numImages.toLocaleString("en")} not saved yet` : "";
   if (rows.total !== null) put("count", images(rows.total) + selected + saving);

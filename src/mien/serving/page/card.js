@@ -55,7 +55,7 @@ export class Card {
   get sentence() {
     if (this.error !== null) return `${short(this.name)}: ${reasonInWords(this.error)}`;
     const doubt = this.prediction.out_of_distribution ? `; unlike the training images: ${this.prediction.unlike}` : "";
-    return `${short(this.name)}: ${short(this.label)}, ${this.#sureness()}${doubt}`;
+    return `${short(this.name)}: ${visible(this.label)}, ${this.#sureness()}${doubt}`;
   }
 
   show(state) {
@@ -82,7 +82,7 @@ export class Card {
     this.#threshold = threshold;
     if (this.prediction === null) return;
     this.show(this.isUnsure ? "unsure" : "answered");
-    this.#say(short(this.label));
+    this.#say(visible(this.label));
     this.#find(".sureness").textContent = this.#sureness();
   }
 
@@ -132,8 +132,8 @@ export class Card {
 
   #sureness() {
     const [[likeliest, prob]] = this.#ranked();
-    const sure = `${percentBeside(prob, this.#threshold)} sure`;
-    return this.isUnsure ? `perhaps ${short(likeliest)}, ${sure}` : sure;
+    const share = percentBeside(prob, this.#threshold);
+    return this.isUnsure ? `perhaps ${visible(likeliest)}, ${share}` : `${share} sure`;
   }
 
   #ranked() {
@@ -200,7 +200,7 @@ export class Card {
     map.alt = `Where it looked in ${short(this.name)}`;
     const orange = made("span", { className: "for", textContent: "Orange" });
     const blue = made("span", { className: "against", textContent: "blue" });
-    this.#find(".legend").replaceChildren(orange, ` is evidence for ${short(heatMap.label)}, `, blue, " against it.");
+    this.#find(".legend").replaceChildren(orange, ` is evidence for ${visible(heatMap.label)}, `, blue, " against it.");
   }
 }
 
@@ -208,6 +208,6 @@ function bar(name, prob, told) {
   const [row, rail] = [made("li"), made("span", { className: "rail" })];
   rail.style.setProperty("--part", `${100 * prob}%`);
   const share = made("span", { className: "share", textContent: told });
-  row.append(made("bdi", { textContent: short(name) }), " ", share, rail);
+  row.append(made("bdi", { textContent: visible(name) }), " ", share, rail);
   return row;
 }

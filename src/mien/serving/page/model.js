@@ -1,7 +1,7 @@
 // Describes the classifier, and how reliable it is.
 
 import { byId, made } from "./elements.js";
-import { short, visible } from "./names.js";
+import { visible } from "./names.js";
 import { exact } from "./words.js";
 
 const LONGEST_TITLE = 48;
@@ -13,12 +13,13 @@ const TIMES = [null, "once", "twice", ...NUMBERS.map((number) => `${number} time
 
 /** Fill in the parts of the page that describe the model. */
 export function showModel(model) {
-  const names = model.class_names.map((name) => short(name));
+  const names = model.class_names.map((name) => visible(name));
   const question = `${listed(names)}?`;
   const isLong = question.length > LONGEST_TITLE;
   const title = isLong ? `Which of ${names.length} classes?` : question;
   put("title", title);
-  put("lead", (isLong ? `${someOf(names)}. ` : "") + summary(model));
+  const listing = made("span", { className: "listing", textContent: isLong ? `${someOf(names)}. ` : "" });
+  byId("lead").replaceChildren(listing, summary(model));
   put("limits", `Up to ${size(model.limits.max_file_bytes)} each.`);
   put("version", `mien ${model.mien_version}, model ${model.model_sha256.slice(0, 12)}`);
   document.title = `${title} · mien`;
@@ -110,7 +111,7 @@ function showScale({ value, low, high }, judge) {
   const parts = ["The dot is the accuracy; the bar is its 95% interval"];
   if (judge) {
     const { baseline, baseline_label: label } = judge;
-    parts.push(`the dashed line is always guessing ${short(label)} (${rounded(baseline.value)})`);
+    parts.push(`the dashed line is always guessing ${visible(label)} (${rounded(baseline.value)})`);
     byId("guessing").style.left = `${100 * baseline.value}%`;
   }
   byId("guessing").hidden = !judge;

@@ -7,7 +7,7 @@ import { byId, made } from "./elements.js";
 import { Enlarged } from "./enlarged.js";
 import { filesOf } from "./intake.js";
 import { showModel, size } from "./model.js";
-import { short } from "./names.js";
+import { visible } from "./names.js";
 import { Queue } from "./queue.js";
 import { askModel, useKey } from "./requests.js";
 import { Threshold } from "./threshold.js";
@@ -93,7 +93,7 @@ function summary(done) {
   const numOf = new Map();
   const answered = done.filter((card) => card.error === null);
   for (const card of answered) {
-    const kind = short(card.label);
+    const kind = visible(card.label);
     numOf.set(kind, (numOf.get(kind) ?? 0) + 1);
   }
   const ranked = [...numOf].sort((one, other) => other[1] - one[1]);

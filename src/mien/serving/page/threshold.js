@@ -3,6 +3,8 @@
 import { byId } from "./elements.js";
 import { exact } from "./words.js";
 
+const NEVER = "Always names a class. Move right to allow “unsure”.";
+
 /** Dispatches `change` when somebody moves the slider. */
 export class Threshold extends EventTarget {
   #slider = byId("threshold");
@@ -28,8 +30,9 @@ export class Threshold extends EventTarget {
 
   /** Show how many results are unsure. */
   show(numUnsure, numResults) {
-    const told = `${exact(this.value)}: ${numUnsure} of ${numResults}`;
-    byId("threshold-value").textContent = told;
+    const count = `${numUnsure} of ${numResults} ${numResults === 1 ? "image" : "images"}`;
+    const told = this.value > 0 ? `Say “unsure” below ${exact(this.value)} (${count})` : NEVER;
+    byId("threshold-says").textContent = told;
     this.#slider.setAttribute("aria-valuetext", told);
   }
 }

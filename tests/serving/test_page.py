@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import mien
-from browsing import complaints_of, violations
+from browsing import complaints_of, num_pages, violations
 from conftest import draw_folder, draw_image, encoded, save_image
 from hostile_names import NAMES, draw_hostile_folder
 from mien.core.csv_tables import read_records, table_text
@@ -728,6 +728,18 @@ def test_a_file_without_a_preview_takes_half_the_room(wide: "Page", url: str, tm
     chosen(opened(wide, url), tmp_path / "notes.jpg")
     box = wide.locator(".gone").bounding_box()
     assert box and round(box["width"] / box["height"], 1) == 2.7
+
+
+def test_on_paper_there_are_the_results_alone_and_as_many_as_fit(wide: "Page", url: str, data: Path) -> None:
+    chosen(opened(wide, url), *sorted(data.rglob("*.jpg"))[:8])
+    wide.emulate_media(media="print", color_scheme="dark")
+    for hidden in ("#drop", "#url-form", ".threshold", "button"):
+        assert wide.locator(f"{hidden}:visible").count() == 0, hidden
+    row = wide.locator(".rail").first
+    assert row.evaluate("element => getComputedStyle(element).printColorAdjust") == "exact"
+    assert wide.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    wide.evaluate("document.querySelectorAll('#model, footer').forEach(element => element.remove())")
+    assert num_pages(wide) == 1
 
 
 def test_files_over_a_page_that_is_scrolled_down_frame_the_window(wide: "Page", url: str, data: Path) -> None:

@@ -17,6 +17,7 @@ from browsing import complaints_of, violations
 from conftest import Mien, draw_image
 from drawn_faces import portrait
 from mien.config import BackboneConfig, ScanConfig, TrainConfig
+from mien.core.formats import describe_other
 from mien.errors import MissingExtraError, OutputError
 from mien.exports import web_page
 from mien.learning.backbone import load_backbone
@@ -204,9 +205,16 @@ def test_what_a_browser_cannot_decode_is_named(wide: "Page", file: Path, tmp_pat
     whole = saved(tmp_path, "whole.jpg", image).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.jpg").write_bytes(b"")
-    (tmp_path / "notes.txt").write_text("no image")
+    texts = {
+        "notes.txt": "no imäge",
+        "page.jpg": "\n<!DOCTYPE html><p>Gone",
+        "drawing.svg": "<?xml version='1.0'?><svg/>",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    (tmp_path / "unknown.bin").write_bytes(bytes(range(255, -1, -1)))
     paths = [
-        *(tmp_path / name for name in ("cut.jpg", "empty.jpg", "notes.txt")),
+        *(tmp_path / name for name in ("cut.jpg", "empty.jpg", "unknown.bin", *texts)),
         saved(tmp_path, "scan.tif", image),
         saved(tmp_path, "map.ppm", image),
         saved(tmp_path, "turned.webp", image, exif=turned(6)),
@@ -217,7 +225,8 @@ def test_what_a_browser_cannot_decode_is_named(wide: "Page", file: Path, tmp_pat
     assert told == {
         "cut.jpg": "damaged: the file is truncated",
         "empty.jpg": "0 bytes",
-        "notes.txt": "not a supported image (JPEG, PNG, GIF, WEBP, BMP, AVIF, HEIC)",
+        "unknown.bin": "not a supported image (JPEG, PNG, GIF, WEBP, BMP, AVIF, HEIC)",
+        **{name: describe_other((tmp_path / name).read_bytes()) for name in texts},
         "scan.tif": f"browsers cannot read TIFF. {otherwise}",
         "map.ppm": f"browsers cannot read PPM. {otherwise}",
         "turned.webp": f"not all browsers rotate WebP images like this one. {otherwise}",

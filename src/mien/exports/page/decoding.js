@@ -1,6 +1,6 @@
 // Decoding: a file -> its pixels, upright, in sRGB, on a background. The same as `mien predict`, as far as possible.
 
-import { formatOf, isDeep, lacksEnd, READ, SOMETIMES_READ } from "./formats.js";
+import { formatOf, isDeep, lacksEnd, READ, SOMETIMES_READ, textKindOf } from "./formats.js";
 import { GROUNDS, groundFor, lostOn } from "./grounds.js";
 import { empty, reduced } from "./resizing.js";
 import { isAcross, isTurnedWebP, matrixOf, moved, upright } from "./turning.js";
@@ -41,7 +41,7 @@ async function bytesOf(file) {
 
 function refuse(content, format) {
   if (!content.length) throw new Error("0 bytes");
-  if (format === null) throw new Error(`not a supported image (${KINDS.join(", ")})`);
+  if (format === null) throw new Error(textKindOf(content) ?? `not a supported image (${KINDS.join(", ")})`);
   if (!KINDS.includes(format)) throw new Error(`browsers cannot read ${format}. ${OTHERWISE}`);
   if (format === "PNG" && isDeep(content))
     throw new Error("browsers read only 8 of the 16 bits per channel of this PNG. Use mien predict");

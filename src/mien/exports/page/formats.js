@@ -17,6 +17,14 @@ const STARTS = [
   [/^P[1-6f]\s/, "PPM"],
 ];
 const HEAD_BYTES = 80;
+const DRAWING = "a drawing (SVG), a vector drawing: render it at the size you need, and save it as JPEG or PNG";
+// What texts start with. Anything else that is text is just that.
+const TEXTS = [
+  [/^\s*<(!doctype html|html|head|body)/i, "a web page, not an image"],
+  [/^\s*<(svg|!doctype svg|\?xml[^]*<svg)/i, DRAWING],
+  [/^/, "text, not an image"],
+];
+const TEXT_BYTES = 4096;
 const DEPTH_OF_PNG = 24;
 // Markers of a JPEG.
 const [START, END] = [0xd8, 0xd9];
@@ -25,6 +33,17 @@ const [START, END] = [0xd8, 0xd9];
 export function formatOf(content) {
   const head = String.fromCharCode(...content.subarray(0, HEAD_BYTES));
   return STARTS.find(([start]) => start.test(head))?.[1] ?? null;
+}
+
+/** Return what a file of no known format is if it is a text, in the words of `mien predict`, or undefined. */
+export function textKindOf(content) {
+  const start = content.subarray(0, TEXT_BYTES);
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(start, { stream: true });
+    return text.includes("\0") ? undefined : TEXTS.find(([pattern]) => pattern.test(text))[1];
+  } catch {
+    return undefined;
+  }
 }
 
 /** Return whether a PNG has more than 8 bits per channel. */

@@ -39,12 +39,14 @@ class Effect:
     Attributes:
         before: Accuracy on the test split with the original labels, or None if there was no classifier.
         after: Accuracy on the test split with the current labels.
-        verdict: The result of the exact test, in a sentence.
+        verdict: The result, in a sentence.
+        test: The exact test behind it, in a sentence, or "" if there was none.
     """
 
     before: Score | None
     after: Score
     verdict: str
+    test: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores and the verdict as plain JSON values."""
@@ -74,26 +76,24 @@ def effect_of(before: Refit, after: Refit, asked: Collection[int]) -> Effect:
     return Effect(
         wilson_score(int(right_before.sum()), len(places), groups=groups),
         wilson_score(int(right_after.sum()), len(places), groups=groups),
-        _verdict(right_before, right_after, groups),
+        *_verdict(right_before, right_after, groups),
     )
 
 
-def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> str:
+def _verdict(before: NDArray[np.bool_], after: NDArray[np.bool_], groups: NDArray[np.int64] | None) -> tuple[str, str]:
     if not len(after):
-        return "Cannot compare: you have decided on all test images."
+        return "Cannot compare: you have decided on all test images.", ""
     num_lost, num_won = num_better(before, after, groups=groups)
     units = "image" if groups is None else "group"
     judged = counted(len(after), "test image")
     if not num_lost + num_won:
-        return f"No difference on the {judged}."
+        return f"No difference on the {judged}.", ""
     p_value = mcnemar(num_lost, num_won)
-    apart = (
-        f"{counted(num_won, units)} better, {num_lost} worse, out of {judged} "
-        f"(p = {p_value_text(p_value)}, McNemar's exact test)"
-    )
+    apart = f"{counted(num_won, units)} better, {num_lost} worse, out of {judged}"
+    test = f"McNemar's exact test: p = {p_value_text(p_value)}."
     if p_value > _LEVEL:
-        return f"Too few changes to tell whether it got better: {apart}."
-    return f"It got {'better' if num_won > num_lost else 'worse'}: {apart}."
+        return f"Too few changes to tell whether it got better: {apart}.", test
+    return f"It got {'better' if num_won > num_lost else 'worse'}: {apart}.", test
 
 
 def describe_others(before: Refit, after: Refit, *, method: Method) -> tuple[str, ...]:

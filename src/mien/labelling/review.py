@@ -225,7 +225,7 @@ class Review:
                 "seconds": round(seconds, 1),
                 "changed": [self._changed(number) for number in changed[:_MAX_CHANGED]],
                 "num_changed": len(changed),
-                "notes": [*self._notes],
+                "notes": [*filter(None, [effect.test]), *self._notes],
             }
 
     @property

@@ -34,7 +34,7 @@ export function showLegend(element, classNames, act, { enlarges }) {
 /** Mark the class that is suggested for an image. Where the classes are in one row, it comes first. */
 export function showSuggested(element, suggested = "") {
   for (const button of element.querySelectorAll("[data-name]"))
-    button.classList.toggle("suggested", button.dataset.name === visible(suggested));
+    button.classList.toggle("likely", button.dataset.name === visible(suggested));
 }
 
 /** Fill the list of all classes. */

@@ -1,9 +1,11 @@
 """The documentation, on a code host and as a site: it leaves nothing out, and its links lead somewhere."""
 
+import ast
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cyclopts.exceptions
 import pytest
 from myst_parser.slugs import github_slugify
 
@@ -18,6 +20,11 @@ PAGES = {
     if not path.relative_to(DOCS_DIR).parts[0].startswith("_")
 }
 COMMANDS = [name for name in app if not name.startswith("-")]
+QUOTED = [
+    quoted
+    for heading in re.findall(r"^### (.+)$", PAGES["troubleshooting.md"], re.MULTILINE)
+    for quoted in re.findall(r'"([^"]+)"', heading)
+]
 
 
 class Page(HTMLParser):
@@ -79,6 +86,32 @@ def test_the_commands_of_the_pages_have_flags_that_exist() -> None:
     used = {(line.split()[0], flag) for line in lines for flag in re.findall(r"(?<!\S)--[a-z0-9-]+", line)}
     assert len(used) > 20
     assert [(command, flag) for command, flag in used if command in COMMANDS and flag not in flags(command)] == []
+
+
+def texts_in(module: Path) -> set[str]:
+    """Return the texts in a module except its docstrings; "..." is where a value is filled in."""
+    nodes = list(ast.walk(ast.parse(module.read_text("utf-8"))))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and id(node) not in docstrings}
+    filled = [
+        [part.value if isinstance(part, ast.Constant) else "..." for part in node.values]
+        for node in nodes
+        if isinstance(node, ast.JoinedStr)
+    ]
+    return {text for text in texts if isinstance(text, str)} | {"".join(map(str, parts)) for parts in filled}
+
+
+@pytest.fixture(scope="module")
+def printed() -> set[str]:
+    """All that mien can print, and what the parser of its arguments can."""
+    modules = [*Path(mien.__file__).parent.rglob("*.py"), Path(cyclopts.exceptions.__file__)]
+    return set().union(*map(texts_in, modules))
+
+
+@pytest.mark.parametrize("quoted", QUOTED)
+def test_troubleshooting_quotes_the_words_that_are_printed(quoted: str, printed: set[str]) -> None:
+    words = re.compile(".*".join(map(re.escape, quoted.split("..."))), re.DOTALL)
+    assert any(map(words.search, printed))
 
 
 @pytest.mark.site

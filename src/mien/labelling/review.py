@@ -171,7 +171,8 @@ class Review:
     def prepare(self) -> None:
         """Train on the original labels in advance to speed up the first training, which will report any errors."""
         if self.run:
-            with suppress(MienError):
+            # A RuntimeError: the program is ending, so no thread can be started.
+            with suppress(MienError, RuntimeError):
                 _ = self._refit_before(self.run).others
 
     def train(self, progress: Progress = SILENCE) -> None:

@@ -80,7 +80,9 @@ def test_the_command_says_how_near_it_is_and_where(small_run: "Run", tmp_path: P
     code, out, _ = command("export", small_run.path, "--to", "onnx", "--out", path)
     num_images = len(small_run.dataset.indexes())
     assert code == 0
-    assert f"Same labels as the run for {num_images} images; probabilities are identical" in out
+    assert "classifier of the run, in mien" in out
+    told = f"The file gives the same labels as the classifier of the run on all {num_images} images; probabilities are"
+    assert f"{told} identical" in " ".join(out.split())
     assert out.endswith(f"{path}: copy it together with moods.onnx.json; the JSON file says how to call it\n")
     code, out, _ = command("export", small_run.path, "--to", "onnx", "--out", path, "--json")
     assert json.loads(out) == json.loads(path.with_name("moods.onnx.json").read_text("utf-8"))["proof"] | {
@@ -219,7 +221,12 @@ def test_a_classifier_of_faces_is_exported_as_one_of_whole_images(tmp_path: Path
     told = json.loads((run.path / "exported" / "model.onnx.json").read_text("utf-8"))
     whole, both = (told["proof"][name]["value"] for name in ("accuracy", "accuracy_with_faces"))
     assert 0.5 < whole <= both == run.scores.judged.accuracy.value
-    assert out.startswith("The exported file uses only the whole image")
+    assert out.startswith(f"It is not the classifier of your run: expect {whole:.0%} (95% interval")
+    assert f"not {both:.0%} (95%" in " ".join(out.split()) and "whole-image classifier, in mien" in out
+    compared = (
+        f"the same labels as that whole-image classifier on all {told['proof']['agreement']['num_images']} images"
+    )
+    assert compared in " ".join(out.split())
     session = onnxruntime.InferenceSession(run.path / "exported" / "model.onnx")
     assert [item.name for item in session.get_inputs()] == ["images"]
     assert {name: content for name, content in contents(run.path).items() if "exported" not in name} == before

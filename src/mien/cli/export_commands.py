@@ -18,12 +18,12 @@ def export(
 ) -> None:
     """Export a classifier for use without mien: a web page, or a model file for another runtime.
 
-    Model files are verified: all images of the run must get the same label as from model.onnx, with probabilities
-    within 0.001; otherwise nothing is written and the exit code is 3. A JSON file next to the model has the class
-    names, image size and threshold.
+    Model files are verified: all images of the run must get the same label as from the classifier in mien, with
+    probabilities within 0.001; otherwise nothing is written and the exit code is 3. A JSON file next to the model has
+    the class names, image size and threshold.
 
-    A classifier that looks at faces does so on the web page too. The other formats cannot, so for them a classifier
-    for whole images is trained, and its own score is shown.
+    A classifier that uses faces does so on the web page too. The other formats cannot find faces, so they do not get
+    the classifier of your run: a classifier of whole images is trained for them, and its accuracy is shown.
 
     Example: mien export runs/train --to web, or: mien export runs/train --to litert --out phone/moods.tflite
 

@@ -27,18 +27,23 @@ def show_exported(exported: Exported, *, json: bool) -> None:
     if json:
         show_json(exported.to_dict())
         return
-    agreement = exported.agreement
-    if exported.accuracy_with_faces:
+    agreement, with_faces = exported.agreement, exported.accuracy_with_faces
+    if with_faces:
         show_prose(
-            f"The exported file uses only the whole image: accuracy {exported.accuracy}. The classifier of the run "
-            f"also uses faces: accuracy {exported.accuracy_with_faces}."
+            f"It is not the classifier of your run: expect {exported.accuracy}, not {with_faces}. Such files cannot "
+            "find faces, so it uses only the whole image."
         )
+    original = "whole-image classifier" if with_faces else "classifier of the run"
     table = new_table("classifier", "ms per image", "MB")
-    table.add_row("the run", f"{exported.milliseconds_of_onnx:.1f}", f"{exported.num_bytes_of_onnx / 1e6:.1f}")
+    table.add_row(
+        f"{original}, in mien", f"{exported.milliseconds_of_onnx:.1f}", f"{exported.num_bytes_of_onnx / 1e6:.1f}"
+    )
     table.add_row(f"as {exported.title}", f"{exported.milliseconds:.1f}", f"{exported.num_bytes / 1e6:.1f}")
     OUT.print(table)
-    score = "" if exported.accuracy_with_faces else f" Its accuracy is the same: {exported.accuracy}."
+    compared = f"that {original}" if with_faces else f"the {original}"
+    score = "" if with_faces else f" Its accuracy is the same: {exported.accuracy}."
     apart = f"differ by at most {agreement.max_difference:.1e}" if agreement.max_difference else "are identical"
-    show_prose(f"Same labels as the run for {counted(agreement.num_images, 'image')}; probabilities {apart}.{score}")
+    images = counted(agreement.num_images, "image")
+    show_prose(f"The file gives the same labels as {compared} on all {images}; probabilities {apart}.{score}")
     beside = " and ".join(exported.beside)
     OUT.print(printable(f"{exported.path}: copy it together with {beside}; the JSON file says how to call it"))

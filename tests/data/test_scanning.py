@@ -153,7 +153,7 @@ def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, f
     def said(path: Path) -> str:
         with pytest.raises(NotADatasetError) as caught:
             scan(path)
-        assert str(path) in str(caught.value) and "one subfolder per class, e.g. happy and sad" in str(caught.value)
+        assert f"one subfolder per class, e.g. {path / 'happy'} and {path / 'sad'}" in str(caught.value)
         return str(caught.value)
 
     assert "no class folders" in said(folder / "sad") and f"its parent, {folder}" in said(folder / "sad")

@@ -203,6 +203,9 @@ def test_a_review_takes_another_labelled_folder(data: Path, run: Run, tmp_path: 
     shutil.rmtree(fresh / "sad")
     assert evaluate_run(run.path, fresh).scores.test.accuracy.num_images == 12
     assert evaluate_run(run.path, fresh / "happy").scores.test.accuracy.num_images == 12
+    unsorted = (fresh / "happy").rename(tmp_path / "unsorted")
+    with pytest.raises(NotADatasetError, match=f"without labels: mien predict {run.path} {unsorted}$"):
+        evaluate_run(run.path, unsorted)
 
 
 def test_a_review_refuses_a_folder_that_was_all_trained_on(run: Run, data: Path, tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -248,3 +249,18 @@ def test_a_class_folder_alone_leads_to_its_parent(tmp_path: Path) -> None:
     write(tmp_path, "data/happy/{}.jpg", "data/sad/{}.jpg")
     with pytest.raises(NotADatasetError, match=f"use its parent, {tmp_path / 'data'}"):
         read(tmp_path / "data" / "happy")
+
+
+def test_unsorted_images_do_not_lead_to_a_parent_that_is_no_folder_of_classes(tmp_path: Path) -> None:
+    write(tmp_path, "my other/{}.jpg", "data/happy/{}.jpg", "data/sad/{}.jpg", "holiday/{}.jpg")
+
+    def said(known: Sequence[str] = ()) -> str:
+        with pytest.raises(NotADatasetError) as caught:
+            read(tmp_path / "my other", known=known)
+        assert "parent" not in str(caught.value)
+        assert f"mien predict RUN '{tmp_path}/my other'" in str(caught.value)
+        return str(caught.value)
+
+    assert f"e.g. '{tmp_path}/my other/happy' and '{tmp_path}/my other/sad'" in said()
+    shutil.rmtree(tmp_path / "data")
+    assert f"e.g. '{tmp_path}/my other/cat' and '{tmp_path}/my other/dog'" in said(["cat", "dog", "emu"])

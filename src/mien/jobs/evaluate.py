@@ -1,5 +1,6 @@
 """Evaluating: score a finished run again, on its own test images or on another labelled folder."""
 
+import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -106,14 +107,13 @@ def evaluate_run(
     classifier = load(run_dir)
     config = settings_of(run_folder)
     decisions = decisions_of(labels)
-    scanned = scan(
-        folder,
-        classifier.facts.scan_config(max_pixels),
-        as_trained(labels, config.labels),
-        known=classifier.class_names,
-        keep_images=True,
-        progress=progress,
-    )
+    how, labels = classifier.facts.scan_config(max_pixels), as_trained(labels, config.labels)
+    try:
+        scanned = scan(folder, how, labels, known=classifier.class_names, keep_images=True, progress=progress)
+    except NotADatasetError as error:
+        # A layout does not know the run.
+        typed = f"mien predict {shlex.quote(str(run_dir))} "
+        raise NotADatasetError(str(error).replace("mien predict RUN ", typed)) from error
     scanned = _of_known_classes(scanned, classifier.class_names, leave_out=only_known, progress=progress)
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
     dataset = clean_as_decided(scanned, config.clean, decisions)
@@ -121,7 +121,7 @@ def evaluate_run(
     if reasons:
         told = ", ".join(f"{count} {code}" for code, count in reasons.items())
         flag = "" if max_pixels == ScanConfig.max_pixels else f" --max-pixels {max_pixels}"
-        progress.say(f"skipped: {told} (to list them: mien check {folder}{flag})")
+        progress.say(f"skipped: {told} (to list them: mien check {shlex.quote(str(folder))}{flag})")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     predictions, scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
     findings = verdict(scores.test, on_other_images=True) + judge_changes(scores.stressed)

@@ -24,7 +24,7 @@ _FOLD = re.compile(r"(cv|fold|split|part)[ _-]?\d+|k\d+", re.IGNORECASE)
 # Top folders with their own images hold the same classes if this share of their subfolder names is shared.
 _MUCH_IN_COMMON = 0.5
 _MAX_SHOWN = 4
-_SORT = "put the images of each class into a folder with its name, or pass a table of labels with --labels"
+_SORT = "put the images of each class into a folder of its own, or pass a table of labels with --labels"
 
 
 class UnclearError(Exception):

@@ -15,7 +15,7 @@ from mien.layouts.by_name import by_name, guess_pattern
 from mien.layouts.by_table import Images, Reading, agreement, by_tables, read_columns
 from mien.layouts.layout import Layout, choose_classes, describe_splits, flag, listed, names_of_list
 from mien.layouts.tables import read_table
-from mien.layouts.tree import RUN_FILES, TABLE_EXTENSIONS, Folder, is_table, read_tree
+from mien.layouts.tree import RUN_FILES, TABLE_EXTENSIONS, Folder, is_system_name, is_table, read_tree
 from mien.layouts.words import holds_no_photos
 
 # A folder with more tables than this uses them for something other than labels.
@@ -80,7 +80,7 @@ def _of_tree(root: Path, tree: Folder, table: Path | None, config: LabelConfig, 
     try:
         layout = by_folders(tree, known)
     except UnclearError as unclear:
-        return found.layout() or _refuse(root, tree, unclear, found.problems)
+        return found.layout() or _refuse(root, tree, unclear, known, found.problems)
     return found.compared(layout)
 
 
@@ -189,7 +189,7 @@ def _by_clear(readings: Sequence[Reading], images: Images) -> Layout:
     return by_tables(readings, images)
 
 
-def _refuse(root: Path, tree: Folder, unclear: UnclearError, problems: Sequence[str]) -> Layout:
+def _refuse(root: Path, tree: Folder, unclear: UnclearError, known: Sequence[str], problems: Sequence[str]) -> Layout:
     ways = [re.sub(r"\bDATA/(.+)", lambda found: shlex.quote(f"{root}/{found[1]}"), way) for way in unclear.ways]
     pattern, found = guess_pattern(tree)
     drawn = {folder.name for folder in tree.all_folders() if holds_no_photos(folder.name) and folder.has_images}
@@ -199,27 +199,33 @@ def _refuse(root: Path, tree: Folder, unclear: UnclearError, problems: Sequence[
         ways.insert(0, f"{typed} uses labels from the file names: {found}")
     elif excluded:
         ways.insert(0, f"{excluded} skips masks and other annotations")
-    elif parent := _parent_of_classes(root, tree):
+    elif not known and (parent := _parent_of_classes(root, tree)):
         ways = [f"use its parent, {parent}"]
+    elif tree.images and not tree.folders:
+        ways.append(f"or, to classify them without labels: mien predict RUN {shlex.quote(str(root))}")
+    examples = " and ".join(shlex.quote(str(root / name)) for name in (known or ("happy", "sad"))[:2])
     told = ways if len(ways) == 1 else ["", *(f"  {visible(way)}" for way in ways)]
     how = ". What to do: " + "\n".join(told) if ways else ""
     beside = "".join(f"\n  ignored: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
     raise NotADatasetError(
-        f"{str(root)!r}: {unclear.reason}; expected one subfolder per class, e.g. happy and sad{how}{beside}"
+        f"{str(root)!r}: {unclear.reason}; expected one subfolder per class, e.g. {examples}{how}{beside}"
     )
 
 
 def _parent_of_classes(root: Path, tree: Folder) -> str:
-    """Return the folder around a single class folder, or "" if it does not look like one."""
+    """Return the folder around a class folder, or "" if it contains anything but several folders of images."""
     if tree.folders or not tree.images:
         return ""
     parent = root.absolute().parent
     try:
-        beside = [path for path in parent.iterdir() if path.is_dir() and path.name != root.absolute().name]
-        others = [path for path in beside if any(inner.suffix.lower() in EXTENSIONS for inner in path.iterdir())]
+        beside = [path for path in parent.iterdir() if not is_system_name(path.name)]
+        are_classes = all(
+            path.is_dir() and any(inner.suffix.lower() in EXTENSIONS for inner in path.iterdir()) for path in beside
+        )
     except OSError:
         return ""
-    return str(root.parent if root.name and str(root.parent) != "." else parent) if others else ""
+    told = root.parent if root.name and str(root.parent) != "." else parent
+    return shlex.quote(str(told)) if are_classes and len(beside) > 1 else ""
 
 
 def _near(root: Path, table: Path) -> str:

@@ -233,3 +233,9 @@ def test_what_leaves_out_more_than_a_fifth_of_a_class_is_told_with_the_flag_that
         dataset_of(small[0], *(record(f"sad/{n}", num_bytes=99) for n in range(9))), CleanConfig(min_bytes=10)
     )
     assert describe_losses(fewer) == []
+
+
+def test_what_to_type_about_copies_names_the_folder() -> None:
+    copies = [record(f"{label}/1", phash=FIRST, sha256=FIRST * 2) for label in ("happy", "sad")]
+    (line,) = describe_losses(replace(clean(dataset_of(*copies)), root=Path("my moods")))
+    assert "mien check 'my moods' --sheet pairs.png draws" in line and "mien review 'my moods' lets you" in line

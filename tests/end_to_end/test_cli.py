@@ -51,6 +51,20 @@ def test_check_shows_numbers_names_and_problems(command: Mien, data: Path, tmp_p
     assert "happy/page.jpg: a web page, not an image (skipped)" in out
 
 
+def test_check_ends_with_commands_that_can_be_pasted(
+    command: Mien, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(data, tmp_path / "my photos")
+    (tmp_path / "my photos" / "happy" / "page.jpg").write_text("<html>gone</html>")
+    code, out, _ = command("check", "my photos", "--min-side", "9")
+    typed = next(line.partition(": ")[2] for line in out.splitlines() if "mien clean" in line)
+    assert (code, typed) == (0, "mien clean 'my photos' --min-side 9 --to 'my photos-put-aside'")
+    assert "Next: mien train 'my photos' --min-side 9\n" in out
+    code, out, _ = command(*shlex.split(typed)[1:], "--apply")
+    assert (code, "Moved 1 file" in out) == (0, True)
+
+
 def test_check_says_so_where_nothing_is_wrong(command: Mien, tmp_path: Path) -> None:
     for number in range(24):
         path = tmp_path / "data" / ("even", "odd")[number % 2] / f"{number}.png"
@@ -70,7 +84,7 @@ def test_check_names_the_groups_that_it_sees(command: Mien, tmp_path: Path) -> N
     said = " ".join(out.split())
     assert code == 0
     assert "12 groups: patient00 (2 images), patient02 (2 images), patient04 (2 images), ..." in said
-    assert r"mien train DATA --group-by 'name:(patient\d+)'" in said
+    assert rf"mien train {tmp_path / 'data'} --group-by 'name:(patient\d+)'" in said
     assert json.loads(command("check", tmp_path / "data", "--json")[1])["group_by"] == r"name:(patient\d+)"
 
 

@@ -227,7 +227,8 @@ def test_parts_that_are_missing_are_left_out_with_a_word(copied: Path) -> None:
 def test_an_unfinished_run_has_no_report(copied: Path) -> None:
     (copied / "metrics.json").unlink()
     (copied / "report.html").unlink()
-    with pytest.raises(SourceNotFoundError, match="To finish it: mien train DATA --out RUN --resume"):
+    data = json.loads((copied / "config.json").read_text("utf-8"))["data"]
+    with pytest.raises(SourceNotFoundError, match=f"To finish it: mien train {data} --out {copied} --resume"):
         report(copied)
     assert not (copied / "report.html").exists()
 

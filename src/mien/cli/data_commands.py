@@ -145,10 +145,9 @@ def check(
     if json:
         show_json(found.to_dict())
     else:
-        show_check(
-            found,
-            f"mien train {shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(labels)}{_runs_beside(Path(folder))}",
-        )
+        typed = f"{shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(config)}{as_flags(labels)}"
+        put_aside = f"mien clean {typed} --to {_beside(folder)}" if Path(folder).is_dir() else ""
+        show_check(found, put_aside, f"mien train {typed}{_runs_beside(Path(folder))}")
     if sheet:
         from mien.runs.contact_sheets import plot_check
 
@@ -158,10 +157,17 @@ def check(
     refuse(found, gates)
 
 
+def _beside(folder: str | Path) -> str:
+    """Return a folder next to a folder of images for those to put aside."""
+    named = Path(folder) if Path(folder).name not in ("", "..") else Path(folder).resolve()
+    return shlex.quote(str(named.with_name(f"{named.name}-put-aside")))
+
+
 def _runs_beside(folder: Path) -> str:
     """Return the flag that a training needs where runs would lie among the images; an empty text where they do not."""
     here, there = Path.cwd().resolve(), folder.resolve()
-    return f" --out {Path(os.path.relpath(there.parent)) / 'runs' / 'train'}" if here.is_relative_to(there) else ""
+    out = shlex.quote(str(Path(os.path.relpath(there.parent), "runs", "train")))
+    return f" --out {out}" if here.is_relative_to(there) else ""
 
 
 def clean(

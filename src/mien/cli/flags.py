@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.argument import ArgumentCollection
 from cyclopts.token import Token
 
-from mien.config import DecodeConfig, LabelConfig, TrainConfig, preset_named
+from mien.config import CleanConfig, DecodeConfig, LabelConfig, TrainConfig, preset_named
 from mien.core.formats import EXTENSIONS
 from mien.core.progress import Progress
 from mien.core.user_cache import user_cache_dir
@@ -127,7 +127,7 @@ def spelled_out(arguments: list[str]) -> list[str]:
     return spelled
 
 
-def as_flags(settings: DecodeConfig | LabelConfig) -> str:
+def as_flags(settings: DecodeConfig | CleanConfig | LabelConfig) -> str:
     """Return settings that are not the default as they are typed; each with a space before it."""
     default = asdict(type(settings)())
     changed = {name: value for name, value in asdict(settings).items() if value != default[name]}

@@ -61,8 +61,14 @@ def show_forgotten(forgotten: "Forgotten") -> None:
     show_prose("Remove the URL from your lists too, or it will be fetched again. Models trained on it still know it.")
 
 
-def show_check(found: Check, next_command: str) -> None:
-    """Print how many files are usable and the worst problem, then the details, then the next command."""
+def show_check(found: Check, put_aside: str, next_command: str) -> None:
+    """Print how many files are usable and the worst problem, then the details, then the next command.
+
+    Args:
+        found: What `check` returned.
+        put_aside: The command that moves skipped files out of the folder, or "".
+        next_command: The command that trains.
+    """
     dataset = found.dataset
     usable = f"{len(dataset.indexes()):,} of {counted(len(dataset.records), 'file')} are usable"
     show_prose(printable(f"{usable}. {_worst_problem(found)}", keep_lines=True))
@@ -81,8 +87,8 @@ def show_check(found: Check, next_command: str) -> None:
         OUT.print()
         for line in describe_shortcuts(found.shortcuts):
             show_prose(printable(line))
-    if not all(record.used for record in dataset.records):
-        show_prose("\nTo move the skipped files out of the folder: mien clean DATA --to FOLDER.")
+    if put_aside and not all(record.used for record in dataset.records):
+        show_prose(f"\nTo move the skipped files out of the folder: {printable(put_aside)}")
     OUT.print("\nNot ready to train: see the first lines." if found.too_few else f"\nNext: {printable(next_command)}")
 
 

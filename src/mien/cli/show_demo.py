@@ -41,7 +41,10 @@ def show_demo(demo: "Demo") -> None:
     report = fast.evaluated.path / "report.html"
     path = printable(str(report))
     look = f"read the report in your browser ({path})" if _opened_in_browser(report) else f"open {path} in a browser"
-    show_prose(f"Next: {look}, then train on your own photos: mien train DATA")
+    show_prose(
+        f"Next: {look}. To train on your own photos, put those of each class into a folder, e.g. data/happy and "
+        "data/sad, and type: mien train data"
+    )
 
 
 def _right_of(score: Score) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import stat
 import sys
 import tempfile
@@ -68,8 +69,9 @@ def refuse_among(path: Path, folder: Path, flag: str) -> None:
     if path.resolve().is_relative_to(folder.resolve()):
         parent = folder.resolve().parent
         beside = Path(min(os.path.relpath(parent), str(parent), key=len), path.resolve().relative_to(folder.resolve()))
+        typed = f"{flag} {shlex.quote(str(beside))}"
         raise OutputError(
-            f"the output {str(path)!r} must be outside the folder of images {str(folder)!r}, e.g. {flag} {beside}"
+            f"the output {str(path)!r} must be outside the folder of images {str(folder)!r}, e.g. {typed}"
         )
 
 

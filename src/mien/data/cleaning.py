@@ -8,7 +8,7 @@ from statistics import median
 from mien.config import TUTORIAL_MIN_BYTES, CleanConfig, Keep
 from mien.core.text import first_few
 from mien.data.copies import Copy, find_copies
-from mien.data.dataset import GIVEN_FIRST, PROBLEMS, REMEDIES, Dataset, ImageRecord, Problem
+from mien.data.dataset import GIVEN_FIRST, PROBLEMS, Dataset, ImageRecord, Problem
 
 # Problems found here, which are found again each time.
 _FINDINGS = {"too_few_bytes", "too_few_pixels", "conflicting_labels", "exact_duplicate", "near_duplicate"}
@@ -97,7 +97,7 @@ def describe_losses(dataset: Dataset) -> list[str]:
             listed = ", ".join(first_few(shares, _MAX_NAMED))
             example = next(iter(large.values()))[0]
             reason = f"{PROBLEMS[code]} (e.g. {example.path}: {example.problems[-1].detail})"
-            lines.append(f"Many files are skipped: {listed}. Reason: {reason}. {' '.join(REMEDIES[code])}")
+            lines.append(f"Many files are skipped: {listed}. Reason: {reason}. {' '.join(dataset.remedies(code))}")
     return lines
 
 

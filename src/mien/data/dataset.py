@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,17 +48,17 @@ PROBLEMS = {
     "relabelled": "label changed by --relabel",
     "label_issue": "label may be wrong",
 }
-_LOOK = ("To see the copies: mien check DATA --sheet pairs.png.", "If they are not copies, add --near-bits 0.")
+_LOOK = ("mien check {data} --sheet pairs.png draws the copies.", "If they are not copies, add --near-bits 0.")
 _FETCH_AGAIN = ("Save or download the damaged files again.",)
-# What a user can do about files that are skipped for a problem, in sentences.
-REMEDIES: dict[str, tuple[str, ...]] = {
+# What a user can do about files that are skipped for a problem, in sentences; {data} is the folder.
+_REMEDIES: dict[str, tuple[str, ...]] = {
     "unreadable": _FETCH_AGAIN,
     "not_an_image": ("Convert unsupported images to JPEG or PNG.",),
     "empty": _FETCH_AGAIN,
     "too_many_pixels": ("To use very large images, raise --max-pixels or shrink them.",),
     "too_few_bytes": ("To use small files, add --min-bytes 0.",),
     "too_few_pixels": ("To use small images, add --min-side 1.",),
-    "conflicting_labels": (*_LOOK, "If they are, choose their class: mien review DATA."),
+    "conflicting_labels": (*_LOOK, "If they are, mien review {data} lets you choose their class."),
     "exact_duplicate": ("Add more images.",),
     "near_duplicate": _LOOK,
     "left_out": ("To use excluded images, edit the --relabel file.",),
@@ -187,6 +188,10 @@ class Dataset:
         """Return the number of files of each class, of all or only of those used."""
         found = Counter(r.label for r in self.records if r.used or not used_only)
         return {name: found[name] for name in self.class_names}
+
+    def remedies(self, code: str) -> list[str]:
+        """Return what a user can do about files that are skipped for a problem, in sentences."""
+        return [sentence.format(data=shlex.quote(str(self.root))) for sentence in _REMEDIES[code]]
 
     def left_out(self, label: str) -> dict[str, int]:
         """Return the number of unused files of a class for each problem code."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from mien.config import SplitConfig
 from mien.core.text import MANY_CLASSES, counted, first_few, visible
-from mien.data.dataset import REMEDIES, SPLITS, Dataset
+from mien.data.dataset import SPLITS, Dataset
 from mien.data.decisions import is_elsewhere
 from mien.data.kept_splits import leave_out_crossing, sides_of_units
 from mien.errors import TooFewImagesError
@@ -323,7 +323,7 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
             for name, count in small.items()
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
-        advice = dict.fromkeys([_more(dataset), *(sentence for code in codes for sentence in REMEDIES[code])])
+        advice = dict.fromkeys([_more(dataset), *(sentence for code in codes for sentence in dataset.remedies(code))])
         raise TooFewImagesError(" ".join(["\n".join(first_few(lines, _MAX_NAMED)), *advice]))
 
 

@@ -9,8 +9,10 @@ import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from mien.core import files
+from mien.core.files import read_json
 from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
@@ -95,7 +97,18 @@ def address_of(folder: Path) -> str:
 def how_to_have_again(folder: Path) -> str:
     """Say how to restore missing images of a folder: put them back, or copy them again from their store."""
     address = address_of(folder)
-    return f"run mien check {address}, which copies them again" if is_address(address) else "put them back"
+    return f"run mien check {quote(address)}, which copies them again" if is_address(address) else "put them back"
+
+
+def how_to_finish(run: Path) -> str:
+    """Say how to finish a run, from the folder or address of its images in its config.json.
+
+    Raises:
+        SourceNotFoundError: config.json is missing or damaged.
+    """
+    document = read_json(run / "config.json")
+    data = document.get("data") if isinstance(document, dict) else None
+    return f"To finish it: mien train {quote(str(data or 'data'))} --out {quote(str(run))} --resume"
 
 
 def _stores_dir() -> Path:

@@ -1,5 +1,6 @@
 """The whole job, from a dataset folder to a finished run. Read this file first."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -206,7 +207,7 @@ def _stoppable(run_folder: RunFolder, progress: Progress) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if run_folder.config_path.exists():
-            path = run_folder.path
+            path = shlex.quote(str(run_folder.path))
             progress.say(f"progress is saved in {path}. To resume, run the same command with --out {path} --resume")
         raise
 

@@ -19,6 +19,7 @@ from mien.core.kinds import kinds_of, rarity
 from mien.core.levels import in_words
 from mien.core.text import first_few
 from mien.errors import ModelFileError, SourceNotFoundError
+from mien.fetching.stored_folders import how_to_finish
 from mien.schema import built
 
 # The output with class activation maps.
@@ -324,16 +325,12 @@ def load(path: str | Path) -> Classifier:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
-            raise SourceNotFoundError(
-                f"the run in {str(path)!r} has no {MODEL_NAME} and is not finished. To finish it: mien train DATA "
-                f"--out {path} --resume"
-                if (path / "manifest.csv").is_file()
-                else f"the folder {str(path)!r} has no {MODEL_NAME}. Name a finished run, e.g. runs/train"
-            )
+            _refuse_unfinished(path)
+            raise SourceNotFoundError(f"the folder {str(path)!r} has no {MODEL_NAME}. Name a run, e.g. runs/train")
         path = path / MODEL_NAME
     elif not path.exists():
         raise SourceNotFoundError(
-            f"there is no classifier at {str(path)!r}. Name a run folder, e.g. runs/train. To make one: mien train DATA"
+            f"there is no classifier at {str(path)!r}. Name a run folder, e.g. runs/train. To make one: mien train data"
         )
     try:
         return Classifier(files.read_regular(path, max_bytes=2 * 1024**3))
@@ -341,6 +338,13 @@ def load(path: str | Path) -> Classifier:
         raise ModelFileError(f"cannot load {str(path)!r}: {files.reason_of(error)}") from error
     except ModelFileError as error:
         raise ModelFileError(f"cannot load {str(path)!r}: {error}") from error
+
+
+def _refuse_unfinished(path: Path) -> None:
+    """Say how to finish a run that has no classifier yet."""
+    if (path / "manifest.csv").is_file() and (path / "config.json").is_file():
+        typed = how_to_finish(path)
+        raise SourceNotFoundError(f"the run in {str(path)!r} is not finished: it has no {MODEL_NAME}. {typed}")
 
 
 def with_facts(content: bytes, facts: ModelFacts) -> bytes:

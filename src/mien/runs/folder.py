@@ -11,7 +11,7 @@ from mien.config import TrainConfig, from_json, to_json
 from mien.core import files
 from mien.core.files import read_json
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
-from mien.fetching.stored_folders import address_of, place_of
+from mien.fetching.stored_folders import address_of, how_to_finish, place_of
 
 RUNS_DIR = Path("runs")
 
@@ -129,9 +129,7 @@ class RunFolder:
                 raise SourceNotFoundError(
                     f"{str(self.path)!r} does not contain a run. Name a run folder, e.g. runs/train"
                 )
-            raise SourceNotFoundError(
-                f"the run in {str(self.path)!r} is not finished. To finish it: mien train DATA --out RUN --resume"
-            )
+            raise SourceNotFoundError(f"the run in {str(self.path)!r} is not finished. {how_to_finish(self.path)}")
 
     def data_dir(self) -> Path:
         """Return the folder of the training images; for an object store, the local copy.

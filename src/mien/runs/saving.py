@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from shlex import quote
 
 from mien.config import PRESETS, TrainConfig
 from mien.core import files
@@ -84,7 +85,7 @@ def _save_report(run: Run, progress: Progress) -> None:
         write_report(run)
     except Exception as error:
         reason = files.reason_of(error).rstrip(".")
-        progress.say(f"report.html could not be written: {reason}. To try again: mien report {run.path}")
+        progress.say(f"report.html could not be written: {reason}. To try again: mien report {quote(str(run.path))}")
 
 
 def provenance(dataset: Dataset, config: TrainConfig, *, method: str, limits: tuple[str, ...]) -> Provenance:
@@ -172,5 +173,5 @@ def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> s
     if not label_issues:
         return ""
     count = "1 label may be" if len(label_issues) == 1 else f"{len(label_issues)} labels may be"
-    path = folder / "label_issues.csv"
-    return f"{count} wrong. Check with: mien review {folder}. Or edit {path} and train with --relabel {path}"
+    path = quote(str(folder / "label_issues.csv"))
+    return f"{count} wrong. mien review {quote(str(folder))} shows them. Or edit {path} and train with --relabel {path}"

@@ -552,6 +552,14 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
         (["explain", "{run}"], "expected at least one SOURCE"),
         (["predict", "{run}", "{data}", "--timeout-s", "0"], "timeout_s is 0"),
         (["evaluate", "{run}", "nowhere"], "'nowhere': No such file or directory"),
+        *(
+            (arguments, "is a run, not a folder of images. To use it: mien predict {run} photo.jpg")
+            for arguments in (
+                *(["train", "{run}"], ["train", "{run}", "--out", "{run}/x"], ["check", "{run}"]),
+                *(["evaluate", "{run}", "{run}"], ["predict", "{run}", "{run}"], ["explain", "{run}", "{run}"]),
+                *(["sort", "{run}", "{run}", "--to", "x"], ["next", "{run}", "{run}"]),
+            )
+        ),
     ],
 )
 def test_a_mistake_gets_one_line_and_code_2(
@@ -567,7 +575,7 @@ def test_a_mistake_gets_one_line_and_code_2(
     code, out, err = command(*(argument.format(data=data, run=run_dir) for argument in arguments))
     assert code == 2
     assert out == ""
-    assert message in err
+    assert message.format(run=run_dir) in err
     assert "Traceback" not in err
     # What to do may be a list.
     assert len(err.partition("What to do:")[0].splitlines()) <= 2

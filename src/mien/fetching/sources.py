@@ -24,7 +24,7 @@ from mien.core.text import counted, first_few
 from mien.errors import ImageError, SettingsError, SourceNotFoundError
 from mien.fetching import stores
 from mien.fetching.stores import is_address
-from mien.layouts.tree import is_system_name, may_be_image
+from mien.layouts.tree import is_system_name, may_be_image, refuse_run
 
 if TYPE_CHECKING:
     from mien.fetching.downloads import Fetches
@@ -52,6 +52,7 @@ def expand(sources: str | Path | Iterable[str | Path], progress: Progress = SILE
 
     Raises:
         SourceNotFoundError: Paths do not exist or cannot be read. The message lists all of them.
+        NotADatasetError: A folder is a run.
     """
     return list(expand_in_turn(sources, progress))
 
@@ -61,6 +62,7 @@ def expand_in_turn(sources: str | Path | Iterable[str | Path], progress: Progres
 
     Raises:
         SourceNotFoundError: Paths do not exist or cannot be read; raised immediately.
+        NotADatasetError: A folder is a run; raised immediately.
     """
     given = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     names = [name for source in given for name in _matching(source)]
@@ -68,6 +70,8 @@ def expand_in_turn(sources: str | Path | Iterable[str | Path], progress: Progres
     if problems:
         listed = "; ".join(first_few(problems, _MAX_NAMED))
         raise SourceNotFoundError(f"{len(problems)} of {len(names)} sources cannot be read: {listed}")
+    for folder in filter(os.path.isdir, names):
+        refuse_run(Path(folder))
     return _images_of(names, progress)
 
 

@@ -23,6 +23,7 @@ from mien.errors import SettingsError, TooFewImagesError
 from mien.jobs.judge import judge
 from mien.jobs.prepare import prepared, split_as_before
 from mien.jobs.suspect import Suspicion, suspect
+from mien.layouts.tree import refuse_run
 from mien.learning.exporting import save_training
 from mien.learning.fitting import (
     cross_validate,
@@ -190,7 +191,8 @@ def _regrouped(
 
 
 def _refuse_at_once(config: TrainConfig, folder: Path, cache_dir: Path | None, *, save_h5: bool) -> None:
-    """Fail before any work if a package is missing or the settings are impossible."""
+    """Fail before any work if a package is missing, the settings are impossible, or a run is in the place of images."""
+    refuse_run(folder)
     require_packages(config)
     find_rule(config.split.group_by)
     if save_h5 and config.fit.method == "linear":

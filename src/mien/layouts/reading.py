@@ -15,7 +15,7 @@ from mien.layouts.by_name import by_name, guess_pattern
 from mien.layouts.by_table import Images, Reading, agreement, by_tables, read_columns
 from mien.layouts.layout import Layout, choose_classes, describe_splits, flag, listed, names_of_list
 from mien.layouts.tables import read_table
-from mien.layouts.tree import RUN_FILES, TABLE_EXTENSIONS, Folder, is_system_name, is_table, read_tree
+from mien.layouts.tree import TABLE_EXTENSIONS, Folder, is_system_name, is_table, read_tree, refuse_run
 from mien.layouts.words import holds_no_photos
 
 # A folder with more tables than this uses them for something other than labels.
@@ -48,8 +48,7 @@ def read_layout(data: Path, config: LabelConfig = LabelConfig(), known: Sequence
         if not data.name.lower().endswith(TABLE_EXTENSIONS):
             raise NotADatasetError(f"{str(data)!r} is neither a folder, a table, nor a zip or tar archive")
         root, table = data.parent, data
-    if all((root / name).is_file() for name in RUN_FILES):
-        raise NotADatasetError(f"{str(root)!r} is a run, not a folder of images")
+    refuse_run(root)
     if table and not table.exists() and (root / table).is_file():
         table = root / table
     exclude = names_of_list(config.exclude)

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from shlex import quote
 
 from mien.core import files
 from mien.core.formats import EXTENSIONS
-from mien.errors import SourceNotFoundError
+from mien.errors import NotADatasetError, SourceNotFoundError
 
 # Files that systems, archives and network drives add. Hidden files are skipped anyway.
 _SYSTEM_NAMES = {
@@ -139,6 +140,18 @@ def _leave_out_runs(tree: Folder) -> None:
         folder = waiting.pop()
         folder.folders = {name: inner for name, inner in folder.folders.items() if not set(inner.files) >= RUN_FILES}
         waiting += folder.folders.values()
+
+
+def refuse_run(folder: Path) -> None:
+    """Refuse a run in the place of a folder of images.
+
+    Raises:
+        NotADatasetError: The folder is a run; the message says how to use it.
+    """
+    if all((folder / name).is_file() for name in RUN_FILES):
+        raise NotADatasetError(
+            f"{str(folder)!r} is a run, not a folder of images. To use it: mien predict {quote(str(folder))} photo.jpg"
+        )
 
 
 def may_be_image(path: str) -> bool:

@@ -495,7 +495,14 @@ def run_mien(*arguments: str) -> subprocess.CompletedProcess[str]:
     ("arguments", "message"),
     [
         (["trian"], 'Did you mean "train"'),
-        (["check"], "requires an argument"),
+        (["check"], "mien check needs the folder of your images, e.g. mien check data --fail-on unreadable,conflicts"),
+        (["train"], "mien train needs the folder of your images, e.g. mien train data (see"),
+        (["train", "--out"], "mien train needs a value after --out"),
+        (["train", "data", "runs/x"], "To name the run folder: --out runs/x"),
+        (["compare", "runs/x"], "mien compare needs another run, e.g. mien compare runs/train runs/train2"),
+        (["fetch", "x.txt"], "mien fetch needs --to, e.g. mien fetch happy.txt sad.txt --to data"),
+        (["export", "{run}"], "mien export needs --to web, onnx, litert or openvino"),
+        (["predict", "photo.jpg"], "'photo.jpg' is not a run. Type: mien predict runs/train photo.jpg"),
         (["check", "nowhere"], "'nowhere': No such file or directory"),
         (["check", "{data}/happy"], "no class folders"),
         (["check", "{data}", "--bogus"], "Unknown option: --bogus"),
@@ -762,7 +769,7 @@ def test_check_ends_with_what_to_type_next(command: Mien, data: Path, tmp_path: 
     [
         (["predict", "{run}", "x.jpg", "--treshold", "0.9"], "Unknown option: --treshold. Did you mean --threshold?"),
         (["explain", "{run}", "x.jpg", "--clas", "sad"], "Did you mean --class?"),
-        (["predict", "{image}"], "is an image, not a run. Type: mien predict RUN {image}"),
+        (["predict", "{image}"], "is an image, not a run. Type: mien predict runs/train {image}"),
         (["predict", "{image}", "{run}"], "Did you mean: mien predict {run} {image}"),
         (["explain", "{image}", "{run}"], "Did you mean: mien explain {run} {image}"),
         (

@@ -147,12 +147,14 @@ def cache_dir_of_user(progress: Progress) -> Path | None:
         return None
 
 
-def refuse_image(run: Path, sources: Sequence[str], command: str) -> None:
-    """Refuse an image in the place of the run, and a run without sources."""
-    if run.suffix.lower() in EXTENSIONS and run.is_file():
+def expect_run_and_sources(run: Path, sources: Sequence[str], command: str) -> None:
+    """Refuse an image in the place of the run, and a run, or anything else, without sources."""
+    is_image = run.suffix.lower() in EXTENSIONS and run.is_file()
+    if is_image or not (sources or run.suffix == ".onnx" or (run / "config.json").is_file()):
         runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]
         others = [source for source in sources if source not in runs[:1]]
-        typed = shlex.join(["mien", command, *(runs[:1] or ["RUN"]), str(run), *others])
-        raise SettingsError(f"{str(run)!r} is an image, not a run. {'Did you mean' if runs else 'Type'}: {typed}")
+        typed = shlex.join(["mien", command, *(runs[:1] or ["runs/train"]), str(run), *others])
+        kind = "an image, not a run" if is_image else "not a run"
+        raise SettingsError(f"{str(run)!r} is {kind}. {'Did you mean' if runs else 'Type'}: {typed}")
     if not sources:
         raise SettingsError("expected at least one SOURCE: an image, a folder, a URL, or - for standard input")

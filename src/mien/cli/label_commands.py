@@ -14,7 +14,7 @@ from mien.cli.flags import (
     RunPath,
     SourceName,
     cache_dir_of_user,
-    refuse_image,
+    expect_run_and_sources,
     section,
 )
 from mien.config import LabelConfig, NextConfig, ScanConfig, SortConfig
@@ -59,7 +59,7 @@ def next_(
     from mien.cli.show_next import show_next
     from mien.jobs.next_images import next_images
 
-    refuse_image(run, sources, "next")
+    expect_run_and_sources(run, sources, "next")
     with TerminalProgress() as progress:
         cache_dir = cache_dir or cache_dir_of_user(progress)
         found = next_images(run, sources, config, max_pixels=max_pixels, cache_dir=cache_dir, progress=progress)
@@ -158,7 +158,7 @@ def sort(
         return show_undone(undo_sort(undo), json=json)
     if not (run and to) or undo:
         raise SettingsError("expected RUN, SOURCE and --to FOLDER, or --undo FOLDER only")
-    refuse_image(run, sources, "sort")
+    expect_run_and_sources(run, sources, "sort")
     with TerminalProgress() as progress:
         found = sort_images(
             run, sources, to=to, config=config, dry_run=dry_run, max_pixels=max_pixels, progress=progress

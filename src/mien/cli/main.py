@@ -4,15 +4,19 @@ import errno
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from inspect import getdoc, signature
+from shlex import quote
 
 from cyclopts import App, CycloptsError, Group
-from cyclopts.exceptions import UnknownOptionError, UnusedCliTokensError
+from cyclopts.argument import Argument
+from cyclopts.exceptions import MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 from mien.cli.data_commands import check, clean, fetch
 from mien.cli.export_commands import export
@@ -49,6 +53,8 @@ for place, (title, commands) in enumerate(COMMANDS.items()):
         formatter = ShortHelp(name) if name in MAIN_FLAGS else None
         usage = f"mien {name} {USAGES[name]}" if name in USAGES else None
         app.command(command, name=name, group=group, sort_key=order, help_formatter=formatter, usage=usage)
+# What an argument is, for those who left it out.
+_NEEDED = {"DATA": "the folder of your images", "RUN": "a run folder", "OTHER": "another run"}
 app.register_install_completion_command(help="Install tab completion for this shell.")
 
 
@@ -83,11 +89,31 @@ def _end_in_order() -> None:
 def _told(error: CycloptsError) -> str:
     """Say on one line what is wrong with the arguments."""
     if isinstance(error, UnusedCliTokensError):
-        first = error.unused_tokens[0] if error.unused_tokens else ""
-        return f"unexpected argument {first!r}. If it is part of a name with spaces, put the name in quotes"
+        return _unexpected(error)
+    if isinstance(error, MissingArgumentError) and error.argument and error.argument.token_count()[0] == 1:
+        return _needed(error, error.argument)
     if isinstance(error, UnknownOptionError) and os.path.exists(name := error.token.keyword or error.token.value):
         return f"{name} looks like an option. To use the file of that name, write ./{name}"
     return " ".join(str(error).split())
+
+
+def _unexpected(error: UnusedCliTokensError) -> str:
+    first, takes = (error.unused_tokens or [""])[0], signature(error.target).parameters if error.target else {}
+    told = f"unexpected argument {first!r}. If it is part of a name with spaces, put the name in quotes"
+    if "out" not in takes:
+        return told
+    return f"{told}. To name the {'run folder' if 'resume' in takes else 'output'}: --out {quote(first)}"
+
+
+def _needed(error: MissingArgumentError, argument: Argument) -> str:
+    """Say what a command needs, with its choices or with the first example of its help."""
+    typed, what = f"mien {' '.join(error.command_chain or ())}", _NEEDED.get(argument.name, argument.name)
+    if choices := argument.get_choices():
+        return f"{typed} needs {what} {', '.join(choices[:-1])} or {choices[-1]}"
+    if error.keyword:
+        return f"{typed} needs a value after {error.keyword}"
+    example = re.search(r"Example: (.+?)(, or.*)?$", getdoc(error.target) or "", re.MULTILINE)
+    return f"{typed} needs {what}" + (f", e.g. {example[1]}" if example else "")
 
 
 def main() -> None:

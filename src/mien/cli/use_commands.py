@@ -14,7 +14,7 @@ from mien.cli.flags import (
     OutPath,
     RunPath,
     SourceName,
-    refuse_image,
+    expect_run_and_sources,
     section,
 )
 from mien.config import EngineConfig, FetchLimits, ScanConfig, ServeConfig, ShardConfig, expect
@@ -62,7 +62,7 @@ def explain(
     from mien.model.classifier import load
     from mien.model.explained_images import explain_sources
 
-    refuse_image(run, sources, "explain")
+    expect_run_and_sources(run, sources, "explain")
     classifier = load(run)
     out = out or (run if run.is_dir() else run.parent) / "explained"
     with TerminalProgress() as progress:
@@ -129,7 +129,7 @@ def predict(
         facts = load(run).facts
         show_json(asdict(facts)) if json else show_about(facts)
         return 0
-    refuse_image(run, sources, "predict")
+    expect_run_and_sources(run, sources, "predict")
     expect(top >= 1, "top", top, "1 or more")
     expect(to != "", "to", repr(to), "a folder, or an address in a store")
     expect(to is None or csv is None, "csv", csv, "--to with --shard-format csv instead")

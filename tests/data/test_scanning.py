@@ -160,7 +160,7 @@ def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, f
     (tmp_path / "empty").mkdir()
     assert "it contains no images" in said(tmp_path / "empty")
     save_image(tmp_path / "one" / "happy" / "1.jpg", draw_image(1))
-    assert "the only class folder is 'happy'" in said(tmp_path / "one")
+    assert "The only class folder is 'happy'" in said(tmp_path / "one")
     with pytest.raises(NotADatasetError, match="is neither a folder, a table, nor"):
         scan(folder / "sad" / "00.jpg")
 

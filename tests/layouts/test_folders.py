@@ -239,6 +239,24 @@ def test_one_class_that_is_known_is_enough(tmp_path: Path) -> None:
     assert read(tmp_path / "happy", known=["happy", "sad"]).class_names == ("happy",)
 
 
+def test_a_single_class_leads_to_a_second_folder(tmp_path: Path) -> None:
+    write(tmp_path, "one/happy/{}.jpg")
+
+    def said(known: Sequence[str] = ()) -> str:
+        with pytest.raises(NotADatasetError) as caught:
+            read(tmp_path / "one", known=known)
+        return str(caught.value)
+
+    assert "a classifier needs at least two classes. The only class folder is 'happy';" in said()
+    assert f"images of something else into a second folder, e.g. {tmp_path}/one/other\n" in said()
+    assert "its only folder, 'happy', is not a class of the run" in said(["cat", "dog"])
+    assert "give it the name of one: cat, dog" in said(["cat", "dog"])
+    write(tmp_path, "one/sad/notes.txt")
+    assert "'happy', and 'sad' has no images" in said() and f"second folder, e.g. {tmp_path}/one/sad\n" in said()
+    (tmp_path / "one" / "sad" / "notes.txt").unlink()
+    assert "'happy', and 'sad' has no images" in said()
+
+
 def test_classes_of_a_run_are_put_together_as_far_as_they_are_here(tmp_path: Path) -> None:
     write(tmp_path, "cat/{}.jpg", "emu/{}.jpg")
     merged = read(tmp_path, known=["pet", "wild"], merge_classes="pet=cat+dog,wild=emu")

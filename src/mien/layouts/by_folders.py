@@ -210,7 +210,7 @@ def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> 
     if not tops and base.images and base.name in known:
         return Layout(f"images of one class, {base.name}", tuple(Entry(path, base.name) for path in base.images))
     if len(tops) < 2:
-        raise _too_few_folders(base, tops)
+        raise _too_few_folders(base, tops, known)
     inside = {name: _inner_of_split(folder) for name, folder in tops.items()}
     for name, folder in inside.items():
         if len({split for sub in folder.with_images if (split := split_named(sub))}) > 1:
@@ -232,15 +232,21 @@ def _classes(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> 
     return Layout(f"class folders {describe_classes(entries)}", tuple(entries), _depth_of(entries))
 
 
-def _too_few_folders(base: Folder, tops: Mapping[str, Folder]) -> UnclearError:
+def _too_few_folders(base: Folder, tops: Mapping[str, Folder], known: Sequence[str]) -> UnclearError:
+    elsewhere = (
+        "or choose the folder that contains all class folders",
+        "or say where the labels are: --labels or --label-pattern",
+    )
+    if tops and known:
+        reason = f"its only folder, {next(iter(tops))!r}, is not a class of the run"
+        return UnclearError(reason, (f"give it the name of one: {listed(known)}", *elsewhere))
     if tops:
-        (folder,) = tops.values()
+        (folder,), bare = tops.values(), _without_images(base)
+        told = "".join(f", and {name!r} has no images" for name in bare[:1])
+        second = bare[0] if bare else "other"
         return UnclearError(
-            f"the only class folder is {folder.path!r}",
-            (
-                "choose the folder that contains all class folders",
-                "or say where the labels are: --labels or --label-pattern",
-            ),
+            f"a classifier needs at least two classes. The only class folder is {folder.path!r}{told}",
+            (f"put images of something else into a second folder, e.g. DATA/{base.below(second)}", *elsewhere),
         )
     if base.images:
         return UnclearError(
@@ -266,6 +272,10 @@ def _entries(base: Folder, split: str) -> list[Entry]:
 def _depth_of(entries: Sequence[Entry], *, below: int = 0) -> int:
     """Return the depth of the class folders, plus `below`."""
     return max((entry.path.split("/").index(entry.label) + 1 for entry in entries), default=0) + below
+
+
+def _without_images(base: Folder) -> list[str]:
+    return [*base.empty, *(name for name, folder in base.folders.items() if not folder.has_images)]
 
 
 def _note_empty(base: Folder) -> str:

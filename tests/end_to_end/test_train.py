@@ -342,6 +342,16 @@ def test_a_finished_run_cannot_be_gone_on_with(data: Path, run: Run) -> None:
         train(data, run.config, out=run.path, resume=True)
 
 
+def test_a_run_in_the_way_is_called_one_with_what_to_do(data: Path, run: Run, tmp_path: Path) -> None:
+    before = sorted(run.path.rglob("*"))
+    with pytest.raises(OutputError, match=r"holds a finished run\. Leave --out away") as caught:
+        train(data, run.config, out=run.path)
+    assert "--resume" not in str(caught.value) and sorted(run.path.rglob("*")) == before
+    shutil.copy(run.path / "config.json", tmp_path)
+    with pytest.raises(OutputError, match=r"holds an unfinished run\. To finish it, add --resume"):
+        train(data, run.config, out=tmp_path)
+
+
 @pytest.mark.slow
 def test_a_run_that_is_being_trained_is_left_to_its_training(data: Path, tmp_path: Path, small: TrainConfig) -> None:
     with claimed(tmp_path), pytest.raises(OutputError, match="another mien command is using"):

@@ -220,11 +220,21 @@ def _made(path: Path) -> Path:
     with files.writing(path):
         path.mkdir(parents=True, exist_ok=True)
         if any(entry.name != files.LOCK_NAME for entry in path.iterdir()):
-            raise OutputError(f"the folder {str(path)!r} is not empty. Choose another --out, or add --resume")
+            raise OutputError(_what_is_there(RunFolder(path)))
         # Better to find out now than after the training that the folder is not writable.
         (probe := path / ".probe").touch()
         probe.unlink()
     return path
+
+
+def _what_is_there(run: RunFolder) -> str:
+    """Describe the content of a folder that is not empty, and what to do."""
+    if run.metrics_path.exists():
+        told = f"{str(run.path)!r} holds a finished run"
+        return f"{told}. Leave --out away, and the run gets a folder of its own, or choose another"
+    if run.config_path.exists():
+        return f"{str(run.path)!r} holds an unfinished run. To finish it, add --resume. Otherwise choose another --out"
+    return f"the folder {str(run.path)!r} is not empty. Choose another --out"
 
 
 def _made_next() -> Path:

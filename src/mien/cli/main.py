@@ -140,8 +140,8 @@ def main() -> None:
 
         print(f"{type(error).__name__}: {printable(str(error), keep_lines=True)}", file=sys.stderr)
         code = 2 if isinstance(error, UserError) else 3 if isinstance(error, GateError) else 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print("; ".join(["stopped", *map(str, interrupt.args)]), file=sys.stderr)
         code = 130
     except BrokenPipeError:
         # The reader has seen enough, as `head` does.

@@ -208,9 +208,10 @@ def _stoppable(run_folder: RunFolder, progress: Progress) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        if run_folder.config_path.exists():
-            path = shlex.quote(str(run_folder.path))
-            progress.say(f"progress is saved in {path}. To resume, run the same command with --out {path} --resume")
+        if not run_folder.config_path.exists():
+            raise KeyboardInterrupt("nothing was saved") from None
+        path = shlex.quote(str(run_folder.path))
+        progress.say(f"progress is saved in {path}. To resume, run the same command with --out {path} --resume")
         raise
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from conftest import draw_folder, draw_image, make_pipe
+from mien.core.text import safe_name
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.model.explained_images import _targets, draw_explanation, explain_sources
 from mien.model.explanation import HeatMap
@@ -20,7 +21,8 @@ def test_each_image_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp_p
     photos = draw_folder(tmp_path / "photos", 2)
     (photos / "happy" / "page.jpg").write_text("<html>gone</html>")
     found = list(explain_sources(colour_classifier(), [photos], tmp_path / "maps"))
-    assert [item.png and item.png.name for item in found] == ["00.png", "01.png", None, "00-2.png", "01-2.png"]
+    maps = [item.png and item.png.relative_to(tmp_path / "maps").as_posix() for item in found]
+    assert maps == ["happy/00.png", "happy/01.png", None, "sad/00.png", "sad/01.png"]
     assert "web page" in str(found[2].prediction.error) and found[2].to_dict()["png"] is None
     for item in found:
         if item.png:
@@ -30,7 +32,35 @@ def test_each_image_gets_a_file_and_one_that_cannot_be_read_stops_no_other(tmp_p
     # Again, they take the place of what mien drew before.
     again = list(explain_sources(colour_classifier(), [photos], tmp_path / "maps"))
     assert [item.png for item in again] == [item.png for item in found]
-    assert len(list((tmp_path / "maps").iterdir())) == 4
+    assert len(list((tmp_path / "maps").rglob("*.png"))) == 4
+
+
+def test_images_of_the_same_name_never_replace_each_others_map(tmp_path: Path) -> None:
+    draw_image(1).save(tmp_path / "Große Freude (1).jpeg", "JPEG")
+    for folder in ("happy", "sad"):
+        (tmp_path / folder).mkdir()
+        draw_image(2).save(tmp_path / folder / "Image 13.jpeg", "JPEG")
+
+    def maps_of(*names: str) -> list[str]:
+        found = explain_sources(colour_classifier(), [tmp_path / name for name in names], tmp_path / "maps")
+        return [item.png.name for item in found if item.png]
+
+    assert maps_of("happy/Image 13.jpeg") == ["Image 13.png"]
+    assert maps_of("sad/Image 13.jpeg", "Große Freude (1).jpeg") == ["Image 13-2.png", "Große Freude (1).png"]
+    # Again, each takes the place of its own.
+    assert maps_of("sad/Image 13.jpeg") == ["Image 13-2.png"] and maps_of("happy/Image 13.jpeg") == ["Image 13.png"]
+    # A system may treat these names as the same.
+    draw_image(3).save(tmp_path / "IMAGE 13.png")
+    assert maps_of("IMAGE 13.png", "happy/Image 13.jpeg")[0] != "Image 13.png"
+
+
+def test_a_link_in_the_output_folder_leads_no_map_elsewhere(tmp_path: Path) -> None:
+    photos = draw_folder(tmp_path / "photos", 1)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "happy").symlink_to(photos / "happy")
+    with pytest.raises(OutputError, match="Choose another --out"):
+        list(explain_sources(colour_classifier(), [photos], tmp_path / "maps"))
+    assert [path.name for path in (photos / "happy").iterdir()] == ["00.jpg"]
 
 
 def test_no_image_of_the_users_is_written_over(tmp_path: Path) -> None:
@@ -125,10 +155,11 @@ class CountingPath(type(Path())):  # type: ignore[misc]
 
 
 def test_many_images_of_one_name_are_told_apart_without_trying_all_names_for_each(tmp_path: Path) -> None:
-    names = [f"{place}/悲.jpg" for place in range(1000)] + ["image-3.jpg"]
-    found = [path.name for path in _targets(names, CountingPath(tmp_path, "maps"))]
+    names = [f"{place}/悲.jpg" for place in range(1000)] + ["悲-3.jpg"]
+    stems = [safe_name(Path(name).stem) for name in names]
+    found = [path.name for path in _targets(names, stems, CountingPath(tmp_path, "maps"))]
     assert len(names) <= len(CountingPath.tried) < 2 * len(names)
-    assert found[:3] == ["image.png", "image-2.png", "image-3.png"] and found[-1] == "image-3-2.png"
+    assert found[:3] == ["悲.png", "悲-2.png", "悲-3.png"] and found[-1] == "悲-3-2.png"
     assert len(set(found)) == len(names)
 
 

@@ -49,9 +49,9 @@ def explain(
         Image files, folders (searched recursively, except for earlier heat maps), http(s) URLs, addresses such
         as s3://bucket/photos, or - to read an image from standard input.
     out
-        Folder for the PNG files; for a single image, it can be a file name ending in .png. By default,
-        explained/ in the run folder. Must not be inside the folder of images. Only files made by mien explain
-        are overwritten.
+        Folder for the PNG files, which get the subfolders and names of the images; for a single image, it can be
+        a file name ending in .png. By default, explained/ in the run folder. Must not be inside the folder of
+        images. Only earlier files of the same image are overwritten.
     label
         Class to explain. By default, the most probable one for each image.
     json

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 _MAX_LETTERS = 100
 _MAX_STEM = 40
+# File systems allow 255; the rest is for a number and an extension.
+_MAX_NAME_BYTES = 200
 # Anything smaller is a rounding error.
 _LEAST_SHARE = 1e-6
 # https://learn.microsoft.com/en-us/windows/win32/fileio/naming-a-file
@@ -54,6 +56,21 @@ def safe_stem(name: str) -> str:
     last = re.split(r"[/\\]", name)[-1].rpartition(".")
     words = re.findall(r"[A-Za-z0-9]+", last[0] or last[2])
     return "-".join(words)[:_MAX_STEM].strip("-") or "image"
+
+
+def safe_name(name: str) -> str:
+    """Return a name that every file system allows, as close to the given one as possible.
+
+    Args:
+        name: Untrusted text: a part of a path, without its extension.
+
+    Example:
+        >>> safe_name("Big smile (2)"), safe_name("a:b"), safe_name("con")
+        ('Big smile (2)', 'a-b', 'con-')
+    """
+    allowed = "".join(letter if letter.isprintable() and letter not in _FORBIDDEN else "-" for letter in name)
+    short = allowed.encode()[:_MAX_NAME_BYTES].decode(errors="ignore").strip(". ")
+    return f"{short}-" if _RESERVED.fullmatch(short) else short or "image"
 
 
 def visible(text: str, *, kept: str = "") -> str:

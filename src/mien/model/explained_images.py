@@ -1,10 +1,11 @@
 """Explained images: sources -> a PNG file for each, showing where the classifier looked."""
 
+import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from mien.core import files, images
 from mien.core.fonts import load_font
 from mien.core.formats import EXTENSIONS
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import safe_stem, shorten, visible
+from mien.core.text import folded, safe_name, safe_stem, shorten, visible
 from mien.errors import FetchError, ImageError, OutputError
 from mien.fetching import sources as intake
+from mien.fetching.stores import is_address
 from mien.model.classifier import MODEL_NAME, Classifier
 from mien.model.explanation import COOL, WARM, FaceEvidence, HeatMap, check_label, explain_inputs, fair_size, overlay
 from mien.model.prediction import Prediction, predict_image
@@ -28,6 +30,7 @@ from mien.model.prediction import Prediction, predict_image
 _MOST_LABEL_WIDTH = 135
 # Marks files made by mien explain. Other files are never overwritten.
 _MAKER = ("Software", "mien explain")
+_SOURCE = "mien source"
 _GAP = 16
 # The maximum number of characters of a label, so that two fit below the narrowest image.
 _MOST_LETTERS = 20
@@ -73,8 +76,8 @@ def explain_sources(
         classifier: What `load` returned.
         sources: Image files, folders (searched recursively, except for files made here), http(s) URLs, or "-" for
             standard input.
-        out: A folder, which is created if needed; or a .png file for a single image. It must not be inside the image
-            folder, unless it is explained/ of a run.
+        out: A folder, which is created if needed and gets the subfolders of each source folder; or a .png file for a
+            single image. It must not be inside the image folder, unless it is explained/ of a run.
         label: The class to explain. Default: the most likely class of each image.
         max_pixels: Reject larger images.
         limits: Limits for downloads.
@@ -93,9 +96,11 @@ def explain_sources(
     asked_for = [os.fspath(source) for source in ([sources] if isinstance(sources, str | Path) else sources)]
     config = classifier.facts.scan_config(max_pixels)
     found = intake.expand(asked_for, progress)
-    _refuse_among(out, asked_for, found)
     names = _not_ours(found, frozenset(asked_for))
-    pngs = _targets(names, out)
+    folders = [source for source in asked_for if is_address(source) or os.path.isdir(source)]
+    stems = [_stem(name, folders) for name in names]
+    _refuse_among(out, asked_for, found, stems)
+    pngs = _targets(names, stems, out)
 
     def explain_one(place: int, content: Callable[[], bytes]) -> Explained:
         return _explained(classifier, names[place], content, pngs[place], label, config)
@@ -157,11 +162,11 @@ def _explained(
     percent = math.floor(100 * prediction.probs[heat_map.label] + 1e-9)
     faces = "; frames: what a face adds" if heat_map.faces else ""
     title = f"{_short(heat_map.label)}: {percent}%   ({heat_map.method}{faces})"
-    _save(draw_explanation(shown, heat_map, title), png)
+    _save(draw_explanation(shown, heat_map, title), png, name)
     return Explained(prediction, heat_map.label, heat_map.method, png, heat_map.faces)
 
 
-def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:
+def _refuse_among(out: Path, sources: list[str], names: list[str], stems: list[str]) -> None:
     """Make sure that no map is written into an image folder, where it would be mistaken for an image."""
     if out.name == "explained" and (out.parent / MODEL_NAME).is_file():
         return
@@ -170,8 +175,9 @@ def _refuse_among(out: Path, sources: list[str], names: list[str]) -> None:
         files.refuse_among(out, folder, "--out")
         if folder.resolve().is_relative_to(place):
             raise OutputError(f"{str(out)!r} contains the images of {str(folder)!r}. Choose another --out")
+    places = {place, *(place.joinpath(stem).parent for stem in stems)}
     for folder in {Path(name).parent for name in names if name != "-"}:
-        if folder.resolve() == place:
+        if folder.resolve() in places:
             raise OutputError(f"the output folder {str(out)!r} contains the images. Choose another --out")
 
 
@@ -180,7 +186,25 @@ def _not_ours(names: list[str], asked_for: frozenset[str]) -> list[str]:
     return [name for name in names if name in asked_for or not (name.lower().endswith(".png") and _is_ours(Path(name)))]
 
 
-def _targets(names: list[str], out: Path) -> list[Path]:
+def _stem(name: str, folders: list[str]) -> str:
+    """Return the path of an image below its source folder, or its own name; without the extension."""
+    below = next((path for folder in folders if (path := _below(name, folder))), None)
+    if below:
+        return "/".join(map(safe_name, (*below.parts[:-1], below.stem)))
+    if os.path.exists(name):
+        return safe_name(Path(name).stem)
+    return "standard-input" if name == "-" else safe_stem(name)
+
+
+def _below(name: str, folder: str) -> PurePosixPath | None:
+    """Return the path of an image relative to a folder or address, or None if it is elsewhere."""
+    if is_address(folder):
+        start = f"{folder.rstrip('/')}/"
+        return PurePosixPath(name.removeprefix(start)) if name.startswith(start) else None
+    return PurePosixPath(Path(name).relative_to(folder).as_posix()) if Path(name).is_relative_to(folder) else None
+
+
+def _targets(names: list[str], stems: list[str], out: Path) -> list[Path]:
     """Return the path of the PNG file for each image, never one of a file that was not made here."""
     is_folder, suffix = out.is_dir(), out.suffix.lower()
     if suffix in EXTENSIONS and suffix != ".png" and not is_folder:
@@ -193,37 +217,51 @@ def _targets(names: list[str], out: Path) -> list[Path]:
         return [out] * len(names)
     with files.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-    taken: set[Path] = set()
+    for below in {Path(stem).parent for stem in stems}:
+        if out.joinpath(below).resolve() != out.resolve() / below:
+            raise OutputError(f"{str(out / below)!r} is or contains a link. Choose another --out")
+    taken: set[str] = set()
     last: dict[str, int] = {}
-    return [_free(out, "standard-input" if name == "-" else safe_stem(name).lower(), taken, last) for name in names]
+    return [_free(out, stem, name, taken, last) for name, stem in zip(names, stems, strict=True)]
 
 
-def _free(folder: Path, stem: str, taken: set[Path], last: dict[str, int]) -> Path:
-    """Return the first free path of stem.png, stem-2.png, ... and reserve it."""
+def _free(folder: Path, stem: str, name: str, taken: set[str], last: dict[str, int]) -> Path:
+    """Return the first path of stem.png, stem-2.png, ... that is free or has the map of this image, and reserve it."""
     while True:
-        last[stem] = number = last.get(stem, 0) + 1
+        last[folded(stem)] = number = last.get(folded(stem), 0) + 1
         path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        if path not in taken and _may_write(path):
-            taken.add(path)
+        if folded(str(path)) not in taken and _may_write(path, of=name):
+            taken.add(folded(str(path)))
             return path
 
 
-def _save(drawn: Image.Image, path: Path) -> None:
-    """Write a PNG file atomically, marked as made by mien explain."""
+def _save(drawn: Image.Image, path: Path, name: str) -> None:
+    """Write a PNG file atomically, marked as made by mien explain of this image."""
     facts = PngInfo()
     facts.add_text(*_MAKER)
+    facts.add_text(_SOURCE, _mark_of(name))
+    with files.writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with files.replacing(path) as temporary:
         drawn.save(temporary, "PNG", pnginfo=facts)
 
 
-def _may_write(path: Path) -> bool:
-    return not os.path.lexists(path) or (not path.is_symlink() and _is_ours(path))
+def _mark_of(name: str) -> str:
+    """Return a mark that tells images of the same name apart, without naming their folders."""
+    place = os.path.abspath(name) if os.path.exists(name) else name
+    return hashlib.sha256(place.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _is_ours(path: Path) -> bool:
+def _may_write(path: Path, *, of: str = "") -> bool:
+    return not os.path.lexists(path) or (not path.is_symlink() and _is_ours(path, of=of))
+
+
+def _is_ours(path: Path, *, of: str = "") -> bool:
+    """Return whether a file was made here and, if an image is given, is not known to be of another one."""
     try:
         with files.open_regular(path) as file, Image.open(file, formats=["PNG"]) as image:
-            return image.info.get(_MAKER[0]) == _MAKER[1]
+            is_of = not of or image.info.get(_SOURCE, _mark_of(of)) == _mark_of(of)
+            return is_of and image.info.get(_MAKER[0]) == _MAKER[1]
     except Exception:  # Pillow can raise anything on hostile files.
         return False
 

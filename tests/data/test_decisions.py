@@ -35,6 +35,20 @@ def test_what_is_decided_is_what_relabel_takes(path: Path) -> None:
     assert journal.num_decided == 3
 
 
+def test_a_table_without_a_decision_is_refused_with_what_to_write(path: Path) -> None:
+    rows = "path,label,suggested,decision\nhappy/1.jpg,happy,sad,\nsad/1.jpg,sad,happy,"
+    path.write_text(f"{rows}\n")
+    with pytest.raises(
+        SettingsError, match=r"no row of '.*' has a decision yet: write happy, sad, leave-out or keep into"
+    ):
+        load_decisions(path)
+    path.write_text(f"{rows}keep\n")
+    assert load_decisions(path) == {}
+    path.write_text("path,decision\n1.jpg,\n")
+    with pytest.raises(SettingsError, match="write a class, leave-out or keep into"):
+        load_decisions(path)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_any_kind_come_back(path: Path, name: str) -> None:
     DecisionJournal(path).decide({name: "sad"})

@@ -4,7 +4,7 @@ import io
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -20,7 +20,7 @@ from mien.errors import OutputError, SettingsError
 
 LEAVE_OUT, KEEP, NONE = "leave-out", "keep", ""
 _MAX_BYTES = 64 * 1024**2
-_MAX_NAMED = 10
+_MAX_NAMED, _MAX_CLASSES = 10, 3
 _COLUMNS = {"path", "decision"}
 _JOURNAL = ("path", "decision", "action", "undoes")
 # How many line breaks a file name in a row cut off by a kill may have.
@@ -38,7 +38,8 @@ def load_decisions(path: str | Path) -> dict[str, str]:
 
     Raises:
         SourceNotFoundError: The file cannot be read.
-        SettingsError: It is not such a table, a row has too few or too many cells, or a path appears twice.
+        SettingsError: It is not such a table, a row has too few or too many cells, a path appears twice, or no row has
+            a decision.
     """
     table = _table(_text(Path(path)), Path(path))
     if all("action" in cells for cells in table):
@@ -46,8 +47,19 @@ def load_decisions(path: str | Path) -> dict[str, str]:
         table.sort(key=lambda cells: _number(cells["action"]))
     else:
         _refuse_twice([cells["path"] for cells in table], Path(path))
+        _refuse_undecided(table, Path(path))
     last = {cells["path"]: cells["decision"] for cells in table}
     return {image: decision for image, decision in last.items() if decision not in (NONE, KEEP)}
+
+
+def _refuse_undecided(table: Sequence[Mapping[str, str]], path: Path) -> None:
+    """Refuse a table as mien wrote it, which would train the same again."""
+    if table and all(cells["decision"] == NONE for cells in table):
+        names = sorted({cells["label"] for cells in table if cells.get("label")}) or ["a class"]
+        known = ", ".join([*names[:_MAX_CLASSES], *(["another class"] if len(names) > _MAX_CLASSES else []), LEAVE_OUT])
+        raise SettingsError(
+            f"no row of {str(path)!r} has a decision yet: write {known} or {KEEP} into its column decision"
+        )
 
 
 def decisions_of(labels: LabelConfig) -> dict[str, str]:

@@ -166,8 +166,11 @@ def test_a_folder_of_another_layout_is_refused_with_what_to_do(tmp_path: Path, f
 
 
 def test_a_wrong_path_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(SourceNotFoundError, match="missing': No such file"):
+    with pytest.raises(SourceNotFoundError, match=r"missing': No such file or directory$"):
         scan(tmp_path / "missing")
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SourceNotFoundError, match=rf"datas': No such file or directory\. Did you mean '{tmp_path}/data'"):
+        scan(tmp_path / "datas")
 
 
 def snapshot(folder: Path) -> dict[str, tuple[int, str]]:

@@ -2,7 +2,9 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from shlex import quote
@@ -105,7 +107,8 @@ def read_tree(root: Path, exclude: Sequence[str] = ()) -> Folder:
     try:
         os.scandir(root).close()
     except OSError as error:
-        raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {files.reason_of(error)}") from error
+        reason = f"{files.reason_of(error)}{_neighbour_meant(root)}"
+        raise SourceNotFoundError(f"cannot read the folder {str(root)!r}: {reason}") from error
     start = len(str(root / "x")) - 1
     tree = tree_of(
         (str(found)[start:].replace(os.sep, "/") for found in files.walk(root)), root.absolute().name, exclude
@@ -114,6 +117,15 @@ def read_tree(root: Path, exclude: Sequence[str] = ()) -> Folder:
         inside = _folders_in(root / folder.path)
         folder.empty = sorted(name for name in inside if not _is_known(folder, name, exclude))
     return tree
+
+
+def _neighbour_meant(root: Path) -> str:
+    """Suggest the neighbour of a missing folder whose name is most like it, if one is."""
+    with suppress(OSError):
+        names = [] if root.exists() else [path.name for path in root.parent.iterdir()]
+        if near := get_close_matches(root.name, names, n=1):
+            return f". Did you mean {str(root.with_name(near[0]))!r}?"
+    return ""
 
 
 def tree_of(paths: Iterable[str], name: str = "", exclude: Sequence[str] = ()) -> Folder:

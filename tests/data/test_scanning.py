@@ -169,7 +169,9 @@ def test_a_wrong_path_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(SourceNotFoundError, match=r"missing': No such file or directory$"):
         scan(tmp_path / "missing")
     (tmp_path / "data").mkdir()
-    with pytest.raises(SourceNotFoundError, match=rf"datas': No such file or directory\. Did you mean '{tmp_path}/data'"):
+    with pytest.raises(
+        SourceNotFoundError, match=rf"datas': No such file or directory\. Did you mean '{tmp_path}/data'"
+    ):
         scan(tmp_path / "datas")
 
 

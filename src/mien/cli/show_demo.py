@@ -35,9 +35,11 @@ def show_demo(demo: "Demo") -> None:
     guessing = f"always guessing '{printable(judged(fast).baseline_label)}' gets {baseline.value:.0%}"
     show_prose(f"Accuracy on unseen images: {accuracies}; {guessing}.")
     drawings = of_each(
-        lambda trial: f"{_right_of(trial.known_styles)} in known styles and {_right_of(trial.new_style)} in a new style"
+        lambda trial: (
+            f"{_right_of(trial.known_styles)} right in known styles, {_right_of(trial.new_style)} in a new style"
+        )
     )
-    show_prose(f"Right on {len(fast.predictions)} new drawings: {drawings}.")
+    show_prose(f"On {len(fast.predictions)} new drawings: {drawings}.")
     report = fast.evaluated.path / "report.html"
     path = printable(str(report))
     look = f"read the report in your browser ({path})" if _opened_in_browser(report) else f"open {path} in a browser"

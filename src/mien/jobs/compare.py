@@ -65,7 +65,7 @@ class Comparison:
         if self.p_value > _LEVEL:
             text = f"No clear difference between {first} and {second} on {compared}: {apart} {test}."
             if self.num_needed:
-                text += f" To confirm a difference this small takes about {self.num_needed:,} images."
+                text += f" To confirm a difference of this size takes about {self.num_needed:,} images."
             if self.difference.low > 0 or self.difference.high < 0:
                 text += " (The interval excludes zero, but the exact test is stricter for so few images.)"
             return text

@@ -8,6 +8,7 @@ from mien.core.text import (
     folded,
     in_points,
     one_line,
+    safe_name,
     safe_stem,
     short_names,
     shorten,
@@ -170,3 +171,18 @@ def test_no_two_names_read_the_same(width: int) -> None:
     shown = short_names(names, width)
     assert list(shown) == names and len({*shown.values()}) == len(names)
     assert all(text.isprintable() and len(text) <= width for text in list(shown.values())[:30])
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("Große Freude (1)", "Große Freude (1)"),
+        ("..", "image"),
+        ("a/b\\c:d", "a-b-c-d"),
+        ("nul", "nul-"),
+        ("\udce9\n", "--"),
+        ("悲" * 100, "悲" * 66),
+    ],
+)
+def test_a_safe_name_stays_as_it_is_as_far_as_file_systems_allow(name: str, safe: str) -> None:
+    assert safe_name(name) == safe

@@ -104,7 +104,7 @@ def test_a_gate_refuses_shortcuts_and_they_are_said(command: Mien, tmp_path: Pat
         draw_image(500 + number, width=300).save(tmp_path / "data" / "sad" / f"{number:02}.jpg", quality=95)
     code, out, err = command("check", tmp_path / "data", "--fail-on", "shortcuts")
     assert (code, "GateError" in err) == (3, True)
-    assert "shortcut: sad images " in out or "shortcut: happy images " in out
+    assert "shortcut: 'sad' images " in out or "shortcut: 'happy' images " in out
     found = json.loads(command("check", tmp_path / "data", "--json")[1])["shortcuts"]
     assert "width" in {shortcut["fact"] for shortcut in found}
     assert all(shortcut["accuracy"]["low"] > shortcut["baseline"]["value"] for shortcut in found)

@@ -75,8 +75,8 @@ def headline(evaluation: Evaluation, name: str = "") -> str:
     told = f"{percent(accuracy.value)} accurate {interval}"
     guessing = f"always guessing {name} ({percent(baseline.value)})"
     if _is_no_better(evaluation):
-        how = "clearly worse" if accuracy.high < (baseline.value or 0) else "no better"
-        return f"{told}, {how} than {guessing}."
+        how = "clearly worse than" if accuracy.high < (baseline.value or 0) else "no better than"
+        return f"{told}, {how} {guessing}."
     if _is_too_little(evaluation):
         few = f"{counted(accuracy.num_images, 'image')}{_of_groups(accuracy)}"
         few += " is" if accuracy.num_images == 1 else " are"

@@ -66,7 +66,7 @@ def test_what_was_mended_is_told_with_what_it_was() -> None:
     (stressed,) = judge_stress([answers(2)], before=[answers(20)])
     assert stressed.was_lower and not stressed.is_lower
     (finding,) = judge_changes([stressed])
-    assert finding.kind == "mended" and "in grey (to 50%, now 95%)" in finding.text
+    assert finding.kind == "mended" and "in grey (95% now, 50% without; 100% unchanged)" in finding.text
 
 
 def test_scores_come_back_from_json() -> None:

@@ -64,6 +64,15 @@ def test_a_classifier_that_is_clearly_worse_than_guessing_is_told_to_be() -> Non
     assert finding.text.endswith("clearly worse than always guessing 'sad' (98%).")
 
 
+def test_a_class_that_is_mostly_missed_is_named_though_the_others_are_found() -> None:
+    names = ("happy", "neither", "sad")
+    _, finding, *_ = verdict(evaluation_of([[95, 0, 5], [6, 0, 6], [5, 0, 95]], names))
+    assert finding.kind == "missed_class" and finding.advice == "Add images of 'neither'."
+    assert finding.text.startswith("It mostly misses 'neither': of the 'neither' images here, it recognises 0% (")
+    few = verdict(evaluation_of([[95, 0, 5], [1, 0, 1], [5, 0, 95]], names))
+    assert "missed_class" not in {found.kind for found in few}
+
+
 def test_a_network_that_never_learns_its_own_images_is_underfitting() -> None:
     assert kinds(110, 200, make_history((0.7, 0.5, 0.7, 0.5), (0.69, 0.55, 0.69, 0.5)))[1] == "underfitting"
 

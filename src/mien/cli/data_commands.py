@@ -147,7 +147,9 @@ def check(
     else:
         typed = f"{shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(config)}{as_flags(labels)}"
         put_aside = f"mien clean {typed} --to {_beside(folder)}" if Path(folder).is_dir() else ""
-        show_check(found, put_aside, f"mien train {typed}{_runs_beside(Path(folder))}")
+        train = f"mien train {typed}{_runs_beside(Path(folder))}"
+        evaluate = f"mien evaluate {shlex.quote(str(against))} {typed}{' --leave-out-seen' * bool(found.leaks)}"
+        show_check(found, put_aside, evaluate if against else train)
     if sheet:
         from mien.runs.contact_sheets import plot_check
 

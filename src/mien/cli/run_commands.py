@@ -23,6 +23,7 @@ from mien.cli.flags import (
     RunPath,
     Splitting,
     Training,
+    as_flags,
     cache_dir_of_user,
 )
 from mien.config import (
@@ -211,7 +212,7 @@ def evaluate(
     for path in (csv, report):
         if path and not path.absolute().parent.is_dir():
             raise SettingsError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}")
-    expect(0 <= fail_under <= 1, "fail_under", fail_under, "0 to 1")
+    expect(0 <= fail_under <= 1, "--fail-under", fail_under, "0 to 1, e.g. 0.9")
     if report and folder is None:
         raise SettingsError("--report is for other images. The report of the run itself is its report.html")
     with TerminalProgress() as progress:
@@ -237,9 +238,10 @@ def evaluate(
         show_mistakes(evaluated.scores.test, evaluated.dataset, evaluated.predictions)
         for path in filter(None, (csv, report)):
             OUT.print(f"\nwritten: {printable(str(path))}")
-        if not report:
-            typed = shlex.join(["mien", "evaluate", str(run), str(folder), "--report", "mistakes.html"])
-            page = f"open {run}/report.html" if folder is None else typed
+        if not report and len(evaluated.predictions.mistakes()):
+            given = ["--only-known"] * only_known + ["--leave-out-seen"] * leave_out_seen
+            typed = shlex.join(["mien", "evaluate", str(run), str(folder), *given, "--report", "mistakes.html"])
+            page = f"open {run}/report.html" if folder is None else f"{typed}{as_flags(labels)}"
             show_prose(f"\nNext: to see the mistakes, {printable(page)}")
     refuse_below(evaluated, fail_under)
 

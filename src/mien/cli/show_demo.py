@@ -1,6 +1,8 @@
 """What is printed of the demo, and the report that it opens."""
 
 import os
+import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -43,9 +45,10 @@ def show_demo(demo: "Demo") -> None:
     report = fast.evaluated.path / "report.html"
     path = printable(str(report))
     look = f"read the report in your browser ({path})" if _opened_in_browser(report) else f"open {path} in a browser"
+    typed = "mien" if shutil.which("mien") else os.path.relpath(Path(sys.executable).with_name("mien"))
     show_prose(
         f"Next: {look}. To train on your own photos, put those of each class into a folder, e.g. data/happy and "
-        "data/sad, and type: mien train data"
+        f"data/sad, and type: {printable(shlex.quote(typed))} train data"
     )
 
 

@@ -50,7 +50,9 @@ _MAIN_FILES = ("report.html", "model.onnx", "MODEL_CARD.md", "metrics.json", "la
 _NUM_WEAKEST, _NUM_CONFUSED = 10, 5
 # A confusion matrix with more classes is wider than a terminal.
 _MAX_COLUMNS, _MAX_MISTAKES = 6, 10
-_WARNINGS = "subjects underfitting overfitting miscalibrated out_of_distribution changed out_of_reach".split()
+_WARNINGS = (
+    "subjects missed_class underfitting overfitting miscalibrated out_of_distribution changed out_of_reach".split()
+)
 
 
 def show_scores(scores: Scores, findings: Iterable[Finding], *, every_change: bool = False) -> None:
@@ -131,7 +133,7 @@ def _show_stressed(stressed: Sequence[Stressed], *, every_change: bool) -> None:
     if shown:
         OUT.print(_table_of_changes(shown))
     if harmless:
-        show_prose(f"No clear drop in accuracy on images that are {', '.join(harmless)}.")
+        show_prose(f"No drop beyond chance on images that are {', '.join(harmless)}.")
     counts = sorted({each.changed.num_images for each in stressed})
     several = (
         f"{counts[0]} to {counts[-1]} held-out images" if len(counts) > 1 else counted(counts[0], "held-out image")
@@ -162,12 +164,14 @@ def show_mistakes(evaluation: Evaluation, dataset: Dataset, predictions: Predict
         return
     OUT.print()
     if len(names) <= _MAX_COLUMNS:
-        OUT.print(f"On the {counted(len(predictions.labels), 'image')} that it was tested on:")
+        OUT.print(f"On the {counted(len(predictions.labels), 'test image')}:")
         table = new_table("true class", *(f"predicted {name}" for name in names))
         for name, counts in zip(names, evaluation.confusion, strict=True):
             table.add_row(name, *map(str, counts))
         OUT.print(table)
-    show_prose(f"{counted(len(rows), 'mistake')} in {counted(len(predictions.labels), 'image')}, most confident first:")
+    show_prose(
+        f"{counted(len(rows), 'mistake')} in {counted(len(predictions.labels), 'test image')}, most confident first:"
+    )
     for row in rows[:_MAX_MISTAKES]:
         record, place = dataset.records[predictions.indexes[row]], predictions.probs[row].argmax()
         told = (

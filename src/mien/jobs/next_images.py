@@ -15,7 +15,7 @@ from mien.core.files import sha256_of
 from mien.core.inputs import Inputs, room_for
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import counted
+from mien.core.text import as_percent, counted
 from mien.data.cleaning import clean
 from mien.data.dataset import PROBLEMS, Dataset, ImageRecord
 from mien.data.leaks import find_leaks
@@ -250,7 +250,8 @@ def _worth_labelling(
 def _next_image(number: int, classifier: Classifier, looked: _Looked, place: int, config: NextConfig) -> NextImage:
     probs, unlike = looked.probs[place], looked.unlike[place]
     prediction = prediction_of(classifier, probs, source=looked.records[place].path, unlike=unlike)
-    likeliest = [f"{probs[column]:.0%} {classifier.class_names[column]}" for column in np.argsort(-probs)[:2]]
+    first_two = np.argsort(-probs)[:2].tolist()
+    likeliest = [f"{as_percent(float(probs[column]))} {classifier.class_names[column]}" for column in first_two]
     reason = f"unsure: {', '.join(likeliest)}" if margins(probs[None])[0] < _UNSURE else likeliest[0]
     if config.strategy == "diverse":
         reason = f"unlike the images before it; {reason}"

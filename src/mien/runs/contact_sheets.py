@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from mien.config import expect
 from mien.core import files
 from mien.core.fonts import Font, has_letters, load_font
-from mien.core.text import counted, fitting, short_names, visible
+from mien.core.text import as_percent, counted, fitting, short_names, visible
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.scoring.label_issues import LabelIssue
@@ -140,7 +140,7 @@ def plot_label_issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> S
         label_issues: What `find_label_issues` returned, or some of it.
     """
     lines = [
-        (("labelled ", found.label, ""), ("looks like ", found.suggested, f" {found.prob_suggested:.0%}"))
+        (("labelled ", found.label, ""), ("looks like ", found.suggested, f" {as_percent(found.prob_suggested)}"))
         for found in label_issues
     ]
     return _sheet(dataset, np.array([found.index for found in label_issues], np.int64), lines, side=_ISSUE_SIDE)
@@ -178,7 +178,10 @@ def plot_mistakes(dataset: Dataset, predictions: Predictions, *, num_images: int
         return _note(f"No mistakes in {counted(len(sure), 'prediction')}")
     names = predictions.class_names
     lines = [
-        (("labelled ", names[predictions.labels[i]], ""), ("predicted ", names[chosen[i]], f" {sure[i]:.0%}"))
+        (
+            ("labelled ", names[predictions.labels[i]], ""),
+            ("predicted ", names[chosen[i]], f" {as_percent(float(sure[i]))}"),
+        )
         for i in worst
     ]
     return _sheet(dataset, predictions.indexes[worst], lines, side=_ISSUE_SIDE)

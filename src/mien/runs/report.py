@@ -66,10 +66,11 @@ _TITLES = {
     "fine": "Clearly better than guessing",
     "one_class": "Images of a single class",
     "no_better": "No better than guessing",
-    "too_little_data": "Too few images to tell",
+    "too_little_data": "Too few images to tell how good it is",
     "underfitting": "Underfitting",
     "overfitting": "Overfitting",
     "stopped_in_time": "Stopped before it overfitted",
+    "missed_class": "A class is mostly missed",
     "miscalibrated": "Its probabilities are off",
     "out_of_distribution": "Some images are unlike the training images",
     "mended": "It also learnt from changed images",
@@ -298,5 +299,5 @@ def _worded(value: Any) -> Any:
 
 def _telling_row(evaluation: Evaluation) -> Any:
     """Return the threshold to suggest: the most accurate one that still answers at least half of the images."""
-    rows = [row for row in evaluation.coverage if row.threshold and (row.answered.value or 0) >= 0.5]
+    rows = [row for row in evaluation.coverage if row.threshold and 0.5 <= (row.answered.value or 0) < 1]
     return max(rows, key=lambda row: row.accuracy.value or 0.0, default=None)

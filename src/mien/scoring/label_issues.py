@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.core.scores import wilson_score
+from mien.core.text import as_percent
 from mien.data.dataset import Dataset, Problem
 from mien.scoring.results import Predictions
 
@@ -135,6 +136,6 @@ def mark_label_issues(dataset: Dataset, label_issues: Sequence[LabelIssue]) -> D
     records = list(dataset.records)
     for issue in label_issues:
         record = records[issue.index]
-        problem = Problem("label_issue", f"looks like {issue.suggested} ({issue.prob_suggested:.0%})")
+        problem = Problem("label_issue", f"looks like {issue.suggested} ({as_percent(issue.prob_suggested)})")
         records[issue.index] = replace(record, problems=(*record.problems, problem))
     return dataset.with_records(records)

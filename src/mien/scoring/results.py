@@ -229,8 +229,8 @@ class Finding:
 
     Attributes:
         kind: "subjects", "underfitting", "overfitting", "stopped_in_time", "too_little_data", "no_better",
-            "weak", "fine", "one_class", "miscalibrated", "out_of_distribution", "mended", "changed", "more_images",
-            "enough_images", "short_curve", "threshold", "threshold_tried" or "out_of_reach".
+            "weak", "fine", "one_class", "missed_class", "miscalibrated", "out_of_distribution", "mended", "changed",
+            "more_images", "enough_images", "short_curve", "threshold", "threshold_tried" or "out_of_reach".
     """
 
     kind: str

@@ -7,13 +7,14 @@ import numpy as np
 from mien.config import PRESETS, PredictConfig, TrainConfig
 from mien.core.progress import Epoch, best_epoch
 from mien.core.scores import Z_95, Score, fold_inflation
-from mien.core.text import counted, in_points, signed
+from mien.core.text import counted, first_few, in_points, signed
 from mien.model.prediction import UNSURE
 from mien.scoring.calibration import choose_threshold, closest_threshold, try_thresholds
 from mien.scoring.learning_curve import LearningCurve
 from mien.scoring.results import Evaluation, Finding, Predictions, percent
 from mien.scoring.stress import ASPECTS_OF, WORDS, Stressed, weakness_of
 
+_MAX_NAMED = 3
 # A larger gap between training and validation accuracy counts as overfitting.
 _WIDE_GAP = 0.2
 # Advise no more dropout than this: too little of the network would be left.
@@ -52,7 +53,7 @@ def verdict(
         on_other_images: Whether the images come from another folder than the training images.
         config: The settings of the training, so that nothing is advised that was already done.
     """
-    found = (_judge_calibration(evaluation), _judge_distribution(evaluation))
+    found = (_judge_classes(evaluation), _judge_calibration(evaluation), _judge_distribution(evaluation))
     return (
         _judge_size(evaluation, remedy, _ELSEWHERE if on_other_images and evaluation.accuracy.value != 1 else _AT_HOME),
         *_judge_curves(history, evaluation.baseline, config),
@@ -161,12 +162,17 @@ def judge_changes(stressed: Sequence[Stressed]) -> tuple[Finding, ...]:
     found = []
     if mended:
         told = "; ".join(
-            f"{WORDS[each.change]} (to {each.before.value:.0%}, now {each.changed.value:.0%})"
+            f"{WORDS[each.change]} ({each.changed.value:.0%} now, {each.before.value:.0%} without; "
+            f"{each.unchanged.value:.0%} unchanged)"
             for each in mended
             if each.before
         )
         text = f"Without training on changed copies too, accuracy would clearly drop on images that are {told}."
-        found.append(Finding("mended", text, "Nothing to do: it no longer relies on what was changed."))
+        gaps = [(each.unchanged.value or 0) - (each.changed.value or 0) for each in mended]
+        advice = "Nothing to do: it no longer relies on what was changed."
+        if max(gaps) > _FAR_OFF:
+            advice = "It relies on this less, but still a little. Adding such images to every class would help more."
+        found.append(Finding("mended", text, advice))
     if not lower:
         return tuple(found)
     aspects = list(dict.fromkeys(aspect for each in lower for aspect in ASPECTS_OF[each.change]))
@@ -245,6 +251,17 @@ def _is_no_better(evaluation: Evaluation) -> bool:
 def _is_too_little(evaluation: Evaluation) -> bool:
     accuracy = evaluation.accuracy
     return accuracy.low <= (evaluation.baseline.value or 0) or accuracy.high - accuracy.low > _WIDE_INTERVAL
+
+
+def _judge_classes(evaluation: Evaluation) -> Finding | None:
+    """Name the classes that are surely missed more often than found, unless all in all it is no better."""
+    missed = [each for each in evaluation.classes if each.recall.num_images and each.recall.high < _HALF]
+    if not missed or evaluation.accuracy.high < _HALF or _is_no_better(evaluation):
+        return None
+    names = ", ".join(first_few([repr(each.label) for each in missed], _MAX_NAMED, rest="more classes"))
+    worst = min(missed, key=lambda each: each.recall.value or 0)
+    text = f"It mostly misses {names}: of the {worst.label!r} images here, it recognises {worst.recall}."
+    return Finding("missed_class", text, f"Add images of {names}.")
 
 
 def _judge_calibration(evaluation: Evaluation) -> Finding | None:

@@ -36,7 +36,7 @@ export function badgeOf(decision) {
 
 /** Return a share in percent. */
 export function rounded(share) {
-  return `${Math.round(100 * share)}%`;
+  return `${Math.floor(100 * share + 1e-9)}%`;
 }
 
 /** Return a number of images in words. */

@@ -76,7 +76,7 @@ def test_a_stretched_image_gets_its_own_shape_back_and_a_cropped_one_stays_squar
 
 def test_mistakes_come_with_truth_and_answer_the_surest_first(dataset: Dataset) -> None:
     places = dataset.indexes()[[0, 1, 12, 13]].tolist()
-    predictions = predictions_about(places, [0, 0, 1, 1], [[0.3, 0.7], [0.8, 0.2], [0.95, 0.05], [0.4, 0.6]])
+    predictions = predictions_about(places, [0, 0, 1, 1], [[0.299, 0.701], [0.8, 0.2], [0.951, 0.049], [0.4, 0.6]])
     assert mien.plot_mistakes(dataset, predictions).captions == (
         ("labelled sad", "predicted happy 95%", "sad/00.jpg"),
         ("labelled happy", "predicted sad 70%", "happy/00.jpg"),
@@ -85,7 +85,7 @@ def test_mistakes_come_with_truth_and_answer_the_surest_first(dataset: Dataset) 
 
 
 def test_names_of_a_classifier_that_knows_more_classes_are_its_own(dataset: Dataset) -> None:
-    predictions = predictions_about([0], [1], [[0.9, 0.0, 0.1]], ("$x$", "happy", "sad"))
+    predictions = predictions_about([0], [1], [[0.901, 0.0, 0.099]], ("$x$", "happy", "sad"))
     assert mien.plot_mistakes(dataset, predictions).captions[0][:2] == ("labelled happy", "predicted $x$ 90%")
 
 

@@ -3,6 +3,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -107,6 +108,15 @@ def test_a_temporary_file_without_room_is_refused_before_it_is_used(monkeypatch:
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(OutputError, match="No space left"), files.temporary_file(5000):
         pytest.fail("given a file without room")
+
+
+def test_a_system_without_a_folder_for_temporary_files_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    with pytest.raises(OutputError, match="set TMPDIR"), files.temporary_file(5000):
+        pytest.fail("given a file in no folder")
 
 
 def test_a_temporary_file_has_its_room_where_the_system_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:

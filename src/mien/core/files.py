@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import shlex
 import stat
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, cast
 
-from mien.core.text import one_line
+from mien.core.text import as_typed, one_line
 from mien.errors import MienError, OutputError, SourceNotFoundError
 
 LOCK_NAME = ".lock"
@@ -69,7 +68,7 @@ def refuse_among(path: Path, folder: Path, flag: str) -> None:
     if path.resolve().is_relative_to(folder.resolve()):
         parent = folder.resolve().parent
         beside = Path(min(os.path.relpath(parent), str(parent), key=len), path.resolve().relative_to(folder.resolve()))
-        typed = f"{flag} {shlex.quote(str(beside))}"
+        typed = f"{flag} {as_typed(beside)}"
         raise OutputError(
             f"the output {str(path)!r} must be outside the folder of images {str(folder)!r}, e.g. {typed}"
         )
@@ -155,9 +154,13 @@ def temporary_file(num_bytes: int) -> Iterator[BinaryIO]:
     """Yield an open file of this size, with its disk space reserved. It is deleted when it is closed.
 
     Raises:
-        OutputError: The disk is full.
+        OutputError: The disk is full, or there is no folder for temporary files.
     """
-    with writing(Path(tempfile.gettempdir())), tempfile.TemporaryFile() as opened:
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        raise OutputError("there is no folder for temporary files that can be written: set TMPDIR to one") from error
+    with writing(folder), tempfile.TemporaryFile() as opened:
         file = cast(BinaryIO, opened)
         # Reserve the space now: if the disk fills up later, a memory-mapped file kills the process.
         if hasattr(os, "posix_fallocate"):

@@ -6,6 +6,7 @@ are not copies. Copies are proved on pixels, against the image that is kept, nev
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import SupportsBytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ def find_copies(
         near_bits: Maximum number of differing hash bits for two images to be compared.
         flips: The flips to look for besides upright copies: some of FLIPS.
     """
-    firsts: dict[tuple[str, str, bytes | memoryview], int] = {}
+    firsts: dict[tuple[str, str, SupportsBytes], int] = {}
     for place, record in enumerate(records):
         firsts.setdefault((record.label, record.phash, record.look), place)
     places = list(firsts.values())

@@ -87,11 +87,31 @@ def in_file(records: Sequence[ImageRecord]) -> Sequence[ImageRecord]:
         with files.temporary_file(content.nbytes) as file:
             file.write(content.data)
             file.flush()
-            stored = memoryview(mmap(file.fileno(), content.nbytes, access=ACCESS_READ))
+            stored = mmap(file.fileno(), content.nbytes, access=ACCESS_READ)
     except OutputError:
         return records
-    looks = (stored[start : start + _NUM_BYTES] for start in range(0, len(stored), _NUM_BYTES))
-    return [replace(record, look=look) for record, look in zip(records, looks, strict=True)]
+    return [replace(record, look=_Stored(stored, number * _NUM_BYTES)) for number, record in enumerate(records)]
+
+
+class _Stored:
+    """A look in a file; a copy, or one that is sent to another process, is in memory again."""
+
+    __slots__ = ("_file", "_start")
+
+    def __init__(self, file: mmap, start: int) -> None:
+        self._file, self._start = file, start
+
+    def __bytes__(self) -> bytes:
+        return self._file[self._start : self._start + _NUM_BYTES]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, bytes | _Stored) and bytes(self) == bytes(other)
+
+    def __hash__(self) -> int:
+        return hash(bytes(self))
+
+    def __reduce__(self) -> tuple[type[bytes], tuple[bytes]]:
+        return bytes, (bytes(self),)
 
 
 def _looks(records: Sequence[ImageRecord]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from conftest import draw_folder, draw_image, make_pipe
+from conftest import draw_folder, draw_image, make_pipe, save_image
 from mien.core.text import safe_name
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.model.explained_images import _targets, draw_explanation, explain_sources
@@ -161,6 +161,16 @@ def test_many_images_of_one_name_are_told_apart_without_trying_all_names_for_eac
     assert len(names) <= len(CountingPath.tried) < 2 * len(names)
     assert found[:3] == ["悲.png", "悲-2.png", "悲-3.png"] and found[-1] == "悲-3-2.png"
     assert len(set(found)) == len(names)
+
+
+def test_images_of_one_name_keep_their_maps_when_they_come_in_another_order(tmp_path: Path) -> None:
+    names = [str(save_image(tmp_path / letter / "p.png", draw_image(number))) for number, letter in enumerate("ab")]
+    classifier, out = colour_classifier(), tmp_path / "maps"
+    before, after = (
+        {found.prediction.source: found.png for found in explain_sources(classifier, order, out)}
+        for order in (names, names[::-1])
+    )
+    assert before == after and {*before.values()} == {out / "p.png", out / "p-2.png"}
 
 
 def test_mistakes_are_told_before_anything_is_read(tmp_path: Path) -> None:

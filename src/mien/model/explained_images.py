@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -221,18 +222,30 @@ def _targets(names: list[str], stems: list[str], out: Path) -> list[Path]:
         if out.joinpath(below).resolve() != out.resolve() / below:
             raise OutputError(f"{str(out / below)!r} is or contains a link. Choose another --out")
     taken: set[str] = set()
-    last: dict[str, int] = {}
-    return [_free(out, stem, name, taken, last) for name, stem in zip(names, stems, strict=True)]
+    first: dict[str, int] = {}
+    return [_free(out, stem, name, taken, first) for name, stem in zip(names, stems, strict=True)]
 
 
-def _free(folder: Path, stem: str, name: str, taken: set[str], last: dict[str, int]) -> Path:
-    """Return the first path of stem.png, stem-2.png, ... that is free or has the map of this image, and reserve it."""
-    while True:
-        last[folded(stem)] = number = last.get(folded(stem), 0) + 1
-        path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        if folded(str(path)) not in taken and _may_write(path, of=name):
-            taken.add(folded(str(path)))
-            return path
+def _free(folder: Path, stem: str, name: str, taken: set[str], first: dict[str, int]) -> Path:
+    """Return the first path of stem.png, stem-2.png, ... that is free or has the map of this image, and reserve it.
+
+    Args:
+        folder: Where the maps go.
+        stem: The path below it, without its extension.
+        name: The image.
+        taken: The paths of this command so far.
+        first: For each stem, a number below which all are taken; so that not all are tried for each image.
+    """
+
+    def numbered(number: int) -> str:
+        return f"{stem}.png" if number == 1 else f"{stem}-{number}.png"
+
+    number = next(n for n in count(first.get(folded(stem), 1)) if folded(numbered(n)) not in taken)
+    first[folded(stem)] = number
+    while folded(numbered(number)) in taken or not _may_write(path := folder / numbered(number), of=name):
+        number += 1
+    taken.add(folded(numbered(number)))
+    return path
 
 
 def _save(drawn: Image.Image, path: Path, name: str) -> None:

@@ -324,7 +324,8 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
         ]
         codes = dict.fromkeys(code for name in small for code in dataset.left_out(name))
         advice = dict.fromkeys([_more(dataset), *(sentence for code in codes for sentence in dataset.remedies(code))])
-        raise TooFewImagesError(" ".join(["\n".join(first_few(lines, _MAX_NAMED)), *advice]))
+        told = "\n".join(first_few(lines, _MAX_NAMED, rest="more classes."))
+        raise TooFewImagesError(" ".join([told, *advice]))
 
 
 def _more(dataset: Dataset) -> str:

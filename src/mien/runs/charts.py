@@ -11,7 +11,7 @@ from mien.core.scores import Score
 from mien.core.text import MANY_CLASSES, counted, short_names
 from mien.scoring.calibration import round_thresholds
 from mien.scoring.learning_curve import LearningCurve
-from mien.scoring.results import Evaluation
+from mien.scoring.results import Evaluation, percent
 
 _WIDTH, _HEIGHT = 360, 264
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 14, 26, 42
@@ -138,8 +138,8 @@ def plot_accuracy(evaluation: Evaluation) -> Chart:
         for share in (0, 0.25, 0.5, 0.75, 1, value, always, accuracy.low, accuracy.high)
     }
     told = (
-        f"Accuracy {value:.0%}, 95% interval {accuracy.low:.0%} to {accuracy.high:.0%}. The baseline of {always:.0%} "
-        f"is {_side(always, accuracy)}."
+        f"Accuracy {percent(value)}, 95% interval {accuracy.low:.0%} to {accuracy.high:.0%}. The baseline of "
+        f"{always:.0%} is {_side(always, accuracy)}."
     )
     # Keep the label inside the drawing.
     anchor = "start" if always < 0.15 else "end" if always > 0.85 else "middle"
@@ -151,7 +151,7 @@ def plot_accuracy(evaluation: Evaluation) -> Chart:
             f'<line class="band" x1="{x[accuracy.low]}" x2="{x[accuracy.high]}" y1="34" y2="34"/>',
             f'<line class="mark" x1="{x[always]}" x2="{x[always]}" y1="22" y2="46"/>',
             f'<circle class="dot a" cx="{x[value]}" cy="34" r="7"/>',
-            f'<text class="strong" x="{x[value]}" y="16" text-anchor="middle">{value:.0%}</text>',
+            f'<text class="strong" x="{x[value]}" y="16" text-anchor="middle">{percent(value)}</text>',
             f'<text x="{x[always]}" y="60" text-anchor="{anchor}">baseline {always:.0%}</text>',
             *(f'<text class="faint" x="{x[s]}" y="78" text-anchor="{a}">{s:.0%}</text>' for s, a in _ENDS),
         ),

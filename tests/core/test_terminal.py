@@ -40,6 +40,18 @@ def test_sentences_end_between_words_below_where_they_began_and_a_path_stays_who
     assert " ".join(line.strip() for line in lines) == WORDS
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_command_at_the_end_of_a_sentence_stays_on_one_line(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    page = io.StringIO()
+    console = Console(file=page, force_terminal=True, width=width, soft_wrap=True, highlight=False)
+    monkeypatch.setattr(terminal, "OUT", console)
+    command = "mien clean 'my photos' --to 'my photos-put-aside'"
+    show_prose(f"To move the skipped files out of the folder: {command}")
+    show_prose("Next: mien train photos")
+    lines = page.getvalue().splitlines()
+    assert f"  {command}" in lines and lines[-1] == "Next: mien train photos"
+
+
 def test_where_no_terminal_reads_a_sentence_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> None:
     show_prose(WORDS, head="head ")
     assert capfd.readouterr().out == f"head {WORDS}\n"

@@ -1,7 +1,12 @@
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from mien.core.fonts import load_font
 from mien.core.text import (
+    as_typed,
     class_name_problem,
     first_few,
     fitting,
@@ -186,3 +191,15 @@ def test_no_two_names_read_the_same(width: int) -> None:
 )
 def test_a_safe_name_stays_as_it_is_as_far_as_file_systems_allow(name: str, safe: str) -> None:
     assert safe_name(name) == safe
+
+
+@pytest.mark.medium
+@pytest.mark.skipif(os.name == "nt", reason="there is no such shell")
+@pytest.mark.parametrize(
+    "name", ["a b", "it's", "-x", "line\nbreak", "tab\t", "\u202eturned", "\udce9", "back\\\n", "悲"]
+)
+def test_a_path_that_is_printed_to_be_typed_names_the_same_file(name: str) -> None:
+    typed = as_typed(Path(name))
+    said = subprocess.run(["bash", "-c", f"printf %s {typed}"], capture_output=True, check=True).stdout
+    assert typed.isprintable() and os.path.normpath(os.fsdecode(said)) == name
+    assert not said.startswith(b"-")

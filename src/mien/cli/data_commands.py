@@ -1,7 +1,6 @@
 """The commands on a folder of images: arguments -> one public call -> print."""
 
 import os
-import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +22,7 @@ from mien.cli.flags import (
 )
 from mien.config import CleanConfig, DecodeConfig, EngineConfig, FetchLimits, IntakeLimits, LabelConfig, ScanConfig
 from mien.core import files
+from mien.core.text import as_typed
 from mien.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -145,10 +145,10 @@ def check(
     if json:
         show_json(found.to_dict())
     else:
-        typed = f"{shlex.quote(str(folder))}{as_flags(decoding)}{as_flags(config)}{as_flags(labels)}"
+        typed = f"{as_typed(folder)}{as_flags(decoding)}{as_flags(config)}{as_flags(labels)}"
         put_aside = f"mien clean {typed} --to {_beside(folder)}" if Path(folder).is_dir() else ""
         train = f"mien train {typed}{_runs_beside(Path(folder))}"
-        evaluate = f"mien evaluate {shlex.quote(str(against))} {typed}{' --leave-out-seen' * bool(found.leaks)}"
+        evaluate = f"mien evaluate {as_typed(against or '')} {typed}{' --leave-out-seen' * bool(found.leaks)}"
         show_check(found, put_aside, evaluate if against else train)
     if sheet:
         from mien.runs.contact_sheets import plot_check
@@ -162,13 +162,13 @@ def check(
 def _beside(folder: str | Path) -> str:
     """Return a folder next to a folder of images for those to put aside."""
     named = Path(folder) if Path(folder).name not in ("", "..") else Path(folder).resolve()
-    return shlex.quote(str(named.with_name(f"{named.name}-put-aside")))
+    return as_typed(named.with_name(f"{named.name}-put-aside"))
 
 
 def _runs_beside(folder: Path) -> str:
     """Return the flag that a training needs where runs would lie among the images; an empty text where they do not."""
     here, there = Path.cwd().resolve(), folder.resolve()
-    out = shlex.quote(str(Path(os.path.relpath(there.parent), "runs", "train")))
+    out = as_typed(Path(os.path.relpath(there.parent), "runs", "train"))
     return f" --out {out}" if here.is_relative_to(there) else ""
 
 

@@ -1,6 +1,5 @@
 """Flags: how settings become flags, where their values come from, and what is said of arguments that are mixed up."""
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +12,7 @@ from cyclopts.token import Token
 from mien.config import CleanConfig, DecodeConfig, LabelConfig, TrainConfig, preset_named
 from mien.core.formats import EXTENSIONS
 from mien.core.progress import Progress
+from mien.core.text import as_typed
 from mien.core.user_cache import user_cache_dir
 from mien.errors import OutputError, SettingsError
 from mien.runs.folder import find_unfinished, load_config
@@ -133,7 +133,7 @@ def as_flags(settings: DecodeConfig | CleanConfig | LabelConfig) -> str:
     changed = {name: value for name, value in asdict(settings).items() if value != default[name]}
     flags = []
     for name, value in changed.items():
-        parts = [f"{part:g}" for part in value] if isinstance(value, tuple) else [shlex.quote(str(value))]
+        parts = [f"{part:g}" for part in value] if isinstance(value, tuple) else [as_typed(value)]
         flags.append(f" --{name.replace('_', '-')} {' '.join(parts)}")
     return "".join(flags)
 
@@ -153,7 +153,7 @@ def expect_run_and_sources(run: Path, sources: Sequence[str], command: str) -> N
     if is_image or not (sources or run.suffix == ".onnx" or (run / "config.json").is_file()):
         runs = [source for source in sources if (Path(source) / "model.onnx").is_file() or source.endswith(".onnx")]
         others = [source for source in sources if source not in runs[:1]]
-        typed = shlex.join(["mien", command, *(runs[:1] or ["runs/train"]), str(run), *others])
+        typed = as_typed("mien", command, *(runs[:1] or ["runs/train"]), run, *others)
         kind = "an image, not a run" if is_image else "not a run"
         raise SettingsError(f"{str(run)!r} is {kind}. {'Did you mean' if runs else 'Type'}: {typed}")
     if not sources:

@@ -1,6 +1,5 @@
 """The commands that make runs and measure them: arguments -> one public call -> print."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +39,7 @@ from mien.config import (
     TrainConfig,
     expect,
 )
+from mien.core.text import as_typed
 from mien.errors import SettingsError
 
 
@@ -207,7 +207,7 @@ def evaluate(
     from mien.runs.predictions import predictions_text
 
     if folder is not None and not (run / "model.onnx").exists() and Path(folder, "model.onnx").is_file():
-        typed = shlex.join(["mien", "evaluate", str(folder), str(run)])
+        typed = as_typed("mien", "evaluate", Path(folder), run)
         raise SettingsError(f"{str(run)!r} is not a run, but {str(folder)!r} is. Did you mean: {typed}")
     for path in (csv, report):
         if path and not path.absolute().parent.is_dir():
@@ -240,9 +240,9 @@ def evaluate(
             OUT.print(f"\nwritten: {printable(str(path))}")
         if not report and len(evaluated.predictions.mistakes()):
             given = ["--only-known"] * only_known + ["--leave-out-seen"] * leave_out_seen
-            typed = shlex.join(["mien", "evaluate", str(run), str(folder), *given, "--report", "mistakes.html"])
-            page = f"open {run}/report.html" if folder is None else f"{typed}{as_flags(labels)}"
-            show_prose(f"\nNext: to see the mistakes, {printable(page)}")
+            typed = as_typed("mien", "evaluate", run, folder or "", *given, "--report", "mistakes.html")
+            page = as_typed("open", run / "report.html") if folder is None else f"see the mistakes: {typed}"
+            show_prose(f"\nNext: {page}{as_flags(labels)}")
     refuse_below(evaluated, fail_under)
 
 

@@ -1,12 +1,11 @@
 """Printing about a folder of images: its content and problems, and files fetched, forgotten or moved."""
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mien.core.terminal import OUT, new_table, printable, show_prose
-from mien.core.text import counted, first_few, shorten
+from mien.core.text import as_typed, counted, first_few, shorten
 from mien.data.cleaning import describe_losses
 from mien.data.dataset import PROBLEMS, Dataset
 from mien.data.leaks import name_leaks
@@ -148,7 +147,7 @@ def show_quarantine(plan: "Plan", *, applied: bool) -> None:
     left = [f"\nnot moved: {printable(path)}: {reason}" for path, reason in plan.left.items()]
     for line in first_few(left, MAX_LINES, rest=IN_JSON):
         OUT.print(line)
-    folder, files = printable(shlex.quote(str(plan.folder))), counted(len(plan.moves), "file")
+    folder, files = printable(as_typed(plan.folder)), counted(len(plan.moves), "file")
     undo = f"mien clean --undo {folder}"
     if not plan.moves:
         show_prose("\nNothing to move.")

@@ -1,7 +1,6 @@
 """What is printed of the demo, and the report that it opens."""
 
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mien.core.scores import Score
 from mien.core.terminal import printable, show_prose
-from mien.core.text import counted
+from mien.core.text import as_typed, counted
 from mien.scoring.results import Evaluation
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def show_demo(demo: "Demo") -> None:
     typed = "mien" if shutil.which("mien") else os.path.relpath(Path(sys.executable).with_name("mien"))
     show_prose(
         f"Next: {look}. To train on your own photos, put those of each class into a folder, e.g. data/happy and "
-        f"data/sad, and type: {printable(shlex.quote(typed))} train data"
+        f"data/sad, and type: {as_typed(typed)} train data"
     )
 
 

@@ -1,13 +1,12 @@
 """Printing the images to label next."""
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.terminal import ERR, OUT, printable, show_json, show_prose
-from mien.core.text import counted
+from mien.core.text import as_typed, counted
 from mien.jobs.next_images import NextImages
 from mien.model.prediction import prediction_rows
 
@@ -54,11 +53,11 @@ def _show_list(found: NextImages, asked: Sequence[str]) -> None:
     if not found.images:
         OUT.print("Nothing to label: the run already knows all usable images here.")
         return
-    data, (run, *sources) = shlex.quote(str(found.data_dir)), asked
-    review = shlex.join(["mien", "review", run, *(word for source in sources for word in ("--next", source))])
-    train = shlex.join(["mien", "train", str(found.data_dir)])
+    data, (run, *sources) = as_typed(found.data_dir), asked
+    review = as_typed("mien", "review", run, *(word for source in sources for word in ("--next", source)))
+    train = as_typed("mien", "train", found.data_dir)
     if found.relabelled_by:
-        train += f" --relabel {shlex.quote(str(found.relabelled_by))}"
+        train += f" --relabel {as_typed(found.relabelled_by)}"
     OUT.print(f"\n{len(found.images)} of {counted(found.num_ranked, 'image')} that the run does not know yet.")
     show_prose(printable(f"Next: label them and retrain in the browser: {review}"))
     show_prose(

@@ -1,6 +1,5 @@
 """Printing a run: its verdict, scores, predictions, and the files in its folder."""
 
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from mien.core.csv_tables import table_text
 from mien.core.files import write_text
 from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, TABLE_WIDTH, new_table, printable, show_json, show_prose
-from mien.core.text import MANY_CLASSES, as_percent, counted, first_few, in_points, signed
+from mien.core.text import MANY_CLASSES, as_percent, as_typed, counted, first_few, in_points, signed
 from mien.data.dataset import SPLITS, Dataset
 from mien.model.prediction import UNSURE, Prediction, prediction_rows
 from mien.scoring.results import Evaluation, Finding, Predictions, Scores, percent
@@ -225,10 +224,10 @@ def show_run(run: "Run") -> None:
     others = [name for name in RUN_FILES if (run.path / name).exists() and name not in _MAIN_FILES]
     _show_files(run.path, {name: RUN_FILES[name] for name in _MAIN_FILES})
     OUT.print(f"  and {counted(len(others), 'other file')}")
-    accuracy, path = run.scores.judged.accuracy, shlex.quote(str(run.path))
+    accuracy, path = run.scores.judged.accuracy, as_typed(run.path)
     interval = f"95% interval {accuracy.low:.0%} to {accuracy.high:.0%}"
     show_prose(f"\n{percent(accuracy.value)} accurate ({interval}).", bold=True)
-    show_prose(printable(f"Next: open {run.path}/report.html, or: mien predict {path} photo.jpg"))
+    show_prose(printable(f"Next: open {as_typed(run.path / 'report.html')}, or: mien predict {path} photo.jpg"))
     show_prose(printable(f"To share it as a web page: mien serve {path}"))
 
 

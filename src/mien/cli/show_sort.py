@@ -1,12 +1,11 @@
 """Printing about images sorted into class folders, and about undoing that."""
 
-import shlex
 from collections import Counter
 
 from mien.cli.show_data import IN_JSON, MAX_LINES
 from mien.config import Link
 from mien.core.terminal import ERR, OUT, new_table, printable, show_json, show_prose
-from mien.core.text import as_percent, counted, first_few
+from mien.core.text import as_percent, as_typed, counted, first_few
 from mien.data.sorted_folder import JOURNAL_NAME, Undone
 from mien.jobs.sort import Sorted
 from mien.model.prediction import UNSURE
@@ -52,7 +51,7 @@ def show_undone(undone: Undone, *, json: bool) -> int:
     if json:
         show_json(undone.to_dict())
     else:
-        folder = printable(shlex.quote(str(undone.folder)))
+        folder = printable(as_typed(undone.folder))
         OUT.print(f"Removed {counted(len(undone.removed), 'file')} from {folder}. The originals are untouched.")
         for line in first_few([f"kept {path}: {reason}" for path, reason in undone.left.items()], MAX_LINES):
             OUT.print(printable(line))
@@ -76,7 +75,7 @@ def _show_folders(found: Sorted) -> None:
 
 
 def _show_next_step(found: Sorted, *, done: str, dry_run: bool) -> None:
-    folder, images = printable(shlex.quote(str(found.folder))), counted(len(found.files), "image")
+    folder, images = printable(as_typed(found.folder)), counted(len(found.files), "image")
     if dry_run:
         show_prose(f"Dry run: nothing was done. Without --dry-run, {images} would go to {folder}.")
     else:

@@ -1,6 +1,7 @@
 """The terminal: results go to stdout, progress and errors to stderr."""
 
 import json
+import re
 from textwrap import TextWrapper
 from typing import Any
 
@@ -12,6 +13,8 @@ from mien.core.text import visible
 
 TABLE_WIDTH = 72
 _LEAST_ROOM = 20
+# A sentence that ends with what to type.
+_WITH_COMMAND = re.compile(r"(?P<told>.*:) (?P<command>(?:\S*/)?mien [a-z]+ .+)")
 
 
 class _Results(Console):
@@ -42,9 +45,19 @@ def show_prose(text: str, *, head: str = "", bold: bool = False) -> None:
     if OUT.is_terminal:
         # Keep long paths whole so that they can be copied.
         wrapper = TextWrapper(max(OUT.width - len(head), _LEAST_ROOM), break_long_words=False, break_on_hyphens=False)
-        lines = [line for part in text.split("\n") for line in wrapper.wrap(part) or [""]]
+        lines = [line for part in text.split("\n") for line in _wrapped(part, wrapper)]
         text = f"\n{' ' * len(head)}".join(lines)
     OUT.print(f"{head}{text}", style="bold" if bold else None)
+
+
+def _wrapped(text: str, wrapper: TextWrapper) -> list[str]:
+    """Wrap a sentence, but keep a command at its end on one line, so that it can be pasted."""
+    if not (found := _WITH_COMMAND.fullmatch(text)):
+        return wrapper.wrap(text) or [""]
+    *lines, last = wrapper.wrap(found["told"])
+    command = found["command"]
+    fits = len(last) + 1 + len(command) <= wrapper.width
+    return [*lines, f"{last} {command}"] if fits else [*lines, last, f"  {command}"]
 
 
 def show_json(document: Any) -> None:

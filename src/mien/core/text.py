@@ -2,10 +2,12 @@
 
 import math
 import re
+import shlex
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 _MAX_LETTERS = 100
 _MAX_STEM = 40
@@ -215,3 +217,25 @@ def as_percent(probability: float) -> str:
     """
     whole = math.floor(100 * probability + 1e-9)
     return f"{whole}%" if whole or not probability else "<1%"
+
+
+def as_typed(*words: str | Path) -> str:
+    """Return words as they are typed in a shell: quoted where needed, with every invisible character spelt out.
+
+    A Path never looks like an option.
+
+    Example:
+        >>> print(as_typed("mien", "predict", Path("my run"), Path("-new")), as_typed("a\\nb"))
+        mien predict 'my run' ./-new $'a\\nb'
+    """
+    texts = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
+    return " ".join(shlex.quote(text) if text.isprintable() else _spelt_out(text) for text in texts)
+
+
+def _spelt_out(text: str) -> str:
+    """Return text in the quotes of Bash that take escapes."""
+    spelt = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\t": r"\t"}
+    octets = [[f"\\x{byte:02x}" for byte in letter.encode(errors="surrogateescape")] for letter in text]
+    letters = zip(text, octets, strict=True)
+    parts = [spelt.get(letter) or (letter if letter.isprintable() else "".join(codes)) for letter, codes in letters]
+    return f"$'{''.join(parts)}'"

@@ -2,12 +2,11 @@
 
 import hashlib
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsBytes
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from mien.core.changes import Change
 from mien.core.csv_tables import read_records, table_text
 from mien.core.inputs import Inputs, inputs_of, joined
 from mien.core.parallel import in_threads
-from mien.core.text import counted
+from mien.core.text import as_typed, counted
 from mien.data.near_copies import members_by_group
 from mien.data.near_pairs import UnionFind
 from mien.errors import ImageError, SettingsError, SourceNotFoundError
@@ -117,7 +116,7 @@ class ImageRecord:
     subject: str = ""
     split: str = ""
     given: str = field(default="", compare=False)
-    look: bytes | memoryview = field(default=b"", repr=False, compare=False)
+    look: SupportsBytes = field(default=b"", repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -191,7 +190,7 @@ class Dataset:
 
     def remedies(self, code: str) -> list[str]:
         """Return what a user can do about files that are skipped for a problem, in sentences."""
-        return [sentence.format(data=shlex.quote(str(self.root))) for sentence in _REMEDIES[code]]
+        return [sentence.format(data=as_typed(self.root)) for sentence in _REMEDIES[code]]
 
     def left_out(self, label: str) -> dict[str, int]:
         """Return the number of unused files of a class for each problem code."""

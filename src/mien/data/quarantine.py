@@ -10,11 +10,10 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 from mien.core import files
-from mien.core.text import first_few
+from mien.core.text import as_typed, first_few
 from mien.data.dataset import Dataset
 from mien.data.journal import JOURNAL_NAME, FolderState, Journal, Move, load_journal, remove_leftovers
 from mien.errors import OutputError
@@ -180,7 +179,7 @@ def _refuse_root(root: Path, folder: Path) -> None:
     if not os.path.isdir(root) or _has_link(root):
         raise OutputError(
             f"{str(root)!r}, the origin of the files in {str(folder)!r}, is gone. Nothing was moved. If it is "
-            f"somewhere else now, add its path: mien clean DATA --undo {quote(str(folder))}"
+            f"somewhere else now, add its path: mien clean DATA --undo {as_typed(folder)}"
         )
     if _disk_of(root) != _disk_of(folder):
         raise OutputError(f"{str(root)!r} and {str(folder)!r} are on different disks. Copy the quarantine there first")

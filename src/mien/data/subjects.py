@@ -11,7 +11,7 @@ from shlex import quote
 from statistics import median
 
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import counted, first_few
+from mien.core.text import as_typed, counted, first_few
 from mien.data.dataset import Dataset
 from mien.errors import SettingsError
 from mien.layouts.layout import Layout
@@ -129,7 +129,7 @@ def describe_groups(dataset: Dataset, group_by: str) -> str:
     examples = [f"{name} ({counted(count, 'image')})" for name, count in list(sizes.items())[:_MAX_NAMED]]
     return (
         f"File names suggest {len(sizes)} groups: {', '.join(examples)}, ... If each is one patient, person or object, "
-        f"keep its images in the same split: mien train {quote(str(dataset.root))} --group-by {quote(group_by)}"
+        f"keep its images in the same split: mien train {as_typed(dataset.root)} --group-by {quote(group_by)}"
     )
 
 

@@ -16,7 +16,7 @@ from mien.core.files import read_json
 from mien.core.formats import MAX_FILE_BYTES
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import counted, folded
+from mien.core.text import as_typed, counted, folded
 from mien.core.user_cache import user_cache_dir
 from mien.errors import ImageError, OutputError, SettingsError
 from mien.fetching.stores import SCHEMES, StoredObject, is_address, objects_below, parts_of, read
@@ -108,7 +108,7 @@ def how_to_finish(run: Path) -> str:
     """
     document = read_json(run / "config.json")
     data = document.get("data") if isinstance(document, dict) else None
-    return f"To finish it: mien train {quote(str(data or 'data'))} --out {quote(str(run))} --resume"
+    return f"To finish it: mien train {as_typed(data or 'data')} --out {as_typed(run)} --resume"
 
 
 def _stores_dir() -> Path:

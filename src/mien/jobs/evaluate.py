@@ -1,6 +1,5 @@
 """Evaluating: score a finished run again, on its own test images or on another labelled folder."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +12,7 @@ from mien.config import CleanConfig, LabelConfig, ScanConfig, TrainConfig
 from mien.core import files
 from mien.core.files import sha256_of
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import counted
+from mien.core.text import as_typed, counted
 from mien.data.dataset import Dataset, ImageRecord, Problem
 from mien.data.decisions import decisions_of
 from mien.data.leaks import Leak, find_leaks, refuse_leaks
@@ -112,7 +111,7 @@ def evaluate_run(
         scanned = scan(folder, how, labels, known=classifier.class_names, keep_images=True, progress=progress)
     except NotADatasetError as error:
         # A layout does not know the run.
-        typed = f"mien predict {shlex.quote(str(run_dir))} "
+        typed = f"mien predict {as_typed(run_dir)} "
         raise NotADatasetError(str(error).replace("mien predict RUN ", typed)) from error
     scanned = _of_known_classes(scanned, classifier.class_names, leave_out=only_known, progress=progress)
     scanned = with_subjects(scanned, config.split.group_by, progress=progress)
@@ -121,7 +120,7 @@ def evaluate_run(
     if reasons:
         told = ", ".join(f"{count} {code}" for code, count in reasons.items())
         flag = "" if max_pixels == ScanConfig.max_pixels else f" --max-pixels {max_pixels}"
-        progress.say(f"skipped: {told} (to list them: mien check {shlex.quote(str(folder))}{flag})")
+        progress.say(f"skipped: {told} (to list them: mien check {as_typed(folder)}{flag})")
     dataset = _unseen(dataset, run_folder, config.clean, leave_out_seen=leave_out_seen, progress=progress)
     predictions, scores = _scored(classifier, dataset, config, stress=stress, progress=progress)
     findings = verdict(scores.test, on_other_images=True) + judge_changes(scores.stressed)
@@ -165,7 +164,7 @@ def refuse_below(evaluated: Evaluated, least: float) -> None:
     accuracy = evaluated.scores.judged.accuracy
     if (accuracy.value or 0) < least:
         how = " in cross-validation" if evaluated.scores.out_of_fold else ""
-        raise GateError(f"accuracy{how} is {100 * (accuracy.value or 0):.4g}%, less than --fail-under {least:g}")
+        raise GateError(f"accuracy{how} is {100 * (accuracy.value or 0):.4g}%, less than --fail-under {least}")
 
 
 def write_evaluation(evaluated: Evaluated, path: Path) -> None:

@@ -1,6 +1,5 @@
 """The whole job, from a dataset folder to a finished run. Read this file first."""
 
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 from mien.config import TrainConfig, starting_from
 from mien.core import files
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import as_typed
 from mien.data.cleaning import describe_losses, min_bytes_of
 from mien.data.dataset import Dataset
 from mien.data.decisions import decisions_of, elsewhere
@@ -210,7 +210,7 @@ def _stoppable(run_folder: RunFolder, progress: Progress) -> Iterator[None]:
     except KeyboardInterrupt:
         if not run_folder.config_path.exists():
             raise KeyboardInterrupt("nothing was saved") from None
-        path = shlex.quote(str(run_folder.path))
+        path = as_typed(run_folder.path)
         progress.say(f"progress is saved in {path}. To resume, run the same command with --out {path} --resume")
         raise
 

@@ -1,14 +1,13 @@
 """Reading a layout: determine the class of each image in a folder or table, without flags if that is safe."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mien.config import LabelConfig
 from mien.core.formats import EXTENSIONS
-from mien.core.text import visible
+from mien.core.text import as_typed, visible
 from mien.errors import MissingExtraError, NotADatasetError, SettingsError, SourceNotFoundError
 from mien.layouts.by_folders import UnclearError, by_folders, by_level
 from mien.layouts.by_name import by_name, guess_pattern
@@ -189,7 +188,7 @@ def _by_clear(readings: Sequence[Reading], images: Images) -> Layout:
 
 
 def _refuse(root: Path, tree: Folder, unclear: UnclearError, known: Sequence[str], problems: Sequence[str]) -> Layout:
-    ways = [re.sub(r"\bDATA/(.+)", lambda found: shlex.quote(f"{root}/{found[1]}"), way) for way in unclear.ways]
+    ways = [re.sub(r"\bDATA/(.+)", lambda found: as_typed(root / found[1]), way) for way in unclear.ways]
     pattern, found = guess_pattern(tree)
     drawn = {folder.name for folder in tree.all_folders() if holds_no_photos(folder.name) and folder.has_images}
     excluded = flag("--exclude", sorted(drawn)) if drawn else ""
@@ -201,8 +200,8 @@ def _refuse(root: Path, tree: Folder, unclear: UnclearError, known: Sequence[str
     elif not known and (parent := _parent_of_classes(root, tree)):
         ways = [f"use its parent, {parent}"]
     elif tree.images and not tree.folders:
-        ways.append(f"or, to classify them without labels: mien predict RUN {shlex.quote(str(root))}")
-    examples = " and ".join(shlex.quote(str(root / name)) for name in (known or ("happy", "sad"))[:2])
+        ways.append(f"or, to classify them without labels: mien predict RUN {as_typed(root)}")
+    examples = " and ".join(as_typed(root / name) for name in (known or ("happy", "sad"))[:2])
     told = ways if len(ways) == 1 else ["", *(f"  {visible(way)}" for way in ways)]
     how = ". What to do: " + "\n".join(told) if ways else ""
     beside = "".join(f"\n  ignored: {visible(problem)}" for problem in problems[:_MAX_PROBLEMS])
@@ -224,7 +223,7 @@ def _parent_of_classes(root: Path, tree: Folder) -> str:
     except OSError:
         return ""
     told = root.parent if root.name and str(root.parent) != "." else parent
-    return shlex.quote(str(told)) if are_classes and len(beside) > 1 else ""
+    return as_typed(told) if are_classes and len(beside) > 1 else ""
 
 
 def _near(root: Path, table: Path) -> str:

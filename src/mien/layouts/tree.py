@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
-from shlex import quote
 
 from mien.core import files
 from mien.core.formats import EXTENSIONS
+from mien.core.text import as_typed
 from mien.errors import NotADatasetError, SourceNotFoundError
 
 # Files that systems, archives and network drives add. Hidden files are skipped anyway.
@@ -162,7 +162,7 @@ def refuse_run(folder: Path) -> None:
     """
     if all((folder / name).is_file() for name in RUN_FILES):
         raise NotADatasetError(
-            f"{str(folder)!r} is a run, not a folder of images. To use it: mien predict {quote(str(folder))} photo.jpg"
+            f"{str(folder)!r} is a run, not a folder of images. To use it: mien predict {as_typed(folder)} photo.jpg"
         )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mien.core import files
 from mien.core.progress import SILENCE, Progress, best_epoch
 from mien.core.scores import Score
-from mien.core.text import MANY_CLASSES, as_percent, counted, shorten, visible
+from mien.core.text import MANY_CLASSES, as_percent, as_typed, counted, shorten, visible
 from mien.data.dataset import PROBLEMS, SPLITS, ImageRecord
 from mien.errors import SourceNotFoundError
 from mien.fetching.stored_folders import how_to_have_again
@@ -224,6 +224,7 @@ def _environment() -> "Environment":
         "interval": interval,
         "count": "{:,}".format,
         "commands": _with_commands,
+        "typed": as_typed,
         "counted": counted,
         "basis": _basis,
         "exact": lambda share: f"{100 * share:g}%",

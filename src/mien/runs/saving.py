@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from shlex import quote
 
 from mien.config import PRESETS, TrainConfig
 from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.core.progress import SILENCE, Progress
+from mien.core.text import as_typed
 from mien.data.dataset import SPLITS, Dataset, split_fingerprint
 from mien.data.decisions import decisions_csv
 from mien.data.looks import save_looks
@@ -85,7 +85,7 @@ def _save_report(run: Run, progress: Progress) -> None:
         write_report(run)
     except Exception as error:
         reason = files.reason_of(error).rstrip(".")
-        progress.say(f"report.html could not be written: {reason}. To try again: mien report {quote(str(run.path))}")
+        progress.say(f"report.html could not be written: {reason}. To try again: mien report {as_typed(run.path)}")
 
 
 def provenance(dataset: Dataset, config: TrainConfig, *, method: str, limits: tuple[str, ...]) -> Provenance:
@@ -173,5 +173,4 @@ def describe_label_issues(label_issues: Sequence[LabelIssue], folder: Path) -> s
     if not label_issues:
         return ""
     count = "1 label may be" if len(label_issues) == 1 else f"{len(label_issues)} labels may be"
-    path = quote(str(folder / "label_issues.csv"))
-    return f"{count} wrong. mien review {quote(str(folder))} shows them. Or edit {path} and train with --relabel {path}"
+    return f"{count} wrong. To check and correct them: {as_typed('mien', 'review', folder)}"

@@ -319,7 +319,7 @@ class AugmentConfig:
     """How the training images, and only those, are varied from epoch to epoch."""
 
     augment: bool = False
-    """Augment the training images: vary them at random in each epoch (limits: --help-all)."""
+    """Augment the training images: vary them at random in each epoch."""
     rotation: float = 30.0
     """Maximum rotation, in degrees."""
     shift: float = 0.2

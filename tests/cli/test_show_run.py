@@ -1,10 +1,14 @@
 """Printing a run: the verdict first, and no more classes than a person reads."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from conftest import evaluation_of
-from mien.cli.show_run import show_scores
+from mien.cli.show_run import show_predictions, show_scores
+from mien.model.prediction import Prediction
 from mien.scoring.results import Finding, Scores
 from mien.scoring.verdict import headline, verdict
 
@@ -33,3 +37,17 @@ def test_many_classes_name_the_most_confused_pairs(
     out = capfd.readouterr().out
     assert out.count("  kind ") == num_listed
     assert "Most confused: 'kind 000' mistaken for 'kind 001' (8), " in out and out.count("mistaken for") == 5
+
+
+def test_predictions_go_into_their_table_as_they_come(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    def predictions() -> Iterator[Prediction]:
+        for number in range(2000):
+            yield Prediction(f"{number}.jpg", "happy", {"happy": 0.75, "sad": 0.25})
+            sizes.append(sum(path.stat().st_size for path in tmp_path.iterdir()))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        show_predictions(predictions(), ("happy", "sad"), json=False, csv_path=tmp_path / "predictions.csv")
+    assert sizes[-1] > 10_000 and not any(tmp_path.iterdir())

@@ -1,11 +1,12 @@
 """Printing a run: its verdict, scores, predictions, and the files in its folder."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mien.core.csv_tables import table_text
-from mien.core.files import write_text
+from mien.core.csv_tables import table_parts
+from mien.core.files import write_parts
 from mien.core.scores import Score
 from mien.core.terminal import ERR, OUT, TABLE_WIDTH, new_table, printable, show_json, show_prose
 from mien.core.text import MANY_CLASSES, as_percent, as_typed, counted, first_few, in_points, signed
@@ -303,20 +304,24 @@ def show_predictions(
         OutputError: The CSV file cannot be written.
     """
     width = max(map(len, map(printable, (*class_names, "error", UNSURE))))
-    rows, num_predictions, num_errors = [], 0, 0
-    for prediction in predictions:
-        num_predictions += 1
-        num_errors += prediction.error is not None
-        if csv_path:
-            rows.append(prediction)
-        if json:
-            show_json(prediction.to_dict())
-        elif not csv_path:
-            show_prediction(prediction, width, top=top)
+    is_failure = Counter[bool]()
+
+    def shown() -> Iterator[Prediction]:
+        for prediction in predictions:
+            is_failure[prediction.error is not None] += 1
+            if json:
+                show_json(prediction.to_dict())
+            elif not csv_path:
+                show_prediction(prediction, width, top=top)
+            yield prediction
+
     if csv_path:
-        write_text(csv_path, table_text(prediction_rows(rows, class_names)))
-        ERR.print(f"{printable(str(csv_path))}: {counted(num_predictions, 'image')}")
-    return failures_of(num_errors, num_predictions)
+        write_parts(csv_path, table_parts(prediction_rows(shown(), class_names)))
+        ERR.print(f"{printable(str(csv_path))}: {counted(is_failure.total(), 'image')}")
+    else:
+        for _ in shown():
+            pass
+    return failures_of(is_failure[True], is_failure.total())
 
 
 def show_explanations(explained: "Iterable[Explained]", class_names: Sequence[str], *, json: bool) -> int:

@@ -32,13 +32,23 @@ def table_text(rows: Iterable[Iterable[object]]) -> str:
     Source:
         RFC 4180; OWASP, CSV injection.
     """
-    return BYTE_ORDER_MARK + rows_text(rows)
+    return "".join(table_parts(rows))
+
+
+def table_parts(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yield the text of `table_text` in parts, for a table that may not fit into memory."""
+    yield BYTE_ORDER_MARK
+    yield from _parts(rows)
 
 
 def rows_text(rows: Iterable[Iterable[object]]) -> str:
     """Return rows in the format of `table_text`, for appending to a table."""
+    return "".join(_parts(rows))
+
+
+def _parts(rows: Iterable[Iterable[object]]) -> Iterator[str]:
     waiting = iter(rows)
-    return "".join(map(_part, iter(lambda: list(islice(waiting, _NUM_ROWS)), [])))
+    return map(_part, iter(lambda: list(islice(waiting, _NUM_ROWS)), []))
 
 
 def prob_cells(probs: Collection[float]) -> list[str]:

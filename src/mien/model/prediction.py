@@ -206,12 +206,11 @@ def prediction_of(
     return Prediction(source, label, probs, out_of_distribution=unlike != "", unlike=unlike)
 
 
-def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> list[list[str]]:
-    """Return predictions as table rows, starting with the column names."""
+def prediction_rows(predictions: Iterable[Prediction], class_names: Sequence[str]) -> Iterator[list[str]]:
+    """Yield predictions as table rows, starting with the column names."""
     num_classes = len(class_names)
-    rows = [["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]]
+    yield ["source", "label", *(f"prob_{name}" for name in class_names), "out_of_distribution", "error"]
     for prediction in predictions:
         probs = prob_cells([prediction.probs[name] for name in class_names]) if prediction.probs else [""] * num_classes
         out_of_distribution = "true" if prediction.out_of_distribution else "false"
-        rows.append([prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""])
-    return rows
+        yield [prediction.source, prediction.label or "", *probs, out_of_distribution, prediction.error or ""]

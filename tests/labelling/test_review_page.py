@@ -396,7 +396,7 @@ def test_a_server_that_comes_back_is_noticed_without_a_click(wide: "Page", revie
     wide.wait_for_selector("#notice:not([hidden])")
     wide.context.set_offline(False)
     saved(wide, 1)
-    assert wide.locator("#notice").is_hidden()
+    wide.wait_for_selector("#notice", state="hidden")
 
 
 def test_what_the_server_refuses_is_told_and_the_image_is_as_before(wide: "Page", reviewed: Reviewed) -> None:

@@ -1,5 +1,6 @@
 """The commands that make runs and measure them: arguments -> one public call -> print."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -206,12 +207,7 @@ def evaluate(
     from mien.jobs.evaluate import evaluate_run, refuse_below, write_evaluation
     from mien.runs.predictions import predictions_text
 
-    if folder is not None and not (run / "model.onnx").exists() and Path(folder, "model.onnx").is_file():
-        typed = as_typed("mien", "evaluate", Path(folder), run)
-        raise SettingsError(f"{str(run)!r} is not a run, but {str(folder)!r} is. Did you mean: {typed}")
-    for path in (csv, report):
-        if path and not path.absolute().parent.is_dir():
-            raise SettingsError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}")
+    _refuse_mixed_up(run, folder, (csv, report))
     expect(0 <= fail_under <= 1, "--fail-under", fail_under, "0 to 1, e.g. 0.9")
     if report and folder is None:
         raise SettingsError("--report is for other images. The report of the run itself is its report.html")
@@ -240,10 +236,26 @@ def evaluate(
             OUT.print(f"\nwritten: {printable(str(path))}")
         if not report and len(evaluated.predictions.mistakes()):
             given = ["--only-known"] * only_known + ["--leave-out-seen"] * leave_out_seen
-            typed = as_typed("mien", "evaluate", run, folder or "", *given, "--report", "mistakes.html")
-            page = as_typed("open", run / "report.html") if folder is None else f"see the mistakes: {typed}"
-            show_prose(f"\nNext: {page}{as_flags(labels)}")
+            show_prose(f"\nNext: {_to_see_mistakes(run, folder, given, labels)}")
     refuse_below(evaluated, fail_under)
+
+
+def _refuse_mixed_up(run: Path, folder: str | Path | None, outputs: Iterable[Path | None]) -> None:
+    """Refuse a run in the place of the images, and an output in a folder that does not exist."""
+    if folder is not None and not (run / "model.onnx").exists() and Path(folder, "model.onnx").is_file():
+        typed = as_typed("mien", "evaluate", Path(folder), run)
+        raise SettingsError(f"{str(run)!r} is not a run, but {str(folder)!r} is. Did you mean: {typed}")
+    for path in outputs:
+        if path and not path.absolute().parent.is_dir():
+            raise SettingsError(f"cannot write {path.name!r}: there is no folder {str(path.parent)!r}")
+
+
+def _to_see_mistakes(run: Path, folder: str | Path | None, given: Sequence[str], labels: LabelConfig) -> str:
+    """Say what shows the mistakes: the report of the run, or the same command with a report."""
+    if folder is None:
+        return as_typed("open", run / "report.html")
+    typed = as_typed("mien", "evaluate", run, folder, *given, "--report", "mistakes.html")
+    return f"see the mistakes: {typed}{as_flags(labels)}"
 
 
 def compare(first: RunPath, second: Annotated[Path, Parameter(name="OTHER")], /, *, json: Flag = False) -> None:

@@ -6,7 +6,7 @@ import html
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files as package_files
@@ -28,7 +28,7 @@ from mien.runs.run import Run, load_run
 from mien.runs.thumbnails import load_thumbnails
 from mien.scoring.candidates import WORDS
 from mien.scoring.model_card import limits
-from mien.scoring.results import Evaluation, Finding, percent
+from mien.scoring.results import Evaluation, percent
 from mien.scoring.stress import WORDS as CHANGE_WORDS
 from mien.scoring.verdict import headline
 from mien.version import __version__
@@ -161,7 +161,7 @@ def render(run: Run, *, elsewhere: str = "") -> str:
         judged=run.scores.judged,
         num_right=run.scores.judged.num_right,
         headline=headline(run.scores.judged),
-        findings=_by_urgency(run.findings),
+        later=_LATER,
         facts=facts,
         highlights=highlights,
         thumbnails=thumbnails,
@@ -232,15 +232,6 @@ def _environment() -> "Environment":
     environment.globals |= {draw.__name__: draw for draw in _DRAWN}
     environment.globals |= {"SPLITS": SPLITS, "PROBLEMS": PROBLEMS, "UNSURE": UNSURE, "shade": charts.shade}
     return environment
-
-
-def _by_urgency(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
-    """Return what to know first, and what to read later."""
-    known = list(findings)
-    return {
-        "first": [finding for finding in known if finding.kind not in _LATER],
-        "later": [finding for finding in known if finding.kind in _LATER],
-    }
 
 
 def _with_commands(text: str) -> str:

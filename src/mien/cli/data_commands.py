@@ -147,9 +147,10 @@ def check(
     else:
         typed = f"{as_typed(folder)}{as_flags(decoding)}{as_flags(config)}{as_flags(labels)}"
         put_aside = f"mien clean {typed} --to {_beside(folder)}" if Path(folder).is_dir() else ""
-        train = f"mien train {typed}{_runs_beside(Path(folder))}"
-        evaluate = f"mien evaluate {as_typed(against or '')} {typed}{' --leave-out-seen' * bool(found.leaks)}"
-        show_check(found, put_aside, evaluate if against else train)
+        next_command = f"mien train {typed}{_runs_beside(Path(folder))}"
+        if against:
+            next_command = f"mien evaluate {as_typed(against)} {typed}{' --leave-out-seen' * bool(found.leaks)}"
+        show_check(found, put_aside, next_command)
     if sheet:
         from mien.runs.contact_sheets import plot_check
 

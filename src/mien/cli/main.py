@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from inspect import getdoc, signature
-from shlex import quote
 
 from cyclopts import App, CycloptsError, Group
 from cyclopts.argument import Argument
@@ -26,6 +25,7 @@ from mien.cli.label_commands import next_, review, sort
 from mien.cli.run_commands import compare, demo, evaluate, report, train
 from mien.cli.use_commands import explain, predict, serve
 from mien.core.streams import open_missing_streams, silence_native_libraries
+from mien.core.text import as_typed
 from mien.errors import GateError, MienError, UserError
 from mien.version import __version__
 
@@ -102,7 +102,7 @@ def _unexpected(error: UnusedCliTokensError) -> str:
     told = f"unexpected argument {first!r}. If it is part of a name with spaces, put the name in quotes"
     if "out" not in takes:
         return told
-    return f"{told}. To name the {'run folder' if 'resume' in takes else 'output'}: --out {quote(first)}"
+    return f"{told}. To name the {'run folder' if 'resume' in takes else 'output'}: --out {as_typed(first)}"
 
 
 def _needed(error: MissingArgumentError, argument: Argument) -> str:

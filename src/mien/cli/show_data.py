@@ -66,7 +66,7 @@ def show_check(found: Check, put_aside: str, next_command: str) -> None:
     Args:
         found: What `check` returned.
         put_aside: The command that moves skipped files out of the folder, or "".
-        next_command: The command that trains.
+        next_command: The command to go on with.
     """
     dataset = found.dataset
     usable = f"{len(dataset.indexes()):,} of {counted(len(dataset.records), 'file')} are usable"
@@ -147,7 +147,7 @@ def show_quarantine(plan: "Plan", *, applied: bool) -> None:
     left = [f"\nnot moved: {printable(path)}: {reason}" for path, reason in plan.left.items()]
     for line in first_few(left, MAX_LINES, rest=IN_JSON):
         OUT.print(line)
-    folder, files = printable(as_typed(plan.folder)), counted(len(plan.moves), "file")
+    folder, files = as_typed(plan.folder), counted(len(plan.moves), "file")
     undo = f"mien clean --undo {folder}"
     if not plan.moves:
         show_prose("\nNothing to move.")

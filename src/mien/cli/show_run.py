@@ -228,8 +228,8 @@ def show_run(run: "Run") -> None:
     accuracy, path = run.scores.judged.accuracy, as_typed(run.path)
     interval = f"95% interval {accuracy.low:.0%} to {accuracy.high:.0%}"
     show_prose(f"\n{percent(accuracy.value)} accurate ({interval}).", bold=True)
-    show_prose(printable(f"Next: open {as_typed(run.path / 'report.html')}, or: mien predict {path} photo.jpg"))
-    show_prose(printable(f"To share it as a web page: mien serve {path}"))
+    show_prose(f"Next: open {as_typed(run.path / 'report.html')}, or: mien predict {path} photo.jpg")
+    show_prose(f"To share it as a web page: mien serve {path}")
 
 
 def show_about(facts: "ModelFacts") -> None:

@@ -51,7 +51,7 @@ def show_undone(undone: Undone, *, json: bool) -> int:
     if json:
         show_json(undone.to_dict())
     else:
-        folder = printable(as_typed(undone.folder))
+        folder = as_typed(undone.folder)
         OUT.print(f"Removed {counted(len(undone.removed), 'file')} from {folder}. The originals are untouched.")
         for line in first_few([f"kept {path}: {reason}" for path, reason in undone.left.items()], MAX_LINES):
             OUT.print(printable(line))
@@ -75,7 +75,7 @@ def _show_folders(found: Sorted) -> None:
 
 
 def _show_next_step(found: Sorted, *, done: str, dry_run: bool) -> None:
-    folder, images = printable(as_typed(found.folder)), counted(len(found.files), "image")
+    folder, images = as_typed(found.folder), counted(len(found.files), "image")
     if dry_run:
         show_prose(f"Dry run: nothing was done. Without --dry-run, {images} would go to {folder}.")
     else:

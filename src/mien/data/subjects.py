@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from shlex import quote
 from statistics import median
 
 from mien.core.progress import SILENCE, Progress
@@ -129,7 +128,7 @@ def describe_groups(dataset: Dataset, group_by: str) -> str:
     examples = [f"{name} ({counted(count, 'image')})" for name, count in list(sizes.items())[:_MAX_NAMED]]
     return (
         f"File names suggest {len(sizes)} groups: {', '.join(examples)}, ... If each is one patient, person or object, "
-        f"keep its images in the same split: mien train {as_typed(dataset.root)} --group-by {quote(group_by)}"
+        f"keep its images in the same split: mien train {as_typed(dataset.root)} --group-by {as_typed(group_by)}"
     )
 
 

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 
 from mien.core import files
 from mien.core.files import read_json
@@ -97,7 +96,7 @@ def address_of(folder: Path) -> str:
 def how_to_have_again(folder: Path) -> str:
     """Say how to restore missing images of a folder: put them back, or copy them again from their store."""
     address = address_of(folder)
-    return f"run mien check {quote(address)}, which copies them again" if is_address(address) else "put them back"
+    return f"run mien check {as_typed(address)}, which copies them again" if is_address(address) else "put them back"
 
 
 def how_to_finish(run: Path) -> str:

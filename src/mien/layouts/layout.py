@@ -1,14 +1,13 @@
 """The Layout: every image with its label and split, from folders, a table or file names."""
 
 import re
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mien.config import LabelConfig
-from mien.core.text import first_few, folded, shorten, visible
+from mien.core.text import as_typed, first_few, folded, shorten, visible
 from mien.errors import NotADatasetError, SettingsError
 from mien.layouts.words import split_named
 
@@ -96,7 +95,7 @@ def names_of_list(text: str) -> tuple[str, ...]:
 def flag(name: str, value: str | Iterable[str]) -> str:
     """Return a flag with its value or its list of names, quoted for the shell."""
     value = value if isinstance(value, str) else _listing(value)
-    return f"{name}={shlex.quote(value)}" if value.startswith("-") else f"{name} {shlex.quote(value)}"
+    return f"{name}={as_typed(value)}" if value.startswith("-") else f"{name} {as_typed(value)}"
 
 
 def _listing(names: Iterable[str]) -> str:

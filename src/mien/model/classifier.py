@@ -325,8 +325,10 @@ def load(path: str | Path) -> Classifier:
     path = Path(path)
     if path.is_dir():
         if not (path / MODEL_NAME).is_file():
-            _refuse_unfinished(path)
-            raise SourceNotFoundError(f"the folder {str(path)!r} has no {MODEL_NAME}. Name a run, e.g. runs/train")
+            told = f"the folder {str(path)!r} has no {MODEL_NAME}. Name a run, e.g. runs/train"
+            if (path / "manifest.csv").is_file() and (path / "config.json").is_file():
+                told = f"the run in {str(path)!r} is not finished: it has no {MODEL_NAME}. {how_to_finish(path)}"
+            raise SourceNotFoundError(told)
         path = path / MODEL_NAME
     elif not path.exists():
         raise SourceNotFoundError(
@@ -338,13 +340,6 @@ def load(path: str | Path) -> Classifier:
         raise ModelFileError(f"cannot load {str(path)!r}: {files.reason_of(error)}") from error
     except ModelFileError as error:
         raise ModelFileError(f"cannot load {str(path)!r}: {error}") from error
-
-
-def _refuse_unfinished(path: Path) -> None:
-    """Say how to finish a run that has no classifier yet."""
-    if (path / "manifest.csv").is_file() and (path / "config.json").is_file():
-        typed = how_to_finish(path)
-        raise SourceNotFoundError(f"the run in {str(path)!r} is not finished: it has no {MODEL_NAME}. {typed}")
 
 
 def with_facts(content: bytes, facts: ModelFacts) -> bytes:

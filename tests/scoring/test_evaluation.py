@@ -7,6 +7,7 @@ import pytest
 
 import mien
 from conftest import evaluation_of
+from mien.core.probabilities import mean_auc, softmax
 from mien.errors import SettingsError
 from mien.scoring.results import evaluation_from_dict
 
@@ -76,6 +77,29 @@ def test_balanced_accuracy_and_macro_f1_are_those_of_scikit_learn(counts: list[l
     labels, answers = np.repeat(np.indices((len(counts),) * 2).reshape(2, -1), np.ravel(counts), axis=1)
     assert evaluation.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, answers))
     assert evaluation.macro_f1 == pytest.approx(f1_score(labels, answers, average="macro"))
+
+
+@pytest.mark.parametrize("num_classes", [2, 5])
+@pytest.mark.parametrize("decimals", [1, 7])
+def test_the_auc_is_that_of_scikit_learn(num_classes: int, decimals: int) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(num_classes)
+    labels = rng.integers(num_classes, size=200)
+    probs = softmax(rng.normal(size=(200, num_classes)) + np.eye(num_classes)[labels]).round(decimals)
+    # With one decimal, many are equal, and the rows need not sum to 1.
+    expected = np.mean([roc_auc_score(labels == number, probs[:, number]) for number in range(num_classes)])
+    assert mean_auc(probs, labels) == pytest.approx(expected)
+    if decimals == 7 and num_classes == 2:
+        assert mean_auc(probs, labels) == pytest.approx(roc_auc_score(labels, probs[:, 1]))
+
+
+def test_the_auc_is_of_the_classes_that_have_images() -> None:
+    probs = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1]])
+    assert mean_auc(probs, np.array([0, 0, 1])) == 1
+    assert mean_auc(probs, np.array([1, 1, 0])) == 0
+    assert mean_auc(np.full((4, 2), 0.5), np.array([0, 1, 1, 1])) == 0.5
+    assert mean_auc(probs, np.array([1, 1, 1])) is None
 
 
 def test_the_json_of_an_evaluation_says_its_means_and_may_lack_them() -> None:

@@ -24,6 +24,33 @@ def cross_entropy(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> flo
     return float(cross_entropies(probs, labels).mean())
 
 
+def mean_auc(probs: NDArray[np.floating], labels: NDArray[np.int64]) -> float | None:
+    """Return the area under the ROC curve of each class against the rest, averaged over the classes that have images.
+
+    For one class, it is the probability that an image of the class gets a higher probability for it than an image of
+    another class does; ties count half. scikit-learn calls the mean `roc_auc_score(..., multi_class="ovr")`.
+
+    Args:
+        probs: Probabilities, (N, C).
+        labels: True class numbers, (N,).
+
+    Returns:
+        Between 0 and 1, or None if the images are all of one class.
+
+    Source:
+        J. A. Hanley, B. J. McNeil, The meaning and use of the area under a receiver operating characteristic (ROC)
+        curve, Radiology 143, 1982.
+    """
+    areas = []
+    for number in np.unique(labels):
+        is_inside = labels == number
+        inside, outside = probs[is_inside, number], np.sort(probs[~is_inside, number])
+        if len(outside):
+            lower, not_higher = (np.searchsorted(outside, inside, side=side) for side in ("left", "right"))
+            areas.append(float((lower + not_higher).mean()) / (2 * len(outside)))
+    return sum(areas) / len(areas) if areas else None
+
+
 def best_weights(parts: Sequence[NDArray[np.floating]], labels: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
     """Return weights from 0 to 4 that minimise the cross-entropy of a weighted sum of logits, and that cross-entropy.
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mien.core.changes import Change, changes_but, changes_by_place
 from mien.core.parallel import in_threads
-from mien.core.probabilities import cross_entropy
+from mien.core.probabilities import cross_entropy, mean_auc
 from mien.core.progress import SILENCE, Progress
 from mien.core.scores import class_scores, wilson_score
 from mien.data.dataset import Dataset
@@ -213,4 +213,5 @@ def score(classifier: Classifier, predictions: Predictions, *, threshold: float 
         if out_of_distribution is None
         else wilson_score(int(out_of_distribution.sum()), len(chosen), groups=groups),
         num_folds=num_folds,
+        auc=mean_auc(predictions.probs, predictions.labels),
     )

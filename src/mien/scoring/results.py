@@ -78,6 +78,8 @@ class Evaluation:
         coverage: Share answered, and the accuracy of those answers, for each threshold.
         out_of_distribution: Share of images unlike the training images; None if not checked.
         num_folds: Folds of the cross-validation; 0 if a single classifier made all predictions.
+        auc: Area under the ROC curve, each class against the rest, averaged over the classes that have images; None if
+            there is only one.
     """
 
     class_names: tuple[str, ...]
@@ -91,6 +93,7 @@ class Evaluation:
     coverage: tuple[Coverage, ...]
     out_of_distribution: Score | None = None
     num_folds: int = 0
+    auc: float | None = None
 
     def __repr__(self) -> str:
         return f"Evaluation({self.accuracy}, {len(self.class_names)} classes)"
@@ -162,6 +165,8 @@ def evaluation_from_dict(document: Any) -> Evaluation:
     for score in (evaluation.accuracy, evaluation.baseline, evaluation.calibration.error, *classes, *coverage, *bins):
         if not 0 <= score.low <= score.high <= 1 or not 0 <= (score.value or 0) <= 1 or score.num_images < 0:
             raise ValueError(f"impossible score: {score}")
+    if not 0 <= (evaluation.auc or 0) <= 1:
+        raise ValueError(f"impossible AUC: {evaluation.auc}")
     if not bins or not evaluation.coverage or None in [score.value for score in (evaluation.accuracy, *bins)]:
         raise ValueError("a required score is missing")
     return evaluation

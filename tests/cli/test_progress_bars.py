@@ -22,6 +22,19 @@ def test_a_log_gets_a_line_now_and_then_with_the_time_left(
     assert capfd.readouterr().err.splitlines() == ["Reading 11/30  19 s left", "Reading 22/30  8 s left"]
 
 
+def test_a_log_gets_no_time_left_where_the_total_is_unknown(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
+    with TerminalProgress() as progress:
+        for done in range(1, 31):
+            now += 1
+            progress.step("Copying", done, None)
+        progress.step("Copying", 1, 1)
+    assert capfd.readouterr().err.splitlines() == ["Copying 11", "Copying 22"]
+
+
 def history(num_epochs: int, *, best: int) -> tuple[Epoch, ...]:
     return tuple(Epoch(n, 0.5, 0.8, 0.3 + abs(n - best) / 10, 0.7, 1.5) for n in range(1, num_epochs + 1))
 
@@ -40,6 +53,23 @@ def lines(screen: Console) -> list[str]:
     found = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.file.getvalue()).splitlines()
     assert max(map(len, found)) <= screen.width
     return [line.strip() for line in found]
+
+
+def test_a_terminal_shows_a_count_alone_where_the_total_is_unknown(
+    screen: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
+    with TerminalProgress() as progress:
+        progress.step("Fetching", 0, 2)
+        for done in range(1, 101):
+            now += 1
+            progress.step("Copying", done, None)
+        progress._screen.refresh()
+        progress.step("Copying", 1, 1)
+        assert [task.description for task in progress._screen.tasks if task.visible] == ["Fetching"]
+    shown = [line for line in lines(screen) if line.startswith("Copying")]
+    assert any(line.endswith(" 100") for line in shown) and not any("left" in line for line in shown)
 
 
 def test_the_table_that_stays_has_every_epoch_and_marks_the_best(screen: Console) -> None:

@@ -37,7 +37,7 @@ class Heard:
     """A progress that writes down what it hears."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[str, int, int]] = []
+        self.steps: list[tuple[str, int, int | None]] = []
 
     def say(self, text: str) -> None:
         raise AssertionError(text)
@@ -45,7 +45,7 @@ class Heard:
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         pass
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         self.steps.append((stage, done, total))
 
 

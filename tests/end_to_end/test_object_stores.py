@@ -110,7 +110,7 @@ def test_progress_is_told_while_a_store_is_listed_and_copied(store: Store, photo
     class Steps(Heard):
         stages: set[str] = set()  # noqa: RUF012
 
-        def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
             self.stages.add(stage)
 
     store.put_folder(photos, "data")

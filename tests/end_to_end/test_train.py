@@ -88,7 +88,7 @@ class Heard:
     def say(self, text: str) -> None:
         self.lines.append(text)
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         pass
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:

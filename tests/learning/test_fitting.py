@@ -75,7 +75,7 @@ class Counting:
     def say(self, text: str) -> None:
         self.lines.append(text)
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         self.num_made += stage == "Features"
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:

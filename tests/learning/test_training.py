@@ -94,7 +94,7 @@ class StopAfter:
     def say(self, text: str) -> None:
         pass
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         if self.epochs_left == 0:
             self.epochs_left = -1
             raise KeyboardInterrupt
@@ -139,9 +139,9 @@ def test_fit_with_three_classes_and_augmentation_runs() -> None:
 
 def test_a_training_is_told_of_before_its_network_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     class Told(Silence):
-        steps: ClassVar[list[tuple[int, int]]] = []
+        steps: ClassVar[list[tuple[int, int | None]]] = []
 
-        def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+        def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
             self.steps.append((done, total))
 
     build_cnn = networks.build_cnn

@@ -26,10 +26,11 @@ class NotebookProgress:
         """Show the last line of a text."""
         self._show(text.strip().rpartition("\n")[2])
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Show the progress of a stage, at most a few times a second, and always its end."""
         if done == total or time.monotonic() - self._shown_s > _EVERY_S:
-            self._show(f"{stage} {done}/{total}  {note}".rstrip())
+            count = done if total is None else f"{done}/{total}"
+            self._show(f"{stage} {count}  {note}".rstrip())
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         """Show the epochs so far, with the best one marked."""

@@ -47,8 +47,8 @@ class _TimeLeft(ProgressColumn):
     """
 
     def render(self, task: Task) -> Text:
-        moved_s, done, left = task.fields["moved_s"], task.completed - task.fields["first"], task.remaining or 0
-        left_s = _seconds_left(moved_s - (task.start_time or moved_s), done, left)
+        moved_s, done = task.fields["moved_s"], task.completed - task.fields["first"]
+        left_s = _seconds_left(moved_s - (task.start_time or moved_s), done, task.remaining)
         return Text() if left_s is None else Text(_in_words(moved_s + left_s - task.get_time()))
 
 
@@ -91,17 +91,18 @@ class TerminalProgress:
             # Rich would print a line twice if Ctrl-C interrupts it.
             print(printable(text, keep_lines=True), file=ERR.file)
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Move the bar of a stage and of the stages around it. A finished stage disappears."""
         if not ERR.is_terminal:
             self._step_in_lines(stage, done, total, note)
             return
         if stage not in self._stages or done < self._stages[stage].fields["done"]:
             self._begin(stage, done, total)
-        note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or f"{done}/{total}"
-        self._move(self._stages[stage], done, total=total, done=done, note=note, visible=done < total)
-        for outer in self._around(stage):
-            self._move(outer, outer.fields["done"] + done / max(total, 1))
+        note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or _count(done, total)
+        self._move(self._stages[stage], done, total=total, done=done, note=note, visible=total is None or done < total)
+        if total is not None:
+            for outer in self._around(stage):
+                self._move(outer, outer.fields["done"] + done / max(total, 1))
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         """Show the epochs so far and the best of them. Without a terminal, print the last one."""
@@ -111,17 +112,17 @@ class TerminalProgress:
         self._history = history
         self._screen.epochs = _epoch_table(history, _latest(history))
 
-    def _step_in_lines(self, stage: str, done: int, total: int, note: str) -> None:
+    def _step_in_lines(self, stage: str, done: int, total: int | None, note: str) -> None:
         now = time.monotonic()
         if stage not in self._begun or done < self._begun[stage][1]:
             self._begun[stage] = now, done
         if now - self._last_line_s > _LINE_EVERY_S:
             begun_s, first = self._begun[stage]
-            left_s = _seconds_left(now - begun_s, done - first, total - done)
-            parts = [f"{stage} {done}/{total}", note, "" if left_s is None else _in_words(left_s)]
+            left_s = _seconds_left(now - begun_s, done - first, None if total is None else total - done)
+            parts = [f"{stage} {_count(done, total)}", note, "" if left_s is None else _in_words(left_s)]
             self.say("  ".join(filter(None, parts)))
 
-    def _begin(self, stage: str, done: int, total: int) -> None:
+    def _begin(self, stage: str, done: int, total: int | None) -> None:
         if stage in self._stages:
             self._screen.remove_task(self._stages.pop(stage).id)
         now = time.monotonic()
@@ -205,8 +206,20 @@ def _spread(history: Sequence[Epoch]) -> list[Epoch]:
     return [epoch for place, epoch in enumerate(history) if place in places or epoch is best_epoch(history)]
 
 
-def _seconds_left(gone_s: float, done: float, left: float) -> float | None:
-    """Return the time left for a stage at its mean speed so far, or None if it is too early to say."""
+def _count(done: int, total: int | None) -> str:
+    return str(done) if total is None else f"{done}/{total}"
+
+
+def _seconds_left(gone_s: float, done: float, left: float | None) -> float | None:
+    """Return the time left for a stage at its mean speed so far, or None if it is too early to say.
+
+    Args:
+        gone_s: Seconds since the first part.
+        done: Parts done in that time.
+        left: Parts left; None if unknown.
+    """
+    if left is None:
+        return None
     known = done > 0 and (gone_s >= _SURE_S or (gone_s >= _GUESS_S and done >= _GUESS_SHARE * (done + left)))
     return gone_s * left / done if known else None
 

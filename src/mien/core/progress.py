@@ -28,8 +28,11 @@ class Progress(Protocol):
     def say(self, text: str) -> None:
         """Receive one line worth reading now."""
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
-        """Receive that `done` of `total` parts of a stage are done; `note` adds detail."""
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+        """Receive that `done` of `total` parts of a stage are done; `note` adds detail.
+
+        The total is None as long as it is not known. The stage ends when `done` equals `total`.
+        """
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         """Receive the results so far after each training epoch, of at most `num_epochs`."""
@@ -41,7 +44,7 @@ class Silence:
     def say(self, text: str) -> None:
         """Do nothing."""
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Do nothing."""
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
@@ -57,6 +60,6 @@ class Steps(Silence):
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Forward the step."""
         self._progress.step(stage, done, total, note)

@@ -189,8 +189,7 @@ class _Work:
                 labels = self._labels(_names_of(found())) if found else {}
                 for number, member in enumerate(found() if found else (), start=1):
                     self._take_member(_member_url(url, member.name), member, labels.get(member.name, ""))
-                    # The number of members is unknown until the end.
-                    self.progress.step("Taking over", number, number + 1)
+                    self.progress.step("Taking over", number, None)
             if not self.only:
                 self.images.note(url, "ok", sha256=sha256)
             self.progress.step("Taking over", 1, 1)

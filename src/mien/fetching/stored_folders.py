@@ -129,7 +129,7 @@ def _bring(address: str, place: Path, progress: Progress) -> None:
             problem = _SAME_NAME if other != path and other.samefile(path) else ""
         if problem:
             left_out[problem] += 1
-        progress.step("Copying", number, number + 1)
+        progress.step("Copying", number, None)
     progress.step("Copying", 1, 1)
     with files.writing(place):
         if not place.exists():

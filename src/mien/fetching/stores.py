@@ -82,7 +82,7 @@ def objects_below(address: str, progress: Progress = SILENCE) -> Iterator[Stored
         if isinstance(item, StoredObject):
             yield item
             continue
-        progress.step("Listing", num_listed, num_listed + 1)
+        progress.step("Listing", num_listed, None)
         found = _listing(store, address, item)
         num_listed += len(found)
         waiting += found

@@ -111,7 +111,7 @@ def _unpack(data: Path, folder: Path, limits: IntakeLimits, progress: Progress) 
     found = members(data, limits, max_bytes=_MAX_FILE_BYTES)
     for number, member in enumerate(found, start=1):
         parts = [part for part in member.name.replace("\\", "/").split("/") if part not in ("", ".")]
-        progress.step("Unpacking", number, number + 1)
+        progress.step("Unpacking", number, None)
         if member.problem or not parts or any(len(part.encode()) > _MAX_SEGMENT for part in parts):
             left_out += 1
             continue

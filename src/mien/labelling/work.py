@@ -24,7 +24,8 @@ class Work:
     def __init__(self) -> None:
         self.num_done = 0
         self._state, self._error = "idle", ""
-        self._stage, self._done, self._total = "", 0, 0
+        self._stage, self._done = "", 0
+        self._total: int | None = 0
         self._lines: list[str] = []
         self._lock = threading.Lock()
 
@@ -56,7 +57,7 @@ class Work:
         """Store a line of text."""
         self._lines = [*self._lines[1 - _MAX_LINES :], visible(text)]
 
-    def step(self, stage: str, done: int, total: int, note: str = "") -> None:
+    def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Store the progress of a stage."""
         self._stage, self._done, self._total = stage, done, total
 

@@ -55,6 +55,10 @@ def test_images_without_a_group_are_told_and_a_rule_that_finds_none_is_refused()
         ([f"{c}/IMG_{n:04}.jpg" for c in "ab" for n in range(50)], None),
         ([f"{c}/image{n}.jpg" for c in "a" for n in range(50)], None),
         ([f"{c:03}/{n:05}.jpg" for c in range(20) for n in range(20)], None),
+        # Named after their classes.
+        ([f"{c * 5}/{c * 5}-{n:04}.png" for c in "abcdefghijklm" for n in range(20)], None),
+        # Each person in each class.
+        ([f"{c}/p{p:02}_{n}.png" for c in "abcdefghij" for p in range(14) for n in range(2)], "p07"),
         ([f"{c}/{word}.jpg" for c in "ab" for word in ("one", "two", "three", "four", "five", "six", "seven")], None),
     ],
 )

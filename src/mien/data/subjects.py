@@ -21,8 +21,9 @@ _CLASS_FOLDERS = Layout("class folders", (), level=1)
 # Patterns for numbered names: up to the first number, and up to the last one.
 _PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*[^/\d])\d+[^/\d]*$")
 # What groups must look like to be subjects rather than categories: minimum number of groups, minimum median size,
-# minimum share of images in groups, and maximum share of images in one group.
-_MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE = 12, 2, 0.8, 0.2
+# minimum share of images in groups, maximum share of images in one group, and minimum number for each class: with fewer,
+# they are the classes by another name, or too few to split.
+_MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE, _MIN_PER_CLASS = 12, 2, 0.8, 0.2, 3
 
 
 def find_rule(group_by: str, layout: Layout = _CLASS_FOLDERS) -> Callable[[str], str]:
@@ -111,6 +112,7 @@ def guess_rule(dataset: Dataset) -> str | None:
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
         is_usual = len({name for _, name in found}) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE
+        is_usual = is_usual and len(sizes) >= _MIN_PER_CLASS * len(dataset.class_names)
         if is_usual and num_grouped >= _MIN_SHARE * len(paths) and max(sizes.values()) <= _MAX_SHARE * len(paths):
             return _readable(rule, paths)
     return None

@@ -16,6 +16,7 @@ from conftest import Mien, draw_folder, draw_image, save_image
 from killing import Kills, is_killed
 from mien.config import ShardConfig
 from mien.core.csv_tables import prob_cells
+from mien.core.progress import Silence
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
 from mien.jobs.shards import ABOUT_NAME, predict_shards
 from mien.runs.run import Run
@@ -80,7 +81,7 @@ def test_a_second_call_writes_nothing_again(small_run: Run, photos: Path, tmp_pa
     lost = list(before)[1]
     (tmp_path / "out" / lost).unlink()
     made = predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
-    assert (made.num_written, made.num_there, made.num_images) == (1, 2, 5)
+    assert (made.num_written, made.num_there, made.num_images, made.num_errors) == (1, 2, 13, 2)
     assert shards_in(tmp_path / "out") == before
 
 
@@ -100,9 +101,21 @@ def test_a_kill_at_any_moment_costs_one_shard_at_most(
         assert there.items() <= expected.items()
         made = predict_shards(small_run.path, [photos], to=out, config=SMALL)
         assert shards_in(out) == expected and made.num_there == len(there)
+        assert (made.num_images, made.num_errors) == (13, 2)
         if not was_killed:
             break
     assert allowed > 5
+
+
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(small_run: Run, photos: Path, tmp_path: Path) -> None:
+    class Impatient(Silence):
+        def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
+            if done == 8:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"1 shard in .*out\. To resume, run the same command again"):
+        predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL, progress=Impatient())
+    assert len(shards_in(tmp_path / "out")) == 1
 
 
 def test_another_classifier_and_other_settings_are_refused(
@@ -112,17 +125,17 @@ def test_another_classifier_and_other_settings_are_refused(
     predict_shards(small_run.path, [photos], to=out, config=SMALL)
     before = shards_in(out)
     changes: list[tuple[Path, ShardConfig, dict[str, Any], str]] = [
-        (run.path, SMALL, {}, "model_sha256"),
-        (small_run.path, SMALL, {"threshold": 0.9}, "threshold"),
-        (small_run.path, ShardConfig(images_per_shard=4, shard_format="csv"), {}, "images_per_shard"),
-        (small_run.path, ShardConfig(images_per_shard=5), {}, "shard_format"),
+        (run.path, SMALL, {}, "classifier"),
+        (small_run.path, SMALL, {"threshold": 0.9}, "--threshold"),
+        (small_run.path, ShardConfig(images_per_shard=4, shard_format="csv"), {}, "--images-per-shard"),
+        (small_run.path, ShardConfig(images_per_shard=5), {}, "--shard-format"),
     ]
     for other, config, settings, told in changes:
         with pytest.raises(
-            SettingsError, match=f"with another {told}. Use the same settings to resume, or choose a new --to"
+            SettingsError, match=f"with other settings: {told}. Use the same to resume, or choose a new --to"
         ):
             predict_shards(other, [photos], to=out, config=config, **settings)
-    with pytest.raises(SettingsError, match="another sources"):
+    with pytest.raises(SettingsError, match="other settings: sources"):
         predict_shards(small_run.path, [photos / "sad"], to=out, config=SMALL)
     assert shards_in(out) == before
 
@@ -158,7 +171,8 @@ def test_the_command_says_what_was_written(command: Mien, small_run: Run, photos
     assert (code, out) == (1, f"wrote 3 shards with 13 images to {tmp_path / 'out'}\n")
     assert err == "2 of 13 images could not be read\n"
     code, out, err = command(*typed, "--json")
-    assert (code, json.loads(out)["num_there"], err) == (0, 3, "")
+    # What could not be read stays unread, whichever call wrote its shard.
+    assert (code, json.loads(out)["num_there"], err) == (1, 3, "2 of 13 images could not be read\n")
     assert command("predict", small_run.path, photos, "--to", "")[0] == 2
     assert command("predict", small_run.path, photos, "--to", tmp_path / "b", "--csv", tmp_path / "b.csv")[0] == 2
 

@@ -17,8 +17,6 @@ def show_shards(made: Shards, *, json: bool) -> int:
         The exit code: 1 if an image could not be read, or there were no images.
     """
     show_json(made.to_dict()) if json else _show(made)
-    if made.num_there and not made.num_errors:
-        return 0
     return int(failures_of(made.num_errors, made.num_images) > 0)
 
 
@@ -27,5 +25,7 @@ def _show(made: Shards) -> None:
     if made.num_there and not made.num_written:
         OUT.print(f"nothing to do: {place} already has {there}")
         return
-    before = f"; {there} already there" if made.num_there else ""
-    OUT.print(f"wrote {counted(made.num_written, 'shard')} with {counted(made.num_images, 'image')} to {place}{before}")
+    if made.num_there:
+        OUT.print(f"wrote {counted(made.num_written, 'shard')} to {place}; {there} already there")
+        return
+    OUT.print(f"wrote {counted(made.num_written, 'shard')} with {counted(made.num_images, 'image')} to {place}")

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mien.core import files
 from mien.core.csv_tables import table_text
 from mien.core.extras import needing, require
 from mien.core.progress import SILENCE, Progress
-from mien.core.text import visible
+from mien.core.text import counted, visible
 from mien.errors import OutputError, SettingsError
 from mien.fetching import stores
 from mien.fetching.sources import expand_in_turn
@@ -24,6 +24,10 @@ from mien.model.prediction import Prediction, predict_each, prediction_rows, thr
 
 ABOUT_NAME = "predictions.json"
 _MAX_ABOUT_BYTES = 16 * 1024**2
+# In predictions.json: the number of images that could not be read, of each shard that has any.
+_ERRORS = "errors"
+# What users call the settings that are not flags.
+_AS_USERS_SAY = {"model_sha256": "classifier", "sources": "sources"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Shards:
         place: The output folder or address.
         num_written: Number of shards that this call wrote.
         num_there: Number of shards that were already there.
-        num_images: Number of images in the shards that this call wrote.
+        num_images: Number of images in all these shards.
         num_errors: Number of those that could not be read.
     """
 
@@ -48,11 +52,15 @@ class Shards:
         """Return plain JSON values."""
         return asdict(self)
 
-    def with_another(self, found: Sequence[Prediction]) -> "Shards":
-        """Return a copy that counts one more written shard."""
-        num_errors = self.num_errors + sum(prediction.error is not None for prediction in found)
-        num_images = self.num_images + len(found)
-        return replace(self, num_written=self.num_written + 1, num_images=num_images, num_errors=num_errors)
+    def with_another(self, num_images: int, num_errors: int, *, was_there: bool) -> "Shards":
+        """Return a copy that counts one more shard."""
+        return Shards(
+            self.place,
+            self.num_written + (not was_there),
+            self.num_there + was_there,
+            self.num_images + num_images,
+            self.num_errors + num_errors,
+        )
 
 
 def predict_shards(
@@ -68,7 +76,8 @@ def predict_shards(
 
     The images are in the order of `mien.predict`. The name of each shard contains a hash of the names of its images, so
     that a shard that already exists is not made again. Sources are listed only as far as the next shard needs.
-    `predictions.json` records how the predictions were made and, at the end, that they are complete.
+    `predictions.json` records how the predictions were made, how many images of each shard could not be read and, at
+    the end, that they are complete.
 
     Args:
         run_dir: A run folder, or a model.onnx.
@@ -92,24 +101,38 @@ def predict_shards(
     names, place, made = expand_in_turn(sources, progress), str(to), Shards(str(to))
     about = _about(Path(run_dir), sources, config, settings)
     with _claimed(place, sources):
-        waiting = _begun(place, about)
+        waiting, errors = _begun(place, about)
         for name, images in _shared_out(names, config):
             if name in waiting:
                 waiting.remove(name)
-                made = replace(made, num_there=made.num_there + 1)
+                made = made.with_another(len(images), errors.get(name, 0), was_there=True)
                 continue
             _refuse_others(waiting, name, place)
             found = []
-            for prediction in predict_each(classifier, images, **settings):
-                found.append(prediction)
-                num_done = made.num_images + len(found)
-                progress.step("Predicting", num_done, num_done + 1)
+            with _resumable(made):
+                for prediction in predict_each(classifier, images, **settings):
+                    found.append(prediction)
+                    progress.step("Predicting", made.num_images + len(found), None)
+            num_errors = sum(prediction.error is not None for prediction in found)
+            if num_errors:
+                # First, so that no shard is there without its number.
+                errors[name] = num_errors
+                _write(place, ABOUT_NAME, _as_json(about | {_ERRORS: errors}))
             _write(place, name, _content(found, classifier.class_names, config))
-            made = made.with_another(found)
+            made = made.with_another(len(found), num_errors, was_there=False)
         progress.step("Predicting", 1, 1)
         _refuse_others(waiting, "part-", place)
-        _write(place, ABOUT_NAME, _as_json(about | {"whole": True}))
+        _write(place, ABOUT_NAME, _as_json(about | {_ERRORS: errors, "whole": True}))
     return made
+
+
+@contextmanager
+def _resumable(made: Shards) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = counted(made.num_written + made.num_there, "shard")
+        raise KeyboardInterrupt(f"{kept} in {visible(made.place)}. To resume, run the same command again") from None
 
 
 def _shared_out(names: Iterator[str], config: ShardConfig) -> Iterator[tuple[str, list[str]]]:
@@ -135,8 +158,10 @@ def _about(
     }
 
 
-def _begun(place: str, about: dict[str, Any]) -> set[str]:
-    """Return the names of the existing shards; if there are none, write predictions.json first.
+def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, int]]:
+    """Return the names of the existing shards, and how many images of them could not be read.
+
+    If there are none, write predictions.json first.
 
     Raises:
         SettingsError: They were made with other settings.
@@ -147,18 +172,19 @@ def _begun(place: str, about: dict[str, Any]) -> set[str]:
         if there:
             raise OutputError(f"{place!r} is not empty and contains no predictions. Choose another --to")
         _write(place, ABOUT_NAME, _as_json(about))
-        return set()
+        return set(), {}
     try:
         begun = json.loads(_read(place, ABOUT_NAME))
         changed = [name for name, value in about.items() if begun.get(name) != value]
-    except (ValueError, AttributeError) as error:
+        errors = {name: int(number) for name, number in begun.get(_ERRORS, {}).items()}
+    except (ValueError, AttributeError, TypeError) as error:
         raise OutputError(f"{ABOUT_NAME} in {place!r} is damaged. Choose another --to") from error
     if changed:
+        others = ", ".join(_AS_USERS_SAY.get(name, f"--{name.replace('_', '-')}") for name in changed)
         raise SettingsError(
-            f"{place!r} has predictions made with another {', '.join(changed)}. Use the same settings to resume, or "
-            "choose a new --to"
+            f"{place!r} has predictions made with other settings: {others}. Use the same to resume, or choose a new --to"
         )
-    return {name for name in there if name.startswith("part-")}
+    return {name for name in there if name.startswith("part-")}, errors
 
 
 def _refuse_others(waiting: Iterable[str], name: str, place: str) -> None:

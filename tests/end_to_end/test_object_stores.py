@@ -12,6 +12,7 @@ from mien.config import TrainConfig
 from mien.errors import SourceNotFoundError
 from mien.fetching.stored_folders import place_of
 from mien.jobs.evaluate import evaluate_run
+from mien.labelling.opening import review_of
 from mien.runs.run import Run
 from store_servers import SECRET, Store, address
 
@@ -70,7 +71,7 @@ def test_a_run_on_a_store_finds_its_images_again_and_says_how_where_they_have_go
     assert evaluate_run(run.path).scores.test == run.scores.test and mien.report(run.path).exists()
     assert store.requests == []
     shutil.rmtree(place_of(address("data")))
-    for call in (lambda: evaluate_run(run.path), lambda: mien.report(run.path)):
+    for call in (lambda: evaluate_run(run.path), lambda: mien.report(run.path), lambda: review_of(run.path)):
         with pytest.raises(SourceNotFoundError, match=f"run mien check {address('data')}, which copies them again"):
             call()
     mien.check(address("data"))
@@ -116,3 +117,11 @@ def test_progress_is_told_while_a_store_is_listed_and_copied(store: Store, photo
     store.put_folder(photos, "data")
     mien.scan(address("data"), progress=Steps())
     assert {"Listing", "Copying", "Reading"} <= Steps.stages
+
+
+def test_messages_name_the_address_and_not_its_copy(store: Store, photos: Path) -> None:
+    store.put_folder(photos, "data")
+    dataset = mien.scan(address("data"))
+    assert dataset.name == address("data") and dataset.root.is_dir()
+    assert dataset.remedies("near_duplicate")[0].startswith(f"mien check {address('data')} --sheet")
+    assert mien.scan(photos).name == str(photos)

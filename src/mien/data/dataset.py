@@ -22,6 +22,7 @@ from mien.core.text import as_typed, counted
 from mien.data.near_copies import members_by_group
 from mien.data.near_pairs import UnionFind
 from mien.errors import ImageError, SettingsError, SourceNotFoundError
+from mien.fetching.stored_folders import as_given
 from mien.layouts.layout import Layout
 
 SPLITS = ("train", "val", "test")
@@ -145,6 +146,11 @@ class Dataset:
         return f"Dataset({str(self.root)!r}, {len(self.class_names)} classes, {used})"
 
     @property
+    def name(self) -> str:
+        """The folder, or the address in an object store that it is a copy of."""
+        return as_given(self.root)
+
+    @property
     def knows_groups(self) -> bool:
         """Whether any image has a group known to the user."""
         return any(record.subject for record in self.records)
@@ -190,7 +196,7 @@ class Dataset:
 
     def remedies(self, code: str) -> list[str]:
         """Return what a user can do about files that are skipped for a problem, in sentences."""
-        return [sentence.format(data=as_typed(self.root)) for sentence in _REMEDIES[code]]
+        return [sentence.format(data=as_typed(self.name)) for sentence in _REMEDIES[code]]
 
     def left_out(self, label: str) -> dict[str, int]:
         """Return the number of unused files of a class for each problem code."""
@@ -322,7 +328,7 @@ class Dataset:
         if then != now:
             changed = sorted({path for path, *_ in then ^ now})
             raise SettingsError(
-                f"{counted(len(changed), 'file')} in {str(self.root)!r} changed since {str(manifest_path)!r} was "
+                f"{counted(len(changed), 'file')} in {self.name!r} changed since {str(manifest_path)!r} was "
                 f"written, e.g. {changed[0]!r}. Start a new run"
             )
 

@@ -38,7 +38,7 @@ def sides_with_copies(dataset: Dataset, before: Sequence[ImageRecord], near_bits
     sides |= {contents[leak.path]: by_path[leak.trained] for leak in leaks}
     if not any(record.sha256 in sides for record in dataset.records):
         raise SettingsError(
-            f"{visible(str(dataset.root))} contains no image of the split to keep, nor a copy of one. Remove --split, "
+            f"{visible(dataset.name)} contains no image of the split to keep, nor a copy of one. Remove --split, "
             "or choose the run that was trained on these images"
         )
     return sides

@@ -123,7 +123,7 @@ def refuse_straddling(datasets: Iterable[Dataset], config: CleanConfig = CleanCo
         ]
         if pairs:
             raise LeakError(
-                f"copies or group members of {counted(len(pairs), 'image')} of {str(dataset.root)!r} are in another "
+                f"copies or group members of {counted(len(pairs), 'image')} of {dataset.name!r} are in another "
                 "split, so no score would be reliable:\n"
                 + "\n".join(f"  {line}" for line in first_few(pairs, _MAX_NAMED))
             )

@@ -89,7 +89,7 @@ def _refuse_unknown(dataset: Dataset, decisions: Mapping[str, str]) -> None:
         hint = (
             "; save it as UTF-8" if any("\udc80" <= letter <= "\udcff" for path in unknown for letter in path) else ""
         )
-        lines.append(f"paths that are not in {str(dataset.root)!r}: {_listed(unknown)}{hint}")
+        lines.append(f"paths that are not in {dataset.name!r}: {_listed(unknown)}{hint}")
     if classes:
         lines.append(f"unknown decisions: {_listed(classes)}. Known: {', '.join(map(repr, known))}, 'keep'")
     if lines:

@@ -313,7 +313,7 @@ def _refuse_too_few(dataset: Dataset, config: SplitConfig) -> None:
     shares = _shares(config)
     needed = math.ceil(round(1 / min(shares.values()), 6))
     ratio = "/".join(f"{100 * share:g}" for share in (round(shares[name], 6) for name in SPLITS))
-    root = visible(str(dataset.root))
+    root = visible(dataset.name)
     counts, used = _num_units(dataset, dataset.indexes().tolist()), dataset.counts(used_only=True)
     small = {name: count for name, count in counts.items() if count < needed}
     if small:

@@ -21,7 +21,7 @@ _CLASS_FOLDERS = Layout("class folders", (), level=1)
 # Patterns for numbered names: up to the first number, and up to the last one.
 _PATTERNS = (r"name:([^/\d]*\d+)[^/]*$", r"name:([^/]*[^/\d])\d+[^/\d]*$")
 # What groups must look like to be subjects rather than categories: minimum number of groups, minimum median size,
-# minimum share of images in groups, maximum share of images in one group, and minimum number for each class: with fewer,
+# minimum share of images in groups, maximum share of images in one group, and minimum number per class: with fewer,
 # they are the classes by another name, or too few to split.
 _MIN_GROUPS, _MIN_SIZE, _MIN_SHARE, _MAX_SHARE, _MIN_PER_CLASS = 12, 2, 0.8, 0.2, 3
 
@@ -130,7 +130,7 @@ def describe_groups(dataset: Dataset, group_by: str) -> str:
     examples = [f"{name} ({counted(count, 'image')})" for name, count in list(sizes.items())[:_MAX_NAMED]]
     return (
         f"File names suggest {len(sizes)} groups: {', '.join(examples)}, ... If each is one patient, person or object, "
-        f"keep its images in the same split: mien train {as_typed(dataset.root)} --group-by {as_typed(group_by)}"
+        f"keep its images in the same split: mien train {as_typed(dataset.name)} --group-by {as_typed(group_by)}"
     )
 
 

@@ -93,9 +93,15 @@ def address_of(folder: Path) -> str:
     return str(whole)
 
 
+def as_given(folder: Path) -> str:
+    """Return the address that a folder is a copy of, or the folder itself: what a user knows it by."""
+    address = address_of(folder)
+    return address if is_address(address) else str(folder)
+
+
 def how_to_have_again(folder: Path) -> str:
     """Say how to restore missing images of a folder: put them back, or copy them again from their store."""
-    address = address_of(folder)
+    address = as_given(folder)
     return f"run mien check {as_typed(address)}, which copies them again" if is_address(address) else "put them back"
 
 

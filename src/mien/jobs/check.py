@@ -151,4 +151,4 @@ def refuse(found: Check, gates: Sequence[str]) -> None:
     )
     if listed:
         kind = LeakError if "leak" in gates and num_leaks else GateError
-        raise kind(f"{str(dataset.root)!r} has {listed}")
+        raise kind(f"{dataset.name!r} has {listed}")

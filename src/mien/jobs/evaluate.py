@@ -133,7 +133,7 @@ def _of_known_classes(dataset: Dataset, known: Sequence[str], *, leave_out: bool
     counts = {f"{name!r} ({count})": name for name, count in dataset.counts().items() if name not in known}
     if not counts:
         return dataset
-    told = f"{str(dataset.root)!r} has images of classes that the classifier does not know: {listed(counts)}"
+    told = f"{dataset.name!r} has images of classes that the classifier does not know: {listed(counts)}"
     if not leave_out:
         raise NotADatasetError(
             f"{told}. It knows {listed(known)}. To skip the others, add --only-known. If a class only has another name "
@@ -187,7 +187,7 @@ def write_evaluation(evaluated: Evaluated, path: Path) -> None:
         label_issues=(),
         shortcuts=find_shortcuts(dataset),
     )
-    files.write_text(path, render(told, elsewhere=str(dataset.root)))
+    files.write_text(path, render(told, elsewhere=dataset.name))
 
 
 def _scored(
@@ -234,8 +234,8 @@ def _refuse_changed(dataset: Dataset, run_folder: RunFolder) -> None:
     changed = [r.path for r in dataset.records if r.split == "test" and sha256_of(root / r.path) != r.sha256]
     if changed:
         raise SourceNotFoundError(
-            f"{counted(len(changed), 'test image')} of {str(run_folder.path)!r} missing or changed in {str(root)!r}, "
-            f"e.g. {changed[0]!r}: {how_to_have_again(root)}, or name another labelled folder"
+            f"{counted(len(changed), 'test image')} of {str(run_folder.path)!r} missing or changed in "
+            f"{dataset.name!r}, e.g. {changed[0]!r}: {how_to_have_again(root)}, or name another labelled folder"
         )
 
 
@@ -249,7 +249,7 @@ def _unseen(
     used = {record.path for record in dataset.records if record.used}
     found = find_leaks(dataset.records, load_seen(run_folder), config.near_bits, groups=groups_are_known(run_folder))
     leaks = [leak for leak in found if leak.path in used]
-    told = f"{len(leaks)} of {counted(len(used), 'image')} in {str(dataset.root)!r}, or copies of them,"
+    told = f"{len(leaks)} of {counted(len(used), 'image')} in {dataset.name!r}, or copies of them,"
     if not leave_out_seen:
         refuse_leaks(
             leaks,
@@ -258,9 +258,7 @@ def _unseen(
         )
         return dataset
     if leaks and len(leaks) == len(used):
-        raise TooFewImagesError(
-            f"the run in {str(run_folder.path)!r} was trained on every image in {str(dataset.root)!r}"
-        )
+        raise TooFewImagesError(f"the run in {str(run_folder.path)!r} was trained on every image in {dataset.name!r}")
     if leaks:
         progress.say(f"skipped: {told} which were used in training")
     leaked = {leak.path: leak for leak in leaks}

@@ -182,7 +182,8 @@ def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, int]]
     if changed:
         others = ", ".join(_AS_USERS_SAY.get(name, f"--{name.replace('_', '-')}") for name in changed)
         raise SettingsError(
-            f"{place!r} has predictions made with other settings: {others}. Use the same to resume, or choose a new --to"
+            f"{place!r} has predictions made with other settings: {others}. Use the same to resume, or choose a new "
+            "--to"
         )
     return {name for name in there if name.startswith("part-")}, errors
 

@@ -10,7 +10,8 @@ from mien.core.progress import SILENCE, Progress
 from mien.data.cleaning import clean
 from mien.data.decisions import DecisionJournal, decisions_of
 from mien.data.scanning import scan
-from mien.errors import SettingsError
+from mien.errors import SettingsError, SourceNotFoundError
+from mien.fetching.stored_folders import how_to_have_again
 from mien.labelling.review import Review, number_of_path
 from mien.runs.folder import run_of
 from mien.runs.run import load_run
@@ -43,6 +44,10 @@ def review_of(
         if labels != LabelConfig():
             raise SettingsError("a run already has its labels and decisions. Leave out the options for labels")
         run = load_run(run_folder.path)
+        if not run.dataset.root.is_dir():
+            raise SourceNotFoundError(
+                f"the images of {str(path)!r} are not in {run.dataset.name!r}: {how_to_have_again(run.dataset.root)}"
+            )
         journal = _told_of(DecisionJournal(run_folder.journal_path, decisions_of(run.config.labels)), progress)
         folders = [folder.absolute() for folder in unlabelled]
         return Review(run, journal, run.config, unlabelled=folders, cache_dir=cache_dir, progress=progress)

@@ -53,13 +53,13 @@ def predict_dataset(classifier: Classifier, dataset: Dataset, *, split: str | No
     if unknown:
         known = ", ".join(map(repr, classifier.class_names))
         raise NotADatasetError(
-            f"{str(dataset.root)!r} has classes the classifier does not know: {unknown}. It knows {known}"
+            f"{dataset.name!r} has classes the classifier does not know: {unknown}. It knows {known}"
         )
     if classifier.looks_at_faces and dataset.config.faces != "on":
         raise SettingsError("the classifier uses faces: scan the folder with classifier.facts.scan_config()")
     indexes = dataset.indexes(split)
     if not len(indexes):
-        raise TooFewImagesError(f"{str(dataset.root)!r} has no usable images to evaluate")
+        raise TooFewImagesError(f"{dataset.name!r} has no usable images to evaluate")
     batches = (indexes[start : start + _BATCH_SIZE] for start in range(0, len(indexes), _BATCH_SIZE))
     predictions = [classifier.predict(inputs) for inputs in in_threads(dataset.inputs, batches)]
     probs = np.concatenate([found for found, _ in predictions])

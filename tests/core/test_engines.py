@@ -45,6 +45,14 @@ def test_an_address_is_a_host_and_a_port(address: str) -> None:
         EngineConfig("ray", address)
 
 
+@pytest.mark.medium
+@pytest.mark.parametrize("address", ["localhost:abc", ":", f"{'h' * 300}:1", "héhé..:1"])
+def test_an_address_from_the_environment_that_is_none_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(SettingsError, match="no answer from"), using(EngineConfig("ray")):
+        pass
+
+
 @pytest.mark.parametrize("command_name", ["check", "train", "predict"])
 def test_an_address_without_ray_is_refused(command: Mien, command_name: str) -> None:
     code, _, err = command(

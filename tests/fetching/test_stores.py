@@ -143,6 +143,18 @@ def test_a_store_that_cannot_be_reached_is_given_up_on_after_a_while(
         stores.read(address("x"))
 
 
+def test_a_store_that_never_answers_is_given_up(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.put("photos/a.jpg", b"x")
+    monkeypatch.setattr(stores, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(stores, "_CALL_S", 1.0)
+    waiting = store.hold("photos/a.jpg")
+    try:
+        with pytest.raises(SourceNotFoundError, match=r"the store cannot be reached.*: no answer within 1 s"):
+            stores.read(address("photos/a.jpg"))
+    finally:
+        waiting.set()
+
+
 def test_the_library_of_a_store_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(stores._LIBRARIES, "s3", "not_installed")
     with pytest.raises(MissingExtraError, match=r'not_installed.*pip install --editable ".+\[cloud\]"'):

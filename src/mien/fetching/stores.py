@@ -22,6 +22,8 @@ _LIBRARIES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 SCHEMES = "s3://, gs:// or az://"
 _ADDRESS = re.compile(r"(s3|gs|az)://([A-Za-z0-9][A-Za-z0-9._-]*(?:/.*)?)", re.DOTALL)
 _PATIENCE_S, _FIRST_PAUSE_S = 30.0, 0.5
+# A request without an answer would otherwise block for many minutes: the libraries try again themselves.
+_CALL_S = 300.0
 # Each library has its own name for the modification time.
 _MODIFIED = ("LastModified", "mtime", "last_modified")
 # And its own errors for missing or expired credentials.
@@ -97,7 +99,7 @@ def names_in(address: str) -> set[str]:
     """
     store, path = _opened(address)
     try:
-        found = _trying(address, partial(store.ls, path, detail=False))
+        found = _trying(address, partial(store.ls, path, detail=False, timeout=_CALL_S))
     except SourceNotFoundError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return set()
@@ -132,7 +134,7 @@ def write(address: str, content: bytes) -> None:
     """
     store, path = _opened(address)
     try:
-        _trying(address, partial(store.pipe_file, path, content))
+        _trying(address, partial(store.pipe_file, path, content, timeout=_CALL_S))
     except SourceNotFoundError as error:
         raise OutputError(f"cannot write: {error}") from error
 
@@ -150,12 +152,12 @@ def _opened(address: str) -> tuple[Any, str]:
 def _content(store: Any, path: str) -> bytes:
     try:
         # Limit the size, in case it has grown since it was listed.
-        content: bytes = store.cat_file(path, start=0, end=MAX_FILE_BYTES + 1)
-    except (FileNotFoundError, PermissionError):
+        content: bytes = store.cat_file(path, start=0, end=MAX_FILE_BYTES + 1, timeout=_CALL_S)
+    except (FileNotFoundError, PermissionError, TimeoutError):
         raise
     except Exception:
         # Empty objects do not support ranges.
-        if store.info(path)["size"] == 0:
+        if store.info(path, timeout=_CALL_S)["size"] == 0:
             return b""
         raise
     return content
@@ -176,7 +178,8 @@ def _trying(address: str, function: Callable[[], Result]) -> Result:
         except Exception as error:
             problem = _lasting_problem(error)
             if not problem and time.monotonic() + pause_s > until_s:
-                problem = f"the store cannot be reached or does not respond correctly: {reason_of(error)}"
+                reason = f"no answer within {_CALL_S:.0f} s" if isinstance(error, TimeoutError) else reason_of(error)
+                problem = f"the store cannot be reached or does not respond correctly: {reason}"
             if problem:
                 raise SourceNotFoundError(f"{address!r}: {problem}") from error
         time.sleep(pause_s)
@@ -189,9 +192,9 @@ def _lasting_problem(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return f"it does not exist: {reason_of(error)}"
     if isinstance(error, PermissionError) or status in (401, 403) or str(error).startswith("Forbidden"):
-        return f"access denied: {reason_of(error)}. {_HELP}"
+        return f"access denied: {reason_of(error).rstrip('.')}. {_HELP}"
     if isinstance(error, ValueError) or _OF_CREDENTIALS.search(type(error).__name__):
-        return f"cannot open the store: {reason_of(error)}. {_HELP}"
+        return f"cannot open the store: {reason_of(error).rstrip('.')}. {_HELP}"
     return reason_of(error) if isinstance(error, OSError) and error.errno == errno.EINVAL else ""
 
 
@@ -201,7 +204,7 @@ def _listing(store: Any, address: str, folder: str) -> list[str | StoredObject]:
     Names that a folder cannot have are skipped.
     """
     scheme, top = parts_of(address)
-    found = _trying(address, partial(store.ls, folder, detail=True))
+    found = _trying(address, partial(store.ls, folder, detail=True, timeout=_CALL_S))
     if folder == top and (own := [info for info in found if info["type"] == "file" and info["name"] == top]):
         return [_stored(info, scheme) for info in own]
     inside = [info for info in found if _is_inside(info["name"], folder)]

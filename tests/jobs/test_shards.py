@@ -17,8 +17,10 @@ from killing import Kills, is_killed
 from mien.config import ShardConfig
 from mien.core.csv_tables import prob_cells
 from mien.core.progress import Silence
+from mien.core.text import visible
 from mien.errors import OutputError, SettingsError, SourceNotFoundError
-from mien.jobs.shards import ABOUT_NAME, predict_shards
+from mien.jobs.shards import ABOUT_NAME, _content, predict_shards
+from mien.model.prediction import Prediction
 from mien.runs.run import Run
 from store_servers import BUCKET, Store, address
 
@@ -73,6 +75,15 @@ def test_parquet_has_a_number_where_there_is_an_answer_and_nothing_where_there_i
     first, bad = (table.to_pylist()[place] for place in (0, 3))
     assert first["prob_happy"] + first["prob_sad"] == pytest.approx(1) and first["error"] is None
     assert bad["label"] is bad["prob_happy"] is None and "not an image" in bad["error"]
+
+
+def test_parquet_takes_a_class_whose_name_is_not_utf_8() -> None:
+    from pyarrow import BufferReader, parquet
+
+    name = b"\xff\xfe".decode("utf-8", "surrogateescape")
+    content = _content([Prediction("a.jpg", name, {name: 0.75, "sad": 0.25})], (name, "sad"), ShardConfig())
+    (row,) = parquet.read_table(BufferReader(content)).to_pylist()
+    assert row["label"] == visible(name) and row[f"prob_{visible(name)}"] == 0.75
 
 
 def test_a_second_call_writes_nothing_again(small_run: Run, photos: Path, tmp_path: Path) -> None:
@@ -152,6 +163,32 @@ def test_images_that_were_added_or_removed_since_are_noticed(small_run: Run, pho
         predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
 
 
+def test_images_added_after_the_last_full_shard_are_noticed(small_run: Run, photos: Path, tmp_path: Path) -> None:
+    config = ShardConfig(images_per_shard=13, shard_format="csv")
+    predict_shards(small_run.path, [photos], to=tmp_path / "out", config=config)
+    save_image(photos / "sad/zzz.jpg", draw_image(3))
+    with pytest.raises(SettingsError, match="images were added since"):
+        predict_shards(small_run.path, [photos], to=tmp_path / "out", config=config)
+    assert len(shards_in(tmp_path / "out")) == 1
+
+
+def test_what_lacks_a_shard_does_not_say_that_it_is_whole(
+    small_run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
+    about = tmp_path / "out" / ABOUT_NAME
+    written = json.loads(about.read_text())
+    assert (written["num_images"], list(written["errors"].values())) == (13, [1, 1])
+    next((tmp_path / "out").glob("part-*")).unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr("mien.jobs.shards.predict_each", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
+    assert "whole" not in json.loads(about.read_text())
+    predict_shards(small_run.path, [photos], to=tmp_path / "out", config=SMALL)
+    assert json.loads(about.read_text()) == written
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(small_run: Run, photos: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter.txt").write_text("dear")
@@ -160,8 +197,10 @@ def test_a_folder_with_something_else_in_it_is_left_alone(small_run: Run, photos
     with pytest.raises(OutputError, match="must be outside the folder of images"):
         predict_shards(small_run.path, [photos], to=photos / "out")
     (tmp_path / "mine/letter.txt").rename(tmp_path / "mine" / ABOUT_NAME)
-    with pytest.raises(OutputError, match="damaged"):
-        predict_shards(small_run.path, [photos], to=tmp_path / "mine")
+    for damaged in ("dear", "[" * 100_000, "[]"):
+        (tmp_path / "mine" / ABOUT_NAME).write_text(damaged)
+        with pytest.raises(OutputError, match="damaged"):
+            predict_shards(small_run.path, [photos], to=tmp_path / "mine")
     assert not (photos / "out").exists()
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -101,13 +102,20 @@ def predict_shards(
     names, place, made = expand_in_turn(sources, progress), str(to), Shards(str(to))
     about = _about(Path(run_dir), sources, config, settings)
     with _claimed(place, sources):
-        waiting, errors = _begun(place, about)
+        waiting, begun = _begun(place, about)
+        errors: dict[str, int] = begun.get(_ERRORS, {})
         for name, images in _shared_out(names, config):
             if name in waiting:
                 waiting.remove(name)
                 made = made.with_another(len(images), errors.get(name, 0), was_there=True)
                 continue
             _refuse_others(waiting, name, place)
+            if begun.get("whole"):
+                if made.num_images + len(images) > begun["num_images"]:
+                    raise SettingsError(f"images were added since {place!r} was written. Choose a new --to")
+                # A shard was removed.
+                begun = about | {_ERRORS: errors}
+                _write(place, ABOUT_NAME, _as_json(begun))
             found = []
             with _resumable(made):
                 for prediction in predict_each(classifier, images, **settings):
@@ -122,7 +130,7 @@ def predict_shards(
             made = made.with_another(len(found), num_errors, was_there=False)
         progress.step("Predicting", 1, 1)
         _refuse_others(waiting, "part-", place)
-        _write(place, ABOUT_NAME, _as_json(about | {_ERRORS: errors, "whole": True}))
+        _write(place, ABOUT_NAME, _as_json(about | {_ERRORS: errors, "whole": True, "num_images": made.num_images}))
     return made
 
 
@@ -158,10 +166,8 @@ def _about(
     }
 
 
-def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, int]]:
-    """Return the names of the existing shards, and how many images of them could not be read.
-
-    If there are none, write predictions.json first.
+def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, Any]]:
+    """Return the names of the existing shards, and what predictions.json says. If there are none, write it first.
 
     Raises:
         SettingsError: They were made with other settings.
@@ -172,12 +178,13 @@ def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, int]]
         if there:
             raise OutputError(f"{place!r} is not empty and contains no predictions. Choose another --to")
         _write(place, ABOUT_NAME, _as_json(about))
-        return set(), {}
+        return set(), about
     try:
         begun = json.loads(_read(place, ABOUT_NAME))
         changed = [name for name, value in about.items() if begun.get(name) != value]
-        errors = {name: int(number) for name, number in begun.get(_ERRORS, {}).items()}
-    except (ValueError, AttributeError, TypeError) as error:
+        begun[_ERRORS] = {name: int(number) for name, number in begun.get(_ERRORS, {}).items()}
+        begun["num_images"] = int(begun.get("num_images", sys.maxsize))
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise OutputError(f"{ABOUT_NAME} in {place!r} is damaged. Choose another --to") from error
     if changed:
         others = ", ".join(_AS_USERS_SAY.get(name, f"--{name.replace('_', '-')}") for name in changed)
@@ -185,7 +192,7 @@ def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, int]]
             f"{place!r} has predictions made with other settings: {others}. Use the same to resume, or choose a new "
             "--to"
         )
-    return {name for name in there if name.startswith("part-")}, errors
+    return {name for name in there if name.startswith("part-")}, begun
 
 
 def _refuse_others(waiting: Iterable[str], name: str, place: str) -> None:
@@ -206,10 +213,11 @@ def _content(found: Sequence[Prediction], class_names: Sequence[str], config: Sh
         import pyarrow
         from pyarrow import parquet
     text, answered = pyarrow.string(), [prediction.probs or dict.fromkeys(class_names) for prediction in found]
+    probs = {name: pyarrow.array([each[name] for each in answered], "float32") for name in class_names}
     columns = {
         "source": pyarrow.array([visible(prediction.source) for prediction in found], text),
-        "label": pyarrow.array([prediction.label for prediction in found], text),
-        **{f"prob_{name}": pyarrow.array([probs[name] for probs in answered], "float32") for name in class_names},
+        "label": pyarrow.array([prediction.label and visible(prediction.label) for prediction in found], text),
+        **{f"prob_{visible(name)}": column for name, column in probs.items()},
         "out_of_distribution": pyarrow.array([prediction.out_of_distribution for prediction in found], "bool"),
         "error": pyarrow.array([prediction.error and visible(prediction.error) for prediction in found], text),
     }

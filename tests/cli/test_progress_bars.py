@@ -10,29 +10,21 @@ from mien.cli.progress_bars import TerminalProgress
 from mien.core.progress import Epoch
 
 
-def test_a_log_gets_a_line_now_and_then_with_the_time_left(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("total", "expected"),
+    [(30, ["Reading 11/30  19 s left", "Reading 22/30  8 s left"]), (None, ["Reading 11", "Reading 22"])],
+)
+def test_a_log_gets_a_line_now_and_then_with_the_time_left_if_the_total_is_known(
+    total: int | None, expected: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
     monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
     with TerminalProgress() as progress:
         for done in range(1, 31):
             now += 1
-            progress.step("Reading", done, 30)
-    assert capfd.readouterr().err.splitlines() == ["Reading 11/30  19 s left", "Reading 22/30  8 s left"]
-
-
-def test_a_log_gets_no_time_left_where_the_total_is_unknown(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    now = 0.0
-    monkeypatch.setattr("mien.cli.progress_bars.time.monotonic", lambda: now)
-    with TerminalProgress() as progress:
-        for done in range(1, 31):
-            now += 1
-            progress.step("Copying", done, None)
-        progress.step("Copying", 1, 1)
-    assert capfd.readouterr().err.splitlines() == ["Copying 11", "Copying 22"]
+            progress.step("Reading", done, total)
+        progress.step("Reading", 30, 30)
+    assert capfd.readouterr().err.splitlines() == expected
 
 
 def history(num_epochs: int, *, best: int) -> tuple[Epoch, ...]:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from mien.cli.progress_bars import epochs_as_text
+from mien.cli.progress_bars import count_text, epochs_as_text
 from mien.core.progress import Epoch
 from mien.core.terminal import printable
 
@@ -29,8 +29,7 @@ class NotebookProgress:
     def step(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         """Show the progress of a stage, at most a few times a second, and always its end."""
         if done == total or time.monotonic() - self._shown_s > _EVERY_S:
-            count = done if total is None else f"{done}/{total}"
-            self._show(f"{stage} {count}  {note}".rstrip())
+            self._show(f"{stage} {count_text(done, total)}  {note}".rstrip())
 
     def epoch(self, history: Sequence[Epoch], num_epochs: int) -> None:
         """Show the epochs so far, with the best one marked."""

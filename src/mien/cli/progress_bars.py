@@ -98,7 +98,7 @@ class TerminalProgress:
             return
         if stage not in self._stages or done < self._stages[stage].fields["done"]:
             self._begin(stage, done, total)
-        note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or _count(done, total)
+        note = (note if ERR.width > _ROOM else note.partition("  ")[0]) or count_text(done, total)
         self._move(self._stages[stage], done, total=total, done=done, note=note, visible=total is None or done < total)
         if total is not None:
             for outer in self._around(stage):
@@ -119,7 +119,7 @@ class TerminalProgress:
         if now - self._last_line_s > _LINE_EVERY_S:
             begun_s, first = self._begun[stage]
             left_s = _seconds_left(now - begun_s, done - first, None if total is None else total - done)
-            parts = [f"{stage} {_count(done, total)}", note, "" if left_s is None else _in_words(left_s)]
+            parts = [f"{stage} {count_text(done, total)}", note, "" if left_s is None else _in_words(left_s)]
             self.say("  ".join(filter(None, parts)))
 
     def _begin(self, stage: str, done: int, total: int | None) -> None:
@@ -158,6 +158,11 @@ class TerminalProgress:
             ERR.print(_epoch_table(history, kept))
             if len(kept) < len(history):
                 ERR.print(f"{len(kept)} of {len(history)} epochs shown. All are in history.csv")
+
+
+def count_text(done: int, total: int | None) -> str:
+    """Return how far a stage is: "3/7", or "3" if the total is unknown."""
+    return str(done) if total is None else f"{done}/{total}"
 
 
 def epochs_as_text(history: Sequence[Epoch]) -> str:
@@ -204,10 +209,6 @@ def _spread(history: Sequence[Epoch]) -> list[Epoch]:
         return list(history)
     places = {round(i * (len(history) - 1) / (_NUM_KEPT - 2)) for i in range(_NUM_KEPT - 1)}
     return [epoch for place, epoch in enumerate(history) if place in places or epoch is best_epoch(history)]
-
-
-def _count(done: int, total: int | None) -> str:
-    return str(done) if total is None else f"{done}/{total}"
 
 
 def _seconds_left(gone_s: float, done: float, left: float | None) -> float | None:

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,6 @@ from mien.model.prediction import Prediction, predict_each, prediction_rows, thr
 
 ABOUT_NAME = "predictions.json"
 _MAX_ABOUT_BYTES = 16 * 1024**2
-# In predictions.json: the number of images that could not be read, of each shard that has any.
-_ERRORS = "errors"
 # What users call the settings that are not flags.
 _AS_USERS_SAY = {"model_sha256": "classifier", "sources": "sources"}
 
@@ -62,6 +60,28 @@ class Shards:
             self.num_images + num_images,
             self.num_errors + num_errors,
         )
+
+
+@dataclass
+class _Record:
+    """What predictions.json records.
+
+    Attributes:
+        place: The output folder or address.
+        about: How the predictions were made.
+        errors: Number of images that could not be read, by the name of each shard that has any.
+        num_images: Number of images, once no shard is missing.
+    """
+
+    place: str
+    about: dict[str, Any]
+    errors: dict[str, int] = field(default_factory=dict)
+    num_images: int | None = None
+
+    def write(self) -> None:
+        whole = {} if self.num_images is None else {"whole": True, "num_images": self.num_images}
+        text = json.dumps({**self.about, "errors": self.errors, **whole}, indent=2) + "\n"
+        _write(self.place, ABOUT_NAME, text.encode())
 
 
 def predict_shards(
@@ -102,20 +122,19 @@ def predict_shards(
     names, place, made = expand_in_turn(sources, progress), str(to), Shards(str(to))
     about = _about(Path(run_dir), sources, config, settings)
     with _claimed(place, sources):
-        waiting, begun = _begun(place, about)
-        errors: dict[str, int] = begun.get(_ERRORS, {})
+        waiting, record = _begun(place, about)
         for name, images in _shared_out(names, config):
             if name in waiting:
                 waiting.remove(name)
-                made = made.with_another(len(images), errors.get(name, 0), was_there=True)
+                made = made.with_another(len(images), record.errors.get(name, 0), was_there=True)
                 continue
             _refuse_others(waiting, name, place)
-            if begun.get("whole"):
-                if made.num_images + len(images) > begun["num_images"]:
+            if record.num_images is not None:
+                if made.num_images + len(images) > record.num_images:
                     raise SettingsError(f"images were added since {place!r} was written. Choose a new --to")
                 # A shard was removed.
-                begun = about | {_ERRORS: errors}
-                _write(place, ABOUT_NAME, _as_json(begun))
+                record.num_images = None
+                record.write()
             found = []
             with _resumable(made):
                 for prediction in predict_each(classifier, images, **settings):
@@ -124,13 +143,14 @@ def predict_shards(
             num_errors = sum(prediction.error is not None for prediction in found)
             if num_errors:
                 # First, so that no shard is there without its number.
-                errors[name] = num_errors
-                _write(place, ABOUT_NAME, _as_json(about | {_ERRORS: errors}))
+                record.errors[name] = num_errors
+                record.write()
             _write(place, name, _content(found, classifier.class_names, config))
             made = made.with_another(len(found), num_errors, was_there=False)
         progress.step("Predicting", 1, 1)
         _refuse_others(waiting, "part-", place)
-        _write(place, ABOUT_NAME, _as_json(about | {_ERRORS: errors, "whole": True, "num_images": made.num_images}))
+        record.num_images = made.num_images
+        record.write()
     return made
 
 
@@ -166,24 +186,25 @@ def _about(
     }
 
 
-def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, Any]]:
-    """Return the names of the existing shards, and what predictions.json says. If there are none, write it first.
+def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], _Record]:
+    """Return the names of the existing shards, and what predictions.json records. If there are none, write it first.
 
     Raises:
         SettingsError: They were made with other settings.
         OutputError: The place contains something else.
     """
+    record = _Record(place, about)
     there = {name for name in _names_in(place) if not name.startswith(".")}
     if ABOUT_NAME not in there:
         if there:
             raise OutputError(f"{place!r} is not empty and contains no predictions. Choose another --to")
-        _write(place, ABOUT_NAME, _as_json(about))
-        return set(), about
+        record.write()
+        return set(), record
     try:
         begun = json.loads(_read(place, ABOUT_NAME))
         changed = [name for name, value in about.items() if begun.get(name) != value]
-        begun[_ERRORS] = {name: int(number) for name, number in begun.get(_ERRORS, {}).items()}
-        begun["num_images"] = int(begun.get("num_images", sys.maxsize))
+        record.errors = {name: int(number) for name, number in begun.get("errors", {}).items()}
+        record.num_images = int(begun.get("num_images", sys.maxsize)) if begun.get("whole") else None
     except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise OutputError(f"{ABOUT_NAME} in {place!r} is damaged. Choose another --to") from error
     if changed:
@@ -192,7 +213,7 @@ def _begun(place: str, about: dict[str, Any]) -> tuple[set[str], dict[str, Any]]
             f"{place!r} has predictions made with other settings: {others}. Use the same to resume, or choose a new "
             "--to"
         )
-    return {name for name in there if name.startswith("part-")}, begun
+    return {name for name in there if name.startswith("part-")}, record
 
 
 def _refuse_others(waiting: Iterable[str], name: str, place: str) -> None:
@@ -255,7 +276,3 @@ def _write(place: str, name: str, content: bytes) -> None:
         return
     with files.replacing(Path(place, name)) as temporary:
         temporary.write_bytes(content)
-
-
-def _as_json(document: dict[str, Any]) -> bytes:
-    return (json.dumps(document, indent=2) + "\n").encode()

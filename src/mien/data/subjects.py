@@ -111,8 +111,9 @@ def guess_rule(dataset: Dataset) -> str | None:
         found = [(path.rpartition("/")[0], name) for path in paths if (name := group_of(path))]
         sizes = Counter(found)
         num_grouped = sum(size for size in sizes.values() if size >= _MIN_SIZE)
-        is_usual = len({name for _, name in found}) >= _MIN_GROUPS and median(sizes.values()) >= _MIN_SIZE
-        is_usual = is_usual and len(sizes) >= _MIN_PER_CLASS * len(dataset.class_names)
+        are_many = len({name for _, name in found}) >= _MIN_GROUPS
+        are_many = are_many and len(sizes) >= _MIN_PER_CLASS * len(dataset.class_names)
+        is_usual = are_many and median(sizes.values()) >= _MIN_SIZE
         if is_usual and num_grouped >= _MIN_SHARE * len(paths) and max(sizes.values()) <= _MAX_SHARE * len(paths):
             return _readable(rule, paths)
     return None

@@ -189,13 +189,14 @@ def _trying(address: str, function: Callable[[], Result]) -> Result:
 def _lasting_problem(error: Exception) -> str:
     """Return why a store refuses a request, or "" if trying again may help."""
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
+    reason = reason_of(error).rstrip(".")
     if isinstance(error, FileNotFoundError):
-        return f"it does not exist: {reason_of(error)}"
+        return f"it does not exist: {reason}"
     if isinstance(error, PermissionError) or status in (401, 403) or str(error).startswith("Forbidden"):
-        return f"access denied: {reason_of(error).rstrip('.')}. {_HELP}"
+        return f"access denied: {reason}. {_HELP}"
     if isinstance(error, ValueError) or _OF_CREDENTIALS.search(type(error).__name__):
-        return f"cannot open the store: {reason_of(error).rstrip('.')}. {_HELP}"
-    return reason_of(error) if isinstance(error, OSError) and error.errno == errno.EINVAL else ""
+        return f"cannot open the store: {reason}. {_HELP}"
+    return reason if isinstance(error, OSError) and error.errno == errno.EINVAL else ""
 
 
 def _listing(store: Any, address: str, folder: str) -> list[str | StoredObject]:

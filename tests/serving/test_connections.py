@@ -96,8 +96,9 @@ def test_what_follows_a_body_has_a_limit(service: Service, start: bytes, trailer
             connection.sendall(trailer * 50)
 
 
-def test_a_body_may_come_in_many_small_chunks(service: Service) -> None:
-    with service.connect() as connection:
+def test_a_body_may_come_in_many_small_chunks(run: "Run") -> None:
+    # With the usual patience: so many chunks may take a slow machine a second.
+    with served(run.path) as service, service.connect() as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\n" + CHUNKED + b"Content-Type: image/jpeg\r\n\r\n")
         image = encoded(draw_image(1, width=300, height=300), "PNG")
         for start in range(len(image)):

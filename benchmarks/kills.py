@@ -56,7 +56,6 @@ class Case:
         folder: Which of the drawn folders it works on.
         command: What is killed.
         go_on: Commands that bring it to its end after a kill: the first that mien does not refuse.
-        done: Words of a refusal which say that it had come to its end already.
         result: What the folder holds at the end, to be compared with an uncut run.
         before: A command that makes the state to start from.
         predictions: Commands that must answer after a kill as after an uncut run, or refuse.
@@ -65,7 +64,6 @@ class Case:
     folder: str
     command: list[str]
     go_on: list[list[str]]
-    done: str
     result: Callable[[Path], object]
     before: list[str] = field(default_factory=list)
     predictions: list[list[str]] = field(default_factory=list)
@@ -74,7 +72,7 @@ class Case:
 def fetching() -> Case:
     """Return the case of images taken from an archive."""
     command = ["fetch", "../../drawn/gallery.zip", "--to", "fetched"]
-    return Case("photos", command, [command], "", fetched_in)
+    return Case("photos", command, [command], fetched_in)
 
 
 def fetched_in(place: Path) -> object:
@@ -87,7 +85,7 @@ def fetched_in(place: Path) -> object:
 def sorting() -> Case:
     """Return the case of images put into class folders."""
     command = ["sort", "../../drawn/run", "photos", "--to", "sorted"]
-    return Case("photos", command, [command], "", sorted_in)
+    return Case("photos", command, [command], sorted_in)
 
 
 def sorted_in(place: Path) -> object:
@@ -112,7 +110,7 @@ def training(preset: str, *flags: str) -> Case:
     """Return the case of a training."""
     command = ["train", "photos", "--out", "run", "--cache-dir", "cache", "--preset", preset, *flags]
     predictions = [["predict", "run", IMAGE, "--json"], ["evaluate", "run", "--json"]]
-    return Case("photos", command, [[*command, "--resume"], command], "is finished", scores_of, predictions=predictions)
+    return Case("photos", command, [[*command, "--resume"], command], scores_of, predictions=predictions)
 
 
 def scores_of(place: Path) -> object:
@@ -150,8 +148,8 @@ def files_aside(place: Path) -> State:
 APPLY = ["clean", "photos", "--to", "aside", "--apply"]
 UNDO = ["clean", "--undo", "aside"]
 CASES = {
-    "clean": Case("crowd", APPLY, [APPLY], "", places_of),
-    "undo": Case("crowd", UNDO, [UNDO], "is no quarantine", places_of, before=APPLY),
+    "clean": Case("crowd", APPLY, [APPLY], places_of),
+    "undo": Case("crowd", UNDO, [UNDO], places_of, before=APPLY),
     "fetch": fetching(),
     "sort": sorting(),
     "fast": training("fast"),
@@ -179,16 +177,22 @@ class Tally:
 
 @dataclass(frozen=True)
 class Uncut:
-    """What a command takes, and leads to, when nobody kills it."""
+    """What a command takes, and leads to, when nobody kills it, and what is said to the attempt to go on from there."""
 
     seconds: float
     result: object
     predictions: list[str]
+    at_end: str
 
 
 def mien(words: list[str], place: Path) -> "subprocess.CompletedProcess[str]":
     """Run mien to its end in a folder."""
     return subprocess.run([*MIEN, *words], cwd=place, capture_output=True, text=True, check=False)
+
+
+def said(done: "subprocess.CompletedProcess[str]", place: Path) -> str:
+    """Return the messages of a command but for the folder, which every kill has of its own."""
+    return done.stderr.replace(str(place.resolve()), "")
 
 
 def begin(case: Case, drawn: Path, place: Path) -> None:
@@ -209,7 +213,8 @@ def run_uncut(case: Case, drawn: Path, work: Path, *, num_runs: int) -> Uncut:
         if done.returncode:
             sys.exit(f"failed without a kill: mien {' '.join(case.command)}\n{done.stderr[-2000:]}")
     predictions = [mien(words, place).stdout for words in case.predictions]
-    return Uncut(statistics.median(seconds), case.result(place), predictions)
+    result = case.result(place)
+    return Uncut(statistics.median(seconds), result, predictions, said(mien(case.go_on[0], place), place))
 
 
 def kill_once(case: Case, place: Path, moment_s: float) -> bool:
@@ -254,7 +259,7 @@ def check_end(case: Case, uncut: Uncut, place: Path, tally: Tally) -> list[str]:
     """Bring a command to its end, and make sure that it ends as if it had not been killed."""
     for words in case.go_on:
         done = mien(words, place)
-        if not done.returncode or (case.done and case.done in done.stderr):
+        if not done.returncode or said(done, place) == uncut.at_end:
             break
     else:
         tally.stuck += 1

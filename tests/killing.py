@@ -1,7 +1,13 @@
-"""Kills before any change of the disk, in one process: what a kill costs is tried at every moment there is."""
+"""Kills before any change of the disk, in one process: what a kill costs is tried at every moment there is.
+
+And what is left of a group of processes after its first has been killed.
+"""
 
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -41,4 +47,24 @@ def is_killed(kills: Kills, allowed: int, call: Callable[[], object]) -> bool:
         return True
     finally:
         kills.allowed = None
+    return False
+
+
+def wait_for_end_of_group(group: int) -> None:
+    """Wait until no process of a group runs. Those that have ended without anyone asking how do not count. Linux only.
+
+    Raises:
+        TimeoutError: One still runs after half a minute.
+    """
+    deadline = time.monotonic() + 30
+    while running := [path for path in Path("/proc").glob("[0-9]*/stat") if _runs(path, group)]:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still running: {running}")
+        time.sleep(0.05)
+
+
+def _runs(path: Path, group: int) -> bool:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        state, _, its_group = path.read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
+        return state != "Z" and int(its_group) == group
     return False

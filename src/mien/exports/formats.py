@@ -1,7 +1,5 @@
 """The export formats, each with the code that writes it and the runtime that runs it."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from mien.core.extras import require
 from mien.core.inference import Graph
+from mien.core.tensorflow_process import run_with_tensorflow
 from mien.errors import GateError
 
 # Runs one image: uint8 (1, H, W, 3) -> probabilities, float32 (1, C).
@@ -54,15 +53,12 @@ def _open_onnx(path: Path) -> Answering:
 
 
 def _write_litert(content: bytes, path: Path) -> None:
-    """Write a network with Keras in a separate process, as that needs another backend and prints a lot."""
     source = path.with_suffix(".onnx")
     source.write_bytes(content)
-    settings = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "mien.exports.litert", str(source), str(path)]
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, errors="replace", check=False)
+    error = run_with_tensorflow("from mien.exports import litert; litert.main()", source, path)
     source.unlink()
-    if done.returncode:
-        raise GateError(f"cannot write the network as LiteRT: {done.stderr.strip()[-2000:]}")
+    if error:
+        raise GateError(f"cannot write the network as LiteRT: {error}")
 
 
 def _open_litert(path: Path) -> Answering:

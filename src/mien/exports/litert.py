@@ -1,4 +1,4 @@
-"""Writes LiteRT in a separate process: python -m mien.exports.litert MODEL.onnx MODEL.tflite."""
+"""Writes LiteRT, in a separate process with TensorFlow."""
 
 import sys
 
@@ -7,7 +7,9 @@ import onnx
 from mien.errors import MienError
 from mien.exports.keras_graph import keras_network
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Convert the ONNX file that is the first argument to the LiteRT file that is the second."""
     try:
         network = keras_network(onnx.load(sys.argv[1]))
     except MienError as error:

@@ -1,8 +1,5 @@
 """Exporting: a trained model -> one ONNX file, proved to give the same predictions."""
 
-import os
-import subprocess
-import sys
 import tempfile
 import warnings
 from collections.abc import Iterable
@@ -20,6 +17,7 @@ from mien.core.inputs import Inputs
 from mien.core.kinds import count_kinds, kinds_of
 from mien.core.parallel import in_threads
 from mien.core.progress import SILENCE, Progress
+from mien.core.tensorflow_process import run_with_tensorflow
 from mien.data.dataset import Dataset
 from mien.errors import ExportMismatchError, ModelFileError
 from mien.learning.activation_maps import MAX_CLASSES, add_heat, is_mean_of_heat, noise, with_heat
@@ -215,11 +213,8 @@ def _write_onnx(model: "keras.Model", path: Path) -> None:
         return
     saved = path.with_suffix(".keras")
     model.save(saved)
-    settings = {**os.environ, "KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-c", _WRITE_ONNX, str(saved), str(path)]
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise ExportMismatchError(f"cannot convert the network to ONNX: {done.stderr.strip()[-2000:]}")
+    if error := run_with_tensorflow(_WRITE_ONNX, saved, path):
+        raise ExportMismatchError(f"cannot convert the network to ONNX: {error}")
 
 
 def prove_equal(expected: Iterable[NDArray[np.float32]], given: Iterable[NDArray[np.float32]]) -> float:

@@ -12,9 +12,9 @@ process, on all cores.
 Prints answers per second with the lowest and highest, the processor time of an answer, the median and the 99th
 percentile of how long an answer takes, the seconds from the start of the process to its first answer, and its memory
 after the load: medians of the rounds. Then ratios. A server that refuses an image ends the benchmark. Without PHOTOS,
-people are drawn; without --run, one is trained on the images. LitServe is left out without --litserve-python; for one
-that has it, see requirements.txt. The clients run on the same machine, in one process, and take their share of the
-cores from every server alike.
+people are drawn; without --run, one is trained on the images, without faces, which the recipe does not look for.
+LitServe is left out without --litserve-python; for one that has it, see requirements.txt. The clients run on the same
+machine, in one process, and take their share of the cores from every server alike.
 """
 
 import json
@@ -170,7 +170,7 @@ def main() -> None:
     names = [MINE, *(BATCHING.format(number) for number in (1, 2) if given.litserve_python), RECIPE, RECIPES, DECODER]
     rounds: dict[str, list[Round]] = {name: [] for name in [*names, LIMIT]}
     with tempfile.TemporaryDirectory() as work_dir:
-        run_dir, photos = given_or_made(given.run, given.photos, Path(work_dir))
+        run_dir, photos = given_or_made(given.run, given.photos, Path(work_dir), "--faces", "off")
         contents = [Path(name).read_bytes() for name in readable(photos)]
         random.Random(0).shuffle(contents)
         requests = [form_request(("image.jpg", content)) for content in contents]

@@ -300,13 +300,13 @@ def free_port() -> int:
         return port
 
 
-def given_or_made(run_dir: Path | None, photos: Path | None, work_dir: Path) -> tuple[Path, Path]:
-    """Return a run folder and a folder of images: those given; else drawn, and trained on."""
+def given_or_made(run_dir: Path | None, photos: Path | None, work_dir: Path, *flags: str) -> tuple[Path, Path]:
+    """Return a run folder and a folder of images: those given; else drawn, and trained on, with further flags."""
     if photos is None:
         from mien.data.samples import draw
 
         photos = draw(work_dir / "drawn", num_images=200)
     if run_dir is None:
         run_dir = work_dir / "run"
-        run([*MIEN, "train", photos, "--out", run_dir])
+        run([*MIEN, "train", photos, "--out", run_dir, *flags])
     return run_dir, photos

@@ -4,8 +4,8 @@
 
 Cold: whole processes, `mien predict` of one image beside a script that loads model.keras with Keras; and the help.
 Batched: images/s of `mien.predict` on the folder, beside what bounds it: ONNX Runtime alone on decoded images, in
-batches; decoding and resizing alone, in as many threads; and both when they share the cores. And Keras on decoded
-images. Memory: the peak of whole processes that predict few and many images.
+batches; decoding, resizing and finding faces alone, in as many threads; and both when they share the cores. And Keras
+on decoded images. Memory: the peak of whole processes that predict few and many images.
 
 All by turns, after a warm-up of each; prints medians and ratios. Without --run, one is trained first. What needs Keras
 is left out where the run has no model.keras.
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mien.model.classifier import Classifier
 
 PARTS = ("cold", "batched", "memory")
+MIEN_PREDICT, MODEL, DECODING = "mien.predict", "ONNX Runtime alone", "decoding and finding faces alone"
 BATCH_SIZE = 32
 FEW, MANY = 300, 3000
 WITH_KERAS = """
@@ -87,9 +88,9 @@ def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
     contents = [Path(photo).read_bytes() for photo in photos]
     decoded = joined(list(in_threads(classifier.prepare, contents)), classifier.facts.scan_config())
     actions: dict[str, Callable[[], object]] = {
-        "mien.predict": lambda: list(mien.predict(classifier, photos)),
-        "ONNX Runtime alone": onnx_runtime_alone(run_dir / "model.onnx", decoded),
-        "decoding, and finding faces where they count, alone": partial(decode_alone, classifier, contents),
+        MIEN_PREDICT: lambda: list(mien.predict(classifier, photos)),
+        MODEL: onnx_runtime_alone(run_dir / "model.onnx", decoded),
+        DECODING: partial(decode_alone, classifier, contents),
     }
     if has_keras(run_dir):
         actions["Keras alone"] = keras_alone(run_dir, decoded.images)
@@ -111,7 +112,7 @@ def onnx_runtime_alone(model_path: Path, decoded: "Inputs") -> Callable[[], obje
 
 
 def decode_alone(classifier: "Classifier", contents: list[bytes]) -> None:
-    """Decode and resize, in as many threads as mien does, and keep nothing."""
+    """Decode, resize and find faces, in as many threads as mien does, and keep nothing."""
     from mien.core.parallel import in_threads
 
     for _ in in_threads(classifier.prepare, contents):
@@ -129,7 +130,7 @@ def keras_alone(run_dir: Path, decoded: "NDArray[np.uint8]") -> Callable[[], obj
 
 def show_bounds(rates: dict[str, float]) -> None:
     """Print mien beside its bounds."""
-    mien_rate, model, decoder = rates["mien.predict"], rates["ONNX Runtime alone"], rates["decoding alone"]
+    mien_rate, model, decoder = rates[MIEN_PREDICT], rates[MODEL], rates[DECODING]
     shared = 1 / (1 / model + 1 / decoder)
     print(f"both on the same cores, 1 / (1 / ONNX Runtime + 1 / decoding): {shared:.0f} images/s")
     show_ratio("mien / the slower of ONNX Runtime and decoding", mien_rate / min(model, decoder))

@@ -69,3 +69,11 @@ def test_the_server_is_timed_beside_others(run: "Run", data: Path) -> None:
     assert done.returncode == 0, done.stderr
     servers = json.loads(done.stdout)["servers"]
     assert len(servers) == 5 and all(found["clients"]["2"]["per_second"] > 0 for found in servers.values())
+
+
+@pytest.mark.slow
+def test_predictions_are_timed_beside_what_bounds_them(run: "Run", data: Path) -> None:
+    words = [sys.executable, str(BENCHMARKS / "predict.py"), str(data), "--run", str(run.path)]
+    done = subprocess.run([*words, "--rounds", "1", "--parts", "batched"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mien / both on the same cores: " in done.stdout

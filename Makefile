@@ -177,7 +177,7 @@ mien-demo/data: | .venv/ready
 
 .venv-bench/ready: benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt --editable .
+	.venv-bench/bin/python -m pip install --quiet --requirement benchmarks/requirements.txt
 	touch $@
 
 format: .venv/ready ## put the code in its form

@@ -177,12 +177,12 @@ class Tally:
 
 @dataclass(frozen=True)
 class Uncut:
-    """What a command takes, and leads to, when nobody kills it, and what is said to the attempt to go on from there."""
+    """What a command takes and leads to when nobody kills it, and the answer to an attempt to go on from there."""
 
     seconds: float
     result: object
     predictions: list[str]
-    at_end: str
+    at_end: tuple[int, str]
 
 
 def mien(words: list[str], place: Path) -> "subprocess.CompletedProcess[str]":
@@ -190,9 +190,9 @@ def mien(words: list[str], place: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([*MIEN, *words], cwd=place, capture_output=True, text=True, check=False)
 
 
-def said(done: "subprocess.CompletedProcess[str]", place: Path) -> str:
-    """Return the messages of a command but for the folder, which every kill has of its own."""
-    return done.stderr.replace(str(place.resolve()), "")
+def answer(done: "subprocess.CompletedProcess[str]", place: Path) -> tuple[int, str]:
+    """Return exit code and messages of a command but for the folder, which every kill has of its own."""
+    return done.returncode, done.stderr.replace(str(place.resolve()), "")
 
 
 def begin(case: Case, drawn: Path, place: Path) -> None:
@@ -214,7 +214,7 @@ def run_uncut(case: Case, drawn: Path, work: Path, *, num_runs: int) -> Uncut:
             sys.exit(f"failed without a kill: mien {' '.join(case.command)}\n{done.stderr[-2000:]}")
     predictions = [mien(words, place).stdout for words in case.predictions]
     result = case.result(place)
-    return Uncut(statistics.median(seconds), result, predictions, said(mien(case.go_on[0], place), place))
+    return Uncut(statistics.median(seconds), result, predictions, answer(mien(case.go_on[0], place), place))
 
 
 def kill_once(case: Case, place: Path, moment_s: float) -> bool:
@@ -259,7 +259,7 @@ def check_end(case: Case, uncut: Uncut, place: Path, tally: Tally) -> list[str]:
     """Bring a command to its end, and make sure that it ends as if it had not been killed."""
     for words in case.go_on:
         done = mien(words, place)
-        if not done.returncode or said(done, place) == uncut.at_end:
+        if not done.returncode or answer(done, place) == uncut.at_end:
             break
     else:
         tally.stuck += 1

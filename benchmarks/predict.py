@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from mien.model.classifier import Classifier
 
 PARTS = ("cold", "batched", "memory")
-MIEN_PREDICT, MODEL, DECODING = "mien.predict", "ONNX Runtime alone", "decoding and finding faces alone"
+MIEN_PREDICT, MODEL, KERAS = "mien.predict", "ONNX Runtime alone", "Keras alone"
+DECODING = "decoding and finding faces alone"
 BATCH_SIZE = 32
 FEW, MANY = 300, 3000
 WITH_KERAS = """
@@ -93,7 +94,7 @@ def time_batches(run_dir: Path, photos: list[str], rounds: int) -> None:
         DECODING: partial(decode_alone, classifier, contents),
     }
     if has_keras(run_dir):
-        actions["Keras alone"] = keras_alone(run_dir, decoded.images)
+        actions[KERAS] = keras_alone(run_dir, decoded.images)
     rates = show_rates(by_turns({name: partial(seconds_for, do) for name, do in actions.items()}, rounds), len(photos))
     show_bounds(rates)
 
@@ -135,8 +136,8 @@ def show_bounds(rates: dict[str, float]) -> None:
     print(f"both on the same cores, 1 / (1 / ONNX Runtime + 1 / decoding): {shared:.0f} images/s")
     show_ratio("mien / the slower of ONNX Runtime and decoding", mien_rate / min(model, decoder))
     show_ratio("mien / both on the same cores", mien_rate / shared)
-    if "Keras alone" in rates:
-        show_ratio("mien, with decoding / Keras, without", mien_rate / rates["Keras alone"])
+    if KERAS in rates:
+        show_ratio("mien, with decoding / Keras, without", mien_rate / rates[KERAS])
 
 
 def measure_memory(run_dir: Path, photos: list[str], rounds: int) -> None:

@@ -72,18 +72,12 @@ def command_of(name: str, model: Path, port: int, litserve_python: str) -> list[
     return [litserve_python, PEERS / "batching.py", str(port), name[-1]]
 
 
-def environment_of(model: Path) -> dict[str, str]:
-    """Return the variables that a server needs; a Python that has LitServe finds mien by them."""
-    paths = [str(Path(mien.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    return {"MODEL": str(model), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
 def measure(name: str, model: Path, requests: Sequence[bytes], given: Any) -> Round:
     """Start a server, let crowds of clients ask it, and end it."""
     port = free_port()
     command = command_of(name, model, port, given.litserve_python)
     result = Round({}, {})
-    with running(command, port, environment=environment_of(model)) as server:
+    with running(command, port, environment={"MODEL": str(model)}) as server:
         first_s = server.first_reply(requests[0])
         in_loop(crowd(port, requests, num_clients=8, seconds=WARM_UP_S))
         for num_clients in given.clients:

@@ -1,6 +1,6 @@
 """Kills before any change of the disk, in one process: what a kill costs is tried at every moment there is.
 
-And what is left of a group of processes after its first has been killed.
+And a wait for the processes that a killed one has started.
 """
 
 import sys
@@ -51,7 +51,7 @@ def is_killed(kills: Kills, allowed: int, call: Callable[[], object]) -> bool:
 
 
 def wait_for_end_of_group(group: int) -> None:
-    """Wait until no process of a group runs. Those that have ended without anyone asking how do not count. Linux only.
+    """Wait until no process of a group runs; zombies do not count. Linux only.
 
     Raises:
         TimeoutError: One still runs after half a minute.

@@ -14,7 +14,6 @@ pytestmark = pytest.mark.medium
 
 _MAIN = """
 import sys
-import time
 from pathlib import Path
 from mien.core.tensorflow_process import run_with_tensorflow
 run_with_tensorflow("import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)", Path(sys.argv[1]))
